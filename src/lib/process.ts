@@ -1,0 +1,146 @@
+/**
+ * Child programs that run to an end: argv only (never a shell), bounded output, a deadline always.
+ */
+import { type SpawnOptions, spawn } from 'node:child_process';
+
+export interface RunOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly stdin?: string | Uint8Array;
+  /** Per stream; what exceeds it is dropped from the front. Default 1 MiB. */
+  readonly outputBytesMax?: number;
+  /** Called with each line of either stream, without its line feed. */
+  readonly onLine?: (line: string) => void;
+}
+
+export interface RunResult {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Why a program did not end well. `stderr` holds its last words. */
+export class ProcessError extends Error {
+  readonly command: string;
+  readonly exitCode: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stderr: string;
+  readonly isTimeout: boolean;
+  /** The program is not installed. */
+  readonly isMissing: boolean;
+
+  constructor(fields: {
+    command: string;
+    exitCode: number | null;
+    signal: NodeJS.Signals | null;
+    stderr: string;
+    isTimeout: boolean;
+    isMissing: boolean;
+    cause?: unknown;
+  }) {
+    const lastWords = fields.stderr.trim().split('\n').slice(-3).join(' | ');
+    const how = fields.isMissing
+      ? 'is not installed'
+      : fields.isTimeout
+        ? 'did not end in time'
+        : fields.signal
+          ? `was ended by ${fields.signal}`
+          : `exited with ${fields.exitCode}`;
+    super(`${fields.command} ${how}${lastWords ? `: ${lastWords}` : ''}`, { cause: fields.cause });
+    this.name = 'ProcessError';
+    this.command = fields.command;
+    this.exitCode = fields.exitCode;
+    this.signal = fields.signal;
+    this.stderr = fields.stderr;
+    this.isTimeout = fields.isTimeout;
+    this.isMissing = fields.isMissing;
+  }
+}
+
+class Tail {
+  readonly #max: number;
+  readonly #chunks: Buffer[] = [];
+  #size = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  push(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
+    while (this.#chunks.length > 1 && this.#size - (this.#chunks[0]?.length ?? 0) >= this.#max) {
+      this.#size -= this.#chunks.shift()?.length ?? 0;
+    }
+  }
+
+  text(): string {
+    const all = Buffer.concat(this.#chunks);
+    return all.subarray(Math.max(0, all.length - this.#max)).toString('utf8');
+  }
+}
+
+function lineSplitter(onLine: (line: string) => void): (chunk: Buffer) => void {
+  let rest = '';
+  return (chunk) => {
+    const lines = (rest + chunk.toString('utf8')).split(/[\r\n]+/);
+    rest = (lines.pop() ?? '').slice(-4096);
+    for (const line of lines) if (line) onLine(line);
+  };
+}
+
+/** Runs a program to its end; rejects with ProcessError unless it exits 0. Kills its process group at the deadline. */
+export function run(command: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
+  const { promise, resolve, reject } = Promise.withResolvers<RunResult>();
+  const max = options.outputBytesMax ?? 1 << 20;
+  const stdout = new Tail(max);
+  const stderr = new Tail(max);
+  let isTimeout = false;
+
+  const spawnOptions: SpawnOptions = {
+    stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    detached: true,
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.env === undefined ? {} : { env: options.env }),
+  };
+  const child = spawn(command, [...args], spawnOptions);
+  const killGroup = () => {
+    if (child.pid === undefined) return;
+    try {
+      process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // Gone already.
+    }
+  };
+  const timer = setTimeout(() => {
+    isTimeout = true;
+    killGroup();
+  }, options.timeoutMs);
+  const onAbort = () => killGroup();
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  if (options.signal?.aborted) onAbort();
+
+  const settle = (exitCode: number | null, signal: NodeJS.Signals | null, cause?: unknown) => {
+    clearTimeout(timer);
+    options.signal?.removeEventListener('abort', onAbort);
+    if (options.signal?.aborted) return reject(options.signal.reason);
+    if (exitCode === 0 && !isTimeout) return resolve({ stdout: stdout.text(), stderr: stderr.text() });
+    const isMissing = (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+    reject(
+      new ProcessError({ command, exitCode, signal, stderr: stderr.text(), isTimeout, isMissing, cause }),
+    );
+  };
+  child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));
+  child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk));
+  if (options.onLine) {
+    child.stdout?.on('data', lineSplitter(options.onLine));
+    child.stderr?.on('data', lineSplitter(options.onLine));
+  }
+  // A program may end without reading its input; that it ended badly shows in its exit code.
+  child.stdin?.on('error', () => undefined);
+  if (options.stdin !== undefined) child.stdin?.end(options.stdin);
+  child.on('error', (error) => settle(null, null, error));
+  child.on('close', (code, signal) => settle(code, signal));
+  return promise;
+}

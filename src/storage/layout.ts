@@ -1,0 +1,124 @@
+/**
+ * Every path Flotilla uses, in one place. Pure: makes names, touches nothing.
+ *
+ * state directory (0711: the VMMs' own users pass through it)
+ *   daemon.pid · daemon.sock.lock · admin.key · link.key · flotilla.db · daemon.log
+ *   images/blobs/<sha256>        root file systems, 0444, never changed
+ *   images/names/<name>.json     name → digest
+ *   boot/<sha256>/{kernel,initrd,kit.json}
+ *   boot/current.json            which kit new starts use
+ *   disks/<machine>/root.qcow2   owned by the machine's VMM user, 0600
+ *   run/<incarnation>/           qmp.sock agent.sock console.log pid …, owned by the VMM user, 0700
+ *
+ * cache directory (survives the state directory; may be shared by several)
+ *   kernel/<version>/ · guest-agent/ · boot/ · images/<name>/{root.ext4,image.json} · packages/
+ */
+import { isAbsolute, join } from 'node:path';
+
+const idPattern = /^[a-z0-9]{1,32}$/;
+const imageNamePattern = /^[a-z0-9][a-z0-9._-]{0,126}$/;
+
+/** AF_UNIX paths hold 107 bytes; the longest we make below the state directory is `/run/<12>/agent.sock`. */
+export const stateDirBytesMax = 80;
+
+function checked(value: string, pattern: RegExp, what: string): string {
+  if (!pattern.test(value) || value.includes('..'))
+    throw new Error(`not a ${what}: ${JSON.stringify(value)}`);
+  return value;
+}
+
+export class StateLayout {
+  readonly root: string;
+
+  constructor(root: string) {
+    if (!isAbsolute(root)) throw new Error(`state directory must be absolute: ${root}`);
+    this.root = root;
+  }
+
+  get pidFile(): string {
+    return join(this.root, 'daemon.pid');
+  }
+  get lockFile(): string {
+    return join(this.root, 'daemon.lock');
+  }
+  get logFile(): string {
+    return join(this.root, 'daemon.log');
+  }
+  get adminKeyFile(): string {
+    return join(this.root, 'admin.key');
+  }
+  get linkKeyFile(): string {
+    return join(this.root, 'link.key');
+  }
+  get database(): string {
+    return join(this.root, 'flotilla.db');
+  }
+  get blobs(): string {
+    return join(this.root, 'images', 'blobs');
+  }
+  get imageNames(): string {
+    return join(this.root, 'images', 'names');
+  }
+  get boot(): string {
+    return join(this.root, 'boot');
+  }
+  get currentBootKit(): string {
+    return join(this.root, 'boot', 'current.json');
+  }
+  get disks(): string {
+    return join(this.root, 'disks');
+  }
+  get run(): string {
+    return join(this.root, 'run');
+  }
+
+  /** `digest` is `sha256:…`. */
+  blob(digest: string): string {
+    return join(this.blobs, checked(digest.replace(/^sha256:/, ''), /^[0-9a-f]{64}$/, 'digest'));
+  }
+  imageName(name: string): string {
+    return join(this.imageNames, `${checked(name, imageNamePattern, 'image name')}.json`);
+  }
+  bootKit(digest: string): string {
+    return join(this.boot, checked(digest.replace(/^sha256:/, ''), /^[0-9a-f]{64}$/, 'digest'));
+  }
+  diskDir(machineId: string): string {
+    return join(this.disks, checked(machineId, idPattern, 'machine id'));
+  }
+  disk(machineId: string): string {
+    return join(this.diskDir(machineId), 'root.qcow2');
+  }
+  runDir(incarnation: string): string {
+    return join(this.run, checked(incarnation, idPattern, 'incarnation'));
+  }
+}
+
+export class CacheLayout {
+  readonly root: string;
+
+  constructor(root: string) {
+    if (!isAbsolute(root)) throw new Error(`cache directory must be absolute: ${root}`);
+    this.root = root;
+  }
+
+  get lockFile(): string {
+    return join(this.root, 'setup.lock');
+  }
+  get guestAgent(): string {
+    return join(this.root, 'guest-agent', 'guest-agent');
+  }
+  get kernels(): string {
+    return join(this.root, 'kernel');
+  }
+  /** The boot kit that set-up made last: `kernel`, `initrd`, `kit.json`. */
+  get bootKit(): string {
+    return join(this.root, 'boot');
+  }
+  get images(): string {
+    return join(this.root, 'images');
+  }
+  /** `root.ext4` and `image.json` of one image. */
+  image(name: string): string {
+    return join(this.images, checked(name, imageNamePattern, 'image name'));
+  }
+}
