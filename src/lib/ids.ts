@@ -1,5 +1,9 @@
 /** Identifiers that fit DNS labels, paths and unix socket names. */
-import { customAlphabet } from 'nanoid';
+import { randomInt } from 'node:crypto';
+
+const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789';
 
 /** 12 characters of [a-z0-9]: 62 bits. */
-export const shortId: () => string = customAlphabet('abcdefghijklmnopqrstuvwxyz0123456789', 12);
+export function shortId(): string {
+  return Array.from({ length: 12 }, () => alphabet[randomInt(alphabet.length)]).join('');
+}

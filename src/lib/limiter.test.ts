@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest';
+import { Limiter } from './limiter.ts';
+
+const never = new AbortController().signal;
+
+test('lets `count` in, then in order of arrival as others leave', async () => {
+  const limiter = new Limiter(2, 10);
+  const [first, second] = [await limiter.acquire(never), await limiter.acquire(never)];
+  const entered: string[] = [];
+  const third = limiter.acquire(never).then((release) => {
+    entered.push('third');
+    return release;
+  });
+  const fourth = limiter.acquire(never).then((release) => {
+    entered.push('fourth');
+    return release;
+  });
+  expect(entered).toEqual([]);
+  first();
+  (await third)();
+  (await fourth)();
+  second();
+  expect(entered).toEqual(['third', 'fourth']);
+});
+
+test('releasing twice frees one place only', async () => {
+  const limiter = new Limiter(1, 1);
+  const release = await limiter.acquire(never);
+  release();
+  release();
+  await limiter.acquire(never);
+  const late = new AbortController();
+  const waiting = limiter.acquire(late.signal);
+  expect(limiter.isFull).toBe(true);
+  late.abort(new Error('gave up'));
+  await expect(waiting).rejects.toThrow('gave up');
+});
+
+test('one who gives up leaves the queue', async () => {
+  const limiter = new Limiter(1, 2);
+  const release = await limiter.acquire(never);
+  const controller = new AbortController();
+  const abandoned = limiter.acquire(controller.signal);
+  const patient = limiter.acquire(never);
+  controller.abort(new Error('gave up'));
+  await expect(abandoned).rejects.toThrow('gave up');
+  release();
+  (await patient)();
+});

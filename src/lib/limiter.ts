@@ -1,0 +1,49 @@
+/** Lets at most `count` holders in at once, first come first served; at most `queueMax` wait. */
+export class Limiter {
+  readonly #queueMax: number;
+  readonly #waiting: Array<() => void> = [];
+  #free: number;
+
+  constructor(count: number, queueMax: number) {
+    this.#free = count;
+    this.#queueMax = queueMax;
+  }
+
+  get isFull(): boolean {
+    return this.#free === 0 && this.#waiting.length >= this.#queueMax;
+  }
+
+  /** Resolves with the release function; rejects with the signal's reason. */
+  async acquire(signal: AbortSignal): Promise<() => void> {
+    signal.throwIfAborted();
+    if (this.#free > 0) {
+      this.#free -= 1;
+      return this.#releaseOnce();
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const onAbort = () => {
+      const index = this.#waiting.indexOf(resolve);
+      if (index >= 0) this.#waiting.splice(index, 1);
+      reject(signal.reason);
+    };
+    this.#waiting.push(resolve);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      await promise;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+    return this.#releaseOnce();
+  }
+
+  #releaseOnce(): () => void {
+    let isReleased = false;
+    return () => {
+      if (isReleased) return;
+      isReleased = true;
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free += 1;
+    };
+  }
+}
