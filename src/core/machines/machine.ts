@@ -28,6 +28,8 @@ export interface MachineFailure {
   readonly code: string;
   readonly message: string;
   readonly at: string;
+  /** The console's last lines at that moment, made printable; empty when there were none. */
+  readonly console: readonly string[];
 }
 
 export interface Machine {

@@ -3,7 +3,13 @@
  * Its steps are known by name; the log says which began and which ended, so that a restarted daemon can go on or undo.
  */
 
-export const operationKinds = ['machine.create', 'machine.start', 'machine.stop', 'machine.delete'] as const;
+export const operationKinds = [
+  'machine.create',
+  'machine.start',
+  'machine.restart',
+  'machine.stop',
+  'machine.delete',
+] as const;
 export type OperationKind = (typeof operationKinds)[number];
 
 export type OperationState = 'running' | 'undoing' | 'succeeded' | 'failed' | 'cancelled';

@@ -5,6 +5,8 @@ export interface Disks {
    * keeps the disk that is there. Either the whole disk exists afterwards or nothing does.
    */
   prepare(request: DiskRequest): Promise<DiskRecord>;
+  /** Where the machine's disk is or would be; looks at nothing. */
+  locate(machineId: string): DiskRecord;
   /** Removing nothing succeeds. */
   remove(machineId: string): Promise<void>;
   /** Machine ids that have a disk here. */

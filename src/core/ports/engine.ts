@@ -18,6 +18,8 @@ export interface EngineHandle {
   readonly guest: GuestAddress;
   /** The process on this host, when the engine has one. */
   readonly pid: number | null;
+  /** The engine's own control socket, when it has one; shown to callers, used by the driver only. */
+  readonly controlSocket: string | null;
   readonly data: Readonly<Record<string, unknown>>;
 }
 
@@ -95,7 +97,10 @@ export interface EngineDriver {
   /** The handle of an incarnation that runs here but whose handle was never saved; null when there is none. */
   find(incarnation: string): Promise<EngineHandle | null>;
   inspect(handle: EngineHandle): Promise<EngineStatus>;
-  /** Ends the VMM at once and waits for it to be gone; harmless when it is. A graceful end is the guest's business. */
+  /**
+   * Ends the VMM at once and waits for it to be gone; harmless when it is. A graceful end is the guest's business.
+   * Afterwards only what `readConsole` needs is left, until `destroy`.
+   */
   stop(handle: EngineHandle, signal: AbortSignal): Promise<void>;
   /** Removes everything the incarnation left on this host, its process too. Destroying nothing succeeds. */
   destroy(incarnation: string): Promise<void>;

@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest';
+import type { ExitFacts } from '../ports/engine.ts';
+import { planExit } from './exits.ts';
+
+const facts = (kind: ExitFacts['kind'], reason = 'ended'): ExitFacts => ({
+  kind,
+  exitCode: null,
+  signal: null,
+  reason,
+});
+
+test('a power-off stops the machine, announced or not', () => {
+  expect(planExit(facts('powered_off'), null, [])).toEqual({ to: 'stopped' });
+  expect(planExit(facts('powered_off'), 'poweroff', [])).toEqual({ to: 'stopped' });
+});
+
+test('an announced reboot starts it again', () => {
+  expect(planExit(facts('reset'), 'reboot', [])).toEqual({ to: 'restart' });
+});
+
+test('a reset after an announced power-off is a power-off: the guest had no better way', () => {
+  expect(planExit(facts('reset'), 'poweroff', [])).toEqual({ to: 'stopped' });
+  expect(planExit(facts('reset'), 'halt', [])).toEqual({ to: 'stopped' });
+});
+
+test('a reset that nobody announced is a panic, named from the console', () => {
+  const console = ['booting', '[    3.1] Kernel panic - not syncing: sysrq triggered crash', 'Rebooting'];
+  expect(planExit(facts('reset'), null, console)).toEqual({
+    to: 'failed',
+    code: 'guest_panic',
+    message: "the guest's kernel panicked: not syncing: sysrq triggered crash",
+  });
+});
+
+test('without a word on the console it is said to be a reset, not guessed to be a panic', () => {
+  expect(planExit(facts('reset'), null, [])).toMatchObject({ to: 'failed', code: 'guest_reset' });
+});
+
+test('a VMM that died fails the machine with its last words', () => {
+  expect(planExit(facts('died', 'qemu was ended by SIGKILL'), null, [])).toEqual({
+    to: 'failed',
+    code: 'vmm_died',
+    message: 'qemu was ended by SIGKILL',
+  });
+});

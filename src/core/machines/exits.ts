@@ -1,0 +1,119 @@
+/**
+ * What an ended incarnation means for its machine. The engine says how the VMM ended, the guest may have announced
+ * why, and the console may hold a panic; `planExit` joins the three, `ExitWatcher` carries it out.
+ */
+import type { ExitFacts } from '../ports/engine.ts';
+import type { GuestAnnouncement } from '../ports/guest.ts';
+import type { Store } from '../ports/store.ts';
+import type { Machine, MachineFailure } from './machine.ts';
+import { consoleTail, type Edges, engineOf } from './steps/context.ts';
+import { transition } from './transition.ts';
+
+export type ExitPlan =
+  | { readonly to: 'stopped' }
+  | { readonly to: 'restart' }
+  | { readonly to: 'failed'; readonly code: string; readonly message: string };
+
+/** Pure. `console` is the console's tail, oldest line first. */
+export function planExit(
+  facts: ExitFacts,
+  announced: GuestAnnouncement | null,
+  console: readonly string[],
+): ExitPlan {
+  if (facts.kind === 'powered_off') return { to: 'stopped' };
+  if (facts.kind === 'reset') {
+    // Where a guest cannot power off by itself it resets after announcing.
+    if (announced === 'reboot') return { to: 'restart' };
+    if (announced) return { to: 'stopped' };
+    const panic = console.findLast((line) => line.includes('Kernel panic'));
+    const message = panic
+      ? `the guest's kernel panicked: ${panic.replace(/^.*?Kernel panic - /, '')}`
+      : 'the guest reset itself without announcing it';
+    return { to: 'failed', code: panic ? 'guest_panic' : 'guest_reset', message };
+  }
+  return { to: 'failed', code: 'vmm_died', message: facts.reason };
+}
+
+export interface ExitWatcherDeps {
+  readonly store: Store;
+  readonly edges: Edges;
+  /** Starts the machine anew after a guest's reboot. */
+  readonly restart: (machine: Machine) => Promise<void>;
+}
+
+export class ExitWatcher {
+  readonly #deps: ExitWatcherDeps;
+  readonly #watched = new Map<string, () => void>();
+
+  constructor(deps: ExitWatcherDeps) {
+    this.#deps = deps;
+  }
+
+  /** Watches the machine's incarnation until it ends or `unwatch` is called; repeatable. */
+  watch(machine: Machine): void {
+    const { incarnation, handle } = machine;
+    if (!incarnation || !handle || this.#watched.has(incarnation)) return;
+    const driver = engineOf(this.#deps.edges, machine);
+    const stopWatching = driver.onExit(handle, (facts) => {
+      this.#watched.delete(incarnation);
+      this.handle(machine.id, incarnation, facts).catch((error: unknown) =>
+        this.#deps.edges.log.error(
+          { machine: machine.id, incarnation, err: error },
+          'exit could not be handled',
+        ),
+      );
+    });
+    this.#watched.set(incarnation, stopWatching);
+  }
+
+  unwatch(incarnation: string): void {
+    this.#watched.get(incarnation)?.();
+    this.#watched.delete(incarnation);
+  }
+
+  close(): void {
+    for (const stopWatching of this.#watched.values()) stopWatching();
+    this.#watched.clear();
+  }
+
+  /** Records the end of an incarnation. One that the machine no longer runs, or that an operation ends, is dropped. */
+  async handle(machineId: string, incarnation: string, facts: ExitFacts): Promise<void> {
+    const { store, edges, restart } = this.#deps;
+    const seen = await store.machines.get(machineId);
+    if (!seen || !isConcerned(seen, incarnation)) return;
+    const console = await consoleTail(edges, seen);
+    const plan = planExit(facts, edges.guest.announcement(incarnation), console);
+    edges.log.info({ machine: machineId, incarnation, facts, plan: plan.to }, 'incarnation ended');
+    if (plan.to === 'restart') {
+      await this.#cleanUp(seen, incarnation);
+      await restart(seen);
+      return;
+    }
+    await store.transaction(async (tx) => {
+      const machine = await tx.machines.get(machineId);
+      if (!machine || !isConcerned(machine, incarnation)) return;
+      const at = edges.clock.now();
+      const failure: MachineFailure | null =
+        plan.to === 'failed'
+          ? { code: plan.code, message: plan.message, at: at.toISOString(), console }
+          : null;
+      const desired = plan.to === 'stopped' ? { desired: 'stopped' as const } : {};
+      await transition(tx, machine, plan.to, { handle: null, failure, ...desired }, at);
+    });
+    await this.#cleanUp(seen, incarnation);
+  }
+
+  /** The VMM is gone or paused for good; its sockets and its place in memory go now, its console stays. */
+  async #cleanUp(machine: Machine, incarnation: string): Promise<void> {
+    await this.#deps.edges.guest.release(incarnation);
+    if (!machine.handle) return;
+    const signal = AbortSignal.timeout(cleanUpTimeoutMs);
+    await engineOf(this.#deps.edges, machine).stop(machine.handle, signal);
+  }
+}
+
+const cleanUpTimeoutMs = 30_000;
+
+function isConcerned(machine: Machine, incarnation: string): boolean {
+  return machine.incarnation === incarnation && (machine.state === 'running' || machine.state === 'paused');
+}

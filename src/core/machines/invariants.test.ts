@@ -1,0 +1,86 @@
+import { expect, it } from 'vitest';
+import { checkChange, checkMachine } from './invariants.ts';
+import type { Machine } from './machine.ts';
+import { isTransit, machineStates } from './states.ts';
+
+const machine: Machine = {
+  id: 'm1',
+  tenant: 'default',
+  spec: {
+    name: 'web',
+    vcpuCount: 1,
+    memoryMib: 128,
+    diskMib: 512,
+    image: 'busybox',
+    engine: 'fake',
+    boot: 'auto',
+    exposedPorts: [],
+    labels: {},
+  },
+  imageDigest: `sha256:${'0'.repeat(64)}`,
+  state: 'created',
+  desired: 'stopped',
+  operationId: null,
+  incarnation: 'i1',
+  handle: null,
+  failure: null,
+  slot: 1,
+  createdAt: '2026-01-01T00:00:00.000Z',
+  updatedAt: '2026-01-01T00:00:00.000Z',
+  startedAt: null,
+};
+
+const handle = {
+  engine: 'fake',
+  version: 1,
+  incarnation: 'i1',
+  guest: { transport: 'memory', key: 'i1' },
+  pid: null,
+  controlSocket: null,
+  data: {},
+} as const;
+
+it.each(machineStates)('wants an operation in %s exactly when that is in transit', (state) => {
+  const withOne = checkMachine({ ...machine, state, operationId: 'op1' });
+  const without = checkMachine({ ...machine, state });
+  expect(withOne).toEqual(isTransit(state) ? [] : [`${state} with an operation`]);
+  expect(without).toEqual(isTransit(state) ? [`${state} without an operation`] : []);
+});
+
+it.each(machineStates)('allows a handle in %s only while something may run', (state) => {
+  const operationId = isTransit(state) ? 'op1' : null;
+  const isAllowed = !['creating', 'created', 'stopped', 'deleted'].includes(state);
+  expect(checkMachine({ ...machine, state, operationId, handle })).toEqual(
+    isAllowed ? [] : [`${state} with an engine handle`],
+  );
+});
+
+it('wants the handle to be of the present incarnation', () => {
+  const running: Machine = { ...machine, state: 'running', handle };
+  expect(checkMachine(running)).toEqual([]);
+  expect(checkMachine({ ...running, incarnation: 'i2' })).toEqual([
+    'an engine handle of another incarnation',
+  ]);
+});
+
+it('wants an incarnation while starting, and a slot always', () => {
+  const starting: Machine = { ...machine, state: 'starting', operationId: 'op1', incarnation: null, slot: 0 };
+  expect(checkMachine(starting)).toEqual(['starting without an incarnation', 'a slot below 1']);
+});
+
+it('wants a change to follow the table', () => {
+  expect(checkChange(machine, { ...machine, state: 'deleting' })).toEqual([]);
+  expect(checkChange(machine, { ...machine, state: 'paused' })).toEqual(['created does not lead to paused']);
+});
+
+it('wants a new incarnation on entering starting, and nowhere else', () => {
+  const starting: Machine = { ...machine, state: 'starting', incarnation: 'i2' };
+  expect(checkChange(machine, starting)).toEqual([]);
+  expect(checkChange(machine, { ...starting, incarnation: 'i1' })).toEqual([
+    'starting with the old incarnation',
+  ]);
+  expect(checkChange(starting, { ...starting, state: 'running' })).toEqual([]);
+  expect(checkChange(starting, { ...starting, state: 'running', incarnation: 'i3' })).toEqual([
+    'a new incarnation on entering running',
+  ]);
+});

@@ -1,0 +1,36 @@
+/**
+ * What is true of every machine at rest in the store, checked when one is written and when one is read. Pure: an empty
+ * answer means all is well, otherwise each line names one broken rule. A broken rule is a defect, never a user's error.
+ */
+import type { Machine } from './machine.ts';
+import { isTransit, type MachineState, transitions } from './states.ts';
+
+/** States in which nothing of an incarnation is left on the host, so no handle may be kept. */
+const statesWithoutHandle: readonly MachineState[] = ['creating', 'created', 'stopped', 'deleted'];
+
+/** The rules a machine breaks, taken by itself. */
+export function checkMachine(machine: Machine): readonly string[] {
+  const { state, operationId, handle, incarnation } = machine;
+  const broken: string[] = [];
+  if (isTransit(state) && operationId === null) broken.push(`${state} without an operation`);
+  if (!isTransit(state) && operationId !== null) broken.push(`${state} with an operation`);
+  if (state === 'starting' && incarnation === null) broken.push('starting without an incarnation');
+  if (handle !== null) {
+    if (statesWithoutHandle.includes(state)) broken.push(`${state} with an engine handle`);
+    if (handle.incarnation !== incarnation) broken.push('an engine handle of another incarnation');
+  }
+  if (!Number.isSafeInteger(machine.slot) || machine.slot < 1) broken.push('a slot below 1');
+  return broken;
+}
+
+/** The rules a change of state breaks: it follows the table, and an incarnation is new exactly on entering `starting`. */
+export function checkChange(before: Machine, after: Machine): readonly string[] {
+  const broken: string[] = [];
+  if (!transitions[before.state].includes(after.state))
+    broken.push(`${before.state} does not lead to ${after.state}`);
+  const isNewIncarnation = before.incarnation !== after.incarnation;
+  if (after.state === 'starting' && !isNewIncarnation) broken.push('starting with the old incarnation');
+  if (after.state !== 'starting' && isNewIncarnation)
+    broken.push(`a new incarnation on entering ${after.state}`);
+  return broken;
+}

@@ -1,0 +1,371 @@
+/**
+ * The use cases of machines on this host. Every dialect calls these; none of them knows HTTP.
+ * Each reads and decides inside the transaction that writes the intent, so two callers never both win.
+ */
+import { shortId } from '../../lib/ids.ts';
+import { Limiter } from '../../lib/limiter.ts';
+import { AppError } from '../errors.ts';
+import type { ChangeBus } from '../events/bus.ts';
+import { observeStore } from '../events/observed-store.ts';
+import type { Operation } from '../operations/operation.ts';
+import { planRecovery } from '../operations/recover.ts';
+import { type OperationDefinition, OperationRunner, type RunnerHooks } from '../operations/runner.ts';
+import type { ExecRequest, ExecSession } from '../ports/guest.ts';
+import type { MachineFilter, MachinePatch, Repositories, Store } from '../ports/store.ts';
+import { ExitWatcher } from './exits.ts';
+import type { DesiredState, Machine } from './machine.ts';
+import { type CreateRequest, type MachineDefaults, makeSpec } from './spec.ts';
+import { decide, type MachineAction } from './states.ts';
+import { type Edges, engineOf, guestOf } from './steps/context.ts';
+import { createOperation } from './steps/create.ts';
+import { deleteOperation } from './steps/delete.ts';
+import { restartOperation, startOperation } from './steps/start.ts';
+import { stopOperation } from './steps/stop.ts';
+import { type WaitRequest, waitForState } from './wait.ts';
+
+export interface MachineServiceDeps {
+  readonly store: Store;
+  readonly bus: ChangeBus;
+  readonly edges: Edges;
+  readonly defaults: MachineDefaults;
+  /** Starts under way at once; the rest waits its turn with no deadline running. */
+  readonly startsMax: number;
+  /** For proofs only. */
+  readonly hooks?: RunnerHooks | undefined;
+}
+
+/** `ignored`: the machine already is, or is on its way to be, what was asked for. */
+export type ActionResult =
+  | { readonly verdict: 'done'; readonly machine: Machine }
+  | { readonly verdict: 'ignored'; readonly machine: Machine };
+
+/** Starts that may wait for their turn. */
+const startQueueMax = 1000;
+/** Commands that may run in one machine at once. */
+const execsPerMachineMax = 128;
+
+export class MachineService {
+  readonly #store: Store;
+  readonly #bus: ChangeBus;
+  readonly #edges: Edges;
+  readonly #defaults: MachineDefaults;
+  readonly #runner: OperationRunner;
+  readonly #exits: ExitWatcher;
+  readonly #definitions: Readonly<Record<Operation['kind'], OperationDefinition>>;
+  readonly #startLimiter: Limiter;
+  readonly #execs = new Map<string, number>();
+
+  constructor(deps: MachineServiceDeps) {
+    const { bus, edges } = deps;
+    const store = observeStore(deps.store, bus);
+    this.#store = store;
+    this.#bus = bus;
+    this.#edges = edges;
+    this.#defaults = deps.defaults;
+    this.#startLimiter = new Limiter(deps.startsMax, startQueueMax);
+    this.#runner = new OperationRunner({
+      store,
+      clock: edges.clock,
+      log: edges.log,
+      hooks: deps.hooks,
+    });
+    this.#exits = new ExitWatcher({ store, edges, restart: (machine) => this.#rebooted(machine) });
+    this.#definitions = {
+      'machine.create': createOperation(edges),
+      'machine.start': startOperation(edges, this.#startLimiter),
+      'machine.restart': restartOperation(edges, this.#startLimiter),
+      'machine.stop': stopOperation(edges),
+      'machine.delete': deleteOperation(edges),
+    };
+  }
+
+  /** Raises `invalid`, `not_found` (image), `conflict` (name taken), `exhausted` (no space), `unsupported`. */
+  async create(tenant: string, request: CreateRequest): Promise<Machine> {
+    const engine = request.engine ?? this.#defaults.engine;
+    const driver = this.#edges.engines.get(engine);
+    if (!driver) {
+      throw new AppError('invalid', `this host has no engine '${engine}'`, {
+        hint: `It has: ${[...this.#edges.engines.keys()].join(', ')}.`,
+      });
+    }
+    const image = await this.#edges.images.resolve(request.image ?? this.#defaults.image);
+    const spec = makeSpec(request, this.#defaults, image, driver.capabilities);
+    const definition = this.#definitions['machine.create'];
+    const { operation } = await this.#store.transaction(async (tx) => {
+      const at = this.#edges.clock.now().toISOString();
+      const operation = this.#runner.newOperation('machine.create', shortId(), {});
+      const machine = await tx.machines.insert({
+        id: operation.machineId,
+        tenant,
+        spec,
+        imageDigest: image.digest,
+        state: 'creating',
+        desired: 'stopped',
+        operationId: operation.id,
+        incarnation: null,
+        handle: null,
+        failure: null,
+        createdAt: at,
+        updatedAt: at,
+        startedAt: null,
+      });
+      await tx.operations.insert(operation);
+      return { machine, operation };
+    });
+    return this.#runner.run(operation, definition);
+  }
+
+  list(filter: MachineFilter): Promise<{ readonly machines: readonly Machine[]; readonly total: number }> {
+    return this.#store.machines.list(filter);
+  }
+
+  /** By id, else by name. Raises `not_found`. */
+  async get(tenant: string, idOrName: string): Promise<Machine> {
+    return findMachine(this.#store, tenant, idOrName);
+  }
+
+  /** Resolves when the guest answers. */
+  async start(tenant: string, idOrName: string): Promise<ActionResult> {
+    const machine = await this.get(tenant, idOrName);
+    if (decide('start', machine.state).verdict === 'accept') await this.#checkBootable(machine);
+    if (this.#startLimiter.isFull) {
+      throw new AppError('exhausted', 'too many machines are waiting to start', {
+        hint: 'Try again in a minute.',
+      });
+    }
+    return this.#act('start', tenant, idOrName, nextBoot);
+  }
+
+  /** Ends the guest, gracefully if it can, and starts it anew; resolves when the new incarnation answers. */
+  async restart(tenant: string, idOrName: string): Promise<ActionResult> {
+    return this.#act('restart', tenant, idOrName, nextBoot);
+  }
+
+  /** See `waitForState`. Raises `not_found` at once when there is no such machine. */
+  async wait(tenant: string, idOrName: string, wanted: WaitFor, signal: AbortSignal): Promise<Machine> {
+    const { id: machineId } = await this.get(tenant, idOrName);
+    return waitForState(this.#store, this.#bus, { machineId, ...wanted }, signal);
+  }
+
+  async stop(tenant: string, idOrName: string): Promise<ActionResult> {
+    return this.#act('stop', tenant, idOrName, () => ({ desired: 'stopped' }));
+  }
+
+  /** `force` also deletes a machine that runs. */
+  async delete(
+    tenant: string,
+    idOrName: string,
+    options: { readonly force: boolean },
+  ): Promise<ActionResult> {
+    return this.#act('delete', tenant, idOrName, () => ({ desired: 'deleted' }), options.force);
+  }
+
+  /** Starts a command in a running machine; see GuestLink.exec. */
+  async exec(
+    tenant: string,
+    idOrName: string,
+    request: ExecRequest,
+    signal: AbortSignal,
+  ): Promise<ExecSession> {
+    const machine = await this.get(tenant, idOrName);
+    if (decide('exec', machine.state).verdict !== 'accept') throw stateConflict('exec', machine);
+    const running = this.#execs.get(machine.id) ?? 0;
+    if (running >= execsPerMachineMax) {
+      throw new AppError('exhausted', `machine ${machine.id} runs ${execsPerMachineMax} commands already`, {
+        hint: 'Wait for one to end.',
+      });
+    }
+    this.#execs.set(machine.id, running + 1);
+    try {
+      const session = await this.#edges.guest.exec(guestOf(machine), request, signal);
+      return this.#counted(machine.id, session);
+    } catch (error) {
+      this.#execEnded(machine.id);
+      throw error;
+    }
+  }
+
+  /** Finishes or undoes what a crash interrupted; resolves when all of it has ended. Call before anything is served. */
+  async recover(): Promise<void> {
+    const open = await this.#store.operations.open();
+    await Promise.all(open.map((operation) => this.#recoverOne(operation)));
+  }
+
+  /** Watches a machine that already runs; for adoption. */
+  adopt(machine: Machine): void {
+    this.#exits.watch(machine);
+  }
+
+  /** Records that a machine's VMM is gone. */
+  exited(machine: Machine, facts: Parameters<ExitWatcher['handle']>[2]): Promise<void> {
+    return machine.incarnation
+      ? this.#exits.handle(machine.id, machine.incarnation, facts)
+      : Promise.resolve();
+  }
+
+  /** Leaves the machines running and open operations open. */
+  async close(): Promise<void> {
+    this.#exits.close();
+    await this.#runner.close();
+  }
+
+  async #act(
+    action: Act,
+    tenant: string,
+    idOrName: string,
+    intend: (machine: Machine) => Intent,
+    force = false,
+  ): Promise<ActionResult> {
+    for (;;) {
+      const begun = await this.#store.transaction(async (tx) => {
+        const machine = await findMachine(tx, tenant, idOrName);
+        const { verdict } = decide(action, machine.state, force);
+        if (verdict === 'deny') throw stateConflict(action, machine);
+        if (verdict !== 'accept') return { verdict, machine } as const;
+        const { desired, params = {}, patch = {} } = intend(machine);
+        const definition = this.#definitions[`machine.${action}`];
+        const { operation } = await this.#runner.begin(tx, machine, definition, params, {
+          ...patch,
+          desired,
+        });
+        return { verdict, machine, operation } as const;
+      });
+      if (begun.verdict === 'accept') {
+        if (action !== 'start' && begun.machine.incarnation) this.#exits.unwatch(begun.machine.incarnation);
+        return { verdict: 'done', machine: await this.#run(begun.operation) };
+      }
+      if (begun.verdict === 'ignore') return { verdict: 'ignored', machine: begun.machine };
+      const ended = await this.#cancel(action, begun.machine);
+      if (ended) return { verdict: 'done', machine: ended };
+    }
+  }
+
+  /** Cancels what the machine is doing. Resolves with the machine when that was all there was to do. */
+  async #cancel(action: Act, machine: Machine): Promise<Machine | null> {
+    if (machine.operationId) await this.#runner.cancel(machine.operationId);
+    const now = await this.#store.machines.get(machine.id);
+    if (!now) return { ...machine, state: 'deleted', operationId: null };
+    return action === 'stop' && now.state === 'stopped' ? now : null;
+  }
+
+  async #run(operation: Operation): Promise<Machine> {
+    const machine = await this.#runner.run(operation, this.#definitions[operation.kind]);
+    if (machine.state === 'running') this.#exits.watch(machine);
+    return machine;
+  }
+
+  async #recoverOne(operation: Operation): Promise<void> {
+    const definition = this.#definitions[operation.kind];
+    const plan = planRecovery(operation, definition, await this.#store.machines.get(operation.machineId));
+    const named = { operation: operation.id, kind: operation.kind, machine: operation.machineId };
+    this.#edges.log.info({ ...named, plan }, 'interrupted operation is taken up');
+    try {
+      if (plan.action === 'give_up') await this.#runner.giveUp(operation, definition, plan.reason);
+      else await this.#run(operation);
+    } catch (error) {
+      // Its machine shows the failure; the rest must still be recovered.
+      this.#edges.log.warn({ ...named, err: error }, 'interrupted operation ended in failure');
+    }
+  }
+
+  async #rebooted(seen: Machine): Promise<void> {
+    const operation = await this.#store.transaction(async (tx) => {
+      const machine = await tx.machines.get(seen.id);
+      if (machine?.state !== 'running' || machine.incarnation !== seen.incarnation) return null;
+      const { params = {}, patch = {} } = nextBoot(machine);
+      return (await this.#runner.begin(tx, machine, this.#definitions['machine.start'], params, patch))
+        .operation;
+    });
+    if (operation) await this.#run(operation);
+  }
+
+  async #checkBootable(machine: Machine): Promise<void> {
+    const image = (await this.#edges.images.list()).find(({ digest }) => digest === machine.imageDigest);
+    const memoryMibMin = Math.max(
+      image?.memoryMibMin ?? 0,
+      engineOf(this.#edges, machine).capabilities.memoryMibMin,
+    );
+    if (machine.spec.memoryMib >= memoryMibMin) return;
+    throw new AppError(
+      'unsupported',
+      `image '${machine.spec.image}' cannot boot in ${machine.spec.memoryMib} MiB of memory; it needs ${memoryMibMin}`,
+      { hint: 'Delete the machine and create it with more memory.' },
+    );
+  }
+
+  #counted(machineId: string, session: ExecSession): ExecSession {
+    const ended = once(() => this.#execEnded(machineId));
+    return {
+      kill: (signal) => session.kill(signal),
+      // By hand, since a generator that was never begun would not run its `finally`.
+      [Symbol.asyncIterator]() {
+        const inner = session[Symbol.asyncIterator]();
+        return {
+          async next() {
+            try {
+              const result = await inner.next();
+              if (result.done) ended();
+              return result;
+            } catch (error) {
+              ended();
+              throw error;
+            }
+          },
+          async return() {
+            ended();
+            await inner.return?.();
+            return { done: true, value: undefined };
+          },
+        };
+      },
+    };
+  }
+
+  #execEnded(machineId: string): void {
+    const left = (this.#execs.get(machineId) ?? 1) - 1;
+    if (left > 0) this.#execs.set(machineId, left);
+    else this.#execs.delete(machineId);
+  }
+}
+
+function once(fn: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    fn();
+  };
+}
+
+type Act = 'start' | 'restart' | 'stop' | 'delete';
+type WaitFor = Omit<WaitRequest, 'machineId'>;
+
+/** What a start and a restart intend: a new incarnation, and the old one named for the steps that clear it away. */
+function nextBoot(machine: Machine): Intent {
+  return {
+    desired: 'running',
+    params: { previousIncarnation: machine.incarnation, previousHandle: machine.handle },
+    patch: { incarnation: shortId(), handle: null, failure: null },
+  };
+}
+
+interface Intent {
+  readonly desired: DesiredState;
+  readonly params?: Readonly<Record<string, unknown>>;
+  readonly patch?: MachinePatch;
+}
+
+async function findMachine(repositories: Repositories, tenant: string, idOrName: string): Promise<Machine> {
+  const machine = await repositories.machines.find(tenant, idOrName);
+  if (machine) return machine;
+  throw new AppError('not_found', `Machine with id '${idOrName}' not found`, {
+    details: { machine: idOrName },
+  });
+}
+
+/** The state forbids the action; a dialect says it in its own words from `details`. */
+export function stateConflict(action: MachineAction, machine: Machine): AppError {
+  return new AppError('conflict', `cannot ${action} a machine that is ${machine.state}`, {
+    details: { action, state: machine.state },
+  });
+}

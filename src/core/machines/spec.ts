@@ -1,0 +1,66 @@
+/** From a request to a spec: defaults and the limits that need no look at the host. */
+import { AppError } from '../errors.ts';
+import type { EngineCapabilities } from '../ports/engine.ts';
+import type { Image } from '../ports/images.ts';
+import type { MachineSpec } from './machine.ts';
+
+/** What a caller may leave out is absent. */
+export interface CreateRequest {
+  readonly name: string;
+  readonly vcpuCount: number;
+  readonly memoryMib: number;
+  readonly diskMib?: number | undefined;
+  readonly image?: string | undefined;
+  readonly engine?: string | undefined;
+  readonly boot?: 'auto' | 'cold' | undefined;
+  readonly exposedPorts?: readonly number[] | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface MachineDefaults {
+  readonly image: string;
+  readonly engine: string;
+  readonly diskMib: number;
+}
+
+/** 16 TiB, ext4's own limit with 4 KiB blocks. */
+export const diskMibMax = 16 * 1024 * 1024;
+
+/** Fills in the defaults; checks against what this host's engine can do. Raises `invalid`. */
+export function makeSpec(
+  request: CreateRequest,
+  defaults: MachineDefaults,
+  image: Image,
+  capabilities: EngineCapabilities,
+): MachineSpec {
+  const diskMib = request.diskMib ?? Math.max(defaults.diskMib, image.rootMib);
+  if (request.vcpuCount > capabilities.vcpuCountMax) {
+    throw limit(
+      `this host runs machines of at most ${capabilities.vcpuCountMax} vCPUs, not ${request.vcpuCount}`,
+    );
+  }
+  if (request.memoryMib > capabilities.memoryMibMax) {
+    throw limit(
+      `this host runs machines of at most ${capabilities.memoryMibMax} MiB of memory, not ${request.memoryMib}`,
+    );
+  }
+  if (diskMib < image.rootMib) {
+    throw limit(`image '${image.name}' needs a disk of at least ${image.rootMib} MiB, not ${diskMib}`);
+  }
+  if (diskMib > diskMibMax) throw limit(`a disk has at most ${diskMibMax} MiB, not ${diskMib}`);
+  return {
+    name: request.name,
+    vcpuCount: request.vcpuCount,
+    memoryMib: request.memoryMib,
+    diskMib,
+    image: image.name,
+    engine: request.engine ?? defaults.engine,
+    boot: request.boot ?? 'auto',
+    exposedPorts: [...new Set(request.exposedPorts ?? [])],
+    labels: request.labels ?? {},
+  };
+}
+
+function limit(message: string): AppError {
+  return new AppError('invalid', message);
+}

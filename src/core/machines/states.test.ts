@@ -1,0 +1,81 @@
+import { describe, expect, test } from 'vitest';
+import {
+  allowedActions,
+  decide,
+  isTransit,
+  type MachineAction,
+  machineStates,
+  transitions,
+} from './states.ts';
+
+const actions: readonly MachineAction[] = [
+  'start',
+  'restart',
+  'stop',
+  'pause',
+  'resume',
+  'snapshot',
+  'exec',
+  'delete',
+];
+
+describe('decide', () => {
+  test.each([
+    ['start', 'created', 'accept'],
+    ['start', 'failed', 'accept'],
+    ['start', 'running', 'ignore'],
+    ['start', 'stopping', 'deny'],
+    ['restart', 'running', 'accept'],
+    ['restart', 'stopped', 'deny'],
+    ['stop', 'starting', 'cancel'],
+    ['stop', 'stopped', 'ignore'],
+    ['stop', 'failed', 'accept'],
+    ['stop', 'creating', 'deny'],
+    ['exec', 'running', 'accept'],
+    ['exec', 'paused', 'deny'],
+    ['delete', 'creating', 'cancel'],
+    ['delete', 'running', 'deny'],
+    ['delete', 'starting', 'deny'],
+    ['delete', 'deleting', 'ignore'],
+  ] as const)('%s on %s: %s', (action, state, verdict) => {
+    expect(decide(action, state).verdict).toBe(verdict);
+  });
+
+  test('force deletes what runs or is paused, and nothing in transit', () => {
+    expect(decide('delete', 'running', true).verdict).toBe('accept');
+    expect(decide('delete', 'paused', true).verdict).toBe('accept');
+    expect(decide('delete', 'stopping', true).verdict).toBe('deny');
+  });
+
+  test('nothing but a cancel is accepted in transit', () => {
+    for (const state of machineStates.filter(isTransit)) {
+      for (const action of actions) {
+        expect(decide(action, state, true).verdict, `${action} in ${state}`).not.toBe('accept');
+      }
+    }
+  });
+
+  test('allowed actions are those that decide accepts or cancels for', () => {
+    expect(allowedActions('running')).toEqual(['restart', 'stop', 'pause', 'snapshot', 'exec']);
+    expect(allowedActions('starting')).toEqual(['stop']);
+    expect(allowedActions('deleted')).toEqual([]);
+  });
+});
+
+describe('transitions', () => {
+  test('every state is reached from another, but for the first', () => {
+    const reached = new Set(Object.values(transitions).flat());
+    expect(machineStates.filter((state) => !reached.has(state))).toEqual(['creating']);
+  });
+
+  test('every transit state ends in a stable one', () => {
+    for (const state of machineStates.filter(isTransit)) {
+      expect(transitions[state].length, state).toBeGreaterThan(0);
+      for (const next of transitions[state]) expect(isTransit(next), `${state} → ${next}`).toBe(false);
+    }
+  });
+
+  test('failed can be left by start, stop and delete', () => {
+    expect(transitions.failed).toEqual(expect.arrayContaining(['starting', 'stopping', 'deleting']));
+  });
+});

@@ -1,0 +1,78 @@
+/** What the steps of all operations work with. */
+import { stripVTControlCharacters } from 'node:util';
+import type { Logger } from '../../../lib/log.ts';
+import { AppError } from '../../errors.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Disks } from '../../ports/disks.ts';
+import type { Consoled, EngineDriver } from '../../ports/engine.ts';
+import type { GuestLink, GuestTarget } from '../../ports/guest.ts';
+import type { Images } from '../../ports/images.ts';
+import type { Machine, MachineFailure } from '../machine.ts';
+
+export interface Edges {
+  readonly engines: ReadonlyMap<string, EngineDriver & Partial<Consoled>>;
+  readonly guest: GuestLink;
+  readonly disks: Disks;
+  readonly images: Images;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** The driver of a machine's engine; `unsupported` when this host no longer has it. */
+export function engineOf(edges: Edges, machine: Machine): EngineDriver & Partial<Consoled> {
+  const driver = edges.engines.get(machine.spec.engine);
+  if (driver) return driver;
+  throw new AppError('unsupported', `this host has no engine '${machine.spec.engine}'`, {
+    hint: `It has: ${[...edges.engines.keys()].join(', ')}.`,
+  });
+}
+
+/** Where to reach the guest of a machine that has been launched. */
+export function guestOf(machine: Machine): GuestTarget {
+  if (!machine.handle || !machine.incarnation) {
+    throw new AppError('internal', `machine ${machine.id} has no guest in state ${machine.state}`);
+  }
+  return { machineId: machine.id, incarnation: machine.incarnation, address: machine.handle.guest };
+}
+
+/** How much of the console a failure quotes. */
+const consoleTailBytes = 4096;
+const consoleTailLines = 12;
+
+/** The last lines of the console, without control characters; empty when there are none. */
+export async function consoleTail(edges: Edges, machine: Machine): Promise<readonly string[]> {
+  if (!machine.incarnation) return [];
+  try {
+    const bytes = await engineOf(edges, machine).readConsole?.(machine.incarnation, consoleTailBytes);
+    return printableLines(new TextDecoder().decode(bytes ?? new Uint8Array())).slice(-consoleTailLines);
+  } catch (error) {
+    edges.log.warn({ machine: machine.id, err: error }, 'console cannot be read');
+    return [];
+  }
+}
+
+/** Guest output is hostile: escape sequences and control characters never reach a person's terminal through us. */
+export function printableLines(text: string): string[] {
+  return stripVTControlCharacters(text)
+    .split('\n')
+    .map((line) => Array.from(line, (character) => (isControl(character) ? '' : character)).join(''))
+    .filter((line) => line.trim() !== '');
+}
+
+/** C0 without the tab, DEL and C1. */
+function isControl(character: string): boolean {
+  const code = character.codePointAt(0) ?? 0;
+  return (code < 32 && code !== 9) || (code >= 127 && code < 160);
+}
+
+/** A failure of an operation as the machine shows it, with the console's last words when the guest had any. */
+export async function failureOf(
+  edges: Edges,
+  machine: Machine,
+  error: AppError,
+  at: Date,
+): Promise<MachineFailure> {
+  const code =
+    error.code === 'engine' ? 'engine_failed' : error.code === 'timeout' ? 'timed_out' : error.code;
+  return { code, message: error.message, at: at.toISOString(), console: await consoleTail(edges, machine) };
+}

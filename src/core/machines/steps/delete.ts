@@ -1,0 +1,35 @@
+/** deleting → deleted: the VMM if there is one, then the disk, then the row. Nothing here can be undone. */
+import type { OperationDefinition } from '../../operations/runner.ts';
+import { type Edges, engineOf, failureOf } from './context.ts';
+
+const stepTimeoutMs = 30_000;
+
+export function deleteOperation(edges: Edges): OperationDefinition {
+  return {
+    kind: 'machine.delete',
+    transit: 'deleting',
+    steps: [
+      {
+        name: 'destroy',
+        timeoutMs: stepTimeoutMs,
+        async do({ machine }) {
+          if (!machine.incarnation) return;
+          await edges.guest.release(machine.incarnation);
+          await engineOf(edges, machine).destroy(machine.incarnation);
+          return { details: { handle: null } };
+        },
+      },
+      {
+        name: 'disk',
+        timeoutMs: stepTimeoutMs,
+        do: ({ machine }) => edges.disks.remove(machine.id),
+      },
+    ],
+    succeeded: 'deleted',
+    onSuccess: () => ({}),
+    failed: 'failed',
+    cancelled: 'failed',
+    onUndone: (_, failure) => ({ failure }),
+    describeFailure: (machine, error, at) => failureOf(edges, machine, error, at),
+  };
+}

@@ -1,0 +1,192 @@
+/**
+ * starting → running: launch this incarnation, wait until its guest answers, tell the guest who it is.
+ * Undone, no process is left; the console stays readable until the next start or the delete.
+ */
+import { abortable } from '../../../lib/abort.ts';
+import type { Limiter } from '../../../lib/limiter.ts';
+import { AppError } from '../../errors.ts';
+import type { OperationKind } from '../../operations/operation.ts';
+import type { OperationDefinition, Step, StepContext } from '../../operations/runner.ts';
+import type { EngineHandle } from '../../ports/engine.ts';
+import type { Machine } from '../machine.ts';
+import { type Edges, engineOf, failureOf, guestOf } from './context.ts';
+import { askGuestToPowerOff, stopGraceMs } from './stop.ts';
+
+/** Spawning a VMM and hearing from its monitor; seconds at worst on a loaded host. */
+const launchTimeoutMs = 30_000;
+/** From launch to a guest that answers. A cold boot under software emulation on a loaded host takes tens of seconds. */
+const readyTimeoutMs = 120_000;
+const clearTimeoutMs = 30_000;
+
+export interface StartParams {
+  readonly previousIncarnation: string | null;
+  /** Of a restart: the VMM that still runs. */
+  readonly previousHandle: EngineHandle | null;
+}
+
+export function startOperation(edges: Edges, limiter: Limiter): OperationDefinition {
+  return bootOperation('machine.start', [], edges, limiter);
+}
+
+/** A start that first ends the incarnation that runs, gracefully if it can. */
+export function restartOperation(edges: Edges, limiter: Limiter): OperationDefinition {
+  return bootOperation('machine.restart', [quitStep(edges)], edges, limiter);
+}
+
+function bootOperation(
+  kind: OperationKind,
+  before: readonly Step[],
+  edges: Edges,
+  limiter: Limiter,
+): OperationDefinition {
+  return {
+    kind,
+    transit: 'starting',
+    limiter,
+    steps: [...before, clearStep(edges), launchStep(edges), readyStep(edges)],
+    succeeded: 'running',
+    onSuccess: (_, at) => ({ startedAt: at.toISOString(), failure: null }),
+    failed: 'failed',
+    cancelled: 'stopped',
+    onUndone: (_, failure) => ({ handle: null, failure }),
+    describeFailure: (machine, error, at) => failureOf(edges, machine, error, at),
+  };
+}
+
+function quitStep(edges: Edges): Step {
+  return {
+    name: 'quit',
+    timeoutMs: stopGraceMs * 2,
+    async do({ machine, operation, signal }) {
+      const { previousHandle } = operation.params as unknown as StartParams;
+      if (!previousHandle) return;
+      await askGuestToPowerOff(edges, machine, previousHandle, signal);
+      await edges.guest.release(previousHandle.incarnation);
+      await engineOf(edges, machine).stop(previousHandle, signal);
+    },
+    // The machine ends stopped or failed: what ran before must not go on.
+    async undo({ machine, operation, signal }) {
+      const { previousHandle } = operation.params as unknown as StartParams;
+      if (!previousHandle) return;
+      await edges.guest.release(previousHandle.incarnation);
+      await engineOf(edges, machine).stop(previousHandle, signal);
+    },
+  };
+}
+
+function clearStep(edges: Edges): Step {
+  return {
+    name: 'clear',
+    timeoutMs: clearTimeoutMs,
+    async do({ machine, operation }) {
+      const { previousIncarnation } = operation.params as unknown as StartParams;
+      if (!previousIncarnation) return;
+      await edges.guest.release(previousIncarnation);
+      await engineOf(edges, machine).destroy(previousIncarnation);
+    },
+  };
+}
+
+function launchStep(edges: Edges): Step {
+  return {
+    name: 'launch',
+    timeoutMs: launchTimeoutMs,
+    async do({ machine, signal }) {
+      const incarnation = requireIncarnation(machine);
+      const [kit, disk] = await Promise.all([edges.images.bootKit(), edges.disks.locate(machine.id)]);
+      const handle = await engineOf(edges, machine).launch(
+        {
+          machineId: machine.id,
+          incarnation,
+          slot: machine.slot,
+          vcpuCount: machine.spec.vcpuCount,
+          memoryMib: machine.spec.memoryMib,
+          diskMib: machine.spec.diskMib,
+          kernelPath: kit.kernelPath,
+          initrdPath: kit.initrdPath,
+          kernelArgs: kit.kernelArgs,
+          disks: [{ path: disk.path, format: disk.format, readOnly: false }],
+        },
+        signal,
+      );
+      return { details: { handle } };
+    },
+    async undo({ machine, signal }) {
+      const incarnation = requireIncarnation(machine);
+      await edges.guest.release(incarnation);
+      const driver = engineOf(edges, machine);
+      const handle = machine.handle ?? (await driver.find(incarnation));
+      if (handle) await driver.stop(handle, signal);
+      else await driver.destroy(incarnation);
+    },
+  };
+}
+
+function readyStep(edges: Edges): Step {
+  return {
+    name: 'ready',
+    timeoutMs: readyTimeoutMs,
+    async do(context) {
+      const { machine } = context;
+      const target = guestOf(machine);
+      await whileAlive(edges, context, async (signal) => {
+        await edges.guest.waitReady(target, signal);
+        await edges.guest.identify(
+          target,
+          { hostname: guestHostname(machine), machineId: guestMachineId(machine) },
+          signal,
+        );
+      });
+    },
+  };
+}
+
+/** Gives up as soon as the VMM is gone: a guest that cannot answer any more is not worth the deadline. */
+async function whileAlive(
+  edges: Edges,
+  context: StepContext,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const { machine } = context;
+  const controller = new AbortController();
+  const signal = AbortSignal.any([context.signal, controller.signal]);
+  const stopWatching = engineOf(edges, machine).onExit(machine.handle as EngineHandle, (facts) =>
+    controller.abort(
+      new AppError('engine', `the guest did not come up: ${facts.reason}`, { details: { ...facts } }),
+    ),
+  );
+  try {
+    await abortable(work(signal), signal);
+  } catch (error) {
+    if (controller.signal.aborted) throw controller.signal.reason;
+    if (!context.signal.aborted) throw error;
+    throw new AppError('timeout', `the guest did not answer within ${readyTimeoutMs / 1000} s`, {
+      cause: error,
+      hint: 'The last console lines say how far it came.',
+    });
+  } finally {
+    stopWatching();
+  }
+}
+
+function requireIncarnation(machine: Machine): string {
+  if (machine.incarnation) return machine.incarnation;
+  throw new AppError('internal', `machine ${machine.id} starts without an incarnation`);
+}
+
+/** 32 hexadecimal digits that stay the same through all boots of a machine and differ between machines. */
+export function guestMachineId(machine: Machine): string {
+  return Array.from(machine.id.padEnd(16, '0').slice(0, 16), (character) =>
+    character.charCodeAt(0).toString(16).padStart(2, '0'),
+  ).join('');
+}
+
+/** The machine's name as a host name: RFC 1123 labels hold [a-z0-9-], at most 63, no hyphen at the ends. */
+export function guestHostname(machine: Machine): string {
+  const label = machine.spec.name
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, '-')
+    .slice(0, 63)
+    .replace(/^-+|-+$/g, '');
+  return label || machine.id;
+}

@@ -1,0 +1,74 @@
+/** stopping → stopped: ask the guest, wait for a grace, then end the VMM. A stop of a failed machine cleans up. */
+import { abortable, deadline } from '../../../lib/abort.ts';
+import { AppError } from '../../errors.ts';
+import type { OperationDefinition } from '../../operations/runner.ts';
+import type { EngineHandle } from '../../ports/engine.ts';
+import type { Machine } from '../machine.ts';
+import { type Edges, engineOf, failureOf } from './context.ts';
+
+/** How long a guest may take to power off after it was asked. */
+export const stopGraceMs = 10_000;
+const haltTimeoutMs = 30_000;
+
+export function stopOperation(edges: Edges): OperationDefinition {
+  return {
+    kind: 'machine.stop',
+    transit: 'stopping',
+    steps: [
+      {
+        name: 'shutdown',
+        timeoutMs: stopGraceMs * 2,
+        async do({ machine, signal }) {
+          if (machine.handle) await askGuestToPowerOff(edges, machine, machine.handle, signal);
+        },
+      },
+      {
+        name: 'halt',
+        timeoutMs: haltTimeoutMs,
+        async do({ machine, signal }) {
+          if (!machine.incarnation) return;
+          await edges.guest.release(machine.incarnation);
+          const driver = engineOf(edges, machine);
+          const handle = machine.handle ?? (await driver.find(machine.incarnation));
+          if (handle) await driver.stop(handle, signal);
+        },
+      },
+    ],
+    succeeded: 'stopped',
+    onSuccess: () => ({ handle: null, failure: null }),
+    failed: 'failed',
+    cancelled: 'failed',
+    onUndone: (_, failure) => ({ failure }),
+    describeFailure: (machine, error, at) => failureOf(edges, machine, error, at),
+  };
+}
+
+/**
+ * Asks the guest to power off and waits for it, for at most the grace. A guest that does not answer or does not power
+ * off is no failure: the VMM is ended next.
+ */
+export async function askGuestToPowerOff(
+  edges: Edges,
+  machine: Machine,
+  handle: EngineHandle,
+  parent: AbortSignal,
+): Promise<void> {
+  const driver = engineOf(edges, machine);
+  const { state } = await driver.inspect(handle);
+  if (state !== 'running') return;
+  const late = () => new AppError('timeout', `the guest did not power off within ${stopGraceMs / 1000} s`);
+  const { signal, clear } = deadline(stopGraceMs, late, parent);
+  const exited = Promise.withResolvers<void>();
+  const stopWatching = driver.onExit(handle, () => exited.resolve());
+  try {
+    const target = { machineId: machine.id, incarnation: handle.incarnation, address: handle.guest };
+    await Promise.race([edges.guest.shutdown(target, signal), exited.promise]);
+    await abortable(exited.promise, signal);
+  } catch (error) {
+    if (parent.aborted) throw error;
+    edges.log.info({ machine: machine.id, reason: String(error) }, 'guest did not power off; ending its VMM');
+  } finally {
+    stopWatching();
+    clear();
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * The one writer of a machine's state. Every change is a compare-and-set inside the caller's transaction: it holds only
+ * if nobody changed the machine since it was read, and only along an arrow of `states.ts`.
+ */
+import { invariant } from '../../lib/invariant.ts';
+import { AppError } from '../errors.ts';
+import type { MachinePatch, Repositories } from '../ports/store.ts';
+import type { Machine } from './machine.ts';
+import { isTransit, type MachineState, transitions } from './states.ts';
+
+/**
+ * Moves `machine` to `to` and applies `patch`; returns the machine as it is now. Raises `conflict` when the machine has
+ * changed since it was read. Moving to `deleted` removes the row.
+ */
+export async function transition(
+  tx: Repositories,
+  machine: Machine,
+  to: MachineState,
+  patch: MachinePatch,
+  at: Date,
+): Promise<Machine> {
+  invariant(
+    transitions[machine.state].includes(to),
+    `${machine.state} → ${to} is no transition (${machine.id})`,
+  );
+  const updatedAt = at.toISOString();
+  const next: Machine = { ...machine, ...patch, state: to, updatedAt };
+  invariant(
+    isTransit(to) === (next.operationId !== null),
+    `${to} and operation ${next.operationId} (${machine.id})`,
+  );
+  invariant(
+    to !== 'starting' || (next.incarnation !== null && next.incarnation !== machine.incarnation),
+    `starting without a new incarnation (${machine.id})`,
+  );
+  invariant(next.handle === null || holdsHandle(to), `${to} with a handle (${machine.id})`);
+  const done = await tx.machines.compareAndSet({
+    id: machine.id,
+    from: machine.state,
+    fromOperationId: machine.operationId,
+    to,
+    patch,
+    at: updatedAt,
+  });
+  if (!done) {
+    throw new AppError('conflict', `machine ${machine.id} changed while it was being changed`, {
+      hint: 'Read the machine again and repeat the request.',
+    });
+  }
+  if (to === 'deleted') await tx.machines.remove(machine.id);
+  return next;
+}
+
+function holdsHandle(state: MachineState): boolean {
+  return state !== 'creating' && state !== 'created' && state !== 'stopped' && state !== 'deleted';
+}

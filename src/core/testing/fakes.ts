@@ -1,0 +1,116 @@
+/** Small fakes of core's ports for tests of core; each can be told to fail. The engine's fake is in `engines/fake`. */
+import { AppError } from '../errors.ts';
+import type { Disks } from '../ports/disks.ts';
+import type {
+  ExecEvent,
+  ExecSession,
+  GuestAnnouncement,
+  GuestHello,
+  GuestLink,
+  GuestTarget,
+} from '../ports/guest.ts';
+import type { Image, Images } from '../ports/images.ts';
+
+/** A guest that is ready at once and runs nothing; `announce` scripts what it says before it goes. */
+export class FakeGuest implements GuestLink {
+  readonly calls: string[] = [];
+  readonly released = new Set<string>();
+  readonly #announcements = new Map<string, GuestAnnouncement>();
+  /** Called by waitReady; reject to be unready, never settle to hang. */
+  onReady: (signal: AbortSignal) => Promise<void> = async () => undefined;
+  /** Called by shutdown, after which the guest has acknowledged. */
+  onShutdown: (target: GuestTarget) => void = () => undefined;
+  /** What exec yields. */
+  events: readonly ExecEvent[] = [{ type: 'outcome', outcome: { outcome: 'exited', exitCode: 0 } }];
+
+  async waitReady(target: GuestTarget, signal: AbortSignal): Promise<GuestHello> {
+    this.calls.push(`waitReady ${target.incarnation}`);
+    await this.onReady(signal);
+    return { agentVersion: 'fake', protocolVersion: 1, kernelRelease: 'fake', incarnation: null };
+  }
+
+  async identify(target: GuestTarget): Promise<void> {
+    this.calls.push(`identify ${target.incarnation}`);
+  }
+
+  async exec(): Promise<ExecSession> {
+    const { events } = this;
+    return {
+      kill: () => undefined,
+      async *[Symbol.asyncIterator]() {
+        yield* events;
+      },
+    };
+  }
+
+  async shutdown(target: GuestTarget): Promise<void> {
+    this.calls.push(`shutdown ${target.incarnation}`);
+    this.onShutdown(target);
+  }
+
+  announce(incarnation: string, announcement: GuestAnnouncement): void {
+    this.#announcements.set(incarnation, announcement);
+  }
+
+  announcement(incarnation: string): GuestAnnouncement | null {
+    return this.#announcements.get(incarnation) ?? null;
+  }
+
+  async release(incarnation: string): Promise<void> {
+    this.released.add(incarnation);
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** Disks that are names in a set. */
+export class FakeDisks implements Disks {
+  readonly made = new Set<string>();
+  /** Thrown by the next `prepare`. */
+  nextFailure: Error | null = null;
+
+  async prepare({ machineId }: { readonly machineId: string }) {
+    if (this.nextFailure) {
+      const failure = this.nextFailure;
+      this.nextFailure = null;
+      throw failure;
+    }
+    this.made.add(machineId);
+    return this.locate(machineId);
+  }
+
+  locate(machineId: string) {
+    return { path: `/fake/${machineId}.qcow2`, format: 'qcow2' as const };
+  }
+
+  async remove(machineId: string): Promise<void> {
+    this.made.delete(machineId);
+  }
+
+  async list(): Promise<readonly string[]> {
+    return [...this.made];
+  }
+}
+
+const images: readonly Image[] = ['busybox', 'debian-12'].map((name, index) => ({
+  name,
+  digest: `sha256:${String(index).repeat(64)}`,
+  rootMib: 16,
+  memoryMibMin: 64,
+  createdAt: '2026-01-01T00:00:00.000Z',
+}));
+
+export const fakeImages: Images = {
+  async resolve(name) {
+    const image = images.find((each) => each.name === name);
+    if (image) return image;
+    throw new AppError('not_found', `no image '${name}'`);
+  },
+  list: async () => images,
+  bootKit: async () => ({
+    kernelPath: '/fake/kernel',
+    initrdPath: '/fake/initrd',
+    kernelRelease: 'fake',
+    kernelArgs: '',
+  }),
+};
