@@ -1,0 +1,130 @@
+/** A machine as a row and back; both ways checked, so that a defect is met where it is made. */
+import { z } from 'zod';
+import { checkMachine } from '../core/machines/invariants.ts';
+import type { Machine, MachineFailure, MachineSpec } from '../core/machines/machine.ts';
+import { machineStates } from '../core/machines/states.ts';
+import type { EngineHandle } from '../core/ports/engine.ts';
+import { invariant } from '../lib/invariant.ts';
+import {
+  decodeJson,
+  decodeNullableJson,
+  encodeJson,
+  encodeNullableJson,
+  encodeNullableTime,
+  encodeTime,
+  type MachineTable,
+} from './schema.ts';
+import { validate } from './validate.ts';
+
+// Strict: a field that this file does not know would be lost in silence otherwise.
+const spec: z.ZodType<MachineSpec> = z.strictObject({
+  name: z.string().min(1),
+  vcpuCount: z.number(),
+  memoryMib: z.number(),
+  diskMib: z.number(),
+  image: z.string(),
+  engine: z.string(),
+  boot: z.enum(['auto', 'cold']),
+  exposedPorts: z.array(z.number()),
+  labels: z.record(z.string(), z.string()),
+});
+
+const handle: z.ZodType<EngineHandle> = z.strictObject({
+  engine: z.string(),
+  version: z.number(),
+  incarnation: z.string(),
+  guest: z.discriminatedUnion('transport', [
+    z.strictObject({ transport: z.literal('virtio-serial'), path: z.string() }),
+    z.strictObject({ transport: z.literal('memory'), key: z.string() }),
+  ]),
+  pid: z.number().nullable(),
+  controlSocket: z.string().nullable(),
+  data: z.record(z.string(), z.unknown()),
+});
+
+const failure: z.ZodType<MachineFailure> = z.strictObject({
+  code: z.string(),
+  message: z.string(),
+  at: z.string(),
+  console: z.array(z.string()),
+});
+
+const machine: z.ZodType<Machine> = z.strictObject({
+  id: z.string().min(1),
+  tenant: z.string(),
+  spec,
+  imageDigest: z.string(),
+  state: z.enum(machineStates),
+  desired: z.enum(['running', 'stopped', 'deleted']),
+  operationId: z.string().nullable(),
+  incarnation: z.string().nullable(),
+  handle: handle.nullable(),
+  failure: failure.nullable(),
+  slot: z.number(),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+  startedAt: z.string().nullable(),
+});
+
+/** Raises InvariantError when the machine breaks a rule of its own. */
+export function encodeMachine(value: Machine): MachineTable {
+  const checked = check(value);
+  return {
+    id: checked.id,
+    tenant: checked.tenant,
+    name: checked.spec.name,
+    slot: checked.slot,
+    spec: encodeJson(checked.spec),
+    created_at: encodeTime(checked.createdAt),
+    ...encodeChanging(checked),
+  };
+}
+
+/** The columns that change after a machine is made. Raises InvariantError as `encodeMachine` does. */
+export function encodeChanges(value: Machine): ReturnType<typeof encodeChanging> {
+  return encodeChanging(check(value));
+}
+
+function encodeChanging(value: Machine) {
+  return {
+    state: value.state,
+    desired: value.desired,
+    operation_id: value.operationId,
+    incarnation: value.incarnation,
+    image_digest: value.imageDigest,
+    handle: encodeNullableJson(value.handle),
+    failure: encodeNullableJson(value.failure),
+    updated_at: encodeTime(value.updatedAt),
+    started_at: encodeNullableTime(value.startedAt),
+  } satisfies Partial<MachineTable>;
+}
+
+/** Raises InvariantError when the row is not what this program writes. */
+export function decodeMachine(row: MachineTable): Machine {
+  const decoded = check({
+    id: row.id,
+    tenant: row.tenant,
+    spec: decodeJson(row.spec, 'machines.spec'),
+    imageDigest: row.image_digest,
+    state: row.state,
+    desired: row.desired,
+    operationId: row.operation_id,
+    incarnation: row.incarnation,
+    handle: decodeNullableJson(row.handle, 'machines.handle'),
+    failure: decodeNullableJson(row.failure, 'machines.failure'),
+    slot: row.slot,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    startedAt: row.started_at,
+  });
+  invariant(decoded.spec.name === row.name, `machine ${row.id}: two names in one row`);
+  return decoded;
+}
+
+/** `value` may hold anything under the fields' names. */
+function check(value: Readonly<Record<keyof Machine, unknown>>): Machine {
+  const checked = validate(machine, value, `machine ${String(value.id)}`);
+  const broken = checkMachine(checked);
+  invariant(broken.length === 0, `machine ${checked.id}: ${broken.join('; ')}`);
+  return checked;
+}

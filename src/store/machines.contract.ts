@@ -1,0 +1,281 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Machine } from '../core/machines/machine.ts';
+import type { StateChange, Store } from '../core/ports/store.ts';
+import { InvariantError } from '../lib/invariant.ts';
+import type { OpenStore } from './store.contract.ts';
+import { at, sampleHandle, sampleMachine } from './testing/samples.ts';
+
+export function machinesContract(open: OpenStore): void {
+  let store: Store;
+  beforeEach(async () => {
+    store = await open();
+  });
+  afterEach(() => store.close());
+
+  const change = (machine: Machine, changes: Partial<StateChange>): StateChange => ({
+    id: machine.id,
+    from: machine.state,
+    fromOperationId: machine.operationId,
+    to: 'starting',
+    patch: {},
+    at: at(1),
+    ...changes,
+  });
+
+  describe('machines: insert', () => {
+    it('returns and keeps the whole machine', async () => {
+      const machine = sampleMachine({
+        state: 'running',
+        desired: 'running',
+        incarnation: 'inc1',
+        handle: sampleHandle('inc1'),
+        failure: { code: 'vmm_died', message: 'gone', at: at(3), console: ['last', 'words'] },
+        startedAt: at(2),
+      });
+      expect(await store.machines.insert(machine)).toEqual(machine);
+      expect(await store.machines.get(machine.id)).toEqual(machine);
+      expect(await store.machines.get('nobody')).toBeNull();
+    });
+
+    it('keeps every time in one form, so that text sorts as time does', async () => {
+      const machine = await store.machines.insert(sampleMachine({ createdAt: '2026-01-01T01:00:00+01:00' }));
+      expect(machine.createdAt).toBe('2026-01-01T00:00:00.000Z');
+    });
+
+    it('gives the lowest free slot, from 1 on, whatever the caller says', async () => {
+      const slots: number[] = [];
+      const ids: string[] = [];
+      for (let n = 0; n < 4; n++) {
+        const machine = await store.machines.insert(sampleMachine({ slot: 99 }));
+        slots.push(machine.slot);
+        ids.push(machine.id);
+      }
+      expect(slots).toEqual([1, 2, 3, 4]);
+      for (const id of [ids[0], ids[2]]) await forceRemove(store, id ?? '');
+      expect((await store.machines.insert(sampleMachine())).slot).toBe(1);
+      expect((await store.machines.insert(sampleMachine())).slot).toBe(3);
+      expect((await store.machines.insert(sampleMachine())).slot).toBe(5);
+    });
+
+    it('refuses a taken name within a tenant, in words for people', async () => {
+      await store.machines.insert(sampleMachine({ name: 'web' }));
+      await expect(store.machines.insert(sampleMachine({ name: 'web' }))).rejects.toMatchObject({
+        code: 'conflict',
+        message: "Machine with name 'web' already exists",
+      });
+      await store.machines.insert(sampleMachine({ name: 'web', tenant: 'other' }));
+    });
+
+    it('refuses a taken id', async () => {
+      const { id } = await store.machines.insert(sampleMachine());
+      await expect(store.machines.insert(sampleMachine({ id }))).rejects.toMatchObject({ code: 'conflict' });
+    });
+
+    it('lets exactly one of many concurrent inserts have a name, and gives each winner its own slot', async () => {
+      const attempts = Array.from({ length: 20 }, (_, n) =>
+        store.machines.insert(sampleMachine({ name: `web-${n % 5}` })),
+      );
+      const results = await Promise.allSettled(attempts);
+      const won = results.filter((result) => result.status === 'fulfilled');
+      expect(won.map(({ value }) => value.slot).sort()).toEqual([1, 2, 3, 4, 5]);
+      for (const result of results)
+        if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'conflict' });
+    });
+
+    it.each<[string, Partial<Machine>]>([
+      ['in transit without an operation', { state: 'creating' }],
+      ['at rest with an operation', { state: 'created', operationId: 'op1' }],
+      ['stopped with a handle', { state: 'stopped', incarnation: 'i', handle: sampleHandle('i') }],
+      ['a handle of another incarnation', { state: 'running', incarnation: 'i', handle: sampleHandle('j') }],
+      ['no time', { createdAt: 'yesterday' }],
+    ])('refuses a machine that breaks an invariant: %s', async (_, fields) => {
+      await expect(store.machines.insert(sampleMachine(fields))).rejects.toThrow(InvariantError);
+      expect(await store.machines.all()).toEqual([]);
+    });
+  });
+
+  describe('machines: find', () => {
+    it('finds by name and by id within the tenant only', async () => {
+      const machine = await store.machines.insert(sampleMachine({ name: 'web', tenant: 'a' }));
+      expect(await store.machines.find('a', 'web')).toEqual(machine);
+      expect(await store.machines.find('a', machine.id)).toEqual(machine);
+      expect(await store.machines.find('b', 'web')).toBeNull();
+      expect(await store.machines.find('b', machine.id)).toBeNull();
+    });
+
+    it('lets an id win over a name', async () => {
+      const byName = await store.machines.insert(sampleMachine({ id: 'aaaaaaaaaaaa', name: 'zzzzzzzzzzzz' }));
+      const byId = await store.machines.insert(sampleMachine({ id: 'zzzzzzzzzzzz', name: 'other' }));
+      expect(await store.machines.find('default', 'zzzzzzzzzzzz')).toEqual(byId);
+      expect(await store.machines.find('default', 'aaaaaaaaaaaa')).toEqual(byName);
+    });
+  });
+
+  describe('machines: list', () => {
+    it('pages through a thousand, newest first, every one once', async () => {
+      const count = 1000;
+      await store.transaction(async (tx) => {
+        // Pairs share a time, so that the id has to decide.
+        for (let n = 0; n < count; n++)
+          await tx.machines.insert(sampleMachine({ createdAt: at(Math.floor(n / 2)) }));
+      });
+      const seen: Machine[] = [];
+      for (let offset = 0; offset < count; offset += 300) {
+        const page = await store.machines.list({ limit: 300, offset });
+        expect(page.total).toBe(count);
+        seen.push(...page.machines);
+      }
+      expect(new Set(seen.map(({ id }) => id)).size).toBe(count);
+      const sorted = [...seen].sort((a, b) => compare(b.createdAt, a.createdAt) || compare(b.id, a.id));
+      expect(seen.map(({ id }) => id)).toEqual(sorted.map(({ id }) => id));
+      expect(await store.machines.list({ limit: 10, offset: count })).toEqual({ machines: [], total: count });
+      expect(await store.machines.all()).toHaveLength(count);
+    });
+
+    it('filters by tenant and by states, and counts what matches', async () => {
+      await store.machines.insert(sampleMachine({ tenant: 'a' }));
+      await store.machines.insert(sampleMachine({ tenant: 'a', state: 'stopped' }));
+      const failed = await store.machines.insert(sampleMachine({ tenant: 'b', state: 'failed' }));
+      const total = async (filter: object) =>
+        (await store.machines.list({ limit: 1, offset: 0, ...filter })).total;
+      expect(await total({})).toBe(3);
+      expect(await total({ tenant: 'a' })).toBe(2);
+      expect(await total({ tenant: 'a', states: ['stopped', 'failed'] })).toBe(1);
+      expect(await total({ states: [] })).toBe(0);
+      expect(await store.machines.list({ tenant: 'b', limit: 5, offset: 0 })).toEqual({
+        machines: [failed],
+        total: 1,
+      });
+    });
+  });
+
+  describe('machines: compareAndSet', () => {
+    it('writes the state and the patch, and nothing else', async () => {
+      const machine = await store.machines.insert(sampleMachine());
+      const done = await store.machines.compareAndSet(
+        change(machine, { patch: { operationId: 'op1', incarnation: 'i1', desired: 'running' } }),
+      );
+      expect(done).toBe(true);
+      expect(await store.machines.get(machine.id)).toEqual({
+        ...machine,
+        state: 'starting',
+        operationId: 'op1',
+        incarnation: 'i1',
+        desired: 'running',
+        updatedAt: at(1),
+      });
+    });
+
+    it.each<[string, Partial<StateChange>]>([
+      ['another state', { from: 'stopped' }],
+      ['another operation', { fromOperationId: 'op0' }],
+      ['another machine', { id: 'nobody' }],
+    ])('changes nothing when the row has %s', async (_, changes) => {
+      const machine = await store.machines.insert(sampleMachine());
+      const patch = { operationId: 'op1', incarnation: 'i1' };
+      expect(await store.machines.compareAndSet(change(machine, { patch, ...changes }))).toBe(false);
+      expect(await store.machines.get(machine.id)).toEqual(machine);
+    });
+
+    it('tells an operation from none', async () => {
+      const machine = await store.machines.insert(sampleMachine({ state: 'stopping', operationId: 'op1' }));
+      const end: Partial<StateChange> = { to: 'stopped', patch: { operationId: null } };
+      expect(await store.machines.compareAndSet(change(machine, { ...end, fromOperationId: null }))).toBe(
+        false,
+      );
+      expect(await store.machines.compareAndSet(change(machine, end))).toBe(true);
+    });
+
+    it('lets exactly one of many racers win', async () => {
+      const machine = await store.machines.insert(sampleMachine());
+      const results = await Promise.all(
+        Array.from({ length: 10 }, (_, n) =>
+          store.machines.compareAndSet(
+            change(machine, { patch: { operationId: `op${n}`, incarnation: `i${n}` } }),
+          ),
+        ),
+      );
+      expect(results.filter(Boolean)).toHaveLength(1);
+      expect((await store.machines.get(machine.id))?.operationId).toBe(`op${results.indexOf(true)}`);
+    });
+
+    it.each<[string, Partial<StateChange>]>([
+      ['no arrow leads there', { to: 'paused' }],
+      ['no operation is named', { patch: { incarnation: 'i1' } }],
+      ['the incarnation is the old one', { patch: { operationId: 'op1' } }],
+      ['a handle is of another boot', { patch: { incarnation: 'i', handle: sampleHandle('j') } }],
+    ])('refuses a change when %s', async (_, changes) => {
+      const machine = await store.machines.insert(sampleMachine());
+      await expect(store.machines.compareAndSet(change(machine, changes))).rejects.toThrow(InvariantError);
+      expect(await store.machines.get(machine.id)).toEqual(machine);
+    });
+
+    it('refuses a new incarnation on any way but into starting', async () => {
+      const machine = await store.machines.insert(
+        sampleMachine({ state: 'stopping', operationId: 'op1', incarnation: 'i1' }),
+      );
+      const patch = { operationId: null, incarnation: null };
+      await expect(store.machines.compareAndSet(change(machine, { to: 'stopped', patch }))).rejects.toThrow(
+        'incarnation',
+      );
+    });
+  });
+
+  describe('machines: patch and remove', () => {
+    it('patches the incarnation it was meant for only, and never the state', async () => {
+      const machine = await store.machines.insert(sampleMachine({ state: 'running', incarnation: 'i1' }));
+      const handle = sampleHandle('i1');
+      expect(await store.machines.patch(machine.id, 'i0', { handle }, at(1))).toBe(false);
+      expect(await store.machines.patch(machine.id, null, { handle }, at(1))).toBe(false);
+      expect(await store.machines.patch('nobody', 'i1', { handle }, at(1))).toBe(false);
+      expect(await store.machines.get(machine.id)).toEqual(machine);
+      expect(await store.machines.patch(machine.id, 'i1', { handle }, at(1))).toBe(true);
+      expect(await store.machines.patch(machine.id, 'i1', { desired: 'stopped' }, at(2))).toBe(true);
+      expect(await store.machines.get(machine.id)).toEqual({
+        ...machine,
+        handle,
+        desired: 'stopped',
+        updatedAt: at(2),
+      });
+    });
+
+    it('patches a machine that never started', async () => {
+      const { id } = await store.machines.insert(sampleMachine());
+      expect(await store.machines.patch(id, null, { desired: 'deleted' }, at(1))).toBe(true);
+    });
+
+    it('removes a machine that may be deleted, and only such a one', async () => {
+      const running = await store.machines.insert(sampleMachine({ state: 'running', incarnation: 'i1' }));
+      await expect(store.machines.remove(running.id)).rejects.toThrow(InvariantError);
+      const { id } = await store.machines.insert(sampleMachine({ state: 'deleting', operationId: 'op1' }));
+      await store.machines.remove(id);
+      await store.machines.remove(id);
+      expect(await store.machines.all()).toEqual([running]);
+    });
+  });
+}
+
+/** Through states that lead to `deleted`. */
+async function forceRemove(store: Store, id: string): Promise<void> {
+  const base = { id, at: at(1) };
+  await store.machines.compareAndSet({
+    ...base,
+    from: 'created',
+    fromOperationId: null,
+    to: 'deleting',
+    patch: { operationId: 'op-delete' },
+  });
+  await store.machines.compareAndSet({
+    ...base,
+    from: 'deleting',
+    fromOperationId: 'op-delete',
+    to: 'deleted',
+    patch: { operationId: null },
+  });
+  await store.machines.remove(id);
+}
+
+/** By code unit, as the ids and times in use sort in every database. */
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

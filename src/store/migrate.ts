@@ -1,0 +1,58 @@
+/** Brings a database up to the schema this program knows; never down. */
+import type { Kysely } from 'kysely';
+import { AppError } from '../core/errors.ts';
+import { invariant } from '../lib/invariant.ts';
+import { migrations as allMigrations } from './migrations/index.ts';
+import type { Migration } from './migrations/migration.ts';
+import type { Database, MigrationTable } from './schema.ts';
+
+/**
+ * Applies what is missing, all of it in one transaction; run again it changes nothing. `unsupported` when the database
+ * is newer than the program or was made by another line of it; the database is untouched then.
+ */
+export async function migrate(
+  db: Kysely<Database>,
+  migrations: readonly Migration[] = allMigrations,
+): Promise<void> {
+  migrations.forEach(({ version }, index) => {
+    invariant(version === index + 1, 'migrations are numbered 1, 2, 3…');
+  });
+  await db.transaction().execute(async (tx) => {
+    await tx.schema
+      .createTable('schema_migrations')
+      .ifNotExists()
+      .addColumn('version', 'integer', (column) => column.primaryKey().notNull())
+      .addColumn('name', 'text', (column) => column.notNull())
+      .execute();
+    const applied = await tx
+      .selectFrom('schema_migrations')
+      .select(['version', 'name'])
+      .orderBy('version')
+      .execute();
+    refuseForeign(applied, migrations);
+    for (const { version, name, up } of migrations.slice(applied.length)) {
+      await up(tx.schema);
+      await tx.insertInto('schema_migrations').values({ version, name }).execute();
+    }
+  });
+}
+
+function refuseForeign(applied: readonly MigrationTable[], known: readonly Migration[]): void {
+  const found = applied.at(-1)?.version ?? 0;
+  if (found > known.length) {
+    throw new AppError(
+      'unsupported',
+      `the database has schema version ${found}, this program knows versions up to ${known.length}`,
+      { hint: 'run the version of flotilla that last used this state directory, or a newer one' },
+    );
+  }
+  applied.forEach(({ version, name }, index) => {
+    const expected = known[index];
+    if (version === expected?.version && name === expected.name) return;
+    throw new AppError(
+      'unsupported',
+      `the database's schema step ${version} is '${name}', this program's step ${index + 1} is '${expected?.name}'`,
+      { hint: 'the state directory was made by another build of flotilla; use that build' },
+    );
+  });
+}

@@ -1,0 +1,95 @@
+/** An operation as a row and back, checked both ways. */
+import { z } from 'zod';
+import {
+  type Operation,
+  type OperationFailure,
+  operationKinds,
+  type StepRecord,
+} from '../core/operations/operation.ts';
+import {
+  decodeBoolean,
+  decodeJson,
+  decodeNullableJson,
+  encodeBoolean,
+  encodeJson,
+  encodeNullableJson,
+  encodeTime,
+  type OperationTable,
+} from './schema.ts';
+import { validate } from './validate.ts';
+
+const step: z.ZodType<StepRecord> = z.strictObject({
+  name: z.string(),
+  phase: z.enum(['started', 'succeeded', 'failed', 'undoing', 'undone']),
+  output: z.unknown(),
+  at: z.string(),
+});
+
+const failure: z.ZodType<OperationFailure> = z.strictObject({
+  code: z.string(),
+  message: z.string(),
+  step: z.string().nullable(),
+});
+
+const operation: z.ZodType<Operation> = z.strictObject({
+  id: z.string().min(1),
+  kind: z.enum(operationKinds),
+  machineId: z.string().min(1),
+  params: z.record(z.string(), z.unknown()),
+  state: z.enum(['running', 'undoing', 'succeeded', 'failed', 'cancelled']),
+  steps: z.array(step),
+  isCancelRequested: z.boolean(),
+  failure: failure.nullable(),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+});
+
+/** Raises InvariantError when the operation is malformed. */
+export function encodeOperation(value: Operation): OperationTable {
+  const checked = check(value);
+  return {
+    id: checked.id,
+    kind: checked.kind,
+    machine_id: checked.machineId,
+    params: encodeJson(checked.params),
+    is_cancel_requested: encodeBoolean(checked.isCancelRequested),
+    created_at: encodeTime(checked.createdAt),
+    ...encodeProgressOf(checked),
+  };
+}
+
+/** The columns that change while an operation runs, without the cancel flag, which has its own writer. */
+export function encodeProgress(value: Operation): ReturnType<typeof encodeProgressOf> {
+  return encodeProgressOf(check(value));
+}
+
+function encodeProgressOf(value: Operation) {
+  return {
+    state: value.state,
+    // `undefined` has no JSON; a step without output says null.
+    steps: encodeJson(value.steps.map((record) => ({ ...record, output: record.output ?? null }))),
+    failure: encodeNullableJson(value.failure),
+    updated_at: encodeTime(value.updatedAt),
+  } satisfies Partial<OperationTable>;
+}
+
+/** Raises InvariantError when the row is not what this program writes. */
+export function decodeOperation(row: OperationTable): Operation {
+  return check({
+    id: row.id,
+    kind: row.kind,
+    machineId: row.machine_id,
+    params: decodeJson(row.params, 'operations.params'),
+    state: row.state,
+    steps: decodeJson(row.steps, 'operations.steps'),
+    isCancelRequested: decodeBoolean(row.is_cancel_requested),
+    failure: decodeNullableJson(row.failure, 'operations.failure'),
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  });
+}
+
+/** `value` may hold anything under the fields' names. */
+function check(value: Readonly<Record<keyof Operation, unknown>>): Operation {
+  return validate(operation, value, `operation ${String(value.id)}`);
+}

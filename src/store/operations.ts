@@ -1,0 +1,89 @@
+/** Operations in the database. */
+import { AppError } from '../core/errors.ts';
+import type { Operation, OperationState } from '../core/operations/operation.ts';
+import type { OperationRepository } from '../core/ports/store.ts';
+import { invariant } from '../lib/invariant.ts';
+import type { Access } from './access.ts';
+import { DuplicateError } from './database.ts';
+import { decodeOperation, encodeOperation, encodeProgress } from './operation-row.ts';
+
+/** As in the partial unique index `operations_one_open`. */
+const openStates: readonly OperationState[] = ['running', 'undoing'];
+
+export function operationRepository(access: Access): OperationRepository {
+  return {
+    insert: (operation) => insert(access, operation),
+    get: async (id) => {
+      const row = await access.run((db) =>
+        db.selectFrom('operations').selectAll().where('id', '=', id).executeTakeFirst(),
+      );
+      return row === undefined ? null : decodeOperation(row);
+    },
+    save: async (operation) => {
+      const result = await access.run((db) =>
+        db
+          .updateTable('operations')
+          .set(encodeProgress(operation))
+          .where('id', '=', operation.id)
+          .executeTakeFirst(),
+      );
+      invariant(result.numUpdatedRows === 1n, `operation ${operation.id} was never inserted`);
+    },
+    requestCancel: async (id) => {
+      const result = await access.run((db) =>
+        db
+          .updateTable('operations')
+          .set({ is_cancel_requested: 1 })
+          .where('id', '=', id)
+          .where('state', 'in', openStates)
+          .executeTakeFirst(),
+      );
+      return result.numUpdatedRows === 1n;
+    },
+    open: async () => {
+      const rows = await access.run((db) =>
+        db
+          .selectFrom('operations')
+          .selectAll()
+          .where('state', 'in', openStates)
+          .orderBy('created_at')
+          .orderBy('id')
+          .execute(),
+      );
+      return rows.map(decodeOperation);
+    },
+    prune: (keep) => prune(access, keep),
+  };
+}
+
+async function insert(access: Access, operation: Operation): Promise<void> {
+  const row = encodeOperation(operation);
+  try {
+    await access.run((db) => db.insertInto('operations').values(row).execute());
+  } catch (error) {
+    if (!(error instanceof DuplicateError) || !error.isOn('machine_id')) throw error;
+    throw new AppError('conflict', `Machine '${operation.machineId}' has an operation under way`, {
+      cause: error,
+      hint: 'wait for it to end, then try again',
+    });
+  }
+}
+
+async function prune(access: Access, keep: number): Promise<void> {
+  invariant(Number.isSafeInteger(keep) && keep >= 0, `not a count: ${keep}`);
+  await access.run((db) =>
+    db
+      .deleteFrom('operations')
+      .where('state', 'not in', openStates)
+      .where('id', 'not in', (eb) =>
+        eb
+          .selectFrom('operations')
+          .select('id')
+          .where('state', 'not in', openStates)
+          .orderBy('created_at', 'desc')
+          .orderBy('id', 'desc')
+          .limit(keep),
+      )
+      .execute(),
+  );
+}

@@ -1,0 +1,92 @@
+/**
+ * The tables as queries see them. Every column is text or integer, so that the same row means the same in SQLite and in
+ * PostgreSQL: JSON is text, a boolean is 0 or 1, a time is RFC 3339 text of one fixed width that sorts as time does.
+ * The functions below are the only place that knows.
+ */
+import { invariant } from '../lib/invariant.ts';
+
+export interface Database {
+  readonly machines: MachineTable;
+  readonly operations: OperationTable;
+  readonly schema_migrations: MigrationTable;
+}
+
+export interface MachineTable {
+  readonly id: string;
+  readonly tenant: string;
+  /** The spec's name again, for the unique index. */
+  readonly name: string;
+  readonly state: string;
+  readonly desired: string;
+  readonly operation_id: string | null;
+  readonly incarnation: string | null;
+  readonly slot: number;
+  readonly image_digest: string;
+  readonly spec: string;
+  readonly handle: string | null;
+  readonly failure: string | null;
+  readonly created_at: string;
+  readonly updated_at: string;
+  readonly started_at: string | null;
+}
+
+export interface OperationTable {
+  readonly id: string;
+  readonly kind: string;
+  readonly machine_id: string;
+  readonly params: string;
+  readonly state: string;
+  readonly steps: string;
+  readonly is_cancel_requested: number;
+  readonly failure: string | null;
+  readonly created_at: string;
+  readonly updated_at: string;
+}
+
+export interface MigrationTable {
+  readonly version: number;
+  readonly name: string;
+}
+
+export function encodeJson(value: unknown): string {
+  const text = JSON.stringify(value);
+  invariant(text !== undefined, 'a value that has no JSON was to be stored');
+  return text;
+}
+
+export function encodeNullableJson(value: unknown): string | null {
+  return value === null ? null : encodeJson(value);
+}
+
+/** Text that is not JSON is a defect: only this room writes these columns. */
+export function decodeJson(text: string, column: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    invariant(false, `column ${column} holds no JSON`);
+  }
+}
+
+export function decodeNullableJson(text: string | null, column: string): unknown {
+  return text === null ? null : decodeJson(text, column);
+}
+
+export function encodeBoolean(value: boolean): number {
+  return value ? 1 : 0;
+}
+
+export function decodeBoolean(value: number): boolean {
+  invariant(value === 0 || value === 1, 'a boolean column holds neither 0 nor 1');
+  return value === 1;
+}
+
+/** Any RFC 3339 time, as UTC with milliseconds: 24 characters, always. */
+export function encodeTime(value: string): string {
+  const time = new Date(value);
+  invariant(!Number.isNaN(time.getTime()), `not a time: ${value}`);
+  return time.toISOString();
+}
+
+export function encodeNullableTime(value: string | null): string | null {
+  return value === null ? null : encodeTime(value);
+}

@@ -1,0 +1,173 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { DatabaseSync } from 'node:sqlite';
+import { sql } from 'kysely';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { machineStates } from '../core/machines/states.ts';
+import { InvariantError } from '../lib/invariant.ts';
+import { migrate } from './migrate.ts';
+import { openSqlite, statementCountMax } from './sqlite.ts';
+import { storeContract } from './store.contract.ts';
+import { createStore, openSqliteStore } from './store.ts';
+import { sampleMachine } from './testing/samples.ts';
+
+let directory: string;
+let path: string;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'flotilla-store-'));
+  path = join(directory, 'flotilla.db');
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+storeContract('SQLite', () => openSqliteStore(path));
+
+describe('openSqlite', () => {
+  it('makes the database and its companions for their owner only', async () => {
+    const store = await openSqliteStore(path);
+    await store.machines.insert(sampleMachine());
+    const files = await readdir(directory);
+    expect(files.sort()).toEqual(['flotilla.db', 'flotilla.db-shm', 'flotilla.db-wal']);
+    for (const file of files) expect((await stat(join(directory, file))).mode & 0o777).toBe(0o600);
+    await store.close();
+  });
+
+  it('narrows the mode of a database that was there', async () => {
+    await writeFile(path, '', { mode: 0o644 });
+    await (await openSqlite(path)).close();
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+  });
+
+  it('leaves one file when closed, and closes twice', async () => {
+    const database = await openSqlite(path);
+    await database.close();
+    await database.close();
+    expect(await readdir(directory)).toEqual(['flotilla.db']);
+  });
+
+  it('says what it opened when that is no database', async () => {
+    await writeFile(
+      path,
+      'not a database, by a long way; longer than a header would be, in fact. '.repeat(9),
+    );
+    await expect(openSqlite(path)).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining(path),
+    });
+  });
+
+  it('reports a full disk as exhausted, undoes the transaction, and goes on', async () => {
+    const database = await openSqlite(path);
+    await migrate(database.db);
+    // The same result code as a disk without space.
+    await sql`pragma max_page_count = 40`.execute(database.db);
+    const store = createStore(database);
+    await store.machines.insert(sampleMachine({ name: 'before' }));
+    const work = store.transaction(async (tx) => {
+      for (let n = 0; n < 10_000; n++) await tx.machines.insert(sampleMachine());
+    });
+    await expect(work).rejects.toMatchObject({ code: 'exhausted' });
+    expect((await store.machines.all()).map(({ spec }) => spec.name)).toEqual(['before']);
+    await store.close();
+  });
+
+  it('syncs every commit, keeps foreign keys, and writes ahead', async () => {
+    const { db, close } = await openSqlite(path);
+    const pragma = async (name: string) =>
+      Object.values((await sql.raw<object>(`pragma ${name}`).execute(db)).rows[0] ?? {})[0];
+    expect(await pragma('journal_mode')).toBe('wal');
+    expect(await pragma('synchronous')).toBe(2);
+    expect(await pragma('foreign_keys')).toBe(1);
+    await close();
+  });
+
+  it('says that another program holds the lock, and goes on when it is free', async () => {
+    const store = await openSqliteStore(path);
+    const intruder = new DatabaseSync(path);
+    intruder.exec('begin immediate');
+    await expect(store.machines.insert(sampleMachine())).rejects.toMatchObject({ code: 'unavailable' });
+    expect(await store.machines.get('x')).toBeNull();
+    intruder.exec('rollback');
+    await store.machines.insert(sampleMachine());
+    intruder.close();
+    await store.close();
+  });
+
+  it('keeps few statements for everything the store does', async () => {
+    const database = await openSqlite(path);
+    await migrate(database.db);
+    const store = createStore(database);
+    for (let n = 0; n < 600; n++) {
+      await store.machines.find('default', `name-${n}`);
+      await store.machines.list({ limit: n, offset: n, states: machineStates.slice(0, n % 8) });
+    }
+    expect(database.statementCount()).toBeLessThan(40);
+    for (let n = 0; n < 600; n++) await sql.raw(`select ${n}`).execute(database.db);
+    expect(database.statementCount()).toBe(statementCountMax);
+    await store.close();
+  });
+
+  it('refuses a row that someone else has damaged', async () => {
+    const store = await openSqliteStore(path);
+    const { id } = await store.machines.insert(sampleMachine());
+    const intruder = new DatabaseSync(path);
+    for (const damage of [
+      `state = 'asleep'`,
+      `spec = '{'`,
+      `spec = '{}'`,
+      `name = 'x'`,
+      `operation_id = 'o'`,
+    ]) {
+      const row = intruder.prepare('select * from machines where id = ?').get(id);
+      intruder.exec(`update machines set ${damage}`);
+      await expect(store.machines.get(id), damage).rejects.toThrow(InvariantError);
+      intruder
+        .prepare('update machines set state = ?, spec = ?, name = ?, operation_id = ?')
+        .run(String(row?.state), String(row?.spec), String(row?.name), null);
+    }
+    expect(await store.machines.get(id)).not.toBeNull();
+    intruder.close();
+    await store.close();
+  });
+});
+
+describe('durability', () => {
+  it('has every acknowledged transaction, whole, after the writer was killed', async () => {
+    const acknowledged: string[] = [];
+    for (const count of [1, 40, 300]) acknowledged.push(...(await writeAndKill(path, count)));
+    const store = await openSqliteStore(path);
+    const machines = new Map((await store.machines.all()).map((machine) => [machine.id, machine]));
+    expect(acknowledged.filter((id) => !machines.has(id))).toEqual([]);
+    const operations = await store.operations.open();
+    expect(operations.map(({ machineId }) => machineId).sort()).toEqual([...machines.keys()].sort());
+    // At most the one under way at each kill was committed without being acknowledged.
+    expect(machines.size - acknowledged.length).toBeLessThanOrEqual(3);
+    await store.close();
+  });
+});
+
+/** Runs the writer until it has acknowledged `count` inserts, kills it, and returns every acknowledgement. */
+async function writeAndKill(database: string, count: number): Promise<readonly string[]> {
+  const program = join(import.meta.dirname, 'testing', 'crash-writer.ts');
+  const child: ChildProcess = spawn(process.execPath, [program, database], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  if (child.stdout === null) throw new Error('no stdout');
+  const exited = once(child, 'exit');
+  const acknowledged: string[] = [];
+  try {
+    for await (const line of createInterface(child.stdout)) {
+      acknowledged.push(line);
+      if (acknowledged.length === count) child.kill('SIGKILL');
+    }
+  } finally {
+    child.kill('SIGKILL');
+    await exited;
+  }
+  expect(child.signalCode).toBe('SIGKILL');
+  return acknowledged;
+}

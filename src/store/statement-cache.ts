@@ -1,0 +1,56 @@
+/**
+ * node:sqlite in the shape Kysely's SQLite driver asks for. Kysely prepares each query anew; preparing once and keeping
+ * the statement is about twice as fast and keeps memory flat.
+ */
+import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
+import type { SqliteDatabase, SqliteStatement } from 'kysely';
+
+export class StatementCache implements SqliteDatabase {
+  readonly #database: DatabaseSync;
+  readonly #sizeMax: number;
+  /** In order of last use. */
+  readonly #statements = new Map<string, SqliteStatement>();
+
+  /** Keeps at most `sizeMax` statements; the one unused for longest goes first. */
+  constructor(database: DatabaseSync, sizeMax: number) {
+    this.#database = database;
+    this.#sizeMax = sizeMax;
+  }
+
+  get size(): number {
+    return this.#statements.size;
+  }
+
+  prepare(sql: string): SqliteStatement {
+    const statement = this.#statements.get(sql) ?? this.#prepareNew(sql);
+    this.#statements.delete(sql);
+    this.#statements.set(sql, statement);
+    if (this.#statements.size > this.#sizeMax) {
+      const oldest = this.#statements.keys().next();
+      if (!oldest.done) this.#statements.delete(oldest.value);
+    }
+    return statement;
+  }
+
+  close(): void {
+    this.#statements.clear();
+    if (this.#database.isOpen) this.#database.close();
+  }
+
+  #prepareNew(sql: string): SqliteStatement {
+    const database = this.#database;
+    const statement = database.prepare(sql);
+    return {
+      reader: statement.columns().length > 0,
+      all: (parameters) => statement.all(...inputs(parameters)),
+      run: (parameters) => statement.run(...inputs(parameters)),
+      // An open iterator would be reset by the statement's next use, so it gets a statement of its own.
+      iterate: (parameters) => database.prepare(sql).iterate(...inputs(parameters)),
+    };
+  }
+}
+
+/** node:sqlite itself refuses what it cannot bind. */
+function inputs(parameters: readonly unknown[]): readonly SQLInputValue[] {
+  return parameters as readonly SQLInputValue[];
+}

@@ -1,0 +1,22 @@
+/** A child program for tests: inserts machines for ever, and names each on stdout once its insert has been acknowledged. */
+import { writeSync } from 'node:fs';
+import { openSqliteStore } from '../store.ts';
+import { sampleMachine, sampleOperation } from './samples.ts';
+
+const path = process.argv[2];
+if (path === undefined) throw new Error('usage: crash-writer.ts DATABASE');
+const store = await openSqliteStore(path);
+for (;;) {
+  const operation = sampleOperation();
+  const machine = sampleMachine({
+    id: operation.machineId,
+    state: 'creating',
+    operationId: operation.id,
+  });
+  await store.transaction(async (tx) => {
+    await tx.machines.insert(machine);
+    await tx.operations.insert(operation);
+  });
+  // Synchronous: an acknowledgement must not wait in a buffer while the next insert runs.
+  writeSync(1, `${machine.id}\n`);
+}

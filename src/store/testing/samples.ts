@@ -1,0 +1,70 @@
+/** Machines and operations for the store's tests: valid, and different only where a test says so. */
+import type { Machine } from '../../core/machines/machine.ts';
+import type { Operation } from '../../core/operations/operation.ts';
+import type { EngineHandle } from '../../core/ports/engine.ts';
+import { shortId } from '../../lib/ids.ts';
+
+/** A time `n` milliseconds after a fixed one. */
+export function at(n: number): string {
+  return new Date(Date.UTC(2026, 0, 1) + n).toISOString();
+}
+
+export function sampleMachine(changes: Partial<Machine> & { readonly name?: string } = {}): Machine {
+  const { name, ...fields } = changes;
+  const id = fields.id ?? shortId();
+  return {
+    id,
+    tenant: 'default',
+    spec: {
+      name: name ?? `name-${id}`,
+      vcpuCount: 2,
+      memoryMib: 256,
+      diskMib: 1024,
+      image: 'debian-12',
+      engine: 'fake',
+      boot: 'auto',
+      exposedPorts: [80, 443],
+      labels: { team: 'blue', note: 'ünïcode "quoted"' },
+    },
+    imageDigest: `sha256:${'a'.repeat(64)}`,
+    state: 'created',
+    desired: 'stopped',
+    operationId: null,
+    incarnation: null,
+    handle: null,
+    failure: null,
+    slot: 1,
+    createdAt: at(0),
+    updatedAt: at(0),
+    startedAt: null,
+    ...fields,
+  };
+}
+
+export function sampleHandle(incarnation: string): EngineHandle {
+  return {
+    engine: 'fake',
+    version: 1,
+    incarnation,
+    guest: { transport: 'memory', key: incarnation },
+    pid: 4711,
+    controlSocket: null,
+    data: { nested: { list: [1, null, 'x'] } },
+  };
+}
+
+export function sampleOperation(changes: Partial<Operation> = {}): Operation {
+  return {
+    id: shortId(),
+    kind: 'machine.start',
+    machineId: shortId(),
+    params: { force: true },
+    state: 'running',
+    steps: [],
+    isCancelRequested: false,
+    failure: null,
+    createdAt: at(0),
+    updatedAt: at(0),
+    ...changes,
+  };
+}

@@ -1,0 +1,114 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Repositories, Store } from '../core/ports/store.ts';
+import { InvariantError } from '../lib/invariant.ts';
+import type { OpenStore } from './store.contract.ts';
+import { at, sampleMachine, sampleOperation } from './testing/samples.ts';
+
+export function transactionsContract(open: OpenStore): void {
+  let store: Store;
+  beforeEach(async () => {
+    store = await open();
+  });
+  afterEach(() => store.close());
+
+  describe('transactions', () => {
+    it('happen wholly', async () => {
+      const machine = sampleMachine({ state: 'creating', operationId: 'op1' });
+      const value = await store.transaction(async (tx) => {
+        await tx.machines.insert(machine);
+        await tx.operations.insert(sampleOperation({ id: 'op1', machineId: machine.id }));
+        expect(await tx.machines.get(machine.id)).toMatchObject({ id: machine.id });
+        return 'done';
+      });
+      expect(value).toBe('done');
+      expect(await store.machines.get(machine.id)).not.toBeNull();
+      expect(await store.operations.get('op1')).not.toBeNull();
+    });
+
+    it('happen not at all when the work fails, and the store goes on', async () => {
+      const machine = sampleMachine();
+      const work = store.transaction(async (tx) => {
+        await tx.machines.insert(machine);
+        await tx.operations.insert(sampleOperation());
+        throw new Error('changed my mind');
+      });
+      await expect(work).rejects.toThrow('changed my mind');
+      expect(await store.machines.all()).toEqual([]);
+      expect(await store.operations.open()).toEqual([]);
+      await store.machines.insert(machine);
+    });
+
+    it('take back what came before a conflict', async () => {
+      const operation = sampleOperation();
+      await store.operations.insert(operation);
+      const work = store.transaction(async (tx) => {
+        await tx.machines.insert(sampleMachine({ id: operation.machineId }));
+        await tx.operations.insert(sampleOperation({ machineId: operation.machineId }));
+      });
+      await expect(work).rejects.toMatchObject({ code: 'conflict' });
+      expect(await store.machines.all()).toEqual([]);
+    });
+
+    it('are serialised: a read and the write that follows from it are not torn apart', async () => {
+      const id = 'counter';
+      await store.operations.insert(sampleOperation({ id }));
+      const increments = 25;
+      await Promise.all(
+        Array.from({ length: increments }, () =>
+          store.transaction(async (tx) => {
+            const operation = await tx.operations.get(id);
+            if (operation === null) throw new Error('lost');
+            const step = {
+              name: `s${operation.steps.length}`,
+              phase: 'started' as const,
+              output: null,
+              at: at(1),
+            };
+            await tx.operations.save({ ...operation, steps: [...operation.steps, step] });
+          }),
+        ),
+      );
+      expect((await store.operations.get(id))?.steps).toHaveLength(increments);
+    });
+
+    it('call it a defect, at once, to use the store itself inside', async () => {
+      const uses: ((outer: Store) => Promise<unknown>)[] = [
+        (outer) => outer.machines.get('x'),
+        (outer) => outer.machines.insert(sampleMachine()),
+        (outer) => outer.operations.open(),
+        (outer) => outer.transaction(async () => undefined),
+      ];
+      for (const use of uses)
+        await expect(store.transaction(() => use(store))).rejects.toThrow(InvariantError);
+      expect(await store.machines.all()).toEqual([]);
+    });
+
+    it('let what they left running use the store afterwards', async () => {
+      const committed = Promise.withResolvers<void>();
+      const late = await store.transaction(async () => ({
+        done: committed.promise.then(() => store.machines.all()),
+      }));
+      committed.resolve();
+      expect(await late.done).toEqual([]);
+    });
+
+    it('refuse their repositories once they have ended', async () => {
+      const leaked = await store.transaction(async (tx): Promise<{ tx: Repositories }> => ({ tx }));
+      await expect(leaked.tx.machines.insert(sampleMachine())).rejects.toThrow();
+      expect(await store.machines.all()).toEqual([]);
+    });
+  });
+
+  describe('close', () => {
+    it('waits for what is under way, then refuses; a second close is harmless', async () => {
+      const machine = sampleMachine();
+      const insert = store.machines.insert(machine);
+      const closed = store.close();
+      await expect(store.machines.get(machine.id)).rejects.toMatchObject({ code: 'unavailable' });
+      await expect(store.transaction(async () => 1)).rejects.toMatchObject({ code: 'unavailable' });
+      expect((await insert).id).toBe(machine.id);
+      await closed;
+      await store.close();
+    });
+  });
+}

@@ -1,0 +1,10 @@
+import type { z } from 'zod';
+import { invariant } from '../lib/invariant.ts';
+
+/** The value as its type; an InvariantError that names the fields, never their contents, when it is not. */
+export function validate<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const fields = result.error.issues.map((issue) => `${issue.path.join('.') || 'it'} (${issue.code})`);
+  invariant(false, `${what} is malformed: ${fields.join(', ')}`);
+}
