@@ -2,7 +2,7 @@
  * Every path Flotilla uses, in one place. Pure: makes names, touches nothing.
  *
  * state directory (0711: the VMMs' own users pass through it)
- *   daemon.pid · daemon.sock.lock · admin.key · link.key · flotilla.db · daemon.log
+ *   daemon.pid · daemon.url · admin.key · link.key · flotilla.db · daemon.log
  *   images/blobs/<sha256>        root file systems, 0444, never changed
  *   images/names/<name>.json     name → digest
  *   boot/<sha256>/{kernel,initrd,kit.json}
@@ -38,8 +38,9 @@ export class StateLayout {
   get pidFile(): string {
     return join(this.root, 'daemon.pid');
   }
-  get lockFile(): string {
-    return join(this.root, 'daemon.lock');
+  /** Holds the URL of the daemon that runs, for the CLI. */
+  get urlFile(): string {
+    return join(this.root, 'daemon.url');
   }
   get logFile(): string {
     return join(this.root, 'daemon.log');

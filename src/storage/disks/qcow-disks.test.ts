@@ -1,0 +1,207 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { run } from '../../lib/process.ts';
+import { StateLayout } from '../layout.ts';
+import { QcowDisks } from './qcow-disks.ts';
+
+const imageDigest = `sha256:${'ab'.repeat(32)}`;
+const imageMib = 2;
+const isRoot = process.getuid?.() === 0;
+
+let directory: string;
+let layout: StateLayout;
+let disks: QcowDisks;
+/** What has to be taken down before the directory can be removed. */
+let cleanups: (() => void)[];
+
+beforeEach(async () => {
+  cleanups = [];
+  directory = await mkdtemp(join(tmpdir(), 'flotilla-disks-'));
+  // As the real state directory: others pass through it.
+  await chmod(directory, 0o711);
+  layout = new StateLayout(directory);
+  disks = new QcowDisks({ layout, uidBase: null });
+  await mkdir(layout.blobs, { recursive: true });
+  await writeFile(layout.blob(imageDigest), randomBytes(imageMib * 1024 * 1024), { mode: 0o444 });
+});
+afterEach(async () => {
+  for (const cleanup of cleanups) cleanup();
+  await rm(directory, { recursive: true, force: true });
+});
+
+const request = (changes: object = {}) => ({
+  machineId: 'machine00001',
+  slot: 7,
+  imageDigest,
+  diskMib: 64,
+  ...changes,
+});
+
+async function describeDisk(path: string): Promise<Record<string, unknown>> {
+  const { stdout } = await run('qemu-img', ['info', '--output=json', path], { timeoutMs: 10_000 });
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+describe('prepare', () => {
+  it('makes a sound qcow2 of the size asked for on top of the image', async () => {
+    const record = await disks.prepare(request());
+    expect(record).toEqual({ path: layout.disk('machine00001'), format: 'qcow2' });
+    expect(disks.locate('machine00001')).toEqual(record);
+    expect(await describeDisk(record.path)).toMatchObject({
+      format: 'qcow2',
+      'virtual-size': 64 * 1024 * 1024,
+      'full-backing-filename': layout.blob(imageDigest),
+      'backing-filename-format': 'raw',
+    });
+    await run('qemu-img', ['check', '-q', record.path], { timeoutMs: 10_000 });
+    expect(await readdir(layout.diskDir('machine00001'))).toEqual(['root.qcow2']);
+  });
+
+  it('shows the image through the disk', async () => {
+    const { path } = await disks.prepare(request());
+    const flat = join(directory, 'flat.raw');
+    await run('qemu-img', ['convert', '-O', 'raw', path, flat], { timeoutMs: 10_000 });
+    const image = await readFile(layout.blob(imageDigest));
+    expect((await readFile(flat)).subarray(0, image.length).equals(image)).toBe(true);
+  });
+
+  it('keeps the disk that is there, whatever it is asked for', async () => {
+    const { path } = await disks.prepare(request());
+    await writeFile(path, 'what the guest wrote');
+    await disks.prepare(request({ diskMib: 128 }));
+    expect(await readFile(path, 'utf8')).toBe('what the guest wrote');
+  });
+
+  it('takes exactly the image size', async () => {
+    const { path } = await disks.prepare(request({ diskMib: imageMib }));
+    expect(await describeDisk(path)).toMatchObject({ 'virtual-size': imageMib * 1024 * 1024 });
+  });
+
+  it('removes what a crash left, with and without a disk', async () => {
+    const machineDir = layout.diskDir('machine00001');
+    await mkdir(machineDir, { recursive: true });
+    await writeFile(join(machineDir, '.tmp-abcdefghijkl'), 'half a disk');
+    await disks.prepare(request());
+    expect(await readdir(machineDir)).toEqual(['root.qcow2']);
+    await writeFile(join(machineDir, '.tmp-abcdefghijkl'), 'half a disk');
+    await disks.prepare(request());
+    expect(await readdir(machineDir)).toEqual(['root.qcow2']);
+  });
+
+  it('lets others pass to the disk, but not list or read, whatever the umask', async () => {
+    const before = process.umask(0o077);
+    cleanups.push(() => process.umask(before));
+    const { path } = await disks.prepare(request());
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    expect((await stat(layout.diskDir('machine00001'))).mode & 0o777).toBe(0o711);
+    expect((await stat(layout.disks)).mode & 0o777).toBe(0o711);
+  });
+
+  it.runIf(isRoot)('gives the disk to the user of the slot, who alone can open it (needs root)', async () => {
+    const owned = new QcowDisks({ layout, uidBase: 700_000 });
+    const { path } = await owned.prepare(request());
+    expect(await stat(path)).toMatchObject({ uid: 700_007, gid: 700_007 });
+    const read = (uid: number) =>
+      execFileSync('/usr/bin/head', ['-c', '4', path], {
+        uid,
+        gid: uid,
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+    expect(read(700_007).toString('latin1')).toBe('QFI\xfb');
+    expect(() => read(700_008)).toThrow();
+  });
+
+  it.runIf(isRoot)('hands over a disk that was there (needs root)', async () => {
+    await disks.prepare(request());
+    const { path } = await new QcowDisks({ layout, uidBase: 700_000 }).prepare(request());
+    expect(await stat(path)).toMatchObject({ uid: 700_007, gid: 700_007 });
+  });
+});
+
+describe('prepare refuses', () => {
+  /** Nothing is left of an attempt that failed. */
+  const expectNothing = async () => expect(await disks.list()).toEqual([]);
+
+  it('a disk smaller than its image', async () => {
+    await expect(disks.prepare(request({ diskMib: 1 }))).rejects.toMatchObject({
+      code: 'invalid',
+      message: expect.stringMatching(/1 MiB is smaller than its image, which needs 2 MiB/),
+    });
+    await expectNothing();
+  });
+
+  it('an image that is gone', async () => {
+    const gone = `sha256:${'cd'.repeat(32)}`;
+    await expect(disks.prepare(request({ imageDigest: gone }))).rejects.toMatchObject({ code: 'not_found' });
+    await expectNothing();
+  });
+
+  it('a host without qemu-img, and says what to do', async () => {
+    const bare = new QcowDisks({ layout, uidBase: null, qemuImg: join(directory, 'no-qemu-img') });
+    await expect(bare.prepare(request())).rejects.toMatchObject({
+      code: 'unsupported',
+      hint: expect.stringContaining('./flotilla setup'),
+    });
+    await expectNothing();
+  });
+
+  it('when qemu-img fails, and keeps its words', async () => {
+    const failing = join(directory, 'failing');
+    await writeFile(failing, '#!/bin/sh\necho "the moon is full" >&2\nexit 1\n', { mode: 0o755 });
+    const broken = new QcowDisks({ layout, uidBase: null, qemuImg: failing });
+    await expect(broken.prepare(request())).rejects.toMatchObject({
+      code: 'internal',
+      message: expect.stringContaining('the moon is full'),
+    });
+    await expectNothing();
+  });
+
+  it('when the file system is full, and leaves it as it was', async ({ skip }) => {
+    await mkdir(layout.disks);
+    try {
+      // Two pages: enough for the directories, too little for the 192 KiB of an empty qcow2.
+      const args = ['-t', 'tmpfs', '-o', 'size=8k', 'flotilla-test', layout.disks];
+      execFileSync('mount', args, { stdio: 'ignore' });
+    } catch {
+      skip('this user or container may not mount a small file system');
+    }
+    cleanups.push(() => execFileSync('umount', [layout.disks]));
+    await expect(disks.prepare(request())).rejects.toMatchObject({ code: 'exhausted' });
+    await expectNothing();
+  });
+
+  it('names that lead elsewhere', async () => {
+    await expect(async () => disks.prepare(request({ machineId: '../images' }))).rejects.toThrow(
+      'machine id',
+    );
+    await expect(async () => disks.remove('..')).rejects.toThrow('machine id');
+  });
+});
+
+describe('remove and list', () => {
+  it('removes the whole disk, and nothing when there is none', async () => {
+    await disks.prepare(request());
+    await disks.prepare(request({ machineId: 'machine00002' }));
+    expect([...(await disks.list())].sort()).toEqual(['machine00001', 'machine00002']);
+    await disks.remove('machine00001');
+    await disks.remove('machine00001');
+    expect(await disks.list()).toEqual(['machine00002']);
+    expect((await stat(layout.blob(imageDigest))).size).toBe(imageMib * 1024 * 1024);
+  });
+
+  it('lists nothing before the first disk', async () => {
+    expect(await disks.list()).toEqual([]);
+  });
+
+  it('lists a machine of which only leftovers are here, so that they can be removed', async () => {
+    await mkdir(layout.diskDir('machine00003'), { recursive: true });
+    await writeFile(join(layout.diskDir('machine00003'), '.tmp-abcdefghijkl'), '');
+    expect(await disks.list()).toEqual(['machine00003']);
+    await disks.remove('machine00003');
+    expect(await disks.list()).toEqual([]);
+  });
+});

@@ -1,0 +1,60 @@
+/**
+ * Brings a file from the cache into the state directory: hard-linked where both are on one file system, else copied with
+ * its holes. Checked against its digest on the way, so that a blob's name always tells its content.
+ */
+import { chmod, link, open, rm } from 'node:fs/promises';
+import { AppError } from '../../core/errors.ts';
+import { fileDigest } from '../../lib/digest.ts';
+import { run } from '../../lib/process.ts';
+
+const copyMs = 10 * 60_000;
+// EXDEV: another file system · EPERM: it has no hard links, or forbids ours to another's file · EMLINK: too many.
+const unlinkable = ['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP'];
+
+/**
+ * Makes `target` (which must not exist) hold the content `digest` names, readable by everyone, written by no one, and
+ * synced. Raises `unavailable` when the source is something else, `exhausted` when the disk is full.
+ */
+export async function importFile(source: string, target: string, digest: string): Promise<void> {
+  try {
+    await linkOrCopy(source, target);
+    await chmod(target, 0o444);
+    const actual = await fileDigest(target);
+    if (actual !== digest) {
+      throw new AppError('unavailable', `${source} is not what its record says`, {
+        hint: 'Remove its directory from the cache and run ./flotilla setup.',
+        details: { expected: digest, actual },
+      });
+    }
+    const handle = await open(target, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    await rm(target, { force: true });
+    throw error;
+  }
+}
+
+async function linkOrCopy(source: string, target: string): Promise<void> {
+  try {
+    await link(source, target);
+  } catch (error) {
+    if (!unlinkable.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    await copySparse(source, target);
+  }
+}
+
+/** Copies a file without filling its holes. */
+export async function copySparse(source: string, target: string): Promise<void> {
+  try {
+    await run('cp', ['--sparse=always', '--reflink=auto', '--', source, target], { timeoutMs: copyMs });
+  } catch (error) {
+    if (error instanceof Error && /No space left/.test(error.message)) {
+      throw new AppError('exhausted', `no space left for ${target}`, { cause: error });
+    }
+    throw error;
+  }
+}
