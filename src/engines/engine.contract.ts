@@ -1,0 +1,196 @@
+/**
+ * What every engine driver must do, whatever runs behind it. A driver's own test calls `engineContract` with a fixture;
+ * each case makes its own incarnations and the suite ends by checking that nothing is left.
+ */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Consoled, EngineDriver, EngineHandle, ExitFacts, LaunchSpec } from '../core/ports/engine.ts';
+import { abortable, deadline } from '../lib/abort.ts';
+import { shortId } from '../lib/ids.ts';
+import type { GuestBehaviour } from './testing/tiny-guest.ts';
+
+/** What a driver's test provides. */
+export interface EngineFixture {
+  /** A driver on the same host each time, as a restarted daemon makes it. */
+  makeDriver(): EngineDriver & Partial<Consoled>;
+  /** A spec whose guest prints `consoleMarker` and then behaves so. */
+  spec(incarnation: string, slot: number, behaviour: GuestBehaviour): LaunchSpec;
+  readonly consoleMarker: string;
+  /** Ends the VMM behind the driver's back, as `kill -9` does. */
+  kill(handle: EngineHandle): void;
+  /** How many VMMs of this incarnation run on the host. */
+  countVmms(incarnation: string): Promise<number>;
+  /** Processes, directories, sockets and groups that are still on the host, for people to read. */
+  leftovers(): Promise<readonly string[]>;
+  close(): Promise<void>;
+}
+
+/** Three seconds on a free core; under software emulation on a crowded host half a minute was seen. */
+const exitTimeoutMs = 100_000;
+
+export function engineContract(name: string, makeFixture: () => Promise<EngineFixture>): void {
+  describe(`${name}: engine contract`, () => {
+    let fixture: EngineFixture;
+    let driver: EngineDriver & Partial<Consoled>;
+    const made: string[] = [];
+    const never = new AbortController().signal;
+
+    const launch = async (behaviour: GuestBehaviour = 'idle', incarnation = shortId()) => {
+      made.push(incarnation);
+      return await driver.launch(fixture.spec(incarnation, made.length, behaviour), never);
+    };
+    const nextExit = async (handle: EngineHandle, by: EngineDriver = driver): Promise<ExitFacts> => {
+      const { promise, resolve } = Promise.withResolvers<ExitFacts>();
+      const unwatch = by.onExit(handle, resolve);
+      const limit = deadline(exitTimeoutMs, () => new Error(`${handle.incarnation} did not end`));
+      try {
+        return await abortable(promise, limit.signal);
+      } finally {
+        limit.clear();
+        unwatch();
+      }
+    };
+
+    beforeAll(async () => {
+      fixture = await makeFixture();
+      driver = fixture.makeDriver();
+    });
+    afterEach(async () => {
+      for (const incarnation of made.splice(0)) await driver.destroy(incarnation);
+      expect(await driver.list()).toEqual([]);
+    });
+    afterAll(async () => {
+      await driver.close();
+      expect(await fixture.leftovers()).toEqual([]);
+      await fixture.close();
+    });
+
+    it('finds itself available and says by what', async () => {
+      const probe = await driver.probe();
+      expect(probe).toMatchObject({ isAvailable: true, missing: [] });
+      expect(probe.accelerator).not.toBeNull();
+      expect(await driver.probe()).toEqual(probe);
+    });
+
+    it('runs what it launched', async () => {
+      const handle = await launch();
+      expect(handle).toMatchObject({ engine: driver.kind, incarnation: made.at(-1) });
+      expect(JSON.parse(JSON.stringify(handle))).toEqual(handle);
+      expect(await driver.inspect(handle)).toEqual({ state: 'running' });
+      expect(await driver.list()).toEqual([handle.incarnation]);
+    });
+
+    it('launches an incarnation once, however often and however close together it is asked', async () => {
+      const incarnation = shortId();
+      const [first, second] = await Promise.all([launch('idle', incarnation), launch('idle', incarnation)]);
+      expect(second).toEqual(first);
+      expect(await launch('idle', incarnation)).toEqual(first);
+      expect(await fixture.countVmms(incarnation)).toBe(1);
+    });
+
+    it('launches nothing when the signal has aborted', async () => {
+      const incarnation = shortId();
+      const reason = new Error('changed my mind');
+      const launching = driver.launch(fixture.spec(incarnation, 1, 'idle'), AbortSignal.abort(reason));
+      await expect(launching).rejects.toBe(reason);
+      expect(await fixture.countVmms(incarnation)).toBe(0);
+    });
+
+    it('finds an incarnation whose handle was lost', async () => {
+      const handle = await launch();
+      expect(await driver.find(handle.incarnation)).toEqual(handle);
+      expect(await driver.find(shortId())).toBeNull();
+    });
+
+    it('runs two machines that do not disturb each other', async () => {
+      const one = await launch();
+      const two = await launch();
+      await driver.stop(one, never);
+      expect(await driver.inspect(one)).toMatchObject({ state: 'exited' });
+      expect(await driver.inspect(two)).toEqual({ state: 'running' });
+    });
+
+    it('tells that the guest powered off, also after the fact', async () => {
+      const handle = await launch('poweroff');
+      expect(await nextExit(handle)).toMatchObject({ kind: 'powered_off' });
+      expect(await nextExit(handle)).toMatchObject({ kind: 'powered_off' });
+      expect(await driver.inspect(handle)).toMatchObject({ state: 'exited', facts: { kind: 'powered_off' } });
+      expect(await fixture.countVmms(handle.incarnation)).toBe(0);
+    });
+
+    it.each(['reset', 'panic'] as const)('tells that the guest reset itself (%s)', async (behaviour) => {
+      const handle = await launch(behaviour);
+      expect(await nextExit(handle)).toMatchObject({ kind: 'reset' });
+      expect(await fixture.countVmms(handle.incarnation)).toBe(0);
+    });
+
+    it('tells that the VMM was killed', async () => {
+      const handle = await launch();
+      const exit = nextExit(handle);
+      fixture.kill(handle);
+      expect(await exit).toMatchObject({ kind: 'died', signal: 'SIGKILL' });
+      expect(await driver.inspect(handle)).toMatchObject({ state: 'exited', facts: { kind: 'died' } });
+      expect(await driver.find(handle.incarnation)).toBeNull();
+    });
+
+    it('tells each listener once and none that stopped listening', async () => {
+      const handle = await launch();
+      const heard: string[] = [];
+      driver.onExit(handle, () => heard.push('first'));
+      const unwatch = driver.onExit(handle, () => heard.push('never'));
+      unwatch();
+      const exit = nextExit(handle);
+      await driver.stop(handle, never);
+      expect(await exit).toMatchObject({ kind: 'stopped' });
+      await driver.destroy(handle.incarnation);
+      expect(heard).toEqual(['first']);
+    });
+
+    it('stops, and stops again', async () => {
+      const handle = await launch();
+      await driver.stop(handle, never);
+      expect(await fixture.countVmms(handle.incarnation)).toBe(0);
+      await driver.stop(handle, never);
+      expect(await driver.inspect(handle)).toMatchObject({ state: 'exited', facts: { kind: 'stopped' } });
+    });
+
+    it('destroys what runs, and destroys nothing with success', async () => {
+      const handle = await launch();
+      await driver.destroy(handle.incarnation);
+      expect(await fixture.countVmms(handle.incarnation)).toBe(0);
+      expect(await driver.inspect(handle)).toEqual({ state: 'absent' });
+      expect(await driver.list()).toEqual([]);
+      await driver.destroy(handle.incarnation);
+      await driver.destroy(shortId());
+    });
+
+    it('leaves machines running when it closes, and another driver takes them over', async () => {
+      const handle = await launch();
+      await driver.close();
+      driver = fixture.makeDriver();
+      expect(await driver.inspect(handle)).toEqual({ state: 'running' });
+      expect(await driver.find(handle.incarnation)).toEqual(handle);
+      const exit = nextExit(handle);
+      fixture.kill(handle);
+      expect(await exit).toMatchObject({ kind: 'died' });
+    });
+
+    it('learns of an end that happened while no driver was there', async () => {
+      const handle = await launch('poweroff');
+      await driver.close();
+      const witness = fixture.makeDriver();
+      expect(await nextExit(handle, witness)).toMatchObject({ kind: 'powered_off' });
+      await witness.close();
+      driver = fixture.makeDriver();
+      expect(await nextExit(handle)).toMatchObject({ kind: 'powered_off' });
+    });
+
+    it('keeps the console after the end', async () => {
+      const handle = await launch('poweroff');
+      await nextExit(handle);
+      const console = await driver.readConsole?.(handle.incarnation, 4096);
+      expect(Buffer.from(console ?? []).toString()).toContain(fixture.consoleMarker);
+      expect(await driver.readConsole?.(handle.incarnation, 5)).toHaveLength(5);
+      expect(await driver.readConsole?.(shortId(), 10)).toHaveLength(0);
+    });
+  });
+}

@@ -1,0 +1,207 @@
+/**
+ * An engine in memory, for tests and the demo: no process, no disk, no kernel. What runs on it is a FakeHost, which
+ * outlives its drivers as VMMs outlive the daemon. Passes the same contract as the real engines.
+ */
+import { AppError } from '../../core/errors.ts';
+import type {
+  Consoled,
+  EngineCapabilities,
+  EngineDriver,
+  EngineHandle,
+  EngineProbe,
+  EngineStatus,
+  ExitFacts,
+  LaunchSpec,
+} from '../../core/ports/engine.ts';
+import { abortable, sleep } from '../../lib/abort.ts';
+import { FakeMachine } from './machine.ts';
+
+/** What runs here; give one to several drivers to play a restart of the daemon. */
+export class FakeHost {
+  /** By incarnation; ended ones stay until they are destroyed. */
+  readonly machines = new Map<string, FakeMachine>();
+}
+
+/** The driver's calls that can be made slow or made to fail. */
+export type FakeCall = 'launch' | 'find' | 'inspect' | 'stop' | 'destroy' | 'list';
+
+/** Plays the guest of a launched machine; called before `launch` resolves. What it throws fails the launch. */
+export type LaunchHook = (
+  spec: LaunchSpec,
+  handle: EngineHandle,
+  machine: FakeMachine,
+) => void | Promise<void>;
+
+export interface FakeDriverOptions {
+  /** The engine's name. Default `fake`. */
+  readonly kind?: string;
+  readonly host?: FakeHost;
+  readonly capabilities?: Partial<EngineCapabilities>;
+  readonly onLaunch?: LaunchHook;
+}
+
+interface Script {
+  readonly delaysMs: Map<FakeCall, number>;
+  /** Errors the next calls raise, in order. */
+  readonly failures: Map<FakeCall, Error[]>;
+}
+
+export class FakeDriver implements EngineDriver, Consoled {
+  readonly kind: string;
+  readonly capabilities: EngineCapabilities;
+  readonly host: FakeHost;
+  /** How often each call was made, for tests that count. */
+  readonly calls = new Map<FakeCall, number>();
+  readonly #onLaunch: LaunchHook;
+  readonly #script: Script = { delaysMs: new Map(), failures: new Map() };
+  readonly #launching = new Map<string, Promise<EngineHandle>>();
+  readonly #watches = new Set<() => void>();
+
+  constructor(options: FakeDriverOptions = {}) {
+    this.kind = options.kind ?? 'fake';
+    this.host = options.host ?? new FakeHost();
+    this.#onLaunch = options.onLaunch ?? (() => undefined);
+    this.capabilities = {
+      canPause: false,
+      canSnapshot: false,
+      hasConsole: true,
+      vcpuCountMax: 32,
+      memoryMibMin: 1,
+      memoryMibMax: 1024 * 1024,
+      ...options.capabilities,
+    };
+  }
+
+  /** Every later `call` takes `ms` longer; 0 takes that back. */
+  delay(call: FakeCall, ms: number): void {
+    this.#script.delaysMs.set(call, ms);
+  }
+
+  /** The next `call` raises this before it does anything; several are raised one after another. */
+  failNext(call: FakeCall, error: Error = new AppError('engine', `scripted failure of ${call}`)): void {
+    this.#script.failures.set(call, [...(this.#script.failures.get(call) ?? []), error]);
+  }
+
+  /** The machine of an incarnation, to script its end; throws when there is none. */
+  machine(incarnation: string): FakeMachine {
+    const machine = this.host.machines.get(incarnation);
+    if (machine === undefined) throw new Error(`no fake machine ${incarnation}`);
+    return machine;
+  }
+
+  async probe(): Promise<EngineProbe> {
+    return { isAvailable: true, accelerator: 'memory', version: '1', missing: [], notes: [] };
+  }
+
+  async launch(spec: LaunchSpec, signal: AbortSignal): Promise<EngineHandle> {
+    signal.throwIfAborted();
+    const { incarnation } = spec;
+    const underWay = this.#launching.get(incarnation);
+    if (underWay !== undefined) return await abortable(underWay, signal);
+    const launching = this.#launch(spec, signal).finally(() => this.#launching.delete(incarnation));
+    this.#launching.set(incarnation, launching);
+    return await launching;
+  }
+
+  async find(incarnation: string): Promise<EngineHandle | null> {
+    await this.#play('find');
+    const machine = this.host.machines.get(incarnation);
+    return machine === undefined || machine.status.state === 'exited' ? null : machine.handle;
+  }
+
+  async inspect(handle: EngineHandle): Promise<EngineStatus> {
+    await this.#play('inspect');
+    return this.host.machines.get(handle.incarnation)?.status ?? { state: 'absent' };
+  }
+
+  async stop(handle: EngineHandle, signal: AbortSignal): Promise<void> {
+    await this.#play('stop', signal);
+    this.#end(handle.incarnation);
+  }
+
+  async destroy(incarnation: string): Promise<void> {
+    await this.#play('destroy');
+    this.#end(incarnation);
+    this.host.machines.delete(incarnation);
+  }
+
+  onExit(handle: EngineHandle, listener: (facts: ExitFacts) => void): () => void {
+    const machine = this.host.machines.get(handle.incarnation);
+    const tell = (facts: ExitFacts) => {
+      this.#watches.delete(unwatch);
+      listener(facts);
+    };
+    const unwatch = machine === undefined ? tellGone(tell) : machine.onExit(tell);
+    this.#watches.add(unwatch);
+    return () => {
+      this.#watches.delete(unwatch);
+      unwatch();
+    };
+  }
+
+  async list(): Promise<readonly string[]> {
+    await this.#play('list');
+    return [...this.host.machines.keys()];
+  }
+
+  async close(): Promise<void> {
+    for (const unwatch of this.#watches) unwatch();
+    this.#watches.clear();
+  }
+
+  async readConsole(incarnation: string, bytesMax: number): Promise<Uint8Array> {
+    return this.host.machines.get(incarnation)?.console(bytesMax) ?? new Uint8Array(0);
+  }
+
+  async #launch(spec: LaunchSpec, signal: AbortSignal): Promise<EngineHandle> {
+    await this.#play('launch', signal);
+    const { incarnation } = spec;
+    const known = this.host.machines.get(incarnation);
+    if (known !== undefined && known.status.state !== 'exited') return known.handle;
+    const handle: EngineHandle = {
+      engine: this.kind,
+      version: 1,
+      incarnation,
+      guest: { transport: 'memory', key: incarnation },
+      pid: null,
+      controlSocket: null,
+      data: {},
+    };
+    const machine = new FakeMachine(spec, handle);
+    this.host.machines.set(incarnation, machine);
+    try {
+      await this.#onLaunch(spec, handle, machine);
+    } catch (error) {
+      this.#end(incarnation);
+      this.host.machines.delete(incarnation);
+      throw error;
+    }
+    return handle;
+  }
+
+  #end(incarnation: string): void {
+    const reason = 'the machine was stopped';
+    this.host.machines.get(incarnation)?.end({ kind: 'stopped', exitCode: null, signal: null, reason });
+  }
+
+  async #play(call: FakeCall, signal?: AbortSignal): Promise<void> {
+    this.calls.set(call, (this.calls.get(call) ?? 0) + 1);
+    signal?.throwIfAborted();
+    const delayMs = this.#script.delaysMs.get(call) ?? 0;
+    if (delayMs > 0) await sleep(delayMs, signal);
+    const [failure, ...later] = this.#script.failures.get(call) ?? [];
+    this.#script.failures.set(call, later);
+    if (failure !== undefined) throw failure;
+  }
+}
+
+/** For an incarnation of which nothing is left. */
+function tellGone(listener: (facts: ExitFacts) => void): () => void {
+  let isWatching = true;
+  queueMicrotask(() => {
+    if (isWatching) listener({ kind: 'died', exitCode: null, signal: null, reason: 'nothing is left of it' });
+  });
+  return () => {
+    isWatching = false;
+  };
+}

@@ -1,0 +1,198 @@
+/**
+ * Limits on a VMM's processor time, memory and tasks, under cgroup v1, v2, or both side by side. A host that does not
+ * let us set one is told about in a note; nothing fails for it, for the machine's own limits hold inside QEMU.
+ *
+ * Each machine's group is `flotilla/<incarnation>` at the top of each hierarchy.
+ */
+import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sleep } from '../../lib/abort.ts';
+import { shortId } from '../../lib/ids.ts';
+import { tcgBufferMib } from './command-line.ts';
+
+export interface CgroupLimits {
+  readonly cpuCount: number;
+  readonly memoryBytes: number;
+  readonly tasksMax: number;
+}
+
+const controllers = ['cpu', 'memory', 'pids'] as const;
+type Controller = (typeof controllers)[number];
+
+/** Where a controller's groups are made. */
+export interface Hierarchy {
+  readonly version: 1 | 2;
+  readonly path: string;
+}
+
+const parentName = 'flotilla';
+const cpuPeriodUs = 100_000;
+/** QEMU itself: code, heap, device state, thread stacks, and some page cache of its disk so that it is not starved. */
+const vmmOverheadMib = 128;
+/** QEMU's pool for disk requests grows to 64 threads; beside it are the vCPUs and a few of its own. */
+const vmmTasks = 96;
+
+/** What a VMM of this size may use. */
+export function vmmLimits(vcpuCount: number, memoryMib: number): CgroupLimits {
+  return {
+    cpuCount: vcpuCount,
+    memoryBytes: (memoryMib + tcgBufferMib + vmmOverheadMib) * 1024 * 1024,
+    tasksMax: vmmTasks + vcpuCount,
+  };
+}
+
+/** Which hierarchy has each controller, from /proc/mounts and the unified hierarchy's own list. Pure. */
+export function findHierarchies(
+  mounts: string,
+  unifiedControllers: ReadonlyMap<string, readonly string[]>,
+): ReadonlyMap<Controller, Hierarchy> {
+  const found = new Map<Controller, Hierarchy>();
+  for (const line of mounts.split('\n')) {
+    const [, path = '', type = '', options = ''] = line.split(' ');
+    const offered =
+      type === 'cgroup' ? options.split(',') : type === 'cgroup2' ? (unifiedControllers.get(path) ?? []) : [];
+    for (const controller of controllers)
+      if (offered.includes(controller) && !found.has(controller))
+        found.set(controller, { version: type === 'cgroup' ? 1 : 2, path });
+  }
+  return found;
+}
+
+async function readHierarchies(): Promise<ReadonlyMap<Controller, Hierarchy>> {
+  const mounts = await readFile('/proc/mounts', 'utf8').catch(() => '');
+  const unified = new Map<string, readonly string[]>();
+  for (const line of mounts.split('\n')) {
+    const [, path = '', type = ''] = line.split(' ');
+    if (type !== 'cgroup2') continue;
+    const text = await readFile(join(path, 'cgroup.controllers'), 'utf8').catch(() => '');
+    unified.set(path, text.trim().split(/\s+/));
+  }
+  return findHierarchies(mounts, unified);
+}
+
+/** File and value of each setting, in the order they are written. Pure. */
+export function limitFiles(
+  controller: Controller,
+  version: 1 | 2,
+  limits: CgroupLimits,
+): readonly (readonly [file: string, value: string])[] {
+  const quotaUs = Math.round(limits.cpuCount * cpuPeriodUs);
+  switch (controller) {
+    case 'cpu':
+      return version === 2
+        ? [['cpu.max', `${quotaUs} ${cpuPeriodUs}`]]
+        : [
+            ['cpu.cfs_period_us', `${cpuPeriodUs}`],
+            ['cpu.cfs_quota_us', `${quotaUs}`],
+          ];
+    case 'memory':
+      return [[version === 2 ? 'memory.max' : 'memory.limit_in_bytes', `${limits.memoryBytes}`]];
+    case 'pids':
+      return [['pids.max', `${limits.tasksMax}`]];
+  }
+}
+
+async function removeGroup(path: string): Promise<void> {
+  // A group stays busy for a moment after its last process is gone.
+  for (let attempt = 0; attempt < 50; attempt++) {
+    try {
+      return await rmdir(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY') return;
+      await sleep(20);
+    }
+  }
+}
+
+export class Cgroups {
+  #hierarchies: Promise<ReadonlyMap<Controller, Hierarchy>> | null = null;
+
+  /** Makes an empty group with limits and removes it; says what this host refuses. */
+  async probe(): Promise<readonly string[]> {
+    const name = `probe${shortId()}`;
+    const notes = await this.#make(name, vmmLimits(1, 64));
+    await this.remove(name);
+    return notes;
+  }
+
+  /** Puts a process under limits; says what could not be set. Never rejects. */
+  async apply(name: string, pid: number, limits: CgroupLimits): Promise<readonly string[]> {
+    const notes = [...(await this.#make(name, limits))];
+    for (const path of await this.#groups(name)) {
+      await writeFile(join(path, 'cgroup.procs'), `${pid}`).catch((error: Error) =>
+        notes.push(`cgroup ${path}: ${error.message}`),
+      );
+    }
+    return notes;
+  }
+
+  /** Whether the kernel ended a process of the group for reaching its memory limit. */
+  async hasRunOutOfMemory(name: string): Promise<boolean> {
+    const memory = (await this.#read()).get('memory');
+    if (memory === undefined) return false;
+    const file = memory.version === 2 ? 'memory.events' : 'memory.oom_control';
+    const text = await readFile(join(memory.path, parentName, name, file), 'utf8').catch(() => '');
+    return /^oom_kill [1-9]/m.test(text);
+  }
+
+  /** Harmless when there is none; its processes must be gone. */
+  async remove(name: string): Promise<void> {
+    for (const path of await this.#groups(name)) await removeGroup(path);
+  }
+
+  /** Names of the groups on this host, whoever made them. */
+  async list(): Promise<readonly string[]> {
+    const names = new Set<string>();
+    for (const { path } of (await this.#read()).values()) {
+      const entries = await readdir(join(path, parentName), { withFileTypes: true }).catch(() => []);
+      for (const entry of entries) if (entry.isDirectory()) names.add(entry.name);
+    }
+    return [...names];
+  }
+
+  #read(): Promise<ReadonlyMap<Controller, Hierarchy>> {
+    this.#hierarchies ??= readHierarchies();
+    return this.#hierarchies;
+  }
+
+  async #groups(name: string): Promise<readonly string[]> {
+    const paths = [...(await this.#read()).values()].map(({ path }) => join(path, parentName, name));
+    return [...new Set(paths)];
+  }
+
+  async #make(name: string, limits: CgroupLimits): Promise<readonly string[]> {
+    const hierarchies = await this.#read();
+    const notes: string[] = [];
+    for (const controller of controllers) {
+      const hierarchy = hierarchies.get(controller);
+      if (hierarchy === undefined) {
+        notes.push(`no ${controller} limit for machines: this host has no ${controller} control group`);
+        continue;
+      }
+      try {
+        await this.#makeOne(controller, hierarchy, name, limits);
+      } catch (error) {
+        notes.push(`no ${controller} limit for machines: ${error instanceof Error ? error.message : error}`);
+      }
+    }
+    return notes;
+  }
+
+  async #makeOne(
+    controller: Controller,
+    hierarchy: Hierarchy,
+    name: string,
+    limits: CgroupLimits,
+  ): Promise<void> {
+    const parent = join(hierarchy.path, parentName);
+    const group = join(parent, name);
+    await mkdir(group, { recursive: true });
+    if (hierarchy.version === 2) {
+      // In the unified hierarchy a controller works in a group only when every group above hands it down.
+      for (const above of [hierarchy.path, parent])
+        await writeFile(join(above, 'cgroup.subtree_control'), `+${controller}`);
+    }
+    for (const [file, value] of limitFiles(controller, hierarchy.version, limits))
+      await writeFile(join(group, file), value);
+  }
+}

@@ -1,0 +1,177 @@
+/** The engine contract on the real QEMU, and what only QEMU does. Needs set-up's kernel. */
+import { watch } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { EngineHandle, ExitFacts } from '../../core/ports/engine.ts';
+import { abortable, deadline } from '../../lib/abort.ts';
+import { shortId } from '../../lib/ids.ts';
+import { engineContract } from '../engine.contract.ts';
+import { makeQemuFixture, type QemuFixture, testUidBase } from '../testing/qemu-fixture.ts';
+import type { GuestBehaviour } from '../testing/tiny-guest.ts';
+import { consoleBytesMax } from './console-ring.ts';
+import type { QemuDriver } from './driver.ts';
+import { RunDirectory } from './run-directory.ts';
+
+// Guests boot under software emulation, on a host that may be crowded.
+vi.setConfig({ testTimeout: 120_000 });
+
+engineContract('qemu', makeQemuFixture);
+
+const never = new AbortController().signal;
+
+/** Waits until `isThere` holds, looking again whenever something in the directory changes. */
+async function untilChanged(directory: string, isThere: () => Promise<boolean>): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const limit = deadline(100_000, () => new Error(`nothing of the kind came to ${directory}`));
+  const look = () => void isThere().then((is) => is && resolve(), reject);
+  const watcher = watch(directory, look);
+  try {
+    look();
+    await abortable(promise, limit.signal);
+  } finally {
+    watcher.close();
+    limit.clear();
+  }
+}
+
+function exitOf(driver: QemuDriver, handle: EngineHandle): Promise<ExitFacts> {
+  const { promise, resolve } = Promise.withResolvers<ExitFacts>();
+  driver.onExit(handle, resolve);
+  return promise;
+}
+
+describe('QemuDriver', () => {
+  let fixture: QemuFixture;
+  let driver: QemuDriver;
+  const made: string[] = [];
+
+  const launch = async (behaviour: GuestBehaviour = 'idle', incarnation = shortId()) => {
+    made.push(incarnation);
+    return await driver.launch(fixture.spec(incarnation, 7, behaviour), never);
+  };
+
+  beforeAll(async () => {
+    fixture = await makeQemuFixture();
+    driver = fixture.makeDriver();
+  });
+  afterEach(async () => {
+    for (const incarnation of made.splice(0)) await driver.destroy(incarnation);
+  });
+  afterAll(async () => {
+    await driver.close();
+    expect(await fixture.leftovers()).toEqual([]);
+    await fixture.close();
+  });
+
+  it('runs QEMU with an empty environment, no rights, and in a session of its own', async () => {
+    const { pid } = await launch();
+    const proc = (file: string) => readFile(`/proc/${pid}/${file}`, 'utf8');
+    expect(await proc('environ')).toBe('');
+    const status = await proc('status');
+    for (const set of ['CapEff', 'CapPrm', 'CapInh']) expect(status).toMatch(`${set}:\t0000000000000000`);
+    expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+    expect(status).toMatch(/^Seccomp:\t2$/m);
+    if (testUidBase !== null) {
+      const uid = testUidBase + 7;
+      expect(status).toMatch(`Uid:\t${uid}\t${uid}\t${uid}\t${uid}`);
+      expect(status).toMatch(`Gid:\t${uid}\t${uid}\t${uid}\t${uid}`);
+      expect(status).toMatch(/^Groups:\s*$/m);
+      expect(status).toMatch(/^CapBnd:\t0+$/m);
+    }
+    expect(await proc('limits')).toMatch(/Max core file size\s+0\s+0/);
+    const fields = (await proc('stat')).replace(/^.*\) /, '').split(' ');
+    expect(fields[3]).toBe(String(pid));
+  });
+
+  it('keeps its records where the VMM cannot replace them', async () => {
+    const handle = await launch();
+    const directory = fixture.layout.runDir(handle.incarnation);
+    const uid = process.getuid?.();
+    const record = await stat(join(directory, 'vmm.json'));
+    expect([record.uid, record.mode & 0o777]).toEqual([uid, 0o600]);
+    const mode = testUidBase === null ? 0o700 : 0o1770;
+    const found = await stat(directory);
+    expect([found.uid, found.mode & 0o7777]).toEqual([uid, mode]);
+  });
+
+  it('tells of a power-off that nobody saw', async () => {
+    const handle = await launch('poweroff');
+    await driver.close();
+    const { consoleFile, path } = new RunDirectory(fixture.layout, handle.incarnation);
+    await untilChanged(path, async () => (await readFile(consoleFile, 'utf8')).includes('Power down'));
+    driver = fixture.makeDriver();
+    expect(await exitOf(driver, handle)).toMatchObject({ kind: 'powered_off' });
+  });
+
+  it('finds and ends a VMM whose record was never written', async () => {
+    const handle = await launch();
+    await driver.close();
+    const directory = new RunDirectory(fixture.layout, handle.incarnation);
+    await directory.removeRecord();
+    driver = fixture.makeDriver();
+    expect(await driver.find(handle.incarnation)).toEqual(handle);
+    await driver.close();
+    await directory.removeRecord();
+    driver = fixture.makeDriver();
+    await driver.destroy(handle.incarnation);
+    expect(await fixture.countVmms(handle.incarnation)).toBe(0);
+  });
+
+  it('calls a VMM that does not answer running, and still ends it', async () => {
+    const hung = await launch();
+    const other = await launch();
+    process.kill(Number(hung.pid), 'SIGSTOP');
+    expect(await driver.inspect(other)).toEqual({ state: 'running' });
+    expect(await driver.inspect(hung)).toEqual({ state: 'running' });
+    await driver.stop(hung, never);
+    expect(await fixture.countVmms(hung.incarnation)).toBe(0);
+    expect(await driver.inspect(other)).toEqual({ state: 'running' });
+  });
+
+  it('bounds the console of a guest that never stops printing', async () => {
+    const handle = await launch('chatter');
+    const { consoleFile, path } = new RunDirectory(fixture.layout, handle.incarnation);
+    let largest = 0;
+    await untilChanged(path, async () => {
+      const { size } = await stat(consoleFile);
+      const isCut = size < largest;
+      largest = Math.max(largest, size);
+      return isCut;
+    });
+    expect(largest).toBeGreaterThan(consoleBytesMax);
+    const { size, blocks } = await stat(consoleFile);
+    expect(blocks * 512).toBeGreaterThanOrEqual(size - 4096);
+    await driver.stop(handle, never);
+    const tail = Buffer.from(await driver.readConsole(handle.incarnation, 64 * 1024)).toString();
+    expect(tail).not.toContain('\0');
+    expect(tail).toMatch(/(?:a line of some sixty bytes that fills the console of this guest\r?\n){100}/);
+  });
+
+  it('says why QEMU would not start and leaves nothing', async () => {
+    const incarnation = shortId();
+    const disk = { path: join(fixture.layout.root, 'no-such-disk'), format: 'raw', readOnly: false } as const;
+    const spec = { ...fixture.spec(incarnation, 1, 'idle'), disks: [disk] };
+    await expect(driver.launch(spec, never)).rejects.toMatchObject({
+      code: 'engine',
+      message: expect.stringMatching(/no-such-disk.*No such file/),
+    });
+    expect(await readdir(fixture.layout.run)).not.toContain(incarnation);
+    expect(await fixture.countVmms(incarnation)).toBe(0);
+  });
+
+  it('refuses what this host cannot give', async () => {
+    const spec = { ...fixture.spec(shortId(), 1, 'idle'), vcpuCount: 1000 };
+    await expect(driver.launch(spec, never)).rejects.toMatchObject({ code: 'unsupported' });
+  });
+
+  it('is unsupported where QEMU is missing, and says what to do', async () => {
+    const bare = fixture.makeDriver({ binary: '/nonexistent/qemu-system-x86_64' });
+    expect(await bare.probe()).toMatchObject({ isAvailable: false, accelerator: null });
+    await expect(bare.launch(fixture.spec(shortId(), 1, 'idle'), never)).rejects.toMatchObject({
+      code: 'unsupported',
+      hint: 'run ./flotilla setup',
+    });
+    await bare.close();
+  });
+});

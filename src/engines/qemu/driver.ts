@@ -1,0 +1,280 @@
+/**
+ * The QEMU engine: one detached, unprivileged QEMU process an incarnation, driven over QMP. Knows processes and files of
+ * this host; knows nothing of machines' states, of what the guest link says, or of where disks come from.
+ *
+ * Everything an incarnation has is named after it (its run directory, its process name, its control group), so whatever
+ * a crash of the daemon leaves is found by `find` and ended by `destroy`.
+ */
+import { AppError } from '../../core/errors.ts';
+import type {
+  Consoled,
+  EngineDriver,
+  EngineHandle,
+  EngineProbe,
+  EngineStatus,
+  ExitFacts,
+  LaunchSpec,
+} from '../../core/ports/engine.ts';
+import { abortable } from '../../lib/abort.ts';
+import { type Logger, silentLog } from '../../lib/log.ts';
+import { isAlive, type ProcessIdentity, readBootId } from '../../lib/procfs.ts';
+import type { StateLayout } from '../../storage/layout.ts';
+import { Cgroups } from './cgroup.ts';
+import { consoleBytesMax, trimConsole } from './console-ring.ts';
+import { diedFacts } from './exit-facts.ts';
+import { identityOf, makeHandle, qemuKind } from './handle.ts';
+import { qemuCapabilities } from './host-facts.ts';
+import { KeyedLock } from './keyed-lock.ts';
+import { Launcher } from './launcher.ts';
+import { type ProbeOptions, probeQemu, type QemuHost, type QemuProbe, setupHint } from './probe.ts';
+import { findVmms, killProcess, waitGone } from './processes.ts';
+import { listRunDirectories, RunDirectory } from './run-directory.ts';
+import type { Spawned } from './spawn.ts';
+import { Vmm } from './vmm.ts';
+
+/** How often a VMM's process is looked at and its console measured. Ends are told at once, by QMP; this is the net. */
+const tickMs = 1000;
+const killTimeoutMs = 10_000;
+
+export interface QemuDriverOptions {
+  readonly layout: StateLayout;
+  /** The VMM of slot n runs as user and group uidBase + n; null: as the daemon's own user. */
+  readonly uidBase: number | null;
+  readonly log?: Pick<Logger, 'warn'>;
+  /** A name to look for in the system's directories, or an absolute path. */
+  readonly binary?: string;
+  /** Whether the kernels that are launched need ACPI to find their devices; distribution kernels do. */
+  readonly hasAcpi?: boolean;
+  readonly kvmDevice?: string;
+}
+
+export class QemuDriver implements EngineDriver, Consoled {
+  readonly kind = qemuKind;
+  readonly capabilities = qemuCapabilities();
+  readonly #layout: StateLayout;
+  readonly #log: Pick<Logger, 'warn'>;
+  readonly #probeOptions: Omit<ProbeOptions, 'notes'>;
+  readonly #launcher: Launcher;
+  readonly #cgroups = new Cgroups();
+  readonly #lock = new KeyedLock();
+  readonly #vmms = new Map<string, Vmm>();
+  #probe: Promise<QemuProbe> | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #isTrimming = false;
+
+  constructor(options: QemuDriverOptions) {
+    this.#layout = options.layout;
+    this.#log = options.log ?? silentLog;
+    this.#probeOptions = {
+      binary: options.binary ?? 'qemu-system-x86_64',
+      uid: options.uidBase,
+      kvmDevice: options.kvmDevice ?? '/dev/kvm',
+    };
+    this.#launcher = new Launcher({
+      layout: options.layout,
+      uidBase: options.uidBase,
+      hasAcpi: options.hasAcpi ?? true,
+      cgroups: this.#cgroups,
+      capabilities: this.capabilities,
+      watch: (directory, spawned) => this.#watch(directory, spawned.identity, spawned),
+      log: this.#log,
+    });
+  }
+
+  async probe(signal: AbortSignal = new AbortController().signal): Promise<EngineProbe> {
+    try {
+      return (await this.#probed(signal)).probe;
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      return { isAvailable: false, accelerator: null, version: null, missing: [`probe: ${why}`], notes: [] };
+    }
+  }
+
+  async launch(spec: LaunchSpec, signal: AbortSignal): Promise<EngineHandle> {
+    return await this.#lock.run(spec.incarnation, async () => {
+      signal.throwIfAborted();
+      // The directory is made before the process, so without it there is nothing to find.
+      const isKnown = await new RunDirectory(this.#layout, spec.incarnation).exists();
+      const found = isKnown ? await this.find(spec.incarnation) : null;
+      if (found !== null) return found;
+      const host = await this.#host(signal);
+      // What a launch that did not get through has left; no process of it lives.
+      if (isKnown) await this.#destroy(spec.incarnation);
+      try {
+        return await this.#launcher.launch(spec, host, signal);
+      } catch (error) {
+        await this.#destroy(spec.incarnation);
+        throw error;
+      }
+    });
+  }
+
+  async find(incarnation: string): Promise<EngineHandle | null> {
+    const directory = new RunDirectory(this.#layout, incarnation);
+    const recorded = await this.#recordedProcess(directory);
+    const identity = recorded ?? (await findVmms(this.#layout, incarnation))[0];
+    if (identity === undefined) return null;
+    this.#watch(directory, identity);
+    return makeHandle(directory, identity);
+  }
+
+  async inspect(handle: EngineHandle): Promise<EngineStatus> {
+    const vmm = this.#vmmOf(handle);
+    if (vmm !== null) return await vmm.status();
+    const directory = new RunDirectory(this.#layout, handle.incarnation);
+    if (!(await directory.exists())) return { state: 'absent' };
+    return { state: 'exited', facts: await this.#pastFacts(directory) };
+  }
+
+  async stop(handle: EngineHandle, signal: AbortSignal): Promise<void> {
+    const vmm = this.#vmmOf(handle);
+    if (vmm === null) await this.#release(new RunDirectory(this.#layout, handle.incarnation));
+    else await vmm.stop(signal);
+  }
+
+  async destroy(incarnation: string): Promise<void> {
+    await this.#lock.run(incarnation, () => this.#destroy(incarnation));
+  }
+
+  onExit(handle: EngineHandle, listener: (facts: ExitFacts) => void): () => void {
+    const vmm = this.#vmmOf(handle);
+    if (vmm !== null) return vmm.onExit(listener);
+    let isWatching = true;
+    this.#pastFacts(new RunDirectory(this.#layout, handle.incarnation))
+      .then((facts) => {
+        if (isWatching) listener(facts);
+      })
+      .catch((error) => this.#trouble(handle.incarnation, 'an exit could not be told', error));
+    return () => {
+      isWatching = false;
+    };
+  }
+
+  async list(): Promise<readonly string[]> {
+    const [directories, vmms] = await Promise.all([listRunDirectories(this.#layout), findVmms(this.#layout)]);
+    return [...new Set([...directories, ...vmms.map((vmm) => vmm.incarnation)])];
+  }
+
+  async readConsole(incarnation: string, bytesMax: number): Promise<Uint8Array> {
+    const directory = new RunDirectory(this.#layout, incarnation);
+    return await directory.consoleTail(Math.min(bytesMax, consoleBytesMax));
+  }
+
+  async close(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    for (const vmm of this.#vmms.values()) vmm.close();
+    this.#vmms.clear();
+  }
+
+  async #probed(signal: AbortSignal): Promise<QemuProbe> {
+    if (this.#probe === null) {
+      // Shared by all who ask at once, so one that gives up must not end it; it has its own deadlines.
+      const probing = this.#probeHost();
+      this.#probe = probing;
+      probing.catch(() => {
+        this.#probe = null;
+      });
+    }
+    return await abortable(this.#probe, signal);
+  }
+
+  async #probeHost(): Promise<QemuProbe> {
+    const notes = [...(await this.#cgroups.probe())];
+    if (this.#probeOptions.uid === null) notes.push("machines run as the daemon's own user");
+    return await probeQemu({ ...this.#probeOptions, notes }, new AbortController().signal);
+  }
+
+  async #host(signal: AbortSignal): Promise<QemuHost> {
+    const { host, probe } = await this.#probed(signal);
+    if (host !== null) return host;
+    throw new AppError('unsupported', `QEMU cannot run here: ${probe.missing.join('; ')}`, {
+      hint: setupHint,
+    });
+  }
+
+  async #recordedProcess(directory: RunDirectory): Promise<ProcessIdentity | null> {
+    const watched = this.#vmms.get(directory.incarnation)?.identity;
+    if (watched !== undefined && isAlive(watched)) return watched;
+    const record = await directory.readRecord();
+    if (record === null || record.bootId !== readBootId() || !isAlive(record)) return null;
+    return { pid: record.pid, startTime: record.startTime };
+  }
+
+  /** The VMM a handle names while it lives; null when it is gone. */
+  #vmmOf(handle: EngineHandle): Vmm | null {
+    const known = this.#vmms.get(handle.incarnation);
+    if (known !== undefined) return known;
+    const identity = identityOf(handle);
+    if (identity === null || !isAlive(identity)) return null;
+    return this.#watch(new RunDirectory(this.#layout, handle.incarnation), identity);
+  }
+
+  #watch(directory: RunDirectory, identity: ProcessIdentity, spawned: Spawned | null = null): Vmm {
+    const { incarnation } = directory;
+    const known = this.#vmms.get(incarnation);
+    if (known !== undefined) return known;
+    const vmm = new Vmm({
+      identity,
+      directory,
+      child: spawned?.child ?? null,
+      hasRunOutOfMemory: () => this.#cgroups.hasRunOutOfMemory(incarnation),
+      onEnded: async () => {
+        await this.#release(directory);
+        this.#vmms.delete(incarnation);
+      },
+      onTrouble: (message, error) => this.#trouble(incarnation, message, error),
+    });
+    this.#vmms.set(incarnation, vmm);
+    this.#timer ??= setInterval(() => this.#tick(), tickMs).unref();
+    // An adopted one is connected at once, so that its end is heard at once.
+    if (spawned === null) vmm.tick();
+    return vmm;
+  }
+
+  #tick(): void {
+    for (const vmm of this.#vmms.values()) vmm.tick();
+    if (this.#isTrimming) return;
+    this.#isTrimming = true;
+    this.#trimConsoles().finally(() => {
+      this.#isTrimming = false;
+    });
+  }
+
+  async #trimConsoles(): Promise<void> {
+    for (const incarnation of [...this.#vmms.keys()]) {
+      const { consoleFile } = new RunDirectory(this.#layout, incarnation);
+      await trimConsole(consoleFile).catch((error) =>
+        this.#trouble(incarnation, 'console not trimmed', error),
+      );
+    }
+  }
+
+  /** How an incarnation ended that has no process any more. */
+  async #pastFacts(directory: RunDirectory): Promise<ExitFacts> {
+    return (await directory.readExit()) ?? diedFacts(null, null, await directory.logTail());
+  }
+
+  async #destroy(incarnation: string): Promise<void> {
+    const directory = new RunDirectory(this.#layout, incarnation);
+    const identity = await this.#recordedProcess(directory);
+    if (identity !== null) await this.#watch(directory, identity).stop();
+    for (const stray of await findVmms(this.#layout, incarnation)) {
+      killProcess(stray);
+      if (!(await waitGone(stray, killTimeoutMs)))
+        throw new AppError('timeout', `destroy ${incarnation}: process ${stray.pid} does not end`);
+    }
+    await directory.remove();
+    await this.#cgroups.remove(incarnation);
+  }
+
+  /** What an incarnation without a process needs no more; its console and its records stay until `destroy`. */
+  async #release(directory: RunDirectory): Promise<void> {
+    await directory.removeSockets();
+    await this.#cgroups.remove(directory.incarnation);
+  }
+
+  #trouble(incarnation: string, message: string, error: unknown): void {
+    this.#log.warn({ incarnation, err: error }, message);
+  }
+}

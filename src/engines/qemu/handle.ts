@@ -1,0 +1,26 @@
+/** The driver's own part of an EngineHandle. */
+import type { EngineHandle } from '../../core/ports/engine.ts';
+import { type ProcessIdentity, readBootId } from '../../lib/procfs.ts';
+import type { RunDirectory } from './run-directory.ts';
+
+export const qemuKind = 'qemu';
+const version = 1;
+
+export function makeHandle(directory: RunDirectory, identity: ProcessIdentity): EngineHandle {
+  return {
+    engine: qemuKind,
+    version,
+    incarnation: directory.incarnation,
+    guest: { transport: 'virtio-serial', path: directory.agentSocket },
+    pid: identity.pid,
+    controlSocket: directory.qmpSocket,
+    data: { startTime: identity.startTime, bootId: readBootId() },
+  };
+}
+
+/** The process a handle names; null when it cannot exist any more, because the host has booted since. */
+export function identityOf(handle: EngineHandle): ProcessIdentity | null {
+  const { startTime, bootId } = handle.data;
+  if (handle.pid === null || typeof startTime !== 'string' || bootId !== readBootId()) return null;
+  return { pid: handle.pid, startTime };
+}

@@ -1,0 +1,30 @@
+/** What the driver reads from this host once. */
+import { readFileSync } from 'node:fs';
+import { availableParallelism, totalmem } from 'node:os';
+import type { EngineCapabilities } from '../../core/ports/engine.ts';
+
+/** Kernels for microVMs are built for at most this many processors. */
+const vcpuCountLimit = 32;
+/** Below this no Linux kernel with an initramfs comes up. */
+const memoryMibMin = 64;
+
+export function qemuCapabilities(): EngineCapabilities {
+  return {
+    canPause: false,
+    canSnapshot: false,
+    hasConsole: true,
+    vcpuCountMax: Math.min(availableParallelism(), vcpuCountLimit),
+    memoryMibMin,
+    memoryMibMax: Math.floor(totalmem() / (1024 * 1024)),
+  };
+}
+
+/** The time stamp counter's frequency from /proc/cpuinfo's text: two BogoMIPS a MHz. Null when it does not say. */
+export function parseTscKhz(cpuinfo: string): number | null {
+  const bogomips = Number(/^bogomips\s*:\s*([\d.]+)$/im.exec(cpuinfo)?.[1]);
+  return Number.isFinite(bogomips) && bogomips > 0 ? Math.round(bogomips * 500) : null;
+}
+
+export function readTscKhz(): number | null {
+  return parseTscKhz(readFileSync('/proc/cpuinfo', 'utf8'));
+}

@@ -1,0 +1,41 @@
+/** Starts a program that outlives the daemon. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { constants, open } from 'node:fs/promises';
+import { invariant } from '../../lib/invariant.ts';
+import { type ProcessIdentity, readProcessStat } from '../../lib/procfs.ts';
+
+export interface Spawned {
+  readonly child: ChildProcess;
+  readonly identity: ProcessIdentity;
+}
+
+/**
+ * Spawns in a session of its own with an empty environment, standard input and output on /dev/null and standard error
+ * appended to `logFile`. Rejects with the system's error (`ENOENT`, `EAGAIN`…) when it cannot.
+ */
+export async function spawnDetached(
+  command: string,
+  args: readonly string[],
+  options: { readonly cwd: string; readonly logFile: string },
+): Promise<Spawned> {
+  const log = await open(options.logFile, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW);
+  try {
+    const child = spawn(command, [...args], {
+      cwd: options.cwd,
+      env: {},
+      detached: true,
+      stdio: ['ignore', 'ignore', log.fd],
+    });
+    // Read before the event loop turns: until then not even a process that ended at once is reaped.
+    const stat = child.pid === undefined ? null : readProcessStat(child.pid);
+    await once(child, 'spawn');
+    invariant(stat !== null, 'a spawned process has a start time');
+    // An error after the start is about signals we do not send through the child object.
+    child.on('error', () => undefined);
+    child.unref();
+    return { child, identity: { pid: stat.pid, startTime: stat.startTime } };
+  } finally {
+    await log.close();
+  }
+}

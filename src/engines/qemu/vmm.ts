@@ -1,0 +1,276 @@
+/**
+ * One incarnation's VMM while it lives: its QMP connection, the watch for its end, and the way to end it. The process
+ * need not be our child. Ends exactly once, with facts:
+ *
+ *   SHUTDOWN event, or query-status says `shutdown`  → the guest ended; facts are written down, then QEMU is quit
+ *   stop()                                           → `stopped`
+ *   the process is gone                              → exit.json if someone wrote it, else `died`
+ */
+import type { ChildProcess } from 'node:child_process';
+import { AppError } from '../../core/errors.ts';
+import type { EngineStatus, ExitFacts } from '../../core/ports/engine.ts';
+import { abortable, deadline } from '../../lib/abort.ts';
+import { isAlive, type ProcessIdentity } from '../../lib/procfs.ts';
+import { consoleTailBytes, diedFacts, guestExitFacts, stoppedFacts } from './exit-facts.ts';
+import { killProcess, waitGone } from './processes.ts';
+import { QmpClient } from './qmp.ts';
+import { isObject, objectAt } from './qmp-messages.ts';
+import type { RunDirectory } from './run-directory.ts';
+
+/** A healthy QEMU answers in under 30 ms; one that does not answer must hold nobody up. */
+const qmpTimeoutMs = 2000;
+/** From the quit command, or SIGKILL, to the end of the process. */
+const quitTimeoutMs = 2000;
+const killTimeoutMs = 10_000;
+const childExitTimeoutMs = 1000;
+/** A QEMU that does not answer is asked again after 1, 2, 4 … ticks, at most this many. */
+const retryTicksMax = 16;
+
+export interface VmmOptions {
+  readonly identity: ProcessIdentity;
+  readonly directory: RunDirectory;
+  /** Set when the process is our child: its exit code and signal are known then. */
+  readonly child: ChildProcess | null;
+  /** Whether the VMM was ended for reaching its memory limit; asked after its death. */
+  readonly hasRunOutOfMemory: () => Promise<boolean>;
+  /** Called once, when the process is gone and before anyone is told: gives back what it held on this host. */
+  readonly onEnded: () => Promise<void>;
+  /** Something went wrong that nobody waits for. */
+  readonly onTrouble: (message: string, error: unknown) => void;
+}
+
+export class Vmm {
+  readonly identity: ProcessIdentity;
+  readonly #options: VmmOptions;
+  readonly #listeners = new Set<(facts: ExitFacts) => void>();
+  readonly #childExit: Promise<readonly [number | null, string | null]>;
+  #qmp: QmpClient | null = null;
+  #connecting: Promise<QmpClient> | null = null;
+  /** The one ending under way or done. */
+  #ending: Promise<ExitFacts> | null = null;
+  #facts: ExitFacts | null = null;
+  #ticksToRetry = 0;
+  #retryTicks = 1;
+  #isClosed = false;
+
+  constructor(options: VmmOptions) {
+    this.#options = options;
+    this.identity = options.identity;
+    const exit = Promise.withResolvers<readonly [number | null, string | null]>();
+    this.#childExit = exit.promise;
+    options.child?.once('exit', (code, signal) => {
+      exit.resolve([code, signal]);
+      this.#check();
+    });
+  }
+
+  /** Connects and learns the guest's state; raises `timeout` and `engine`. */
+  async connect(): Promise<QmpClient> {
+    if (this.#qmp !== null) return this.#qmp;
+    this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = null;
+    });
+    return await this.#connecting;
+  }
+
+  /** Looks whether the process is there and the connection up; called every second or so. */
+  tick(): void {
+    if (this.#isClosed || this.#ending !== null) return;
+    this.#check();
+    if (this.#qmp !== null || this.#connecting !== null || this.#ending !== null) return;
+    if (this.#ticksToRetry-- > 0) return;
+    this.connect().catch(() => {
+      this.#ticksToRetry = this.#retryTicks;
+      this.#retryTicks = Math.min(this.#retryTicks * 2, retryTicksMax);
+    });
+  }
+
+  /** Raises `timeout` when the guest has ended but its VMM does not. */
+  async status(): Promise<EngineStatus> {
+    this.#check();
+    const answer = this.#ending === null ? await this.#askIfItAnswers() : null;
+    this.#check();
+    // The guest may have ended while it was asked.
+    if (this.#ending !== null) return { state: 'exited', facts: await this.#ending };
+    return answer ?? { state: 'running' };
+  }
+
+  /** Ends the VMM and waits until it is gone; raises `timeout` when even SIGKILL does not end it, and the signal's reason. */
+  async stop(signal?: AbortSignal): Promise<void> {
+    this.#check();
+    const ended = this.#begin(() => this.#finish(stoppedFacts()));
+    await (signal === undefined ? ended : abortable(ended, signal));
+  }
+
+  onExit(listener: (facts: ExitFacts) => void): () => void {
+    // A function object of its own, so that the same listener given twice is two watches.
+    const entry = (facts: ExitFacts) => listener(facts);
+    if (this.#facts === null) this.#listeners.add(entry);
+    else this.#tell(this.#facts, entry);
+    return () => void this.#listeners.delete(entry);
+  }
+
+  /** Stops watching; the VMM runs on. */
+  close(): void {
+    this.#isClosed = true;
+    this.#listeners.clear();
+    this.#qmp?.close();
+  }
+
+  async #connect(): Promise<QmpClient> {
+    const qmp = await QmpClient.connect(this.#options.directory.qmpSocket, {
+      timeoutMs: qmpTimeoutMs,
+      onEvent: (name, data) => {
+        if (name === 'SHUTDOWN' && data.guest === true) this.#guestEnded(String(data.reason));
+      },
+      onClose: () => {
+        this.#qmp = null;
+        if (this.#isClosed) return;
+        // The socket closes a moment before the process is gone.
+        waitGone(this.identity, quitTimeoutMs).then(
+          () => this.#check(),
+          () => undefined,
+        );
+      },
+    });
+    if (this.#isClosed) {
+      qmp.close();
+      throw new AppError('engine', 'the driver is closed');
+    }
+    this.#qmp = qmp;
+    this.#retryTicks = 1;
+    try {
+      // The guest may have ended while nobody was connected.
+      const { status } = await this.#queryStatus(qmp);
+      if (status === 'shutdown') this.#guestEnded(null);
+    } catch (error) {
+      qmp.close();
+      throw error;
+    }
+    return qmp;
+  }
+
+  async #queryStatus(qmp: QmpClient): Promise<{ readonly status: string }> {
+    const answer = await qmp.execute('query-status', {}, qmpTimeoutMs);
+    const status = isObject(answer) ? answer.status : undefined;
+    return { status: typeof status === 'string' ? status : 'unknown' };
+  }
+
+  /** Null when it does not answer, or answers that the guest has ended. */
+  async #askIfItAnswers(): Promise<EngineStatus | null> {
+    try {
+      return await this.#ask(await this.connect());
+    } catch (error) {
+      // As long as it lives and does not answer it has not ended, whatever it is doing.
+      if (isAlive(this.identity)) this.#options.onTrouble('a VMM does not answer', error);
+      return null;
+    }
+  }
+
+  async #ask(qmp: QmpClient): Promise<EngineStatus | null> {
+    const { status } = await this.#queryStatus(qmp);
+    switch (status) {
+      case 'running':
+        return { state: 'running' };
+      case 'shutdown':
+        this.#guestEnded(null);
+        return null;
+      case 'io-error':
+        return { state: 'paused', reason: (await this.#hasNoSpace(qmp)) ? 'disk_full' : 'io_error' };
+      default:
+        return { state: 'paused', reason: status.replaceAll('-', '_') };
+    }
+  }
+
+  async #hasNoSpace(qmp: QmpClient): Promise<boolean> {
+    const blocks = await qmp.execute('query-block', {}, qmpTimeoutMs);
+    return (
+      Array.isArray(blocks) && blocks.some((block) => objectAt({ block }, 'block')['io-status'] === 'nospace')
+    );
+  }
+
+  /** The process may be gone: if so, this is the end. */
+  #check(): void {
+    if (this.#isClosed || this.#ending !== null || isAlive(this.identity)) return;
+    this.#begin(async () => {
+      const written = await this.#options.directory.readExit();
+      return await this.#settle(written ?? (await this.#died()));
+    }).catch(() => undefined);
+  }
+
+  #guestEnded(event: string | null): void {
+    this.#begin(async () => {
+      const written = await this.#options.directory.readExit();
+      const console = await this.#options.directory.consoleTail(consoleTailBytes);
+      return await this.#finish(written ?? guestExitFacts(event, console.toString('utf8')));
+    }).catch(() => undefined);
+  }
+
+  /** Starts the one ending; who asks for another joins it. One that fails can be tried again. */
+  #begin(end: () => Promise<ExitFacts>): Promise<ExitFacts> {
+    if (this.#ending !== null) return this.#ending;
+    const ending = end();
+    this.#ending = ending;
+    ending.catch((error) => {
+      this.#ending = null;
+      this.#options.onTrouble('a VMM could not be ended', error);
+    });
+    return ending;
+  }
+
+  /** Writes the facts down, then ends the process: a daemon that dies in between finds them. */
+  async #finish(facts: ExitFacts): Promise<ExitFacts> {
+    await this.#write(facts);
+    await this.#quit();
+    return await this.#settle(facts);
+  }
+
+  async #quit(): Promise<void> {
+    if (this.#qmp !== null) {
+      // The answer may be lost with the connection; whether the process ends is what counts.
+      this.#qmp.execute('quit', {}, qmpTimeoutMs).catch(() => undefined);
+      if (await waitGone(this.identity, quitTimeoutMs)) return;
+    }
+    killProcess(this.identity);
+    if (await waitGone(this.identity, killTimeoutMs)) return;
+    throw new AppError('timeout', `process ${this.identity.pid} does not end`);
+  }
+
+  async #died(): Promise<ExitFacts> {
+    const { child, directory, hasRunOutOfMemory } = this.#options;
+    const limit = deadline(child === null ? 0 : childExitTimeoutMs, () => new Error('no exit code'));
+    const [code, signal] = await abortable(this.#childExit, limit.signal).catch(() => [null, null] as const);
+    limit.clear();
+    const log = await directory.logTail();
+    return diedFacts(
+      code,
+      signal,
+      (await hasRunOutOfMemory()) ? `${log}\nits memory limit was reached` : log,
+    );
+  }
+
+  async #write(facts: ExitFacts): Promise<void> {
+    await this.#options.directory.writeExit(facts).catch((error) => {
+      // The disk may be full, or the directory gone; a machine must end all the same.
+      this.#options.onTrouble('the end of a VMM could not be written down', error);
+    });
+  }
+
+  async #settle(facts: ExitFacts): Promise<ExitFacts> {
+    if (facts.kind === 'died') await this.#write(facts);
+    this.#qmp?.close();
+    await this.#options.onEnded();
+    this.#facts = facts;
+    for (const listener of this.#listeners) this.#tell(facts, listener);
+    this.#listeners.clear();
+    return facts;
+  }
+
+  #tell(facts: ExitFacts, listener: (facts: ExitFacts) => void): void {
+    try {
+      listener(facts);
+    } catch (error) {
+      this.#options.onTrouble('an exit listener failed', error);
+    }
+  }
+}

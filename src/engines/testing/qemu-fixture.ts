@@ -1,0 +1,96 @@
+/** A state directory, a kernel and a tiny guest for tests that run the real QEMU. */
+import { chmod, copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { LaunchSpec } from '../../core/ports/engine.ts';
+import { readProcessStat } from '../../lib/procfs.ts';
+import { CacheLayout, StateLayout } from '../../storage/layout.ts';
+import type { EngineFixture } from '../engine.contract.ts';
+import { QemuDriver, type QemuDriverOptions } from '../qemu/driver.ts';
+import { killProcess } from '../qemu/processes.ts';
+import { behaviourArgument, type GuestBehaviour, guestMarker, tinyInitramfs } from './tiny-guest.ts';
+
+/** Users far from any real one; machines of these tests run as them when the tests run as root. */
+export const testUidBase = process.getuid?.() === 0 ? 700_000 : null;
+
+export interface QemuFixture extends EngineFixture {
+  readonly layout: StateLayout;
+  makeDriver(options?: Partial<QemuDriverOptions>): QemuDriver;
+}
+
+function cacheDirectory(): string {
+  const fallback = process.getuid?.() === 0 ? '/var/cache/flotilla' : join(homedir(), '.cache', 'flotilla');
+  return process.env.FLOTILLA_CACHE_DIR ?? fallback;
+}
+
+async function copyKernel(to: string): Promise<void> {
+  const kernel = join(new CacheLayout(cacheDirectory()).bootKit, 'kernel');
+  await copyFile(kernel, to).catch((cause) => {
+    throw new Error(`these tests need a kernel at ${kernel}: run ./flotilla setup first`, { cause });
+  });
+}
+
+/** Pids whose command line holds `text`, this process aside; looked for without the code under test. */
+async function pidsMentioning(text: string): Promise<readonly number[]> {
+  const found: number[] = [];
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
+    const commandLine = await readFile(join('/proc', name, 'cmdline'), 'utf8').catch(() => '');
+    if (commandLine.includes(text)) found.push(Number(name));
+  }
+  return found;
+}
+
+async function cgroupsOf(incarnations: ReadonlySet<string>): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const hierarchy of ['', 'cpu', 'cpu,cpuacct', 'memory', 'pids']) {
+    const parent = join('/sys/fs/cgroup', hierarchy, 'flotilla');
+    const names = await readdir(parent).catch(() => []);
+    found.push(...names.filter((name) => incarnations.has(name)).map((name) => join(parent, name)));
+  }
+  return found;
+}
+
+export async function makeQemuFixture(): Promise<QemuFixture> {
+  const root = await mkdtemp(join(tmpdir(), 'flotilla-qemu-'));
+  await chmod(root, 0o711);
+  const kernelPath = join(root, 'kernel');
+  const initrdPath = join(root, 'initrd');
+  await copyKernel(kernelPath);
+  await writeFile(initrdPath, await tinyInitramfs());
+  for (const path of [kernelPath, initrdPath]) await chmod(path, 0o444);
+  const layout = new StateLayout(root);
+  const incarnations = new Set<string>();
+
+  return {
+    layout,
+    makeDriver: (options = {}) => new QemuDriver({ layout, uidBase: testUidBase, ...options }),
+    spec: (incarnation: string, slot: number, behaviour: GuestBehaviour): LaunchSpec => {
+      incarnations.add(incarnation);
+      return {
+        machineId: `m${incarnation}`.slice(0, 12),
+        incarnation,
+        slot,
+        vcpuCount: 1,
+        memoryMib: 128,
+        diskMib: 64,
+        kernelPath,
+        initrdPath,
+        kernelArgs: behaviourArgument(behaviour),
+        disks: [],
+      };
+    },
+    consoleMarker: guestMarker,
+    kill: ({ pid }) => {
+      const stat = pid === null ? null : readProcessStat(pid);
+      if (stat !== null) killProcess(stat);
+    },
+    countVmms: async (incarnation) => (await pidsMentioning(`flotilla-${incarnation}`)).length,
+    leftovers: async () => [
+      ...(await pidsMentioning(root)).map((pid) => `process ${pid}`),
+      ...(await readdir(layout.run)).map((name) => join(layout.run, name)),
+      ...(await cgroupsOf(incarnations)),
+    ],
+    close: async () => await rm(root, { recursive: true }),
+  };
+}
