@@ -1,0 +1,134 @@
+/** Calls of the host: one stream, one line of JSON there, one back: part 3 of `protocol.ts`. */
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { AppError, isAppError } from '../core/errors.ts';
+import type { GuestHello, GuestIdentity } from '../core/ports/guest.ts';
+import { deadline } from '../lib/abort.ts';
+import { cleanWords, encodeLine, parseLine, readLine } from './lines.ts';
+import { protocolVersion } from './protocol.ts';
+import type { YamuxSession } from './yamux/session.ts';
+import type { YamuxStream } from './yamux/stream.ts';
+
+export interface CallOptions {
+  /** Aborting it resets the call; the call rejects with its reason. */
+  readonly signal: AbortSignal;
+  /** From request to answer; `timeout` after that. */
+  readonly callMs: number;
+}
+
+/** A call that was answered `ok`; its stream is still open. */
+export interface AnsweredCall {
+  readonly stream: YamuxStream;
+  readonly results: Readonly<Record<string, unknown>>;
+  /** What came behind the answer. */
+  readonly rest: Buffer;
+}
+
+/** The signal's reason as an error that may cross rooms: an `AppError` as it is, anything else as `timeout`. */
+export function abortError(signal: AbortSignal, doing: string): AppError {
+  if (isAppError(signal.reason)) return signal.reason;
+  return new AppError('timeout', `${doing} was cancelled`, { cause: signal.reason });
+}
+
+/** Opens a call and waits for its answer. `request` is the whole line. Raises `guest`, `timeout`, `invalid`. */
+export async function openCall(
+  session: YamuxSession,
+  name: string,
+  request: Buffer,
+  options: CallOptions,
+): Promise<AnsweredCall> {
+  if (options.signal.aborted) throw abortError(options.signal, name);
+  const stream = session.open();
+  const limit = deadline(
+    options.callMs,
+    () => new AppError('timeout', `the guest did not answer ${name} within ${options.callMs} ms`),
+    options.signal,
+  );
+  const onAbort = () => stream.reset(abortError(limit.signal, name));
+  limit.signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    // A failed write shows in the read.
+    stream.write(request).catch(() => undefined);
+    const { line, rest } = await readLine(stream);
+    return { stream, results: parseAnswer(name, line), rest };
+  } catch (error) {
+    stream.reset(new AppError('guest', `${name} failed`, { cause: error }));
+    throw error;
+  } finally {
+    limit.signal.removeEventListener('abort', onAbort);
+    limit.clear();
+  }
+}
+
+/** A call that is over with its answer. */
+async function simpleCall(
+  session: YamuxSession,
+  name: string,
+  args: object,
+  options: CallOptions,
+): Promise<Readonly<Record<string, unknown>>> {
+  const { stream, results } = await openCall(session, name, encodeLine({ call: name, ...args }), options);
+  stream.close(performance.now());
+  return results;
+}
+
+function parseAnswer(name: string, line: Buffer): Readonly<Record<string, unknown>> {
+  const answer = parseLine(line);
+  if (answer.ok === true) return answer;
+  if (answer.ok !== false) throw new AppError('guest', `the guest's answer to ${name} is malformed`);
+  const words = cleanWords(answer.message) || 'no reason given';
+  if (answer.code === 'invalid') throw new AppError('invalid', words);
+  if (answer.code === 'unsupported') throw new AppError('guest', `the guest agent cannot ${name}: ${words}`);
+  throw new AppError('guest', `${name} failed in the guest: ${words}`);
+}
+
+const helloSchema = z.object({
+  agent_version: z.string().max(256),
+  protocol_version: z.int().min(0),
+  kernel_release: z.string().max(256),
+  incarnation: z.string().max(256).nullable(),
+});
+
+/** Raises `guest` also when the agent speaks another protocol version. */
+export async function callHello(session: YamuxSession, options: CallOptions): Promise<GuestHello> {
+  const parsed = helloSchema.safeParse(await simpleCall(session, 'hello', {}, options));
+  if (!parsed.success) throw new AppError('guest', "the guest's answer to hello is malformed");
+  const hello = parsed.data;
+  if (hello.protocol_version !== protocolVersion)
+    throw new AppError(
+      'guest',
+      `the guest agent speaks protocol version ${hello.protocol_version}, this daemon ${protocolVersion}`,
+    );
+  return {
+    agentVersion: cleanWords(hello.agent_version),
+    protocolVersion: hello.protocol_version,
+    kernelRelease: cleanWords(hello.kernel_release),
+    incarnation: hello.incarnation,
+  };
+}
+
+/** `now` gives milliseconds since 1970; it is read as late as possible. */
+export async function callIdentify(
+  session: YamuxSession,
+  incarnation: string,
+  identity: GuestIdentity,
+  now: () => number,
+  options: CallOptions,
+): Promise<void> {
+  const args = {
+    incarnation,
+    hostname: identity.hostname,
+    machine_id: identity.machineId,
+    time_ns: String(BigInt(Math.round(now() * 1000)) * 1000n),
+    entropy: randomBytes(64).toString('base64'),
+  };
+  await simpleCall(session, 'identify', args, options);
+}
+
+export async function callShutdown(
+  session: YamuxSession,
+  mode: 'poweroff' | 'reboot' | 'halt',
+  options: CallOptions,
+): Promise<void> {
+  await simpleCall(session, 'shutdown', { mode }, options);
+}

@@ -1,0 +1,316 @@
+import type { Duplex } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ExecEvent, ExecRequest, ExecSession, GuestTarget } from '../core/ports/guest.ts';
+import { GuestClient } from './client.ts';
+import type { FakeProgram } from './testing/fake-exec.ts';
+import { FakeGuest } from './testing/fake-guest.ts';
+import type { GuestTimings } from './timings.ts';
+import { MemoryTransport } from './transports/memory.ts';
+
+const secret = Buffer.alloc(32, 7);
+const target: GuestTarget = {
+  machineId: 'm1',
+  incarnation: 'i1',
+  address: { transport: 'memory', key: 'm1' },
+};
+const never = new AbortController().signal;
+const timings: Partial<GuestTimings> = { backoffMs: 1, backoffMaxMs: 5, linkWaitMs: 5_000, callMs: 5_000 };
+
+let memory: MemoryTransport;
+let client: GuestClient;
+let guest: FakeGuest;
+
+function setUp(options: { program?: FakeProgram; timings?: Partial<GuestTimings> } = {}): void {
+  guest = new FakeGuest(options.program === undefined ? {} : { program: options.program });
+  client = new GuestClient({
+    secret,
+    transports: { memory: memory.dial },
+    timings: { ...timings, ...options.timings },
+  });
+}
+
+const listen = () => memory.listen('m1', (end: Duplex) => void guest.accept(end));
+
+beforeEach(() => {
+  memory = new MemoryTransport();
+});
+afterEach(() => client.close());
+
+async function collect(session: ExecSession): Promise<{ stdout: string; stderr: string; last: ExecEvent[] }> {
+  const output = { stdout: '', stderr: '' };
+  const last: ExecEvent[] = [];
+  for await (const event of session) {
+    if (event.type === 'outcome') last.push(event);
+    else output[event.type] += Buffer.from(event.data).toString();
+  }
+  return { ...output, last };
+}
+
+const exec = (request: Partial<ExecRequest> & Pick<ExecRequest, 'argv'>, signal = never) =>
+  client.exec(target, { timeoutMs: 30_000, ...request }, signal);
+
+const exited = (exitCode: number) => [{ type: 'outcome', outcome: { outcome: 'exited', exitCode } }];
+const unknown = (reason: unknown) => [{ type: 'outcome', outcome: { outcome: 'unknown', reason } }];
+
+describe('the link', () => {
+  test('waits for a guest that is not there yet', async () => {
+    setUp();
+    const ready = client.waitReady(target, never);
+    listen();
+    expect(await ready).toEqual({
+      agentVersion: 'fake',
+      protocolVersion: 1,
+      kernelRelease: 'fake',
+      incarnation: null,
+    });
+    await client.identify(target, { hostname: 'web', machineId: '0'.repeat(32) }, never);
+    expect(guest.hostname).toBe('web');
+    expect((await client.waitReady(target, never)).incarnation).toBe('i1');
+  });
+
+  test('stops waiting when told', async () => {
+    setUp();
+    const stop = new AbortController();
+    const ready = client.waitReady(target, stop.signal);
+    stop.abort();
+    await expect(ready).rejects.toMatchObject({ code: 'timeout' });
+  });
+
+  test('dials again when it was cut', async () => {
+    setUp();
+    listen();
+    await client.waitReady(target, never);
+    for (let round = 0; round < 10; round += 1) {
+      guest.cut();
+      expect((await collect(await exec({ argv: ['echo', String(round)] }))).stdout).toBe(`${round}\n`);
+    }
+  });
+
+  test('dials again when the guest answers the preamble too late', async () => {
+    setUp({ timings: { preambleMs: 5 } });
+    let dials = 0;
+    memory.listen('m1', (end) => {
+      dials += 1;
+      if (dials > 2) void guest.accept(end);
+    });
+    await client.waitReady(target, never);
+    expect(dials).toBe(3);
+  });
+
+  test('a call that finds the link down says so in time, with the reason', async () => {
+    setUp({ timings: { linkWaitMs: 20 } });
+    await expect(exec({ argv: ['true'] })).rejects.toMatchObject({
+      code: 'timeout',
+      message: expect.stringMatching(/not up within 20 ms: nothing listens/),
+    });
+  });
+
+  test('refuses a guest that says it is another incarnation', async () => {
+    setUp();
+    guest = new FakeGuest({ incarnation: 'other' });
+    listen();
+    await expect(client.waitReady(target, never)).rejects.toThrow('another incarnation');
+  });
+
+  test('release ends open calls, forgets the announcement, and is harmless twice', async () => {
+    setUp();
+    listen();
+    const session = await exec({ argv: ['sleep', '1000'] });
+    const ended = collect(session);
+    await guest.announce('reboot');
+    expect(client.announcement('i1')).toBe('reboot');
+    guest.cut();
+    expect(client.announcement('i1')).toBe('reboot');
+    await client.release('i1');
+    await client.release('i1');
+    expect(client.announcement('i1')).toBeNull();
+    expect((await ended).last).toEqual(unknown(expect.any(String)));
+  });
+
+  test('shutdown is acknowledged and then announced', async () => {
+    const off = Promise.withResolvers<string>();
+    setUp();
+    guest = new FakeGuest({ onShutdown: off.resolve });
+    listen();
+    await client.shutdown(target, never);
+    expect(await off.promise).toBe('poweroff');
+    expect(client.announcement('i1')).toBe('poweroff');
+  });
+
+  test('refuses an address it has no transport for', async () => {
+    setUp();
+    const address = { transport: 'virtio-serial', path: '/nowhere' } as const;
+    await expect(client.waitReady({ ...target, address }, never)).rejects.toMatchObject({ code: 'invalid' });
+  });
+});
+
+describe('exec', () => {
+  test('gives output in order and the outcome last', async () => {
+    setUp({
+      program: async ({ stdout, stderr }) => {
+        await stdout('a');
+        await stderr('b');
+        await stdout('c');
+        return 7;
+      },
+    });
+    listen();
+    const events: string[] = [];
+    for await (const event of await exec({ argv: ['x'] }))
+      events.push(event.type === 'outcome' ? JSON.stringify(event.outcome) : `${event.type} ${event.data}`);
+    expect(events).toEqual(['stdout a', 'stderr b', 'stdout c', '{"outcome":"exited","exitCode":7}']);
+  });
+
+  test('sends standard input and its end', async () => {
+    setUp();
+    listen();
+    async function* source() {
+      yield Buffer.from('one ');
+      yield Buffer.alloc(200_000, 'x');
+    }
+    const { stdout, last } = await collect(await exec({ argv: ['cat'], stdin: source() }));
+    expect(stdout).toBe(`one ${'x'.repeat(200_000)}`);
+    expect(last).toEqual(exited(0));
+  });
+
+  test('a command whose input fails is killed, its outcome unknown', async () => {
+    setUp();
+    listen();
+    async function* source() {
+      yield Buffer.from('half');
+      throw new Error('disk on fire');
+    }
+    const { last } = await collect(await exec({ argv: ['cat'], stdin: source() }));
+    expect(last).toEqual(unknown('standard input failed: disk on fire'));
+  });
+
+  test('closes an input that the command did not want', async () => {
+    setUp();
+    listen();
+    const closed = Promise.withResolvers<void>();
+    const source: AsyncIterable<Uint8Array> = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => Promise.withResolvers<IteratorResult<Uint8Array>>().promise,
+        return: async () => {
+          closed.resolve();
+          return { done: true, value: undefined };
+        },
+      }),
+    };
+    expect((await collect(await exec({ argv: ['true'], stdin: source }))).last).toEqual(exited(0));
+    await closed.promise;
+  });
+
+  test('passes signals on', async () => {
+    setUp();
+    listen();
+    const session = await exec({ argv: ['sleep', '1000'] });
+    expect(() => session.kill('KILL; rm')).toThrow(expect.objectContaining({ code: 'invalid' }));
+    session.kill('TERM');
+    expect((await collect(session)).last).toEqual([
+      { type: 'outcome', outcome: { outcome: 'signalled', signal: 'TERM' } },
+    ]);
+  });
+
+  test('says timed_out when the guest does', async () => {
+    setUp();
+    listen();
+    const { last } = await collect(await exec({ argv: ['sleep', '1000'], timeoutMs: 10 }));
+    expect(last).toEqual([{ type: 'outcome', outcome: { outcome: 'timed_out' } }]);
+  });
+
+  test('never invents an outcome: the link is lost', async () => {
+    setUp();
+    listen();
+    const session = await exec({ argv: ['sleep', '1000'] });
+    guest.cut();
+    expect((await collect(session)).last).toEqual(unknown('the guest link was lost'));
+  });
+
+  test('never invents an outcome: the guest does not say', async () => {
+    setUp({ timings: { execMarginMs: 20 }, program: ignoring });
+    listen();
+    const { last } = await collect(await exec({ argv: ['x'], timeoutMs: 1 }));
+    expect(last).toEqual(unknown(expect.stringContaining('did not say in time')));
+  });
+
+  test('never waits for ever: the guest drips output past its limit', async () => {
+    const drips: FakeProgram = async ({ stdout }) => {
+      for (;;) {
+        await stdout('.');
+        await setImmediate();
+      }
+    };
+    setUp({ timings: { execMarginMs: 20, execUnreadMs: 40 }, program: drips });
+    listen();
+    const { last } = await collect(await exec({ argv: ['x'], timeoutMs: 1 }));
+    expect(last).toEqual(unknown(expect.any(String)));
+  });
+
+  test('never waits for ever: nobody reads', async () => {
+    const killed = Promise.withResolvers<void>();
+    const watched: FakeProgram = (process) => {
+      process.signalled.addEventListener('abort', () => killed.resolve());
+      return ignoring(process);
+    };
+    setUp({ timings: { execMarginMs: 1, execUnreadMs: 10 }, program: watched });
+    listen();
+    await exec({ argv: ['x'], timeoutMs: 1 });
+    await killed.promise;
+  });
+
+  test.each(['return', 'abort'] as const)('%s kills the command', async (how) => {
+    const killed = Promise.withResolvers<unknown>();
+    setUp({
+      program: async ({ signalled, stdout }) => {
+        signalled.addEventListener('abort', () => killed.resolve(signalled.reason));
+        for (;;) await stdout('y\n');
+      },
+    });
+    listen();
+    const stop = new AbortController();
+    const last: ExecEvent[] = [];
+    for await (const event of await exec({ argv: ['yes'] }, stop.signal)) {
+      if (event.type === 'outcome') last.push(event);
+      else if (how === 'return') break;
+      else stop.abort();
+    }
+    expect(await killed.promise).toBe('KILL');
+    expect(last).toEqual(how === 'return' ? [] : unknown('the command was cancelled'));
+  });
+
+  test('a slow reader slows its command and no other', async () => {
+    let sent = 0;
+    setUp({
+      program: async ({ argv, stdout }) => {
+        if (argv[0] !== 'flood') return 0;
+        for (; sent < 64; sent += 1) await stdout(Buffer.alloc(65_536));
+        return 0;
+      },
+    });
+    listen();
+    const slow = await exec({ argv: ['flood'] });
+    for (let round = 0; round < 20; round += 1)
+      expect((await collect(await exec({ argv: ['true'] }))).last).toEqual(exited(0));
+    expect(sent).toBeLessThan(32);
+    const { stdout, last } = await collect(slow);
+    expect(stdout).toHaveLength(64 * 65_536);
+    expect(last).toEqual(exited(0));
+  });
+
+  test.each([
+    ['no program', { argv: [] }],
+    ['an empty program', { argv: [''] }],
+    ['a NUL byte', { argv: ['a\0b'] }],
+    ['a bad variable', { argv: ['a'], env: { 'A=B': 'c' } }],
+    ['no time', { argv: ['a'], timeoutMs: 0 }],
+    ['more than fits a line', { argv: ['a'.repeat(65_536)] }],
+  ])('refuses %s', async (_what, request) => {
+    setUp();
+    await expect(exec(request)).rejects.toMatchObject({ code: 'invalid' });
+  });
+});
+
+/** A guest that does not keep time limits, nor hear signals. */
+const ignoring: FakeProgram = () => Promise.withResolvers<number>().promise;

@@ -1,0 +1,158 @@
+/**
+ * The guest room's face: core asks, a link per incarnation carries. Knows no engine and no machine states; where a guest
+ * is reached comes with each call.
+ */
+import type { Duplex } from 'node:stream';
+import { AppError, isAppError } from '../core/errors.ts';
+import type { GuestAddress } from '../core/ports/engine.ts';
+import type {
+  ExecRequest,
+  ExecSession,
+  GuestAnnouncement,
+  GuestHello,
+  GuestIdentity,
+  GuestLink,
+  GuestTarget,
+} from '../core/ports/guest.ts';
+import { deadline } from '../lib/abort.ts';
+import { type Logger, silentLog } from '../lib/log.ts';
+import { abortError, type CallOptions, callHello, callIdentify, callShutdown } from './calls.ts';
+import { encodeExecRequest, startExec } from './exec.ts';
+import { IncarnationLink } from './link.ts';
+import { incarnationToken } from './preamble.ts';
+import { defaultTimings, type GuestTimings } from './timings.ts';
+import type { Transports } from './transports/transport.ts';
+import type { YamuxSession } from './yamux/session.ts';
+
+export interface GuestClientOptions {
+  /** 32 bytes; every incarnation's token is made from it. Whoever has it can speak to every guest. */
+  readonly secret: Uint8Array;
+  readonly transports: Transports;
+  readonly log?: Logger;
+  /** Milliseconds since 1970, for the guests' clocks. */
+  readonly now?: () => number;
+  readonly timings?: Partial<GuestTimings>;
+}
+
+const secretBytes = 32;
+
+export class GuestClient implements GuestLink {
+  readonly #secret: Uint8Array;
+  readonly #transports: Transports;
+  readonly #log: Logger;
+  readonly #now: () => number;
+  readonly #timings: GuestTimings;
+  readonly #links = new Map<string, IncarnationLink>();
+  #isClosed = false;
+
+  constructor(options: GuestClientOptions) {
+    if (options.secret.length !== secretBytes)
+      throw new AppError('internal', `the link secret must be ${secretBytes} bytes`);
+    this.#secret = options.secret;
+    this.#transports = options.transports;
+    this.#log = options.log ?? silentLog;
+    this.#now = options.now ?? Date.now;
+    this.#timings = { ...defaultTimings, ...options.timings };
+  }
+
+  async waitReady(target: GuestTarget, signal: AbortSignal): Promise<GuestHello> {
+    const link = this.#link(target);
+    for (;;) {
+      const session = await link.session(signal);
+      try {
+        const hello = await callHello(session, { signal, callMs: this.#timings.callMs });
+        checkIncarnation(hello, target);
+        return hello;
+      } catch (error) {
+        if (signal.aborted) throw abortError(signal, 'waiting for the guest');
+        // Tried again where that may help: on the next session, or when the guest was only slow.
+        if (session.isOpen && !isAppError(error, 'timeout')) throw error;
+      }
+    }
+  }
+
+  async identify(target: GuestTarget, identity: GuestIdentity, signal: AbortSignal): Promise<void> {
+    const session = await this.#session(target, signal);
+    await callIdentify(session, target.incarnation, identity, this.#now, this.#callOptions(signal));
+  }
+
+  async exec(target: GuestTarget, request: ExecRequest, signal: AbortSignal): Promise<ExecSession> {
+    const line = encodeExecRequest(request);
+    return startExec(await this.#session(target, signal), request, line, signal, this.#timings);
+  }
+
+  async shutdown(target: GuestTarget, signal: AbortSignal): Promise<void> {
+    const session = await this.#session(target, signal);
+    try {
+      await callShutdown(session, 'poweroff', this.#callOptions(signal));
+    } catch (error) {
+      // It may be gone before its answer is here; what it announced is as good.
+      if (signal.aborted || this.announcement(target.incarnation) !== 'poweroff') throw error;
+    }
+  }
+
+  announcement(incarnation: string): GuestAnnouncement | null {
+    return this.#links.get(incarnation)?.announcement ?? null;
+  }
+
+  /** Also forgets what the incarnation announced. */
+  async release(incarnation: string): Promise<void> {
+    const link = this.#links.get(incarnation);
+    this.#links.delete(incarnation);
+    await link?.release();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#links.keys()].map((incarnation) => this.release(incarnation)));
+  }
+
+  /** The session of a link that is up, or comes up within `linkWaitMs`. */
+  async #session(target: GuestTarget, signal: AbortSignal): Promise<YamuxSession> {
+    const link = this.#link(target);
+    const { linkWaitMs } = this.#timings;
+    const late = () => {
+      const why = link.lastFailure === null ? '' : `: ${link.lastFailure}`;
+      return new AppError('timeout', `the guest link was not up within ${linkWaitMs} ms${why}`);
+    };
+    const limit = deadline(linkWaitMs, late, signal);
+    try {
+      return await link.session(limit.signal);
+    } finally {
+      limit.clear();
+    }
+  }
+
+  #link(target: GuestTarget): IncarnationLink {
+    if (this.#isClosed) throw new AppError('guest', 'the guest links are closed');
+    const { incarnation, address } = target;
+    const known = this.#links.get(incarnation);
+    if (known !== undefined) return known;
+    const link = new IncarnationLink({
+      dial: this.#dialer(address),
+      token: incarnationToken(this.#secret, incarnation),
+      timings: this.#timings,
+      log: this.#log,
+      incarnation,
+    });
+    this.#links.set(incarnation, link);
+    return link;
+  }
+
+  #dialer(address: GuestAddress): (signal: AbortSignal) => Promise<Duplex> {
+    const { 'virtio-serial': virtioSerial, memory } = this.#transports;
+    if (address.transport === 'virtio-serial' && virtioSerial)
+      return (signal) => virtioSerial(address, signal);
+    if (address.transport === 'memory' && memory) return (signal) => memory(address, signal);
+    throw new AppError('invalid', `this daemon has no ${address.transport} transport`);
+  }
+
+  #callOptions(signal: AbortSignal): CallOptions {
+    return { signal, callMs: this.#timings.callMs };
+  }
+}
+
+function checkIncarnation(hello: GuestHello, target: GuestTarget): void {
+  if (hello.incarnation !== null && hello.incarnation !== target.incarnation)
+    throw new AppError('guest', 'the guest says it is another incarnation');
+}

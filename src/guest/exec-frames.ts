@@ -1,0 +1,102 @@
+/** Frames of an exec call: part 4 of `protocol.ts`. */
+import { z } from 'zod';
+import { AppError } from '../core/errors.ts';
+import type { ExecEvent, ExecOutcome } from '../core/ports/guest.ts';
+import { type ByteSource, parseLine } from './lines.ts';
+import { framePayloadBytesMax, frameTypes } from './protocol.ts';
+
+const frameHeaderBytes = 5;
+
+const outcomeSchema = z.discriminatedUnion('outcome', [
+  z.object({ outcome: z.literal('exited'), exit_code: z.int().min(0).max(255) }),
+  z.object({ outcome: z.literal('signalled'), signal: z.string().regex(/^[A-Z0-9+-]{1,16}$/) }),
+  z.object({ outcome: z.literal('timed_out') }),
+]);
+
+/** `payload` at most 64 KiB. */
+export function encodeExecFrame(type: number, payload: Uint8Array): Buffer {
+  const frame = Buffer.allocUnsafe(frameHeaderBytes + payload.length);
+  frame.writeUInt8(type, 0);
+  frame.writeUInt32BE(payload.length, 1);
+  frame.set(payload, frameHeaderBytes);
+  return frame;
+}
+
+/** Turns the bytes of a call into events. Output is passed on as it arrives, cut where the link cut it. */
+export class ExecFrameReader {
+  readonly #source: ByteSource;
+  readonly #header = Buffer.alloc(frameHeaderBytes);
+  #chunk: Buffer;
+  #headerBytes = 0;
+  #type = 0;
+  #payloadLeft = 0;
+
+  /** `received` is what was read from the source already. */
+  constructor(source: ByteSource, received: Buffer) {
+    this.#source = source;
+    this.#chunk = received;
+  }
+
+  /** The next event; after `outcome` there is none. Rejects with `guest` when the guest breaks the framing. */
+  async next(): Promise<ExecEvent> {
+    if (this.#payloadLeft === 0) await this.#readHeader();
+    if (this.#type === frameTypes.outcome) {
+      const outcome = parseOutcome(await this.#readPayload());
+      return { type: 'outcome', outcome };
+    }
+    const data = await this.#take(this.#payloadLeft);
+    this.#payloadLeft -= data.length;
+    return { type: this.#type === frameTypes.stdout ? 'stdout' : 'stderr', data };
+  }
+
+  async #readHeader(): Promise<void> {
+    while (this.#headerBytes < frameHeaderBytes) {
+      const piece = await this.#take(frameHeaderBytes - this.#headerBytes);
+      this.#header.set(piece, this.#headerBytes);
+      this.#headerBytes += piece.length;
+    }
+    this.#headerBytes = 0;
+    this.#type = this.#header.readUInt8(0);
+    this.#payloadLeft = this.#header.readUInt32BE(1);
+    if (this.#type < frameTypes.stdout || this.#type > frameTypes.outcome)
+      throw new AppError('guest', `the guest sent an exec frame of type ${this.#type}`);
+    if (this.#payloadLeft === 0 || this.#payloadLeft > framePayloadBytesMax)
+      throw new AppError('guest', `the guest sent an exec frame of ${this.#payloadLeft} bytes`);
+  }
+
+  async #readPayload(): Promise<Buffer> {
+    const payload = Buffer.allocUnsafe(this.#payloadLeft);
+    while (this.#payloadLeft > 0) {
+      const piece = await this.#take(this.#payloadLeft);
+      payload.set(piece, payload.length - this.#payloadLeft);
+      this.#payloadLeft -= piece.length;
+    }
+    return payload;
+  }
+
+  /** At least one byte, at most `bytesMax`. */
+  async #take(bytesMax: number): Promise<Buffer> {
+    while (this.#chunk.length === 0) {
+      const chunk = await this.#source.read();
+      if (chunk === null) throw new AppError('guest', 'the guest ended the call before the outcome');
+      this.#chunk = chunk;
+    }
+    const piece = this.#chunk.subarray(0, bytesMax);
+    this.#chunk = this.#chunk.subarray(piece.length);
+    return piece;
+  }
+}
+
+function parseOutcome(payload: Buffer): ExecOutcome {
+  const parsed = outcomeSchema.safeParse(parseLine(payload));
+  if (!parsed.success) throw new AppError('guest', 'the outcome that the guest sent is malformed');
+  const outcome = parsed.data;
+  switch (outcome.outcome) {
+    case 'exited':
+      return { outcome: 'exited', exitCode: outcome.exit_code };
+    case 'signalled':
+      return outcome;
+    case 'timed_out':
+      return outcome;
+  }
+}

@@ -1,0 +1,64 @@
+import { AppError } from '../core/errors.ts';
+
+export interface ExecWatchOptions {
+  /** From now until the guest should have said how the command ended. */
+  readonly limitMs: number;
+  /** After that, how long a waiting reader is kept waiting. */
+  readonly marginMs: number;
+  /** After that, how long output may lie unread, and how long the guest may go on sending it. */
+  readonly unreadMs: number;
+  readonly onExpired: (reason: AppError) => void;
+}
+
+/** setTimeout takes no more; a longer limit is reached in several steps. */
+const timerMsMax = 2_147_483_647;
+
+/**
+ * The host's own guard on a command, should the guest not keep its time limit. It tells a guest that is silent from a
+ * reader that is slow: the outcome may have been sent in time and stand in line behind output nobody has read.
+ */
+export class ExecWatch {
+  readonly #options: ExecWatchOptions;
+  #timer: NodeJS.Timeout | null = null;
+  readonly #limitAt: number;
+  #isReaderWaiting = false;
+  #since: number;
+
+  constructor(options: ExecWatchOptions) {
+    this.#options = options;
+    this.#since = performance.now();
+    this.#limitAt = this.#since + options.limitMs;
+    this.#arm(this.#limitAt);
+  }
+
+  readerWaits(): void {
+    this.#isReaderWaiting = true;
+    this.#since = performance.now();
+  }
+
+  readerHas(): void {
+    this.#isReaderWaiting = false;
+    this.#since = performance.now();
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #arm(at: number): void {
+    const ms = Math.min(timerMsMax, Math.max(1, Math.ceil(at - performance.now())));
+    this.#timer = setTimeout(() => this.#onTimer(), ms);
+  }
+
+  #onTimer(): void {
+    const { marginMs, unreadMs, onExpired } = this.#options;
+    const patienceMs = this.#isReaderWaiting ? marginMs : unreadMs;
+    const latestAt = this.#limitAt + unreadMs;
+    const expiresAt = Math.min(latestAt, Math.max(this.#limitAt, this.#since + patienceMs));
+    if (performance.now() < expiresAt) this.#arm(expiresAt);
+    else if (this.#isReaderWaiting)
+      onExpired(new AppError('timeout', 'the guest did not say in time how the command ended'));
+    else onExpired(new AppError('timeout', "nobody read the command's output"));
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * The link to one incarnation: the only one that dials its carrier (a virtio port serves one client at a time).
+ *
+ *   dialling → preamble → up → (session over) → pause → dialling …   until `release`
+ *
+ * It redials for as long as it is not released, calls or not, so that the guest can always announce what it does. A
+ * guest that does not answer costs its own callers their deadlines and nobody else anything.
+ */
+import type { Duplex } from 'node:stream';
+import { AppError } from '../core/errors.ts';
+import type { GuestAnnouncement } from '../core/ports/guest.ts';
+import { deadline, sleep } from '../lib/abort.ts';
+import type { Logger } from '../lib/log.ts';
+import { serveGuestCall } from './announcements.ts';
+import { abortError } from './calls.ts';
+import { exchangePreamble } from './preamble.ts';
+import type { GuestTimings } from './timings.ts';
+import { YamuxSession } from './yamux/session.ts';
+
+export interface LinkOptions {
+  readonly dial: (signal: AbortSignal) => Promise<Duplex>;
+  readonly token: Uint8Array;
+  readonly timings: GuestTimings;
+  readonly log: Logger;
+  /** Named in the log. */
+  readonly incarnation: string;
+}
+
+interface Waiter {
+  readonly resolve: (session: YamuxSession) => void;
+  readonly reject: (reason: AppError) => void;
+}
+
+const released = () => new AppError('guest', 'the guest link was released');
+
+export class IncarnationLink {
+  readonly #options: LinkOptions;
+  readonly #stop = new AbortController();
+  readonly #waiters = new Set<Waiter>();
+  readonly #loop: Promise<void>;
+  #wake: () => void = () => undefined;
+  #session: YamuxSession | null = null;
+  #lastFailure: string | null = null;
+  #attempts = 0;
+  #preambles = 0;
+  #announcement: GuestAnnouncement | null = null;
+
+  /** Begins to dial at once. */
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.#loop = this.#run();
+  }
+
+  /** The last announcement of this incarnation; kept when the link is lost. */
+  get announcement(): GuestAnnouncement | null {
+    return this.#announcement;
+  }
+
+  /** Why the last attempt or session ended; null when none has. */
+  get lastFailure(): string | null {
+    return this.#lastFailure;
+  }
+
+  /** The session, once there is one; rejects with the signal's reason, or with `guest` when the link is released. */
+  async session(signal: AbortSignal): Promise<YamuxSession> {
+    if (signal.aborted) throw abortError(signal, 'the call');
+    if (this.#stop.signal.aborted) throw released();
+    if (this.#session?.isOpen) return this.#session;
+    const { promise, resolve, reject } = Promise.withResolvers<YamuxSession>();
+    const waiter: Waiter = { resolve, reject };
+    const onAbort = () => reject(abortError(signal, 'the call'));
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#waiters.add(waiter);
+    this.#wake();
+    try {
+      return await promise;
+    } finally {
+      this.#waiters.delete(waiter);
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Ends the link and waits until its carrier is gone; open calls fail. Harmless when called again. */
+  async release(): Promise<void> {
+    this.#stop.abort(released());
+    this.#session?.close(released());
+    this.#wake();
+    for (const waiter of this.#waiters) waiter.reject(released());
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      await this.#connectOnce();
+      if (!this.#stop.signal.aborted) await this.#pause();
+    }
+  }
+
+  /** One connection from dial to end. Never rejects. */
+  async #connectOnce(): Promise<void> {
+    const { timings, log, incarnation } = this.#options;
+    let carrier: Duplex | null = null;
+    try {
+      carrier = await this.#dial();
+      const received = await this.#preamble(carrier);
+      const upAt = performance.now();
+      const reason = await this.#serve(carrier, received);
+      if (performance.now() - upAt >= timings.sessionStableMs) this.#attempts = 0;
+      this.#lastFailure = reason.message;
+      if (!this.#stop.signal.aborted) log.info({ incarnation, reason: reason.message }, 'guest link lost');
+    } catch (error) {
+      this.#lastFailure = error instanceof Error ? error.message : String(error);
+      log.debug({ incarnation, reason: this.#lastFailure }, 'guest link not up yet');
+    } finally {
+      if (carrier !== null) await destroyed(carrier);
+    }
+  }
+
+  async #dial(): Promise<Duplex> {
+    const { dialMs } = this.#options.timings;
+    const late = () => new AppError('timeout', `nothing took the guest link within ${dialMs} ms`);
+    const limit = deadline(dialMs, late, this.#stop.signal);
+    try {
+      return await this.#options.dial(limit.signal);
+    } finally {
+      limit.clear();
+    }
+  }
+
+  async #preamble(carrier: Duplex): Promise<Buffer> {
+    const { token, timings } = this.#options;
+    const ms = Math.min(timings.preambleMaxMs, timings.preambleMs * 2 ** Math.min(this.#preambles, 20));
+    const late = () => new AppError('timeout', `the guest did not answer the preamble within ${ms} ms`);
+    const limit = deadline(ms, late, this.#stop.signal);
+    try {
+      this.#preambles += 1;
+      const discardBytesMax = timings.preambleDiscardBytesMax;
+      const received = await exchangePreamble(carrier, { token, discardBytesMax, signal: limit.signal });
+      this.#preambles = 0;
+      return received;
+    } finally {
+      limit.clear();
+    }
+  }
+
+  async #serve(carrier: Duplex, received: Buffer): Promise<AppError> {
+    const { timings, log, incarnation } = this.#options;
+    const session = new YamuxSession(carrier, received, {
+      ...timings,
+      onStream: (stream) => {
+        void serveGuestCall(stream, timings.callMs, (announcement) => {
+          this.#announcement = announcement;
+          log.info({ incarnation, announcement }, 'guest announced');
+        });
+      },
+    });
+    if (session.isOpen) {
+      log.debug({ incarnation }, 'guest link up');
+      this.#session = session;
+      for (const waiter of this.#waiters) waiter.resolve(session);
+    }
+    const reason = await session.closed;
+    this.#session = null;
+    return reason;
+  }
+
+  /** Waits before the next attempt; a caller that waits, or comes meanwhile, shortens the wait. */
+  async #pause(): Promise<void> {
+    const { backoffMs, backoffMaxMs, backoffWantedMaxMs } = this.#options.timings;
+    const ms = Math.min(backoffMaxMs, backoffMs * 2 ** Math.min(this.#attempts, 20));
+    const wantedMs = Math.min(ms, backoffWantedMaxMs);
+    this.#attempts += 1;
+    const woken = new AbortController();
+    try {
+      await sleep(wantedMs, this.#stop.signal);
+      if (this.#waiters.size > 0) return;
+      this.#wake = () => woken.abort();
+      await sleep(ms - wantedMs, woken.signal);
+    } catch {
+      // Wanted or released: either way the pause is over.
+    } finally {
+      this.#wake = () => undefined;
+    }
+  }
+}
+
+/** Destroys a carrier and waits until its descriptor is closed, so that the next dial is the only client. */
+function destroyed(carrier: Duplex): Promise<void> {
+  if (carrier.closed) return Promise.resolve();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  carrier.once('close', () => resolve());
+  carrier.destroy();
+  return promise;
+}

@@ -1,0 +1,137 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { encodeExecFrame } from '../exec-frames.ts';
+import { framePayloadBytesMax, frameTypes } from '../protocol.ts';
+import type { YamuxStream } from '../yamux/stream.ts';
+
+/** What a fake program has in place of a process. */
+export interface FakeProcess {
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly stdin: AsyncIterable<Uint8Array>;
+  /** Aborts with the signal's name when one arrives, with `KILL` when the host lets go. */
+  readonly signalled: AbortSignal;
+  stdout(data: Uint8Array | string): Promise<void>;
+  stderr(data: Uint8Array | string): Promise<void>;
+}
+
+/** Runs one command and gives its exit code. */
+export type FakeProgram = (process: FakeProcess) => Promise<number>;
+
+export const runFakeProgram: FakeProgram = async ({ argv, stdin, signalled, stdout, stderr }) => {
+  const [program = '', ...words] = argv;
+  switch (program.split('/').at(-1)) {
+    case 'true':
+      return 0;
+    case 'false':
+      return 1;
+    case 'exit':
+      return Number(words[0] ?? 0);
+    case 'echo':
+      await stdout(`${words.join(' ')}\n`);
+      return 0;
+    case 'cat':
+      for await (const chunk of stdin) await stdout(chunk);
+      return 0;
+    case 'sleep':
+      await delay(Number(words[0] ?? 0) * 1000, undefined, { signal: signalled });
+      return 0;
+    default:
+      await stderr(`${program}: not found\n`);
+      return 127;
+  }
+};
+
+/** The guest's end of an exec call, from behind its answer to its outcome. */
+export async function runFakeExec(
+  stream: YamuxStream,
+  received: Buffer,
+  args: Readonly<Record<string, unknown>>,
+  program: FakeProgram,
+): Promise<void> {
+  const input = new FakeInput(stream, received);
+  const timeoutMs = Number(args.timeout_ms);
+  const limit = setTimeout(() => input.kill.abort('timed out'), timeoutMs);
+  const write = async (type: number, data: Uint8Array | string) => {
+    const bytes = Buffer.from(data);
+    for (let offset = 0; offset < bytes.length; offset += framePayloadBytesMax)
+      await stream.write(encodeExecFrame(type, bytes.subarray(offset, offset + framePayloadBytesMax)));
+  };
+  const process: FakeProcess = {
+    argv: Array.isArray(args.argv) ? args.argv.map(String) : [],
+    env: Object(args.env),
+    stdin: args.has_stdin === true ? input : input.empty(),
+    signalled: input.kill.signal,
+    stdout: (data) => write(frameTypes.stdout, data),
+    stderr: (data) => write(frameTypes.stderr, data),
+  };
+  try {
+    const exitCode = await program(process).catch((error: unknown) => {
+      if (input.kill.signal.aborted) return null;
+      throw error;
+    });
+    await stream.write(
+      encodeExecFrame(frameTypes.outcome, Buffer.from(JSON.stringify(outcomeOf(exitCode, input)))),
+    );
+  } finally {
+    clearTimeout(limit);
+  }
+}
+
+function outcomeOf(exitCode: number | null, input: FakeInput): object {
+  if (exitCode !== null) return { outcome: 'exited', exit_code: exitCode };
+  const reason: unknown = input.kill.signal.reason;
+  return reason === 'timed out' ? { outcome: 'timed_out' } : { outcome: 'signalled', signal: String(reason) };
+}
+
+/** Frames from the host: standard input by iteration, signals by `kill`. */
+class FakeInput implements AsyncIterable<Uint8Array> {
+  readonly kill = new AbortController();
+  readonly #queue: Uint8Array[] = [];
+  #isEnded = false;
+  #wake: () => void = () => undefined;
+
+  constructor(stream: YamuxStream, received: Buffer) {
+    this.kill.signal.addEventListener('abort', () => this.#wake(), { once: true });
+    this.#pump(stream, received).catch(() => this.kill.abort('KILL'));
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      const chunk = this.#queue.shift();
+      if (chunk !== undefined) yield chunk;
+      else if (this.#isEnded) return;
+      else {
+        this.kill.signal.throwIfAborted();
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#wake = resolve;
+        await promise;
+      }
+    }
+  }
+
+  async *empty(): AsyncGenerator<Uint8Array> {}
+
+  async #pump(stream: YamuxStream, received: Buffer): Promise<void> {
+    let bytes: Buffer = received;
+    for (;;) {
+      while (bytes.length >= 5 && bytes.length >= 5 + bytes.readUInt32BE(1)) {
+        const end = 5 + bytes.readUInt32BE(1);
+        this.#onFrame(bytes.readUInt8(0), bytes.subarray(5, end));
+        bytes = bytes.subarray(end);
+      }
+      const chunk = await stream.read();
+      if (chunk === null) {
+        this.kill.abort('KILL');
+        return;
+      }
+      bytes = Buffer.concat([bytes, chunk]);
+    }
+  }
+
+  #onFrame(type: number, payload: Buffer): void {
+    if (type === frameTypes.signal) this.kill.abort(payload.toString());
+    else if (payload.length === 0) this.#isEnded = true;
+    else this.#queue.push(payload);
+    this.#wake();
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * A guest in this process: speaks the guest's end of the link over any carrier, boots nothing. For the fake engine and
+ * for tests, which may replace how it runs commands.
+ */
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
+import { AppError } from '../../core/errors.ts';
+import type { GuestAnnouncement } from '../../core/ports/guest.ts';
+import { encodeLine, parseLine, readLine } from '../lines.ts';
+import { preambleAck } from '../preamble.ts';
+import { protocolVersion, tokenBytes } from '../protocol.ts';
+import { defaultTimings } from '../timings.ts';
+import { YamuxSession } from '../yamux/session.ts';
+import type { YamuxStream } from '../yamux/stream.ts';
+import { type FakeProgram, runFakeExec, runFakeProgram } from './fake-exec.ts';
+
+const preambleBytes = 48;
+
+export interface FakeGuestOptions {
+  /** Runs commands; default: a handful of programs (`true`, `false`, `echo`, `cat`, `sleep`, …). */
+  readonly program?: FakeProgram;
+  /** What it says it is before anyone identified it. */
+  readonly incarnation?: string;
+  /** Takes the place of everything behind the session: what a hostile guest does with a call. */
+  readonly serve?: (stream: YamuxStream) => Promise<void>;
+  /** Called when the host asked for a shutdown and was answered. */
+  readonly onShutdown?: (mode: string) => void;
+}
+
+type Arguments = Readonly<Record<string, unknown>>;
+
+export class FakeGuest {
+  readonly #options: FakeGuestOptions;
+  #token: Buffer | null = null;
+  #carrier: Duplex | null = null;
+  #session: YamuxSession | null = null;
+  #incarnation: string | null;
+  #hostname: string | null = null;
+
+  constructor(options: FakeGuestOptions = {}) {
+    this.#options = options;
+    this.#incarnation = options.incarnation ?? null;
+  }
+
+  get hostname(): string | null {
+    return this.#hostname;
+  }
+
+  /** Serves the host at the other end of `carrier`; an earlier host is dropped. Resolves when the host has gone. */
+  async accept(carrier: Duplex): Promise<void> {
+    this.cut();
+    this.#carrier = carrier;
+    carrier.on('error', () => undefined);
+    const preamble = await this.#awaitPreamble(carrier);
+    if (preamble === null || preamble.length < preambleBytes) return;
+    this.#token ??= preamble.subarray(0, tokenBytes);
+    if (!preamble.subarray(0, tokenBytes).equals(this.#token)) return;
+    carrier.write(Buffer.concat([preambleAck(this.#token), preamble.subarray(tokenBytes, preambleBytes)]));
+    const session = new YamuxSession(carrier, preamble.subarray(preambleBytes), {
+      ...defaultTimings,
+      role: 'server',
+      onStream: (stream) => void this.#serve(stream).catch((error: Error) => stream.reset(error)),
+    });
+    this.#session = session;
+    await session.closed;
+  }
+
+  /** Drops the host without a word, as a lost carrier does. */
+  cut(): void {
+    this.#session?.close(new AppError('guest', 'cut'));
+    this.#carrier?.destroy();
+    this.#session = null;
+    this.#carrier = null;
+  }
+
+  /** A stream to the host, for a guest that does with it as it likes. Null when no host is there. */
+  open(): YamuxStream | null {
+    return this.#session?.open() ?? null;
+  }
+
+  /** Tells the host; resolves with whether it said that it heard. */
+  async announce(event: GuestAnnouncement): Promise<boolean> {
+    if (this.#session === null) return false;
+    const stream = this.#session.open();
+    await stream.write(encodeLine({ call: 'announce', event }));
+    const { line } = await readLine(stream);
+    stream.close(performance.now());
+    return parseLine(line).ok === true;
+  }
+
+  async #awaitPreamble(carrier: Duplex): Promise<Buffer | null> {
+    const gone = new AbortController();
+    carrier.once('close', () => gone.abort()).once('end', () => gone.abort());
+    try {
+      const [first]: Buffer[] = await once(carrier, 'data', { signal: gone.signal });
+      carrier.pause();
+      return first ?? null;
+    } catch {
+      return null;
+    }
+  }
+
+  async #serve(stream: YamuxStream): Promise<void> {
+    if (this.#options.serve) return this.#options.serve(stream);
+    const { line, rest } = await readLine(stream);
+    const args = parseLine(line);
+    if (args.call === 'exec') {
+      await stream.write(encodeLine({ ok: true, pid: 2 }));
+      await runFakeExec(stream, rest, args, this.#options.program ?? runFakeProgram);
+    } else await stream.write(encodeLine(this.#answer(args)));
+    stream.close(performance.now());
+    if (args.call === 'shutdown') await this.#shutDown(String(args.mode));
+  }
+
+  async #shutDown(mode: string): Promise<void> {
+    if (mode === 'poweroff' || mode === 'reboot' || mode === 'halt') await this.announce(mode);
+    this.#options.onShutdown?.(mode);
+  }
+
+  #answer(args: Arguments): object {
+    switch (args.call) {
+      case 'hello':
+        return {
+          ok: true,
+          agent_version: 'fake',
+          protocol_version: protocolVersion,
+          kernel_release: 'fake',
+          incarnation: this.#incarnation,
+        };
+      case 'identify':
+        this.#incarnation = String(args.incarnation);
+        this.#hostname = String(args.hostname);
+        return { ok: true };
+      case 'shutdown':
+        return { ok: true };
+      default:
+        return { ok: false, code: 'unsupported', message: 'the fake guest does not know this call' };
+    }
+  }
+}
