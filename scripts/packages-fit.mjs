@@ -1,0 +1,33 @@
+// Exits 0 when node_modules holds what package-lock.json asks for, by npm's own record of what it installed.
+// Plain JavaScript without packages: the launcher runs it before there are any. Usage: packages-fit.mjs ROOT prod|all
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const [root = '.', wanted = 'all'] = process.argv.slice(2);
+
+/** Package path → version, of those that must be there. */
+function required(lock) {
+  return Object.entries(lock.packages).filter(
+    ([path, entry]) =>
+      path !== '' &&
+      // Optional ones are mostly builds for other platforms; npm leaves out what does not fit this one.
+      !entry.optional &&
+      !entry.devOptional &&
+      (wanted === 'all' || !entry.dev),
+  );
+}
+
+function isFit() {
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
+  const installed = JSON.parse(readFileSync(join(root, 'node_modules', '.package-lock.json'), 'utf8'));
+  return required(lock).every(([path, entry]) => {
+    const there = installed.packages[path];
+    return there?.version === entry.version && there.integrity === entry.integrity;
+  });
+}
+
+try {
+  process.exitCode = isFit() ? 0 : 1;
+} catch {
+  process.exitCode = 1;
+}

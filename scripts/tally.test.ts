@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest';
+import { add, formatTally, goFailures, judge, tallyChecks, tallyGo, tallyVitest } from './tally.ts';
+
+const lines = (...events: readonly object[]) => events.map((event) => JSON.stringify(event)).join('\n');
+
+describe('tally', () => {
+  it('counts static checks', () => {
+    expect(tallyChecks('pass tsc\nfail biome\npass go vet\n')).toEqual({ passed: 2, failed: 1, skipped: 0 });
+    expect(tallyChecks('')).toEqual({ passed: 0, failed: 0, skipped: 0 });
+  });
+
+  it('reads vitest, a file that cannot be loaded included', () => {
+    const report = {
+      numPassedTests: 3,
+      numFailedTests: 1,
+      numPendingTests: 2,
+      numTodoTests: 0,
+      testResults: [
+        { status: 'failed', assertionResults: [] },
+        { status: 'failed', assertionResults: [{ status: 'failed' }] },
+        { status: 'passed', assertionResults: [{ status: 'passed' }] },
+      ],
+    };
+    expect(tallyVitest(JSON.stringify(report))).toEqual({ passed: 3, failed: 2, skipped: 2 });
+    expect(tallyVitest('')).toBeNull();
+    expect(tallyVitest('{}')).toBeNull();
+  });
+
+  it('reads go test and counts a package that fails without a test once', () => {
+    const text = lines(
+      { Action: 'pass', Package: 'a', Test: 'TestOne' },
+      { Action: 'fail', Package: 'a', Test: 'TestTwo' },
+      { Action: 'skip', Package: 'a', Test: 'TestThree' },
+      { Action: 'fail', Package: 'a' },
+      { Action: 'pass', Package: 'b' },
+      { Action: 'build-fail', ImportPath: 'c [c.test]' },
+      { Action: 'fail', Package: 'c' },
+    );
+    expect(tallyGo(`${text}\nnot json\n`)).toEqual({ passed: 1, failed: 2, skipped: 1 });
+  });
+
+  it('shows the output of failed go tests only', () => {
+    const text = lines(
+      { Action: 'output', Package: 'a', Test: 'TestOne', Output: 'fine\n' },
+      { Action: 'output', Package: 'a', Test: 'TestTwo', Output: 'broken\n' },
+      { Action: 'fail', Package: 'a', Test: 'TestTwo' },
+      { Action: 'build-output', ImportPath: 'c', Output: 'undefined: x\n' },
+    );
+    expect(goFailures(text)).toEqual(['broken\n', 'undefined: x\n']);
+  });
+
+  it('takes a silent failure, an empty run and a missing report for failures', () => {
+    const fine = { passed: 1, failed: 0, skipped: 0 };
+    expect(judge(fine, false)).toEqual(fine);
+    expect(judge(fine, true).failed).toBe(1);
+    expect(judge({ passed: 0, failed: 0, skipped: 0 }, false).failed).toBe(1);
+    expect(judge(null, false).failed).toBe(1);
+    expect(judge({ passed: 0, failed: 2, skipped: 0 }, true).failed).toBe(2);
+  });
+
+  it('prints one line', () => {
+    const sum = add([
+      { passed: 1, failed: 0, skipped: 0 },
+      { passed: 2, failed: 1, skipped: 3 },
+    ]);
+    expect(formatTally(sum)).toBe('3 passed, 1 failed, 3 skipped');
+    expect(formatTally({ passed: 3, failed: 0, skipped: 0 })).toBe('3 passed, 0 failed');
+  });
+});

@@ -1,0 +1,117 @@
+/**
+ * Adds up what `check.sh` ran and prints the last line of `make test`. Reads, in the directory given: `checks` (lines
+ * `pass NAME` or `fail NAME`), `vitest.json`, `go.json` (`go test -json`), and `vitest.status` and `go.status`, which
+ * are there when that runner's own exit code was not 0.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface Tally {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+const none: Tally = { passed: 0, failed: 0, skipped: 0 };
+
+/** The static checks. */
+export function tallyChecks(text: string): Tally {
+  const lines = text.split('\n').filter((line) => line !== '');
+  const passed = lines.filter((line) => line.startsWith('pass ')).length;
+  return { ...none, passed, failed: lines.length - passed };
+}
+
+/** Vitest's JSON report; a file that could not be loaded counts as one failure. Null when it is no report. */
+export function tallyVitest(text: string): Tally | null {
+  const report = parse(text);
+  if (!report || typeof report.numPassedTests !== 'number' || !Array.isArray(report.testResults)) return null;
+  const files = report.testResults as readonly { status?: unknown; assertionResults?: readonly unknown[] }[];
+  const unloadable = files.filter((file) => file.status === 'failed' && file.assertionResults?.length === 0);
+  return {
+    passed: report.numPassedTests,
+    failed: Number(report.numFailedTests) + unloadable.length,
+    skipped: Number(report.numPendingTests) + Number(report.numTodoTests),
+  };
+}
+
+/** `go test -json`; a package that fails without a failing test (it does not compile, say) counts as one failure. */
+export function tallyGo(text: string): Tally {
+  const tally = { passed: 0, failed: 0, skipped: 0 };
+  const failedPackages = new Set<string>();
+  const packagesWithFailedTests = new Set<string>();
+  for (const event of text.split('\n').map(parse)) {
+    if (!event) continue;
+    const packageName = String(event.Package ?? event.ImportPath ?? '').replace(/ \[.*/, '');
+    if (event.Test === undefined) {
+      if (event.Action === 'fail' || event.Action === 'build-fail') failedPackages.add(packageName);
+      continue;
+    }
+    if (event.Action === 'pass') tally.passed++;
+    if (event.Action === 'skip') tally.skipped++;
+    if (event.Action === 'fail') {
+      tally.failed++;
+      packagesWithFailedTests.add(packageName);
+    }
+  }
+  tally.failed += [...failedPackages].filter((name) => !packagesWithFailedTests.has(name)).length;
+  return tally;
+}
+
+/** A runner that says it failed but names no failed test counts as one failure; so does one that ran nothing. */
+export function judge(tally: Tally | null, hasFailed: boolean): Tally {
+  if (tally === null) return { ...none, failed: 1 };
+  const isEmpty = tally.passed + tally.failed + tally.skipped === 0;
+  return tally.failed === 0 && (hasFailed || isEmpty) ? { ...tally, failed: 1 } : tally;
+}
+
+export function add(tallies: readonly Tally[]): Tally {
+  return tallies.reduce(
+    (sum, tally) => ({
+      passed: sum.passed + tally.passed,
+      failed: sum.failed + tally.failed,
+      skipped: sum.skipped + tally.skipped,
+    }),
+    none,
+  );
+}
+
+export function formatTally(tally: Tally): string {
+  const skipped = tally.skipped > 0 ? `, ${tally.skipped} skipped` : '';
+  return `${tally.passed} passed, ${tally.failed} failed${skipped}`;
+}
+
+/** What go's tests printed where they failed, for a person; the JSON is not shown. */
+export function goFailures(text: string): readonly string[] {
+  const events = text
+    .split('\n')
+    .map(parse)
+    .filter((event) => event !== null);
+  const key = (event: Readonly<Record<string, unknown>>) => `${event.Package ?? ''}\0${event.Test ?? ''}`;
+  const failed = new Set(events.filter((event) => event.Action === 'fail').map(key));
+  const isShown = (event: Readonly<Record<string, unknown>>) =>
+    event.Action === 'build-output' || (event.Action === 'output' && failed.has(key(event)));
+  return events.filter(isShown).map((event) => String(event.Output ?? ''));
+}
+
+function parse(text: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}
+
+function main(dir: string): void {
+  const read = (name: string) => (existsSync(join(dir, name)) ? readFileSync(join(dir, name), 'utf8') : '');
+  process.stdout.write(goFailures(read('go.json')).join(''));
+  const total = add([
+    tallyChecks(read('checks')),
+    judge(tallyVitest(read('vitest.json')), existsSync(join(dir, 'vitest.status'))),
+    judge(tallyGo(read('go.json')), existsSync(join(dir, 'go.status'))),
+  ]);
+  process.stdout.write(`${formatTally(total)}\n`);
+  process.exitCode = total.failed === 0 ? 0 : 1;
+}
+
+if (import.meta.main) main(process.argv[2] ?? '.');

@@ -1,0 +1,35 @@
+/** Content hashes by which a step knows that its result is still the right one. */
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** SHA-256 of a value's JSON as hexadecimal digits; keys keep the order they are written in. */
+export function valueHash(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex');
+}
+
+/** One hash over the names and contents of every file below `root` that `isIncluded` accepts. */
+export async function treeHash(root: string, isIncluded: (path: string) => boolean): Promise<string> {
+  const entries = await readdir(root, { recursive: true, withFileTypes: true });
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
+    .filter(isIncluded)
+    .sort();
+  const hash = createHash('sha256');
+  for (const path of paths) {
+    const content = createHash('sha256').update(await readFile(join(root, path)));
+    hash.update(`${path}\0${content.digest('hex')}\n`);
+  }
+  return hash.digest('hex');
+}
+
+/** A JSON object from a file; null when the file is absent or is no JSON object. */
+export async function readJson(path: string): Promise<Readonly<Record<string, unknown>> | null> {
+  try {
+    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}

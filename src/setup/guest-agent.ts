@@ -1,0 +1,96 @@
+/** Builds the guest agent from the checkout's `guest-agent/`, once for each state of its sources. */
+import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { AppError } from '../core/errors.ts';
+import { ProcessError, run } from '../lib/process.ts';
+import type { Environment, SetupContext } from './context.ts';
+import { readJson, treeHash, valueHash } from './fingerprint.ts';
+import { publish, withWorkspace } from './workspace.ts';
+
+const recipe = 1;
+/** The oldest Go that builds it; Debian 12's. */
+const goMinor = 19;
+const buildMs = 15 * 60_000;
+
+export interface GuestAgent {
+  readonly path: string;
+  readonly version: string;
+  /** Names sources and recipe; equal hashes mean equal agents. */
+  readonly inputsHash: string;
+}
+
+function isSource(path: string): boolean {
+  return (path.endsWith('.go') && !path.endsWith('_test.go')) || /^(go\.(mod|sum)$|vendor\/)/.test(path);
+}
+
+/** What the present sources would make: its version and whether the cache has it. */
+export async function inspectGuestAgent(context: SetupContext): Promise<GuestAgent & { isBuilt: boolean }> {
+  const sources = join(context.sourceRoot, 'guest-agent');
+  if (!(await stat(join(sources, 'go.mod')).catch(() => null))) {
+    throw new AppError('unsupported', `${sources} does not hold the guest agent's sources`, {
+      hint: 'Run ./flotilla from a whole checkout.',
+    });
+  }
+  const hash = await treeHash(sources, isSource);
+  const manifest = await readJson(join(context.sourceRoot, 'package.json'));
+  const version = `${String(manifest?.version ?? '0.0.0')}+${hash.slice(0, 12)}`;
+  const inputsHash = valueHash({ recipe, version, hash });
+  const record = await readJson(recordPath(context));
+  const facts = await stat(context.cache.guestAgent).catch(() => null);
+  const isBuilt = facts !== null && record?.inputsHash === inputsHash && record.bytes === facts.size;
+  return { path: context.cache.guestAgent, version, inputsHash, isBuilt };
+}
+
+function recordPath(context: SetupContext): string {
+  return join(dirname(context.cache.guestAgent), 'guest-agent.json');
+}
+
+/** True when a Go that can build the agent is installed. */
+export async function hasGo(env: Environment, signal: AbortSignal): Promise<boolean> {
+  try {
+    const { stdout } = await run('go', ['version'], { env, signal, timeoutMs: 30_000 });
+    const match = /\bgo(\d+)\.(\d+)/.exec(stdout);
+    return match !== null && (Number(match[1]) > 1 || Number(match[2]) >= goMinor);
+  } catch (error) {
+    if (error instanceof ProcessError) return false;
+    throw error;
+  }
+}
+
+/** Builds a static binary; nothing is downloaded beyond the modules that go.sum names. */
+export async function buildGuestAgent(context: SetupContext, agent: GuestAgent): Promise<void> {
+  const sources = join(context.sourceRoot, 'guest-agent');
+  const isVendored = (await stat(join(sources, 'vendor')).catch(() => null)) !== null;
+  await withWorkspace(context.cache, async (work) => {
+    const built = join(work, 'guest-agent');
+    await mkdir(built);
+    const binary = join(built, 'guest-agent');
+    const args = [
+      'build',
+      `-mod=${isVendored ? 'vendor' : 'readonly'}`,
+      '-trimpath',
+      '-buildvcs=false',
+      '-ldflags',
+      `-s -w -X main.version=${agent.version}`,
+      '-o',
+      binary,
+      './cmd/guest-agent',
+    ];
+    const env = {
+      ...context.env,
+      CGO_ENABLED: '0',
+      GOOS: 'linux',
+      GOARCH: 'amd64',
+      GOFLAGS: '-modcacherw',
+      GOTOOLCHAIN: 'local',
+      GOWORK: 'off',
+      GOCACHE: join(context.cache.root, 'go', 'build'),
+      GOPATH: join(context.cache.root, 'go', 'path'),
+    };
+    await run('go', args, { cwd: sources, env, signal: context.signal, timeoutMs: buildMs });
+    const { size } = await stat(binary);
+    const record = { inputsHash: agent.inputsHash, version: agent.version, bytes: size };
+    await writeFile(join(built, 'guest-agent.json'), `${JSON.stringify(record, null, 2)}\n`);
+    await publish(built, dirname(context.cache.guestAgent));
+  });
+}

@@ -1,0 +1,180 @@
+/**
+ * The guests' kernel: the distribution's own cloud kernel, unpacked from its package and never installed on the host.
+ * In the cache, `kernel/<release>/` holds `vmlinux`, `modules/<name>.ko` and `kernel.json`; `kernel/current.json` names
+ * the release in use.
+ */
+import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { AppError } from '../../core/errors.ts';
+import { writeFileAtomic } from '../../lib/files.ts';
+import { ProcessError, run } from '../../lib/process.ts';
+import type { CacheLayout } from '../../storage/layout.ts';
+import { downloadPackages, packageDepends, refreshLists, updateLists } from '../apt.ts';
+import type { SetupContext } from '../context.ts';
+import type { Distro } from '../distro.ts';
+import { readJson } from '../fingerprint.ts';
+import { publish, withWorkspace } from '../workspace.ts';
+import { moduleName, parseModinfo, unpackModule } from './modinfo.ts';
+import { type ModulePlan, parseBuiltins, planModules } from './modules.ts';
+import { extractVmlinux } from './vmlinux.ts';
+
+/** Raised when what `kernel/<release>/` holds changes its form; an older one is then made anew. */
+const recipe = 2;
+
+export interface Kernel {
+  /** What `uname -r` says in a guest. */
+  readonly release: string;
+  readonly vmlinuxPath: string;
+  readonly vmlinuxBytes: number;
+  /** Module files in load order. */
+  readonly modulePaths: readonly string[];
+  /** Likewise, for guests whose devices the first did not bring. */
+  readonly fallbackModulePaths: readonly string[];
+}
+
+/** The kernel the cache has; null when there is none that is whole. */
+export async function findKernel(cache: CacheLayout): Promise<Kernel | null> {
+  const current = await readJson(join(cache.kernels, 'current.json'));
+  if (typeof current?.release !== 'string' || !/^[\w.+~-]+$/.test(current.release)) return null;
+  const dir = join(cache.kernels, current.release);
+  const record = await readJson(join(dir, 'kernel.json'));
+  const vmlinuxPath = join(dir, 'vmlinux');
+  const facts = await stat(vmlinuxPath).catch(() => null);
+  if (record?.recipe !== recipe || facts?.size !== record.vmlinuxBytes) return null;
+  const paths = (names: unknown) =>
+    (Array.isArray(names) ? names : []).map((name) => join(dir, 'modules', `${basename(String(name))}.ko`));
+  return {
+    release: current.release,
+    vmlinuxPath,
+    vmlinuxBytes: Number(record.vmlinuxBytes),
+    modulePaths: paths(record.modules),
+    fallbackModulePaths: paths(record.fallbackModules),
+  };
+}
+
+/** Fetches and unpacks the distribution's kernel. Needs apt and the network; returns what it made. */
+export async function fetchKernel(
+  context: SetupContext,
+  distro: Distro,
+  onProgress: (text: string) => void,
+): Promise<Kernel> {
+  await withWorkspace(context.cache, async (work) => {
+    onProgress('asking apt which one');
+    await refreshLists(context, onProgress);
+    const packages = await resolvePackages(context, distro);
+    onProgress(`downloading ${packages[0]}`);
+    const download = join(work, 'download');
+    await mkdir(download);
+    try {
+      await downloadPackages(context, packages, download);
+    } catch (error) {
+      // Lists a few hours old may name a version that a security update has replaced.
+      if (!(error instanceof ProcessError) || !/404/.test(error.stderr)) throw error;
+      await updateLists(context, onProgress);
+      await downloadPackages(context, await resolvePackages(context, distro), download);
+    }
+    onProgress('unpacking');
+    const tree = join(work, 'tree');
+    for (const name of await readdir(download)) {
+      await run('dpkg-deb', ['-x', join(download, name), tree], { ...context, timeoutMs: 5 * 60_000 });
+    }
+    const built = join(work, 'kernel');
+    const release = await assemble(context, tree, built, packages[0] ?? '');
+    await publish(built, join(context.cache.kernels, release));
+    await writeFileAtomic(join(context.cache.kernels, 'current.json'), JSON.stringify({ release }), 0o644);
+  });
+  const kernel = await findKernel(context.cache);
+  if (!kernel) throw new AppError('internal', 'the kernel just made cannot be read back');
+  return kernel;
+}
+
+/** The concrete packages behind the distribution's "newest kernel" one. */
+async function resolvePackages(context: SetupContext, distro: Distro): Promise<readonly string[]> {
+  const meta = distro.family === 'debian' ? 'linux-image-cloud-amd64' : 'linux-image-virtual';
+  const image = (await packageDepends(context, meta)).find((name) => /^linux-image-[0-9]/.test(name));
+  if (!image) throw new AppError('unsupported', `${meta} names no kernel package`);
+  // Ubuntu ships modules apart from the image; what of ours is not built in is all in the main one.
+  return distro.family === 'debian' ? [image] : [image, image.replace('linux-image-', 'linux-modules-')];
+}
+
+async function assemble(
+  context: SetupContext,
+  tree: string,
+  built: string,
+  packageName: string,
+): Promise<string> {
+  const bootDir = join(tree, 'boot');
+  const bzImage = (await readdir(bootDir)).find((name) => name.startsWith('vmlinuz-'));
+  if (!bzImage) throw new AppError('unsupported', `${packageName} holds no kernel image`);
+  const release = bzImage.slice('vmlinuz-'.length);
+  await mkdir(join(built, 'modules'), { recursive: true });
+  const vmlinux = join(built, 'vmlinux');
+  await extractVmlinux(join(bootDir, bzImage), vmlinux, join(built, 'payload'), context);
+  const plan = await copyModules(context, await moduleRoot(tree, release), join(built, 'modules'));
+  const { size } = await stat(vmlinux);
+  const record = {
+    recipe,
+    release,
+    package: packageName,
+    vmlinuxBytes: size,
+    modules: plan.first,
+    fallbackModules: plan.fallback,
+  };
+  await writeFile(join(built, 'kernel.json'), `${JSON.stringify(record, null, 2)}\n`);
+  return release;
+}
+
+async function moduleRoot(tree: string, release: string): Promise<string> {
+  for (const parent of ['lib/modules', 'usr/lib/modules']) {
+    const dir = join(tree, parent, release);
+    if (await stat(join(dir, 'modules.builtin')).catch(() => null)) return dir;
+  }
+  throw new AppError('unsupported', `the package holds no modules of kernel ${release}`);
+}
+
+/** Copies the modules guests need, unpacked. */
+async function copyModules(context: SetupContext, root: string, target: string): Promise<ModulePlan> {
+  const builtins = parseBuiltins(await readFile(join(root, 'modules.builtin'), 'utf8'));
+  const files = (await readdir(root, { recursive: true })).filter((path) =>
+    /\.ko(\.(xz|zst|gz))?$/.test(path),
+  );
+  const paths = new Map(files.map((path) => [moduleName(basename(path)), join(root, path)]));
+  const load = async (path: string) => unpackModule(path, await readFile(path), unxz(context, target));
+  const plan = await planModules({
+    isBuiltin: (name) => builtins.has(name),
+    depends: async (name) => {
+      const path = paths.get(name);
+      return path === undefined ? null : parseModinfo(await load(path)).depends;
+    },
+  });
+  for (const name of [...plan.first, ...plan.fallback]) {
+    const path = paths.get(name);
+    if (path !== undefined) await writeStripped(context, join(target, `${name}.ko`), await load(path));
+  }
+  return plan;
+}
+
+function unxz(context: SetupContext, scratchDir: string): (data: Buffer) => Promise<Buffer> {
+  return async (data) => {
+    const scratch = join(scratchDir, 'scratch');
+    await writeFile(`${scratch}.xz`, data);
+    await run('xz', ['-d', '-q', '-f', `${scratch}.xz`], { ...context, timeoutMs: 60_000 });
+    const unpacked = await readFile(scratch);
+    await rm(scratch);
+    return unpacked;
+  };
+}
+
+/** Debug symbols are half of a module; they go when binutils happens to be here. */
+async function writeStripped(context: SetupContext, path: string, data: Buffer): Promise<void> {
+  const stripped = `${path}.stripped`;
+  await writeFile(path, data);
+  try {
+    await copyFile(path, stripped);
+    await run('strip', ['--strip-debug', stripped], { ...context, timeoutMs: 60_000 });
+    await rename(stripped, path);
+  } catch (error) {
+    await rm(stripped, { force: true });
+    if (!(error instanceof ProcessError)) throw error;
+  }
+}

@@ -1,0 +1,63 @@
+/** What a kernel module says about itself in its `.modinfo` section; spares us `depmod` and `modprobe`. */
+import { gunzipSync, zstdDecompressSync } from 'node:zlib';
+import { AppError } from '../../core/errors.ts';
+
+const elf = { sectionOffset: 0x28, sectionEntryBytes: 0x3a, sectionCount: 0x3c, namesIndex: 0x3e };
+
+export interface Modinfo {
+  /** Modules that must be loaded before this one, in the kernel's spelling (underscores). */
+  readonly depends: readonly string[];
+}
+
+/** The kernel's spelling of a module name: a file's `-` is a `_`. */
+export function moduleName(fileName: string): string {
+  return fileName.replace(/\.ko(\.(xz|zst|gz))?$/, '').replaceAll('-', '_');
+}
+
+/** Reads `.modinfo` of a 64-bit little-endian module; raises `unsupported` for anything else. */
+export function parseModinfo(module: Buffer): Modinfo {
+  const section = findSection(module, '.modinfo');
+  const entries = section.toString('latin1').split('\0');
+  const list = entries.find((entry) => entry.startsWith('depends='))?.slice('depends='.length) ?? '';
+  return {
+    depends: list
+      .split(',')
+      .filter((name) => name !== '')
+      .map((name) => name.replaceAll('-', '_')),
+  };
+}
+
+function findSection(file: Buffer, wanted: string): Buffer {
+  const refuse = () => new AppError('unsupported', `not a kernel module with a ${wanted} section`);
+  // Class 2 is 64-bit, data 1 is little-endian.
+  if (file.length < 64 || file.toString('hex', 0, 6) !== '7f454c460201') throw refuse();
+  const tableStart = Number(file.readBigUInt64LE(elf.sectionOffset));
+  const entryBytes = file.readUInt16LE(elf.sectionEntryBytes);
+  const count = file.readUInt16LE(elf.sectionCount);
+  if (tableStart + entryBytes * count > file.length || entryBytes < 64) throw refuse();
+  const header = (index: number) => {
+    const at = tableStart + index * entryBytes;
+    const start = Number(file.readBigUInt64LE(at + 0x18));
+    const size = Number(file.readBigUInt64LE(at + 0x20));
+    return { nameAt: file.readUInt32LE(at), data: () => file.subarray(start, start + size) };
+  };
+  const namesIndex = file.readUInt16LE(elf.namesIndex);
+  if (namesIndex >= count) throw refuse();
+  const names = header(namesIndex).data();
+  for (let index = 0; index < count; index++) {
+    const { nameAt, data } = header(index);
+    if (names.toString('latin1', nameAt, nameAt + wanted.length + 1) === `${wanted}\0`) return data();
+  }
+  throw refuse();
+}
+
+/** Unpacks a module file by its ending; `.xz` is not among Node's formats and is given to `unxz`. */
+export async function unpackModule(
+  fileName: string,
+  data: Buffer,
+  unxz: (data: Buffer) => Promise<Buffer>,
+): Promise<Buffer> {
+  if (fileName.endsWith('.zst')) return zstdDecompressSync(data);
+  if (fileName.endsWith('.gz')) return gunzipSync(data);
+  return fileName.endsWith('.xz') ? unxz(data) : data;
+}

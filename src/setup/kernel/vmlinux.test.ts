@@ -1,0 +1,73 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { run } from '../../lib/process.ts';
+import { fakeVmlinux, makeBzImage, zstdPayload } from '../testing.ts';
+import { extractVmlinux, findPayload } from './vmlinux.ts';
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'flotilla-vmlinux-'));
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+describe('findPayload', () => {
+  it('leaves out the size the build appends', () => {
+    const payload = zstdPayload(fakeVmlinux);
+    const found = findPayload(makeBzImage(payload));
+    expect(found.compression).toBe('zstd');
+    expect(found.data.equals(payload.subarray(0, -4))).toBe(true);
+  });
+
+  it('takes zero setup sectors for four', () => {
+    expect(findPayload(makeBzImage(zstdPayload(fakeVmlinux), { setupSectors: 0 })).compression).toBe('zstd');
+  });
+
+  it('keeps the whole of a gzip payload, which carries its size itself', () => {
+    const payload = gzipSync(fakeVmlinux);
+    expect(findPayload(makeBzImage(payload)).data.equals(payload)).toBe(true);
+  });
+
+  it.each([
+    ['has no setup header', Buffer.alloc(4096)],
+    ['has no setup header', Buffer.alloc(10)],
+    ['boot protocol 0x207', makeBzImage(zstdPayload(fakeVmlinux), { version: 0x0207 })],
+    ['cut off', makeBzImage(zstdPayload(fakeVmlinux)).subarray(0, -1)],
+    ['unknown compression', makeBzImage(Buffer.from('not compressed at all'))],
+  ])('refuses an image that is no kernel: %s', (reason, image) => {
+    expect(() => findPayload(image)).toThrow(reason);
+  });
+});
+
+describe('extractVmlinux', () => {
+  const extract = async (payload: Buffer) => {
+    const target = join(dir, 'vmlinux');
+    await writeFile(join(dir, 'bzImage'), makeBzImage(payload));
+    const options = { env: process.env, signal: AbortSignal.timeout(30_000) };
+    await extractVmlinux(join(dir, 'bzImage'), target, join(dir, 'scratch'), options);
+    return readFile(target);
+  };
+
+  it('unpacks gzip and zstd', async () => {
+    expect((await extract(gzipSync(fakeVmlinux))).equals(fakeVmlinux)).toBe(true);
+    expect((await extract(zstdPayload(fakeVmlinux))).equals(fakeVmlinux)).toBe(true);
+  });
+
+  it.each([
+    ['lz4', ['-l', '-q', 'plain', 'packed']],
+    ['xz', ['-k', '-S', '.packed', 'plain']],
+  ])('unpacks %s', async (program, args) => {
+    await writeFile(join(dir, 'plain'), fakeVmlinux);
+    await run(program, args, { cwd: dir, timeoutMs: 10_000 });
+    const packed = (await readdir(dir)).find((name) => name.endsWith('packed')) ?? '';
+    const payload = Buffer.concat([await readFile(join(dir, packed)), Buffer.alloc(4)]);
+    expect((await extract(payload)).equals(fakeVmlinux)).toBe(true);
+    expect(await readdir(dir)).not.toContain('scratch');
+  });
+
+  it('refuses a payload that is no ELF file', async () => {
+    await expect(extract(gzipSync(Buffer.from('#!/bin/sh')))).rejects.toMatchObject({ code: 'unsupported' });
+  });
+});

@@ -1,0 +1,99 @@
+/**
+ * The boot kit: what a guest is booted with. `kernel` (ELF), `initrd` (the guest agent as /init and the modules it loads)
+ * and `kit.json`. In the guest `/lib/modules/flotilla.list` holds one absolute module path a line, in load order;
+ * `/lib/modules/flotilla-fallback.list` likewise those for machine types with a PCI bus or a vsock device.
+ */
+import { link, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { fileDigest } from '../../lib/digest.ts';
+import type { CacheLayout } from '../../storage/layout.ts';
+import { readJson, valueHash } from '../fingerprint.ts';
+import type { GuestAgent } from '../guest-agent.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import { publish, withWorkspace } from '../workspace.ts';
+import { type CpioEntry, writeCpio } from './cpio.ts';
+
+const recipe = 2;
+/** The driver knows what the machine type needs; Debian's cloud kernel needs nothing beyond. */
+const kernelArgs = '';
+
+const directories = ['dev', 'etc', 'lib', 'lib/modules', 'mnt', 'newroot', 'proc', 'root', 'run', 'sys'];
+
+function inputsOf(kernel: Kernel, agent: GuestAgent): string {
+  const modules = [kernel.modulePaths, kernel.fallbackModulePaths].map(inGuest);
+  const { release, vmlinuxBytes } = kernel;
+  return valueHash({ recipe, kernelArgs, release, vmlinuxBytes, modules, agent: agent.inputsHash });
+}
+
+/** True when the cache has the kit that `kernel` and `agent` make. */
+export async function isKitBuilt(cache: CacheLayout, kernel: Kernel, agent: GuestAgent): Promise<boolean> {
+  const record = await readJson(join(cache.bootKit, 'kit.json'));
+  const initrd = await stat(join(cache.bootKit, 'initrd')).catch(() => null);
+  const image = await stat(join(cache.bootKit, 'kernel')).catch(() => null);
+  return (
+    record?.inputsHash === inputsOf(kernel, agent) &&
+    record.initrdBytes === initrd?.size &&
+    image?.size === kernel.vmlinuxBytes
+  );
+}
+
+/** Builds the kit and puts it in the cache; returns its digest. */
+export async function buildKit(cache: CacheLayout, kernel: Kernel, agent: GuestAgent): Promise<string> {
+  return withWorkspace(cache, async (work) => {
+    const built = join(work, 'boot');
+    await mkdir(built);
+    const initrd = writeCpio(await initrdEntries(agent.path, kernel));
+    await writeFile(join(built, 'initrd'), initrd);
+    await link(kernel.vmlinuxPath, join(built, 'kernel'));
+    const kernelDigest = await fileDigest(join(built, 'kernel'));
+    const initrdDigest = await fileDigest(join(built, 'initrd'));
+    const digest = `sha256:${valueHash({ kernelDigest, initrdDigest, kernelArgs })}`;
+    const record = {
+      kernelRelease: kernel.release,
+      kernelArgs,
+      agentVersion: agent.version,
+      digest,
+      kernelDigest,
+      initrdDigest,
+      initrdBytes: initrd.length,
+      inputsHash: inputsOf(kernel, agent),
+    };
+    await writeFile(join(built, 'kit.json'), `${JSON.stringify(record, null, 2)}\n`);
+    await publish(built, cache.bootKit);
+    return digest;
+  });
+}
+
+function inGuest(modulePaths: readonly string[]): readonly string[] {
+  return modulePaths.map((path) => `/lib/modules/${basename(path)}`);
+}
+
+/** What the initramfs holds, in order. */
+export async function initrdEntries(
+  agentPath: string,
+  kernel: Pick<Kernel, 'modulePaths' | 'fallbackModulePaths'>,
+): Promise<readonly CpioEntry[]> {
+  const file = (path: string, mode: number, data: Uint8Array): CpioEntry => ({
+    kind: 'file',
+    path,
+    mode,
+    data,
+  });
+  const list = (name: string, modulePaths: readonly string[]) => {
+    const lines = inGuest(modulePaths).map((path) => `${path}\n`);
+    return file(`lib/modules/${name}`, 0o644, Buffer.from(lines.join('')));
+  };
+  const modules = [...kernel.modulePaths, ...kernel.fallbackModulePaths].map(async (path) =>
+    file(`lib/modules/${basename(path)}`, 0o644, await readFile(path)),
+  );
+  return [
+    ...directories.map((path): CpioEntry => ({ kind: 'directory', path, mode: 0o755 })),
+    // The kernel opens it as standard input, output and error of /init, before anything is mounted.
+    { kind: 'character-device', path: 'dev/console', mode: 0o600, major: 5, minor: 1 },
+    { kind: 'character-device', path: 'dev/null', mode: 0o666, major: 1, minor: 3 },
+    file('init', 0o755, await readFile(agentPath)),
+    ...(await Promise.all(modules)),
+    list('flotilla.list', kernel.modulePaths),
+    list('flotilla-fallback.list', kernel.fallbackModulePaths),
+  ];
+}

@@ -1,0 +1,47 @@
+/** The host's packages that Flotilla runs on. */
+import { AppError } from '../core/errors.ts';
+import { installedPackages, installPackages, refreshLists } from './apt.ts';
+import type { SetupContext } from './context.ts';
+import type { Distro } from './distro.ts';
+
+const needed = [
+  'qemu-system-x86',
+  'qemu-utils',
+  'mmdebstrap',
+  'e2fsprogs',
+  'busybox-static',
+  'lz4',
+  'xz-utils',
+  'util-linux',
+  // Debian's own installations have it; an Ubuntu host needs it to check the packages of a Debian image.
+  'debian-archive-keyring',
+] as const;
+
+/** Names of packages to install; `needsGo` adds a compiler for the guest agent. */
+export async function missingPackages(context: SetupContext, needsGo: boolean): Promise<readonly string[]> {
+  const installed = await installedPackages(context).catch(() => null);
+  if (installed === null) {
+    throw new AppError('unsupported', 'dpkg-query does not work here; set-up needs Debian or Ubuntu', {
+      hint: 'Use a Debian 12 machine, or fill FLOTILLA_CACHE_DIR on one and copy it here.',
+    });
+  }
+  return [...needed, ...(needsGo ? ['golang-go'] : [])].filter((name) => !installed.has(name));
+}
+
+/** Installs packages; raises `unsupported` when we are not root. */
+export async function addPackages(
+  context: SetupContext,
+  distro: Distro,
+  names: readonly string[],
+  onProgress: (text: string) => void,
+): Promise<void> {
+  if (process.geteuid?.() !== 0) {
+    throw new AppError('unsupported', `only root can install what is missing: ${names.join(' ')}`, {
+      hint: `Run ./flotilla setup as root, or have root run: apt-get install ${names.join(' ')}`,
+    });
+  }
+  onProgress(`fetching package lists of ${distro.title}`);
+  await refreshLists(context);
+  onProgress(`installing ${names.join(' ')}`);
+  await installPackages(context, names, (line) => onProgress(line));
+}

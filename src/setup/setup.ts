@@ -1,0 +1,192 @@
+/**
+ * Set-up: from a bare host to a cache that machines can be started from. Every step looks first and does nothing when
+ * its result is there; a step that fails or is cut off leaves either the old result or none, and the next run goes on.
+ */
+import { AppError } from '../core/errors.ts';
+import type { CacheLayout, StateLayout } from '../storage/layout.ts';
+import { childEnvironment, type Environment, type SetupContext, sourceRootDefault } from './context.ts';
+import { type Distro, readDistro } from './distro.ts';
+import { explaining } from './failures.ts';
+import { buildGuestAgent, hasGo, inspectGuestAgent } from './guest-agent.ts';
+import { buildBusybox, isBusyboxBuilt } from './images/busybox.ts';
+import { buildDebian, isDebianBuilt } from './images/debian.ts';
+import { fetchKernel, findKernel } from './kernel/kernel.ts';
+import { buildKit, isKitBuilt } from './kit/kit.ts';
+import { withLock } from './lock.ts';
+import { addPackages, missingPackages } from './packages.ts';
+import type { Progress, StepProgress } from './progress.ts';
+import { removeLeftovers, requireSpace } from './workspace.ts';
+
+export const builtInImages = ['busybox', 'debian-12'] as const;
+export type BuiltInImage = (typeof builtInImages)[number];
+
+export interface SetupOptions {
+  readonly cache: CacheLayout;
+  /** Where images will be brought to; only its free space is looked at. */
+  readonly state?: StateLayout;
+  /** Built in this order. */
+  readonly images: readonly BuiltInImage[];
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+  /** The environment child programs start from. Default: this process's. */
+  readonly env?: Environment;
+  /** The checkout whose guest agent is built. Default: this one. */
+  readonly sourceRoot?: string;
+}
+
+/** What one step needs free, in MiB: its result, what it is made from, and both at once while it is made. */
+const spaceMib = { prerequisites: 700, busybox: 100, 'debian-12': 1500, state: 700 };
+
+/**
+ * Does everything: prerequisites, then `options.images`. May be repeated, and several may run at once.
+ * Raises `unsupported` (this host or user cannot), `exhausted` (disk), `unavailable` (network, another's lock),
+ * `timeout`; each with a hint.
+ */
+export async function setup(options: SetupOptions): Promise<void> {
+  await setupPrerequisites(options);
+  for (const image of options.images) await setupImage(options, image);
+}
+
+/** Packages, guest agent, kernel and boot kit: what every machine needs, whatever its image. */
+export async function setupPrerequisites(options: Omit<SetupOptions, 'images'>): Promise<void> {
+  const context = contextOf(options);
+  const todo = await planPrerequisites(context);
+  if (todo === null) return options.progress.step('prerequisites').done('all there');
+  const distro = await readDistro();
+  if (!distro.isProved) {
+    options.progress
+      .step('this host')
+      .done(`${distro.title}: set-up is proved on Debian 12; here it does its best`);
+  }
+  await requireSpace(context.cache.root, spaceMib.prerequisites);
+  if (options.state) await requireSpace(options.state.root, spaceMib.state);
+  await locked(options, context, async () => {
+    // Packages first: what comes after is looked at with what they bring.
+    await installStep(options.progress, context, distro);
+    await agentStep(options.progress, context);
+    await kernelStep(options.progress, context, distro);
+    await kitStep(options.progress, context);
+  });
+}
+
+/** One built-in image; prerequisites must be there. */
+export async function setupImage(options: Omit<SetupOptions, 'images'>, image: BuiltInImage): Promise<void> {
+  const context = contextOf(options);
+  const builder = imageBuilders[image];
+  if (await builder.isBuilt(context)) return options.progress.step(`image ${image}`).done('there');
+  if (process.geteuid?.() !== 0) {
+    throw new AppError('unsupported', `only root can build the image ${image}`, {
+      hint: 'Run ./flotilla setup as root: the files in an image must belong to their own users.',
+    });
+  }
+  await requireSpace(context.cache.root, spaceMib[image]);
+  await locked(options, context, () =>
+    inStep(options.progress, `image ${image}`, context.signal, async (step) => {
+      if (await builder.isBuilt(context)) return 'there';
+      await builder.build(context, step.update);
+      return undefined;
+    }),
+  );
+}
+
+interface ImageBuilder {
+  isBuilt(context: SetupContext): Promise<boolean>;
+  build(context: SetupContext, onProgress: (text: string) => void): Promise<void>;
+}
+
+const imageBuilders: Readonly<Record<BuiltInImage, ImageBuilder>> = {
+  busybox: { isBuilt: isBusyboxBuilt, build: buildBusybox },
+  'debian-12': { isBuilt: isDebianBuilt, build: buildDebian },
+};
+
+function contextOf(options: Omit<SetupOptions, 'images'>): SetupContext {
+  return {
+    cache: options.cache,
+    env: childEnvironment(options.env ?? process.env),
+    sourceRoot: options.sourceRoot ?? sourceRootDefault,
+    signal: options.signal,
+  };
+}
+
+function locked(
+  options: Omit<SetupOptions, 'images'>,
+  context: SetupContext,
+  work: () => Promise<void>,
+): Promise<void> {
+  let waiting: StepProgress | null = null;
+  const onWait = () => {
+    waiting = options.progress.step('set-up lock');
+    waiting.update('another set-up is running; waiting for it');
+  };
+  return withLock(context.cache.lockFile, { env: context.env, signal: context.signal, onWait }, async () => {
+    waiting?.done('the other set-up has ended');
+    await removeLeftovers(context.cache);
+    await work();
+  });
+}
+
+/** Null when nothing is to be done. */
+async function planPrerequisites(context: SetupContext): Promise<'work' | null> {
+  const agent = await inspectGuestAgent(context);
+  const kernel = await findKernel(context.cache);
+  if (!agent.isBuilt || !kernel || !(await isKitBuilt(context.cache, kernel, agent))) return 'work';
+  return (await missingPackages(context, false)).length > 0 ? 'work' : null;
+}
+
+/** Runs one step, tells how it ended, and explains its failure. */
+async function inStep(
+  progress: Progress,
+  name: string,
+  signal: AbortSignal,
+  work: (step: StepProgress) => Promise<string | undefined>,
+): Promise<void> {
+  const step = progress.step(name);
+  try {
+    const said = await explaining(name, signal, () => work(step));
+    step.done(said);
+  } catch (error) {
+    step.fail(error instanceof Error ? error.message : String(error));
+    throw error;
+  }
+}
+
+function installStep(progress: Progress, context: SetupContext, distro: Distro): Promise<void> {
+  return inStep(progress, 'packages', context.signal, async (step) => {
+    const agent = await inspectGuestAgent(context);
+    const needsGo = !agent.isBuilt && !(await hasGo(context.env, context.signal));
+    const missing = await missingPackages(context, needsGo);
+    if (missing.length === 0) return 'there';
+    await addPackages(context, distro, missing, step.update);
+    return `installed ${missing.join(' ')}`;
+  });
+}
+
+function agentStep(progress: Progress, context: SetupContext): Promise<void> {
+  return inStep(progress, 'guest agent', context.signal, async (step) => {
+    const agent = await inspectGuestAgent(context);
+    if (agent.isBuilt) return 'there';
+    step.update('compiling');
+    await buildGuestAgent(context, agent);
+    return agent.version;
+  });
+}
+
+function kernelStep(progress: Progress, context: SetupContext, distro: Distro): Promise<void> {
+  return inStep(progress, 'kernel', context.signal, async (step) => {
+    const there = await findKernel(context.cache);
+    if (there) return 'there';
+    const kernel = await fetchKernel(context, distro, step.update);
+    return kernel.release;
+  });
+}
+
+function kitStep(progress: Progress, context: SetupContext): Promise<void> {
+  return inStep(progress, 'boot kit', context.signal, async () => {
+    const agent = await inspectGuestAgent(context);
+    const kernel = await findKernel(context.cache);
+    if (!kernel) throw new AppError('internal', 'there is no kernel to make a boot kit of');
+    if (await isKitBuilt(context.cache, kernel, agent)) return 'there';
+    await buildKit(context.cache, kernel, agent);
+    return undefined;
+  });
+}
