@@ -1,0 +1,128 @@
+/** The error body of the `/machines` dialect: `{"error":{"code","message",…}}`, and its words for core's codes. */
+import type { Context } from 'hono';
+import { HTTPException } from 'hono/http-exception';
+import type { z } from 'zod';
+import { AppError, type ErrorCode } from '../../../core/errors.ts';
+import type { MachineState } from '../../../core/machines/states.ts';
+import type { Logger } from '../../../lib/log.ts';
+import type { HttpEnv } from '../../context.ts';
+import { type ErrorStatus, isRetryable, statusOf } from '../../errors.ts';
+import { statusWord } from './translate.ts';
+
+const words: Readonly<Record<ErrorCode, string>> = {
+  invalid: 'VALIDATION_ERROR',
+  unauthenticated: 'UNAUTHORIZED',
+  forbidden: 'FORBIDDEN',
+  not_found: 'NOT_FOUND',
+  conflict: 'CONFLICT',
+  unsupported: 'BAD_REQUEST',
+  exhausted: 'RESOURCE_EXHAUSTED',
+  timeout: 'TIMEOUT',
+  unavailable: 'UNAVAILABLE',
+  guest: 'VSOCK_ERROR',
+  engine: 'RUNTIME_ERROR',
+  internal: 'INTERNAL_ERROR',
+};
+
+interface ErrorShape {
+  readonly status: ErrorStatus;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** Answers with this dialect's body. What is not an AppError is a defect of ours: logged whole, shown as nothing. */
+export function renderError(thrown: unknown, c: Context<HttpEnv>, log: Logger): Response {
+  const error = toAppError(thrown);
+  const { status, code, message } = shapeOf(error);
+  const requestId = c.get('requestId');
+  if (status === 500) log.error({ requestId, path: c.req.path, err: thrown }, 'request failed');
+  return c.json(
+    {
+      error: {
+        code,
+        message,
+        ...(requestId ? { request_id: requestId } : {}),
+        retryable: isRetryable(error.code),
+        ...(error.hint && error.code !== 'internal' ? { hint: error.hint } : {}),
+      },
+    },
+    status,
+  );
+}
+
+function toAppError(thrown: unknown): AppError {
+  if (thrown instanceof AppError) return thrown;
+  if (thrown instanceof HTTPException && thrown.status === 400) return new BadRequest(thrown.message);
+  return new AppError('internal', 'An unexpected error occurred', { cause: thrown });
+}
+
+/** A request that cannot be read at all, as against one whose fields are wrong. */
+export class BadRequest extends AppError {
+  constructor(message: string) {
+    super('invalid', message);
+  }
+}
+
+function shapeOf(error: AppError): ErrorShape {
+  const status = statusOf(error);
+  if (error instanceof BadRequest) return { status, code: 'BAD_REQUEST', message: error.message };
+  const { action, state } = error.details ?? {};
+  if (error.code === 'conflict' && typeof action === 'string' && typeof state === 'string') {
+    return {
+      status: 400,
+      code: 'BAD_REQUEST',
+      message: stateMessage(action, state as MachineState, error.message),
+    };
+  }
+  if (error.code === 'internal')
+    return { status, code: words.internal, message: 'An unexpected error occurred' };
+  return { status, code: words[error.code], message: error.message };
+}
+
+function stateMessage(action: string, state: MachineState, message: string): string {
+  if (action === 'wait') return message;
+  if (action === 'exec') return 'Machine must be running to execute commands';
+  return `Cannot ${action} machine in '${statusWord(state)}' state`;
+}
+
+/** The first thing wrong with a body or query, as this dialect says it: `vcpu_count must be at least 1`. */
+export function describeIssue(error: z.core.$ZodError, input: unknown): string {
+  const issue = error.issues[0];
+  if (!issue) return 'request is invalid';
+  const name = issue.path.map(String).join('.') || 'body';
+  switch (issue.code) {
+    case 'invalid_type':
+      if (valueAt(input, issue.path) === undefined) return `${name} is required`;
+      return `${name} must be ${article(issue.expected)}`;
+    case 'too_small':
+      if (issue.origin === 'string') return `${name} must not be empty`;
+      if (issue.origin === 'array') return `${name} must not be empty`;
+      return `${name} must be at least ${issue.minimum}`;
+    case 'too_big':
+      if (issue.origin === 'string') return `${name} must have at most ${issue.maximum} characters`;
+      if (issue.origin === 'array') return `${name} must have at most ${issue.maximum} items`;
+      return `${name} must be at most ${issue.maximum}`;
+    case 'invalid_value':
+      return `${name} must be one of: ${issue.values.map(String).join(', ')}`;
+    case 'unrecognized_keys':
+      return `unknown field: ${issue.keys.join(', ')}`;
+    default:
+      return issue.message.startsWith('must ') ? `${name} ${issue.message}` : `${name}: ${issue.message}`;
+  }
+}
+
+function article(expected: string): string {
+  if (expected === 'int' || expected === 'integer') return 'an integer';
+  if (expected === 'array' || expected === 'object') return `an ${expected}`;
+  if (expected === 'record') return 'an object';
+  return `a ${expected}`;
+}
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  let value = input;
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null) return undefined;
+    value = (value as Record<PropertyKey, unknown>)[key];
+  }
+  return value;
+}

@@ -1,0 +1,120 @@
+/** Between core's words and this dialect's; the only place that has the latter. Pure. */
+import type { Machine } from '../../../core/machines/machine.ts';
+import type { CreateRequest } from '../../../core/machines/spec.ts';
+import { type MachineState, machineStates } from '../../../core/machines/states.ts';
+import type { ExecRequest } from '../../../core/ports/guest.ts';
+import type { CreateBody, ExecBody, MachineBody, MachineStatus, MachineSummary } from './schema.ts';
+
+const statusWords: Readonly<Record<MachineState, MachineStatus>> = {
+  creating: 'pending',
+  created: 'pending',
+  starting: 'starting',
+  running: 'running',
+  pausing: 'running',
+  snapshotting: 'running',
+  paused: 'paused',
+  resuming: 'paused',
+  stopping: 'stopping',
+  deleting: 'stopping',
+  deleted: 'stopped',
+  stopped: 'stopped',
+  failed: 'failed',
+};
+
+export function statusWord(state: MachineState): MachineStatus {
+  return statusWords[state];
+}
+
+/** The states a status stands for; what a filter means. */
+export function statesOf(status: MachineStatus): readonly MachineState[] {
+  return machineStates.filter((state) => state !== 'deleted' && statusWords[state] === status);
+}
+
+export function toCreateRequest(body: CreateBody): CreateRequest {
+  return {
+    name: body.name,
+    vcpuCount: body.vcpu_count,
+    memoryMib: body.mem_size_mib,
+    diskMib: body.disk_size_mib,
+    image: body.image,
+    engine: body.engine,
+    boot: body.boot,
+    exposedPorts: body.exposed_ports,
+    labels: body.labels,
+  };
+}
+
+/** Where the host keeps what a machine boots from. */
+export interface BootPaths {
+  readonly kernelPath: string | null;
+  readonly kernelArgs: string | null;
+  readonly rootfsPath: string;
+}
+
+export function toMachineBody(machine: Machine, paths: BootPaths): MachineBody {
+  const { spec, handle } = machine;
+  return {
+    id: machine.id,
+    name: spec.name,
+    status: statusWord(machine.state),
+    vcpu_count: spec.vcpuCount,
+    mem_size_mib: spec.memoryMib,
+    kernel_image_path: paths.kernelPath,
+    kernel_args: paths.kernelArgs,
+    rootfs_path: paths.rootfsPath,
+    socket_path: handle?.controlSocket ?? null,
+    tap_device: null,
+    tap_ip: null,
+    guest_ip: null,
+    guest_mac: null,
+    pid: handle?.pid ?? null,
+    exposed_ports: [...spec.exposedPorts],
+    created_at: machine.createdAt,
+    updated_at: machine.updatedAt,
+    started_at: machine.startedAt,
+    state: machine.state,
+    image: spec.image,
+    image_digest: machine.imageDigest,
+    disk_size_mib: spec.diskMib,
+    engine: spec.engine,
+    boot: spec.boot,
+    labels: { ...spec.labels },
+    error_message: machine.failure?.message ?? null,
+    failure: machine.failure
+      ? {
+          code: machine.failure.code,
+          message: machine.failure.message,
+          at: machine.failure.at,
+          console: [...machine.failure.console],
+        }
+      : null,
+  };
+}
+
+export function toSummary(machine: Machine): MachineSummary {
+  return {
+    id: machine.id,
+    name: machine.spec.name,
+    status: statusWord(machine.state),
+    vcpu_count: machine.spec.vcpuCount,
+    mem_size_mib: machine.spec.memoryMib,
+    created_at: machine.createdAt,
+  };
+}
+
+/** `command` wins over its older name `cmd`; one of them is there, the schema says. */
+export function toExecRequest(body: ExecBody): ExecRequest {
+  const stdin = body.stdin === undefined ? undefined : Buffer.from(body.stdin, 'base64');
+  return {
+    argv: body.command ?? body.cmd ?? [],
+    timeoutMs: body.timeout * 1000,
+    ...(body.env === undefined ? {} : { env: body.env }),
+    ...(body.cwd === undefined ? {} : { cwd: body.cwd }),
+    ...(body.user === undefined ? {} : { user: body.user }),
+    ...(stdin === undefined ? {} : { stdin: once(stdin) }),
+  };
+}
+
+async function* once(data: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield data;
+}

@@ -1,0 +1,35 @@
+/** Core's error codes and their HTTP statuses: the one table. A dialect may say a status of its own; none invents a code. */
+import { AppError, type ErrorCode } from '../core/errors.ts';
+
+export const statusOfCode = {
+  invalid: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  not_found: 404,
+  conflict: 409,
+  unsupported: 400,
+  exhausted: 503,
+  timeout: 504,
+  unavailable: 503,
+  guest: 502,
+  engine: 500,
+  internal: 500,
+} as const satisfies Record<ErrorCode, number>;
+
+export type ErrorStatus = (typeof statusOfCode)[ErrorCode] | 413;
+
+/** Whether the same request may succeed later without a change. */
+export function isRetryable(code: ErrorCode): boolean {
+  return code === 'exhausted' || code === 'timeout' || code === 'unavailable' || code === 'guest';
+}
+
+/** The one failure that has a status of its own: a body over the limit. */
+export class BodyTooLarge extends AppError {
+  constructor(bytesMax: number) {
+    super('invalid', `request body is larger than ${bytesMax} bytes`);
+  }
+}
+
+export function statusOf(error: AppError): ErrorStatus {
+  return error instanceof BodyTooLarge ? 413 : statusOfCode[error.code];
+}
