@@ -1,0 +1,75 @@
+/**
+ * Every command there is. Commands of the API are loaded when they are the one asked for; those of the daemon are
+ * listed for the help only, as the launcher sends them elsewhere.
+ */
+import type { Command } from 'commander';
+import type { Context } from './context.ts';
+import { exitCodes } from './exit-codes.ts';
+
+export interface CommandModule {
+  readonly define: (context: Context) => Command;
+}
+
+export interface CatalogEntry {
+  readonly name: string;
+  /** What follows the name. */
+  readonly terms: string;
+  readonly summary: string;
+  readonly group: string;
+  /** Null: the launcher's. */
+  readonly load: (() => Promise<CommandModule>) | null;
+  /** The exit code of a failure that has none of its own. */
+  readonly failureCode: number;
+}
+
+function entry(
+  group: string,
+  name: string,
+  terms: string,
+  summary: string,
+  load: CatalogEntry['load'],
+  failureCode: number = exitCodes.failed,
+): CatalogEntry {
+  return { group, name, terms, summary, load, failureCode };
+}
+
+const commands = 'Commands in machines:';
+const machines = 'Machines:';
+const host = 'This host (run by the ./flotilla launcher):';
+const other = 'Other:';
+
+export const catalog: readonly CatalogEntry[] = [
+  entry(
+    commands,
+    'run',
+    'IMAGE -- CMD…',
+    'make a machine, run CMD in it, remove it',
+    () => import('./commands/run.ts'),
+    exitCodes.infrastructure,
+  ),
+  entry(
+    commands,
+    'exec',
+    'MACHINE -- CMD…',
+    'run CMD in a running machine',
+    () => import('./commands/exec.ts'),
+    exitCodes.infrastructure,
+  ),
+  entry(machines, 'create', '[IMAGE]', 'make a machine', () => import('./commands/create.ts')),
+  entry(machines, 'ls', '', 'list machines', () => import('./commands/ls.ts')),
+  entry(machines, 'get', 'MACHINE', 'show one machine', () => import('./commands/get.ts')),
+  entry(machines, 'start', 'MACHINE…', 'start machines', () => import('./commands/start.ts')),
+  entry(machines, 'stop', 'MACHINE…', 'stop machines', () => import('./commands/stop.ts')),
+  entry(machines, 'rm', 'MACHINE…', 'remove machines', () => import('./commands/rm.ts')),
+  entry(host, 'up', '', 'set up, start the daemon and a first machine', null),
+  entry(host, 'setup', '', 'install what is missing, start nothing', null),
+  entry(host, 'serve', '', 'run the daemon in the foreground', null),
+  entry(host, 'down', '', 'stop the daemon; --machines stops the machines too', null),
+  entry(
+    other,
+    'version',
+    '',
+    'versions of this program and of the daemon',
+    () => import('./commands/version.ts'),
+  ),
+];

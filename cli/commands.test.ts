@@ -1,0 +1,226 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { FakeApi } from './testing/fake-api.ts';
+import { type CliResult, runCli } from './testing/run-cli.ts';
+
+let api: FakeApi;
+
+beforeEach(async () => {
+  api = await FakeApi.start();
+});
+
+afterEach(() => api[Symbol.asyncDispose]());
+
+const cli = (...args: string[]): Promise<CliResult> => runCli(args, { env: { FLOTILLA_URL: api.url } });
+const names = () => [...api.machines.values()].map(({ name, status }) => `${name} ${status}`);
+
+test('create prints the name; all its options reach the API', async () => {
+  const words = ['--name', 'web', '--cpus', '2', '--memory', '1024', '--disk', '2048'];
+  const more = ['--port', '8080', '--port', '443,53', '--label', 'a=b', '--label', 'c='];
+  const result = await cli('create', 'debian-12', ...words, ...more);
+  expect(result).toMatchObject({ code: 0, stderr: '' });
+  expect(result.stdout.toString()).toBe('web\n');
+  expect(api.createBodies).toEqual([
+    {
+      ...{ name: 'web', image: 'debian-12', vcpu_count: 2, mem_size_mib: 1024, disk_size_mib: 2048 },
+      ...{ exposed_ports: [8080, 443, 53], labels: { a: 'b', c: '' } },
+    },
+  ]);
+});
+
+test('create has an image, a name and sizes of its own, and starts when told', async () => {
+  const result = await cli('create', '--start', '--json');
+  expect(JSON.parse(result.stdout.toString())).toMatchObject({ status: 'running', image: 'debian-12' });
+  expect(api.createBodies).toEqual([
+    { name: expect.stringMatching(/^machine-\w{6}$/), image: 'debian-12', vcpu_count: 1, mem_size_mib: 512 },
+  ]);
+});
+
+test('create --start that cannot start says that the machine is there', async () => {
+  api.refuse('POST /machines :id start', 500, 'RUNTIME_ERROR', 'no guest');
+  const result = await cli('create', 'busybox', '--name', 'web', '--start');
+  expect(result.code).toBe(1);
+  expect(result.stderr).toBe('machine web was made, but not started\nerror: no guest (request req_1)\n');
+});
+
+test('ls shows a table without colours on a pipe', async () => {
+  api.add('web', 'running', { mem_size_mib: 2048 });
+  api.add('database', 'stopped');
+  const { stdout } = await cli('ls');
+  expect(stdout.toString()).toMatch(
+    /^NAME {6}ID {12}STATUS {3}CPUS {2}MEMORY {3}AGE\nweb {7}id0{10} {2}running {2}1 {5}2 GiB {4}\d+s\ndatabase .*\n$/,
+  );
+});
+
+test('ls pages through everything, as ids or as JSON, and can be told a state', async () => {
+  for (let index = 0; index < 1100; index++) api.add(`m${index}`, index % 2 === 0 ? 'running' : 'stopped');
+  const ids = await cli('ls', '-q', '--limit', '2000');
+  expect(new Set(ids.stdout.toString().trimEnd().split('\n')).size).toBe(1100);
+  const json = await cli('ls', '--json', '--status', 'stopped');
+  const list = JSON.parse(json.stdout.toString());
+  expect([list.machines.length, list.total, json.stderr]).toEqual([550, 550, '']);
+});
+
+test('ls says how many it did not show', async () => {
+  for (let index = 0; index < 5; index++) api.add(`m${index}`);
+  const result = await cli('ls', '-q', '--limit', '2');
+  expect(result.stdout.toString()).toBe('id0000000000\nid0000000001\n');
+  expect(result.stderr).toBe('3 more not shown; --limit 5 shows all\n');
+});
+
+test('ls without machines prints nothing on stdout', async () => {
+  expect(await cli('ls')).toEqual({ code: 0, stdout: Buffer.alloc(0), stderr: 'no machines\n' });
+});
+
+test('get shows a machine to people and gives programs the API’s own object', async () => {
+  const machine = api.add('web', 'failed', { error_message: 'kernel\u001b panic', future_field: [1] });
+  const shown = (await cli('get', 'web')).stdout.toString();
+  expect(shown).toMatch(/^name {6}web\nid {8}id0+\nstatus {4}failed\nreason {4}kernel\ufffd panic\n/);
+  expect(JSON.parse((await cli('get', machine.id, '--json')).stdout.toString())).toEqual(machine);
+});
+
+test('get of nothing exits 1 and says where to look', async () => {
+  const result = await cli('get', 'nope');
+  expect(result.code).toBe(1);
+  expect(result.stderr).toBe(
+    "error: Machine with id 'nope' not found\nhint: flotilla ls shows the machines there are\n",
+  );
+});
+
+test('start and stop try every machine, and exit 1 when one failed', async () => {
+  api.add('a', 'stopped');
+  api.add('b', 'running');
+  api.add('c', 'stopped');
+  const started = await cli('start', 'a', 'b', 'c');
+  expect(started.code).toBe(1);
+  expect(started.stdout.toString().trim().split('\n').sort()).toEqual(['a', 'c']);
+  expect(started.stderr).toBe("error: b: Cannot start machine in 'running' state\n");
+  expect(await cli('stop', 'a', 'b', 'c', 'a')).toMatchObject({ code: 0, stderr: '' });
+  expect(names()).toEqual(['a stopped', 'b stopped', 'c stopped']);
+});
+
+test('start --json gives the API’s own object', async () => {
+  api.add('a', 'stopped');
+  expect(JSON.parse((await cli('start', '--json', 'a')).stdout.toString())).toEqual(
+    [...api.machines.values()][0],
+  );
+});
+
+test('rm refuses a running machine and says how, -f removes it', async () => {
+  api.add('a', 'running');
+  api.add('b', 'stopped');
+  const refused = await cli('rm', 'a', 'b');
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toBe(
+    "error: a: Cannot delete machine in 'running' state\nhint: rm -f removes running machines too\n",
+  );
+  expect(names()).toEqual(['a running']);
+  expect(await cli('rm', '-f', 'a')).toMatchObject({ code: 0, stderr: '' });
+  expect(names()).toEqual([]);
+});
+
+test('exec streams, exits with the command’s code, and fails with 125 where the machine does', async () => {
+  api.add('web');
+  api.add('off', 'stopped');
+  expect(await cli('exec', 'web', '--', 'print', 'hi')).toMatchObject({ code: 0, stdout: Buffer.from('hi') });
+  expect(await cli('exec', 'web', '--', 'exit', '9')).toMatchObject({ code: 9 });
+  expect(await cli('exec', 'off', '--', 'exit', '9')).toMatchObject({
+    code: 125,
+    stderr: 'error: Machine must be running to execute commands\n',
+  });
+});
+
+test('version tells both versions, and is no failure without a daemon', async () => {
+  expect((await cli('version')).stdout.toString()).toBe(`flotilla 0.1.0\ndaemon 9.9.9 at ${api.url}\n`);
+  const alone = await runCli(['version', '--json'], { env: { FLOTILLA_URL: 'http://127.0.0.1:9' } });
+  expect(alone.code).toBe(0);
+  expect(JSON.parse(alone.stdout.toString())).toEqual({ client: { version: '0.1.0' }, server: null });
+});
+
+test.each([
+  [['ls'], 1],
+  [['run', 'busybox', '--', 'x'], 125],
+])('%j without a daemon says how to start one', async (args, code) => {
+  const { url } = api;
+  await api[Symbol.asyncDispose]();
+  const result = await runCli(args, { env: { FLOTILLA_URL: url } });
+  api = await FakeApi.start();
+  expect(result.code).toBe(code);
+  expect(result.stderr).toBe(
+    `error: cannot reach ${url}: ECONNREFUSED\n` +
+      'hint: is it running? start it with ./flotilla up or ./flotilla serve\n',
+  );
+});
+
+test('the key and the address come from the state directory; a wrong key is traced to where it came from', async () => {
+  await using locked = await FakeApi.start('hf_right');
+  const stateDir = mkdtempSync(join(tmpdir(), 'flotilla-cli-'));
+  try {
+    const env = { FLOTILLA_STATE_DIR: stateDir };
+    writeFileSync(join(stateDir, 'daemon.url'), `${locked.url}\n`);
+    expect((await runCli(['ls'], { env })).stderr).toBe(
+      'error: Authorization header is required\n' +
+        `hint: the daemon wants a key: FLOTILLA_KEY is not set and ${stateDir}/admin.key does not exist\n`,
+    );
+    writeFileSync(join(stateDir, 'admin.key'), 'hf_right\n');
+    expect(await runCli(['ls'], { env })).toMatchObject({ code: 0 });
+    const wrong = await runCli(['ls'], { env: { ...env, FLOTILLA_KEY: 'hf_wrong' } });
+    expect(wrong.code).toBe(1);
+    expect(wrong.stderr).toBe(
+      'error: Invalid API key\n' +
+        `hint: the key came from FLOTILLA_KEY; is it one of this daemon's (${locked.url})?\n`,
+    );
+    expect(wrong.stderr).not.toContain('hf_wrong');
+  } finally {
+    rmSync(stateDir, { recursive: true });
+  }
+});
+
+test.each([
+  [['nope'], /unknown command 'nope'/],
+  [['lss'], /Did you mean ls\?/],
+  [['run'], /missing required argument 'image'/],
+  [['run', 'busybox'], /missing required argument 'command'/],
+  [['run', 'busybox', 'ls', '-la'], /unknown option '-la'\nhint: what follows -- belongs to CMD/],
+  [['run', 'busybox', '--cpus', '0', '--', 'x'], /It must be a whole number from 1 to/],
+  [['run', 'busybox', '-e', 'A', '--', 'x'], /It must look like KEY=VALUE/],
+  [['exec', 'web', '--timeout', '86401', '--', 'x'], /from 1 to 86400/],
+  [['create', '--port', '80,0'], /from 1 to 65535/],
+  [['ls', '--status', 'odd'], /Allowed choices are pending/],
+  [['get'], /missing required argument/],
+  [['up'], /'up' is the launcher's: \.\/flotilla up/],
+])('%j is a usage error: exit 2, nothing sent', async (args, stderr) => {
+  const result = await cli(...args);
+  expect(result.code).toBe(2);
+  expect(result.stderr).toMatch(stderr);
+  expect(result.stdout.toString()).toBe('');
+  expect(api.log).toEqual([]);
+});
+
+test('an address that is none is a usage error and says where it came from', async () => {
+  const result = await runCli(['ls'], { env: { FLOTILLA_URL: 'nowhere' } });
+  expect(result).toMatchObject({
+    code: 2,
+    stderr: "error: not an http address: 'nowhere'\nhint: it came from FLOTILLA_URL\n",
+  });
+});
+
+test.each([[[]], [['--help']], [['help']]])(
+  '%j lists every command, those of the launcher too',
+  async (args) => {
+    const result = await cli(...args);
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    const help = result.stdout.toString();
+    for (const name of 'run exec create ls get start stop rm up setup serve down version'.split(' ')) {
+      expect(help).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
+    }
+  },
+);
+
+test.each([[['help', 'ls']], [['ls', '--help']]])('%j explains one command', async (args) => {
+  const result = await cli(...args);
+  expect(result.code).toBe(0);
+  expect(result.stdout.toString()).toMatch(/^Usage: flotilla ls \[options\]\n/);
+});

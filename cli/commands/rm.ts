@@ -1,0 +1,30 @@
+/** `rm`: machines and all that is theirs. */
+import { Command } from 'commander';
+import { FlotillaError } from '../../sdk/src/index.ts';
+import type { Context } from '../context.ts';
+import { forEachMachine } from '../each.ts';
+import { CliError } from '../errors.ts';
+
+export function define(context: Context): Command {
+  return new Command('rm')
+    .description('Remove machines with their disks, and print what was removed.')
+    .argument('<machine...>', 'ids or names')
+    .option('-f, --force', 'running ones too')
+    .action(async (ids: string[], options: { readonly force?: true }) => {
+      const exitCode = await forEachMachine(context, ids, async (id) => {
+        await remove(context, id, options.force === true);
+        return `${id}\n`;
+      });
+      context.exitWith(exitCode);
+    });
+}
+
+async function remove(context: Context, id: string, force: boolean): Promise<void> {
+  try {
+    await context.client.machines.delete(id, { force, signal: context.signal });
+  } catch (error) {
+    const isRefused = error instanceof FlotillaError && (error.status === 400 || error.status === 409);
+    if (!isRefused || force || error.hint !== undefined) throw error;
+    throw new CliError(error.message, { hint: 'rm -f removes running machines too' });
+  }
+}

@@ -1,0 +1,20 @@
+/** `start`: one machine or several. */
+import { Command } from 'commander';
+import type { Context } from '../context.ts';
+import { forEachMachine } from '../each.ts';
+import { json } from '../output.ts';
+
+export function define(context: Context): Command {
+  return new Command('start')
+    .description('Start machines, wait until their guests answer, and print their names.')
+    .argument('<machine...>', 'ids or names')
+    .option('--json', 'print each machine as the API gives it')
+    .action(async (ids: string[], options: { readonly json?: true }) => {
+      const { client, signal } = context;
+      const exitCode = await forEachMachine(context, ids, async (id) => {
+        const machine = await client.machines.start(id, { signal });
+        return options.json ? json(machine) : `${machine.name}\n`;
+      });
+      context.exitWith(exitCode);
+    });
+}

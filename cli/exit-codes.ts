@@ -1,0 +1,18 @@
+/** What the command line's exit codes mean; `run` and `exec` otherwise exit with the command's own. */
+import { constants } from 'node:os';
+
+export const exitCodes = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  /** The command's timeout passed (as `timeout` of coreutils says it). */
+  timedOut: 124,
+  /** `run` and `exec`: something other than the command failed, or nobody knows how it ended. */
+  infrastructure: 125,
+} as const;
+
+/** 128 + the signal's number, as shells have it; `name` without `SIG`. A signal unknown here is 128. */
+export function exitCodeOfSignal(name: string): number {
+  const numbers: Readonly<Record<string, number>> = constants.signals;
+  return 128 + (numbers[`SIG${name}`] ?? 0);
+}

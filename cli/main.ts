@@ -1,0 +1,84 @@
+#!/usr/bin/env node
+/**
+ * The command line of Flotilla: everything that goes through the API. Exit codes are in `exit-codes.ts`; what a
+ * command prints for programs goes to stdout, everything said to people about it to stderr.
+ */
+import { CommanderError } from 'commander';
+import type { CatalogEntry, CommandModule } from './catalog.ts';
+import type { Context } from './context.ts';
+import { CliError, Interruption } from './errors.ts';
+import { exitCodeOfSignal, exitCodes } from './exit-codes.ts';
+import { flush } from './output.ts';
+import { buildProgram, exitCodeOfUsage, findEntry } from './program.ts';
+
+const { stdin, stdout, stderr } = process;
+await main(process.argv.slice(2));
+
+async function main(argv: readonly string[]): Promise<void> {
+  const args = argv[0] === 'help' ? [...argv.slice(1), '--help'] : argv;
+  const entry = findEntry(args);
+  const { exitCode, signal } =
+    entry === undefined || entry.load === null
+      ? await withoutCommand(args, entry)
+      : await runEntry(args, entry, entry.load);
+  await flush(stdout, signal);
+  await flush(stderr, signal);
+  process.exit(exitCode);
+}
+
+interface Ending {
+  readonly exitCode: number;
+  /** Aborted when nobody waits for the rest of our output. */
+  readonly signal: AbortSignal;
+}
+
+async function runEntry(
+  args: readonly string[],
+  entry: CatalogEntry,
+  load: () => Promise<CommandModule>,
+): Promise<Ending> {
+  let context: Context | undefined;
+  let exitCode: number;
+  try {
+    const [{ Context }, { define }] = await Promise.all([import('./context.ts'), load()]);
+    context = new Context(process.env, { stdin, stdout, stderr });
+    await buildProgram(define(context)).parseAsync(args, { from: 'user' });
+    await flush(stdout, context.signal);
+    context.signal.throwIfAborted();
+    exitCode = context.exitCode;
+  } catch (error) {
+    exitCode = await explain(context?.signal.aborted ? context.signal.reason : error, entry, context);
+  }
+  return { exitCode, signal: context?.signal ?? new AbortController().signal };
+}
+
+/** The program's own help and version, a command that is the launcher's, and one there is not. */
+async function withoutCommand(args: readonly string[], entry: CatalogEntry | undefined): Promise<Ending> {
+  const { signal } = new AbortController();
+  stdout.on('error', () => process.exit(exitCodeOfSignal('PIPE')));
+  if (entry !== undefined && !args.includes('--help') && !args.includes('-h')) {
+    stderr.write(`error: '${entry.name}' is the launcher's: ./flotilla ${entry.name}\n`);
+    return { exitCode: exitCodes.usage, signal };
+  }
+  try {
+    await buildProgram(null).parseAsync(args.length === 0 ? ['--help'] : args, { from: 'user' });
+    return { exitCode: exitCodes.ok, signal };
+  } catch (error) {
+    if (error instanceof CommanderError) return { exitCode: exitCodeOfUsage(error.code), signal };
+    throw error;
+  }
+}
+
+async function explain(error: unknown, entry: CatalogEntry, context: Context | undefined): Promise<number> {
+  if (error instanceof Interruption) return error.exitCode;
+  if (error instanceof CommanderError) {
+    // commander has printed its own message.
+    if (error.code === 'commander.unknownOption' && entry.terms.includes('--')) {
+      stderr.write(`hint: what follows -- belongs to CMD: flotilla ${entry.name} ${entry.terms}\n`);
+    }
+    return exitCodeOfUsage(error.code);
+  }
+  const { describeError } = await import('./report.ts');
+  stderr.write(describeError(error, context?.config ?? null));
+  return error instanceof CliError && error.exitCode !== undefined ? error.exitCode : entry.failureCode;
+}

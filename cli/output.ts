@@ -1,0 +1,91 @@
+/** Text for people: tables, ages, colours on a terminal; and writing that waits for a slow reader. */
+import type { Writable } from 'node:stream';
+import { styleText } from 'node:util';
+
+/** Writes, and resolves when more may be written; rejects with the signal's reason when that aborts first. */
+export async function write(stream: Writable, data: string | Uint8Array, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  if (stream.write(data)) return;
+  await waitFor(stream, 'drain', signal);
+}
+
+/** Resolves when all that was written has been handed on, when the stream is gone, or when the signal aborts. */
+export async function flush(stream: Writable, signal: AbortSignal): Promise<void> {
+  if (stream.destroyed || stream.writableLength === 0 || signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    stream.write('', () => resolve());
+    stream.once('close', resolve);
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+async function waitFor(stream: Writable, event: 'drain', signal: AbortSignal): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const onAbort = () => reject(signal.reason);
+  stream.once(event, resolve);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await promise;
+  } finally {
+    stream.off(event, resolve);
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** An API object as JSON, one value. */
+export function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+/** Text from elsewhere with everything removed that would move a terminal's cursor or hide what is written. */
+export function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, (character) => (character === '\n' ? character : '\u{fffd}'));
+}
+
+export interface Column<Row> {
+  readonly title: string;
+  readonly text: (row: Row) => string;
+  readonly paint?: (text: string, row: Row) => string;
+}
+
+/** Left-aligned columns, two spaces apart. Paint comes after alignment, so colours take no room. */
+export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
+  const cells = rows.map((row) => columns.map((column) => printable(column.text(row)).replaceAll('\n', ' ')));
+  const widths = columns.map((column, index) =>
+    Math.max(column.title.length, ...cells.map((line) => line[index]?.length ?? 0)),
+  );
+  const pad = (text: string, index: number) =>
+    index === columns.length - 1 ? text : text.padEnd((widths[index] ?? 0) + 2);
+  const head = columns.map((column, index) => styleText('bold', pad(column.title, index))).join('');
+  const body = rows.map((row, line) =>
+    columns
+      .map((column, index) => {
+        const text = pad(cells[line]?.[index] ?? '', index);
+        return column.paint === undefined ? text : column.paint(text, row);
+      })
+      .join(''),
+  );
+  return [head, ...body].map((line) => `${line}\n`).join('');
+}
+
+/** A machine's status in its colour; plain where stdout is no terminal or NO_COLOR is set. */
+export function paintStatus(text: string, status: string): string {
+  if (status === 'running') return styleText('green', text);
+  if (status === 'failed') return styleText('red', text);
+  return status === 'starting' || status === 'stopping' ? styleText('yellow', text) : styleText('dim', text);
+}
+
+/** How long ago, in its largest whole unit: `45s`, `3m`, `2h`, `12d`. */
+export function age(since: string, now: number): string {
+  const seconds = Math.max(0, Math.floor((now - Date.parse(since)) / 1000));
+  if (Number.isNaN(seconds)) return '-';
+  if (seconds < 60) return `${seconds}s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`;
+  return `${Math.floor(seconds / 86_400)}d`;
+}
+
+/** MiB as people say it: `512 MiB`, `2 GiB`, `1.5 GiB`. */
+export function mebibytes(count: number): string {
+  return count < 1024 ? `${count} MiB` : `${Math.round((count / 1024) * 10) / 10} GiB`;
+}

@@ -1,0 +1,136 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { FakeApi } from './testing/fake-api.ts';
+import { sha256OfBytes } from './testing/fake-programs.ts';
+import { type CliOptions, runCli, startCli } from './testing/run-cli.ts';
+
+let api: FakeApi;
+
+beforeEach(async () => {
+  api = await FakeApi.start();
+});
+
+afterEach(() => api[Symbol.asyncDispose]());
+
+const here = (options: CliOptions = {}): CliOptions => ({
+  ...options,
+  env: { FLOTILLA_URL: api.url, ...options.env },
+});
+
+const run = (words: readonly string[], options?: CliOptions) => runCli(['run', ...words], here(options));
+
+test('makes a machine, runs the command, removes the machine', async () => {
+  const result = await run(['busybox', '--cpus', '2', '--', 'print', 'hello']);
+  expect(result).toEqual({ code: 0, stdout: Buffer.from('hello'), stderr: '' });
+  expect(api.createBodies).toEqual([
+    { name: expect.stringMatching(/^run-[a-z0-9]{6}$/), image: 'busybox', vcpu_count: 2, mem_size_mib: 128 },
+  ]);
+  expect(api.log.at(-1)).toMatch(/^deleted run-/);
+  expect(api.machines.size).toBe(0);
+});
+
+test('sends every option where it belongs, and leaves what follows -- alone', async () => {
+  const { stdout } = await run([
+    ...['debian-12', '--name', 'mine', '--memory', '1024', '--disk', '4096', '--timeout', '9'],
+    ...[
+      '-e',
+      'A=1',
+      '-e',
+      'B=x=y',
+      '--workdir',
+      '/srv',
+      '--user',
+      'nobody',
+      '--',
+      'show',
+      '--name',
+      '-h',
+      '--',
+    ],
+  ]);
+  expect(JSON.parse(stdout.toString())).toEqual({
+    command: ['show', '--name', '-h', '--'],
+    timeout: 9,
+    env: { A: '1', B: 'x=y' },
+    cwd: '/srv',
+    user: 'nobody',
+  });
+  expect(api.createBodies[0]).toMatchObject({ name: 'mine', mem_size_mib: 1024, disk_size_mib: 4096 });
+});
+
+test('stdout and stderr arrive apart and byte for byte', async () => {
+  const { child } = startCli(['run', 'busybox', '--', 'both'], here({ unread: true }));
+  const read = async (stream: AsyncIterable<Buffer> | null) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream ?? []) chunks.push(Buffer.from(chunk));
+    return Buffer.concat(chunks);
+  };
+  const [stdout, [code]] = await Promise.all([read(child.stdout), once(child, 'close')]);
+  expect([code, stdout]).toEqual([0, Buffer.from([0xff, 0x00, 0x0d, 0x0a])]);
+});
+
+test('50 MB arrive whole', async () => {
+  const total = 50_000_000;
+  const { code, stdout } = await run(['busybox', '--', 'bytes', String(total)]);
+  expect(code).toBe(0);
+  expect(stdout.length).toBe(total);
+  expect(createHash('sha256').update(stdout).digest('hex')).toBe(sha256OfBytes(total));
+});
+
+test.each([
+  [['exit', '7'], 7, /^$/],
+  [['signal', 'KILL'], 137, /^$/],
+  [['timeout'], 124, /^error: the command was killed after 3600 s\nhint: /],
+  [['lost'], 125, /^error: nobody knows how the command ended: the guest went\ufffd\[2J away\n$/],
+  [['cut'], 125, /^error: nobody knows how the command ended: the connection ended/],
+])('%j exits with %i, and the machine is gone', async (command, code, stderr) => {
+  const result = await run(['busybox', '--', ...command]);
+  expect(result.code).toBe(code);
+  expect(result.stderr).toMatch(stderr);
+  expect(api.machines.size).toBe(0);
+});
+
+test('stdin is the command’s only with -i', async () => {
+  const stdin = Buffer.from([0, 1, 0xff, 10]);
+  expect((await run(['busybox', '-i', '--', 'cat'], { stdin })).stdout).toEqual(stdin);
+  expect((await run(['busybox', '--', 'cat'], { stdin })).stdout).toEqual(Buffer.alloc(0));
+});
+
+test('stdin beyond its limit is refused before a machine is made', async () => {
+  const result = await run(['busybox', '-i', '--', 'cat'], { stdin: Buffer.alloc(8 * 1024 * 1024 + 1) });
+  expect(result.code).toBe(2);
+  expect(result.stderr).toMatch(/^error: stdin is longer than 8 MiB\nhint: /);
+  expect(api.log).toEqual([]);
+});
+
+test('--keep leaves the machine and says its name', async () => {
+  const result = await run(['busybox', '--keep', '--', 'exit', '3']);
+  expect(result.code).toBe(3);
+  const [machine] = api.machines.values();
+  expect(result.stderr).toBe(`machine ${machine?.name} is kept\n`);
+});
+
+test('a failed start removes the machine and exits 125 with the reason', async () => {
+  api.refuse('POST /machines :id start', 500, 'RUNTIME_ERROR', 'no guest');
+  const result = await run(['busybox', '--', 'exit', '0']);
+  expect(result).toMatchObject({ code: 125, stderr: 'error: no guest (request req_1)\n' });
+  expect(api.machines.size).toBe(0);
+});
+
+test('a refused create removes nothing, above all not the machine that has the name', async () => {
+  api.add('mine');
+  const result = await run(['busybox', '--name', 'mine', '--', 'exit', '0']);
+  expect(result).toMatchObject({ code: 125, stderr: "error: the name 'mine' is taken\n" });
+  expect([...api.machines.values()].map(({ name }) => name)).toEqual(['mine']);
+});
+
+test('a machine that cannot be removed is named, and the command’s code stays', async () => {
+  api.refuse('DELETE /machines :id', 403, 'FORBIDDEN', 'Insufficient permissions for this action');
+  const result = await run(['busybox', '--name', 'mine', '--', 'exit', '3']);
+  expect(result.code).toBe(3);
+  expect(result.stderr).toBe(
+    'error: machine mine could not be removed: Insufficient permissions for this action\n' +
+      'hint: flotilla rm -f mine removes it\n',
+  );
+});

@@ -1,0 +1,240 @@
+/**
+ * A daemon without machines: the `/machines` API over real HTTP, with states that refuse what a daemon refuses, a few
+ * made-up programs to exec, answers that can be held back, and a log of what happened that can be awaited.
+ */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { runProgram } from './fake-programs.ts';
+
+interface FakeMachine {
+  readonly id: string;
+  readonly name: string;
+  status: string;
+  readonly [field: string]: unknown;
+}
+
+class Refusal extends Error {
+  readonly status: number;
+  readonly code: string;
+  constructor(status: number, code: string, message: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+export class FakeApi implements AsyncDisposable {
+  readonly machines = new Map<string, FakeMachine>();
+  /** `METHOD /path` as requests come in, and what became of them, such as `deleted web` or `killed`. */
+  readonly log: string[] = [];
+  readonly createBodies: Record<string, unknown>[] = [];
+  readonly #key: string | null;
+  readonly #server: Server;
+  readonly #gates = new Map<string, Promise<void>>();
+  readonly #answers = new Map<string, Refusal>();
+  readonly #waiting = new Set<() => void>();
+
+  private constructor(key: string | null) {
+    this.#key = key;
+    this.#server = createServer((request, response) => void this.#serve(request, response));
+  }
+
+  /** Listens on a port of its own; with a `key`, everything but `/health` wants it. */
+  static async start(key: string | null = null): Promise<FakeApi> {
+    const api = new FakeApi(key);
+    api.#server.listen(0, '127.0.0.1');
+    await once(api.#server, 'listening');
+    return api;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  note(entry: string): void {
+    this.log.push(entry);
+    for (const check of this.#waiting) check();
+  }
+
+  /** Resolves when an entry of the log matches, now or later. */
+  async saw(pattern: RegExp): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const check = () => {
+      if (this.log.some((entry) => pattern.test(entry))) resolve();
+    };
+    this.#waiting.add(check);
+    check();
+    await promise;
+    this.#waiting.delete(check);
+  }
+
+  /** Lets requests such as `POST /machines` wait, after they took effect, until the returned function is called. */
+  hold(request: string): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#gates.set(request, promise);
+    return resolve;
+  }
+
+  /** Answers such requests with an error, and does nothing for them. */
+  refuse(request: string, status: number, code: string, message: string): void {
+    this.#answers.set(request, new Refusal(status, code, message));
+  }
+
+  /** Breaks every connection, answered or not. */
+  dropConnections(): void {
+    this.#server.closeAllConnections();
+  }
+
+  add(name: string, status = 'running', fields: Readonly<Record<string, unknown>> = {}): FakeMachine {
+    const now = new Date().toISOString();
+    const id = `id${String(this.machines.size).padStart(10, '0')}`;
+    const sizes = { vcpu_count: 1, mem_size_mib: 512 };
+    const machine = { ...sizes, ...fields, id, name, status, created_at: now, updated_at: now };
+    this.machines.set(id, machine);
+    return machine;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://fake');
+    const line = `${request.method} ${pathname}`;
+    try {
+      const body = await readBody(request);
+      this.note(line);
+      if (pathname === '/health') return send(response, 200, { status: 'ok', version: '9.9.9' });
+      this.#authorize(request);
+      const [, noun, id, verb] = pathname.split('/');
+      if (noun !== 'machines') throw new Refusal(404, 'NOT_FOUND', 'no such route');
+      const route = [`${request.method} /machines`, id && ':id', verb].filter(Boolean).join(' ');
+      const refusal = this.#answers.get(route);
+      if (refusal !== undefined) throw refusal;
+      await this.#route(route, id ?? '', searchParams, body, request, response);
+    } catch (error) {
+      if (!(error instanceof Refusal)) return void response.destroy(error as Error);
+      const { status, code, message } = error;
+      send(response, status, { error: { code, message, request_id: 'req_1' } });
+    }
+  }
+
+  async #route(
+    route: string,
+    id: string,
+    query: URLSearchParams,
+    body: Readonly<Record<string, unknown>>,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    switch (route) {
+      case 'POST /machines': {
+        const machine = this.#create(body);
+        await this.#gates.get(route);
+        return send(response, 201, machine);
+      }
+      case 'GET /machines':
+        return send(response, 200, this.#list(query));
+      case 'GET /machines :id':
+        return send(response, 200, this.#find(id));
+      case 'POST /machines :id start':
+        return send(response, 200, await this.#start(id, route));
+      case 'POST /machines :id stop':
+        return send(response, 200, this.#stop(id));
+      case 'DELETE /machines :id':
+        this.#delete(id, query.get('force') === 'true');
+        return void response.writeHead(204).end();
+      case 'POST /machines :id exec':
+        return this.#exec(id, body, request, response);
+      default:
+        throw new Refusal(404, 'NOT_FOUND', `no route ${route}`);
+    }
+  }
+
+  #authorize(request: IncomingMessage): void {
+    if (this.#key === null) return;
+    const given = request.headers.authorization;
+    if (given === undefined) throw new Refusal(401, 'UNAUTHORIZED', 'Authorization header is required');
+    if (given !== `Bearer ${this.#key}`) throw new Refusal(401, 'UNAUTHORIZED', 'Invalid API key');
+  }
+
+  #find(id: string): FakeMachine {
+    const machine = this.machines.get(id) ?? [...this.machines.values()].find(({ name }) => name === id);
+    if (machine === undefined) throw new Refusal(404, 'NOT_FOUND', `Machine with id '${id}' not found`);
+    return machine;
+  }
+
+  #create(body: Readonly<Record<string, unknown>>): FakeMachine {
+    const { name } = body;
+    if ([...this.machines.values()].some((machine) => machine.name === name)) {
+      throw new Refusal(409, 'CONFLICT', `the name '${name}' is taken`);
+    }
+    this.createBodies.push(body);
+    return this.add(String(name), 'pending', body);
+  }
+
+  #list(query: URLSearchParams) {
+    const status = query.get('status');
+    const all = [...this.machines.values()].filter((machine) => status === null || machine.status === status);
+    const offset = Number(query.get('offset') ?? 0);
+    return { machines: all.slice(offset, offset + Number(query.get('limit') ?? 50)), total: all.length };
+  }
+
+  async #start(id: string, route: string): Promise<FakeMachine> {
+    const machine = this.#find(id);
+    if (!['pending', 'stopped', 'failed'].includes(machine.status)) throw wrongState('start', machine);
+    machine.status = 'starting';
+    await this.#gates.get(route);
+    if (machine.status !== 'starting') throw new Refusal(500, 'RUNTIME_ERROR', 'the start was cancelled');
+    machine.status = 'running';
+    return machine;
+  }
+
+  #stop(id: string): FakeMachine {
+    const machine = this.#find(id);
+    if (!['running', 'starting'].includes(machine.status)) throw wrongState('stop', machine);
+    machine.status = 'stopped';
+    return machine;
+  }
+
+  #delete(id: string, force: boolean): void {
+    const machine = this.#find(id);
+    const isBusy = machine.status === 'starting' || (machine.status === 'running' && !force);
+    if (isBusy) throw wrongState('delete', machine);
+    this.machines.delete(machine.id);
+    this.note(`deleted ${machine.name}`);
+  }
+
+  async #exec(
+    id: string,
+    body: Readonly<Record<string, unknown>>,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    if (this.#find(id).status !== 'running') {
+      throw new Refusal(400, 'BAD_REQUEST', 'Machine must be running to execute commands');
+    }
+    if (request.headers.accept !== 'application/x-ndjson')
+      throw new Refusal(400, 'BAD_REQUEST', 'stream only');
+    response.once('close', () => this.note(response.writableFinished ? 'exec ended' : 'killed'));
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' }).flushHeaders();
+    await runProgram(body, response);
+  }
+}
+
+function wrongState(verb: string, machine: FakeMachine): Refusal {
+  return new Refusal(400, 'BAD_REQUEST', `Cannot ${verb} machine in '${machine.status}' state`);
+}
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+async function readBody(request: IncomingMessage): Promise<Record<string, unknown>> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return chunks.length === 0 ? {} : JSON.parse(Buffer.concat(chunks).toString());
+}

@@ -1,0 +1,57 @@
+/** Deadlines and waiting, on web APIs alone. */
+
+/** An AbortController that follows a parent signal until released. */
+export interface LinkedAbort {
+  readonly signal: AbortSignal;
+  readonly abort: (reason: unknown) => void;
+  /** Stops following the parent. */
+  readonly release: () => void;
+}
+
+export function linkedAbort(parent: AbortSignal | undefined): LinkedAbort {
+  const controller = new AbortController();
+  const onParent = () => controller.abort(parent?.reason);
+  if (parent?.aborted) onParent();
+  else parent?.addEventListener('abort', onParent, { once: true });
+  return {
+    signal: controller.signal,
+    abort: (reason) => controller.abort(reason),
+    release: () => parent?.removeEventListener('abort', onParent),
+  };
+}
+
+/** Runs `work` with a signal that aborts with `makeReason()` after `ms`, or with the parent's reason. */
+export async function withDeadline<T>(
+  ms: number,
+  makeReason: () => unknown,
+  parent: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const linked = linkedAbort(parent);
+  const timer = setTimeout(() => linked.abort(makeReason()), ms);
+  try {
+    return await work(linked.signal);
+  } finally {
+    clearTimeout(timer);
+    linked.release();
+  }
+}
+
+/** Resolves after `ms`; rejects with the signal's reason when that aborts first. */
+export function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const onAbort = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    }, ms);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+}

@@ -1,0 +1,175 @@
+/**
+ * One HTTP call: address, key, deadline, error body, and the retries that are safe. Knows no noun of the API.
+ */
+import { sleep, withDeadline } from './abort.ts';
+import { clientErrorCodes, errorFromAnswer, FlotillaError, unreachable } from './errors.ts';
+
+export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
+
+/** What every call takes. */
+export interface CallOptions {
+  /** Aborting ends the call with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Ends the call with `CLIENT_TIMEOUT`; covers retries and the reading of the answer. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface Call {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** Begins with a slash; ids in it are already encoded. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
+  readonly body?: unknown;
+  readonly accept?: string;
+}
+
+export interface TransportOptions {
+  /** Where the daemon answers, `http://127.0.0.1:3000`; a path in it is kept as a prefix. */
+  readonly url: string;
+  /** The bearer key; left out where the server asks for none. */
+  readonly key?: string | undefined;
+  readonly fetch?: FetchLike | undefined;
+}
+
+/** An answer this long is not one of this API's. */
+const answerBytesMax = 64 * 1024 * 1024;
+const attemptsMax = 3;
+/** A server that asks for a longer pause is left to the caller. */
+const retryAfterMsMax = 5_000;
+
+export class Transport {
+  readonly #base: string;
+  readonly #key: string | undefined;
+  readonly #fetch: FetchLike;
+
+  /** Throws FlotillaError `INVALID_ARGUMENT` for an address that is not http or https. */
+  constructor(options: TransportOptions) {
+    this.#base = baseOf(options.url);
+    this.#key = options.key;
+    this.#fetch = options.fetch ?? ((url, init) => fetch(url, init));
+  }
+
+  /** The answer's JSON, undefined when it has no body. A GET is repeated on no answer and on 503; nothing else is. */
+  json(call: Call, timeoutMs: number, options: CallOptions = {}): Promise<unknown> {
+    const ms = options.timeoutMs ?? timeoutMs;
+    return withDeadline(
+      ms,
+      () => timedOut(call, ms),
+      options.signal,
+      async (signal) => {
+        for (let attempt = 1; ; attempt++) {
+          try {
+            return await this.#once(call, signal);
+          } catch (error) {
+            signal.throwIfAborted();
+            const pauseMs =
+              call.method === 'GET' && attempt < attemptsMax ? pauseBefore(error, attempt) : null;
+            if (pauseMs === null) throw error;
+            await sleep(pauseMs, signal);
+          }
+        }
+      },
+    );
+  }
+
+  /** The answer with its body unread; throws the FlotillaError of any status but 2xx. */
+  async open(call: Call, signal: AbortSignal): Promise<Response> {
+    let response: Response;
+    try {
+      response = await this.#fetch(this.#base + call.path + queryOf(call), this.#init(call, signal));
+    } catch (error) {
+      signal.throwIfAborted();
+      throw unreachable(this.#base, error);
+    }
+    if (response.ok) return response;
+    const body = await this.#text(response, signal);
+    throw errorFromAnswer(response.status, response.headers, body);
+  }
+
+  async #once(call: Call, signal: AbortSignal): Promise<unknown> {
+    const response = await this.open(call, signal);
+    const text = await this.#text(response, signal);
+    if (response.status === 204) return undefined;
+    try {
+      return JSON.parse(text);
+    } catch (error) {
+      throw badResponse(`${call.method} ${call.path}: the answer is not JSON`, error);
+    }
+  }
+
+  #init(call: Call, signal: AbortSignal): RequestInit {
+    const headers: Record<string, string> = { accept: call.accept ?? 'application/json' };
+    if (this.#key !== undefined) headers.authorization = `Bearer ${this.#key}`;
+    if (call.body !== undefined) headers['content-type'] = 'application/json';
+    // This API redirects nowhere, and a key must not follow a redirect.
+    const init: RequestInit = { method: call.method, headers, signal, redirect: 'error' };
+    return call.body === undefined ? init : { ...init, body: JSON.stringify(call.body) };
+  }
+
+  async #text(response: Response, signal: AbortSignal): Promise<string> {
+    const reader = response.body?.getReader();
+    const decoder = new TextDecoder();
+    let text = '';
+    let length = 0;
+    try {
+      for (let read = await reader?.read(); read?.value !== undefined; read = await reader?.read()) {
+        length += read.value.length;
+        if (length > answerBytesMax) throw badResponse(`an answer of more than ${answerBytesMax} bytes`);
+        text += decoder.decode(read.value, { stream: true });
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof FlotillaError)) throw unreachable(this.#base, error);
+      await reader?.cancel();
+      throw error;
+    }
+    return text + decoder.decode();
+  }
+}
+
+/** The `BAD_RESPONSE` error. */
+export function badResponse(message: string, cause?: unknown): FlotillaError {
+  return new FlotillaError({ status: 0, code: clientErrorCodes.badResponse, message, cause });
+}
+
+/** The `INVALID_ARGUMENT` error. */
+export function invalidArgument(message: string, hint?: string): FlotillaError {
+  return new FlotillaError({ status: 0, code: clientErrorCodes.invalid, message, hint });
+}
+
+function timedOut(call: Call, ms: number): FlotillaError {
+  return new FlotillaError({
+    status: 0,
+    code: clientErrorCodes.timeout,
+    message: `no answer to ${call.method} ${call.path} within ${Math.round(ms / 1000)} s`,
+  });
+}
+
+/** Milliseconds to wait before the next attempt, null when the failure would only repeat itself. */
+function pauseBefore(error: unknown, attempt: number): number | null {
+  if (!(error instanceof FlotillaError)) return null;
+  if (error.code !== clientErrorCodes.unreachable && error.status !== 503) return null;
+  if (error.retryAfterMs !== undefined)
+    return error.retryAfterMs > retryAfterMsMax ? null : error.retryAfterMs;
+  const ceilingMs = 100 * 4 ** (attempt - 1);
+  return ceilingMs / 2 + (Math.random() * ceilingMs) / 2;
+}
+
+function baseOf(url: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : null;
+  if (parsed === null || !/^https?:$/.test(parsed.protocol)) {
+    throw invalidArgument(`not an http address: '${url}'`);
+  }
+  if (parsed.username !== '' || parsed.password !== '' || parsed.search !== '' || parsed.hash !== '') {
+    throw invalidArgument('an address holds no user, password, query or fragment');
+  }
+  return parsed.origin + parsed.pathname.replace(/\/+$/, '');
+}
+
+function queryOf(call: Call): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(call.query ?? {})) {
+    if (value !== undefined) query.set(name, String(value));
+  }
+  return query.size === 0 ? '' : `?${query}`;
+}
