@@ -1,0 +1,59 @@
+/** The commands that act on this host rather than on the API: setup, serve, up, down. The launcher sends them here. */
+import { Command } from 'commander';
+import { AppError } from '../core/errors.ts';
+import { readConfig } from './config.ts';
+
+const program = new Command('flotilla').exitOverride((error) => {
+  process.exit(error.exitCode === 0 ? 0 : 2);
+});
+
+program
+  .command('setup')
+  .description('install what is missing, build the guest agent, make kernel and images')
+  .option('--image <name...>', 'images to make', ['busybox', 'debian-12'])
+  .action(async (options: { image: string[] }) => {
+    const { setUp } = await import('./set-up.ts');
+    await setUp(readConfig(process.env), options.image);
+  });
+
+program
+  .command('serve')
+  .description('run the daemon in the foreground')
+  .action(async () => {
+    const { serve } = await import('./serve.ts');
+    await serve(readConfig(process.env));
+  });
+
+program
+  .command('up')
+  .description('set up this host, start the daemon and a first machine')
+  .action(async () => {
+    const { up } = await import('./up.ts');
+    await up(readConfig(process.env));
+  });
+
+program
+  .command('down')
+  .description('stop the daemon; machines go on')
+  .option('--machines', 'stop the machines first')
+  .action(async (options: { machines?: boolean }) => {
+    const { down } = await import('./down.ts');
+    await down(readConfig(process.env), { stopMachines: options.machines ?? false });
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`error: ${message}\n`);
+  const hint = hintOf(error);
+  if (hint) process.stderr.write(`hint: ${hint}\n`);
+  if (!hint && !(error instanceof AppError) && error instanceof Error)
+    process.stderr.write(`${error.stack}\n`);
+  process.exitCode = 1;
+}
+
+function hintOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('hint' in error)) return undefined;
+  return typeof error.hint === 'string' ? error.hint : undefined;
+}

@@ -1,0 +1,93 @@
+/** Joins edges and core; used by `serve` and by tests. The only place where drivers are named. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { ChangeBus } from '../core/events/bus.ts';
+import { MachineService } from '../core/machines/service.ts';
+import type { Edges } from '../core/machines/steps/context.ts';
+import type { Clock } from '../core/ports/clock.ts';
+import type { Consoled, EngineDriver } from '../core/ports/engine.ts';
+import type { Store } from '../core/ports/store.ts';
+import { Reconciler } from '../core/reconcile/reconciler.ts';
+import { QemuDriver } from '../engines/qemu/driver.ts';
+import { GuestClient } from '../guest/client.ts';
+import { dialVirtioSerial } from '../guest/transports/virtio-serial.ts';
+import { writeFileAtomic } from '../lib/files.ts';
+import type { Logger } from '../lib/log.ts';
+import { QcowDisks } from '../storage/disks/qcow-disks.ts';
+import { ImageStore } from '../storage/images/store.ts';
+import { CacheLayout, StateLayout } from '../storage/layout.ts';
+import { openSqliteStore } from '../store/store.ts';
+import { systemClock } from './clock.ts';
+import type { Config } from './config.ts';
+
+/** What is used when a caller leaves it out. Disks are sparse: 10 GiB costs nothing until written. */
+const defaults = { image: 'debian-12', engine: 'qemu', diskMib: 10_240 };
+
+export interface Flotilla {
+  readonly layout: StateLayout;
+  readonly store: Store;
+  readonly edges: Edges;
+  readonly images: ImageStore;
+  readonly machines: MachineService;
+  readonly reconciler: Reconciler;
+  /** Leaves machines running. */
+  close(): Promise<void>;
+}
+
+export interface ComposeOptions {
+  readonly clock?: Clock;
+  /** Replaces the engines of this host; for tests. */
+  readonly engines?: ReadonlyMap<string, EngineDriver & Partial<Consoled>>;
+}
+
+export async function compose(config: Config, log: Logger, options: ComposeOptions = {}): Promise<Flotilla> {
+  const layout = new StateLayout(config.stateDir);
+  await makeStateDirectory(layout);
+  const store = await openSqliteStore(layout.database);
+  const images = new ImageStore({ state: layout, cache: new CacheLayout(config.cacheDir) });
+  const guest = new GuestClient({
+    secret: await loadLinkKey(layout.linkKeyFile),
+    transports: { 'virtio-serial': dialVirtioSerial },
+    log,
+  });
+  const engines =
+    options.engines ?? new Map([['qemu', new QemuDriver({ layout, uidBase: config.uidBase, log })]]);
+  const disks = new QcowDisks({ layout, uidBase: config.uidBase });
+  const edges: Edges = { engines, guest, disks, images, clock: options.clock ?? systemClock, log };
+  const bus = new ChangeBus(log);
+  const machines = new MachineService({ store, bus, edges, defaults, startsMax: availableParallelism() });
+  const reconciler = new Reconciler({ store, edges, machines });
+  return {
+    layout,
+    store,
+    edges,
+    images,
+    machines,
+    reconciler,
+    async close() {
+      await machines.close();
+      await guest.close();
+      for (const engine of engines.values()) await engine.close();
+      await store.close();
+    },
+  };
+}
+
+/** 0711: VMMs run as users of their own and must pass through, not look around. */
+async function makeStateDirectory(layout: StateLayout): Promise<void> {
+  await mkdir(layout.root, { recursive: true, mode: 0o711 });
+  for (const path of [layout.run, layout.disks]) await mkdir(path, { recursive: true, mode: 0o711 });
+}
+
+/** The secret from which each incarnation's link token is derived. */
+async function loadLinkKey(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  const secret = randomBytes(32);
+  await writeFileAtomic(path, secret, 0o600);
+  return secret;
+}

@@ -1,0 +1,55 @@
+import { describe, expect, test } from 'vitest';
+import { readConfig } from './config.ts';
+
+const base = { FLOTILLA_STATE_DIR: '/tmp/state', FLOTILLA_CACHE_DIR: '/tmp/cache' };
+
+describe('readConfig', () => {
+  test('listens on loopback, port 3000, with authentication, unless told otherwise', () => {
+    expect(readConfig({}, true)).toEqual({
+      listen: [{ host: '127.0.0.1', port: 3000 }],
+      stateDir: '/var/lib/flotilla',
+      cacheDir: '/var/cache/flotilla',
+      isAuthDisabled: false,
+      uidBase: 600_000,
+      logLevel: 'info',
+    });
+  });
+
+  test('without root it lives in the home directory and gives VMMs no users of their own', () => {
+    const config = readConfig({}, false);
+    expect(config.stateDir).toMatch(/\/\.local\/share\/flotilla$/);
+    expect(config.cacheDir).toMatch(/\/\.cache\/flotilla$/);
+    expect(config.uidBase).toBeNull();
+  });
+
+  test('takes several addresses, each with a port of its own if it has one', () => {
+    const { listen } = readConfig(
+      { ...base, PORT: '8080', FLOTILLA_LISTEN: '127.0.0.1, [::1]:9200,0.0.0.0:1' },
+      true,
+    );
+    expect(listen).toEqual([
+      { host: '127.0.0.1', port: 8080 },
+      { host: '::1', port: 9200 },
+      { host: '0.0.0.0', port: 1 },
+    ]);
+  });
+
+  test.each([
+    [{ PORT: 'http' }, /PORT/],
+    [{ PORT: '70000' }, /PORT/],
+    [{ DISABLE_AUTH: 'yes' }, /DISABLE_AUTH/],
+    [{ FLOTILLA_UID_BASE: '0' }, /FLOTILLA_UID_BASE/],
+    [{ FLOTILLA_LISTEN: '127.0.0.1:99999' }, /FLOTILLA_LISTEN/],
+    [{ FLOTILLA_LISTEN: '127.0.0.1,' }, /FLOTILLA_LISTEN/],
+    [{ FLOTILLA_STATE_DIR: `/${'x'.repeat(100)}` }, /FLOTILLA_STATE_DIR/],
+  ])('refuses %j, naming the variable', (env, message) => {
+    expect(() => readConfig({ ...base, ...env }, true)).toThrow(message);
+  });
+
+  test('refuses to serve everyone without keys, unless told that this is meant', () => {
+    const env = { ...base, DISABLE_AUTH: 'true', FLOTILLA_LISTEN: '127.0.0.1,0.0.0.0' };
+    expect(() => readConfig(env, true)).toThrow(/loopback/);
+    expect(readConfig({ ...env, FLOTILLA_INSECURE: '1' }, true).isAuthDisabled).toBe(true);
+    expect(readConfig({ ...base, DISABLE_AUTH: 'true' }, true).isAuthDisabled).toBe(true);
+  });
+});

@@ -1,0 +1,91 @@
+/** The only reader of the environment. Every variable, its default and its limits are here. */
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import { z } from 'zod';
+import { AppError } from '../core/errors.ts';
+import { stateDirBytesMax } from '../storage/layout.ts';
+
+const flag = z.enum(['true', 'false', '1', '0', '']).transform((text) => text === 'true' || text === '1');
+const port = z.coerce.number().int().min(0).max(65_535);
+
+const environment = z.object({
+  PORT: port.default(3000),
+  FLOTILLA_LISTEN: z.string().default('127.0.0.1'),
+  FLOTILLA_STATE_DIR: z.string().optional(),
+  FLOTILLA_CACHE_DIR: z.string().optional(),
+  DISABLE_AUTH: flag.default(false),
+  FLOTILLA_INSECURE: flag.default(false),
+  /** The first uid of the range that VMMs run under; one for each machine. Clear of Debian's and systemd's ranges. */
+  FLOTILLA_UID_BASE: z.coerce.number().int().min(1000).max(2_000_000_000).default(600_000),
+  FLOTILLA_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+});
+
+export interface Config {
+  /** Host and port to listen on. Port 0: any free one. */
+  readonly listen: readonly { readonly host: string; readonly port: number }[];
+  readonly stateDir: string;
+  readonly cacheDir: string;
+  readonly isAuthDisabled: boolean;
+  /** Null when not root: VMMs then run as the daemon's own user. */
+  readonly uidBase: number | null;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+}
+
+/** Raises `invalid` naming the variable. */
+export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean = process.getuid?.() === 0): Config {
+  const parsed = environment.safeParse(env);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new AppError('invalid', `environment variable ${issue?.path.join('.')}: ${issue?.message}`);
+  }
+  const values = parsed.data;
+  const stateDir = directory(values.FLOTILLA_STATE_DIR, isRoot, '/var/lib/flotilla', '.local/share/flotilla');
+  if (Buffer.byteLength(stateDir) > stateDirBytesMax) {
+    throw new AppError(
+      'invalid',
+      `FLOTILLA_STATE_DIR is longer than ${stateDirBytesMax} bytes: ${stateDir}`,
+      {
+        hint: 'Unix sockets below it must fit in 107 bytes; choose a shorter path.',
+      },
+    );
+  }
+  const listen = values.FLOTILLA_LISTEN.split(',').map((address) =>
+    parseAddress(address.trim(), values.PORT),
+  );
+  if (values.DISABLE_AUTH && !values.FLOTILLA_INSECURE && listen.some(({ host }) => !isLoopback(host))) {
+    throw new AppError('invalid', 'DISABLE_AUTH with an address that is not loopback would let anyone in', {
+      hint: 'Listen on 127.0.0.1, leave authentication on, or set FLOTILLA_INSECURE=1 if you mean it.',
+    });
+  }
+  return {
+    listen,
+    stateDir,
+    cacheDir: directory(values.FLOTILLA_CACHE_DIR, isRoot, '/var/cache/flotilla', '.cache/flotilla'),
+    isAuthDisabled: values.DISABLE_AUTH,
+    uidBase: isRoot ? values.FLOTILLA_UID_BASE : null,
+    logLevel: values.FLOTILLA_LOG_LEVEL,
+  };
+}
+
+function directory(given: string | undefined, isRoot: boolean, system: string, inHome: string): string {
+  if (given) return isAbsolute(given) ? resolve(given) : resolve(process.cwd(), given);
+  return isRoot ? system : join(homedir(), inHome);
+}
+
+/** `host`, `host:port`, `[v6]`, `[v6]:port`. */
+function parseAddress(text: string, defaultPort: number): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const parsed =
+    match?.[3] === undefined ? { success: true as const, data: defaultPort } : port.safeParse(match[3]);
+  if (!host || !parsed.success) {
+    throw new AppError('invalid', `FLOTILLA_LISTEN: not an address: '${text}'`, {
+      hint: 'Write 127.0.0.1, 127.0.0.1:8080 or [::1]:8080, several with commas.',
+    });
+  }
+  return { host, port: parsed.data };
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+}

@@ -1,0 +1,29 @@
+import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { lockStateDirectory } from './daemon-lock.ts';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'flotilla-lock-'));
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+test('a second daemon on the same directory is refused, also by another name of it', async () => {
+  const unlock = await lockStateDirectory(directory);
+  const alias = `${directory}-alias`;
+  await symlink(directory, alias);
+  try {
+    await expect(lockStateDirectory(directory)).rejects.toMatchObject({ code: 'conflict' });
+    await expect(lockStateDirectory(alias)).rejects.toMatchObject({ code: 'conflict' });
+  } finally {
+    await rm(alias);
+    await unlock();
+  }
+});
+
+test('the lock is free again once it was let go', async () => {
+  await (await lockStateDirectory(directory))();
+  await (await lockStateDirectory(directory))();
+});

@@ -1,0 +1,94 @@
+/**
+ * The daemon. Start order: lock, store, images, recovery, reconciliation, then the listener, so that whoever is answered
+ * sees the truth. SIGTERM and SIGINT end the daemon and leave the machines running.
+ */
+import { mkdir, rm } from 'node:fs/promises';
+import { pino } from 'pino';
+import { createApp } from '../http/app.ts';
+import { type HttpServer, listen } from '../http/server.ts';
+import { writeFileAtomic } from '../lib/files.ts';
+import type { Logger } from '../lib/log.ts';
+import { adminKeyVerifier, loadAdminKey, openVerifier } from './admin-key.ts';
+import { compose, type Flotilla } from './compose.ts';
+import { type Config, isLoopback } from './config.ts';
+import { lockStateDirectory } from './daemon-lock.ts';
+import { version } from './version.ts';
+
+/** How long requests under way may go on after SIGTERM. */
+const drainMs = 5_000;
+
+export interface Daemon {
+  readonly flotilla: Flotilla;
+  readonly urls: readonly string[];
+  /** Ends the daemon; machines go on. */
+  close(): Promise<void>;
+}
+
+/** Starts a daemon in this process. Raises `conflict` when one runs already, `unavailable` when an address is taken. */
+export async function startDaemon(config: Config, log: Logger): Promise<Daemon> {
+  await mkdir(config.stateDir, { recursive: true, mode: 0o711 });
+  const unlock = await lockStateDirectory(config.stateDir);
+  const flotilla = await compose(config, log);
+  const { layout, machines, reconciler, images } = flotilla;
+  await writeFileAtomic(layout.pidFile, `${process.pid}\n`, 0o644);
+  // In the background: checking what is new takes seconds, and who needs an image before then brings in that one.
+  const synced = images
+    .sync()
+    .catch((error: unknown) => log.error({ err: error }, 'images could not be brought in from the cache'));
+  const { key, isNew } = await loadAdminKey(layout.adminKeyFile);
+  await machines.recover();
+  await reconciler.run();
+
+  const app = createApp({
+    machines,
+    images,
+    disks: flotilla.edges.disks,
+    keys: config.isAuthDisabled ? openVerifier : adminKeyVerifier(key),
+    clock: flotilla.edges.clock,
+    log,
+    version,
+    allowedHosts:
+      config.isAuthDisabled && config.listen.every(({ host }) => isLoopback(host)) ? localNames : null,
+  });
+  const servers: HttpServer[] = [];
+  const close = async () => {
+    await Promise.all([...servers.map((server) => server.close(drainMs)), machines.close()]);
+    await synced;
+    await flotilla.close();
+    await rm(layout.urlFile, { force: true });
+    await rm(layout.pidFile, { force: true });
+    await unlock();
+  };
+  try {
+    for (const { host, port } of config.listen) servers.push(await listen(app.fetch, host, port));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const urls = servers.map(urlOf);
+  await writeFileAtomic(layout.urlFile, `${urls[0]}\n`, 0o644);
+  log.info({ urls, stateDir: config.stateDir, version }, 'listening');
+  if (isNew && !config.isAuthDisabled) log.info({ path: layout.adminKeyFile }, 'an admin key was made');
+  return { flotilla, urls, close };
+}
+
+const localNames: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]']);
+
+function urlOf({ host, port }: HttpServer): string {
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
+}
+
+/** `flotilla serve`: runs until SIGTERM or SIGINT. */
+export async function serve(config: Config): Promise<void> {
+  const log = pino({
+    level: config.logLevel,
+    redact: ['key', 'token', 'secret', '*.key', '*.token', 'authorization'],
+  });
+  const daemon = await startDaemon(config, log);
+  const { promise, resolve } = Promise.withResolvers<string>();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
+  const signal = await promise;
+  log.info({ signal }, 'shutting down; machines go on');
+  await daemon.close();
+}

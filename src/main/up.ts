@@ -1,0 +1,87 @@
+/**
+ * `flotilla up`: from nothing to a command that ran inside a microVM. The first machine runs from `busybox`, which is
+ * there in a second, while `debian-12` is built; run again, everything is found and only the command is run.
+ */
+import { readFile } from 'node:fs/promises';
+import type { FlotillaClient, Machine } from '../../sdk/src/index.ts';
+import type { Progress } from '../setup/progress.ts';
+import { setupImage, setupPrerequisites } from '../setup/setup.ts';
+import { StateLayout } from '../storage/layout.ts';
+import type { Config } from './config.ts';
+import { findDaemon, type RunningDaemon, startDaemonProcess } from './daemon-process.ts';
+import { setupOptions } from './set-up.ts';
+import { version } from './version.ts';
+
+const firstMachine = { name: 'first', image: 'busybox', vcpu_count: 1, mem_size_mib: 128 };
+const firstCommand = ['sh', '-c', 'echo "hello from $(hostname), Linux $(uname -r)"'];
+
+export async function up(config: Config): Promise<void> {
+  const options = setupOptions(config);
+  const { progress } = options;
+  const isFirstTime =
+    (await readFile(new StateLayout(config.stateDir).adminKeyFile).catch(() => null)) === null;
+
+  await setupPrerequisites(options);
+  await setupImage(options, 'busybox');
+  const debian = setupImage(options, 'debian-12');
+  // Awaited below; until then a failure must not be an unhandled one.
+  debian.catch(() => undefined);
+
+  const daemon = await inStep(progress, 'daemon', () => runningDaemon(config));
+  const machine = await inStep(progress, `machine ${firstMachine.name}`, () => runningMachine(daemon.client));
+  const output = await inStep(progress, 'command', () =>
+    daemon.client.machines.exec(machine.id, { command: firstCommand }),
+  );
+  process.stdout.write(`\n$ ${firstCommand.join(' ')}\n${output.stdout}${output.stderr}\n`);
+  await debian;
+  await farewell(config, daemon, isFirstTime);
+}
+
+async function runningDaemon(config: Config): Promise<RunningDaemon> {
+  const found = await findDaemon(config);
+  if (!found) return startDaemonProcess(config);
+  if (found.health.version !== version) {
+    process.stderr.write(
+      `note: the daemon that runs is version ${found.health.version}, this checkout is ${version}; ` +
+        './flotilla down and ./flotilla up change it (machines go on)\n',
+    );
+  }
+  return found;
+}
+
+async function runningMachine(client: FlotillaClient): Promise<Machine> {
+  const machine = (await findMachine(client)) ?? (await client.machines.create(firstMachine));
+  return machine.status === 'running' ? machine : client.machines.start(machine.id);
+}
+
+async function findMachine(client: FlotillaClient): Promise<Machine | null> {
+  try {
+    return await client.machines.get(firstMachine.name);
+  } catch (error) {
+    if (error instanceof Error && 'status' in error && error.status === 404) return null;
+    throw error;
+  }
+}
+
+async function farewell(config: Config, daemon: RunningDaemon, isFirstTime: boolean): Promise<void> {
+  const { adminKeyFile } = new StateLayout(config.stateDir);
+  const lines = [`API       ${daemon.url}`];
+  if (!config.isAuthDisabled) {
+    const key = (await readFile(adminKeyFile, 'utf8')).trim();
+    lines.push(isFirstTime ? `key       ${key}   (also in ${adminKeyFile})` : `key       in ${adminKeyFile}`);
+  }
+  lines.push("next      ./flotilla run debian-12 -- python3 -c 'print(6 * 7)'");
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+async function inStep<T>(progress: Progress, name: string, work: () => Promise<T>): Promise<T> {
+  const step = progress.step(name);
+  try {
+    const result = await work();
+    step.done();
+    return result;
+  } catch (error) {
+    step.fail(error instanceof Error ? error.message : String(error));
+    throw error;
+  }
+}
