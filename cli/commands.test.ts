@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FakeApi } from './testing/fake-api.ts';
 import { type CliResult, runCli } from './testing/run-cli.ts';
+import { cliVersion } from './version.ts';
 
 let api: FakeApi;
 
@@ -133,10 +134,12 @@ test('exec streams, exits with the command’s code, and fails with 125 where th
 });
 
 test('version tells both versions, and is no failure without a daemon', async () => {
-  expect((await cli('version')).stdout.toString()).toBe(`flotilla 0.1.0\ndaemon 9.9.9 at ${api.url}\n`);
+  expect((await cli('version')).stdout.toString()).toBe(
+    `flotilla ${cliVersion()}\ndaemon 9.9.9 at ${api.url}\n`,
+  );
   const alone = await runCli(['version', '--json'], { env: { FLOTILLA_URL: 'http://127.0.0.1:9' } });
   expect(alone.code).toBe(0);
-  expect(JSON.parse(alone.stdout.toString())).toEqual({ client: { version: '0.1.0' }, server: null });
+  expect(JSON.parse(alone.stdout.toString())).toEqual({ client: { version: cliVersion() }, server: null });
 });
 
 test.each([

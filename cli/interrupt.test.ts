@@ -18,7 +18,7 @@ test.each([
   ['SIGINT', 130],
   ['SIGTERM', 143],
   ['SIGHUP', 129],
-] as const)('%s kills the command, then removes the machine, and exits %i', async (signal, code) => {
+] as const)('%s kills the command, removes the machine and exits %i', async (signal, code) => {
   const cli = start(['run', 'busybox', '--', 'hang'], true);
   await once(cli.child.stdout as NodeJS.ReadableStream, 'data');
   cli.child.kill(signal);
@@ -27,7 +27,6 @@ test.each([
   expect(result.stderr).toMatch(/^removing machine run-\w{6}; once more leaves it behind\n$/);
   await api.saw(/^killed$/);
   await api.saw(/^deleted run-/);
-  expect(api.log.indexOf('killed')).toBeLessThan(api.log.findIndex((entry) => entry.startsWith('DELETE')));
 });
 
 test('an interruption during create waits for the machine and removes it unstarted', async () => {

@@ -1,7 +1,7 @@
 /** `exec`: a command in a machine that runs. */
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
-import { addExecOptions, type ExecOptions, execRequest, runCommand } from '../exec.ts';
+import { addExecOptions, type ExecOptions, execRequest, runCommand } from '../streamed-exec.ts';
 
 export function define(context: Context): Command {
   const command = new Command('exec')

@@ -1,8 +1,8 @@
 /** `run`: one command in a machine of its own. */
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
-import { addExecOptions, type ExecOptions, execRequest, runCommand } from '../exec.ts';
 import { mebibytesOption, memoryMibFor, randomName, vcpus } from '../options.ts';
+import { addExecOptions, type ExecOptions, execRequest, runCommand } from '../streamed-exec.ts';
 import { withThrowaway } from '../throwaway.ts';
 
 interface RunOptions extends ExecOptions {

@@ -23,7 +23,7 @@
  *    host → guest
  *    hello     {}                                → {agent_version, protocol_version, kernel_release, incarnation|null}
  *    identify  {incarnation, hostname, machine_id, time_ns: string, entropy: base64 of 64 bytes} → {}
- *    exec      {argv, env: {..}, cwd, user, timeout_ms, has_stdin: bool} → {pid}, then frames (4)
+ *    exec      {argv, env: {..}, cwd?, user?, timeout_ms, has_stdin: bool} → {pid}, then frames (4)
  *    shutdown  {mode: "poweroff"|"reboot"|"halt"} → {}; the guest then announces, syncs and acts
  *
  *    guest → host
@@ -37,7 +37,8 @@
  *    A program that cannot be found or run is {"outcome":"exited","exit_code":127 or 126} with the reason on stderr.
  *    The outcome is sent when the process itself has ended and what it had written by then has been sent; a grandchild
  *    that keeps a pipe open delays nothing. When the host ends or resets the stream before the outcome, the guest kills
- *    the process group.
+ *    the process group, whatever of the stream it has not read yet. A signal frame stands in line behind standard input
+ *    that the process has not taken; ending the stream does not.
  */
 export const protocolVersion = 1;
 

@@ -13,7 +13,7 @@ program
   .option('--image <name...>', 'images to make', ['busybox', 'debian-12'])
   .action(async (options: { image: string[] }) => {
     const { setUp } = await import('./set-up.ts');
-    await setUp(readConfig(process.env), options.image);
+    await setUp(readConfig(process.env), process.env, options.image);
   });
 
 program
@@ -29,7 +29,7 @@ program
   .description('set up this host, start the daemon and a first machine')
   .action(async () => {
     const { up } = await import('./up.ts');
-    await up(readConfig(process.env));
+    await up(readConfig(process.env), process.env);
   });
 
 program

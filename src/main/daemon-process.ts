@@ -44,7 +44,6 @@ export async function startDaemonProcess(config: Config): Promise<RunningDaemon>
   const child = spawn(process.execPath, [join(import.meta.dirname, 'cli.ts'), 'serve'], {
     detached: true,
     stdio: ['ignore', log, log],
-    env: process.env,
   });
   let exitCode: number | null = null;
   child.on('exit', (code) => {

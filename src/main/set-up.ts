@@ -5,12 +5,12 @@ import { type BuiltInImage, builtInImages, type SetupOptions, setup } from '../s
 import { CacheLayout, StateLayout } from '../storage/layout.ts';
 import type { Config } from './config.ts';
 
-export async function setUp(config: Config, names: readonly string[]): Promise<void> {
-  await setup({ ...setupOptions(config), images: names.map(checked) });
+export async function setUp(config: Config, env: NodeJS.ProcessEnv, names: readonly string[]): Promise<void> {
+  await setup({ ...setupOptions(config, env), images: names.map(checked) });
 }
 
 /** Ctrl-C ends the programs that set-up runs; what was whole stays. */
-export function setupOptions(config: Config): Omit<SetupOptions, 'images'> {
+export function setupOptions(config: Config, env: NodeJS.ProcessEnv): Omit<SetupOptions, 'images'> {
   const controller = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () =>
@@ -26,6 +26,7 @@ export function setupOptions(config: Config): Omit<SetupOptions, 'images'> {
     state: new StateLayout(config.stateDir),
     progress: createProgress(process.stderr),
     signal: controller.signal,
+    env,
   };
 }
 

@@ -15,8 +15,8 @@ import { version } from './version.ts';
 const firstMachine = { name: 'first', image: 'busybox', vcpu_count: 1, mem_size_mib: 128 };
 const firstCommand = ['sh', '-c', 'echo "hello from $(hostname), Linux $(uname -r)"'];
 
-export async function up(config: Config): Promise<void> {
-  const options = setupOptions(config);
+export async function up(config: Config, env: NodeJS.ProcessEnv): Promise<void> {
+  const options = setupOptions(config, env);
   const { progress } = options;
   const isFirstTime =
     (await readFile(new StateLayout(config.stateDir).adminKeyFile).catch(() => null)) === null;

@@ -1,5 +1,6 @@
 /** apt and dpkg as set-up uses them: no questions, bounded waits for another's lock, lists fetched at most once a run. */
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { AppError } from '../core/errors.ts';
 import { ProcessError, run } from '../lib/process.ts';
 import type { SetupContext } from './context.ts';
@@ -33,9 +34,12 @@ export async function refreshLists(context: SetupContext, onLine?: (line: string
 }
 
 async function areListsFresh(): Promise<boolean> {
-  const facts = await stat('/var/lib/apt/lists/partial').catch(() => null);
-  const stamp = await stat('/var/lib/apt/periodic/update-success-stamp').catch(() => facts);
-  return stamp !== null && Date.now() - stamp.mtimeMs < listsAgeMsMax;
+  const dir = '/var/lib/apt/lists';
+  const names = await readdir(dir).catch(() => []);
+  // Images of machines often come with the directories and without the lists.
+  if (!names.some((name) => /_Packages(\.\w+)?$/.test(name))) return false;
+  const facts = await stat(join(dir, 'partial')).catch(() => null);
+  return facts !== null && Date.now() - facts.mtimeMs < listsAgeMsMax;
 }
 
 /** Fetches the package lists. */

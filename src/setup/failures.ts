@@ -7,6 +7,7 @@ const networkPattern =
 const spacePattern =
   /no space left on device|not enough free space|you don't have enough free space|disk quota exceeded/i;
 const aptLockPattern = /could not get lock|unable to acquire the dpkg|unable to lock/i;
+const certificatePattern = /x509: certificate|certificate verif(y|ication) failed/i;
 const releasePattern = /release file .* (expired|not valid yet)/i;
 
 /** An error of a step as an AppError with a hint; `doing` says what was being done, in lower case. */
@@ -37,6 +38,12 @@ export function explain(error: unknown, doing: string): AppError {
     return new AppError('unavailable', message, {
       cause: error,
       hint: "Set this machine's clock right (see `date`) and run ./flotilla setup again.",
+    });
+  }
+  if (certificatePattern.test(text)) {
+    return new AppError('unavailable', message, {
+      cause: error,
+      hint: "A server's certificate is not trusted here: install ca-certificates, and your proxy's own if there is one, and run ./flotilla setup again.",
     });
   }
   if (networkPattern.test(text)) {

@@ -60,6 +60,7 @@ describe('explain', () => {
     ['unavailable', 'E: Could not resolve host deb.debian.org', 'network'],
     ['unavailable', 'E: Could not get lock /var/lib/dpkg/lock-frontend', 'lock'],
     ['unavailable', 'E: Release file for http://x/InRelease is not valid yet', 'clock'],
+    ['unavailable', 'x509: certificate signed by unknown authority', 'ca-certificates'],
     ['exhausted', 'cp: write error: No space left on device', 'disk'],
   ])('gives %s for: %s', (code, stderr, hint) => {
     expect(explain(failed(stderr), 'packages')).toMatchObject({ code, hint: expect.stringContaining(hint) });

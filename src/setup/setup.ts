@@ -5,16 +5,16 @@
 import { AppError } from '../core/errors.ts';
 import type { CacheLayout, StateLayout } from '../storage/layout.ts';
 import { childEnvironment, type Environment, type SetupContext, sourceRootDefault } from './context.ts';
-import { type Distro, readDistro } from './distro.ts';
-import { explaining } from './failures.ts';
-import { buildGuestAgent, hasGo, inspectGuestAgent } from './guest-agent.ts';
+import { readDistro } from './distro.ts';
+import { inspectGuestAgent } from './guest-agent.ts';
 import { buildBusybox, isBusyboxBuilt } from './images/busybox.ts';
 import { buildDebian, isDebianBuilt } from './images/debian.ts';
-import { fetchKernel, findKernel } from './kernel/kernel.ts';
-import { buildKit, isKitBuilt } from './kit/kit.ts';
+import { findKernel } from './kernel/kernel.ts';
+import { isKitBuilt } from './kit/kit.ts';
 import { withLock } from './lock.ts';
-import { addPackages, missingPackages } from './packages.ts';
+import { missingPackages } from './packages.ts';
 import type { Progress, StepProgress } from './progress.ts';
+import { agentStep, inStep, kernelStep, kitStep, packagesStep } from './steps.ts';
 import { removeLeftovers, requireSpace } from './workspace.ts';
 
 export const builtInImages = ['busybox', 'debian-12'] as const;
@@ -28,8 +28,8 @@ export interface SetupOptions {
   readonly images: readonly BuiltInImage[];
   readonly progress: Progress;
   readonly signal: AbortSignal;
-  /** The environment child programs start from. Default: this process's. */
-  readonly env?: Environment;
+  /** The environment child programs start from. */
+  readonly env: Environment;
   /** The checkout whose guest agent is built. Default: this one. */
   readonly sourceRoot?: string;
 }
@@ -50,8 +50,7 @@ export async function setup(options: SetupOptions): Promise<void> {
 /** Packages, guest agent, kernel and boot kit: what every machine needs, whatever its image. */
 export async function setupPrerequisites(options: Omit<SetupOptions, 'images'>): Promise<void> {
   const context = contextOf(options);
-  const todo = await planPrerequisites(context);
-  if (todo === null) return options.progress.step('prerequisites').done('all there');
+  if (await arePrerequisitesThere(context)) return options.progress.step('prerequisites').done('all there');
   const distro = await readDistro();
   if (!distro.isProved) {
     options.progress
@@ -61,11 +60,11 @@ export async function setupPrerequisites(options: Omit<SetupOptions, 'images'>):
   await requireSpace(context.cache.root, spaceMib.prerequisites);
   if (options.state) await requireSpace(options.state.root, spaceMib.state);
   await locked(options, context, async () => {
-    // Packages first: what comes after is looked at with what they bring.
-    await installStep(options.progress, context, distro);
-    await agentStep(options.progress, context);
-    await kernelStep(options.progress, context, distro);
-    await kitStep(options.progress, context);
+    // Packages first: what comes after is made with what they bring.
+    await packagesStep(options.progress, context, distro);
+    const agent = await agentStep(options.progress, context);
+    const kernel = await kernelStep(options.progress, context, distro);
+    await kitStep(options.progress, context, kernel, agent);
   });
 }
 
@@ -82,9 +81,10 @@ export async function setupImage(options: Omit<SetupOptions, 'images'>, image: B
   await requireSpace(context.cache.root, spaceMib[image]);
   await locked(options, context, () =>
     inStep(options.progress, `image ${image}`, context.signal, async (step) => {
-      if (await builder.isBuilt(context)) return 'there';
+      // Another set-up may have made it while we waited for the lock.
+      if (await builder.isBuilt(context)) return { said: 'there', value: undefined };
       await builder.build(context, step.update);
-      return undefined;
+      return { value: undefined };
     }),
   );
 }
@@ -102,7 +102,7 @@ const imageBuilders: Readonly<Record<BuiltInImage, ImageBuilder>> = {
 function contextOf(options: Omit<SetupOptions, 'images'>): SetupContext {
   return {
     cache: options.cache,
-    env: childEnvironment(options.env ?? process.env),
+    env: childEnvironment(options.env),
     sourceRoot: options.sourceRoot ?? sourceRootDefault,
     signal: options.signal,
   };
@@ -125,68 +125,9 @@ function locked(
   });
 }
 
-/** Null when nothing is to be done. */
-async function planPrerequisites(context: SetupContext): Promise<'work' | null> {
+async function arePrerequisitesThere(context: SetupContext): Promise<boolean> {
   const agent = await inspectGuestAgent(context);
   const kernel = await findKernel(context.cache);
-  if (!agent.isBuilt || !kernel || !(await isKitBuilt(context.cache, kernel, agent))) return 'work';
-  return (await missingPackages(context, false)).length > 0 ? 'work' : null;
-}
-
-/** Runs one step, tells how it ended, and explains its failure. */
-async function inStep(
-  progress: Progress,
-  name: string,
-  signal: AbortSignal,
-  work: (step: StepProgress) => Promise<string | undefined>,
-): Promise<void> {
-  const step = progress.step(name);
-  try {
-    const said = await explaining(name, signal, () => work(step));
-    step.done(said);
-  } catch (error) {
-    step.fail(error instanceof Error ? error.message : String(error));
-    throw error;
-  }
-}
-
-function installStep(progress: Progress, context: SetupContext, distro: Distro): Promise<void> {
-  return inStep(progress, 'packages', context.signal, async (step) => {
-    const agent = await inspectGuestAgent(context);
-    const needsGo = !agent.isBuilt && !(await hasGo(context.env, context.signal));
-    const missing = await missingPackages(context, needsGo);
-    if (missing.length === 0) return 'there';
-    await addPackages(context, distro, missing, step.update);
-    return `installed ${missing.join(' ')}`;
-  });
-}
-
-function agentStep(progress: Progress, context: SetupContext): Promise<void> {
-  return inStep(progress, 'guest agent', context.signal, async (step) => {
-    const agent = await inspectGuestAgent(context);
-    if (agent.isBuilt) return 'there';
-    step.update('compiling');
-    await buildGuestAgent(context, agent);
-    return agent.version;
-  });
-}
-
-function kernelStep(progress: Progress, context: SetupContext, distro: Distro): Promise<void> {
-  return inStep(progress, 'kernel', context.signal, async (step) => {
-    const there = await findKernel(context.cache);
-    if (there) return 'there';
-    const kernel = await fetchKernel(context, distro, step.update);
-    return kernel.release;
-  });
-}
-
-function kitStep(progress: Progress, context: SetupContext): Promise<void> {
-  return inStep(progress, 'boot kit', context.signal, async () => {
-    const agent = await inspectGuestAgent(context);
-    const kernel = await findKernel(context.cache);
-    if (!kernel) throw new AppError('internal', 'there is no kernel to make a boot kit of');
-    if (await isKitBuilt(context.cache, kernel, agent)) return 'there';
-    await buildKit(context.cache, kernel, agent);
-    return undefined;
-  });
+  if (!agent.isBuilt || !kernel || !(await isKitBuilt(context.cache, kernel, agent))) return false;
+  return (await missingPackages(context, false)).length === 0;
 }

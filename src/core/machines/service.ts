@@ -41,6 +41,8 @@ export type ActionResult =
 
 /** Starts that may wait for their turn. */
 const startQueueMax = 1000;
+/** When a guest that ran before the daemon did is reported not to answer; its link keeps trying. */
+const adoptionTimeoutMs = 30_000;
 /** Commands that may run in one machine at once. */
 const execsPerMachineMax = 128;
 
@@ -191,9 +193,17 @@ export class MachineService {
     await Promise.all(open.map((operation) => this.#recoverOne(operation)));
   }
 
-  /** Watches a machine that already runs; for adoption. */
+  /** Watches a machine that already runs and opens its link, over which its guest announces what it is about to do. */
   adopt(machine: Machine): void {
     this.#exits.watch(machine);
+    this.#edges.guest
+      .waitReady(guestOf(machine), AbortSignal.timeout(adoptionTimeoutMs))
+      .catch((error: unknown) =>
+        this.#edges.log.warn(
+          { machine: machine.id, err: error },
+          'guest of an adopted machine does not answer yet',
+        ),
+      );
   }
 
   /** Records that a machine's VMM is gone. */

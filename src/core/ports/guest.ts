@@ -65,7 +65,10 @@ export interface ExecSession extends AsyncIterable<ExecEvent> {
 /** Announcements a guest makes before it acts. */
 export type GuestAnnouncement = 'poweroff' | 'reboot' | 'halt';
 
-/** Raises `guest` (link lost, refused), `timeout`, `invalid` (the guest cannot: no such user, no such directory). */
+/**
+ * Raises `guest` (link lost, refused), `timeout`, `invalid` (the guest cannot: no such user, no such directory),
+ * `exhausted` (more calls to one guest at once than its link carries).
+ */
 export interface GuestLink {
   /** Waits until the agent of this incarnation answers hello; the link stays open afterwards and redials by itself. */
   waitReady(target: GuestTarget, signal: AbortSignal): Promise<GuestHello>;
@@ -73,7 +76,8 @@ export interface GuestLink {
   identify(target: GuestTarget, identity: GuestIdentity, signal: AbortSignal): Promise<void>;
   /**
    * Starts a command; resolves when the guest has started it (`invalid` when it could not: a missing program is not
-   * an error here but an outcome `exited` 127 with the reason on stderr).
+   * an error here but an outcome `exited` 127 with the reason on stderr). When it rejects with `guest` or `timeout` the
+   * command may have been started all the same: do not repeat it blindly.
    */
   exec(target: GuestTarget, request: ExecRequest, signal: AbortSignal): Promise<ExecSession>;
   /** Asks the guest to power off; resolves when it has acknowledged, not when it is off. */

@@ -4,7 +4,7 @@
  *
  * Each machine's group is `flotilla/<incarnation>` at the top of each hierarchy.
  */
-import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sleep } from '../../lib/abort.ts';
 import { shortId } from '../../lib/ids.ts';
@@ -104,24 +104,60 @@ async function removeGroup(path: string): Promise<void> {
   }
 }
 
+/** Makes one controller's group with its limits, and puts a process in it; says why not, null when it did. */
+async function makeGroup(
+  controller: Controller,
+  hierarchy: Hierarchy,
+  name: string,
+  limits: CgroupLimits,
+  pid?: number,
+): Promise<string | null> {
+  const parent = join(hierarchy.path, parentName);
+  const group = join(parent, name);
+  try {
+    await mkdir(group, { recursive: true });
+    if (hierarchy.version === 2) {
+      // In the unified hierarchy a controller works in a group only when every group above hands it down.
+      for (const above of [hierarchy.path, parent])
+        await writeFile(join(above, 'cgroup.subtree_control'), `+${controller}`);
+    }
+    for (const [file, value] of limitFiles(controller, hierarchy.version, limits))
+      await writeFile(join(group, file), value);
+    if (pid !== undefined) await writeFile(join(group, 'cgroup.procs'), `${pid}`);
+    return null;
+  } catch (error) {
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    return `no ${controller} limit for machines: ${syscall} in ${parent}: ${code}`;
+  }
+}
+
 export class Cgroups {
   #hierarchies: Promise<ReadonlyMap<Controller, Hierarchy>> | null = null;
 
-  /** Makes an empty group with limits and removes it; says what this host refuses. */
+  /** Makes an empty group with limits and removes it; says what this host refuses, which is not tried again. */
   async probe(): Promise<readonly string[]> {
     const name = `probe${shortId()}`;
-    const notes = await this.#make(name, vmmLimits(1, 64));
+    const usable = new Map(await this.#read());
+    const notes = controllers
+      .filter((controller) => !usable.has(controller))
+      .map((controller) => `no ${controller} limit for machines: this host has no such control group`);
+    for (const [controller, hierarchy] of await this.#read()) {
+      const note = await makeGroup(controller, hierarchy, name, vmmLimits(1, 64));
+      if (note === null) continue;
+      notes.push(note);
+      usable.delete(controller);
+    }
     await this.remove(name);
+    this.#hierarchies = Promise.resolve(usable);
     return notes;
   }
 
   /** Puts a process under limits; says what could not be set. Never rejects. */
   async apply(name: string, pid: number, limits: CgroupLimits): Promise<readonly string[]> {
-    const notes = [...(await this.#make(name, limits))];
-    for (const path of await this.#groups(name)) {
-      await writeFile(join(path, 'cgroup.procs'), `${pid}`).catch((error: Error) =>
-        notes.push(`cgroup ${path}: ${error.message}`),
-      );
+    const notes: string[] = [];
+    for (const [controller, hierarchy] of await this.#read()) {
+      const note = await makeGroup(controller, hierarchy, name, limits, pid);
+      if (note !== null) notes.push(note);
     }
     return notes;
   }
@@ -140,16 +176,6 @@ export class Cgroups {
     for (const path of await this.#groups(name)) await removeGroup(path);
   }
 
-  /** Names of the groups on this host, whoever made them. */
-  async list(): Promise<readonly string[]> {
-    const names = new Set<string>();
-    for (const { path } of (await this.#read()).values()) {
-      const entries = await readdir(join(path, parentName), { withFileTypes: true }).catch(() => []);
-      for (const entry of entries) if (entry.isDirectory()) names.add(entry.name);
-    }
-    return [...names];
-  }
-
   #read(): Promise<ReadonlyMap<Controller, Hierarchy>> {
     this.#hierarchies ??= readHierarchies();
     return this.#hierarchies;
@@ -158,41 +184,5 @@ export class Cgroups {
   async #groups(name: string): Promise<readonly string[]> {
     const paths = [...(await this.#read()).values()].map(({ path }) => join(path, parentName, name));
     return [...new Set(paths)];
-  }
-
-  async #make(name: string, limits: CgroupLimits): Promise<readonly string[]> {
-    const hierarchies = await this.#read();
-    const notes: string[] = [];
-    for (const controller of controllers) {
-      const hierarchy = hierarchies.get(controller);
-      if (hierarchy === undefined) {
-        notes.push(`no ${controller} limit for machines: this host has no ${controller} control group`);
-        continue;
-      }
-      try {
-        await this.#makeOne(controller, hierarchy, name, limits);
-      } catch (error) {
-        notes.push(`no ${controller} limit for machines: ${error instanceof Error ? error.message : error}`);
-      }
-    }
-    return notes;
-  }
-
-  async #makeOne(
-    controller: Controller,
-    hierarchy: Hierarchy,
-    name: string,
-    limits: CgroupLimits,
-  ): Promise<void> {
-    const parent = join(hierarchy.path, parentName);
-    const group = join(parent, name);
-    await mkdir(group, { recursive: true });
-    if (hierarchy.version === 2) {
-      // In the unified hierarchy a controller works in a group only when every group above hands it down.
-      for (const above of [hierarchy.path, parent])
-        await writeFile(join(above, 'cgroup.subtree_control'), `+${controller}`);
-    }
-    for (const [file, value] of limitFiles(controller, hierarchy.version, limits))
-      await writeFile(join(group, file), value);
   }
 }

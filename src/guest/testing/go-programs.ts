@@ -39,8 +39,8 @@ export class GoPrograms {
     this.#sockets += 1;
     const path = join(this.#directory, `${this.#sockets}.sock`);
     const child = spawn(join(this.#directory, program), makeArgs(path), {
-      stdio: ['ignore', 'ignore', 'inherit'],
-      // Standard input and output of commands are not the test's; PATH is what they are looked up in.
+      stdio: 'ignore',
+      // Where the commands it runs are looked up.
       env: { PATH: '/usr/bin:/bin' },
     });
     this.#children.add(child);

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"time"
+
+	"guest-agent/internal/calls"
+	"guest-agent/internal/link"
+	"guest-agent/internal/process"
+	"guest-agent/internal/system"
+)
+
+// How long a guest that did not come up tells its host why, before it powers itself off.
+const failedWait = 60 * time.Second
+
+// runGuest is the life of process 1; it does not return. The port is opened before the root disk is ready, so that
+// the host's first words wait in the guest; they are answered when programs can run.
+func runGuest() {
+	defer func() {
+		fault := recover()
+		system.Complain("the guest agent ended: %v", fault)
+		system.PowerOffNow()
+	}()
+	if err := system.MountKernel(); err != nil {
+		system.Complain("%v", err)
+	}
+	system.LoadModules()
+	port, portErr := openPort()
+	rootErr := system.EnterRoot()
+	if portErr != nil && rootErr != nil {
+		system.Complain("%v; %v", portErr, rootErr)
+		system.PowerOffNow()
+	}
+	agent := calls.New(version, system.Machine{}, process.NewReaper(true), system.Log)
+	system.OnPowerSignal(func(mode system.Mode) { go agent.Shutdown(mode) })
+	if rootErr != nil {
+		system.Complain("the guest cannot start: %v", rootErr)
+		agent.SetNotReady(rootErr)
+		time.AfterFunc(failedWait, func() { agent.Shutdown(system.Poweroff) })
+	} else {
+		system.Prepare()
+		go system.InstallPowerCommands()
+	}
+	if portErr != nil {
+		system.Complain("the guest is not reachable: %v", portErr)
+		select {}
+	}
+	serveForEver(agent, port)
+}
+
+func openPort() (*link.Port, error) {
+	node, err := system.AgentPort()
+	if err != nil {
+		return nil, err
+	}
+	return link.OpenPort(node)
+}
+
+// serveForEver keeps serving whatever goes wrong: without the link a guest is of no use, and its first process must
+// not end.
+func serveForEver(agent *calls.Agent, port *link.Port) {
+	for {
+		err := serveOnce(agent, port)
+		system.Complain("guest link: %v", err)
+		time.Sleep(time.Second)
+	}
+}
+
+func serveOnce(agent *calls.Agent, port *link.Port) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			system.Complain("guest link: %v", fault)
+		}
+	}()
+	return agent.Serve(port)
+}

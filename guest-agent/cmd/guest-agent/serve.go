@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"guest-agent/internal/calls"
+	"guest-agent/internal/link"
+	"guest-agent/internal/process"
+	"guest-agent/internal/system"
+)
+
+// serve answers one host after the other on a socket, or one on a descriptor or standard input and output. It ends
+// when the descriptor does, or by SIGTERM or SIGINT.
+func serve(args []string) error {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	fd := flags.Int("fd", -1, "serve on this open descriptor")
+	socket := flags.String("socket", "", "listen on this path")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	log := func(format string, args ...interface{}) { fmt.Fprintf(os.Stderr, "guest-agent: "+format+"\n", args...) }
+	reaper := process.NewReaper(false)
+	defer reaper.Close()
+	agent := calls.New(version, &system.Recorder{}, reaper, log)
+	defer agent.Close()
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	done := make(chan error, 1)
+	switch {
+	case *socket != "" && *fd >= 0:
+		return errors.New("serve either --fd or --socket")
+	case *socket != "":
+		listener, err := net.Listen("unix", *socket)
+		if err != nil {
+			return err
+		}
+		defer listener.Close()
+		go func() { done <- serveListener(agent, listener) }()
+	case *fd >= 0:
+		carrier, err := descriptor(*fd)
+		if err != nil {
+			return err
+		}
+		go func() { done <- agent.Serve(carrier) }()
+	default:
+		carrier, err := standardStreams()
+		if err != nil {
+			return err
+		}
+		go func() { done <- agent.Serve(carrier) }()
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-stop:
+		return nil
+	}
+}
+
+// serveListener serves connections one at a time, as a virtio port's socket does.
+func serveListener(agent *calls.Agent, listener net.Listener) error {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		// A connection that breaks is the host's affair; the next one is served.
+		_ = agent.Serve(conn)
+		_ = conn.Close()
+	}
+}
+
+// descriptor makes a descriptor's reads and writes obey deadlines.
+func descriptor(fd int) (*os.File, error) {
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		return nil, fmt.Errorf("descriptor %d: %w", fd, err)
+	}
+	syscall.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), "carrier"), nil
+}
+
+// twoWay is a carrier of two pipes.
+type twoWay struct {
+	io.Reader
+	io.Writer
+	in, out *os.File
+}
+
+// SetDeadline bounds both pipes.
+func (t *twoWay) SetDeadline(deadline time.Time) error {
+	if err := t.in.SetDeadline(deadline); err != nil {
+		return err
+	}
+	return t.out.SetDeadline(deadline)
+}
+
+func standardStreams() (link.Carrier, error) {
+	in, err := descriptor(0)
+	if err != nil {
+		return nil, err
+	}
+	out, err := descriptor(1)
+	if err != nil {
+		return nil, err
+	}
+	return &twoWay{Reader: in, Writer: out, in: in, out: out}, nil
+}

@@ -1,0 +1,89 @@
+// Package calls is what the host can ask of this guest: it joins the link with processes and the system. Names and
+// shapes are those of src/guest/protocol.ts.
+package calls
+
+import (
+	"sync"
+	"time"
+
+	"guest-agent/internal/link"
+	"guest-agent/internal/process"
+	"guest-agent/internal/system"
+)
+
+const (
+	// How long the host may take to answer that it knows the guest goes down.
+	announceWait = 500 * time.Millisecond
+	// How long killed programs may take to end.
+	closeWait = 10 * time.Second
+)
+
+// Agent answers the calls of the host.
+type Agent struct {
+	version string
+	system  system.System
+	starter *process.Starter
+	log     func(format string, args ...interface{})
+	server  *link.Server
+
+	mu          sync.Mutex
+	incarnation string
+	notReady    error
+	goingDown   bool
+}
+
+// New makes an agent. It answers every call with an error while it is not ready; see SetReady.
+func New(version string, sys system.System, reaper *process.Reaper, log func(format string, args ...interface{})) *Agent {
+	a := &Agent{version: version, system: sys, starter: &process.Starter{Reaper: reaper}, log: log}
+	a.server = link.NewServer(map[string]link.Handler{
+		"hello":    a.ready(a.hello),
+		"identify": a.ready(a.identify),
+		"exec":     a.ready(a.exec),
+		"shutdown": a.shutdown,
+	}, log)
+	return a
+}
+
+// SetNotReady makes every call but shutdown fail with the reason.
+func (a *Agent) SetNotReady(reason error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.notReady = reason
+}
+
+// Serve answers calls on a carrier; see link.Server.
+func (a *Agent) Serve(carrier link.Carrier) error { return a.server.Serve(carrier) }
+
+// Close ends the link and the programs it runs.
+func (a *Agent) Close() { a.server.Close(closeWait) }
+
+func (a *Agent) ready(handler link.Handler) link.Handler {
+	return func(call *link.Call) {
+		a.mu.Lock()
+		reason, goingDown := a.notReady, a.goingDown
+		a.mu.Unlock()
+		switch {
+		case reason != nil:
+			call.Fail(link.CodeInternal, reason.Error())
+		case goingDown && call.Name == "exec":
+			call.Fail(link.CodeInternal, "the guest is shutting down")
+		default:
+			handler(call)
+		}
+	}
+}
+
+func (a *Agent) hello(call *link.Call) {
+	a.mu.Lock()
+	incarnation := interface{}(nil)
+	if a.incarnation != "" {
+		incarnation = a.incarnation
+	}
+	a.mu.Unlock()
+	_ = call.Succeed(map[string]interface{}{
+		"agent_version":    a.version,
+		"protocol_version": link.ProtocolVersion,
+		"kernel_release":   system.KernelRelease(),
+		"incarnation":      incarnation,
+	})
+}

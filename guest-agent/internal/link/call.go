@@ -1,0 +1,113 @@
+package link
+
+import (
+	"encoding/json"
+	"io"
+	"time"
+
+	"github.com/hashicorp/yamux"
+)
+
+// Code says why a call was refused.
+type Code string
+
+// The codes of the protocol.
+const (
+	CodeInvalid     Code = "invalid"
+	CodeUnsupported Code = "unsupported"
+	CodeInternal    Code = "internal"
+)
+
+const messageBytesMax = 4096
+
+// Call is one stream: a line each way, then whatever the call itself agrees on.
+type Call struct {
+	// Name is what the host calls.
+	Name string
+
+	stream   *yamux.Stream
+	ended    <-chan struct{}
+	lines    *lineReader
+	request  []byte
+	answered bool
+}
+
+// Arguments decodes the request line into target, a pointer to a struct. When it cannot, the call has been refused.
+func (c *Call) Arguments(target interface{}) bool {
+	if err := json.Unmarshal(c.request, target); err != nil {
+		c.Fail(CodeInvalid, "the call's arguments do not parse: "+err.Error())
+		return false
+	}
+	return true
+}
+
+// Succeed answers with the fields of results, a struct or map that encodes to a JSON object; nil means none.
+func (c *Call) Succeed(results map[string]interface{}) error {
+	answer := map[string]interface{}{"ok": true}
+	for name, value := range results {
+		answer[name] = value
+	}
+	return c.answer(answer)
+}
+
+// Fail refuses the call; after an answer it does nothing.
+func (c *Call) Fail(code Code, message string) {
+	if len(message) > messageBytesMax {
+		message = message[:messageBytesMax]
+	}
+	_ = c.answer(map[string]interface{}{"ok": false, "code": code, "message": message})
+}
+
+func (c *Call) answer(fields map[string]interface{}) error {
+	if c.answered {
+		return nil
+	}
+	c.answered = true
+	line, err := json.Marshal(fields)
+	if err != nil {
+		return err
+	}
+	_, err = c.stream.Write(append(line, '\n'))
+	return err
+}
+
+// Ended closes when the host has ended or reset the stream, even while data before that end is unread, or when the
+// session is over.
+func (c *Call) Ended() <-chan struct{} { return c.ended }
+
+// Read gives what follows the request line.
+func (c *Call) Read(p []byte) (int, error) { return c.lines.Read(p) }
+
+// Write sends what follows the answer line; it blocks while the host takes nothing. Safe for several goroutines.
+func (c *Call) Write(p []byte) (int, error) { return c.stream.Write(p) }
+
+// Close ends the guest's side of the stream and fails blocked writes. Repeatable.
+func (c *Call) Close() error { return c.stream.Close() }
+
+func (c *Call) stopReading() { _ = c.stream.SetReadDeadline(time.Unix(1, 0)) }
+
+// readRequest reads the request line; when there is none that can be served, the call has been refused.
+func (c *Call) readRequest() bool {
+	_ = c.stream.SetReadDeadline(time.Now().Add(lineWait))
+	line, err := c.lines.line()
+	_ = c.stream.SetReadDeadline(time.Time{})
+	if err == errLineTooLong {
+		c.Fail(CodeInvalid, err.Error())
+		return false
+	}
+	if err != nil {
+		if err != io.EOF {
+			c.Fail(CodeInvalid, "no call line: "+err.Error())
+		}
+		return false
+	}
+	var head struct {
+		Call string `json:"call"`
+	}
+	if err := json.Unmarshal(line, &head); err != nil || head.Call == "" {
+		c.Fail(CodeInvalid, "the call line must be a JSON object with a call name")
+		return false
+	}
+	c.Name, c.request = head.Call, line
+	return true
+}

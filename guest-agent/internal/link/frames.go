@@ -1,0 +1,85 @@
+package link
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
+// FrameType names what a frame of an exec call carries.
+type FrameType byte
+
+// The frames of an exec call.
+const (
+	FrameStdout  FrameType = 1
+	FrameStderr  FrameType = 2
+	FrameOutcome FrameType = 3
+	FrameStdin   FrameType = 16
+	FrameSignal  FrameType = 17
+)
+
+const (
+	// FramePayloadBytesMax is the most one frame carries.
+	FramePayloadBytesMax = 65536
+	// FrameHeaderBytes come before each payload: type and length.
+	FrameHeaderBytes = 5
+)
+
+// Outcome is the last frame of an exec call.
+type Outcome struct {
+	Outcome  string `json:"outcome"`
+	ExitCode *int   `json:"exit_code,omitempty"`
+	Signal   string `json:"signal,omitempty"`
+}
+
+// Exited is the outcome of a program that ended by itself.
+func Exited(code int) Outcome { return Outcome{Outcome: "exited", ExitCode: &code} }
+
+// Signalled is the outcome of a program that a signal ended; the name is without SIG.
+func Signalled(signal string) Outcome { return Outcome{Outcome: "signalled", Signal: signal} }
+
+// TimedOut is the outcome of a program that was killed when its time was up.
+func TimedOut() Outcome { return Outcome{Outcome: "timed_out"} }
+
+// PutFrameHeader fills the first FrameHeaderBytes of frame, whose remainder is the payload.
+func PutFrameHeader(frame []byte, kind FrameType) {
+	frame[0] = byte(kind)
+	binary.BigEndian.PutUint32(frame[1:FrameHeaderBytes], uint32(len(frame)-FrameHeaderBytes))
+}
+
+// Frame encodes a payload of at most FramePayloadBytesMax bytes.
+func Frame(kind FrameType, payload []byte) []byte {
+	frame := append(make([]byte, FrameHeaderBytes, FrameHeaderBytes+len(payload)), payload...)
+	PutFrameHeader(frame, kind)
+	return frame
+}
+
+// OutcomeFrame encodes the last frame.
+func OutcomeFrame(outcome Outcome) ([]byte, error) {
+	payload, err := json.Marshal(outcome)
+	if err != nil {
+		return nil, err
+	}
+	return Frame(FrameOutcome, payload), nil
+}
+
+// ReadFrame reads one frame. io.EOF comes only between frames; a longer payload than allowed is an error.
+func ReadFrame(source io.Reader) (FrameType, []byte, error) {
+	var header [FrameHeaderBytes]byte
+	if _, err := io.ReadFull(source, header[:]); err != nil {
+		return 0, nil, err
+	}
+	length := binary.BigEndian.Uint32(header[1:])
+	if length > FramePayloadBytesMax {
+		return 0, nil, fmt.Errorf("a frame of %d bytes is longer than %d", length, FramePayloadBytesMax)
+	}
+	payload := make([]byte, length)
+	if _, err := io.ReadFull(source, payload); err != nil {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return 0, nil, err
+	}
+	return FrameType(header[0]), payload, nil
+}

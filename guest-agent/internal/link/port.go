@@ -1,0 +1,81 @@
+package link
+
+import (
+	"io"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Port is a virtio console port. It has no connections: a host that has gone shows as a read of nothing. Go's poller
+// is edge-triggered, so waiting for the next host costs nothing, where a level-triggered wait would spin.
+type Port struct {
+	file *os.File
+	raw  syscall.RawConn
+	// absent is set once the reader has been told that the host hung up.
+	absent bool
+}
+
+// OpenPort opens the port's device node, exclusively as the kernel sees to it.
+func OpenPort(path string) (*Port, error) {
+	fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	file := os.NewFile(uintptr(fd), path)
+	raw, err := file.SyscallConn()
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return &Port{file: file, raw: raw, absent: true}, nil
+}
+
+// Read returns io.EOF once when the host hangs up; the next Read waits for the next host.
+func (p *Port) Read(buf []byte) (int, error) {
+	var n int
+	var readErr error
+	err := p.raw.Read(func(fd uintptr) bool {
+		n, readErr = readUninterrupted(int(fd), buf)
+		switch {
+		case readErr == syscall.EAGAIN:
+			return false
+		case readErr != nil:
+			return true
+		case n > 0:
+			p.absent = false
+			return true
+		case p.absent:
+			return false
+		default:
+			p.absent = true
+			readErr = io.EOF
+			return true
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	if readErr != nil {
+		return 0, readErr
+	}
+	return n, nil
+}
+
+func readUninterrupted(fd int, buf []byte) (int, error) {
+	for {
+		n, err := syscall.Read(fd, buf)
+		if err != syscall.EINTR {
+			if n < 0 {
+				n = 0
+			}
+			return n, err
+		}
+	}
+}
+
+// Write sends all of buf.
+func (p *Port) Write(buf []byte) (int, error) { return p.file.Write(buf) }
+
+// SetDeadline bounds reads and writes under way and to come.
+func (p *Port) SetDeadline(t time.Time) error { return p.file.SetDeadline(t) }

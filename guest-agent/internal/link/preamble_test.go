@@ -1,0 +1,185 @@
+package link_test
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"guest-agent/internal/link"
+	"guest-agent/internal/linktest"
+)
+
+// serve runs a server that answers `ping` on a carrier that, like a virtio port, never joins two writes in one read.
+func serve(t *testing.T) net.Conn {
+	t.Helper()
+	host, guest := net.Pipe()
+	server := link.NewServer(map[string]link.Handler{
+		"ping": func(call *link.Call) { _ = call.Succeed(map[string]interface{}{"pong": true}) },
+		"hold": func(call *link.Call) {
+			_ = call.Succeed(nil)
+			<-call.Ended()
+		},
+	}, t.Logf)
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(guest) }()
+	t.Cleanup(func() {
+		_ = host.Close()
+		if err := <-done; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+		server.Close(linktest.Wait)
+		_ = guest.Close()
+	})
+	return host
+}
+
+func answersPing(t *testing.T, host *linktest.Host) {
+	t.Helper()
+	if answer := host.Call("ping", nil); answer["pong"] != true {
+		t.Fatalf("ping: %v", answer)
+	}
+}
+
+func write(t *testing.T, conn net.Conn, content []byte) {
+	t.Helper()
+	if _, err := conn.Write(content); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPreambleStartsASession(t *testing.T) {
+	answersPing(t, linktest.NewHost(t, serve(t), 1))
+}
+
+func TestStaleBytesBeforeThePreambleAreDiscarded(t *testing.T) {
+	conn := serve(t)
+	linktest.NewHost(t, conn, 1).Abandon()
+	write(t, conn, bytes.Repeat([]byte{0xee}, 3000))
+	write(t, conn, linktest.Token()[:20])
+	answersPing(t, linktest.NewHost(t, conn, 2))
+}
+
+func TestAPreambleEndsTheOldSession(t *testing.T) {
+	conn := serve(t)
+	for nonce := byte(1); nonce < 20; nonce++ {
+		host := linktest.NewHost(t, conn, nonce)
+		answersPing(t, host)
+		host.Abandon()
+	}
+}
+
+func TestAPreambleEndsTheOldSessionsCalls(t *testing.T) {
+	conn := serve(t)
+	host := linktest.NewHost(t, conn, 1)
+	if answer := host.Open(linktest.Line(t, "hold", nil)).Answer(); answer["ok"] != true {
+		t.Fatalf("hold: %v", answer)
+	}
+	host.Abandon()
+	answersPing(t, linktest.NewHost(t, conn, 2))
+	// The cleanup's Close waits for the call that is held.
+}
+
+func TestAPreambleTwiceInARow(t *testing.T) {
+	conn := serve(t)
+	linktest.Greet(t, conn, linktest.Token(), linktest.Nonce(1))
+	linktest.Greet(t, conn, linktest.Token(), linktest.Nonce(2))
+	answersPing(t, linktest.NewHost(t, conn, 3))
+}
+
+func TestAnotherTokenIsNotAnswered(t *testing.T) {
+	conn := serve(t)
+	linktest.NewHost(t, conn, 1).Abandon()
+	// It breaks the session, as any garbage would; the next preamble is answered, and nothing before it.
+	other := append(bytes.Repeat([]byte{9}, link.TokenBytes), linktest.Nonce(2)...)
+	write(t, conn, other)
+	write(t, conn, other)
+	answer := make(chan []byte, 1)
+	go func() {
+		got := make([]byte, 48)
+		if _, err := io.ReadFull(conn, got); err != nil {
+			got = nil
+		}
+		answer <- got
+	}()
+	write(t, conn, append(linktest.Token(), linktest.Nonce(3)...))
+	want := append(link.Acknowledgement(linktest.Token()), linktest.Nonce(3)...)
+	select {
+	case got := <-answer:
+		if !bytes.Equal(got, want) {
+			t.Errorf("answer %x, want %x", got, want)
+		}
+	case <-time.After(linktest.Wait):
+		t.Fatal("no answer")
+	}
+}
+
+func TestALineOfBoundedLength(t *testing.T) {
+	host := linktest.NewHost(t, serve(t), 1)
+	fit := func(size int) string {
+		line := `{"call":"ping","pad":""}` + "\n"
+		return line[:len(line)-3] + string(bytes.Repeat([]byte{'x'}, size-len(line))) + line[len(line)-3:]
+	}
+	longest := host.Open(fit(link.LineBytesMax))
+	if answer := longest.Answer(); answer["pong"] != true {
+		t.Errorf("a line of 64 KiB: %v", answer)
+	}
+	tooLong := host.Open(fit(link.LineBytesMax + 1))
+	if answer := tooLong.Answer(); answer["ok"] != false || answer["code"] != "invalid" {
+		t.Errorf("a longer line: %v", answer)
+	}
+}
+
+func TestWhatIsNotACallIsRefused(t *testing.T) {
+	host := linktest.NewHost(t, serve(t), 1)
+	for line, code := range map[string]string{
+		"\n":                      "invalid",
+		"null\n":                  "invalid",
+		"[]\n":                    "invalid",
+		"{\"call\":1}\n":          "invalid",
+		"{\"call\":\"nosuch\"}\n": "unsupported",
+		"{}{}\n":                  "invalid",
+	} {
+		if answer := host.Open(line).Answer(); answer["ok"] != false || answer["code"] != code {
+			t.Errorf("%q: %v, want %s", line, answer, code)
+		}
+	}
+	answersPing(t, host)
+}
+
+func TestManyCallsAtOnce(t *testing.T) {
+	host := linktest.NewHost(t, serve(t), 1)
+	var streams []*linktest.Stream
+	for i := 0; i < 100; i++ {
+		streams = append(streams, host.Open(linktest.Line(t, "hold", nil)))
+	}
+	for _, stream := range streams {
+		if answer := stream.Answer(); answer["ok"] != true {
+			t.Errorf("hold: %v", answer)
+		}
+	}
+	answersPing(t, host)
+}
+
+func TestAnnounceWithoutAHost(t *testing.T) {
+	server := link.NewServer(nil, t.Logf)
+	if err := server.Announce("poweroff", time.Second); err == nil {
+		t.Error("announced to nobody")
+	}
+}
+
+func TestAnnounceGivesUpOnASilentHost(t *testing.T) {
+	host, guest := net.Pipe()
+	server := link.NewServer(nil, t.Logf)
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(guest) }()
+	session := linktest.NewHost(t, host, 1).Session
+	if err := server.Announce("poweroff", time.Millisecond); err == nil {
+		t.Error("announced to a host that does not answer")
+	}
+	_ = session.Close()
+	_ = host.Close()
+	<-done
+	_ = guest.Close()
+}

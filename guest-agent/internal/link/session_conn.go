@@ -1,0 +1,81 @@
+package link
+
+import (
+	"encoding/binary"
+	"io"
+	"sync"
+	"time"
+)
+
+const (
+	headerBytes = 12
+	typeData    = 0
+)
+
+// sessionConn is the carrier as one yamux session sees it. It ends when the host hangs up or asks for a new session,
+// and tells on the way which streams the host has ended.
+type sessionConn struct {
+	carrier Carrier
+	door    *doorkeeper
+	ends    *streamEnds
+
+	// rest is read before anything of the carrier; only the session's reader touches it.
+	rest []byte
+	// next is the request that ended this session; valid once the session has closed.
+	next *preamble
+	// header of a data frame that waits for its body; only the session's writer touches it.
+	header []byte
+
+	closeOnce sync.Once
+}
+
+func newSessionConn(carrier Carrier, door *doorkeeper, rest []byte) *sessionConn {
+	return &sessionConn{carrier: carrier, door: door, ends: newStreamEnds(), rest: rest}
+}
+
+// Read returns io.EOF when the host has hung up or started a new session. yamux reads into 4096 bytes or more.
+func (c *sessionConn) Read(p []byte) (int, error) {
+	if len(c.rest) > 0 {
+		n := copy(p, c.rest)
+		c.rest = c.rest[n:]
+		c.ends.scan(p[:n])
+		return n, nil
+	}
+	n, err := c.carrier.Read(p)
+	if request, ok := c.door.match(p[:n]); ok {
+		c.next = request
+		return 0, io.EOF
+	}
+	c.ends.scan(p[:n])
+	return n, err
+}
+
+// Write joins a data frame's header, which yamux writes by itself, with its body: every write to a virtio port costs
+// the host a wake-up.
+func (c *sessionConn) Write(p []byte) (int, error) {
+	if c.header == nil && isDataHeader(p) {
+		c.header = append([]byte{}, p...)
+		return len(p), nil
+	}
+	if c.header == nil {
+		return c.carrier.Write(p)
+	}
+	frame := append(c.header, p...)
+	c.header = nil
+	n, err := c.carrier.Write(frame)
+	if n -= headerBytes; n < 0 {
+		n = 0
+	}
+	return n, err
+}
+
+func isDataHeader(p []byte) bool {
+	return len(p) == headerBytes && p[1] == typeData && binary.BigEndian.Uint32(p[8:12]) > 0
+}
+
+// Close interrupts a blocked read and write. The carrier stays open for the next session.
+func (c *sessionConn) Close() error {
+	var err error
+	c.closeOnce.Do(func() { err = c.carrier.SetDeadline(time.Unix(1, 0)) })
+	return err
+}

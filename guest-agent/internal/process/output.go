@@ -1,0 +1,148 @@
+package process
+
+import (
+	"io"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// Output is the reading end of a process's standard output or error.
+type Output struct {
+	file *os.File
+	// remaining is how much is left to read once the process has ended; -1 before.
+	remaining int
+}
+
+func newOutput(fd int) *Output {
+	return &Output{file: os.NewFile(uintptr(fd), "pipe"), remaining: -1}
+}
+
+// Read gives what the process wrote; io.EOF when all writers have closed it, or when the process has ended and what
+// the pipe held then has been read, whoever else keeps it open.
+func (o *Output) Read(p []byte) (int, error) {
+	if o.remaining < 0 {
+		n, err := o.file.Read(p)
+		if n > 0 || !os.IsTimeout(err) {
+			return n, err
+		}
+		if err := o.file.SetReadDeadline(time.Time{}); err != nil {
+			return 0, err
+		}
+		o.remaining = o.available()
+	}
+	if len(p) > o.remaining {
+		p = p[:o.remaining]
+	}
+	if len(p) == 0 {
+		return 0, io.EOF
+	}
+	n := o.readNow(p)
+	o.remaining -= n
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// finish tells a blocked or later Read that the process has ended.
+func (o *Output) finish() { _ = o.file.SetReadDeadline(time.Unix(1, 0)) }
+
+func (o *Output) close() { _ = o.file.Close() }
+
+func (o *Output) available() int {
+	var count int32
+	o.control(func(fd uintptr) {
+		const fionread = 0x541b
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, fionread, uintptr(unsafe.Pointer(&count))); errno != 0 {
+			count = 0
+		}
+	})
+	return int(count)
+}
+
+// readNow reads without waiting, past the poller.
+func (o *Output) readNow(p []byte) int {
+	var n int
+	o.control(func(fd uintptr) {
+		for {
+			var err error
+			if n, err = syscall.Read(int(fd), p); err != syscall.EINTR {
+				break
+			}
+		}
+	})
+	if n < 0 {
+		n = 0
+	}
+	return n
+}
+
+func (o *Output) control(act func(fd uintptr)) {
+	if raw, err := o.file.SyscallConn(); err == nil {
+		_ = raw.Control(act)
+	}
+}
+
+// FinishOutput ends both outputs: call it after Done.
+func (p *Process) FinishOutput() {
+	p.Stdout.finish()
+	p.Stderr.finish()
+}
+
+// pipes are the three standard streams of a process to be.
+type pipes struct {
+	child  [3]uintptr
+	opened []int
+	stdin  *os.File
+	stdout *Output
+	stderr *Output
+}
+
+func newPipes(withStdin bool) (*pipes, error) {
+	made := &pipes{}
+	ours := [3]int{-1, -1, -1}
+	for i := range ours {
+		if i == 0 && !withStdin {
+			fd, err := syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+			if err != nil {
+				return nil, err
+			}
+			made.child[0] = uintptr(fd)
+			made.opened = append(made.opened, fd)
+			continue
+		}
+		var ends [2]int
+		if err := syscall.Pipe2(ends[:], syscall.O_CLOEXEC); err != nil {
+			made.closeChildEnds()
+			for _, fd := range ours {
+				if fd >= 0 {
+					_ = syscall.Close(fd)
+				}
+			}
+			return nil, err
+		}
+		// The process reads the first pipe and writes the others.
+		theirs := 1
+		if i == 0 {
+			theirs = 0
+		}
+		made.child[i] = uintptr(ends[theirs])
+		made.opened = append(made.opened, ends[theirs])
+		ours[i] = ends[1-theirs]
+		_ = syscall.SetNonblock(ours[i], true)
+	}
+	if ours[0] >= 0 {
+		made.stdin = os.NewFile(uintptr(ours[0]), "pipe")
+	}
+	made.stdout, made.stderr = newOutput(ours[1]), newOutput(ours[2])
+	return made, nil
+}
+
+func (p *pipes) closeChildEnds() {
+	for _, fd := range p.opened {
+		_ = syscall.Close(fd)
+	}
+	p.opened = nil
+}

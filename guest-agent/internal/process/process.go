@@ -1,0 +1,155 @@
+// Package process runs programs for the host and sees to it that all they started can be ended. It knows nothing of
+// the link.
+package process
+
+import (
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Spec says what to run.
+type Spec struct {
+	// Argv is the program and its arguments; the program is looked up in the PATH of the process's environment.
+	Argv []string
+	// Env is added to the default environment.
+	Env map[string]string
+	// Cwd is an absolute directory; empty means the user's home, or / where there is none.
+	Cwd string
+	// User is a name or a number; empty means root.
+	User string
+	// Stdin gives the process a pipe; otherwise it reads /dev/null.
+	Stdin bool
+}
+
+// InvalidError is a Spec that this guest cannot act on: no such user, no such directory.
+type InvalidError struct{ Reason string }
+
+func (e *InvalidError) Error() string { return e.Reason }
+
+// NotRunnableError is a program that cannot be found (127) or run (126).
+type NotRunnableError struct {
+	ExitCode int
+	Reason   string
+}
+
+func (e *NotRunnableError) Error() string { return e.Reason }
+
+// Process is a started program: the leader of its own session and process group.
+type Process struct {
+	Pid int
+	// Stdin is nil unless the Spec asked for it. Writes give EPIPE once the process has closed its end.
+	Stdin  *os.File
+	Stdout *Output
+	Stderr *Output
+
+	done   chan struct{}
+	status syscall.WaitStatus
+	reaper *Reaper
+}
+
+// Done closes when the process itself has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Status is valid once Done is closed.
+func (p *Process) Status() syscall.WaitStatus { return p.status }
+
+// Signal sends sig to the process group; after the process has ended it does nothing.
+func (p *Process) Signal(sig syscall.Signal) {
+	p.reaper.whileAlive(p.Pid, func() { _ = syscall.Kill(-p.Pid, sig) })
+}
+
+// Close frees the pipes.
+func (p *Process) Close() {
+	if p.Stdin != nil {
+		_ = p.Stdin.Close()
+	}
+	p.Stdout.close()
+	p.Stderr.close()
+}
+
+// A script that another process still holds open for writing fails with ETXTBSY until that process is done forking.
+const (
+	busyTries = 10
+	busyWait  = 20 * time.Millisecond
+)
+
+// Starter starts processes.
+type Starter struct {
+	Reaper *Reaper
+	// unmarked is set once the kernel has refused to mark a process's descendants.
+	unmarked int32
+}
+
+// Start runs spec. Errors other than InvalidError and NotRunnableError mean that the guest is out of something.
+func (s *Starter) Start(spec Spec) (*Process, error) {
+	account, err := lookUpAccount(spec.User)
+	if err != nil {
+		return nil, err
+	}
+	cwd, err := workingDirectory(spec.Cwd, account)
+	if err != nil {
+		return nil, err
+	}
+	env, path, err := environment(spec.Env, account)
+	if err != nil {
+		return nil, err
+	}
+	program, err := lookUpProgram(spec.Argv, path, cwd)
+	if err != nil {
+		return nil, err
+	}
+	pipes, err := newPipes(spec.Stdin)
+	if err != nil {
+		return nil, err
+	}
+	defer pipes.closeChildEnds()
+	process := &Process{Stdin: pipes.stdin, Stdout: pipes.stdout, Stderr: pipes.stderr, done: make(chan struct{}), reaper: s.Reaper}
+	attributes := &syscall.ProcAttr{Dir: cwd, Env: env, Files: pipes.child[:], Sys: &syscall.SysProcAttr{
+		Setsid:     true,
+		Credential: account.credential(),
+	}}
+	if err := s.launch(process, program, spec.Argv, attributes); err != nil {
+		process.Close()
+		return nil, runError(spec.Argv[0], err)
+	}
+	return process, nil
+}
+
+func (s *Starter) launch(process *Process, program string, argv []string, attributes *syscall.ProcAttr) error {
+	for try := 1; ; try++ {
+		attributes.Sys.Cloneflags = 0
+		if atomic.LoadInt32(&s.unmarked) == 0 {
+			attributes.Sys.Cloneflags = markFlags
+		}
+		err := s.Reaper.start(process, func() (int, error) { return syscall.ForkExec(program, argv, attributes) })
+		switch {
+		case err != nil && attributes.Sys.Cloneflags != 0 && isMarkRefusal(err):
+			// The refusal may also be the program's own; a second one without the mark tells. ENOSPC passes.
+			isLasting := err != syscall.ENOSPC
+			attributes.Sys.Cloneflags = 0
+			err = s.Reaper.start(process, func() (int, error) { return syscall.ForkExec(program, argv, attributes) })
+			if err == nil && isLasting {
+				atomic.StoreInt32(&s.unmarked, 1)
+			}
+			return err
+		case err == syscall.ETXTBSY && try < busyTries:
+			time.Sleep(busyWait)
+		default:
+			return err
+		}
+	}
+}
+
+func runError(name string, err error) error {
+	switch err {
+	case syscall.ENOENT, syscall.ENOTDIR, syscall.ELOOP:
+		return &NotRunnableError{ExitCode: 127, Reason: name + ": not found, or its interpreter is not"}
+	case syscall.EACCES, syscall.EPERM:
+		return &NotRunnableError{ExitCode: 126, Reason: name + ": permission denied"}
+	case syscall.ENOEXEC, syscall.E2BIG, syscall.ETXTBSY, syscall.EISDIR, syscall.EINVAL, syscall.ELIBBAD:
+		return &NotRunnableError{ExitCode: 126, Reason: name + ": " + err.Error()}
+	}
+	return err
+}

@@ -1,0 +1,159 @@
+package process
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"syscall"
+)
+
+// Each process is started in a cgroup namespace of its own (CLONE_NEWCGROUP). As all share the root cgroup, nothing
+// looks different inside; but the namespace is inherited by every descendant, through setsid and double forks, and
+// /proc shows it: a mark that a program does not shed by accident.
+const markFlags = 0x02000000
+
+// Passes over /proc until no new member shows up. A stopped process cannot fork, so a few are enough.
+const freezePassesMax = 32
+
+func isMarkRefusal(err error) bool {
+	return err == syscall.EPERM || err == syscall.EINVAL || err == syscall.ENOSPC
+}
+
+// KillTree ends the process and whatever it has started: its group, its session, its descendants and all that carry
+// its mark. They are stopped first, so that none forks away between being seen and being killed; the leader dies
+// last, because its pid is what the others are found by.
+func (p *Process) KillTree() {
+	mark := newMark(p.Pid)
+	defer mark.close()
+	alive := p.reaper.whileAlive(p.Pid, func() { _ = syscall.Kill(-p.Pid, syscall.SIGSTOP) })
+	if !alive {
+		return
+	}
+	frozen := map[int]bool{p.Pid: true}
+	for pass := 0; pass < freezePassesMax; pass++ {
+		grown := false
+		for pid := range membersOf(p.Pid, frozen, mark) {
+			_ = syscall.Kill(pid, syscall.SIGSTOP)
+			frozen[pid] = true
+			grown = true
+		}
+		if !grown {
+			break
+		}
+	}
+	for pid := range frozen {
+		if pid != p.Pid {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+	p.reaper.whileAlive(p.Pid, func() { _ = syscall.Kill(-p.Pid, syscall.SIGKILL) })
+}
+
+// membersOf finds the living processes of the tree that are not in known.
+func membersOf(leader int, known map[int]bool, mark *mark) map[int]bool {
+	table := processTable()
+	members := map[int]bool{}
+	for {
+		grown := false
+		for pid, entry := range table {
+			if known[pid] || members[pid] || entry.dead {
+				continue
+			}
+			if entry.group == leader || entry.session == leader || known[entry.parent] || members[entry.parent] || mark.isOn(pid) {
+				members[pid] = true
+				grown = true
+			}
+		}
+		if !grown {
+			return members
+		}
+	}
+}
+
+type tableEntry struct {
+	parent, group, session int
+	dead                   bool
+}
+
+func processTable() map[int]tableEntry {
+	table := map[int]tableEntry{}
+	directory, err := os.Open("/proc")
+	if err != nil {
+		return table
+	}
+	defer directory.Close()
+	names, _ := directory.Readdirnames(-1)
+	own := os.Getpid()
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil || pid == own {
+			continue
+		}
+		if stat, err := os.ReadFile("/proc/" + name + "/stat"); err == nil {
+			if entry, ok := parseStat(stat); ok {
+				table[pid] = entry
+			}
+		}
+	}
+	return table
+}
+
+// parseStat reads /proc/PID/stat: after the name, which may hold anything, state, parent, group and session.
+func parseStat(stat []byte) (tableEntry, bool) {
+	end := bytes.LastIndexByte(stat, ')')
+	if end < 0 {
+		return tableEntry{}, false
+	}
+	fields := bytes.Fields(stat[end+1:])
+	if len(fields) < 4 {
+		return tableEntry{}, false
+	}
+	var numbers [3]int
+	for i := range numbers {
+		number, err := strconv.Atoi(string(fields[i+1]))
+		if err != nil {
+			return tableEntry{}, false
+		}
+		numbers[i] = number
+	}
+	dead := fields[0][0] == 'Z' || fields[0][0] == 'X'
+	return tableEntry{parent: numbers[0], group: numbers[1], session: numbers[2], dead: dead}, true
+}
+
+// mark is the namespace that a tree's processes share. Held open, its number is not given to another.
+type mark struct {
+	file *os.File
+	link string
+}
+
+func newMark(pid int) *mark {
+	name := markName(pid)
+	link, err := os.Readlink(name)
+	if err != nil {
+		return &mark{}
+	}
+	if own, err := os.Readlink("/proc/self/ns/cgroup"); err != nil || own == link {
+		return &mark{}
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return &mark{}
+	}
+	return &mark{file: file, link: link}
+}
+
+func (m *mark) isOn(pid int) bool {
+	if m.file == nil {
+		return false
+	}
+	link, err := os.Readlink(markName(pid))
+	return err == nil && link == m.link
+}
+
+func (m *mark) close() {
+	if m.file != nil {
+		_ = m.file.Close()
+	}
+}
+
+func markName(pid int) string { return "/proc/" + strconv.Itoa(pid) + "/ns/cgroup" }

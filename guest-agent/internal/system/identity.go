@@ -1,0 +1,90 @@
+package system
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+)
+
+const (
+	hostnameFile  = "/etc/hostname"
+	hostsFile     = "/etc/hosts"
+	machineIDFile = "/etc/machine-id"
+)
+
+// Machine is the guest this process is the first of.
+type Machine struct{}
+
+// Identify sets clock, entropy, host name and machine-id. Files that cannot be written are logged: a guest may have
+// made its root read-only.
+func (Machine) Identify(identity Identity) error {
+	now := syscall.NsecToTimeval(identity.Time.UnixNano())
+	if err := syscall.Settimeofday(&now); err != nil {
+		return fmt.Errorf("set the clock: %w", err)
+	}
+	if err := addEntropy(identity.Entropy); err != nil {
+		return fmt.Errorf("add entropy: %w", err)
+	}
+	if err := syscall.Sethostname([]byte(identity.Hostname)); err != nil {
+		return fmt.Errorf("set host name: %w", err)
+	}
+	for _, file := range []struct{ path, content string }{
+		{hostnameFile, identity.Hostname + "\n"},
+		{machineIDFile, identity.MachineID + "\n"},
+		{hostsFile, hostsWith(read(hostsFile), identity.Hostname)},
+	} {
+		if err := writeIfChanged(file.path, file.content); err != nil {
+			Log("write %s: %v", file.path, err)
+		}
+	}
+	return nil
+}
+
+func read(path string) string {
+	content, _ := os.ReadFile(path)
+	return string(content)
+}
+
+// writeIfChanged replaces a file as a whole.
+func writeIfChanged(path, content string) error {
+	if read(path) == content {
+		return nil
+	}
+	if err := os.MkdirAll("/etc", 0o755); err != nil {
+		return err
+	}
+	temporary := path + ".flotilla"
+	if err := os.WriteFile(temporary, []byte(content), 0o644); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		_ = os.Remove(temporary)
+		return err
+	}
+	return nil
+}
+
+// hostsWith returns a hosts file in which the host's own name is known, all else kept.
+func hostsWith(hosts, hostname string) string {
+	const own = "127.0.1.1"
+	if strings.TrimSpace(hosts) == "" {
+		hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+	}
+	var lines []string
+	placed := false
+	for _, line := range strings.Split(strings.TrimRight(hosts, "\n"), "\n") {
+		if fields := strings.Fields(line); len(fields) > 0 && fields[0] == own {
+			if placed {
+				continue
+			}
+			placed = true
+			line = own + "\t" + hostname
+		}
+		lines = append(lines, line)
+	}
+	if !placed {
+		lines = append(lines, own+"\t"+hostname)
+	}
+	return strings.Join(lines, "\n") + "\n"
+}

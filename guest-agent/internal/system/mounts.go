@@ -1,0 +1,66 @@
+package system
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+)
+
+type mountPoint struct {
+	source, target, kind string
+	flags                uintptr
+	options              string
+}
+
+const harmless = syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC
+
+func (m mountPoint) mount() error {
+	if err := os.MkdirAll(m.target, 0o755); err != nil {
+		return err
+	}
+	err := syscall.Mount(m.source, m.target, m.kind, m.flags, m.options)
+	// The kernel mounts devtmpfs by itself where it is built so.
+	if err != nil && err != syscall.EBUSY {
+		return fmt.Errorf("mount %s on %s: %w", m.kind, m.target, err)
+	}
+	return nil
+}
+
+// MountKernel mounts what the rest of start-up needs.
+func MountKernel() error {
+	for _, point := range []mountPoint{
+		{"proc", "/proc", "proc", harmless, ""},
+		{"sysfs", "/sys", "sysfs", harmless, ""},
+		{"devtmpfs", "/dev", "devtmpfs", syscall.MS_NOSUID, "mode=755"},
+	} {
+		if err := point.mount(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mountUserland mounts what programs expect; a guest without one of them is still of use.
+func mountUserland() {
+	for _, point := range []mountPoint{
+		{"tmpfs", "/run", "tmpfs", syscall.MS_NOSUID | syscall.MS_NODEV, "mode=755,size=20%"},
+		{"devpts", "/dev/pts", "devpts", syscall.MS_NOSUID | syscall.MS_NOEXEC, "mode=620,gid=5,ptmxmode=666"},
+		{"tmpfs", "/dev/shm", "tmpfs", syscall.MS_NOSUID | syscall.MS_NODEV, "mode=1777"},
+		{"cgroup2", "/sys/fs/cgroup", "cgroup2", harmless, ""},
+	} {
+		if err := point.mount(); err != nil {
+			Log("%v", err)
+		}
+	}
+	for name, target := range map[string]string{
+		"/dev/fd":     "/proc/self/fd",
+		"/dev/stdin":  "/proc/self/fd/0",
+		"/dev/stdout": "/proc/self/fd/1",
+		"/dev/stderr": "/proc/self/fd/2",
+	} {
+		_ = os.Symlink(target, name)
+	}
+	if err := os.Mkdir("/run/lock", 0o777); err == nil {
+		_ = os.Chmod("/run/lock", 0o777|os.ModeSticky)
+	}
+}

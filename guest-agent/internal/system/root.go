@@ -1,0 +1,95 @@
+package system
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+const (
+	newRoot     = "/newroot"
+	rootOptions = "errors=remount-ro"
+	// Inode tables of a grown file system would otherwise be zeroed in the background, in every copy of the disk.
+	rootOptionsLazy = rootOptions + ",noinit_itable"
+)
+
+// EnterRoot mounts the root disk, grows its file system to the disk's size, and makes it the root directory.
+func EnterRoot() error {
+	disk, err := rootDisk()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(newRoot, 0o755); err != nil {
+		return err
+	}
+	growth, growthErr := planGrowth(disk)
+	err = syscall.Mount(disk, newRoot, "ext4", syscall.MS_NOATIME, rootOptionsLazy)
+	if err == syscall.EINVAL {
+		err = syscall.Mount(disk, newRoot, "ext4", syscall.MS_NOATIME, rootOptions)
+	}
+	if err != nil {
+		return fmt.Errorf("mount root disk %s as ext4: %w", disk, err)
+	}
+	if growthErr == nil && growth.isNeeded() {
+		growthErr = growth.apply(newRoot)
+	}
+	if growthErr != nil {
+		Complain("grow root file system: %v", growthErr)
+	}
+	if err := switchRoot(); err != nil {
+		return err
+	}
+	mountUserland()
+	return nil
+}
+
+func switchRoot() error {
+	for _, name := range []string{"/dev", "/proc", "/sys"} {
+		if err := os.MkdirAll(newRoot+name, 0o755); err != nil {
+			return err
+		}
+		if err := syscall.Mount(name, newRoot+name, "", syscall.MS_MOVE, ""); err != nil {
+			return fmt.Errorf("move %s to the root disk: %w", name, err)
+		}
+	}
+	removeInitramfs()
+	if err := os.Chdir(newRoot); err != nil {
+		return err
+	}
+	if err := syscall.Mount(".", "/", "", syscall.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("move the root disk to /: %w", err)
+	}
+	if err := syscall.Chroot("."); err != nil {
+		return fmt.Errorf("chroot to the root disk: %w", err)
+	}
+	return os.Chdir("/")
+}
+
+// removeInitramfs frees the memory of the files we came from, and nothing on any other file system.
+func removeInitramfs() {
+	var root syscall.Stat_t
+	if err := syscall.Lstat("/", &root); err != nil {
+		return
+	}
+	entries, _ := os.ReadDir("/")
+	for _, entry := range entries {
+		removeOn(root.Dev, "/"+entry.Name())
+	}
+}
+
+func removeOn(device uint64, path string) {
+	var info syscall.Stat_t
+	if err := syscall.Lstat(path, &info); err != nil || info.Dev != device {
+		return
+	}
+	if info.Mode&syscall.S_IFMT == syscall.S_IFDIR {
+		entries, _ := os.ReadDir(path)
+		for _, entry := range entries {
+			removeOn(device, filepath.Join(path, entry.Name()))
+		}
+		_ = syscall.Rmdir(path)
+		return
+	}
+	_ = syscall.Unlink(path)
+}

@@ -1,0 +1,4 @@
+package system
+
+// The syscall package is frozen and does not name it.
+const sysFinitModule = 273

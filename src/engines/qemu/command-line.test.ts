@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest';
+import type { LaunchSpec } from '../../core/ports/engine.ts';
+import { argumentsDigest, type CommandLineFacts, qemuArguments } from './command-line.ts';
+
+const spec: LaunchSpec = {
+  machineId: 'machine00001',
+  incarnation: 'incarnation1',
+  slot: 4,
+  vcpuCount: 2,
+  memoryMib: 256,
+  diskMib: 1024,
+  kernelPath: '/s/boot/kernel',
+  initrdPath: '/s/boot/initrd',
+  kernelArgs: 'image=given',
+  disks: [
+    { path: '/s/disks/m/root.qcow2', format: 'qcow2', readOnly: false },
+    { path: '/s/disks/m/seed.raw', format: 'raw', readOnly: true },
+  ],
+};
+
+const tcg: CommandLineFacts = {
+  accelerator: 'tcg',
+  tscKhz: 2_000_000,
+  hasAcpi: true,
+  qmpSocket: '/s/run/i/qmp.sock',
+  agentSocket: '/s/run/i/agent.sock',
+  consoleFile: '/s/run/i/console.log',
+};
+
+/** One option a line, so that a change of the golden text reads as what it is. */
+function shown(args: readonly string[]): string {
+  return args.map((arg, index) => (index > 0 && !arg.startsWith('-') ? ` ${arg}` : `\n${arg}`)).join('');
+}
+
+describe('qemuArguments', () => {
+  it('makes this command line under TCG', () => {
+    expect(shown(qemuArguments(spec, tcg))).toMatchInlineSnapshot(`
+      "
+      -name flotilla-incarnation1
+      -M microvm,acpi=on
+      -accel tcg,tb-size=64
+      -cpu max
+      -m 256M
+      -smp cpus=2
+      -nodefaults
+      -no-user-config
+      -display none
+      -action reboot=shutdown,shutdown=pause
+      -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
+      -chardev socket,id=qmp,path=/s/run/i/qmp.sock,server=on,wait=off
+      -mon chardev=qmp,mode=control
+      -chardev file,id=console,path=/s/run/i/console.log,append=on
+      -serial chardev:console
+      -kernel /s/boot/kernel
+      -initrd /s/boot/initrd
+      -append console=ttyS0 quiet panic=-1 reboot=t tsc_early_khz=2000000 tsc=reliable no_timer_check noreplace-smp image=given
+      -device virtio-serial-device
+      -chardev socket,id=agent,path=/s/run/i/agent.sock,server=on,wait=off
+      -device virtserialport,chardev=agent,name=agent.0,id=agent.0
+      -drive file=/s/disks/m/root.qcow2,format=qcow2,if=none,id=disk0,discard=unmap
+      -device virtio-blk-device,drive=disk0,serial=root
+      -drive file=/s/disks/m/seed.raw,format=raw,if=none,id=disk1,discard=unmap,readonly=on
+      -device virtio-blk-device,drive=disk1,serial=disk1
+      -device virtio-rng-device
+      -device virtio-balloon-device,id=balloon0,free-page-reporting=on,deflate-on-oom=on"
+    `);
+  });
+
+  it('makes this command line under KVM', () => {
+    expect(
+      shown(qemuArguments({ ...spec, disks: [] }, { ...tcg, accelerator: 'kvm' })),
+    ).toMatchInlineSnapshot(`
+      "
+      -name flotilla-incarnation1
+      -M microvm,acpi=on
+      -accel kvm
+      -cpu host
+      -m 256M
+      -smp cpus=2
+      -nodefaults
+      -no-user-config
+      -display none
+      -action reboot=shutdown,shutdown=pause
+      -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
+      -chardev socket,id=qmp,path=/s/run/i/qmp.sock,server=on,wait=off
+      -mon chardev=qmp,mode=control
+      -chardev file,id=console,path=/s/run/i/console.log,append=on
+      -serial chardev:console
+      -kernel /s/boot/kernel
+      -initrd /s/boot/initrd
+      -append console=ttyS0 quiet panic=-1 reboot=t image=given
+      -device virtio-serial-device
+      -chardev socket,id=agent,path=/s/run/i/agent.sock,server=on,wait=off
+      -device virtserialport,chardev=agent,name=agent.0,id=agent.0
+      -device virtio-rng-device
+      -device virtio-balloon-device,id=balloon0,free-page-reporting=on,deflate-on-oom=on"
+    `);
+  });
+
+  it('gives a kernel without ACPI the timer it cannot measure', () => {
+    const args = qemuArguments(spec, { ...tcg, hasAcpi: false });
+    expect(args).toContain('microvm,acpi=off');
+    expect(args[args.indexOf('-append') + 1]).toContain(' lapic_timer_khz=1000000 ');
+  });
+
+  it('lets no path end its option early', () => {
+    const path = '/s,if=pflash/root';
+    const args = qemuArguments(
+      { ...spec, disks: [{ path, format: 'raw', readOnly: false }] },
+      { ...tcg, consoleFile: '/a,b' },
+    );
+    expect(args.find((arg) => arg.startsWith('file=/s'))).toMatch(/^file=\/s,,if=pflash\/root,format=raw,/);
+    expect(args).toContain('file,id=console,path=/a,,b,append=on');
+  });
+
+  it('has no network device', () => {
+    expect(qemuArguments(spec, tcg).join(' ')).not.toMatch(/net/);
+  });
+
+  it('tells command lines apart by their digest', () => {
+    expect(argumentsDigest(['a', 'b'])).not.toBe(argumentsDigest(['ab']));
+  });
+});

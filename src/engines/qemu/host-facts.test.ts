@@ -1,0 +1,18 @@
+import { expect, it } from 'vitest';
+import { parseTscKhz, qemuCapabilities } from './host-facts.ts';
+
+it('takes the clock frequency from the first processor', () => {
+  expect(parseTscKhz('model name\t: x\nbogomips\t: 4000.00\n\nbogomips\t: 3999.98\n')).toBe(2_000_000);
+  expect(parseTscKhz('bogomips\t: 5187.81\n')).toBe(2_593_905);
+});
+
+it('does not make up a frequency', () => {
+  expect(parseTscKhz('model name : ARM\n')).toBeNull();
+  expect(parseTscKhz('bogomips\t: 0.00\n')).toBeNull();
+});
+
+it('promises no more than the host has', () => {
+  const { vcpuCountMax, memoryMibMin, memoryMibMax } = qemuCapabilities();
+  expect(vcpuCountMax).toBeGreaterThanOrEqual(1);
+  expect(memoryMibMax).toBeGreaterThan(memoryMibMin);
+});

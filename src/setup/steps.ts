@@ -1,0 +1,80 @@
+/** The steps that make the prerequisites; each looks first and does nothing when its result is there. */
+import type { SetupContext } from './context.ts';
+import type { Distro } from './distro.ts';
+import { explaining } from './failures.ts';
+import { buildGuestAgent, type GuestAgent, hasGo, inspectGuestAgent } from './guest-agent.ts';
+import { fetchKernel, findKernel, type Kernel } from './kernel/kernel.ts';
+import { buildKit, isKitBuilt } from './kit/kit.ts';
+import { addPackages, missingPackages } from './packages.ts';
+import type { Progress, StepProgress } from './progress.ts';
+
+/** What a step made, and what to say about it. */
+export interface StepResult<T> {
+  readonly value: T;
+  readonly said?: string;
+}
+
+/** Runs one step, tells how it ended, and explains its failure. */
+export async function inStep<T>(
+  progress: Progress,
+  name: string,
+  signal: AbortSignal,
+  work: (step: StepProgress) => Promise<StepResult<T>>,
+): Promise<T> {
+  const step = progress.step(name);
+  try {
+    const { value, said } = await explaining(name, signal, () => work(step));
+    step.done(said);
+    return value;
+  } catch (error) {
+    step.fail(error instanceof Error ? error.message : String(error));
+    throw error;
+  }
+}
+
+/** Installs what is missing on the host, Go only when the agent has to be built. */
+export function packagesStep(progress: Progress, context: SetupContext, distro: Distro): Promise<void> {
+  return inStep(progress, 'packages', context.signal, async (step) => {
+    const agent = await inspectGuestAgent(context);
+    const needsGo = !agent.isBuilt && !(await hasGo(context.env, context.signal));
+    const missing = await missingPackages(context, needsGo);
+    if (missing.length === 0) return { value: undefined, said: 'there' };
+    await addPackages(context, distro, missing, step.update);
+    return { value: undefined, said: `installed ${missing.join(' ')}` };
+  });
+}
+
+/** Builds the guest agent of the present sources. */
+export function agentStep(progress: Progress, context: SetupContext): Promise<GuestAgent> {
+  return inStep(progress, 'guest agent', context.signal, async (step) => {
+    const agent = await inspectGuestAgent(context);
+    if (agent.isBuilt) return { value: agent, said: 'there' };
+    step.update('compiling');
+    await buildGuestAgent(context, agent);
+    return { value: agent, said: agent.version };
+  });
+}
+
+/** Fetches the guests' kernel. */
+export function kernelStep(progress: Progress, context: SetupContext, distro: Distro): Promise<Kernel> {
+  return inStep(progress, 'kernel', context.signal, async (step) => {
+    const there = await findKernel(context.cache);
+    if (there) return { value: there, said: 'there' };
+    const kernel = await fetchKernel(context, distro, step.update);
+    return { value: kernel, said: kernel.release };
+  });
+}
+
+/** Packs kernel and agent into a boot kit. */
+export function kitStep(
+  progress: Progress,
+  context: SetupContext,
+  kernel: Kernel,
+  agent: GuestAgent,
+): Promise<void> {
+  return inStep(progress, 'boot kit', context.signal, async () => {
+    if (await isKitBuilt(context.cache, kernel, agent)) return { value: undefined, said: 'there' };
+    await buildKit(context.cache, kernel, agent);
+    return { value: undefined };
+  });
+}
