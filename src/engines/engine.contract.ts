@@ -60,8 +60,9 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
     });
     afterAll(async () => {
       await driver.close();
-      expect(await fixture.leftovers()).toEqual([]);
+      const leftovers = await fixture.leftovers();
       await fixture.close();
+      expect(leftovers).toEqual([]);
     });
 
     it('finds itself available and says by what', async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { ChangeBus } from '../../src/core/events/bus.ts';
 import { MachineService } from '../../src/core/machines/service.ts';
 import type { Edges } from '../../src/core/machines/steps/context.ts';
+import type { RunnerHooks } from '../../src/core/operations/runner.ts';
 import type { Store } from '../../src/core/ports/store.ts';
 import { Reconciler } from '../../src/core/reconcile/reconciler.ts';
 import { FakeDisks, FakeGuest, fakeImages } from '../../src/core/testing/fakes.ts';
@@ -26,12 +27,16 @@ export interface FakeFlotilla {
   readonly machines: MachineService;
   readonly reconciler: Reconciler;
   readonly edges: Edges;
-  /** A second core on the same store and the same fakes, as after a restart of the daemon. */
-  restarted(): MachineService;
+  /** The host as a fresh daemon finds it: a new core on the same store and the same fakes; nothing is recovered yet. */
+  restarted(): { readonly machines: MachineService; readonly reconciler: Reconciler };
   close(): Promise<void>;
 }
 
-export async function startFake(): Promise<FakeFlotilla> {
+export interface FakeOptions {
+  readonly hooks?: RunnerHooks;
+}
+
+export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla> {
   const directory = await mkdtemp(join(tmpdir(), 'flotilla-fake-'));
   const store = await openSqliteStore(join(directory, 'flotilla.db'));
   const driver = new FakeDriver({ kind: 'qemu' });
@@ -41,9 +46,9 @@ export async function startFake(): Promise<FakeFlotilla> {
   const edges: Edges = { engines, guest, disks, images: fakeImages, clock: systemClock, log: silentLog };
   const defaults = { image: 'debian-12', engine: 'qemu', diskMib: 1024 };
   const bus = new ChangeBus(silentLog);
-  const make = () => new MachineService({ store, bus, edges, defaults, startsMax: 2 });
-  const services = [make()];
-  const machines = services[0] as MachineService;
+  const deps = { store, bus, edges, defaults, startsMax: 2 };
+  const machines = new MachineService({ ...deps, hooks: options.hooks });
+  const services: MachineService[] = [machines];
   return {
     store,
     driver,
@@ -53,9 +58,10 @@ export async function startFake(): Promise<FakeFlotilla> {
     edges,
     reconciler: new Reconciler({ store, edges, machines }),
     restarted() {
-      const service = make();
-      services.push(service);
-      return service;
+      // The one before is not closed: a daemon that was killed closes nothing.
+      const service = new MachineService(deps);
+      services.splice(0, services.length, service);
+      return { machines: service, reconciler: new Reconciler({ store, edges, machines: service }) };
     },
     async close() {
       for (const service of services) await service.close();

@@ -43,3 +43,12 @@ test('a VMM that died fails the machine with its last words', () => {
     message: 'qemu was ended by SIGKILL',
   });
 });
+
+test('what the guest said on the console counts when no link heard it, unless it panicked after', () => {
+  const asked = '[    9.1] flotilla: guest asked for reboot';
+  expect(planExit(facts('reset'), null, [asked])).toEqual({ to: 'restart' });
+  expect(planExit(facts('reset'), null, [asked.replace('reboot', 'poweroff')])).toEqual({ to: 'stopped' });
+  expect(planExit(facts('reset'), null, [asked, 'Kernel panic - not syncing: oops'])).toMatchObject({
+    to: 'failed',
+  });
+});

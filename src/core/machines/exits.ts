@@ -22,9 +22,11 @@ export function planExit(
 ): ExitPlan {
   if (facts.kind === 'powered_off') return { to: 'stopped' };
   if (facts.kind === 'reset') {
+    // Over a link that was down nothing is heard; the agent says it on the console as well.
+    const said = announced ?? announcedOn(console);
     // Where a guest cannot power off by itself it resets after announcing.
-    if (announced === 'reboot') return { to: 'restart' };
-    if (announced) return { to: 'stopped' };
+    if (said === 'reboot') return { to: 'restart' };
+    if (said) return { to: 'stopped' };
     const panic = console.findLast((line) => line.includes('Kernel panic'));
     const message = panic
       ? `the guest's kernel panicked: ${panic.replace(/^.*?Kernel panic - /, '')}`
@@ -32,6 +34,15 @@ export function planExit(
     return { to: 'failed', code: panic ? 'guest_panic' : 'guest_reset', message };
   }
   return { to: 'failed', code: 'vmm_died', message: facts.reason };
+}
+
+function announcedOn(console: readonly string[]): string | null {
+  for (const line of console.toReversed()) {
+    if (line.includes('Kernel panic')) return null;
+    const asked = /flotilla: guest asked for (poweroff|reboot|halt)/.exec(line)?.[1];
+    if (asked) return asked;
+  }
+  return null;
 }
 
 export interface ExitWatcherDeps {

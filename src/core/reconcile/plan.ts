@@ -8,6 +8,8 @@ import type { EngineStatus, ExitFacts } from '../ports/engine.ts';
 export interface Observed {
   /** Incarnation → what its engine says, of each machine that should have a VMM. */
   readonly statuses: ReadonlyMap<string, EngineStatus>;
+  /** Incarnations whose VMM lives though their machine is neither to run nor under way. */
+  readonly strays: ReadonlySet<string>;
   /** Incarnations of which an engine has anything: engine kind → incarnations. */
   readonly incarnations: ReadonlyMap<string, readonly string[]>;
   /** Machine ids that have a disk. */
@@ -17,6 +19,7 @@ export interface Observed {
 export type Repair =
   | { readonly kind: 'adopt'; readonly machine: Machine }
   | { readonly kind: 'exited'; readonly machine: Machine; readonly facts: ExitFacts }
+  | { readonly kind: 'end_stray'; readonly machine: Machine }
   | { readonly kind: 'destroy_orphan'; readonly engine: string; readonly incarnation: string }
   | { readonly kind: 'remove_disk'; readonly machineId: string };
 
@@ -24,6 +27,9 @@ export type Repair =
 export function planRepairs(machines: readonly Machine[], observed: Observed): readonly Repair[] {
   const repairs: Repair[] = [];
   for (const machine of machines) {
+    if (isAtRest(machine) && observed.strays.has(machine.incarnation ?? '')) {
+      repairs.push({ kind: 'end_stray', machine });
+    }
     if (machine.state !== 'running' && machine.state !== 'paused') continue;
     const status = observed.statuses.get(machine.incarnation ?? '');
     if (!status) continue;
@@ -43,6 +49,11 @@ export function planRepairs(machines: readonly Machine[], observed: Observed): r
     if (!ids.has(machineId)) repairs.push({ kind: 'remove_disk', machineId });
   }
   return repairs;
+}
+
+/** Whether the machine should have no VMM: it is in no operation, and in no state that has one. */
+export function isAtRest(machine: Machine): boolean {
+  return machine.state === 'created' || machine.state === 'stopped' || machine.state === 'failed';
 }
 
 const lostFacts: ExitFacts = {

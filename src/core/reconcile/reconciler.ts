@@ -2,12 +2,15 @@
  * Looks at this host and carries out what `planRepairs` says. Takes no input, so it can run at any time: at start,
  * after open operations were taken up.
  */
+import type { Machine } from '../machines/machine.ts';
 import type { MachineService } from '../machines/service.ts';
 import type { Edges } from '../machines/steps/context.ts';
 import { engineOf } from '../machines/steps/context.ts';
 import type { EngineStatus } from '../ports/engine.ts';
 import type { Store } from '../ports/store.ts';
-import { type Observed, planRepairs, type Repair } from './plan.ts';
+import { isAtRest, type Observed, planRepairs, type Repair } from './plan.ts';
+
+const endStrayTimeoutMs = 30_000;
 
 export interface ReconcilerDeps {
   readonly store: Store;
@@ -45,16 +48,26 @@ export class Reconciler {
     for (const [kind, driver] of edges.engines) incarnations.set(kind, await driver.list());
     const disks = await edges.disks.list();
     const statuses = new Map<string, EngineStatus>();
+    const strays = new Set<string>();
     for (const machine of await store.machines.all()) {
-      if (machine.state !== 'running' && machine.state !== 'paused') continue;
-      if (!machine.handle || !machine.incarnation) continue;
-      try {
-        statuses.set(machine.incarnation, await engineOf(edges, machine).inspect(machine.handle));
-      } catch (error) {
-        edges.log.warn({ machine: machine.id, err: error }, 'VMM cannot be inspected');
+      if (!machine.incarnation) continue;
+      const status = await this.#inspect(machine);
+      if (status) statuses.set(machine.incarnation, status);
+      if (isAtRest(machine) && (await engineOf(edges, machine).find(machine.incarnation))) {
+        strays.add(machine.incarnation);
       }
     }
-    return { statuses, incarnations, disks };
+    return { statuses, strays, incarnations, disks };
+  }
+
+  async #inspect(machine: Machine): Promise<EngineStatus | null> {
+    if (!machine.handle || (machine.state !== 'running' && machine.state !== 'paused')) return null;
+    try {
+      return await engineOf(this.#deps.edges, machine).inspect(machine.handle);
+    } catch (error) {
+      this.#deps.edges.log.warn({ machine: machine.id, err: error }, 'VMM cannot be inspected');
+      return null;
+    }
   }
 
   async #carryOut(repair: Repair): Promise<void> {
@@ -65,6 +78,10 @@ export class Reconciler {
         return;
       case 'exited':
         await machines.exited(repair.machine, repair.facts);
+        return;
+      case 'end_stray':
+        edges.log.warn({ machine: repair.machine.id }, 'VMM of a machine that is not to run is ended');
+        await this.#endStray(repair.machine);
         return;
       case 'destroy_orphan':
         edges.log.warn(
@@ -77,5 +94,11 @@ export class Reconciler {
         edges.log.warn({ machine: repair.machineId }, 'orphaned disk is removed');
         await edges.disks.remove(repair.machineId);
     }
+  }
+
+  async #endStray(machine: Machine): Promise<void> {
+    const driver = engineOf(this.#deps.edges, machine);
+    const handle = machine.incarnation && (await driver.find(machine.incarnation));
+    if (handle) await driver.stop(handle, AbortSignal.timeout(endStrayTimeoutMs));
   }
 }

@@ -60,8 +60,9 @@ describe('QemuDriver', () => {
   });
   afterAll(async () => {
     await driver.close();
-    expect(await fixture.leftovers()).toEqual([]);
+    const leftovers = await fixture.leftovers();
     await fixture.close();
+    expect(leftovers).toEqual([]);
   });
 
   it('runs QEMU with an empty environment, no rights, and in a session of its own', async () => {

@@ -88,7 +88,7 @@ export async function makeQemuFixture(): Promise<QemuFixture> {
     countVmms: async (incarnation) => (await pidsMentioning(`flotilla-${incarnation}`)).length,
     leftovers: async () => [
       ...(await pidsMentioning(root)).map((pid) => `process ${pid}`),
-      ...(await readdir(layout.run)).map((name) => join(layout.run, name)),
+      ...(await readdir(layout.run).catch(() => [])).map((name) => join(layout.run, name)),
       ...(await cgroupsOf(incarnations)),
     ],
     close: async () => await rm(root, { recursive: true }),

@@ -65,12 +65,7 @@ function quitStep(edges: Edges): Step {
       await engineOf(edges, machine).stop(previousHandle, signal);
     },
     // The machine ends stopped or failed: what ran before must not go on.
-    async undo({ machine, operation, signal }) {
-      const { previousHandle } = operation.params as unknown as StartParams;
-      if (!previousHandle) return;
-      await edges.guest.release(previousHandle.incarnation);
-      await engineOf(edges, machine).stop(previousHandle, signal);
-    },
+    undo: (context) => clearPrevious(edges, context),
   };
 }
 
@@ -78,13 +73,17 @@ function clearStep(edges: Edges): Step {
   return {
     name: 'clear',
     timeoutMs: clearTimeoutMs,
-    async do({ machine, operation }) {
-      const { previousIncarnation } = operation.params as unknown as StartParams;
-      if (!previousIncarnation) return;
-      await edges.guest.release(previousIncarnation);
-      await engineOf(edges, machine).destroy(previousIncarnation);
-    },
+    do: (context) => clearPrevious(edges, context),
+    undo: (context) => clearPrevious(edges, context),
   };
+}
+
+/** Nothing refers to the previous incarnation any more; whatever is left of it goes. */
+async function clearPrevious(edges: Edges, { machine, operation }: StepContext): Promise<void> {
+  const { previousIncarnation } = operation.params as unknown as StartParams;
+  if (!previousIncarnation) return;
+  await edges.guest.release(previousIncarnation);
+  await engineOf(edges, machine).destroy(previousIncarnation);
 }
 
 function launchStep(edges: Edges): Step {

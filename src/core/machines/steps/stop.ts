@@ -1,7 +1,7 @@
 /** stopping → stopped: ask the guest, wait for a grace, then end the VMM. A stop of a failed machine cleans up. */
 import { abortable, deadline } from '../../../lib/abort.ts';
 import { AppError } from '../../errors.ts';
-import type { OperationDefinition } from '../../operations/runner.ts';
+import type { OperationDefinition, StepContext } from '../../operations/runner.ts';
 import type { EngineHandle } from '../../ports/engine.ts';
 import type { Machine } from '../machine.ts';
 import { type Edges, engineOf, failureOf } from './context.ts';
@@ -11,6 +11,7 @@ export const stopGraceMs = 10_000;
 const haltTimeoutMs = 30_000;
 
 export function stopOperation(edges: Edges): OperationDefinition {
+  const endVmm = ({ machine, signal }: StepContext) => end(edges, machine, signal);
   return {
     kind: 'machine.stop',
     transit: 'stopping',
@@ -21,26 +22,26 @@ export function stopOperation(edges: Edges): OperationDefinition {
         async do({ machine, signal }) {
           if (machine.handle) await askGuestToPowerOff(edges, machine, machine.handle, signal);
         },
+        // A stop that fails has still to leave nothing that runs.
+        undo: endVmm,
       },
-      {
-        name: 'halt',
-        timeoutMs: haltTimeoutMs,
-        async do({ machine, signal }) {
-          if (!machine.incarnation) return;
-          await edges.guest.release(machine.incarnation);
-          const driver = engineOf(edges, machine);
-          const handle = machine.handle ?? (await driver.find(machine.incarnation));
-          if (handle) await driver.stop(handle, signal);
-        },
-      },
+      { name: 'halt', timeoutMs: haltTimeoutMs, do: endVmm, undo: endVmm },
     ],
     succeeded: 'stopped',
     onSuccess: () => ({ handle: null, failure: null }),
     failed: 'failed',
     cancelled: 'failed',
-    onUndone: (_, failure) => ({ failure }),
+    onUndone: (_, failure) => ({ handle: null, failure }),
     describeFailure: (machine, error, at) => failureOf(edges, machine, error, at),
   };
+}
+
+async function end(edges: Edges, machine: Machine, signal: AbortSignal): Promise<void> {
+  if (!machine.incarnation) return;
+  await edges.guest.release(machine.incarnation);
+  const driver = engineOf(edges, machine);
+  const handle = machine.handle ?? (await driver.find(machine.incarnation));
+  if (handle) await driver.stop(handle, signal);
 }
 
 /**
@@ -54,13 +55,13 @@ export async function askGuestToPowerOff(
   parent: AbortSignal,
 ): Promise<void> {
   const driver = engineOf(edges, machine);
-  const { state } = await driver.inspect(handle);
-  if (state !== 'running') return;
   const late = () => new AppError('timeout', `the guest did not power off within ${stopGraceMs / 1000} s`);
   const { signal, clear } = deadline(stopGraceMs, late, parent);
   const exited = Promise.withResolvers<void>();
   const stopWatching = driver.onExit(handle, () => exited.resolve());
   try {
+    const { state } = await abortable(driver.inspect(handle), signal);
+    if (state !== 'running') return;
     const target = { machineId: machine.id, incarnation: handle.incarnation, address: handle.guest };
     await Promise.race([edges.guest.shutdown(target, signal), exited.promise]);
     await abortable(exited.promise, signal);

@@ -1,0 +1,60 @@
+import { describe, expect, test } from 'vitest';
+import type { Machine } from '../machines/machine.ts';
+import type { MachineState } from '../machines/states.ts';
+import type { EngineStatus } from '../ports/engine.ts';
+import { type Observed, planRepairs } from './plan.ts';
+
+const machine = (id: string, state: MachineState): Machine =>
+  ({ id, state, incarnation: `boot-${id}` }) as Machine;
+
+function observed(fields: Partial<Observed> = {}): Observed {
+  return { statuses: new Map(), strays: new Set(), incarnations: new Map(), disks: [], ...fields };
+}
+
+const status = (id: string, value: EngineStatus) => new Map([[`boot-${id}`, value]]);
+
+describe('planRepairs', () => {
+  test('a machine that runs as recorded is adopted', () => {
+    const web = machine('web', 'running');
+    const repairs = planRepairs([web], observed({ statuses: status('web', { state: 'running' }) }));
+    expect(repairs).toEqual([{ kind: 'adopt', machine: web }]);
+  });
+
+  test('one whose VMM ended is told how, one whose VMM is gone that nobody saw it', () => {
+    const facts = { kind: 'powered_off', exitCode: 0, signal: null, reason: 'off' } as const;
+    const web = machine('web', 'running');
+    expect(planRepairs([web], observed({ statuses: status('web', { state: 'exited', facts }) }))).toEqual([
+      { kind: 'exited', machine: web, facts },
+    ]);
+    expect(planRepairs([web], observed({ statuses: status('web', { state: 'absent' }) }))).toMatchObject([
+      { kind: 'exited', facts: { kind: 'died' } },
+    ]);
+  });
+
+  test('one that could not be inspected is left alone', () => {
+    expect(planRepairs([machine('web', 'running')], observed())).toEqual([]);
+  });
+
+  test('a VMM of a machine at rest is ended; of one under way it is its operation’s', () => {
+    const strays = new Set(['boot-web']);
+    for (const state of ['created', 'stopped', 'failed'] as const) {
+      expect(planRepairs([machine('web', state)], observed({ strays }))).toMatchObject([
+        { kind: 'end_stray' },
+      ]);
+    }
+    for (const state of ['starting', 'stopping', 'deleting'] as const) {
+      expect(planRepairs([machine('web', state)], observed({ strays }))).toEqual([]);
+    }
+  });
+
+  test('what no machine accounts for goes; a stopped machine keeps its last console', () => {
+    const seen = observed({
+      incarnations: new Map([['qemu', ['boot-web', 'boot-ghost']]]),
+      disks: ['web', 'ghost'],
+    });
+    expect(planRepairs([machine('web', 'stopped')], seen)).toEqual([
+      { kind: 'destroy_orphan', engine: 'qemu', incarnation: 'boot-ghost' },
+      { kind: 'remove_disk', machineId: 'ghost' },
+    ]);
+  });
+});
