@@ -39,7 +39,7 @@ describe('qemuArguments', () => {
       -name flotilla-incarnation1
       -M microvm,acpi=on
       -accel tcg,tb-size=64
-      -cpu max
+      -cpu max,-erms,-fsrm
       -m 256M
       -smp cpus=2
       -nodefaults

@@ -62,12 +62,18 @@ function diskArguments(disk: DiskAttachment, index: number): readonly string[] {
   return ['-drive', drive.join(','), '-device', `virtio-blk-device,drive=${id},serial=${serial}`];
 }
 
+/**
+ * All that TCG can emulate, but for the two flags that make a Linux guest copy memory by `rep movsb`, which TCG runs a
+ * byte at a time: without them copies in the guest are four to seven times as fast (dd from /dev/zero, QEMU 7.2).
+ */
+const tcgCpu = 'max,-erms,-fsrm';
+
 /** The arguments after the program's name. */
 export function qemuArguments(spec: LaunchSpec, facts: CommandLineFacts): readonly string[] {
   const acceleration =
     facts.accelerator === 'kvm'
       ? ['-accel', 'kvm', '-cpu', 'host']
-      : ['-accel', `tcg,tb-size=${tcgBufferMib}`, '-cpu', 'max'];
+      : ['-accel', `tcg,tb-size=${tcgBufferMib}`, '-cpu', tcgCpu];
   return [
     '-name',
     vmmName(spec.incarnation),
