@@ -5,6 +5,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 reports=$(mktemp -d)
 trap 'rm -rf "$reports"' EXIT
+export NO_COLOR=1
 export GOFLAGS=-buildvcs=false GOTOOLCHAIN=local GOWORK=off
 
 # check NAME COMMAND…: runs it, shows its output when it fails, and records which it was.

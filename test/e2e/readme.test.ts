@@ -1,0 +1,80 @@
+/** Every command in the README, as it stands there, in its order, on a state directory of its own. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { type CommandResult, leftovers, repository, runCommand } from '../support/host.ts';
+
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
+
+/** Not run here: it is what runs this. */
+const notRun = ['make test'];
+
+let blocks: readonly string[];
+let env: NodeJS.ProcessEnv;
+let stateDir: string;
+
+beforeAll(async () => {
+  const readme = await readFile(join(repository, 'README.md'), 'utf8');
+  blocks = [...readme.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1] ?? '');
+  stateDir = await mkdtemp('/tmp/flt-');
+  env = { ...process.env, FLOTILLA_STATE_DIR: stateDir, PORT: '0' };
+});
+
+afterAll(async () => {
+  // A test that failed on its way must leave nothing either.
+  await runCommand('./flotilla', ['down', '--machines'], { env });
+  await rm(stateDir, { recursive: true });
+});
+
+function runBlock(index: number): Promise<CommandResult> {
+  const lines = (blocks[index] ?? '').split('\n').filter((line) => !notRun.includes(line));
+  return runCommand('sh', ['-euc', lines.join('\n')], { env, timeoutMs: 570_000 });
+}
+
+test('the README has the blocks that are run here', () => {
+  expect(blocks).toHaveLength(3);
+  expect(blocks[0]).toContain('./flotilla up');
+});
+
+test('up ends with the output of a command that ran in a machine', async () => {
+  const { exitCode, stdout, stderr } = await runBlock(0);
+  expect(exitCode, stderr).toBe(0);
+  expect(stdout.toString()).toMatch(/^hello from first, Linux \d/m);
+  expect(stdout.toString()).toMatch(/^key {7}hf_\w{32} /m);
+  expect(stderr).toMatch(/machine first +\d/);
+});
+
+test('up again is quick to find everything there, and does not show the key again', async () => {
+  const { exitCode, stdout } = await runBlock(0);
+  expect(exitCode).toBe(0);
+  expect(stdout.toString()).toMatch(/^hello from first/m);
+  expect(stdout.toString()).not.toContain('hf_');
+});
+
+test('the tour', async () => {
+  const { exitCode, stdout, stderr } = await runBlock(1);
+  expect(exitCode, stderr).toBe(0);
+  expect(stdout.toString()).toMatch(/^42$/m);
+  expect(stdout.toString()).toMatch(/^out$/m);
+  expect(stdout.toString()).toContain('exit code 3');
+  expect(stdout.toString()).toMatch(/^web +\w{12} +running/m);
+  expect(stderr).toMatch(/^err$/m);
+});
+
+test('the same over HTTP', async () => {
+  const { exitCode, stdout, stderr } = await runBlock(2);
+  expect(exitCode, stderr).toBe(0);
+  expect(stdout.toString()).toContain('"status":"ok"');
+  expect(stdout.toString()).toContain('"status":"pending"');
+  expect(stdout.toString()).toContain('"status":"running"');
+  expect(stdout.toString()).toMatch(/"exit_code":0,.*"stdout":"6\.\d/);
+  expect(stdout.toString()).toContain('"type":"outcome","outcome":"exited","exit_code":0');
+  expect(stdout.toString()).not.toContain('"error"');
+});
+
+test('down --machines leaves nothing that runs', async () => {
+  const { exitCode, stdout } = await runCommand('./flotilla', ['down', '--machines'], { env });
+  expect(exitCode).toBe(0);
+  expect(stdout.toString()).toBe('stopped first\ndaemon stopped\n');
+  expect((await leftovers(stateDir)).filter((left) => left.startsWith('process'))).toEqual([]);
+});
