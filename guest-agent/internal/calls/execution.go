@@ -14,6 +14,10 @@ const (
 	stdinFramesMax = 16
 	// A killed process that does not end in this time hangs in the kernel; the host is told without it.
 	killWait = 5 * time.Second
+	// A virtio port takes 32 KiB in one write; with both its headers, a full frame of output is two of them.
+	outputBytesMax   = 2*portWriteBytes - yamuxHeaderBytes - link.FrameHeaderBytes
+	portWriteBytes   = 32 << 10
+	yamuxHeaderBytes = 12
 )
 
 // execution is one process and the stream it is served on.
@@ -120,7 +124,7 @@ func (e *execution) outcome(isTimeout bool) link.Outcome {
 // pump sends one output as fast as the host takes it.
 func (e *execution) pump(output *process.Output, kind link.FrameType) {
 	defer e.outputs.Done()
-	frame := make([]byte, link.FrameHeaderBytes+link.FramePayloadBytesMax)
+	frame := make([]byte, link.FrameHeaderBytes+outputBytesMax)
 	for {
 		n, err := output.Read(frame[link.FrameHeaderBytes:])
 		if n > 0 {

@@ -23,8 +23,9 @@ type sessionConn struct {
 	rest []byte
 	// next is the request that ended this session; valid once the session has closed.
 	next *preamble
-	// header of a data frame that waits for its body; only the session's writer touches it.
-	header []byte
+	// frame holds the header of a data frame that waits for its body; only the session's writer touches it. Its room
+	// is used again: under emulation the memory would cost more than the copying.
+	frame []byte
 
 	closeOnce sync.Once
 }
@@ -53,16 +54,16 @@ func (c *sessionConn) Read(p []byte) (int, error) {
 // Write joins a data frame's header, which yamux writes by itself, with its body: every write to a virtio port costs
 // the host a wake-up.
 func (c *sessionConn) Write(p []byte) (int, error) {
-	if c.header == nil && isDataHeader(p) {
-		c.header = append([]byte{}, p...)
+	if len(c.frame) == 0 && isDataHeader(p) {
+		c.frame = append(c.frame, p...)
 		return len(p), nil
 	}
-	if c.header == nil {
+	if len(c.frame) == 0 {
 		return c.carrier.Write(p)
 	}
-	frame := append(c.header, p...)
-	c.header = nil
-	n, err := c.carrier.Write(frame)
+	c.frame = append(c.frame, p...)
+	n, err := c.carrier.Write(c.frame)
+	c.frame = c.frame[:0]
 	if n -= headerBytes; n < 0 {
 		n = 0
 	}
