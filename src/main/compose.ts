@@ -4,9 +4,8 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { ChangeBus } from '../core/events/bus.ts';
 import { MachineService } from '../core/machines/service.ts';
-import type { Edges } from '../core/machines/steps/context.ts';
+import type { Edges, Engine } from '../core/machines/steps/context.ts';
 import type { Clock } from '../core/ports/clock.ts';
-import type { Consoled, EngineDriver } from '../core/ports/engine.ts';
 import type { Store } from '../core/ports/store.ts';
 import { Reconciler } from '../core/reconcile/reconciler.ts';
 import { QemuDriver } from '../engines/qemu/driver.ts';
@@ -14,6 +13,7 @@ import { GuestClient } from '../guest/client.ts';
 import { dialVirtioSerial } from '../guest/transports/virtio-serial.ts';
 import { writeFileAtomic } from '../lib/files.ts';
 import type { Logger } from '../lib/log.ts';
+import { readBootId } from '../lib/procfs.ts';
 import { QcowDisks } from '../storage/disks/qcow-disks.ts';
 import { ImageStore } from '../storage/images/store.ts';
 import { CacheLayout, StateLayout } from '../storage/layout.ts';
@@ -31,6 +31,8 @@ export interface Flotilla {
   readonly images: ImageStore;
   readonly machines: MachineService;
   readonly reconciler: Reconciler;
+  /** Records that what the host's reboot ended has been dealt with; a crash before it deals with it again. */
+  noteBoot(): Promise<void>;
   /** Leaves machines running. */
   close(): Promise<void>;
 }
@@ -38,7 +40,7 @@ export interface Flotilla {
 export interface ComposeOptions {
   readonly clock?: Clock;
   /** Replaces the engines of this host; for tests. */
-  readonly engines?: ReadonlyMap<string, EngineDriver & Partial<Consoled>>;
+  readonly engines?: ReadonlyMap<string, Engine>;
 }
 
 export async function compose(config: Config, log: Logger, options: ComposeOptions = {}): Promise<Flotilla> {
@@ -55,9 +57,18 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
     options.engines ?? new Map([['qemu', new QemuDriver({ layout, uidBase: config.uidBase, log })]]);
   const disks = new QcowDisks({ layout, uidBase: config.uidBase });
   const edges: Edges = { engines, guest, disks, images, clock: options.clock ?? systemClock, log };
+  const hasHostRebooted = await hasBootedSince(layout.bootIdFile);
   const bus = new ChangeBus(log);
-  const machines = new MachineService({ store, bus, edges, defaults, startsMax: availableParallelism() });
-  const reconciler = new Reconciler({ store, edges, machines });
+  const machines = new MachineService({
+    store,
+    bus,
+    edges,
+    defaults,
+    startsMax: availableParallelism(),
+    hasHostRebooted,
+    onLeftUndone: () => reconciler.nudge(),
+  });
+  const reconciler = new Reconciler({ store, edges, machines, hasHostRebooted });
   return {
     layout,
     store,
@@ -65,7 +76,9 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
     images,
     machines,
     reconciler,
+    noteBoot: () => writeFileAtomic(layout.bootIdFile, `${readBootId()}\n`),
     async close() {
+      await reconciler.close();
       await machines.close();
       await guest.close();
       for (const engine of engines.values()) await engine.close();
@@ -90,4 +103,13 @@ async function loadLinkKey(path: string): Promise<Buffer> {
   const secret = randomBytes(32);
   await writeFileAtomic(path, secret, 0o600);
   return secret;
+}
+
+/** Whether the host has booted since `noteBoot` was last called on the same file; false when it never was. */
+async function hasBootedSince(path: string): Promise<boolean> {
+  const before = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
+  return before !== null && before.trim() !== readBootId();
 }

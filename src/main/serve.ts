@@ -38,6 +38,8 @@ export async function startDaemon(config: Config, log: Logger): Promise<Daemon> 
   const { key, isNew } = await loadAdminKey(layout.adminKeyFile);
   await machines.recover();
   await reconciler.run();
+  await flotilla.noteBoot();
+  reconciler.start();
 
   const app = createApp({
     machines,

@@ -2,7 +2,7 @@
  * Every path Flotilla uses, in one place. Pure: makes names, touches nothing.
  *
  * state directory (0711: the VMMs' own users pass through it)
- *   daemon.pid · daemon.url · admin.key · link.key · flotilla.db · daemon.log
+ *   daemon.pid · daemon.url · admin.key · link.key · boot-id · flotilla.db · daemon.log
  *   images/blobs/<sha256>        root file systems, 0444, never changed
  *   images/names/<name>.json     name → digest
  *   boot/<sha256>/{kernel,initrd,kit.json}
@@ -50,6 +50,10 @@ export class StateLayout {
   }
   get linkKeyFile(): string {
     return join(this.root, 'link.key');
+  }
+  /** The host's boot id when a daemon last started here. */
+  get bootIdFile(): string {
+    return join(this.root, 'boot-id');
   }
   get database(): string {
     return join(this.root, 'flotilla.db');

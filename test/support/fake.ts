@@ -28,7 +28,10 @@ export interface FakeFlotilla {
   readonly reconciler: Reconciler;
   readonly edges: Edges;
   /** The host as a fresh daemon finds it: a new core on the same store and the same fakes; nothing is recovered yet. */
-  restarted(): { readonly machines: MachineService; readonly reconciler: Reconciler };
+  restarted(hasHostRebooted?: boolean): {
+    readonly machines: MachineService;
+    readonly reconciler: Reconciler;
+  };
   close(): Promise<void>;
 }
 
@@ -46,7 +49,7 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
   const edges: Edges = { engines, guest, disks, images: fakeImages, clock: systemClock, log: silentLog };
   const defaults = { image: 'debian-12', engine: 'qemu', diskMib: 1024 };
   const bus = new ChangeBus(silentLog);
-  const deps = { store, bus, edges, defaults, startsMax: 2 };
+  const deps = { store, bus, edges, defaults, startsMax: 2, hasHostRebooted: false };
   const machines = new MachineService({ ...deps, hooks: options.hooks });
   const services: MachineService[] = [machines];
   return {
@@ -56,12 +59,15 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
     disks,
     machines,
     edges,
-    reconciler: new Reconciler({ store, edges, machines }),
-    restarted() {
+    reconciler: new Reconciler({ store, edges, machines, hasHostRebooted: false }),
+    restarted(hasHostRebooted = false) {
       // The one before is not closed: a daemon that was killed closes nothing.
-      const service = new MachineService(deps);
+      const service = new MachineService({ ...deps, hasHostRebooted });
       services.splice(0, services.length, service);
-      return { machines: service, reconciler: new Reconciler({ store, edges, machines: service }) };
+      return {
+        machines: service,
+        reconciler: new Reconciler({ store, edges, machines: service, hasHostRebooted }),
+      };
     },
     async close() {
       for (const service of services) await service.close();

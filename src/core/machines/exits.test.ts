@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ExitFacts } from '../ports/engine.ts';
 import { planExit } from './exits.ts';
+import { printableLines, quoteConsole } from './steps/context.ts';
 
 const facts = (kind: ExitFacts['kind'], reason = 'ended'): ExitFacts => ({
   kind,
@@ -51,4 +52,20 @@ test('what the guest said on the console counts when no link heard it, unless it
   expect(planExit(facts('reset'), null, [asked, 'Kernel panic - not syncing: oops'])).toMatchObject({
     to: 'failed',
   });
+});
+
+test('a failure quotes the last lines, and the panic that is further up', () => {
+  const lines = [
+    '[1.0] Kernel panic - not syncing: oops',
+    ...Array.from({ length: 20 }, (_, i) => `line ${i}`),
+  ];
+  const quoted = quoteConsole(lines);
+  expect(quoted).toHaveLength(12);
+  expect(quoted[0]).toBe(lines[0]);
+  expect(quoted.at(-1)).toBe('line 19');
+  expect(quoteConsole(['one', 'two'])).toEqual(['one', 'two']);
+});
+
+test('what a guest prints cannot reach a terminal as anything but text', () => {
+  expect(printableLines('a\u001b[31mred\u001b[0m\u0007\r\n\n\u009b2Jb\tc')).toEqual(['ared', 'b\tc']);
 });

@@ -6,7 +6,7 @@ import type { ExitFacts } from '../ports/engine.ts';
 import type { GuestAnnouncement } from '../ports/guest.ts';
 import type { Store } from '../ports/store.ts';
 import type { Machine, MachineFailure } from './machine.ts';
-import { consoleTail, type Edges, engineOf } from './steps/context.ts';
+import { consoleTail, type Edges, engineOf, isPanic, quoteConsole } from './steps/context.ts';
 import { transition } from './transition.ts';
 
 export type ExitPlan =
@@ -27,7 +27,7 @@ export function planExit(
     // Where a guest cannot power off by itself it resets after announcing.
     if (said === 'reboot') return { to: 'restart' };
     if (said) return { to: 'stopped' };
-    const panic = console.findLast((line) => line.includes('Kernel panic'));
+    const panic = console.findLast(isPanic);
     const message = panic
       ? `the guest's kernel panicked: ${panic.replace(/^.*?Kernel panic - /, '')}`
       : 'the guest reset itself without announcing it';
@@ -38,7 +38,7 @@ export function planExit(
 
 function announcedOn(console: readonly string[]): string | null {
   for (const line of console.toReversed()) {
-    if (line.includes('Kernel panic')) return null;
+    if (isPanic(line)) return null;
     const asked = /flotilla: guest asked for (poweroff|reboot|halt)/.exec(line)?.[1];
     if (asked) return asked;
   }
@@ -77,6 +77,10 @@ export class ExitWatcher {
     this.#watched.set(incarnation, stopWatching);
   }
 
+  isWatching(incarnation: string): boolean {
+    return this.#watched.has(incarnation);
+  }
+
   unwatch(incarnation: string): void {
     this.#watched.get(incarnation)?.();
     this.#watched.delete(incarnation);
@@ -106,7 +110,7 @@ export class ExitWatcher {
       const at = edges.clock.now();
       const failure: MachineFailure | null =
         plan.to === 'failed'
-          ? { code: plan.code, message: plan.message, at: at.toISOString(), console }
+          ? { code: plan.code, message: plan.message, at: at.toISOString(), console: quoteConsole(console) }
           : null;
       const desired = plan.to === 'stopped' ? { desired: 'stopped' as const } : {};
       await transition(tx, machine, plan.to, { handle: null, failure, ...desired }, at);

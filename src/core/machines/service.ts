@@ -8,7 +8,7 @@ import { AppError } from '../errors.ts';
 import type { ChangeBus } from '../events/bus.ts';
 import { observeStore } from '../events/observed-store.ts';
 import type { Operation } from '../operations/operation.ts';
-import { planRecovery } from '../operations/recover.ts';
+import { planRecovery, redoFrom } from '../operations/recover.ts';
 import { type OperationDefinition, OperationRunner, type RunnerHooks } from '../operations/runner.ts';
 import type { ExecRequest, ExecSession } from '../ports/guest.ts';
 import type { MachineFilter, MachinePatch, Repositories, Store } from '../ports/store.ts';
@@ -21,6 +21,7 @@ import { createOperation } from './steps/create.ts';
 import { deleteOperation } from './steps/delete.ts';
 import { restartOperation, startOperation } from './steps/start.ts';
 import { stopOperation } from './steps/stop.ts';
+import { transition } from './transition.ts';
 import { type WaitRequest, waitForState } from './wait.ts';
 
 export interface MachineServiceDeps {
@@ -30,6 +31,10 @@ export interface MachineServiceDeps {
   readonly defaults: MachineDefaults;
   /** Starts under way at once; the rest waits its turn with no deadline running. */
   readonly startsMax: number;
+  /** Whether the host has booted since the daemon last ran on this state. */
+  readonly hasHostRebooted: boolean;
+  /** Told when an effect could not be undone. */
+  readonly onLeftUndone?: () => void;
   /** For proofs only. */
   readonly hooks?: RunnerHooks | undefined;
 }
@@ -51,6 +56,7 @@ export class MachineService {
   readonly #bus: ChangeBus;
   readonly #edges: Edges;
   readonly #defaults: MachineDefaults;
+  readonly #hasHostRebooted: boolean;
   readonly #runner: OperationRunner;
   readonly #exits: ExitWatcher;
   readonly #definitions: Readonly<Record<Operation['kind'], OperationDefinition>>;
@@ -64,12 +70,14 @@ export class MachineService {
     this.#bus = bus;
     this.#edges = edges;
     this.#defaults = deps.defaults;
+    this.#hasHostRebooted = deps.hasHostRebooted;
     this.#startLimiter = new Limiter(deps.startsMax, startQueueMax);
     this.#runner = new OperationRunner({
       store,
       clock: edges.clock,
       log: edges.log,
       hooks: deps.hooks,
+      onLeftUndone: deps.onLeftUndone ?? (() => undefined),
     });
     this.#exits = new ExitWatcher({ store, edges, restart: (machine) => this.#rebooted(machine) });
     this.#definitions = {
@@ -193,8 +201,12 @@ export class MachineService {
     await Promise.all(open.map((operation) => this.#recoverOne(operation)));
   }
 
-  /** Watches a machine that already runs and opens its link, over which its guest announces what it is about to do. */
+  /**
+   * Watches a machine that already runs and opens its link, over which its guest announces what it is about to do.
+   * Does nothing for one that is watched.
+   */
   adopt(machine: Machine): void {
+    if (!machine.incarnation || this.#exits.isWatching(machine.incarnation)) return;
     this.#exits.watch(machine);
     this.#edges.guest
       .waitReady(guestOf(machine), AbortSignal.timeout(adoptionTimeoutMs))
@@ -211,6 +223,26 @@ export class MachineService {
     return machine.incarnation
       ? this.#exits.handle(machine.id, machine.incarnation, facts)
       : Promise.resolve();
+  }
+
+  /**
+   * Records that a machine stopped with its host. One that was to run is started again, in the background: its start
+   * waits for its turn among all the others.
+   */
+  async hostRebooted(seen: Machine): Promise<void> {
+    const isDone = await this.#store.transaction(async (tx) => {
+      const machine = await tx.machines.get(seen.id);
+      if (machine?.state !== seen.state || machine.incarnation !== seen.incarnation) return false;
+      await transition(tx, machine, 'stopped', { handle: null, failure: null }, this.#edges.clock.now());
+      return true;
+    });
+    if (!isDone || seen.desired !== 'running') return;
+    this.start(seen.tenant, seen.id).catch((error: unknown) =>
+      this.#edges.log.warn(
+        { machine: seen.id, err: error },
+        'machine could not be started after the host’s reboot',
+      ),
+    );
   }
 
   /** Leaves the machines running and open operations open. */
@@ -266,11 +298,13 @@ export class MachineService {
 
   async #recoverOne(operation: Operation): Promise<void> {
     const definition = this.#definitions[operation.kind];
-    const plan = planRecovery(operation, definition, await this.#store.machines.get(operation.machineId));
+    const machine = await this.#store.machines.get(operation.machineId);
+    const plan = planRecovery(operation, definition, machine, this.#hasHostRebooted);
     const named = { operation: operation.id, kind: operation.kind, machine: operation.machineId };
     this.#edges.log.info({ ...named, plan }, 'interrupted operation is taken up');
     try {
       if (plan.action === 'give_up') await this.#runner.giveUp(operation, definition, plan.reason);
+      else if (plan.action === 'redo') await this.#run(redoFrom(operation, plan.step));
       else await this.#run(operation);
     } catch (error) {
       // Its machine shows the failure; the rest must still be recovered.

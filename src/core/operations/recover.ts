@@ -19,6 +19,7 @@ export function planRecovery(
   operation: Operation,
   definition: OperationDefinition,
   machine: Machine | null,
+  hasHostRebooted: boolean,
 ): RecoveryPlan {
   if (!machine) return { action: 'give_up', reason: 'its machine is gone' };
   if (machine.operationId !== operation.id) {
@@ -29,7 +30,21 @@ export function planRecovery(
   if (unknown) return { action: 'give_up', reason: `this version knows no step '${unknown.name}'` };
   if (operation.state === 'undoing') return { action: 'undo', reason: 'it was being undone' };
   if (operation.isCancelRequested) return { action: 'undo', reason: 'it was cancelled' };
+  const lost = hasHostRebooted
+    ? definition.steps.find((step) => step.isVolatile && hasBegun(operation, step.name))
+    : null;
+  if (lost) return { action: 'redo', step: lost.name };
   const underway = operation.steps.find(({ phase }) => phase !== 'succeeded');
   if (underway) return { action: 'redo', step: underway.name };
   return { action: 'continue', step: names[operation.steps.length] ?? null };
+}
+
+function hasBegun(operation: Operation, step: string): boolean {
+  return operation.steps.some(({ name }) => name === step);
+}
+
+/** The operation as if this step and what came after it had not been done. */
+export function redoFrom(operation: Operation, step: string): Operation {
+  const index = operation.steps.findIndex(({ name }) => name === step);
+  return index < 0 ? operation : { ...operation, steps: operation.steps.slice(0, index) };
 }

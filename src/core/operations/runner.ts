@@ -39,6 +39,8 @@ export interface StepResult {
 /** One effect. `do` and `undo` look first, then act: running either twice is the same as once. */
 export interface Step {
   readonly name: string;
+  /** Its effect is gone after a reboot of the host, and has to be had again. */
+  readonly isVolatile?: boolean;
   /** Deadline of `do`, in milliseconds. */
   readonly timeoutMs: number;
   // biome-ignore lint/suspicious/noConfusingVoidType: a step without a result is the common case.
@@ -89,6 +91,8 @@ export interface RunnerHooks {
 
 export interface RunnerDeps {
   readonly hooks?: RunnerHooks | undefined;
+  /** Told when an undo failed: something is left for the reconciler. */
+  readonly onLeftUndone: () => void;
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Logger;
@@ -105,6 +109,7 @@ export class OperationRunner {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #hooks: RunnerHooks;
+  readonly #onLeftUndone: () => void;
   readonly #running = new Map<string, Running>();
   #isClosing = false;
 
@@ -113,6 +118,7 @@ export class OperationRunner {
     this.#clock = deps.clock;
     this.#log = deps.log;
     this.#hooks = deps.hooks ?? {};
+    this.#onLeftUndone = deps.onLeftUndone;
   }
 
   /**
@@ -313,6 +319,7 @@ export class OperationRunner {
     } catch (error) {
       // The reconciler removes what could not be undone; the operation must end all the same.
       this.#log.error({ operation: operation.id, step: step.name, err: error }, 'undo failed');
+      this.#onLeftUndone();
     } finally {
       clear();
     }

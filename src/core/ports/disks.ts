@@ -9,6 +9,8 @@ export interface Disks {
   locate(machineId: string): DiskRecord;
   /** Removing nothing succeeds. */
   remove(machineId: string): Promise<void>;
+  /** What is free where the disks are, in MiB. */
+  freeMib(): Promise<number>;
   /** Machine ids that have a disk here. */
   list(): Promise<readonly string[]>;
 }

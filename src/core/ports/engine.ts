@@ -120,3 +120,9 @@ export interface Consoled {
   /** The last bytes of the serial console, at most `bytesMax`; empty when there is none yet. Survives the VMM. */
   readConsole(incarnation: string, bytesMax: number): Promise<Uint8Array>;
 }
+
+/** For engines that pause a guest by themselves when its disk cannot grow. */
+export interface Resumable {
+  /** Lets a paused guest go on; harmless when it runs. It pauses again at once when the cause is still there. */
+  resume(handle: EngineHandle): Promise<void>;
+}

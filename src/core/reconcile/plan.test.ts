@@ -8,7 +8,15 @@ const machine = (id: string, state: MachineState): Machine =>
   ({ id, state, incarnation: `boot-${id}` }) as Machine;
 
 function observed(fields: Partial<Observed> = {}): Observed {
-  return { statuses: new Map(), strays: new Set(), incarnations: new Map(), disks: [], ...fields };
+  return {
+    hasHostRebooted: false,
+    freeMib: 1000,
+    statuses: new Map(),
+    strays: new Set(),
+    incarnations: new Map(),
+    disks: [],
+    ...fields,
+  };
 }
 
 const status = (id: string, value: EngineStatus) => new Map([[`boot-${id}`, value]]);
@@ -55,6 +63,30 @@ describe('planRepairs', () => {
     expect(planRepairs([machine('web', 'stopped')], seen)).toEqual([
       { kind: 'destroy_orphan', engine: 'qemu', incarnation: 'boot-ghost' },
       { kind: 'remove_disk', machineId: 'ghost' },
+    ]);
+  });
+
+  test('after a reboot of the host what ran is started again if it was to run, else it is stopped', () => {
+    const seen = observed({ hasHostRebooted: true, statuses: status('web', { state: 'absent' }) });
+    const web = { ...machine('web', 'running'), desired: 'running' } as Machine;
+    expect(planRepairs([web], seen)).toMatchObject([{ kind: 'host_rebooted', isToRun: true }]);
+    expect(planRepairs([{ ...web, desired: 'stopped' }], seen)).toMatchObject([
+      { kind: 'host_rebooted', isToRun: false },
+    ]);
+  });
+
+  test('a guest that waits for space is marked, resumed when there is some, and unmarked when it runs', () => {
+    const paused = status('web', { state: 'paused', reason: 'disk_full' });
+    const web = machine('web', 'running');
+    const marked = { ...web, failure: { code: 'disk_full', message: '', at: '', console: [] } };
+    const kinds = (given: Machine, fields: Partial<Observed>) =>
+      planRepairs([given], observed(fields)).map(({ kind }) => kind);
+    expect(kinds(web, { statuses: paused, freeMib: 1 })).toEqual(['adopt', 'mark_disk_full']);
+    expect(kinds(marked, { statuses: paused, freeMib: 1 })).toEqual(['adopt']);
+    expect(kinds(marked, { statuses: paused, freeMib: 1000 })).toEqual(['adopt', 'resume']);
+    expect(kinds(marked, { statuses: status('web', { state: 'running' }) })).toEqual([
+      'adopt',
+      'clear_disk_full',
     ]);
   });
 });

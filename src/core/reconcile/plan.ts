@@ -6,6 +6,10 @@ import type { Machine } from '../machines/machine.ts';
 import type { EngineStatus, ExitFacts } from '../ports/engine.ts';
 
 export interface Observed {
+  /** The host has booted since the daemon last ran: whatever ran then is gone, and that is nobody's fault. */
+  readonly hasHostRebooted: boolean;
+  /** What is free for disks, in MiB. */
+  readonly freeMib: number;
   /** Incarnation → what its engine says, of each machine that should have a VMM. */
   readonly statuses: ReadonlyMap<string, EngineStatus>;
   /** Incarnations whose VMM lives though their machine is neither to run nor under way. */
@@ -19,23 +23,30 @@ export interface Observed {
 export type Repair =
   | { readonly kind: 'adopt'; readonly machine: Machine }
   | { readonly kind: 'exited'; readonly machine: Machine; readonly facts: ExitFacts }
+  /** It ran until the host went down. `isToRun`: it is started again. */
+  | { readonly kind: 'host_rebooted'; readonly machine: Machine; readonly isToRun: boolean }
+  /** Its guest waits for space on the host's disk. */
+  | { readonly kind: 'mark_disk_full'; readonly machine: Machine }
+  | { readonly kind: 'resume'; readonly machine: Machine }
+  | { readonly kind: 'clear_disk_full'; readonly machine: Machine }
   | { readonly kind: 'end_stray'; readonly machine: Machine }
   | { readonly kind: 'destroy_orphan'; readonly engine: string; readonly incarnation: string }
   | { readonly kind: 'remove_disk'; readonly machineId: string };
+
+/** A guest that stopped for want of space goes on when this much is free again. */
+export const resumeFreeMib = 64;
+
+export const diskFullCode = 'disk_full';
 
 /** Machines with an open operation are left to it. */
 export function planRepairs(machines: readonly Machine[], observed: Observed): readonly Repair[] {
   const repairs: Repair[] = [];
   for (const machine of machines) {
-    if (isAtRest(machine) && observed.strays.has(machine.incarnation ?? '')) {
+    const { incarnation } = machine;
+    if (isAtRest(machine) && observed.strays.has(incarnation ?? ''))
       repairs.push({ kind: 'end_stray', machine });
-    }
-    if (machine.state !== 'running' && machine.state !== 'paused') continue;
-    const status = observed.statuses.get(machine.incarnation ?? '');
-    if (!status) continue;
-    if (status.state === 'exited') repairs.push({ kind: 'exited', machine, facts: status.facts });
-    else if (status.state === 'absent') repairs.push({ kind: 'exited', machine, facts: lostFacts });
-    else repairs.push({ kind: 'adopt', machine });
+    const status = observed.statuses.get(incarnation ?? '');
+    if (status && hasVmm(machine)) repairs.push(...planRunning(machine, status, observed));
   }
   // An incarnation is recorded before it is launched, and kept after it ended as long as its console is.
   const known = new Set(machines.map(({ incarnation }) => incarnation));
@@ -49,6 +60,26 @@ export function planRepairs(machines: readonly Machine[], observed: Observed): r
     if (!ids.has(machineId)) repairs.push({ kind: 'remove_disk', machineId });
   }
   return repairs;
+}
+
+function planRunning(machine: Machine, status: EngineStatus, observed: Observed): readonly Repair[] {
+  if (status.state === 'exited' || status.state === 'absent') {
+    if (observed.hasHostRebooted) {
+      return [{ kind: 'host_rebooted', machine, isToRun: machine.desired === 'running' }];
+    }
+    return [{ kind: 'exited', machine, facts: status.state === 'exited' ? status.facts : lostFacts }];
+  }
+  const adopt: Repair = { kind: 'adopt', machine };
+  const isMarked = machine.failure?.code === diskFullCode;
+  if (status.state === 'paused' && status.reason === diskFullCode) {
+    if (observed.freeMib >= resumeFreeMib) return [adopt, { kind: 'resume', machine }];
+    return isMarked ? [adopt] : [adopt, { kind: 'mark_disk_full', machine }];
+  }
+  return isMarked ? [adopt, { kind: 'clear_disk_full', machine }] : [adopt];
+}
+
+function hasVmm(machine: Machine): boolean {
+  return machine.state === 'running' || machine.state === 'paused';
 }
 
 /** Whether the machine should have no VMM: it is in no operation, and in no state that has one. */

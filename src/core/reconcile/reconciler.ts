@@ -1,104 +1,166 @@
 /**
- * Looks at this host and carries out what `planRepairs` says. Takes no input, so it can run at any time: at start,
- * after open operations were taken up.
+ * Looks at this host and carries out what `planRepairs` says. Takes no input, so it can run at any time: when the daemon
+ * starts, on a timer, and when someone knows that something was left undone (`nudge`).
+ *
+ * Events tell of changes as they happen; what only the timer's look finds, no event told, and that is a defect of ours: it
+ * is repaired and logged as one. Since an event may be on its way while the timer looks, such a finding counts only when a
+ * second look finds it again.
  */
 import type { Machine } from '../machines/machine.ts';
 import type { MachineService } from '../machines/service.ts';
-import type { Edges } from '../machines/steps/context.ts';
-import { engineOf } from '../machines/steps/context.ts';
-import type { EngineStatus } from '../ports/engine.ts';
+import { type Edges, engineOf } from '../machines/steps/context.ts';
 import type { Store } from '../ports/store.ts';
-import { isAtRest, type Observed, planRepairs, type Repair } from './plan.ts';
+import { observe } from './observe.ts';
+import { diskFullCode, planRepairs, type Repair } from './plan.ts';
 
+/** Between two looks of the timer. */
+const intervalMs = 10_000;
+/** From a finding of the timer to the look that confirms it; events are told in milliseconds. */
+const confirmMs = 1_000;
 const endStrayTimeoutMs = 30_000;
 
 export interface ReconcilerDeps {
   readonly store: Store;
   readonly edges: Edges;
   readonly machines: MachineService;
+  /** Whether the host has booted since the daemon last ran on this state; true in the first look only. */
+  readonly hasHostRebooted: boolean;
 }
 
 export class Reconciler {
   readonly #deps: ReconcilerDeps;
+  #running: Promise<unknown> = Promise.resolve();
+  #hasHostRebooted: boolean;
+  #stopTimer: () => void = () => undefined;
+  readonly #closing = new AbortController();
 
   constructor(deps: ReconcilerDeps) {
     this.#deps = deps;
+    this.#hasHostRebooted = deps.hasHostRebooted;
   }
 
-  /** One look and its repairs; resolves with what was repaired. A repair that fails is logged, the rest goes on. */
-  async run(): Promise<readonly Repair[]> {
+  /** One look and its repairs; resolves with them. A repair that fails is logged, the rest goes on. */
+  run(): Promise<readonly Repair[]> {
+    return this.#exclusively(async () => {
+      const repairs = await this.#look();
+      this.#hasHostRebooted = false;
+      await this.#carryOutAll(repairs);
+      return repairs;
+    });
+  }
+
+  /** Looks again and again from now on, until `close`. */
+  start(): void {
+    this.#stopTimer = this.#deps.edges.clock.every(intervalMs, () => this.#tick());
+  }
+
+  /** Something was left undone; look soon. */
+  nudge(): void {
+    this.run().catch((error: unknown) => this.#deps.edges.log.error({ err: error }, 'reconciliation failed'));
+  }
+
+  async close(): Promise<void> {
+    this.#stopTimer();
+    this.#closing.abort();
+    await this.#running;
+  }
+
+  async #tick(): Promise<void> {
     const { edges } = this.#deps;
-    // Observed first: what is recorded after that look can only be more than was seen, so nothing live looks orphaned.
-    const observed = await this.#observe();
-    const machines = await this.#deps.store.machines.all();
-    const repairs = planRepairs(machines, observed);
+    try {
+      await this.#exclusively(async () => {
+        const first = await this.#look();
+        await this.#carryOutAll(first.filter(isRoutine));
+        const doubtful = first.filter((repair) => !isRoutine(repair));
+        if (doubtful.length === 0) return;
+        await edges.clock.sleep(confirmMs, this.#closing.signal);
+        const again = new Set((await this.#look()).map(keyOf));
+        const confirmed = doubtful.filter((repair) => again.has(keyOf(repair)));
+        for (const repair of confirmed) {
+          edges.log.error({ repair: keyOf(repair) }, 'only the timer found this: a defect, please report it');
+        }
+        await this.#carryOutAll(confirmed);
+      });
+    } catch (error) {
+      if (!this.#closing.signal.aborted) edges.log.error({ err: error }, 'reconciliation failed');
+    }
+  }
+
+  /** Observed before read again: what is recorded since can only account for more, so nothing live looks orphaned. */
+  async #look(): Promise<readonly Repair[]> {
+    const { store, edges } = this.#deps;
+    const observed = await observe(edges, await store.machines.all(), this.#hasHostRebooted);
+    return planRepairs(await store.machines.all(), observed);
+  }
+
+  async #carryOutAll(repairs: readonly Repair[]): Promise<void> {
     for (const repair of repairs) {
       try {
         await this.#carryOut(repair);
       } catch (error) {
-        edges.log.error({ repair: repair.kind, err: error }, 'repair failed');
+        this.#deps.edges.log.error({ repair: keyOf(repair), err: error }, 'repair failed');
       }
-    }
-    return repairs;
-  }
-
-  async #observe(): Promise<Observed> {
-    const { edges, store } = this.#deps;
-    const incarnations = new Map<string, readonly string[]>();
-    for (const [kind, driver] of edges.engines) incarnations.set(kind, await driver.list());
-    const disks = await edges.disks.list();
-    const statuses = new Map<string, EngineStatus>();
-    const strays = new Set<string>();
-    for (const machine of await store.machines.all()) {
-      if (!machine.incarnation) continue;
-      const status = await this.#inspect(machine);
-      if (status) statuses.set(machine.incarnation, status);
-      if (isAtRest(machine) && (await engineOf(edges, machine).find(machine.incarnation))) {
-        strays.add(machine.incarnation);
-      }
-    }
-    return { statuses, strays, incarnations, disks };
-  }
-
-  async #inspect(machine: Machine): Promise<EngineStatus | null> {
-    if (!machine.handle || (machine.state !== 'running' && machine.state !== 'paused')) return null;
-    try {
-      return await engineOf(this.#deps.edges, machine).inspect(machine.handle);
-    } catch (error) {
-      this.#deps.edges.log.warn({ machine: machine.id, err: error }, 'VMM cannot be inspected');
-      return null;
     }
   }
 
   async #carryOut(repair: Repair): Promise<void> {
     const { edges, machines } = this.#deps;
+    if (repair.kind !== 'adopt') edges.log.info({ repair: keyOf(repair) }, 'repair');
     switch (repair.kind) {
       case 'adopt':
-        machines.adopt(repair.machine);
-        return;
+        return machines.adopt(repair.machine);
       case 'exited':
-        await machines.exited(repair.machine, repair.facts);
-        return;
+        return machines.exited(repair.machine, repair.facts);
+      case 'host_rebooted':
+        return machines.hostRebooted(repair.machine);
+      case 'mark_disk_full':
+        return this.#setFailure(repair.machine, true);
+      case 'clear_disk_full':
+        return this.#setFailure(repair.machine, false);
+      case 'resume':
+        if (repair.machine.handle) await engineOf(edges, repair.machine).resume?.(repair.machine.handle);
+        return this.#setFailure(repair.machine, false);
       case 'end_stray':
-        edges.log.warn({ machine: repair.machine.id }, 'VMM of a machine that is not to run is ended');
-        await this.#endStray(repair.machine);
-        return;
+        return this.#endStray(repair.machine);
       case 'destroy_orphan':
-        edges.log.warn(
-          { engine: repair.engine, incarnation: repair.incarnation },
-          'orphaned VMM is destroyed',
-        );
-        await edges.engines.get(repair.engine)?.destroy(repair.incarnation);
-        return;
+        return edges.engines.get(repair.engine)?.destroy(repair.incarnation);
       case 'remove_disk':
-        edges.log.warn({ machine: repair.machineId }, 'orphaned disk is removed');
-        await edges.disks.remove(repair.machineId);
+        return edges.disks.remove(repair.machineId);
     }
+  }
+
+  async #setFailure(machine: Machine, isDiskFull: boolean): Promise<void> {
+    const at = this.#deps.edges.clock.now().toISOString();
+    const message = 'the host’s disk is full; the guest is paused and goes on when there is space';
+    const failure = isDiskFull ? { code: diskFullCode, message, at, console: [] } : null;
+    await this.#deps.store.machines.patch(machine.id, machine.incarnation, { failure }, at);
   }
 
   async #endStray(machine: Machine): Promise<void> {
     const driver = engineOf(this.#deps.edges, machine);
     const handle = machine.incarnation && (await driver.find(machine.incarnation));
     if (handle) await driver.stop(handle, AbortSignal.timeout(endStrayTimeoutMs));
+  }
+
+  #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#running.then(work);
+    this.#running = result.catch(() => undefined);
+    return result;
+  }
+}
+
+/** What no event tells of, so that finding it by looking is no defect. */
+function isRoutine({ kind }: Repair): boolean {
+  return kind === 'adopt' || kind === 'mark_disk_full' || kind === 'clear_disk_full' || kind === 'resume';
+}
+
+function keyOf(repair: Repair): string {
+  switch (repair.kind) {
+    case 'destroy_orphan':
+      return `${repair.kind} ${repair.incarnation}`;
+    case 'remove_disk':
+      return `${repair.kind} ${repair.machineId}`;
+    default:
+      return `${repair.kind} ${repair.machine.id} ${repair.machine.incarnation}`;
   }
 }

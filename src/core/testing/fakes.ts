@@ -83,6 +83,13 @@ export class FakeDisks implements Disks {
     return { path: `/fake/${machineId}.qcow2`, format: 'qcow2' as const };
   }
 
+  /** What `freeMib` says. */
+  free = 100_000;
+
+  async freeMib(): Promise<number> {
+    return this.free;
+  }
+
   async remove(machineId: string): Promise<void> {
     this.made.delete(machineId);
   }

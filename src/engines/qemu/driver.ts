@@ -14,6 +14,7 @@ import type {
   EngineStatus,
   ExitFacts,
   LaunchSpec,
+  Resumable,
 } from '../../core/ports/engine.ts';
 import { abortable } from '../../lib/abort.ts';
 import { type Logger, silentLog } from '../../lib/log.ts';
@@ -48,7 +49,7 @@ export interface QemuDriverOptions {
   readonly kvmDevice?: string;
 }
 
-export class QemuDriver implements EngineDriver, Consoled {
+export class QemuDriver implements EngineDriver, Consoled, Resumable {
   readonly kind = qemuKind;
   readonly capabilities = qemuCapabilities();
   readonly #layout: StateLayout;
@@ -130,6 +131,10 @@ export class QemuDriver implements EngineDriver, Consoled {
     const vmm = this.#vmmOf(handle);
     if (vmm === null) await this.#release(new RunDirectory(this.#layout, handle.incarnation));
     else await vmm.stop(signal);
+  }
+
+  async resume(handle: EngineHandle): Promise<void> {
+    await this.#vmmOf(handle)?.resume();
   }
 
   async destroy(incarnation: string): Promise<void> {

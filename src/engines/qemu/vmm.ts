@@ -95,6 +95,12 @@ export class Vmm {
     return answer ?? { state: 'running' };
   }
 
+  /** Lets a guest go on that QEMU paused; raises `timeout` and `engine`. */
+  async resume(): Promise<void> {
+    const qmp = await this.connect();
+    await qmp.execute('cont', {}, qmpTimeoutMs);
+  }
+
   /** Ends the VMM and waits until it is gone; raises `timeout` when even SIGKILL does not end it, and the signal's reason. */
   async stop(signal?: AbortSignal): Promise<void> {
     this.#check();

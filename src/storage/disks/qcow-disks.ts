@@ -5,7 +5,7 @@
  * The file is made under a temporary name in the machine's own directory and renamed when it is whole and durable, so
  * `root.qcow2` is never half a disk. What a crash left beside it goes at the next call.
  */
-import { chmod, chown, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { chmod, chown, mkdir, open, readdir, rename, rm, rmdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, wrapError } from '../../core/errors.ts';
 import type { DiskRecord, DiskRequest, Disks } from '../../core/ports/disks.ts';
@@ -63,6 +63,11 @@ export class QcowDisks implements Disks {
     } catch (error) {
       throw explained(error, request.machineId);
     }
+  }
+
+  async freeMib(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.#layout.disks);
+    return Math.floor((bavail * bsize) / bytesPerMib);
   }
 
   async remove(machineId: string): Promise<void> {

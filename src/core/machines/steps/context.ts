@@ -4,13 +4,16 @@ import type { Logger } from '../../../lib/log.ts';
 import { AppError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Disks } from '../../ports/disks.ts';
-import type { Consoled, EngineDriver } from '../../ports/engine.ts';
+import type { Consoled, EngineDriver, Resumable } from '../../ports/engine.ts';
 import type { GuestLink, GuestTarget } from '../../ports/guest.ts';
 import type { Images } from '../../ports/images.ts';
 import type { Machine, MachineFailure } from '../machine.ts';
 
+/** A driver with whatever it can do beside. */
+export type Engine = EngineDriver & Partial<Consoled> & Partial<Resumable>;
+
 export interface Edges {
-  readonly engines: ReadonlyMap<string, EngineDriver & Partial<Consoled>>;
+  readonly engines: ReadonlyMap<string, Engine>;
   readonly guest: GuestLink;
   readonly disks: Disks;
   readonly images: Images;
@@ -19,7 +22,7 @@ export interface Edges {
 }
 
 /** The driver of a machine's engine; `unsupported` when this host no longer has it. */
-export function engineOf(edges: Edges, machine: Machine): EngineDriver & Partial<Consoled> {
+export function engineOf(edges: Edges, machine: Machine): Engine {
   const driver = edges.engines.get(machine.spec.engine);
   if (driver) return driver;
   throw new AppError('unsupported', `this host has no engine '${machine.spec.engine}'`, {
@@ -35,20 +38,32 @@ export function guestOf(machine: Machine): GuestTarget {
   return { machineId: machine.id, incarnation: machine.incarnation, address: machine.handle.guest };
 }
 
-/** How much of the console a failure quotes. */
-const consoleTailBytes = 4096;
-const consoleTailLines = 12;
+/** A panic prints some 4 KiB after the line that names it. */
+const consoleTailBytes = 16_384;
+/** How many lines of the console a failure quotes. */
+const quotedLinesMax = 12;
 
-/** The last lines of the console, without control characters; empty when there are none. */
+/** The end of the console as printable lines; empty when there is none. */
 export async function consoleTail(edges: Edges, machine: Machine): Promise<readonly string[]> {
   if (!machine.incarnation) return [];
   try {
     const bytes = await engineOf(edges, machine).readConsole?.(machine.incarnation, consoleTailBytes);
-    return printableLines(new TextDecoder().decode(bytes ?? new Uint8Array())).slice(-consoleTailLines);
+    return printableLines(new TextDecoder().decode(bytes ?? new Uint8Array()));
   } catch (error) {
     edges.log.warn({ machine: machine.id, err: error }, 'console cannot be read');
     return [];
   }
+}
+
+export function isPanic(line: string): boolean {
+  return line.includes('Kernel panic');
+}
+
+/** What a failure shows of the console: its last lines, and the panic before them if there was one. */
+export function quoteConsole(lines: readonly string[]): readonly string[] {
+  const last = lines.slice(-quotedLinesMax);
+  const panic = lines.findLast(isPanic);
+  return panic === undefined || last.includes(panic) ? last : [panic, ...last.slice(1)];
 }
 
 /** Guest output is hostile: escape sequences and control characters never reach a person's terminal through us. */
@@ -74,5 +89,10 @@ export async function failureOf(
 ): Promise<MachineFailure> {
   const code =
     error.code === 'engine' ? 'engine_failed' : error.code === 'timeout' ? 'timed_out' : error.code;
-  return { code, message: error.message, at: at.toISOString(), console: await consoleTail(edges, machine) };
+  return {
+    code,
+    message: error.message,
+    at: at.toISOString(),
+    console: quoteConsole(await consoleTail(edges, machine)),
+  };
 }

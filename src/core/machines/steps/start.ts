@@ -89,6 +89,7 @@ async function clearPrevious(edges: Edges, { machine, operation }: StepContext):
 function launchStep(edges: Edges): Step {
   return {
     name: 'launch',
+    isVolatile: true,
     timeoutMs: launchTimeoutMs,
     async do({ machine, signal }) {
       const incarnation = requireIncarnation(machine);
@@ -124,6 +125,7 @@ function launchStep(edges: Edges): Step {
 function readyStep(edges: Edges): Step {
   return {
     name: 'ready',
+    isVolatile: true,
     timeoutMs: readyTimeoutMs,
     async do(context) {
       const { machine } = context;

@@ -1,0 +1,45 @@
+/** One look at this host: what its engines and disks show of what is recorded. Changes nothing. */
+import type { Machine } from '../machines/machine.ts';
+import { type Edges, engineOf } from '../machines/steps/context.ts';
+import type { EngineStatus } from '../ports/engine.ts';
+import { isAtRest, type Observed } from './plan.ts';
+
+/** What cannot be inspected is left out, and so left alone. */
+export async function observe(
+  edges: Edges,
+  machines: readonly Machine[],
+  hasHostRebooted: boolean,
+): Promise<Observed> {
+  const incarnations = new Map<string, readonly string[]>();
+  for (const [kind, driver] of edges.engines) incarnations.set(kind, await driver.list());
+  const statuses = new Map<string, EngineStatus>();
+  const strays = new Set<string>();
+  await Promise.all(
+    machines.map(async (machine) => {
+      if (!machine.incarnation) return;
+      const status = await inspect(edges, machine);
+      if (status) statuses.set(machine.incarnation, status);
+      if (isAtRest(machine) && (await engineOf(edges, machine).find(machine.incarnation))) {
+        strays.add(machine.incarnation);
+      }
+    }),
+  );
+  return {
+    hasHostRebooted,
+    freeMib: await edges.disks.freeMib(),
+    statuses,
+    strays,
+    incarnations,
+    disks: await edges.disks.list(),
+  };
+}
+
+async function inspect(edges: Edges, machine: Machine): Promise<EngineStatus | null> {
+  if (!machine.handle || (machine.state !== 'running' && machine.state !== 'paused')) return null;
+  try {
+    return await engineOf(edges, machine).inspect(machine.handle);
+  } catch (error) {
+    edges.log.warn({ machine: machine.id, err: error }, 'VMM cannot be inspected');
+    return null;
+  }
+}

@@ -1,0 +1,128 @@
+/** The daemon is killed while machines run: they go on, and the next daemon takes everything up again. */
+
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import type { Machine } from '../../sdk/src/index.ts';
+import { QmpClient } from '../../src/engines/qemu/qmp.ts';
+import { type DaemonProcess, makeStateDirectory, startDaemonProcess } from '../support/daemon.ts';
+
+vi.setConfig({ testTimeout: 400_000, hookTimeout: 400_000 });
+
+let directory: Awaited<ReturnType<typeof makeStateDirectory>>;
+let daemon: DaemonProcess;
+
+beforeAll(async () => {
+  directory = await makeStateDirectory();
+  daemon = await startDaemonProcess(directory.path);
+});
+
+afterAll(async () => {
+  const { machines } = await daemon.client.machines.list();
+  for (const { id } of machines) await daemon.client.machines.delete(id, { force: true });
+  await daemon.terminate();
+  await directory.remove();
+});
+
+const spec = { vcpu_count: 1, mem_size_mib: 128, image: 'busybox' };
+
+test('three machines, a command and a create under way: all adopted, nothing lost, nothing left', async () => {
+  const { machines } = daemon.client;
+  const running: Machine[] = [];
+  for (const name of ['one', 'two', 'three']) {
+    const { id } = await machines.create({ ...spec, name });
+    running.push(await machines.start(id));
+  }
+  const command = machines.execStream('one', { command: ['sh', '-c', 'echo begun; sleep 9999'] });
+  expect((await command.next()).value).toMatchObject({ type: 'stdout' });
+  const ended = command.next();
+  const creating = machines.create({ ...spec, name: 'four' }).catch(() => null);
+
+  await daemon.kill();
+  // The client is told that nobody knows how the command ended, not that it ended.
+  expect((await ended).value).toMatchObject({ type: 'outcome', outcome: 'unknown' });
+  await creating;
+
+  daemon = await startDaemonProcess(directory.path);
+  for (const before of running) {
+    const now = await daemon.client.machines.get(before.id);
+    expect(now).toMatchObject({ status: 'running', pid: before.pid, started_at: before.started_at });
+    const { stdout } = await daemon.client.machines.exec(before.id, { command: ['hostname'] });
+    expect(stdout).toBe(`${before.name}\n`);
+  }
+  const { machines: listed } = await daemon.client.machines.list();
+  expect(listed.map(({ status }) => status)).toEqual(
+    expect.arrayContaining(['running', 'running', 'running']),
+  );
+  for (const { name, status } of listed) {
+    if (name === 'four') expect(status).toBe('pending');
+    else expect(status).toBe('running');
+  }
+  // The command of the old daemon is gone with its link.
+  const gone = 'while ps | grep -q "[s]leep 9999"; do :; done; echo gone';
+  expect(await daemon.client.machines.exec('one', { command: ['sh', '-c', gone] })).toMatchObject({
+    stdout: 'gone\n',
+  });
+});
+
+test('what a guest does while no daemon runs is known afterwards', async () => {
+  const { machines } = daemon.client;
+  const sockets = await Promise.all(['one', 'two'].map(async (name) => socketOf(await machines.get(name))));
+  const later = (command: string) => ['sh', '-c', `(sleep 3; ${command}) </dev/null >/dev/null 2>&1 &`];
+  await machines.exec('one', { command: later('poweroff') });
+  await machines.exec('two', { command: later('echo c > /proc/sysrq-trigger') });
+  await daemon.kill();
+  await Promise.all(sockets.map(guestEnded));
+
+  daemon = await startDaemonProcess(directory.path);
+  expect(await daemon.client.machines.get('one')).toMatchObject({
+    status: 'stopped',
+    failure: null,
+    pid: null,
+  });
+  expect(await daemon.client.machines.get('two')).toMatchObject({
+    status: 'failed',
+    error_message: expect.stringContaining('kernel panicked'),
+    failure: {
+      code: 'guest_panic',
+      console: expect.arrayContaining([expect.stringContaining('Kernel panic')]),
+    },
+  });
+  expect(await daemon.client.machines.get('three')).toMatchObject({ status: 'running' });
+});
+
+test('a VMM that dies while no daemon runs is a failure afterwards', async () => {
+  const { pid } = await daemon.client.machines.get('three');
+  await daemon.kill();
+  process.kill(pid ?? -1, 'SIGKILL');
+  daemon = await startDaemonProcess(directory.path);
+  expect(await daemon.client.machines.get('three')).toMatchObject({
+    status: 'failed',
+    failure: { code: 'vmm_died' },
+  });
+  expect(await daemon.client.machines.start('three')).toMatchObject({ status: 'running', failure: null });
+});
+
+test('SIGTERM ends the daemon and no machine', async () => {
+  const { pid } = await daemon.client.machines.get('three');
+  await daemon.terminate();
+  daemon = await startDaemonProcess(directory.path);
+  expect(await daemon.client.machines.get('three')).toMatchObject({ status: 'running', pid });
+});
+
+/** Resolves when the guest behind this monitor has powered off or reset; QEMU stays paused then. */
+async function guestEnded(socketPath: string): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const qmp = await QmpClient.connect(socketPath, {
+    timeoutMs: 10_000,
+    onEvent: (name) => name === 'SHUTDOWN' && resolve(),
+    onClose: () => undefined,
+  });
+  const { status } = (await qmp.execute('query-status', {}, 10_000)) as { status: string };
+  if (status === 'shutdown') resolve();
+  await promise;
+  qmp.close();
+}
+
+/** Not among the SDK's fields: only Hyperfleet's clients look at it. */
+function socketOf(machine: Machine): string {
+  return 'socket_path' in machine && typeof machine.socket_path === 'string' ? machine.socket_path : '';
+}

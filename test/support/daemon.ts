@@ -1,0 +1,72 @@
+/** The daemon as a process of its own, to be killed. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FlotillaClient } from '../../sdk/src/index.ts';
+import { leftovers, repository } from './host.ts';
+
+export interface DaemonProcess {
+  readonly pid: number;
+  readonly client: FlotillaClient;
+  /** Ends it as a crash would. */
+  kill(): Promise<void>;
+  terminate(): Promise<void>;
+}
+
+/** A state directory of its own; `remove` fails when anything but plain files is left in it. */
+export async function makeStateDirectory(): Promise<{ readonly path: string; remove(): Promise<void> }> {
+  const path = await mkdtemp('/tmp/flt-');
+  return {
+    path,
+    async remove() {
+      const left = await leftovers(path);
+      await rm(path, { recursive: true });
+      if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`);
+    },
+  };
+}
+
+/** Runs `serve` and resolves when it listens. */
+export async function startDaemonProcess(stateDir: string): Promise<DaemonProcess> {
+  const env = { ...process.env, FLOTILLA_STATE_DIR: stateDir, PORT: '0' };
+  const child = spawn(process.execPath, [join(repository, 'src/main/cli.ts'), 'serve'], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit');
+  const url = await listeningUrl(child.stdout, exited);
+  const key = (await readFile(join(stateDir, 'admin.key'), 'utf8')).trim();
+  child.stdout.resume();
+  return {
+    pid: child.pid ?? -1,
+    client: new FlotillaClient({ url, key }),
+    async kill() {
+      child.kill('SIGKILL');
+      await exited;
+    },
+    async terminate() {
+      child.kill('SIGTERM');
+      await exited;
+    },
+  };
+}
+
+/** The daemon logs one line of JSON when it listens. */
+async function listeningUrl(output: AsyncIterable<Buffer>, exited: Promise<unknown>): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  exited.then(() => reject(new Error('the daemon ended before it listened')));
+  let text = '';
+  const read = async () => {
+    const iterator = output[Symbol.asyncIterator]();
+    for (;;) {
+      const { value, done } = await iterator.next();
+      if (done) return;
+      text += value.toString();
+      const line = text.split('\n').find((each) => each.includes('"listening"'));
+      if (line) return resolve((JSON.parse(line) as { urls: string[] }).urls[0] ?? '');
+    }
+  };
+  read().catch(reject);
+  return promise;
+}
