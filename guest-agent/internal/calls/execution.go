@@ -18,6 +18,10 @@ const (
 	outputBytesMax   = 2*portWriteBytes - yamuxHeaderBytes - link.FrameHeaderBytes
 	portWriteBytes   = 32 << 10
 	yamuxHeaderBytes = 12
+	// Output that follows a frame this soon is part of a stream, and gathered for this long: a pipe's 64 KiB in that time
+	// is more than the link carries.
+	streamingGap = 10 * time.Millisecond
+	gatherTime   = 3 * time.Millisecond
 )
 
 // execution is one process and the stream it is served on.
@@ -121,12 +125,17 @@ func (e *execution) outcome(isTimeout bool) link.Outcome {
 	}
 }
 
-// pump sends one output as fast as the host takes it.
+// pump sends one output as fast as the host takes it. What comes right after a frame is gathered for a moment: a program
+// that writes little at a time would otherwise cost a switch to us and a wake-up of the host for each write.
 func (e *execution) pump(output *process.Output, kind link.FrameType) {
 	defer e.outputs.Done()
 	frame := make([]byte, link.FrameHeaderBytes+outputBytesMax)
+	var sentAt time.Time
 	for {
 		n, err := output.Read(frame[link.FrameHeaderBytes:])
+		if n > 0 && err == nil && time.Since(sentAt) < streamingGap {
+			n += output.Gather(frame[link.FrameHeaderBytes+n:], gatherTime)
+		}
 		if n > 0 {
 			whole := frame[:link.FrameHeaderBytes+n]
 			link.PutFrameHeader(whole, kind)
@@ -134,6 +143,7 @@ func (e *execution) pump(output *process.Output, kind link.FrameType) {
 				e.fail()
 				return
 			}
+			sentAt = time.Now()
 		}
 		if err != nil {
 			return

@@ -8,6 +8,9 @@ import (
 	"unsafe"
 )
 
+// With less room than this a frame is sent as it is.
+const gatherBytesMin = 16 << 10
+
 // Output is the reading end of a process's standard output or error.
 type Output struct {
 	file *os.File
@@ -44,6 +47,16 @@ func (o *Output) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	return n, nil
+}
+
+// Gather adds what has come when the time given is over, unless p is small; it leaves the end of the output to Read. It
+// waits once: with one processor each look at the pipe costs the writing program its turn.
+func (o *Output) Gather(p []byte, wait time.Duration) int {
+	if o.remaining >= 0 || len(p) < gatherBytesMin {
+		return 0
+	}
+	time.Sleep(wait)
+	return o.readNow(p)
 }
 
 // finish tells a blocked or later Read that the process has ended.
