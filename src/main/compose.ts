@@ -17,7 +17,7 @@ import { readBootId } from '../lib/procfs.ts';
 import { QcowDisks } from '../storage/disks/qcow-disks.ts';
 import { ImageStore } from '../storage/images/store.ts';
 import { CacheLayout, StateLayout } from '../storage/layout.ts';
-import { openSqliteStore } from '../store/store.ts';
+import { openStore } from '../store/store.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 
@@ -46,7 +46,10 @@ export interface ComposeOptions {
 export async function compose(config: Config, log: Logger, options: ComposeOptions = {}): Promise<Flotilla> {
   const layout = new StateLayout(config.stateDir);
   await makeStateDirectory(layout);
-  const store = await openSqliteStore(layout.database);
+  const store = await openStore({
+    path: layout.database,
+    ...(config.databaseUrl === null ? {} : { databaseUrl: config.databaseUrl }),
+  });
   const images = new ImageStore({ state: layout, cache: new CacheLayout(config.cacheDir) });
   const guest = new GuestClient({
     secret: await loadLinkKey(layout.linkKeyFile),

@@ -13,6 +13,11 @@ const environment = z.object({
   FLOTILLA_LISTEN: z.string().default('127.0.0.1'),
   FLOTILLA_STATE_DIR: z.string().optional(),
   FLOTILLA_CACHE_DIR: z.string().optional(),
+  /** postgres://…; without it state is kept in SQLite in the state directory. Holds a password: never logged. */
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'must begin with postgres://')
+    .optional(),
   DISABLE_AUTH: flag.default(false),
   FLOTILLA_INSECURE: flag.default(false),
   /** The first uid of the range that VMMs run under; one for each machine. Clear of Debian's and systemd's ranges. */
@@ -25,6 +30,7 @@ export interface Config {
   readonly listen: readonly { readonly host: string; readonly port: number }[];
   readonly stateDir: string;
   readonly cacheDir: string;
+  readonly databaseUrl: string | null;
   readonly isAuthDisabled: boolean;
   /** Null when not root: VMMs then run as the daemon's own user. */
   readonly uidBase: number | null;
@@ -61,6 +67,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean = process.get
     listen,
     stateDir,
     cacheDir: directory(values.FLOTILLA_CACHE_DIR, isRoot, '/var/cache/flotilla', '.cache/flotilla'),
+    databaseUrl: values.DATABASE_URL ?? null,
     isAuthDisabled: values.DISABLE_AUTH,
     uidBase: isRoot ? values.FLOTILLA_UID_BASE : null,
     logLevel: values.FLOTILLA_LOG_LEVEL,

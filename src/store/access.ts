@@ -1,25 +1,30 @@
 /**
- * How repositories reach the database: one statement, or several that happen wholly or not at all. The outer access
- * opens a transaction for the latter; the inner one is inside a transaction already. Database errors leave here in
- * our words.
+ * How repositories reach the database: by a statement that reads, by several that read one moment, or by statements
+ * that write, wholly or not at all. The outer access opens a transaction where one is needed; the inner one is inside
+ * a transaction already.
  *
- * There is one connection, so using the outer access inside a transaction would wait for itself for ever. The
+ * Writers wait for one another here, before they take a connection, so that the order is that of arrival and readers
+ * find a connection. Using the outer access inside a transaction would wait for that transaction for ever; the
  * asynchronous context tells, and it becomes a defect at once instead.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Kysely } from 'kysely';
 import { AppError } from '../core/errors.ts';
+import { abortable, deadline } from '../lib/abort.ts';
 import { invariant } from '../lib/invariant.ts';
-import { type DatabaseAdapter, DuplicateError, type OpenDatabase } from './database.ts';
+import { Limiter } from '../lib/limiter.ts';
+import type { OpenDatabase } from './database.ts';
 import type { Database } from './schema.ts';
 
 export type Work<T> = (db: Kysely<Database>) => Promise<T>;
 
-/** Raises DuplicateError; AppError `exhausted` when the disk is full, `unavailable` when closed or locked by others. */
+/** Raises what OpenDatabase says, `unavailable` also when closed or when too many wait to write. */
 export interface Access {
-  /** For one statement. */
-  run<T>(work: Work<T>): Promise<T>;
-  /** For several statements; serialised with every other write. */
+  /** For one statement that only reads. */
+  read<T>(work: Work<T>): Promise<T>;
+  /** For several statements that only read and must speak of the same moment. */
+  snapshot<T>(work: Work<T>): Promise<T>;
+  /** For whatever writes; serialised with every other write. `timeout` when the work does not end. */
   atomically<T>(work: Work<T>): Promise<T>;
 }
 
@@ -30,73 +35,95 @@ export interface OuterAccess extends Access {
   close(): Promise<void>;
 }
 
+export interface AccessLimits {
+  /** How long the work of one transaction may take, once begun. Default 30 s. */
+  readonly transactionMs?: number;
+  /** How long a writer waits for those before it. Default 60 s. */
+  readonly queueMs?: number;
+}
+
+/** Far more than a host has machines. */
+const writersWaitingMax = 10_000;
+
 interface TransactionMark {
   isOpen: boolean;
 }
 
-export function createAccess({ db, adapter, close }: OpenDatabase): OuterAccess {
+export function createAccess({ db, close }: OpenDatabase, limits: AccessLimits = {}): OuterAccess {
+  const { transactionMs = 30_000, queueMs = 60_000 } = limits;
   const marks = new AsyncLocalStorage<TransactionMark>();
+  const writers = new Limiter(1, writersWaitingMax);
+  const underWay = new Set<Promise<unknown>>();
   let closing: Promise<void> | null = null;
 
-  const enter = () => {
+  /** Only from an async function. */
+  const enter = <T>(work: () => Promise<T>): Promise<T> => {
     invariant(
       marks.getStore()?.isOpen !== true,
       'the store was used inside its own transaction; use the repositories the transaction was given',
     );
     if (closing !== null) throw new AppError('unavailable', 'the store is closed');
+    const promise = work();
+    underWay.add(promise);
+    const forget = () => underWay.delete(promise);
+    promise.then(forget, forget);
+    return promise;
   };
 
-  const atomically = async <T>(work: Work<T>): Promise<T> => {
-    enter();
+  const write = async <T>(work: Work<T>): Promise<T> => {
+    const release = await waitToWrite(writers, queueMs);
     const mark: TransactionMark = { isOpen: true };
     try {
-      return await marks.run(mark, () => translated(adapter, () => db.transaction().execute(work)));
+      return await marks.run(mark, () =>
+        db.transaction().execute((tx) => ended(() => work(tx), transactionMs)),
+      );
     } finally {
       // What `work` left running keeps this context; from here on it is outside.
       mark.isOpen = false;
+      release();
     }
   };
 
   return {
-    run: async (work) => {
-      enter();
-      return translated(adapter, () => work(db));
-    },
-    atomically,
-    transaction: (work) => atomically((tx) => work(innerAccess(tx, adapter))),
+    read: async (work) => enter(() => work(db)),
+    snapshot: async (work) =>
+      enter(() =>
+        db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only').execute(work),
+      ),
+    atomically: async (work) => enter(() => write(work)),
+    transaction: async (work) => enter(() => write((tx) => work(innerAccess(tx)))),
     close: () => {
-      // A turn on the only connection comes after everything that asked for it before.
-      closing ??= db
-        .connection()
-        .execute(async () => undefined)
-        .then(close);
+      closing ??= Promise.allSettled(underWay).then(close);
       return closing;
     },
   };
 }
 
-function innerAccess(tx: Kysely<Database>, adapter: DatabaseAdapter): Access {
-  const run = <T>(work: Work<T>) => translated(adapter, () => work(tx));
-  return { run, atomically: run };
+function innerAccess(tx: Kysely<Database>): Access {
+  const inside = async <T>(work: Work<T>) => work(tx);
+  return { read: inside, snapshot: inside, atomically: inside };
 }
 
-async function translated<T>(adapter: DatabaseAdapter, work: () => Promise<T>): Promise<T> {
+async function waitToWrite(writers: Limiter, queueMs: number): Promise<() => void> {
+  const busy = () => new AppError('unavailable', 'too much waits to be written', { hint: 'try again later' });
+  if (writers.isFull) throw busy();
+  const { signal, clear } = deadline(queueMs, busy);
   try {
-    return await work();
-  } catch (error) {
-    const fault = adapter.explain(error);
-    switch (fault?.kind) {
-      case 'duplicate':
-        throw new DuplicateError(fault.table, fault.columns, error);
-      case 'full':
-        throw new AppError('exhausted', 'no space left on the disk that holds the database', {
-          cause: error,
-          hint: 'free some space in the state directory',
-        });
-      case 'busy':
-        throw new AppError('unavailable', 'another program keeps the database locked', { cause: error });
-      default:
-        throw error;
-    }
+    return await writers.acquire(signal);
+  } finally {
+    clear();
+  }
+}
+
+/** Work that goes on after its deadline finds its transaction ended. */
+async function ended<T>(work: () => Promise<T>, transactionMs: number): Promise<T> {
+  const { signal, clear } = deadline(
+    transactionMs,
+    () => new AppError('timeout', `a transaction was rolled back: it was not done after ${transactionMs} ms`),
+  );
+  try {
+    return await abortable(work(), signal);
+  } finally {
+    clear();
   }
 }

@@ -1,26 +1,20 @@
-/** An open database, and what cannot be hidden behind one set of queries. */
+/** An open database: what a driver gives the store, and the one error that repositories put into words of their own. */
 import type { Kysely } from 'kysely';
 import type { Database } from './schema.ts';
 
-/** What a database's error means to us. */
-export type DatabaseFault =
-  /** A unique index forbade the row; `columns` are those of the index, in its order. */
-  | { readonly kind: 'duplicate'; readonly table: string; readonly columns: readonly string[] }
-  | { readonly kind: 'full' }
-  | { readonly kind: 'busy' };
-
-export interface DatabaseAdapter {
-  /** Null when the error has no meaning beyond its words. */
-  explain(error: unknown): DatabaseFault | null;
-}
-
-/** A connection that serialises its write transactions; every commit is durable when its promise resolves. */
+/**
+ * A database whose write transactions are serialised with one another and durable when their promise resolves. A
+ * transaction of access mode `read only` sees one moment and waits for nobody. Its errors are ours: DuplicateError;
+ * AppError `exhausted` when the disk is full, `unavailable` when it cannot be reached or others keep it locked.
+ */
 export interface OpenDatabase {
   readonly db: Kysely<Database>;
-  readonly adapter: DatabaseAdapter;
   /** Harmless when closed. Ends a transaction under way without committing it. */
   close(): Promise<void>;
 }
+
+/** A database's error in our words; null when it means nothing beyond its own. */
+export type Explain = (error: unknown) => Error | null;
 
 /** A unique index forbade the row. Repositories turn it into their own words. */
 export class DuplicateError extends Error {

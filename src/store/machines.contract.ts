@@ -22,7 +22,7 @@ export function machinesContract(open: OpenStore): void {
     ...changes,
   });
 
-  describe('machines: insert', () => {
+  describe('insert', () => {
     it('returns and keeps the whole machine', async () => {
       const machine = sampleMachine({
         state: 'running',
@@ -94,7 +94,7 @@ export function machinesContract(open: OpenStore): void {
     });
   });
 
-  describe('machines: find', () => {
+  describe('find', () => {
     it('finds by name and by id within the tenant only', async () => {
       const machine = await store.machines.insert(sampleMachine({ name: 'web', tenant: 'a' }));
       expect(await store.machines.find('a', 'web')).toEqual(machine);
@@ -103,15 +103,34 @@ export function machinesContract(open: OpenStore): void {
       expect(await store.machines.find('b', machine.id)).toBeNull();
     });
 
-    it('lets an id win over a name', async () => {
-      const byName = await store.machines.insert(sampleMachine({ id: 'aaaaaaaaaaaa', name: 'zzzzzzzzzzzz' }));
-      const byId = await store.machines.insert(sampleMachine({ id: 'zzzzzzzzzzzz', name: 'other' }));
-      expect(await store.machines.find('default', 'zzzzzzzzzzzz')).toEqual(byId);
-      expect(await store.machines.find('default', 'aaaaaaaaaaaa')).toEqual(byName);
+    // Which of two rows a database finds first hangs on its plan: by age, by id or by name.
+    it.each([
+      ['older', 'first by name', ['aaa', 'zzz'], true],
+      ['older', 'last by name', ['zzz', 'aaa'], true],
+      ['younger', 'first by name', ['aaa', 'zzz'], false],
+      ['younger', 'last by name', ['zzz', 'aaa'], false],
+    ] as const)(
+      'lets an id win over a name, being %s and %s',
+      async (_age, _order, [mine, text], isFirst) => {
+        const withId = sampleMachine({ id: text, name: mine });
+        const withName = sampleMachine({ id: mine, name: text });
+        for (const machine of isFirst ? [withId, withName] : [withName, withId])
+          await store.machines.insert(machine);
+        expect((await store.machines.find('default', text))?.id).toBe(text);
+        expect((await store.machines.find('default', mine))?.id).toBe(mine);
+      },
+    );
+
+    it('finds nothing under what no row can hold', async () => {
+      await store.machines.insert(sampleMachine({ name: 'web' }));
+      expect(await store.machines.find('default', 'web\0')).toBeNull();
+      expect(await store.machines.get('\0')).toBeNull();
+      expect(await store.operations.get('\0')).toBeNull();
+      expect(await store.operations.requestCancel('\0')).toBe(false);
     });
   });
 
-  describe('machines: list', () => {
+  describe('list', () => {
     it('pages through a thousand, newest first, every one once', async () => {
       const count = 1000;
       await store.transaction(async (tx) => {
@@ -149,7 +168,7 @@ export function machinesContract(open: OpenStore): void {
     });
   });
 
-  describe('machines: compareAndSet', () => {
+  describe('compareAndSet', () => {
     it('writes the state and the patch, and nothing else', async () => {
       const machine = await store.machines.insert(sampleMachine());
       const done = await store.machines.compareAndSet(
@@ -221,7 +240,7 @@ export function machinesContract(open: OpenStore): void {
     });
   });
 
-  describe('machines: patch and remove', () => {
+  describe('patch and remove', () => {
     it('patches the incarnation it was meant for only, and never the state', async () => {
       const machine = await store.machines.insert(sampleMachine({ state: 'running', incarnation: 'i1' }));
       const handle = sampleHandle('i1');

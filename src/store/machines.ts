@@ -9,16 +9,16 @@ import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
 import { DuplicateError } from './database.ts';
 import { decodeMachine, encodeChanges, encodeMachine } from './machine-row.ts';
-import type { Database, MachineTable } from './schema.ts';
+import { canHold, type Database, type MachineTable } from './schema.ts';
 
 export function machineRepository(access: Access): MachineRepository {
   return {
     insert: (machine) => insert(access, machine),
-    get: async (id) => decodeOptional(await access.run((db) => selectRow(db, id))),
+    get: async (id) => decodeOptional(await access.read((db) => selectRow(db, id))),
     find: (tenant, idOrName) => find(access, tenant, idOrName),
     list: (filter) => list(access, filter),
     all: async () => {
-      const rows = await access.run((db) =>
+      const rows = await access.read((db) =>
         db.selectFrom('machines').selectAll().orderBy('created_at').orderBy('id').execute(),
       );
       return rows.map(decodeMachine);
@@ -68,7 +68,8 @@ async function lowestFreeSlot(db: Kysely<Database>): Promise<number> {
 }
 
 async function find(access: Access, tenant: string, idOrName: string): Promise<Machine | null> {
-  const rows = await access.run((db) =>
+  if (!canHold(idOrName)) return null;
+  const rows = await access.read((db) =>
     db
       .selectFrom('machines')
       .selectAll()
@@ -85,8 +86,7 @@ async function list(access: Access, filter: MachineFilter) {
   invariant(Number.isSafeInteger(offset) && offset >= 0, `not an offset: ${offset}`);
   // `in ()` is an error to PostgreSQL.
   if (states?.length === 0) return { machines: [], total: 0 };
-  // In one transaction, so that the page and the total speak of the same moment.
-  const { rows, total } = await access.atomically(async (db) => {
+  const { rows, total } = await access.snapshot(async (db) => {
     const matching = db
       .selectFrom('machines')
       .$if(tenant !== undefined, (query) => query.where('tenant', '=', tenant ?? ''))
@@ -158,7 +158,8 @@ function remove(access: Access, id: string): Promise<void> {
   });
 }
 
-function selectRow(db: Kysely<Database>, id: string): Promise<MachineTable | undefined> {
+async function selectRow(db: Kysely<Database>, id: string): Promise<MachineTable | undefined> {
+  if (!canHold(id)) return undefined;
   return db.selectFrom('machines').selectAll().where('id', '=', id).executeTakeFirst();
 }
 

@@ -7,7 +7,8 @@ import type { Migration } from './migrations/migration.ts';
 import type { Database, MigrationTable } from './schema.ts';
 
 /**
- * Applies what is missing, all of it in one transaction; run again it changes nothing. `unsupported` when the database
+ * Applies what is missing, all of it in one transaction; run again it changes nothing, and of two at once the second finds nothing
+ * to do. `unsupported` when the database
  * is newer than the program or was made by another line of it; the database is untouched then.
  */
 export async function migrate(
@@ -43,7 +44,7 @@ function refuseForeign(applied: readonly MigrationTable[], known: readonly Migra
     throw new AppError(
       'unsupported',
       `the database has schema version ${found}, this program knows versions up to ${known.length}`,
-      { hint: 'run the version of flotilla that last used this state directory, or a newer one' },
+      { hint: 'run the version of flotilla that last used this database, or a newer one' },
     );
   }
   applied.forEach(({ version, name }, index) => {
@@ -52,7 +53,7 @@ function refuseForeign(applied: readonly MigrationTable[], known: readonly Migra
     throw new AppError(
       'unsupported',
       `the database's schema step ${version} is '${name}', this program's step ${index + 1} is '${expected?.name}'`,
-      { hint: 'the state directory was made by another build of flotilla; use that build' },
+      { hint: 'the database was made by another build of flotilla; use that build' },
     );
   });
 }

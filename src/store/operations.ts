@@ -6,6 +6,7 @@ import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
 import { DuplicateError } from './database.ts';
 import { decodeOperation, encodeOperation, encodeProgress } from './operation-row.ts';
+import { canHold } from './schema.ts';
 
 /** As in the partial unique index `operations_one_open`. */
 const openStates: readonly OperationState[] = ['running', 'undoing'];
@@ -14,13 +15,14 @@ export function operationRepository(access: Access): OperationRepository {
   return {
     insert: (operation) => insert(access, operation),
     get: async (id) => {
-      const row = await access.run((db) =>
+      if (!canHold(id)) return null;
+      const row = await access.read((db) =>
         db.selectFrom('operations').selectAll().where('id', '=', id).executeTakeFirst(),
       );
       return row === undefined ? null : decodeOperation(row);
     },
     save: async (operation) => {
-      const result = await access.run((db) =>
+      const result = await access.atomically((db) =>
         db
           .updateTable('operations')
           .set(encodeProgress(operation))
@@ -30,7 +32,8 @@ export function operationRepository(access: Access): OperationRepository {
       invariant(result.numUpdatedRows === 1n, `operation ${operation.id} was never inserted`);
     },
     requestCancel: async (id) => {
-      const result = await access.run((db) =>
+      if (!canHold(id)) return false;
+      const result = await access.atomically((db) =>
         db
           .updateTable('operations')
           .set({ is_cancel_requested: 1 })
@@ -41,7 +44,7 @@ export function operationRepository(access: Access): OperationRepository {
       return result.numUpdatedRows === 1n;
     },
     open: async () => {
-      const rows = await access.run((db) =>
+      const rows = await access.read((db) =>
         db
           .selectFrom('operations')
           .selectAll()
@@ -59,7 +62,7 @@ export function operationRepository(access: Access): OperationRepository {
 async function insert(access: Access, operation: Operation): Promise<void> {
   const row = encodeOperation(operation);
   try {
-    await access.run((db) => db.insertInto('operations').values(row).execute());
+    await access.atomically((db) => db.insertInto('operations').values(row).execute());
   } catch (error) {
     if (!(error instanceof DuplicateError) || !error.isOn('machine_id')) throw error;
     throw new AppError('conflict', `Machine '${operation.machineId}' has an operation under way`, {
@@ -71,7 +74,7 @@ async function insert(access: Access, operation: Operation): Promise<void> {
 
 async function prune(access: Access, keep: number): Promise<void> {
   invariant(Number.isSafeInteger(keep) && keep >= 0, `not a count: ${keep}`);
-  await access.run((db) =>
+  await access.atomically((db) =>
     db
       .deleteFrom('operations')
       .where('state', 'not in', openStates)

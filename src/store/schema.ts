@@ -48,6 +48,21 @@ export interface MigrationTable {
   readonly name: string;
 }
 
+/** The columns of every unique index, by the name that PostgreSQL's errors give; SQLite's name the columns. */
+export const uniqueIndexes: Readonly<Record<string, readonly string[]>> = {
+  machines_pkey: ['id'],
+  machines_tenant_name: ['tenant', 'name'],
+  machines_slot: ['slot'],
+  operations_pkey: ['id'],
+  operations_one_open: ['machine_id'],
+  schema_migrations_pkey: ['version'],
+};
+
+/** Whether a row may hold the text: PostgreSQL refuses a NUL character even in a comparison. */
+export function canHold(text: string): boolean {
+  return !text.includes('\0');
+}
+
 export function encodeJson(value: unknown): string {
   const text = JSON.stringify(value);
   invariant(text !== undefined, 'a value that has no JSON was to be stored');

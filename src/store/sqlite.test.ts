@@ -1,9 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -14,6 +11,7 @@ import { openSqlite, statementCountMax } from './sqlite.ts';
 import { storeContract } from './store.contract.ts';
 import { createStore, openSqliteStore } from './store.ts';
 import { sampleMachine } from './testing/samples.ts';
+import { writeAndKill } from './testing/writers.ts';
 
 let directory: string;
 let path: string;
@@ -24,7 +22,10 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-storeContract('SQLite', () => openSqliteStore(path));
+storeContract('SQLite', async (limits) => {
+  await rm(path, { force: true });
+  return openSqliteStore(path, limits);
+});
 
 describe('openSqlite', () => {
   it('makes the database and its companions for their owner only', async () => {
@@ -138,7 +139,7 @@ describe('openSqlite', () => {
 describe('durability', () => {
   it('has every acknowledged transaction, whole, after the writer was killed', async () => {
     const acknowledged: string[] = [];
-    for (const count of [1, 40, 300]) acknowledged.push(...(await writeAndKill(path, count)));
+    for (const count of [1, 40, 300]) acknowledged.push(...(await writeAndKill(['file', path], count)));
     const store = await openSqliteStore(path);
     const machines = new Map((await store.machines.all()).map((machine) => [machine.id, machine]));
     expect(acknowledged.filter((id) => !machines.has(id))).toEqual([]);
@@ -149,25 +150,3 @@ describe('durability', () => {
     await store.close();
   });
 });
-
-/** Runs the writer until it has acknowledged `count` inserts, kills it, and returns every acknowledgement. */
-async function writeAndKill(database: string, count: number): Promise<readonly string[]> {
-  const program = join(import.meta.dirname, 'testing', 'crash-writer.ts');
-  const child: ChildProcess = spawn(process.execPath, [program, database], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  if (child.stdout === null) throw new Error('no stdout');
-  const exited = once(child, 'exit');
-  const acknowledged: string[] = [];
-  try {
-    for await (const line of createInterface(child.stdout)) {
-      acknowledged.push(line);
-      if (acknowledged.length === count) child.kill('SIGKILL');
-    }
-  } finally {
-    child.kill('SIGKILL');
-    await exited;
-  }
-  expect(child.signalCode).toBe('SIGKILL');
-  return acknowledged;
-}

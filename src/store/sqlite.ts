@@ -5,20 +5,13 @@
 import { chmod, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import {
-  CompiledQuery,
-  type DatabaseConnection,
-  type Driver,
-  Kysely,
-  SqliteDialect,
-  type SqliteDialectConfig,
-  SqliteDriver,
-} from 'kysely';
+import { Kysely } from 'kysely';
 import { wrapError } from '../core/errors.ts';
 import { syncDirectory } from '../lib/files.ts';
 import { invariant } from '../lib/invariant.ts';
-import type { DatabaseAdapter, DatabaseFault, OpenDatabase } from './database.ts';
+import type { OpenDatabase } from './database.ts';
 import type { Database } from './schema.ts';
+import { NodeSqliteDialect } from './sqlite-driver.ts';
 import { StatementCache } from './statement-cache.ts';
 
 /** The queries of this room are a few dozen; this is for what nobody foresaw. */
@@ -53,7 +46,6 @@ export async function openSqlite(path: string): Promise<OpenSqlite> {
     const db = new Kysely<Database>({ dialect: new NodeSqliteDialect(database, statements) });
     return {
       db,
-      adapter: sqliteAdapter,
       statementCount: () => statements.size,
       close: async () => {
         await db.destroy();
@@ -90,64 +82,4 @@ function configure(database: DatabaseSync): void {
   database.exec('pragma foreign_keys = on');
   database.exec('pragma trusted_schema = off');
   database.exec(`pragma journal_size_limit = ${walBytesKept}`);
-}
-
-class NodeSqliteDialect extends SqliteDialect {
-  readonly #database: DatabaseSync;
-  readonly #config: SqliteDialectConfig;
-
-  constructor(database: DatabaseSync, statements: StatementCache) {
-    const config = { database: statements };
-    super(config);
-    this.#database = database;
-    this.#config = config;
-  }
-
-  override createDriver(): Driver {
-    return new NodeSqliteDriver(this.#database, this.#config);
-  }
-}
-
-class NodeSqliteDriver extends SqliteDriver {
-  readonly #database: DatabaseSync;
-
-  constructor(database: DatabaseSync, config: SqliteDialectConfig) {
-    super(config);
-    this.#database = database;
-  }
-
-  /** Takes the write lock at once: a deferred transaction that reads first can fail when it comes to write. */
-  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('begin immediate'));
-  }
-
-  /** SQLite rolls back by itself on some errors (disk full); a second rollback would hide the first error. */
-  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    if (this.#database.isTransaction) await super.rollbackTransaction(connection);
-  }
-}
-
-/** SQLite's result codes, sqlite.org/rescode.html; the low byte is the primary code. */
-const resultCode = { busy: 5, full: 13, primaryKey: 1555, unique: 2067 } as const;
-
-const sqliteAdapter: DatabaseAdapter = {
-  explain(error: unknown): DatabaseFault | null {
-    if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return null;
-    const { errcode } = error;
-    if (errcode === resultCode.unique || errcode === resultCode.primaryKey) return duplicate(error.message);
-    if ((errcode & 0xff) === resultCode.full) return { kind: 'full' };
-    if ((errcode & 0xff) === resultCode.busy) return { kind: 'busy' };
-    return null;
-  },
-};
-
-/** The message is the only place that names the index: `UNIQUE constraint failed: machines.tenant, machines.name`. */
-function duplicate(message: string): DatabaseFault | null {
-  const names = /constraint failed: (.+)$/
-    .exec(message)?.[1]
-    ?.split(', ')
-    .map((name) => name.split('.'));
-  const table = names?.[0]?.[0];
-  if (names === undefined || table === undefined) return null;
-  return { kind: 'duplicate', table, columns: names.map((name) => name[1] ?? '') };
 }

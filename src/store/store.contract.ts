@@ -1,17 +1,19 @@
 /** What every database behind the store must do. */
 import { describe } from 'vitest';
 import type { Store } from '../core/ports/store.ts';
+import type { AccessLimits } from './access.ts';
 import { machinesContract } from './machines.contract.ts';
 import { operationsContract } from './operations.contract.ts';
 import { transactionsContract } from './transactions.contract.ts';
 
-/** Makes an empty store; the suite closes it. */
-export type OpenStore = () => Promise<Store>;
+/** Makes an empty store; the suite closes it before it asks for another in the same test. */
+export type OpenStore = (limits?: AccessLimits) => Promise<Store>;
 
 export function storeContract(name: string, open: OpenStore): void {
   describe(`store contract on ${name}`, () => {
-    machinesContract(open);
-    operationsContract(open);
-    transactionsContract(open);
+    // Each in a suite of its own: each opens a store for every test in its suite.
+    describe('machines', () => machinesContract(open));
+    describe('operations', () => operationsContract(open));
+    describe('transactions', () => transactionsContract(open));
   });
 }

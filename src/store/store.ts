@@ -1,14 +1,15 @@
 /**
  * What core remembers, in a database that Kysely speaks: behind `core/ports/store.ts`. Repositories are written once
- * for SQLite and PostgreSQL; what differs is in the adapter of an OpenDatabase. This room decides nothing about
+ * for SQLite and PostgreSQL; what differs is in the driver behind an OpenDatabase. This room decides nothing about
  * machines; it refuses to keep or return one that breaks an invariant.
  */
 import type { Repositories, Store } from '../core/ports/store.ts';
-import { type Access, createAccess } from './access.ts';
+import { type Access, type AccessLimits, createAccess } from './access.ts';
 import type { OpenDatabase } from './database.ts';
 import { machineRepository } from './machines.ts';
 import { migrate } from './migrate.ts';
 import { operationRepository } from './operations.ts';
+import { openPostgres } from './postgres.ts';
 import { openSqlite } from './sqlite.ts';
 
 /**
@@ -16,8 +17,8 @@ import { openSqlite } from './sqlite.ts';
  * the repositories it hands out may be used: the store's own raise InvariantError there, as they would wait for the
  * transaction to end. An error inside a transaction ends it; catching one to go on is not portable.
  */
-export function createStore(database: OpenDatabase): Store {
-  const access = createAccess(database);
+export function createStore(database: OpenDatabase, limits?: AccessLimits): Store {
+  const access = createAccess(database, limits);
   return {
     ...repositories(access),
     transaction: (work) => access.transaction((inner) => work(repositories(inner))),
@@ -25,16 +26,31 @@ export function createStore(database: OpenDatabase): Store {
   };
 }
 
-/** Opens or makes the database file, brings its schema up to date, and gives its store. */
-export async function openSqliteStore(path: string): Promise<Store> {
-  const database = await openSqlite(path);
+/** Where the store is: the PostgreSQL database that `databaseUrl` names, else the SQLite file at `path`. */
+export interface StorePlace {
+  readonly databaseUrl?: string | undefined;
+  readonly path: string;
+}
+
+/**
+ * Opens the place's database (making the file when it is one), brings its schema up to date, and gives its store.
+ * `invalid` for a URL that is not PostgreSQL's; `unavailable` when the database cannot be opened; `unsupported` when
+ * a newer program has been there. No error repeats the URL, which may hold a password.
+ */
+export async function openStore({ databaseUrl, path }: StorePlace, limits?: AccessLimits): Promise<Store> {
+  const database = await (databaseUrl ? openPostgres(databaseUrl) : openSqlite(path));
   try {
     await migrate(database.db);
   } catch (error) {
     await database.close();
     throw error;
   }
-  return createStore(database);
+  return createStore(database, limits);
+}
+
+/** The store of the SQLite file at `path`; errors as `openStore` raises them. */
+export function openSqliteStore(path: string, limits?: AccessLimits): Promise<Store> {
+  return openStore({ path }, limits);
 }
 
 function repositories(access: Access): Repositories {

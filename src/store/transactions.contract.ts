@@ -97,6 +97,73 @@ export function transactionsContract(open: OpenStore): void {
       await expect(leaked.tx.machines.insert(sampleMachine())).rejects.toThrow();
       expect(await store.machines.all()).toEqual([]);
     });
+
+    it('take nothing with them that was still under way when they failed', async () => {
+      const left: Promise<boolean>[] = [];
+      const work = store.transaction(async (tx) => {
+        for (let n = 0; n < 10; n++)
+          left.push(
+            tx.operations.insert(sampleOperation()).then(
+              () => true,
+              () => false,
+            ),
+          );
+        throw new Error('changed my mind');
+      });
+      await expect(work).rejects.toThrow('changed my mind');
+      expect(await Promise.all(left)).toContain(false);
+      expect(await store.operations.open()).toEqual([]);
+    });
+  });
+
+  describe('transactions that do not end', () => {
+    const reopen = async (transactionMs: number) => {
+      await store.close();
+      store = await open({ transactionMs });
+    };
+
+    it('are rolled back, and the store goes on', async () => {
+      // Enough for an insert on a busy host.
+      await reopen(2_000);
+      const stuck = store.transaction(async (tx) => {
+        await tx.machines.insert(sampleMachine());
+        await new Promise(() => undefined);
+      });
+      const next = store.machines.insert(sampleMachine({ name: 'next' }));
+      await expect(stuck).rejects.toMatchObject({
+        code: 'timeout',
+        message: expect.stringContaining('2000 ms'),
+      });
+      await next;
+      expect((await store.machines.all()).map(({ spec }) => spec.name)).toEqual(['next']);
+    });
+
+    it('can write nothing when they wake up', async () => {
+      await reopen(20);
+      const waking = Promise.withResolvers<void>();
+      const late = Promise.withResolvers<unknown>();
+      const stuck = store.transaction(async (tx) => {
+        await waking.promise;
+        await tx.machines.insert(sampleMachine()).then(late.resolve, late.reject);
+      });
+      await expect(stuck).rejects.toMatchObject({ code: 'timeout' });
+      waking.resolve();
+      await expect(late.promise).rejects.toThrow();
+      expect(await store.machines.all()).toEqual([]);
+    });
+  });
+
+  describe('writers', () => {
+    it('give up when those before them take too long', async () => {
+      await store.close();
+      store = await open({ queueMs: 1 });
+      const first = Promise.withResolvers<void>();
+      const transaction = store.transaction(() => first.promise);
+      await expect(store.machines.insert(sampleMachine())).rejects.toMatchObject({ code: 'unavailable' });
+      first.resolve();
+      await transaction;
+      await store.machines.insert(sampleMachine());
+    });
   });
 
   describe('close', () => {

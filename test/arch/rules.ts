@@ -138,7 +138,7 @@ export const rules: Rules = {
       folder: 'src/store',
       ours: ['src/lib', ...portsAndTypes],
       builtins: 'any',
-      packages: ['kysely', 'zod'],
+      packages: ['kysely', 'pg', 'zod'],
       reason: edgeReason,
     },
     {

@@ -1,11 +1,11 @@
 /** A child program for tests: inserts machines for ever, and names each on stdout once its insert has been acknowledged. */
 import { writeSync } from 'node:fs';
-import { openSqliteStore } from '../store.ts';
+import { openStore } from '../store.ts';
 import { sampleMachine, sampleOperation } from './samples.ts';
 
-const path = process.argv[2];
-if (path === undefined) throw new Error('usage: crash-writer.ts DATABASE');
-const store = await openSqliteStore(path);
+const [kind, place] = process.argv.slice(2);
+if (place === undefined) throw new Error('usage: crash-writer.ts file PATH | url URL');
+const store = await openStore({ path: place, databaseUrl: kind === 'url' ? place : undefined });
 for (;;) {
   const operation = sampleOperation();
   const machine = sampleMachine({

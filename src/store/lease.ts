@@ -1,0 +1,50 @@
+/**
+ * One use of a database connection. What a transaction's work left running must not reach the connection once the
+ * transaction has ended: the statement would take effect by itself, or inside the transaction of whoever has the
+ * connection next. A driver seals the lease before it commits or rolls back.
+ */
+import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely';
+import { invariant } from '../lib/invariant.ts';
+import type { Explain } from './database.ts';
+
+export class Lease implements DatabaseConnection {
+  readonly connection: DatabaseConnection;
+  readonly #explain: Explain;
+  #isSealed = false;
+
+  constructor(connection: DatabaseConnection, explain: Explain) {
+    this.connection = connection;
+    this.#explain = explain;
+  }
+
+  /** InvariantError once sealed. */
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    invariant(!this.#isSealed, 'a transaction was used after it had ended');
+    return this.explained(() => this.connection.executeQuery<R>(query));
+  }
+
+  // biome-ignore lint/correctness/useYield: Kysely asks for the method; nothing in this room streams.
+  async *streamQuery(): AsyncIterableIterator<never> {
+    invariant(false, 'the store does not stream');
+  }
+
+  /** No query of the lease's holder runs from here on. */
+  seal(): void {
+    this.#isSealed = true;
+  }
+
+  /** What the driver does on the connection itself, sealed or not; errors leave in our words. */
+  async explained<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw this.#explain(error) ?? error;
+    }
+  }
+}
+
+/** The lease that this driver gave to Kysely. */
+export function leaseOf(connection: DatabaseConnection): Lease {
+  invariant(connection instanceof Lease, 'not a connection of this driver');
+  return connection;
+}

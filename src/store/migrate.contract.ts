@@ -1,0 +1,100 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Store } from '../core/ports/store.ts';
+import { InvariantError } from '../lib/invariant.ts';
+import type { OpenDatabase } from './database.ts';
+import { migrate } from './migrate.ts';
+import { migrations } from './migrations/index.ts';
+import type { Migration } from './migrations/migration.ts';
+
+/** An empty database, which the suite closes, and the store on the same one as a program opens it. */
+export interface EmptyPlace {
+  readonly database: OpenDatabase;
+  openStore(): Promise<Store>;
+}
+
+const next: Migration = {
+  version: migrations.length + 1,
+  name: 'next',
+  up: (schema) => schema.createTable('next').addColumn('id', 'text').execute(),
+};
+
+export function migrateContract(name: string, open: () => Promise<EmptyPlace>): void {
+  describe(`migrations on ${name}`, () => {
+    let place: EmptyPlace;
+    let database: OpenDatabase;
+    beforeEach(async () => {
+      place = await open();
+      database = place.database;
+    });
+    afterEach(() => database.close());
+
+    const applied = async () =>
+      (await database.db.selectFrom('schema_migrations').select('version').orderBy('version').execute()).map(
+        ({ version }) => version,
+      );
+
+    const tableNames = async () =>
+      (await database.db.introspection.getTables()).map(({ name }) => name).sort();
+
+    it('applies everything to an empty database, and nothing the second time', async () => {
+      await migrate(database.db);
+      const before = await tableNames();
+      await migrate(database.db);
+      expect(await tableNames()).toEqual(before);
+      expect(before).toEqual(['machines', 'operations', 'schema_migrations']);
+      expect(await applied()).toEqual(migrations.map(({ version }) => version));
+    });
+
+    it('applies only what is missing', async () => {
+      await migrate(database.db);
+      await migrate(database.db, [...migrations, next]);
+      expect(await applied()).toEqual([...migrations, next].map(({ version }) => version));
+      expect(await tableNames()).toContain('next');
+    });
+
+    it('survives two at once', async () => {
+      await Promise.all([migrate(database.db), migrate(database.db)]);
+      expect(await applied()).toEqual(migrations.map(({ version }) => version));
+    });
+
+    it('refuses a schema newer than the program, names both versions, and touches nothing', async () => {
+      await migrate(database.db, [...migrations, next]);
+      const refusal = {
+        code: 'unsupported',
+        message: `the database has schema version ${next.version}, this program knows versions up to ${migrations.length}`,
+      };
+      await expect(migrate(database.db)).rejects.toMatchObject(refusal);
+      await expect(place.openStore()).rejects.toMatchObject(refusal);
+      expect(await applied()).toContain(next.version);
+    });
+
+    it('refuses the schema of another build with the same number', async () => {
+      await migrate(database.db, [...migrations, next]);
+      await expect(migrate(database.db, [...migrations, { ...next, name: 'other' }])).rejects.toMatchObject({
+        code: 'unsupported',
+        message: expect.stringMatching(/'next'.*'other'/),
+      });
+    });
+
+    it('leaves nothing of a migration that fails half-way', async () => {
+      const failing: Migration = {
+        ...next,
+        up: async (schema) => {
+          await next.up(schema);
+          await schema.createTable('machines').addColumn('id', 'text').execute();
+        },
+      };
+      await migrate(database.db);
+      const before = await tableNames();
+      await expect(migrate(database.db, [...migrations, failing])).rejects.toThrow('already exists');
+      expect(await tableNames()).toEqual(before);
+      expect(await applied()).toEqual(migrations.map(({ version }) => version));
+    });
+
+    it('calls a gap in the numbers a defect', async () => {
+      await expect(migrate(database.db, [...migrations, { ...next, version: 99 }])).rejects.toThrow(
+        InvariantError,
+      );
+    });
+  });
+}

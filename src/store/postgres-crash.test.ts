@@ -1,0 +1,138 @@
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type PostgresServer, startPostgres } from '../../test/support/postgres.ts';
+import { isAppError } from '../core/errors.ts';
+import type { Store } from '../core/ports/store.ts';
+import { openStore } from './store.ts';
+import { sampleMachine } from './testing/samples.ts';
+import { writeAndKill } from './testing/writers.ts';
+
+let server: PostgresServer;
+let url: string;
+let store: Store;
+beforeAll(async () => {
+  server = await startPostgres({ isDurable: true });
+});
+afterAll(() => server?.stop());
+beforeEach(async () => {
+  url = await server.createDatabase();
+  store = await openStore({ databaseUrl: url, path: '' });
+});
+afterEach(() => store.close());
+
+/** As when an operator, a failover or a middlebox does it. */
+const cutConnections = () =>
+  server.query(
+    url,
+    `select pg_terminate_backend(pid, 10000) from pg_stat_activity
+     where datname = current_database() and pid <> pg_backend_pid()`,
+  );
+
+/** A connection may be gone without its pool having heard of it yet: each such costs one error, and no more. */
+async function untilRecovered<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let n = 0; n < 10; n++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!isAppError(error, 'unavailable')) throw error;
+    }
+  }
+  return attempt();
+}
+
+describe('a lost connection', () => {
+  it('that nobody used is replaced', async () => {
+    await Promise.all(Array.from({ length: 20 }, () => store.machines.all()));
+    await cutConnections();
+    await untilRecovered(() => store.machines.insert(sampleMachine({ name: 'after' })));
+    expect(await untilRecovered(() => store.machines.all())).toHaveLength(1);
+  });
+
+  it('takes its transaction with it, in words, and the store goes on', async () => {
+    const work = store.transaction(async (tx) => {
+      await tx.machines.insert(sampleMachine());
+      await cutConnections();
+      await tx.machines.insert(sampleMachine());
+    });
+    await expect(work).rejects.toMatchObject({ code: 'unavailable', hint: expect.any(String) });
+    const { id } = await untilRecovered(() => store.machines.insert(sampleMachine()));
+    expect((await store.machines.all()).map((machine) => machine.id)).toEqual([id]);
+  });
+
+  it('between two statements ends nothing but the transaction', async () => {
+    const work = store.transaction(async (tx) => {
+      await tx.machines.insert(sampleMachine());
+      await cutConnections();
+    });
+    await expect(work).rejects.toMatchObject({ code: 'unavailable' });
+    expect(await untilRecovered(() => store.machines.all())).toEqual([]);
+  });
+
+  it('during a commit leaves open whether it happened, and the error says so', async () => {
+    const proxy = await cutAtCommit(url);
+    try {
+      await expect(openStore({ databaseUrl: proxy.url, path: '' })).rejects.toMatchObject({
+        code: 'unavailable',
+        message: expect.stringContaining('while changes were committed'),
+        hint: expect.stringContaining('look whether'),
+      });
+    } finally {
+      await proxy.close();
+    }
+  });
+});
+
+describe('durability', () => {
+  it('has every acknowledged transaction, whole, after the writer and the server were killed', async () => {
+    const acknowledged: string[] = [];
+    for (const count of [1, 100]) {
+      acknowledged.push(...(await writeAndKill(['url', url], count)));
+      await server.crash();
+    }
+    const machines = new Set((await untilRecovered(() => store.machines.all())).map((machine) => machine.id));
+    expect(acknowledged.filter((id) => !machines.has(id))).toEqual([]);
+    const operations = await store.operations.open();
+    expect(operations.map(({ machineId }) => machineId).sort()).toEqual([...machines].sort());
+    // At most the one under way at each kill was committed without being acknowledged.
+    expect(machines.size - acknowledged.length).toBeLessThanOrEqual(2);
+  });
+});
+
+/** A way to the server that breaks as soon as it carries a commit. */
+async function cutAtCommit(target: string) {
+  const parsed = new URL(target.replace('@/', '@host/'));
+  const socketName = '.s.PGSQL.5432';
+  const targetPath = join(parsed.searchParams.get('host') ?? '', socketName);
+  const directory = await mkdtemp('/tmp/flt-pgx-');
+  const sockets = new Set<Socket>();
+  const proxy = createServer((client) => {
+    const upstream = connect(targetPath);
+    const cut = () =>
+      [client, upstream].forEach((socket) => {
+        socket.destroy();
+      });
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', cut).on('close', cut);
+    }
+    upstream.pipe(client);
+    client.on('data', (data) => {
+      if (data.includes('commit\0')) cut();
+      else upstream.write(data);
+    });
+  });
+  proxy.listen(join(directory, socketName));
+  await once(proxy, 'listening');
+  return {
+    url: target.replace(/host=.*$/, `host=${encodeURIComponent(directory)}`),
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      proxy.close();
+      await once(proxy, 'close');
+      await rm(directory, { recursive: true });
+    },
+  };
+}

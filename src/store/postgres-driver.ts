@@ -1,0 +1,156 @@
+/**
+ * `pg` as a Kysely dialect. Kysely's own driver serves no transaction that must be the only one that writes, and puts
+ * a connection whose query was given up back among the good ones.
+ */
+import {
+  type CompiledQuery,
+  type DatabaseConnection,
+  type Driver,
+  PostgresDialect,
+  type QueryResult,
+  type TransactionSettings,
+} from 'kysely';
+import type { Pool, PoolClient } from 'pg';
+import { invariant } from '../lib/invariant.ts';
+import { Lease, leaseOf } from './lease.ts';
+import { breaksConnection, explainCommit, explainPostgres } from './postgres-errors.ts';
+
+/** Names the lock on this program's writes within one database: 'FLOT'. */
+const writeLock = 0x46_4c_4f_54;
+
+/**
+ * Read committed, because each statement must see what was committed before the lock was given: a stricter level sees
+ * the moment at which the wait for the lock began. A server set up to commit without waiting for its disk is told to
+ * wait; one that waits for more is left to it.
+ */
+const beginWriting = `
+  begin isolation level read committed read write;
+  select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  select pg_advisory_xact_lock(${writeLock});`;
+
+const beginReading = 'begin isolation level repeatable read read only';
+
+export class PgDialect extends PostgresDialect {
+  readonly #pool: Pool;
+
+  constructor(pool: Pool) {
+    super({ pool });
+    this.#pool = pool;
+  }
+
+  override createDriver(): Driver {
+    return new PgDriver(this.#pool);
+  }
+}
+
+class PgDriver implements Driver {
+  readonly #pool: Pool;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  async init(): Promise<void> {}
+
+  async acquireConnection(): Promise<DatabaseConnection> {
+    try {
+      return new Lease(new PgConnection(await this.#pool.connect()), explainPostgres);
+    } catch (error) {
+      throw explainPostgres(error) ?? error;
+    }
+  }
+
+  async beginTransaction(connection: DatabaseConnection, { accessMode }: TransactionSettings): Promise<void> {
+    const { lease, client } = parts(connection);
+    await lease.explained(async () => {
+      try {
+        await client.run(accessMode === 'read only' ? beginReading : beginWriting);
+      } catch (error) {
+        // Kysely rolls back only what has begun; the connection may be half-way.
+        client.isBroken = true;
+        throw error;
+      }
+    });
+  }
+
+  async commitTransaction(connection: DatabaseConnection): Promise<void> {
+    const { lease, client } = parts(connection);
+    lease.seal();
+    let command: string | undefined;
+    try {
+      command = await client.run('commit');
+    } catch (error) {
+      throw explainCommit(error) ?? error;
+    }
+    // The server ends so a transaction in which a statement failed.
+    invariant(command !== 'ROLLBACK', 'a failed statement was ignored inside a transaction');
+  }
+
+  /** A connection that cannot roll back is thrown away, which rolls back too and hides no earlier error. */
+  async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    const { lease, client } = parts(connection);
+    lease.seal();
+    if (client.isBroken) return;
+    try {
+      await client.run('rollback');
+    } catch {
+      client.isBroken = true;
+    }
+  }
+
+  async releaseConnection(connection: DatabaseConnection): Promise<void> {
+    const { lease, client } = parts(connection);
+    lease.seal();
+    client.release();
+  }
+
+  async destroy(): Promise<void> {
+    await this.#pool.end();
+  }
+}
+
+function parts(connection: DatabaseConnection): { readonly lease: Lease; readonly client: PgConnection } {
+  const lease = leaseOf(connection);
+  invariant(lease.connection instanceof PgConnection, 'not a connection of this driver');
+  return { lease, client: lease.connection };
+}
+
+class PgConnection implements DatabaseConnection {
+  readonly #client: PoolClient;
+  /** The pool must not give the connection to anyone again. */
+  isBroken = false;
+
+  constructor(client: PoolClient) {
+    this.#client = client;
+  }
+
+  async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
+    const { command, rowCount, rows } = await this.#noting(this.#client.query(sql, [...parameters]));
+    const isWrite = command === 'INSERT' || command === 'UPDATE' || command === 'DELETE';
+    return { rows, ...(isWrite ? { numAffectedRows: BigInt(rowCount ?? 0) } : {}) };
+  }
+
+  // biome-ignore lint/correctness/useYield: Kysely asks for the method; nothing in this room streams.
+  async *streamQuery(): AsyncIterableIterator<never> {
+    invariant(false, 'the store does not stream');
+  }
+
+  /** One or several statements without parameters; what the server says it did, when it was one. */
+  async run(statements: string): Promise<string | undefined> {
+    const result: { readonly command?: string } = await this.#noting(this.#client.query(statements));
+    return result.command;
+  }
+
+  release(): void {
+    this.#client.release(this.isBroken);
+  }
+
+  async #noting<T>(result: Promise<T>): Promise<T> {
+    try {
+      return await result;
+    } catch (error) {
+      this.isBroken ||= breaksConnection(error);
+      throw error;
+    }
+  }
+}
