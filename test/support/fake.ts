@@ -15,7 +15,7 @@ import { type HttpServer, listen } from '../../src/http/server.ts';
 import { silentLog } from '../../src/lib/log.ts';
 import { adminKeyVerifier } from '../../src/main/admin-key.ts';
 import { systemClock } from '../../src/main/clock.ts';
-import { openSqliteStore } from '../../src/store/store.ts';
+import { openStore } from '../../src/store/store.ts';
 
 export const testKey = `hf_${'k'.repeat(32)}`;
 
@@ -36,12 +36,17 @@ export interface FakeFlotilla {
 }
 
 export interface FakeOptions {
+  /** A database of its own on a PostgreSQL server; SQLite without. */
+  readonly databaseUrl?: string;
   readonly hooks?: RunnerHooks;
 }
 
 export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla> {
   const directory = await mkdtemp(join(tmpdir(), 'flotilla-fake-'));
-  const store = await openSqliteStore(join(directory, 'flotilla.db'));
+  const store = await openStore({
+    path: join(directory, 'flotilla.db'),
+    ...(options.databaseUrl === undefined ? {} : { databaseUrl: options.databaseUrl }),
+  });
   const driver = new FakeDriver({ kind: 'qemu' });
   const guest = new FakeGuest();
   const disks = new FakeDisks();
