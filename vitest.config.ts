@@ -10,6 +10,7 @@ export default defineConfig({
       'test/**/*.test.ts',
     ],
     // Real programs and real VMs under software emulation on two cores: generous, but never without a bound.
+    setupFiles: ['test/support/leaks.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     maxWorkers: 2,

@@ -65,6 +65,7 @@ export const catalog: readonly CatalogEntry[] = [
   entry(host, 'setup', '', 'install what is missing, start nothing', null),
   entry(host, 'serve', '', 'run the daemon in the foreground', null),
   entry(host, 'down', '', 'stop the daemon; --machines stops the machines too', null),
+  entry(host, 'doctor', '', 'say what works here, what is missing and what is wrong; --json, --deep', null),
   entry(
     other,
     'version',

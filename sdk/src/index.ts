@@ -1,5 +1,5 @@
 /** What the package offers. */
-export { type DeleteOptions, FlotillaClient, type Machines } from './client.ts';
+export { type DeleteOptions, FlotillaClient, type Machines, type WaitQuery } from './client.ts';
 export { clientErrorCodes, FlotillaError } from './errors.ts';
 export type { ExecStreamOptions } from './exec-stream.ts';
 export type { CallOptions, FetchLike, TransportOptions } from './transport.ts';

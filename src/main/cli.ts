@@ -1,4 +1,4 @@
-/** The commands that act on this host rather than on the API: setup, serve, up, down. The launcher sends them here. */
+/** The commands that act on this host rather than on the API; the launcher sends them here. */
 import { Command } from 'commander';
 import { AppError } from '../core/errors.ts';
 import { readConfig } from './config.ts';
@@ -39,6 +39,18 @@ program
   .action(async (options: { machines?: boolean }) => {
     const { down } = await import('./down.ts');
     await down(readConfig(process.env), { stopMachines: options.machines ?? false });
+  });
+
+program
+  .command('doctor')
+  .description('say what works here, what is missing, and what does not fit together; change nothing')
+  .option('--json', 'print one JSON object')
+  .option('--deep', 'also read images whole and compare their digests')
+  .action(async (options: { json?: boolean; deep?: boolean }) => {
+    const { doctor } = await import('./doctor.ts');
+    const { json: isJson = false, deep: isDeep = false } = options;
+    // A program that hangs inside the kernel would keep this one alive.
+    process.exit(await doctor(readConfig(process.env), process.env, { isJson, isDeep }));
   });
 
 try {

@@ -1,10 +1,11 @@
 /** Joins edges and core; used by `serve` and by tests. The only place where drivers are named. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { ChangeBus } from '../core/events/bus.ts';
 import { MachineService } from '../core/machines/service.ts';
 import type { Edges, Engine } from '../core/machines/steps/context.ts';
+import type { RunnerHooks } from '../core/operations/runner.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Store } from '../core/ports/store.ts';
 import { Reconciler } from '../core/reconcile/reconciler.ts';
@@ -38,6 +39,8 @@ export interface Flotilla {
 }
 
 export interface ComposeOptions {
+  /** For proofs only; see RunnerHooks. */
+  readonly hooks?: RunnerHooks;
   readonly clock?: Clock;
   /** Replaces the engines of this host; for tests. */
   readonly engines?: ReadonlyMap<string, Engine>;
@@ -68,6 +71,7 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
     edges,
     defaults,
     startsMax: availableParallelism(),
+    hooks: options.hooks,
     hasHostRebooted,
     onLeftUndone: () => reconciler.nudge(),
   });
@@ -90,10 +94,12 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
   };
 }
 
-/** 0711: VMMs run as users of their own and must pass through, not look around. */
+/** 0711 whatever the umask: VMMs run as users of their own and must pass through, not look around. */
 async function makeStateDirectory(layout: StateLayout): Promise<void> {
-  await mkdir(layout.root, { recursive: true, mode: 0o711 });
-  for (const path of [layout.run, layout.disks]) await mkdir(path, { recursive: true, mode: 0o711 });
+  for (const path of [layout.root, layout.run, layout.disks]) {
+    await mkdir(path, { recursive: true });
+    await chmod(path, 0o711);
+  }
 }
 
 /** The secret from which each incarnation's link token is derived. */

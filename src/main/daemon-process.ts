@@ -85,7 +85,7 @@ export async function stopDaemonProcess(config: Config): Promise<boolean> {
 }
 
 /** The process in daemon.pid, if it is a daemon of ours and not a later process with the same pid. */
-function daemonIdentity(layout: StateLayout): ProcessIdentity | null {
+export function daemonIdentity(layout: StateLayout): ProcessIdentity | null {
   try {
     const pid = Number(readFileSync(layout.pidFile, 'utf8'));
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');

@@ -9,7 +9,7 @@ import { type HttpServer, listen } from '../http/server.ts';
 import { writeFileAtomic } from '../lib/files.ts';
 import type { Logger } from '../lib/log.ts';
 import { adminKeyVerifier, loadAdminKey, openVerifier } from './admin-key.ts';
-import { compose, type Flotilla } from './compose.ts';
+import { type ComposeOptions, compose, type Flotilla } from './compose.ts';
 import { type Config, isLoopback } from './config.ts';
 import { lockStateDirectory } from './daemon-lock.ts';
 import { version } from './version.ts';
@@ -25,10 +25,14 @@ export interface Daemon {
 }
 
 /** Starts a daemon in this process. Raises `conflict` when one runs already, `unavailable` when an address is taken. */
-export async function startDaemon(config: Config, log: Logger): Promise<Daemon> {
+export async function startDaemon(
+  config: Config,
+  log: Logger,
+  options: ComposeOptions = {},
+): Promise<Daemon> {
   await mkdir(config.stateDir, { recursive: true, mode: 0o711 });
   const unlock = await lockStateDirectory(config.stateDir);
-  const flotilla = await compose(config, log);
+  const flotilla = await compose(config, log, options);
   const { layout, machines, reconciler, images } = flotilla;
   await writeFileAtomic(layout.pidFile, `${process.pid}\n`, 0o644);
   // In the background: checking what is new takes seconds, and who needs an image before then brings in that one.

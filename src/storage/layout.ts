@@ -8,7 +8,7 @@
  *   boot/<sha256>/{kernel,initrd,kit.json}
  *   boot/current.json            which kit new starts use
  *   disks/<machine>/root.qcow2   owned by the machine's VMM user, 0600
- *   run/<incarnation>/           qmp.sock agent.sock console.log pid …, owned by the VMM user, 0700
+ *   run/<incarnation>/           qmp.sock agent.sock console.log pid …, root's with the VMM's group, 1770
  *
  * cache directory (survives the state directory; may be shared by several)
  *   kernel/<version>/ · guest-agent/ · boot/ · images/<name>/{root.ext4,image.json} · packages/

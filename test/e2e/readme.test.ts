@@ -1,5 +1,6 @@
 /** Every command in the README, as it stands there, in its order, on a state directory of its own. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type CommandResult, leftovers, repository, runCommand } from '../support/host.ts';
@@ -16,7 +17,7 @@ let stateDir: string;
 beforeAll(async () => {
   const readme = await readFile(join(repository, 'README.md'), 'utf8');
   blocks = [...readme.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1] ?? '');
-  stateDir = await mkdtemp('/tmp/flt-');
+  stateDir = await mkdtemp(join(tmpdir(), 'f-'));
   env = { ...process.env, FLOTILLA_STATE_DIR: stateDir, PORT: '0' };
 });
 

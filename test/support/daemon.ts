@@ -2,21 +2,32 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FlotillaClient } from '../../sdk/src/index.ts';
+import type { OperationKind } from '../../src/core/operations/operation.ts';
 import { leftovers, repository } from './host.ts';
 
 export interface DaemonProcess {
   readonly pid: number;
   readonly client: FlotillaClient;
+  /** Resolves when the process has ended, however. */
+  readonly exited: Promise<unknown>;
   /** Ends it as a crash would. */
   kill(): Promise<void>;
   terminate(): Promise<void>;
 }
 
+/** A record in the log of an operation. */
+export interface KillMoment {
+  readonly kind: OperationKind;
+  readonly step: string;
+  readonly phase: 'started' | 'succeeded';
+}
+
 /** A state directory of its own; `remove` fails when anything but plain files is left in it. */
 export async function makeStateDirectory(): Promise<{ readonly path: string; remove(): Promise<void> }> {
-  const path = await mkdtemp('/tmp/flt-');
+  const path = await mkdtemp(join(tmpdir(), 'f-'));
   return {
     path,
     async remove() {
@@ -27,10 +38,13 @@ export async function makeStateDirectory(): Promise<{ readonly path: string; rem
   };
 }
 
-/** Runs `serve` and resolves when it listens. */
-export async function startDaemonProcess(stateDir: string): Promise<DaemonProcess> {
+/** Runs `serve`, or a daemon that kills itself at a moment (`killing-daemon.ts`), and resolves when it listens. */
+export async function startDaemonProcess(stateDir: string, killAt?: KillMoment): Promise<DaemonProcess> {
   const env = { ...process.env, FLOTILLA_STATE_DIR: stateDir, PORT: '0' };
-  const child = spawn(process.execPath, [join(repository, 'src/main/cli.ts'), 'serve'], {
+  const args = killAt
+    ? [join(repository, 'test/crash/killing-daemon.ts'), killAt.kind, killAt.step, killAt.phase]
+    : [join(repository, 'src/main/cli.ts'), 'serve'];
+  const child = spawn(process.execPath, args, {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -41,6 +55,7 @@ export async function startDaemonProcess(stateDir: string): Promise<DaemonProces
   return {
     pid: child.pid ?? -1,
     client: new FlotillaClient({ url, key }),
+    exited,
     async kill() {
       child.kill('SIGKILL');
       await exited;

@@ -1,6 +1,7 @@
 /** A whole Flotilla for tests: a real daemon in this process, on a state directory of its own, with real machines. */
 import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FlotillaClient } from '../../sdk/src/index.ts';
 import { silentLog } from '../../src/lib/log.ts';
@@ -23,7 +24,7 @@ export interface TestHost {
 
 /** Directories are short: unix sockets live below them. */
 export async function startTestHost(env: NodeJS.ProcessEnv = {}): Promise<TestHost> {
-  const stateDir = await mkdtemp('/tmp/flt-');
+  const stateDir = await mkdtemp(join(tmpdir(), 'f-'));
   const config = readConfig({ ...process.env, PORT: '0', ...env, FLOTILLA_STATE_DIR: stateDir });
   const daemon = await startDaemon(config, silentLog);
   const [url] = daemon.urls;

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Client } from 'pg';
@@ -32,7 +33,7 @@ export const postgresPassword = 'pass-w0rd-of-the-tests';
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const programs = await findPrograms();
   // Short: the socket's path must fit in 107 bytes.
-  const directory = await mkdtemp('/tmp/flt-pg-');
+  const directory = await mkdtemp(join(tmpdir(), 'pg-'));
   try {
     await initialise(programs, directory);
     let server = await launch(programs, directory, options.isDurable ?? false);

@@ -1,0 +1,176 @@
+/**
+ * `flotilla doctor`: what works on this host, engine by engine, what is missing and how to get it, and what in the state
+ * directory does not fit together. Needs no daemon and works beside one: it takes no lock, talks to no VMM, and changes
+ * nothing there. Trying the engines boots an empty machine for a moment, in a temporary directory and control group.
+ */
+
+import type { Machine } from '../core/machines/machine.ts';
+import { planRepairs } from '../core/reconcile/plan.ts';
+import { Cgroups } from '../engines/qemu/cgroup.ts';
+import { QemuDriver } from '../engines/qemu/driver.ts';
+import { sleep } from '../lib/abort.ts';
+import { childEnvironment, type SetupContext, sourceRootDefault } from '../setup/context.ts';
+import { checkArtifacts, readArtifactFacts } from '../setup/doctor/artifacts.ts';
+import { checking, type Finding, ok } from '../setup/doctor/finding.ts';
+import { checkHost, readHostFacts } from '../setup/doctor/host.ts';
+import { checkLeftovers, findLeftovers } from '../setup/doctor/leftovers.ts';
+import { checkFiles, checkOwner, readFileFacts } from '../setup/doctor/permissions.ts';
+import { makeReport, type Report, renderReport } from '../setup/doctor/report.ts';
+import { machineExpectations, stateExpectations, type Users } from '../setup/doctor/state-files.ts';
+import { checkBootKit, checkImages } from '../setup/doctor/state-images.ts';
+import { QcowDisks } from '../storage/disks/qcow-disks.ts';
+import { CacheLayout, StateLayout } from '../storage/layout.ts';
+import type { Config } from './config.ts';
+import { checkDaemon, readDaemonFacts } from './doctor/daemon.ts';
+import { checkEngine, checkLimits } from './doctor/engines.ts';
+import { checkDisks, checkOperations, checkRepairs, recordedMachine, summarise } from './doctor/machines.ts';
+import { observeQuietly } from './doctor/observed.ts';
+import { type Records, withRecords } from './doctor/records.ts';
+
+/** A daemon that runs is told of changes in milliseconds; what two looks this far apart both find is no such moment. */
+const confirmMs = 1_500;
+
+export interface DoctorOptions {
+  readonly isJson: boolean;
+  /** Reads images and boot kits whole and compares their digests. */
+  readonly isDeep: boolean;
+}
+
+/** Prints the report; returns the exit code. */
+export async function doctor(
+  config: Config,
+  env: NodeJS.ProcessEnv,
+  { isJson, isDeep }: DoctorOptions,
+): Promise<number> {
+  const report = await examine(config, env, isDeep, new AbortController().signal);
+  const text = isJson ? `${JSON.stringify(report)}\n` : renderReport(report, process.stdout);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  process.stdout.write(text, () => resolve());
+  await promise;
+  return report.ok ? 0 : 1;
+}
+
+/** Looks at everything. A check that fails is a finding. */
+export async function examine(
+  config: Config,
+  env: NodeJS.ProcessEnv,
+  isDeep: boolean,
+  signal: AbortSignal,
+): Promise<Report> {
+  const layout = new StateLayout(config.stateDir);
+  const cache = new CacheLayout(config.cacheDir);
+  const context: SetupContext = {
+    cache,
+    env: childEnvironment(env),
+    sourceRoot: sourceRootDefault,
+    signal,
+  };
+  const driver = new QemuDriver({ layout, uidBase: config.uidBase });
+  const check = (subject: string, work: () => Promise<readonly Finding[]>) => checking(subject, signal, work);
+  try {
+    let isDaemonRunning = false;
+    const daemon = await check('daemon', async () => {
+      const facts = await readDaemonFacts(config, layout);
+      isDaemonRunning = facts.isAlive;
+      return checkDaemon(facts);
+    });
+    const limitNotes = await new Cgroups().probe();
+    const host = [
+      ...(await check('host', async () => checkHost(await readHostFacts(context, layout.root)))),
+      ...checkLimits(limitNotes),
+      ...(await check('cache', async () =>
+        checkArtifacts(await readArtifactFacts(context, layout.currentBootKit)),
+      )),
+    ];
+    const engines = checkEngine(driver.kind, await driver.probe(signal), limitNotes);
+    const state = await check('state directory', () =>
+      examineState({ config, layout, cache, driver, isDaemonRunning, isDeep, check }),
+    );
+    return makeReport({ host, engines, daemon, state });
+  } finally {
+    await driver.close();
+  }
+}
+
+interface StateExamination {
+  readonly config: Config;
+  readonly layout: StateLayout;
+  readonly cache: CacheLayout;
+  readonly driver: QemuDriver;
+  readonly isDaemonRunning: boolean;
+  readonly isDeep: boolean;
+  readonly check: (subject: string, work: () => Promise<readonly Finding[]>) => Promise<readonly Finding[]>;
+}
+
+async function examineState(given: StateExamination): Promise<readonly Finding[]> {
+  const { config, layout, cache, isDaemonRunning, isDeep, check } = given;
+  const root = await readFileFacts(layout.root);
+  if (root === null) return [ok('state directory', `${layout.root} is not there; the first start makes it`)];
+  const foreign = checkOwner(layout.root, root.uid, process.geteuid?.() ?? root.uid);
+  if (foreign?.level === 'error') return [foreign];
+  const users: Users = { daemon: { uid: root.uid, gid: root.gid }, uidBase: config.uidBase };
+  let machines: readonly Machine[] = [];
+  const recorded = await check('database', () =>
+    withRecords(
+      { databaseUrl: config.databaseUrl, path: layout.database },
+      isDaemonRunning,
+      async (records, findings) => {
+        if (records === null) return findings;
+        machines = await records.machines();
+        return [...findings, ...(await compare(given, records))];
+      },
+    ),
+  );
+  const known = machines.map(recordedMachine);
+  const layouts = { state: layout, cache };
+  return [
+    ...(foreign ? [foreign] : []),
+    ...recorded,
+    ...(await check('files', async () => {
+      const expected = known.flatMap((machine) => machineExpectations(layout, users, machine));
+      const found = await checkFiles([...stateExpectations(layout, users), ...expected]);
+      return found.length > 0 ? found : [ok('files', 'modes and owners are right')];
+    })),
+    ...(await check('images', () => checkImages(layouts, known, isDeep))),
+    ...(await check('boot kit', () => checkBootKit(layouts, isDeep))),
+    ...(await check('leftovers', async () =>
+      checkLeftovers(await findLeftovers(layout, cache, Date.now()), isDaemonRunning),
+    )),
+  ];
+}
+
+/** Recorded against observed. Observed before read again, so that what is made meanwhile is not taken for an orphan. */
+async function compare(given: StateExamination, records: Records): Promise<readonly Finding[]> {
+  const { layout, isDaemonRunning, config, driver } = given;
+  const disks = new QcowDisks({ layout, uidBase: config.uidBase });
+  const look = async () => {
+    const observed = await observeQuietly(
+      { layout, driver, disks, isDaemonRunning },
+      await records.machines(),
+    );
+    const machines = await records.machines();
+    const there = new Set<string>();
+    for (const { id } of machines) if (await readFileFacts(layout.disk(id))) there.add(id);
+    const doubtful = [
+      ...checkRepairs(planRepairs(machines, observed), given),
+      ...checkDisks(machines, (id) => there.has(id), given),
+    ];
+    return { summary: summarise(machines, observed), doubtful, machines };
+  };
+  const first = await look();
+  const operations = checkOperations(first.machines, await records.openOperations(), given);
+  const early = [...first.doubtful, ...operations.filter(({ level }) => level === 'error')];
+  if (!isDaemonRunning || early.length === 0) return [first.summary, ...first.doubtful, ...operations];
+  await sleep(confirmMs);
+  const second = await look();
+  const late = checkOperations(second.machines, await records.openOperations(), given);
+  const before = new Set(early.map(keyOf));
+  const confirmed = [...second.doubtful, ...late].filter(
+    (finding) => finding.level === 'ok' || before.has(keyOf(finding)),
+  );
+  return [second.summary, ...confirmed];
+}
+
+function keyOf({ subject, message }: Finding): string {
+  return `${subject}\n${message}`;
+}

@@ -1,0 +1,133 @@
+/** What is recorded against what was observed, in words. Pure. */
+import type { Machine } from '../../core/machines/machine.ts';
+import { isTransit } from '../../core/machines/states.ts';
+import type { Operation } from '../../core/operations/operation.ts';
+import type { Observed, Repair } from '../../core/reconcile/plan.ts';
+import { type Finding, fail, ok, warn } from '../../setup/doctor/finding.ts';
+import type { RecordedMachine } from '../../setup/doctor/state-files.ts';
+import type { StateLayout } from '../../storage/layout.ts';
+
+export interface Situation {
+  readonly layout: StateLayout;
+  readonly isDaemonRunning: boolean;
+}
+
+/** What the reconciler would do; adopting what runs is no news. */
+export function checkRepairs(repairs: readonly Repair[], situation: Situation): readonly Finding[] {
+  const { isDaemonRunning, layout } = situation;
+  const hint = isDaemonRunning
+    ? `The daemon repairs this within seconds; if it stays, look at ${layout.logFile}.`
+    : 'The next start of the daemon repairs this: ./flotilla up';
+  return repairs.flatMap((repair) => {
+    const said = describe(repair, layout);
+    return said === null ? [] : [warn(said.subject, said.message, hint)];
+  });
+}
+
+function describe(
+  repair: Repair,
+  layout: StateLayout,
+): { readonly subject: string; readonly message: string } | null {
+  const of = (machine: Machine, message: string) => ({ subject: subjectOf(machine), message });
+  switch (repair.kind) {
+    case 'adopt':
+      return null;
+    case 'exited':
+      return of(
+        repair.machine,
+        `recorded as ${repair.machine.state}, and its VMM has ended: ${repair.facts.reason}`,
+      );
+    case 'host_rebooted': {
+      const next = repair.isToRun ? 'is started again' : 'is recorded as stopped';
+      return of(repair.machine, `it ran until the host went down and ${next}`);
+    }
+    case 'mark_disk_full':
+      return of(repair.machine, 'its guest waits for space on the host’s disk');
+    case 'resume':
+      return of(repair.machine, 'its guest waits for space, and there is some again');
+    case 'clear_disk_full':
+      return of(repair.machine, 'it is recorded as waiting for space, and runs');
+    case 'end_stray':
+      return of(repair.machine, `it is recorded as ${repair.machine.state}, and its VMM runs`);
+    case 'destroy_orphan': {
+      const subject = `${repair.engine} ${repair.incarnation}`;
+      return {
+        subject,
+        message: `a VMM or its directory belongs to no machine: ${layout.run}/${repair.incarnation}`,
+      };
+    }
+    case 'remove_disk':
+      return {
+        subject: `disk ${repair.machineId}`,
+        message: `it belongs to no machine: ${layout.disks}/${repair.machineId}`,
+      };
+  }
+}
+
+/** Open operations, and machines whose state says that one is open when none is. */
+export function checkOperations(
+  machines: readonly Machine[],
+  open: readonly Operation[],
+  { isDaemonRunning }: Situation,
+): readonly Finding[] {
+  const byId = new Map(machines.map((machine) => [machine.id, machine]));
+  const operations = open.map((operation) => {
+    const machine = byId.get(operation.machineId);
+    const subject = machine ? subjectOf(machine) : `machine ${operation.machineId}`;
+    if (isDaemonRunning) return ok(subject, `${operation.kind} is under way`);
+    return warn(
+      subject,
+      `${operation.kind} was interrupted and will be taken up at the next start of the daemon`,
+      './flotilla up starts it.',
+    );
+  });
+  const openIds = new Set(open.map(({ id }) => id));
+  const stuck = machines
+    .filter(({ operationId }) => operationId !== null && !openIds.has(operationId))
+    .map((machine) => {
+      const message = `recorded as ${machine.state}, and its operation ${machine.operationId} is not open`;
+      return fail(
+        subjectOf(machine),
+        message,
+        'Restore flotilla.db from a backup, and report this as a defect.',
+      );
+    });
+  return [...operations, ...stuck];
+}
+
+/** Machines that are recorded and have no disk; `isThere` tells of the disk file itself. */
+export function checkDisks(
+  machines: readonly Machine[],
+  isThere: (machineId: string) => boolean,
+  { layout }: Situation,
+): readonly Finding[] {
+  return machines
+    .filter((machine) => !isTransit(machine.state) && !isThere(machine.id))
+    .map((machine) =>
+      fail(
+        subjectOf(machine),
+        `its disk is missing: ${layout.disk(machine.id)}`,
+        `Restore the file from a backup, or: ./flotilla rm ${machine.spec.name}`,
+      ),
+    );
+}
+
+/** One line on what is there. */
+export function summarise(machines: readonly Machine[], { statuses }: Observed): Finding {
+  if (machines.length === 0) return ok('machines', 'none');
+  const running = machines.filter(({ state, incarnation }) => {
+    const status = statuses.get(incarnation ?? '')?.state;
+    return state === 'running' && (status === 'running' || status === 'paused');
+  });
+  return ok('machines', `${machines.length} recorded, ${running.length} running`);
+}
+
+/** What checks of files need to know of a machine. */
+export function recordedMachine(machine: Machine): RecordedMachine {
+  const { id, slot, imageDigest, incarnation, spec, state } = machine;
+  return { id, name: spec.name, slot, imageDigest, incarnation, isInTransit: isTransit(state) };
+}
+
+function subjectOf(machine: Machine): string {
+  return `machine ${machine.spec.name}`;
+}

@@ -1,0 +1,71 @@
+/**
+ * What this host shows of what is recorded, from processes and files alone. A VMM is not asked: QEMU serves one control
+ * client at a time, and that is the daemon, which may also be just about to start. So a guest that is paused counts as
+ * running, unless it is recorded as waiting for space.
+ */
+import { readFile } from 'node:fs/promises';
+import type { Machine } from '../../core/machines/machine.ts';
+import type { Disks } from '../../core/ports/disks.ts';
+import type { EngineDriver, EngineStatus } from '../../core/ports/engine.ts';
+import { diskFullCode, isAtRest, type Observed } from '../../core/reconcile/plan.ts';
+import { diedFacts } from '../../engines/qemu/exit-facts.ts';
+import { findVmms } from '../../engines/qemu/processes.ts';
+import { RunDirectory } from '../../engines/qemu/run-directory.ts';
+import { readBootId } from '../../lib/procfs.ts';
+import type { StateLayout } from '../../storage/layout.ts';
+
+export interface Sources {
+  readonly layout: StateLayout;
+  readonly driver: Pick<EngineDriver, 'kind' | 'list'>;
+  readonly disks: Pick<Disks, 'freeMib' | 'list'>;
+  readonly isDaemonRunning: boolean;
+}
+
+/** Changes nothing and connects to nothing. */
+export async function observeQuietly(sources: Sources, machines: readonly Machine[]): Promise<Observed> {
+  const { layout, driver, disks } = sources;
+  const alive = new Set((await findVmms(layout)).map(({ incarnation }) => incarnation));
+  const statuses = new Map<string, EngineStatus>();
+  const strays = new Set<string>();
+  for (const machine of machines) {
+    const { incarnation } = machine;
+    if (incarnation === null || machine.spec.engine !== driver.kind) continue;
+    if (isAtRest(machine) && alive.has(incarnation)) strays.add(incarnation);
+    statuses.set(
+      incarnation,
+      alive.has(incarnation) ? statusOfLiving(machine) : await statusOfDead(layout, incarnation),
+    );
+  }
+  return {
+    hasHostRebooted: !sources.isDaemonRunning && (await hasHostRebooted(layout.bootIdFile)),
+    freeMib: await freeMib(disks),
+    statuses,
+    strays,
+    incarnations: new Map([[driver.kind, await driver.list()]]),
+    disks: await disks.list(),
+  };
+}
+
+function statusOfLiving({ failure }: Machine): EngineStatus {
+  return failure?.code === diskFullCode ? { state: 'paused', reason: diskFullCode } : { state: 'running' };
+}
+
+async function statusOfDead(layout: StateLayout, incarnation: string): Promise<EngineStatus> {
+  const directory = new RunDirectory(layout, incarnation);
+  if (!(await directory.exists())) return { state: 'absent' };
+  const facts = (await directory.readExit()) ?? diedFacts(null, null, await directory.logTail());
+  return { state: 'exited', facts };
+}
+
+/** Without a directory for disks there is no room in it either. */
+function freeMib(disks: Pick<Disks, 'freeMib'>): Promise<number> {
+  return disks.freeMib().catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return 0;
+    throw error;
+  });
+}
+
+async function hasHostRebooted(path: string): Promise<boolean> {
+  const before = await readFile(path, 'utf8').catch(() => null);
+  return before !== null && before.trim() !== readBootId();
+}

@@ -1,0 +1,141 @@
+/**
+ * What the database says, read without a trace. While the daemon runs its file is opened read-only, as SQLite lets any
+ * program do. Without a daemon even a reader would leave files beside it, so a copy is read instead. PostgreSQL is read
+ * where it is.
+ */
+import { copyFile, mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { Kysely } from 'kysely';
+import type { Machine } from '../../core/machines/machine.ts';
+import type { Operation } from '../../core/operations/operation.ts';
+import { type Finding, fail, ok, warn } from '../../setup/doctor/finding.ts';
+import type { OpenDatabase } from '../../store/database.ts';
+import { migrations } from '../../store/migrations/index.ts';
+import { openPostgres } from '../../store/postgres.ts';
+import type { Database, MigrationTable } from '../../store/schema.ts';
+import { NodeSqliteDialect } from '../../store/sqlite-driver.ts';
+import { StatementCache } from '../../store/statement-cache.ts';
+import { createStore } from '../../store/store.ts';
+
+const busyTimeoutMs = 2_000;
+const statementCountMax = 10;
+const damageLinesMax = 5;
+
+export interface Records {
+  machines(): Promise<readonly Machine[]>;
+  openOperations(): Promise<readonly Operation[]>;
+}
+
+/** What is read with the records, when there is anything this program can read; `findings` say why when there is not. */
+export type Work<T> = (records: Records | null, findings: readonly Finding[]) => Promise<T>;
+
+/** Where the records are: the PostgreSQL database of the URL, else the SQLite file at `path`. */
+export interface RecordsPlace {
+  readonly databaseUrl: string | null;
+  readonly path: string;
+}
+
+/** Runs `work` on a database that is open meanwhile. Raises what opening a database raises. */
+export async function withRecords<T>(
+  { databaseUrl, path }: RecordsPlace,
+  isDaemonRunning: boolean,
+  work: Work<T>,
+): Promise<T> {
+  if (databaseUrl !== null) return withDatabase(await openPostgres(databaseUrl), [], work);
+  if (!(await exists(path))) {
+    return work(null, [ok('database', 'none yet; the first start of the daemon makes it')]);
+  }
+  if (isDaemonRunning) return withFile(path, true, work);
+  const copy = await mkdtemp(join(tmpdir(), 'flotilla-doctor-'));
+  try {
+    const target = join(copy, 'flotilla.db');
+    await copyFile(path, target);
+    if (await exists(`${path}-wal`)) await copyFile(`${path}-wal`, `${target}-wal`);
+    return await withFile(target, false, work);
+  } finally {
+    await rm(copy, { recursive: true, force: true });
+  }
+}
+
+/** Judges the schema steps that were applied. Pure. */
+export function checkSchema(applied: readonly MigrationTable[], known: readonly MigrationTable[]): Finding {
+  const found = applied.at(-1)?.version ?? 0;
+  const newest = known.at(-1)?.version ?? 0;
+  if (found > newest) {
+    const message = `its schema has version ${found}, this program knows versions up to ${newest}`;
+    return fail('database', message, 'Run the checkout that last used it, or a newer one.');
+  }
+  if (
+    applied.some(
+      ({ version, name }, index) => known[index]?.version !== version || known[index].name !== name,
+    )
+  ) {
+    return fail('database', 'its schema was made by another line of this program', 'Use that checkout.');
+  }
+  if (found === newest) return ok('database', `schema version ${found}`);
+  return warn('database', `its schema has version ${found}; the next start brings it to ${newest}`);
+}
+
+async function withFile<T>(path: string, readOnly: boolean, work: Work<T>): Promise<T> {
+  const database = new DatabaseSync(path, { readOnly, timeout: busyTimeoutMs, defensive: true });
+  let damage: readonly Finding[];
+  try {
+    damage = checkDamage(database);
+  } catch (error) {
+    database.close();
+    const message = `it cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+    return work(null, [fail('database', message, restoreHint)]);
+  }
+  const statements = new StatementCache(database, statementCountMax);
+  const db = new Kysely<Database>({ dialect: new NodeSqliteDialect(database, statements) });
+  const close = async () => {
+    await db.destroy();
+    // Kysely closes nothing when no query ever ran.
+    statements.close();
+  };
+  return withDatabase({ db, close }, damage, work);
+}
+
+async function withDatabase<T>(
+  database: OpenDatabase,
+  damage: readonly Finding[],
+  work: Work<T>,
+): Promise<T> {
+  const store = createStore(database);
+  try {
+    const findings = [...damage, checkSchema(await readSchema(database), migrations)];
+    if (findings.some(({ level }) => level !== 'ok')) return await work(null, findings);
+    const records: Records = {
+      machines: () => store.machines.all(),
+      openOperations: () => store.operations.open(),
+    };
+    return await work(records, findings);
+  } finally {
+    await store.close();
+  }
+}
+
+const restoreHint = 'Stop the daemon and restore flotilla.db from a backup.';
+
+function checkDamage(database: DatabaseSync): readonly Finding[] {
+  const lines = database.prepare(`pragma quick_check(${damageLinesMax})`).all();
+  return lines
+    .map((row) => String(Object.values(row)[0]))
+    .filter((line) => line !== 'ok')
+    .map((line) => fail('database', `it is damaged: ${line}`, restoreHint));
+}
+
+async function readSchema({ db }: OpenDatabase): Promise<readonly MigrationTable[]> {
+  const tables = await db.introspection.getTables();
+  if (!tables.some(({ name }) => name === 'schema_migrations')) return [];
+  return db.selectFrom('schema_migrations').select(['version', 'name']).orderBy('version').execute();
+}
+
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,121 @@
+/**
+ * SIGKILL of the daemon after every record of every operation, on real guests: the next daemon finishes what was begun,
+ * and what is on the host is what is recorded.
+ */
+import { access, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { FlotillaClient } from '../../sdk/src/index.ts';
+import { isAlive, readProcessStat } from '../../src/lib/procfs.ts';
+import {
+  type DaemonProcess,
+  type KillMoment,
+  makeStateDirectory,
+  startDaemonProcess,
+} from '../support/daemon.ts';
+import { operationCases } from './operation-cases.ts';
+
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
+
+let directory: Awaited<ReturnType<typeof makeStateDirectory>>;
+beforeAll(async () => {
+  directory = await makeStateDirectory();
+});
+afterAll(async () => {
+  const daemon = await startDaemonProcess(directory.path);
+  await daemon.client.machines.delete('web', { force: true }).catch(() => undefined);
+  await daemon.terminate();
+  await directory.remove();
+});
+
+const acts: Readonly<Record<KillMoment['kind'], (client: FlotillaClient) => Promise<unknown>>> = {
+  'machine.create': ({ machines }) =>
+    machines.create({ name: 'web', vcpu_count: 1, mem_size_mib: 128, image: 'busybox' }),
+  'machine.start': ({ machines }) => machines.start('web'),
+  'machine.restart': ({ machines }) => machines.restart('web'),
+  'machine.stop': ({ machines }) => machines.stop('web'),
+  'machine.delete': ({ machines }) => machines.delete('web', { force: true }),
+};
+
+/** The status each operation begins from and ends in; null: there is no machine. */
+const ends: Readonly<Record<KillMoment['kind'], readonly [from: string | null, to: string | null]>> = {
+  'machine.create': [null, 'pending'],
+  'machine.start': ['stopped', 'running'],
+  'machine.restart': ['running', 'running'],
+  'machine.stop': ['running', 'stopped'],
+  'machine.delete': ['running', null],
+};
+
+async function statusOf({ machines }: FlotillaClient): Promise<string | null> {
+  const { machines: all } = await machines.list();
+  return all[0]?.status ?? null;
+}
+
+/** Brings the machine to where the operation begins, by the shortest way. */
+async function bringTo(client: FlotillaClient, wanted: string | null): Promise<void> {
+  const status = await statusOf(client);
+  if (status === wanted) return;
+  if (wanted === null) return void (await acts['machine.delete'](client));
+  if (status === null) await acts['machine.create'](client);
+  if (wanted === 'stopped' && (await statusOf(client)) === 'pending') return;
+  if (wanted === 'running') await acts['machine.start'](client);
+  if (wanted === 'stopped') await acts['machine.stop'](client);
+}
+
+/** Processes, run directories, disks and sockets, held against what the API says. */
+async function expectTruth(client: FlotillaClient): Promise<void> {
+  const { machines } = await client.machines.list();
+  const disks = await readdir(join(directory.path, 'disks'));
+  expect(disks).toEqual(machines.map(({ id }) => id));
+  const runs = await readdir(join(directory.path, 'run'));
+  expect(runs.length).toBeLessThanOrEqual(machines.length);
+  const vmms = await vmmPids();
+  const [machine] = machines;
+  if (machine?.status !== 'running') return expect(vmms).toEqual([]);
+  const { pid } = await client.machines.get(machine.id);
+  expect(vmms).toEqual([pid]);
+  await access(join(directory.path, 'run', runs[0] ?? '', 'qmp.sock'));
+  expect(await client.machines.exec(machine.id, { command: ['hostname'] })).toMatchObject({
+    stdout: 'web\n',
+  });
+}
+
+async function vmmPids(): Promise<readonly number[]> {
+  const { readFile } = await import('node:fs/promises');
+  const pids: number[] = [];
+  for (const entry of await readdir('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    const command = await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '');
+    const stat = readProcessStat(Number(entry));
+    if (command.includes(`${directory.path}/run/`) && stat && isAlive(stat)) pids.push(stat.pid);
+  }
+  return pids;
+}
+
+const moments: readonly KillMoment[] = operationCases.flatMap(({ kind, steps }) =>
+  steps.flatMap((step) => [
+    { kind, step, phase: 'started' as const },
+    { kind, step, phase: 'succeeded' as const },
+  ]),
+);
+
+describe('killed', () => {
+  test.each(moments)('$kind: $step $phase', async (moment) => {
+    const [from, to] = ends[moment.kind];
+    let daemon: DaemonProcess = await startDaemonProcess(directory.path);
+    await bringTo(daemon.client, from);
+    await daemon.terminate();
+
+    daemon = await startDaemonProcess(directory.path, moment);
+    await expect(acts[moment.kind](daemon.client)).rejects.toMatchObject({ status: 0 });
+    await daemon.exited;
+
+    daemon = await startDaemonProcess(directory.path);
+    try {
+      expect(await statusOf(daemon.client)).toBe(to);
+      await expectTruth(daemon.client);
+    } finally {
+      await daemon.terminate();
+    }
+  });
+});
