@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type PostgresServer, startPostgres } from '../../test/support/postgres.ts';
@@ -106,7 +107,7 @@ async function cutAtCommit(target: string) {
   const parsed = new URL(target.replace('@/', '@host/'));
   const socketName = '.s.PGSQL.5432';
   const targetPath = join(parsed.searchParams.get('host') ?? '', socketName);
-  const directory = await mkdtemp('/tmp/flt-pgx-');
+  const directory = await mkdtemp(join(tmpdir(), 'pgx-'));
   const sockets = new Set<Socket>();
   const proxy = createServer((client) => {
     const upstream = connect(targetPath);
