@@ -39,6 +39,7 @@ export interface FakeOptions {
   /** A database of its own on a PostgreSQL server; SQLite without. */
   readonly databaseUrl?: string;
   readonly hooks?: RunnerHooks;
+  readonly bootTimeoutMs?: number;
 }
 
 export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla> {
@@ -55,7 +56,11 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
   const defaults = { image: 'debian-12', engine: 'qemu', diskMib: 1024 };
   const bus = new ChangeBus(silentLog);
   const deps = { store, bus, edges, defaults, startsMax: 2, hasHostRebooted: false };
-  const machines = new MachineService({ ...deps, hooks: options.hooks });
+  const machines = new MachineService({
+    ...deps,
+    hooks: options.hooks,
+    bootTimeoutMs: options.bootTimeoutMs,
+  });
   const services: MachineService[] = [machines];
   return {
     store,

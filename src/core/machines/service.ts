@@ -19,7 +19,7 @@ import { decide, type MachineAction } from './states.ts';
 import { type Edges, engineOf, guestOf } from './steps/context.ts';
 import { createOperation } from './steps/create.ts';
 import { deleteOperation } from './steps/delete.ts';
-import { restartOperation, startOperation } from './steps/start.ts';
+import { bootTimeoutMsDefault, restartOperation, startOperation } from './steps/start.ts';
 import { stopOperation } from './steps/stop.ts';
 import { transition } from './transition.ts';
 import { type WaitRequest, waitForState } from './wait.ts';
@@ -31,6 +31,8 @@ export interface MachineServiceDeps {
   readonly defaults: MachineDefaults;
   /** Starts under way at once; the rest waits its turn with no deadline running. */
   readonly startsMax: number;
+  /** How long a guest may take from launch to its first answer. */
+  readonly bootTimeoutMs?: number | undefined;
   /** Whether the host has booted since the daemon last ran on this state. */
   readonly hasHostRebooted: boolean;
   /** Told when an effect could not be undone. */
@@ -80,10 +82,14 @@ export class MachineService {
       onLeftUndone: deps.onLeftUndone ?? (() => undefined),
     });
     this.#exits = new ExitWatcher({ store, edges, restart: (machine) => this.#rebooted(machine) });
+    const boot = {
+      limiter: this.#startLimiter,
+      bootTimeoutMs: deps.bootTimeoutMs ?? bootTimeoutMsDefault,
+    };
     this.#definitions = {
       'machine.create': createOperation(edges),
-      'machine.start': startOperation(edges, this.#startLimiter),
-      'machine.restart': restartOperation(edges, this.#startLimiter),
+      'machine.start': startOperation(edges, boot),
+      'machine.restart': restartOperation(edges, boot),
       'machine.stop': stopOperation(edges),
       'machine.delete': deleteOperation(edges),
     };

@@ -248,6 +248,8 @@ export class OperationRunner {
         operation = await this.#record(operation, step.name, 'started');
         operation = await this.#runStep(operation, this.#wrapped(step, operation), controller.signal);
       }
+      // What was cancelled in its last step is cancelled, too.
+      controller.signal.throwIfAborted();
       return operation;
     } finally {
       release?.();

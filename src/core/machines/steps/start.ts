@@ -15,7 +15,7 @@ import { askGuestToPowerOff, stopGraceMs } from './stop.ts';
 /** Spawning a VMM and hearing from its monitor; seconds at worst on a loaded host. */
 const launchTimeoutMs = 30_000;
 /** From launch to a guest that answers. A cold boot under software emulation on a loaded host takes tens of seconds. */
-const readyTimeoutMs = 120_000;
+export const bootTimeoutMsDefault = 120_000;
 const clearTimeoutMs = 30_000;
 
 export interface StartParams {
@@ -24,26 +24,33 @@ export interface StartParams {
   readonly previousHandle: EngineHandle | null;
 }
 
-export function startOperation(edges: Edges, limiter: Limiter): OperationDefinition {
-  return bootOperation('machine.start', [], edges, limiter);
+export function startOperation(edges: Edges, boot: BootOptions): OperationDefinition {
+  return bootOperation('machine.start', [], edges, boot);
+}
+
+export interface BootOptions {
+  /** Boots under way at once. */
+  readonly limiter: Limiter;
+  /** From launch to a guest that answers. */
+  readonly bootTimeoutMs: number;
 }
 
 /** A start that first ends the incarnation that runs, gracefully if it can. */
-export function restartOperation(edges: Edges, limiter: Limiter): OperationDefinition {
-  return bootOperation('machine.restart', [quitStep(edges)], edges, limiter);
+export function restartOperation(edges: Edges, boot: BootOptions): OperationDefinition {
+  return bootOperation('machine.restart', [quitStep(edges)], edges, boot);
 }
 
 function bootOperation(
   kind: OperationKind,
   before: readonly Step[],
   edges: Edges,
-  limiter: Limiter,
+  { limiter, bootTimeoutMs }: BootOptions,
 ): OperationDefinition {
   return {
     kind,
     transit: 'starting',
     limiter,
-    steps: [...before, clearStep(edges), launchStep(edges), readyStep(edges)],
+    steps: [...before, clearStep(edges), launchStep(edges), readyStep(edges, bootTimeoutMs)],
     succeeded: 'running',
     onSuccess: (_, at) => ({ startedAt: at.toISOString(), failure: null }),
     failed: 'failed',
@@ -122,15 +129,15 @@ function launchStep(edges: Edges): Step {
   };
 }
 
-function readyStep(edges: Edges): Step {
+function readyStep(edges: Edges, bootTimeoutMs: number): Step {
   return {
     name: 'ready',
     isVolatile: true,
-    timeoutMs: readyTimeoutMs,
+    timeoutMs: bootTimeoutMs,
     async do(context) {
       const { machine } = context;
       const target = guestOf(machine);
-      await whileAlive(edges, context, async (signal) => {
+      await whileAlive(edges, context, bootTimeoutMs, async (signal) => {
         await edges.guest.waitReady(target, signal);
         await edges.guest.identify(
           target,
@@ -146,6 +153,7 @@ function readyStep(edges: Edges): Step {
 async function whileAlive(
   edges: Edges,
   context: StepContext,
+  bootTimeoutMs: number,
   work: (signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const { machine } = context;
@@ -161,7 +169,7 @@ async function whileAlive(
   } catch (error) {
     if (controller.signal.aborted) throw controller.signal.reason;
     if (!context.signal.aborted) throw error;
-    throw new AppError('timeout', `the guest did not answer within ${readyTimeoutMs / 1000} s`, {
+    throw new AppError('timeout', `the guest did not answer within ${bootTimeoutMs / 1000} s`, {
       cause: error,
       hint: 'The last console lines say how far it came.',
     });

@@ -1,0 +1,170 @@
+/** What the use cases promise whatever the engine; on the fake one, with the real store. */
+import { afterEach, describe, expect, test } from 'vitest';
+import { type FakeFlotilla, type FakeOptions, startFake } from '../../../test/support/fake.ts';
+
+const tenant = 'default';
+const request = { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' };
+/** Lets everything else that is due run. */
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+const never = () => new Promise<never>(() => undefined);
+
+let fake: FakeFlotilla;
+afterEach(() => fake.close());
+
+async function begin(options: FakeOptions = {}): Promise<FakeFlotilla> {
+  fake = await startFake(options);
+  await fake.machines.create(tenant, request);
+  return fake;
+}
+
+describe('start', () => {
+  test('a guest that hangs at boot fails the machine at its deadline, with the console’s last words', async () => {
+    const { machines, guest, driver } = await begin({ bootTimeoutMs: 100 });
+    guest.onReady = never;
+    const starting = machines.start(tenant, 'web');
+    await machines.wait(
+      tenant,
+      'web',
+      { states: ['starting'], timeoutMs: 5_000 },
+      new AbortController().signal,
+    );
+    const untilLaunched = async () => {
+      while (driver.host.machines.size === 0) await turn();
+    };
+    await untilLaunched();
+    for (const machine of driver.host.machines.values()) machine.print('Waiting for root device\n');
+    await expect(starting).rejects.toMatchObject({ code: 'timeout' });
+    expect(await machines.get(tenant, 'web')).toMatchObject({
+      state: 'failed',
+      failure: { code: 'timed_out', console: ['Waiting for root device'] },
+    });
+    expect([...driver.host.machines.values()].map(({ status }) => status.state)).toEqual(['exited']);
+  });
+
+  test('a VMM that dies at boot fails it at once, not at the deadline', async () => {
+    const { machines, guest, driver } = await begin();
+    guest.onReady = async () => {
+      for (const machine of driver.host.machines.values()) machine.die({ reason: 'no bootable kernel' });
+      await never();
+    };
+    await expect(machines.start(tenant, 'web')).rejects.toMatchObject({
+      code: 'engine',
+      message: expect.stringContaining('no bootable kernel'),
+    });
+  });
+
+  test('the deadline counts from launch: whoever waits for a turn does not time out', async () => {
+    const { machines, guest } = await begin({ bootTimeoutMs: 300 });
+    const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+    for (const name of names) await machines.create(tenant, { ...request, name });
+    // Three rounds of two at a time take longer than one deadline.
+    guest.onReady = (signal) =>
+      new Promise((resolve, reject) => {
+        const timer = setTimeout(resolve, 150);
+        signal.addEventListener('abort', () => {
+          clearTimeout(timer);
+          reject(signal.reason);
+        });
+      });
+    const results = await Promise.all(names.map((name) => machines.start(tenant, name)));
+    expect(results.map(({ machine }) => machine.state)).toEqual(names.map(() => 'running'));
+  });
+});
+
+describe('races', () => {
+  test('of ten creates of one name one wins, and nothing is left of the others', async () => {
+    fake = await startFake();
+    const results = await Promise.allSettled(
+      Array.from({ length: 10 }, () => fake.machines.create(tenant, request)),
+    );
+    const lost = results.filter((result) => result.status === 'rejected');
+    expect(lost.map(({ reason }) => reason.code)).toEqual(Array(9).fill('conflict'));
+    expect(fake.disks.made.size).toBe(1);
+  });
+
+  test('of ten starts one boots, and the others are told that it is on its way', async () => {
+    const { machines, driver } = await begin();
+    const results = await Promise.all(Array.from({ length: 10 }, () => machines.start(tenant, 'web')));
+    expect(results.filter(({ verdict }) => verdict === 'done')).toHaveLength(1);
+    expect(driver.host.machines.size).toBe(1);
+  });
+
+  test('a delete during a create ends with no machine', async () => {
+    const reached = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    fake = await startFake({
+      hooks: {
+        recorded: async (_operation, _step, phase) => {
+          if (phase !== 'started') return;
+          reached.resolve();
+          await goOn.promise;
+        },
+      },
+    });
+    const creating = fake.machines.create(tenant, request).catch((error: unknown) => error);
+    await reached.promise;
+    const deleting = fake.machines.delete(tenant, 'web', { force: false });
+    while (!(await fake.store.operations.open())[0]?.isCancelRequested) await turn();
+    goOn.resolve();
+    expect(await deleting).toMatchObject({ verdict: 'done', machine: { state: 'deleted' } });
+    expect(await creating).toMatchObject({ code: 'conflict' });
+    expect(fake.disks.made.size).toBe(0);
+    expect((await fake.machines.list({ limit: 10, offset: 0 })).total).toBe(0);
+  });
+});
+
+describe('after a reboot of the host', () => {
+  test('what was to run is started again; what was stopped by its guest stays stopped', async () => {
+    const { machines, driver } = await begin();
+    await machines.create(tenant, { ...request, name: 'off' });
+    await machines.start(tenant, 'web');
+    await machines.start(tenant, 'off');
+    await machines.stop(tenant, 'off');
+    const before = await machines.get(tenant, 'web');
+    driver.host.machines.clear();
+
+    const next = fake.restarted(true);
+    await next.machines.recover();
+    await next.reconciler.run();
+    const wanted = { states: ['running'] as const, timeoutMs: 5_000 };
+    const after = await next.machines.wait(tenant, 'web', wanted, new AbortController().signal);
+    expect(after.incarnation).not.toBe(before.incarnation);
+    expect(await next.machines.get(tenant, 'off')).toMatchObject({ state: 'stopped', failure: null });
+  });
+
+  test('a start that the reboot cut off is begun again from its launch', async () => {
+    const died = Promise.withResolvers<void>();
+    const { machines, driver } = await begin({
+      hooks: {
+        recorded: async (_operation, step, phase) => {
+          if (step !== 'launch' || phase !== 'succeeded') return;
+          died.resolve();
+          await never();
+        },
+      },
+    });
+    void machines.start(tenant, 'web');
+    await died.promise;
+    driver.host.machines.clear();
+    const next = fake.restarted(true);
+    await next.machines.recover();
+    expect(await next.machines.get(tenant, 'web')).toMatchObject({ state: 'running', failure: null });
+    expect(driver.host.machines.size).toBe(1);
+  });
+});
+
+describe('reconciliation', () => {
+  test('a VMM that no machine accounts for is destroyed, a disk that none has is removed', async () => {
+    const { machines, driver, disks, reconciler } = await begin();
+    await machines.start(tenant, 'web');
+    const [spec] = [...driver.host.machines.values()].map((machine) => machine.spec);
+    if (!spec) throw new Error('nothing was launched');
+    await driver.launch({ ...spec, incarnation: 'ghost' }, new AbortController().signal);
+    disks.made.add('ghost');
+    const kinds = (await reconciler.run()).map(({ kind }) => kind);
+    expect(kinds.sort()).toEqual(['adopt', 'destroy_orphan', 'remove_disk']);
+    expect(driver.host.machines.has('ghost')).toBe(false);
+    expect(disks.made.has('ghost')).toBe(false);
+    expect(await machines.get(tenant, 'web')).toMatchObject({ state: 'running' });
+  });
+});

@@ -1,0 +1,45 @@
+/** The guarantees page promises nothing that no test holds. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { repository } from './support/host.ts';
+
+interface Line {
+  readonly id: string;
+  readonly proof: string;
+}
+
+let lines: readonly Line[];
+beforeAll(async () => {
+  const page = await readFile(join(repository, 'docs/guarantees.md'), 'utf8');
+  lines = [...page.matchAll(/^\| (G\d+) \|.*\| ([^|]*) \|$/gm)].map(([, id = '', proof = '']) => ({
+    id,
+    proof,
+  }));
+});
+
+test('the page has every line, G1 to G19, once', () => {
+  expect(lines.map(({ id }) => id)).toEqual(Array.from({ length: 19 }, (_, i) => `G${i + 1}`));
+});
+
+test('every line names its tests, or says that it is not proved', () => {
+  for (const { id, proof } of lines) {
+    expect(namedTests(proof).length > 0 || proof.includes('*not proved yet*'), id).toBe(true);
+  }
+});
+
+test('every test that is named exists', async () => {
+  for (const { id, proof } of lines) {
+    for (const { file, title } of namedTests(proof)) {
+      const source = await readFile(join(repository, file), 'utf8');
+      expect(source.includes(title), `${id}: ${file} has no test '${title}'`).toBe(true);
+    }
+  }
+});
+
+/** `file`: beginning of the title, several with middle dots between. */
+function namedTests(proof: string): readonly { readonly file: string; readonly title: string }[] {
+  return [...proof.matchAll(/`([\w./-]+(?:\.test\.ts|\.contract\.ts|_test\.go))`: ([^·]+)/g)].map(
+    ([, file = '', title = '']) => ({ file, title: title.trim() }),
+  );
+}
