@@ -24,58 +24,80 @@ export interface Daemon {
   close(): Promise<void>;
 }
 
-/** Starts a daemon in this process. Raises `conflict` when one runs already, `unavailable` when an address is taken. */
+/**
+ * Starts a daemon in this process. Raises `conflict` when one runs already, `unavailable` when an address is taken; then
+ * nothing of it is left.
+ */
 export async function startDaemon(
   config: Config,
   log: Logger,
   options: ComposeOptions = {},
 ): Promise<Daemon> {
   await mkdir(config.stateDir, { recursive: true, mode: 0o711 });
-  const unlock = await lockStateDirectory(config.stateDir);
-  const flotilla = await compose(config, log, options);
-  const { layout, machines, reconciler, images } = flotilla;
-  await writeFileAtomic(layout.pidFile, `${process.pid}\n`, 0o644);
-  // In the background: checking what is new takes seconds, and who needs an image before then brings in that one.
-  const synced = images
-    .sync()
-    .catch((error: unknown) => log.error({ err: error }, 'images could not be brought in from the cache'));
-  const { key, isNew } = await loadAdminKey(layout.adminKeyFile);
+  const cleanup = new AsyncDisposableStack();
+  try {
+    const unlock = await lockStateDirectory(config.stateDir);
+    cleanup.defer(unlock);
+    const flotilla = await compose(config, log, options);
+    cleanup.defer(() => flotilla.close());
+    const { layout } = flotilla;
+    await writeFileAtomic(layout.pidFile, `${process.pid}\n`, 0o644);
+    cleanup.defer(() => rm(layout.pidFile, { force: true }));
+    // In the background: checking what is new takes seconds, and who needs an image before then brings in that one.
+    const synced = flotilla.images
+      .sync()
+      .catch((error: unknown) => log.error({ err: error }, 'images could not be brought in from the cache'));
+    cleanup.defer(() => synced);
+    await takeUp(flotilla);
+    const urls = await open(config, flotilla, log, cleanup);
+    return { flotilla, urls, close: () => cleanup.disposeAsync() };
+  } catch (error) {
+    await cleanup.disposeAsync();
+    throw error;
+  }
+}
+
+/** What a crash, an exit or the host's reboot left undone, before anyone is answered. */
+async function takeUp({ machines, reconciler, noteBoot }: Flotilla): Promise<void> {
   await machines.recover();
   await reconciler.run();
-  await flotilla.noteBoot();
+  await noteBoot();
   reconciler.start();
+}
 
+async function open(
+  config: Config,
+  flotilla: Flotilla,
+  log: Logger,
+  cleanup: AsyncDisposableStack,
+): Promise<readonly string[]> {
+  const { layout, machines, images, edges } = flotilla;
+  const { key, isNew } = await loadAdminKey(layout.adminKeyFile);
+  const isLocal = config.listen.every(({ host }) => isLoopback(host));
   const app = createApp({
     machines,
     images,
-    disks: flotilla.edges.disks,
+    disks: edges.disks,
     keys: config.isAuthDisabled ? openVerifier : adminKeyVerifier(key),
-    clock: flotilla.edges.clock,
+    clock: edges.clock,
     log,
     version,
-    allowedHosts:
-      config.isAuthDisabled && config.listen.every(({ host }) => isLoopback(host)) ? localNames : null,
+    allowedHosts: config.isAuthDisabled && isLocal ? localNames : null,
   });
-  const servers: HttpServer[] = [];
-  const close = async () => {
-    await Promise.all([...servers.map((server) => server.close(drainMs)), machines.close()]);
-    await synced;
-    await flotilla.close();
-    await rm(layout.urlFile, { force: true });
-    await rm(layout.pidFile, { force: true });
-    await unlock();
-  };
-  try {
-    for (const { host, port } of config.listen) servers.push(await listen(app.fetch, host, port));
-  } catch (error) {
-    await close();
-    throw error;
+  const urls: string[] = [];
+  for (const { host, port } of config.listen) {
+    const server = await listen(app.fetch, host, port);
+    // Requests under way wait for operations; these are interrupted, and left for the next daemon.
+    cleanup.defer(async () => {
+      await Promise.all([server.close(drainMs), machines.close()]);
+    });
+    urls.push(urlOf(server));
   }
-  const urls = servers.map(urlOf);
   await writeFileAtomic(layout.urlFile, `${urls[0]}\n`, 0o644);
+  cleanup.defer(() => rm(layout.urlFile, { force: true }));
   log.info({ urls, stateDir: config.stateDir, version }, 'listening');
   if (isNew && !config.isAuthDisabled) log.info({ path: layout.adminKeyFile }, 'an admin key was made');
-  return { flotilla, urls, close };
+  return urls;
 }
 
 const localNames: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]']);

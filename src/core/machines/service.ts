@@ -12,6 +12,7 @@ import { planRecovery, redoFrom } from '../operations/recover.ts';
 import { type OperationDefinition, OperationRunner, type RunnerHooks } from '../operations/runner.ts';
 import type { ExecRequest, ExecSession } from '../ports/guest.ts';
 import type { MachineFilter, MachinePatch, Repositories, Store } from '../ports/store.ts';
+import { ExecSlots } from './exec-slots.ts';
 import { ExitWatcher } from './exits.ts';
 import type { DesiredState, Machine } from './machine.ts';
 import { type CreateRequest, type MachineDefaults, makeSpec } from './spec.ts';
@@ -50,8 +51,6 @@ export type ActionResult =
 const startQueueMax = 1000;
 /** When a guest that ran before the daemon did is reported not to answer; its link keeps trying. */
 const adoptionTimeoutMs = 30_000;
-/** Commands that may run in one machine at once. */
-const execsPerMachineMax = 128;
 
 export class MachineService {
   readonly #store: Store;
@@ -63,7 +62,7 @@ export class MachineService {
   readonly #exits: ExitWatcher;
   readonly #definitions: Readonly<Record<Operation['kind'], OperationDefinition>>;
   readonly #startLimiter: Limiter;
-  readonly #execs = new Map<string, number>();
+  readonly #execs = new ExecSlots();
 
   constructor(deps: MachineServiceDeps) {
     const { bus, edges } = deps;
@@ -185,20 +184,7 @@ export class MachineService {
   ): Promise<ExecSession> {
     const machine = await this.get(tenant, idOrName);
     if (decide('exec', machine.state).verdict !== 'accept') throw stateConflict('exec', machine);
-    const running = this.#execs.get(machine.id) ?? 0;
-    if (running >= execsPerMachineMax) {
-      throw new AppError('exhausted', `machine ${machine.id} runs ${execsPerMachineMax} commands already`, {
-        hint: 'Wait for one to end.',
-      });
-    }
-    this.#execs.set(machine.id, running + 1);
-    try {
-      const session = await this.#edges.guest.exec(guestOf(machine), request, signal);
-      return this.#counted(machine.id, session);
-    } catch (error) {
-      this.#execEnded(machine.id);
-      throw error;
-    }
+    return this.#execs.hold(machine.id, () => this.#edges.guest.exec(guestOf(machine), request, signal));
   }
 
   /** Finishes or undoes what a crash interrupted; resolves when all of it has ended. Call before anything is served. */
@@ -239,6 +225,7 @@ export class MachineService {
     const isDone = await this.#store.transaction(async (tx) => {
       const machine = await tx.machines.get(seen.id);
       if (machine?.state !== seen.state || machine.incarnation !== seen.incarnation) return false;
+      if (machine.state === 'stopped') return true;
       await transition(tx, machine, 'stopped', { handle: null, failure: null }, this.#edges.clock.now());
       return true;
     });
@@ -342,49 +329,6 @@ export class MachineService {
       { hint: 'Delete the machine and create it with more memory.' },
     );
   }
-
-  #counted(machineId: string, session: ExecSession): ExecSession {
-    const ended = once(() => this.#execEnded(machineId));
-    return {
-      kill: (signal) => session.kill(signal),
-      // By hand, since a generator that was never begun would not run its `finally`.
-      [Symbol.asyncIterator]() {
-        const inner = session[Symbol.asyncIterator]();
-        return {
-          async next() {
-            try {
-              const result = await inner.next();
-              if (result.done) ended();
-              return result;
-            } catch (error) {
-              ended();
-              throw error;
-            }
-          },
-          async return() {
-            ended();
-            await inner.return?.();
-            return { done: true, value: undefined };
-          },
-        };
-      },
-    };
-  }
-
-  #execEnded(machineId: string): void {
-    const left = (this.#execs.get(machineId) ?? 1) - 1;
-    if (left > 0) this.#execs.set(machineId, left);
-    else this.#execs.delete(machineId);
-  }
-}
-
-function once(fn: () => void): () => void {
-  let isDone = false;
-  return () => {
-    if (isDone) return;
-    isDone = true;
-    fn();
-  };
 }
 
 type Act = 'start' | 'restart' | 'stop' | 'delete';

@@ -70,6 +70,9 @@ describe('planRepairs', () => {
     const seen = observed({ hasHostRebooted: true, statuses: status('web', { state: 'absent' }) });
     const web = { ...machine('web', 'running'), desired: 'running' } as Machine;
     expect(planRepairs([web], seen)).toMatchObject([{ kind: 'host_rebooted', isToRun: true }]);
+    expect(planRepairs([{ ...web, state: 'stopped' }], seen)).toMatchObject([
+      { kind: 'host_rebooted', isToRun: true },
+    ]);
     expect(planRepairs([{ ...web, desired: 'stopped' }], seen)).toMatchObject([
       { kind: 'host_rebooted', isToRun: false },
     ]);

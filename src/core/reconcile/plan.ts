@@ -45,6 +45,10 @@ export function planRepairs(machines: readonly Machine[], observed: Observed): r
     const { incarnation } = machine;
     if (isAtRest(machine) && observed.strays.has(incarnation ?? ''))
       repairs.push({ kind: 'end_stray', machine });
+    // What was found after the reboot but not started yet when the daemon died again.
+    if (observed.hasHostRebooted && machine.state === 'stopped' && machine.desired === 'running') {
+      repairs.push({ kind: 'host_rebooted', machine, isToRun: true });
+    }
     const status = observed.statuses.get(incarnation ?? '');
     if (status && hasVmm(machine)) repairs.push(...planRunning(machine, status, observed));
   }

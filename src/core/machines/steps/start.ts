@@ -55,7 +55,12 @@ function bootOperation(
     onSuccess: (_, at) => ({ startedAt: at.toISOString(), failure: null }),
     failed: 'failed',
     cancelled: 'stopped',
-    onUndone: (_, failure) => ({ handle: null, failure }),
+    // Without a failure it was cancelled: by a stop.
+    onUndone: (_, failure) => ({
+      handle: null,
+      failure,
+      ...(failure ? {} : { desired: 'stopped' as const }),
+    }),
     describeFailure: (machine, error, at) => failureOf(edges, machine, error, at),
   };
 }

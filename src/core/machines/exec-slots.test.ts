@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest';
+import type { ExecEvent, ExecSession } from '../ports/guest.ts';
+import { ExecSlots, execsPerMachineMax } from './exec-slots.ts';
+
+const outcome: ExecEvent = { type: 'outcome', outcome: { outcome: 'exited', exitCode: 0 } };
+
+function session(): ExecSession {
+  return {
+    kill: () => undefined,
+    async *[Symbol.asyncIterator]() {
+      yield outcome;
+    },
+  };
+}
+
+async function full(): Promise<{ readonly slots: ExecSlots; readonly sessions: readonly ExecSession[] }> {
+  const slots = new ExecSlots();
+  const sessions: ExecSession[] = [];
+  for (let i = 0; i < execsPerMachineMax; i++) sessions.push(await slots.hold('web', async () => session()));
+  return { slots, sessions };
+}
+
+test('one machine has its limit, another its own', async () => {
+  const { slots } = await full();
+  await expect(slots.hold('web', async () => session())).rejects.toMatchObject({ code: 'exhausted' });
+  await slots.hold('other', async () => session());
+});
+
+test('a slot is free again when the command was read to its end', async () => {
+  const { slots, sessions } = await full();
+  for await (const event of sessions[0] as ExecSession) expect(event).toBe(outcome);
+  await slots.hold('web', async () => session());
+  await expect(slots.hold('web', async () => session())).rejects.toMatchObject({ code: 'exhausted' });
+});
+
+test('it is free once, though the reader left before the first event and again after', async () => {
+  const { slots, sessions } = await full();
+  const iterator = (sessions[0] as ExecSession)[Symbol.asyncIterator]();
+  await iterator.return?.();
+  await iterator.return?.();
+  await slots.hold('web', async () => session());
+  await expect(slots.hold('web', async () => session())).rejects.toMatchObject({ code: 'exhausted' });
+});
+
+test('a command that could not be started holds none', async () => {
+  const slots = new ExecSlots();
+  for (let i = 0; i <= execsPerMachineMax; i++) {
+    await expect(slots.hold('web', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+  }
+  await slots.hold('web', async () => session());
+});
