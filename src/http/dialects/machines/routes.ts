@@ -37,6 +37,21 @@ const bodyOf = <T extends z.ZodType>(body: T) => ({
   body: { required: true, content: { 'application/json': { schema: body } } },
 });
 
+/** What is done to a machine and answered with the machine as it then is. */
+const actionRoute = <Name extends string>(name: Name) =>
+  createRoute({
+    method: 'post',
+    path: `/{id}/${name}`,
+    operationId: `${name}Machine`,
+    request: { params: schema.machineParams },
+    responses: {
+      200: machineAnswer,
+      ...common,
+      ...notFound,
+      504: failure('The guest did not answer in time.'),
+    },
+  });
+
 const routes = {
   create: createRoute({
     method: 'post',
@@ -59,37 +74,9 @@ const routes = {
     request: { params: schema.machineParams },
     responses: { 200: machineAnswer, ...common, ...notFound },
   }),
-  start: createRoute({
-    method: 'post',
-    path: '/{id}/start',
-    operationId: 'startMachine',
-    request: { params: schema.machineParams },
-    responses: {
-      200: machineAnswer,
-      ...common,
-      ...notFound,
-      504: failure('The guest did not answer in time.'),
-    },
-  }),
-  stop: createRoute({
-    method: 'post',
-    path: '/{id}/stop',
-    operationId: 'stopMachine',
-    request: { params: schema.machineParams },
-    responses: { 200: machineAnswer, ...common, ...notFound },
-  }),
-  restart: createRoute({
-    method: 'post',
-    path: '/{id}/restart',
-    operationId: 'restartMachine',
-    request: { params: schema.machineParams },
-    responses: {
-      200: machineAnswer,
-      ...common,
-      ...notFound,
-      504: failure('The guest did not answer in time.'),
-    },
-  }),
+  start: actionRoute('start'),
+  stop: actionRoute('stop'),
+  restart: actionRoute('restart'),
   wait: createRoute({
     method: 'get',
     path: '/{id}/wait',

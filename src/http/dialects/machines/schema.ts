@@ -56,25 +56,21 @@ export type CreateBody = z.infer<typeof createBody>;
 
 const status = z.enum(machineStatuses);
 
-export const machineSummary = z
-  .object({
-    id: z.string().openapi({ example: 'k3v9x2m1q8zt' }),
-    name: z.string().openapi({ example: 'web-server' }),
-    status,
-    vcpu_count: z.int(),
-    mem_size_mib: z.int(),
-    created_at: z.iso.datetime(),
-  })
-  .openapi('MachineSummary');
+const summaryFields = {
+  id: z.string().openapi({ example: 'k3v9x2m1q8zt' }),
+  name: z.string().openapi({ example: 'web-server' }),
+  status,
+  vcpu_count: z.int(),
+  mem_size_mib: z.int(),
+  created_at: z.iso.datetime(),
+};
+
+export const machineSummary = z.object(summaryFields).openapi('MachineSummary');
 export type MachineSummary = z.infer<typeof machineSummary>;
 
 export const machineBody = z
   .object({
-    id: z.string().openapi({ example: 'k3v9x2m1q8zt' }),
-    name: z.string().openapi({ example: 'web-server' }),
-    status,
-    vcpu_count: z.int(),
-    mem_size_mib: z.int(),
+    ...summaryFields,
     kernel_image_path: z.string().nullable(),
     kernel_args: z.string().nullable(),
     rootfs_path: z.string(),
@@ -85,7 +81,6 @@ export const machineBody = z
     guest_mac: z.string().nullable(),
     pid: z.int().nullable(),
     exposed_ports: z.array(z.int()),
-    created_at: z.iso.datetime(),
     updated_at: z.iso.datetime(),
     started_at: z.iso.datetime().nullable(),
     state: z.string().openapi({ description: 'The finer state behind `status`.' }),

@@ -54,11 +54,7 @@ export interface BootPaths {
 export function toMachineBody(machine: Machine, paths: BootPaths): MachineBody {
   const { spec, handle } = machine;
   return {
-    id: machine.id,
-    name: spec.name,
-    status: statusWord(machine.state),
-    vcpu_count: spec.vcpuCount,
-    mem_size_mib: spec.memoryMib,
+    ...toSummary(machine),
     kernel_image_path: paths.kernelPath,
     kernel_args: paths.kernelArgs,
     rootfs_path: paths.rootfsPath,
@@ -69,7 +65,6 @@ export function toMachineBody(machine: Machine, paths: BootPaths): MachineBody {
     guest_mac: null,
     pid: handle?.pid ?? null,
     exposed_ports: [...spec.exposedPorts],
-    created_at: machine.createdAt,
     updated_at: machine.updatedAt,
     started_at: machine.startedAt,
     state: machine.state,
