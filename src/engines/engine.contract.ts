@@ -78,6 +78,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       expect(JSON.parse(JSON.stringify(handle))).toEqual(handle);
       expect(await driver.inspect(handle)).toEqual({ state: 'running' });
       expect(await driver.list()).toEqual([handle.incarnation]);
+      expect(await driver.listLiving()).toEqual([handle.incarnation]);
     });
 
     it('launches an incarnation once, however often and however close together it is asked', async () => {
@@ -141,6 +142,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       unwatch();
       const exit = nextExit(handle);
       await driver.stop(handle, never);
+      expect(await driver.listLiving()).toEqual([]);
       expect(await exit).toMatchObject({ kind: 'stopped' });
       await driver.destroy(handle.incarnation);
       expect(heard).toEqual(['first']);

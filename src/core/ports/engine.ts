@@ -111,6 +111,8 @@ export interface EngineDriver {
   onExit(handle: EngineHandle, listener: (facts: ExitFacts) => void): () => void;
   /** Incarnations that have anything on this host: a process, a directory, a socket. */
   list(): Promise<readonly string[]>;
+  /** Those of them whose VMM lives. */
+  listLiving(): Promise<readonly string[]>;
   /** Stops watching everything; touches no VM. */
   close(): Promise<void>;
 }

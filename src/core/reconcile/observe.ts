@@ -12,16 +12,17 @@ export async function observe(
 ): Promise<Observed> {
   const incarnations = new Map<string, readonly string[]>();
   for (const [kind, driver] of edges.engines) incarnations.set(kind, await driver.list());
-  const statuses = new Map<string, EngineStatus>();
+  const living = new Set<string>();
+  for (const driver of edges.engines.values())
+    for (const incarnation of await driver.listLiving()) living.add(incarnation);
   const strays = new Set<string>();
+  const statuses = new Map<string, EngineStatus>();
   await Promise.all(
     machines.map(async (machine) => {
       if (!machine.incarnation) return;
       const status = await inspect(edges, machine);
       if (status) statuses.set(machine.incarnation, status);
-      if (isAtRest(machine) && (await engineOf(edges, machine).find(machine.incarnation))) {
-        strays.add(machine.incarnation);
-      }
+      if (isAtRest(machine) && living.has(machine.incarnation)) strays.add(machine.incarnation);
     }),
   );
   return {

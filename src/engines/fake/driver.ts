@@ -139,6 +139,11 @@ export class FakeDriver implements EngineDriver, Consoled {
     };
   }
 
+  async listLiving(): Promise<readonly string[]> {
+    const machines = [...this.host.machines.values()];
+    return machines.filter(({ status }) => status.state !== 'exited').map(({ handle }) => handle.incarnation);
+  }
+
   async list(): Promise<readonly string[]> {
     await this.#play('list');
     return [...this.host.machines.keys()];

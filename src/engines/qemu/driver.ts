@@ -160,6 +160,10 @@ export class QemuDriver implements EngineDriver, Consoled, Resumable {
     return [...new Set([...directories, ...vmms.map((vmm) => vmm.incarnation)])];
   }
 
+  async listLiving(): Promise<readonly string[]> {
+    return (await findVmms(this.#layout)).map(({ incarnation }) => incarnation);
+  }
+
   async readConsole(incarnation: string, bytesMax: number): Promise<Uint8Array> {
     const directory = new RunDirectory(this.#layout, incarnation);
     return await directory.consoleTail(Math.min(bytesMax, consoleBytesMax));
