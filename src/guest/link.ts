@@ -149,8 +149,9 @@ export class IncarnationLink {
       ...timings,
       onStream: (stream) => {
         void serveGuestCall(stream, timings.callMs, (announcement) => {
+          // A guest may announce without end; the log hears of changes.
+          if (this.#announcement !== announcement) log.info({ incarnation, announcement }, 'guest announced');
           this.#announcement = announcement;
-          log.info({ incarnation, announcement }, 'guest announced');
         });
       },
     });

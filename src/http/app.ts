@@ -10,6 +10,7 @@ import { authenticate } from './auth.ts';
 import type { HttpDeps, HttpEnv } from './context.ts';
 import { renderError } from './dialects/machines/errors.ts';
 import { machinesDialect } from './dialects/machines/routes.ts';
+import { docs } from './docs.ts';
 import { BodyTooLarge } from './errors.ts';
 
 /** The largest request: an exec with 8 MiB of stdin in base64 and room for its other fields. */
@@ -19,6 +20,9 @@ export function createApp(deps: HttpDeps): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>();
   app.use(requestId(deps));
   if (deps.allowedHosts) app.use(checkHost(deps.allowedHosts));
+  app.route('/docs', docs(deps.version));
+  // Before a body is read: strangers have none buffered.
+  app.use(authenticate(deps.keys));
   app.use(
     bodyLimit({
       maxSize: bodyBytesMax,
@@ -27,7 +31,6 @@ export function createApp(deps: HttpDeps): Hono<HttpEnv> {
       },
     }),
   );
-  app.use(authenticate(deps.keys));
   app.get('/health', (c) => c.json({ status: 'ok', version: deps.version }));
   app.route('/machines', machinesDialect(deps));
   app.notFound((c) => {
@@ -61,15 +64,27 @@ function requestId(deps: HttpDeps): MiddlewareHandler<HttpEnv> {
   };
 }
 
-/** Without keys, a web page in the user's browser could reach us by a name it controls (DNS rebinding). */
+/**
+ * Without keys, a web page in the user's browser could reach us: by a name it controls (DNS rebinding), or by a request
+ * that needs no answer (a form, a fetch without CORS). Programs send neither Origin nor Sec-Fetch-Site.
+ */
 function checkHost(allowed: ReadonlySet<string>): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
-    const host = (c.req.header('host') ?? '').replace(/:\d+$/, '').toLowerCase();
-    if (!allowed.has(host)) {
-      throw new AppError('forbidden', `Host '${host}' is not served while authentication is off`, {
-        hint: 'Use 127.0.0.1 or localhost.',
+    const host = hostName(c.req.header('host') ?? '');
+    const origin = c.req.header('origin');
+    const isForeign =
+      !allowed.has(host) ||
+      (origin !== undefined && !allowed.has(hostName(origin.replace(/^https?:\/\//, '')))) ||
+      c.req.header('sec-fetch-site') === 'cross-site';
+    if (isForeign) {
+      throw new AppError('forbidden', 'requests from elsewhere are not served while authentication is off', {
+        hint: 'Use 127.0.0.1 or localhost, or turn authentication on.',
       });
     }
     await next();
   };
+}
+
+function hostName(hostAndPort: string): string {
+  return hostAndPort.replace(/:\d+$/, '').toLowerCase();
 }

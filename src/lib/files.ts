@@ -31,6 +31,16 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
   await syncDirectory(dirname(path));
 }
 
+/** Whether an error is the system's error of this code, such as `ENOENT`. */
+export function hasErrorCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
+
+/** Whether the system refused a write because the disk, or the user's share of it, is full. */
+export function isOutOfSpace(error: unknown): boolean {
+  return hasErrorCode(error, 'ENOSPC') || hasErrorCode(error, 'EDQUOT');
+}
+
 /** Makes a directory and its parents; an existing one keeps its mode. */
 export async function ensureDirectory(path: string, mode = 0o700): Promise<void> {
   await mkdir(path, { recursive: true, mode });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Limiter } from './limiter.ts';
+import { Limiter, QueueFullError } from './limiter.ts';
 
 const never = new AbortController().signal;
 
@@ -32,6 +32,7 @@ test('releasing twice frees one place only', async () => {
   const late = new AbortController();
   const waiting = limiter.acquire(late.signal);
   expect(limiter.isFull).toBe(true);
+  await expect(limiter.acquire(never)).rejects.toThrow(QueueFullError);
   late.abort(new Error('gave up'));
   await expect(waiting).rejects.toThrow('gave up');
 });

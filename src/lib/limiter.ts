@@ -1,3 +1,7 @@
+export class QueueFullError extends Error {
+  override readonly name = 'QueueFullError';
+}
+
 /** Lets at most `count` holders in at once, first come first served; at most `queueMax` wait. */
 export class Limiter {
   readonly #queueMax: number;
@@ -13,13 +17,14 @@ export class Limiter {
     return this.#free === 0 && this.#waiting.length >= this.#queueMax;
   }
 
-  /** Resolves with the release function; rejects with the signal's reason. */
+  /** Resolves with the release function; rejects with the signal's reason, or QueueFullError. */
   async acquire(signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
     if (this.#free > 0) {
       this.#free -= 1;
       return this.#releaseOnce();
     }
+    if (this.isFull) throw new QueueFullError(`${this.#queueMax} wait already`);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const onAbort = () => {
       const index = this.#waiting.indexOf(resolve);

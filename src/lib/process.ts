@@ -9,6 +9,8 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly stdin?: string | Uint8Array;
+  /** A descriptor of ours that the program gets as its descriptor 3. */
+  readonly inheritFd?: number;
   /** Per stream; what exceeds it is dropped from the front. Default 1 MiB. */
   readonly outputBytesMax?: number;
   /** Called with each line of either stream, without its line feed. */
@@ -99,7 +101,12 @@ export function run(command: string, args: readonly string[], options: RunOption
   let isTimeout = false;
 
   const spawnOptions: SpawnOptions = {
-    stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    stdio: [
+      options.stdin === undefined ? 'ignore' : 'pipe',
+      'pipe',
+      'pipe',
+      ...(options.inheritFd === undefined ? [] : [options.inheritFd]),
+    ],
     detached: true,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.env === undefined ? {} : { env: options.env }),

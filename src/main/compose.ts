@@ -1,6 +1,6 @@
 /** Joins edges and core; used by `serve` and by tests. The only place where drivers are named. */
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { ChangeBus } from '../core/events/bus.ts';
 import { MachineService } from '../core/machines/service.ts';
@@ -21,6 +21,7 @@ import { CacheLayout, StateLayout } from '../storage/layout.ts';
 import { openStore } from '../store/store.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
+import { makeStateDirectory } from './state-directory.ts';
 
 /** What is used when a caller leaves it out. Disks are sparse: 10 GiB costs nothing until written. */
 const defaults = { image: 'debian-12', engine: 'qemu', diskMib: 10_240 };
@@ -48,9 +49,11 @@ export interface ComposeOptions {
 
 export async function compose(config: Config, log: Logger, options: ComposeOptions = {}): Promise<Flotilla> {
   const layout = new StateLayout(config.stateDir);
-  await makeStateDirectory(layout);
+  await makeStateDirectory(layout, config.uidBase);
   const store = await openStore({
     path: layout.database,
+    reservePath: layout.reserveFile,
+    log,
     ...(config.databaseUrl === null ? {} : { databaseUrl: config.databaseUrl }),
   });
   const images = new ImageStore({ state: layout, cache: new CacheLayout(config.cacheDir) });
@@ -92,14 +95,6 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
       await store.close();
     },
   };
-}
-
-/** 0711 whatever the umask: VMMs run as users of their own and must pass through, not look around. */
-async function makeStateDirectory(layout: StateLayout): Promise<void> {
-  for (const path of [layout.root, layout.run, layout.disks]) {
-    await mkdir(path, { recursive: true });
-    await chmod(path, 0o711);
-  }
 }
 
 /** The secret from which each incarnation's link token is derived. */

@@ -16,6 +16,11 @@ describe('readConfig', () => {
     });
   });
 
+  test('an empty variable is one that is not set', () => {
+    const empty = { PORT: '', DATABASE_URL: '', DISABLE_AUTH: '', FLOTILLA_STATE_DIR: '' };
+    expect(readConfig(empty, true)).toEqual(readConfig({}, true));
+  });
+
   test('without root it lives in the home directory and gives VMMs no users of their own', () => {
     const config = readConfig({}, false);
     expect(config.stateDir).toMatch(/\/\.local\/share\/flotilla$/);

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { AppError } from '../core/errors.ts';
 import { stateDirBytesMax } from '../storage/layout.ts';
 
-const flag = z.enum(['true', 'false', '1', '0', '']).transform((text) => text === 'true' || text === '1');
+const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1');
 const port = z.coerce.number().int().min(0).max(65_535);
 
 const environment = z.object({
@@ -39,7 +39,9 @@ export interface Config {
 
 /** Raises `invalid` naming the variable. */
 export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean = process.getuid?.() === 0): Config {
-  const parsed = environment.safeParse(env);
+  // An empty variable is one that is not set.
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = environment.safeParse(given);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     throw new AppError('invalid', `environment variable ${issue?.path.join('.')}: ${issue?.message}`);

@@ -2,7 +2,9 @@ import { mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { lockStateDirectory } from './daemon-lock.ts';
+import { lockStateDirectory as lock } from './daemon-lock.ts';
+
+const lockStateDirectory = (path: string) => lock(join(path, 'daemon.lock'));
 
 let directory: string;
 beforeEach(async () => {

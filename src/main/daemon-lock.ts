@@ -1,29 +1,31 @@
 /**
- * One daemon for each state directory. The lock is an exclusively bound unix socket in Linux' abstract name space: it
- * is gone the moment its process is, however that ended, so a stale lock cannot exist.
+ * One daemon for each state directory, by flock(2) on a file in it. The lock belongs to the open file, which only this
+ * process holds: it is gone the moment the process is, however that ended, and it is the same lock for every container and
+ * every name the directory has.
  */
-import { createHash } from 'node:crypto';
-import { realpath } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { open } from 'node:fs/promises';
 import { AppError } from '../core/errors.ts';
+import { ProcessError, run } from '../lib/process.ts';
 
-/** Raises `conflict` when another daemon holds the directory. Returns the function that lets it go. */
-export async function lockStateDirectory(stateDir: string): Promise<() => Promise<void>> {
-  const name = createHash('sha256')
-    .update(await realpath(stateDir))
-    .digest('hex');
-  const server = createServer((socket) => socket.destroy());
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EADDRINUSE') return reject(error);
-    reject(
-      new AppError('conflict', `another daemon already runs on ${stateDir}`, {
-        hint: 'Stop it with ./flotilla down, or set FLOTILLA_STATE_DIR to another directory.',
-      }),
-    );
-  });
-  server.listen(`\0flotilla-${name}`, resolve);
-  await promise;
-  server.unref();
-  return () => new Promise((done) => server.close(() => done()));
+const flockTimeoutMs = 5_000;
+/** Where the lock's file is in the program that takes it: what is locked there stays locked here. */
+const inheritedFd = 3;
+
+/** Raises `conflict` when another daemon holds the file. Returns the function that lets it go. */
+export async function lockStateDirectory(lockFile: string): Promise<() => Promise<void>> {
+  const file = await open(lockFile, 'a', 0o600);
+  try {
+    await run('flock', ['--nonblock', '--exclusive', String(inheritedFd)], {
+      timeoutMs: flockTimeoutMs,
+      inheritFd: file.fd,
+    });
+  } catch (error) {
+    await file.close();
+    if (!(error instanceof ProcessError) || error.exitCode !== 1) throw error;
+    throw new AppError('conflict', `another daemon already runs on ${lockFile.replace(/\/[^/]*$/, '')}`, {
+      cause: error,
+      hint: 'Stop it with ./flotilla down, or set FLOTILLA_STATE_DIR to another directory.',
+    });
+  }
+  return () => file.close();
 }

@@ -152,7 +152,7 @@ async function compare(given: StateExamination, records: Records): Promise<reado
     const there = new Set<string>();
     for (const { id } of machines) if (await readFileFacts(layout.disk(id))) there.add(id);
     const doubtful = [
-      ...checkRepairs(planRepairs(machines, observed), given),
+      ...checkRepairs(planRepairs(machines, await records.openOperations(), observed), given),
       ...checkDisks(machines, (id) => there.has(id), given),
     ];
     return { summary: summarise(machines, observed), doubtful, machines };

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -55,6 +55,8 @@ test('without authentication only local names are served', async () => {
   const daemon = await start(given);
   const url = new URL('/machines', daemon.urls[0]);
   expect((await fetch(url)).status).toBe(200);
+  const page = { method: 'POST', headers: { Origin: 'https://evil.example' } };
+  expect((await fetch(new URL('/machines/first/stop', url), page)).status).toBe(403);
   const { request } = await import('node:http');
   const { promise, resolve } = Promise.withResolvers<number | undefined>();
   const rebound = {
@@ -68,4 +70,30 @@ test('without authentication only local names are served', async () => {
     resolve(response.statusCode);
   }).end();
   expect(await promise).toBe(403);
+});
+
+test('a private directory that is empty is opened just enough; one that holds other things is refused', async () => {
+  const uidBase = 600_000;
+  const mode = async (name: string) => (await stat(join(stateDir, name))).mode & 0o777;
+  for (const name of ['empty', 'home']) await mkdir(join(stateDir, name), { mode: 0o700 });
+  await writeFile(join(stateDir, 'home', 'letters'), '');
+  await start({ ...config('empty', '0'), uidBase });
+  expect(await mode('empty')).toBe(0o711);
+  await expect(startDaemon({ ...config('home', '0'), uidBase }, silentLog)).rejects.toMatchObject({
+    code: 'invalid',
+    message: expect.stringContaining('letters'),
+  });
+  expect(await mode('home')).toBe(0o700);
+});
+
+test('one that the daemon makes is open to them, whatever the umask', async () => {
+  const umask = process.umask(0o077);
+  try {
+    await start({ ...config('new', '0'), uidBase: 600_000 });
+  } finally {
+    process.umask(umask);
+  }
+  for (const path of ['.', 'run', 'disks']) {
+    expect((await stat(join(stateDir, 'new', path))).mode & 0o777).toBe(0o711);
+  }
 });

@@ -2,16 +2,18 @@
  * The daemon. Start order: lock, store, images, recovery, reconciliation, then the listener, so that whoever is answered
  * sees the truth. SIGTERM and SIGINT end the daemon and leave the machines running.
  */
-import { mkdir, rm } from 'node:fs/promises';
+import { chmod, mkdir, rm } from 'node:fs/promises';
 import { pino } from 'pino';
 import { createApp } from '../http/app.ts';
 import { type HttpServer, listen } from '../http/server.ts';
 import { writeFileAtomic } from '../lib/files.ts';
 import type { Logger } from '../lib/log.ts';
+import { StateLayout } from '../storage/layout.ts';
 import { adminKeyVerifier, loadAdminKey, openVerifier } from './admin-key.ts';
 import { type ComposeOptions, compose, type Flotilla } from './compose.ts';
 import { type Config, isLoopback } from './config.ts';
 import { lockStateDirectory } from './daemon-lock.ts';
+import { logSink } from './log-sink.ts';
 import { version } from './version.ts';
 
 /** How long requests under way may go on after SIGTERM. */
@@ -33,10 +35,11 @@ export async function startDaemon(
   log: Logger,
   options: ComposeOptions = {},
 ): Promise<Daemon> {
-  await mkdir(config.stateDir, { recursive: true, mode: 0o711 });
+  const made = await mkdir(config.stateDir, { recursive: true });
+  if (made !== undefined) await chmod(config.stateDir, 0o711);
   const cleanup = new AsyncDisposableStack();
   try {
-    const unlock = await lockStateDirectory(config.stateDir);
+    const unlock = await lockStateDirectory(new StateLayout(config.stateDir).lockFile);
     cleanup.defer(unlock);
     const flotilla = await compose(config, log, options);
     cleanup.defer(() => flotilla.close());
@@ -109,10 +112,10 @@ function urlOf({ host, port }: HttpServer): string {
 
 /** `flotilla serve`: runs until SIGTERM or SIGINT. */
 export async function serve(config: Config): Promise<void> {
-  const log = pino({
-    level: config.logLevel,
-    redact: ['key', 'token', 'secret', '*.key', '*.token', 'authorization'],
-  });
+  const log = pino(
+    { level: config.logLevel, redact: ['key', 'token', 'secret', '*.key', '*.token', 'authorization'] },
+    logSink(process.stdout.fd),
+  );
   const daemon = await startDaemon(config, log);
   const { promise, resolve } = Promise.withResolvers<string>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));

@@ -2,7 +2,7 @@
  * Every path Flotilla uses, in one place. Pure: makes names, touches nothing.
  *
  * state directory (0711: the VMMs' own users pass through it)
- *   daemon.pid · daemon.url · admin.key · link.key · boot-id · flotilla.db · daemon.log
+ *   daemon.pid · daemon.lock · daemon.url · admin.key · link.key · boot-id · flotilla.db · reserve · daemon.log
  *   images/blobs/<sha256>        root file systems, 0444, never changed
  *   images/names/<name>.json     name → digest
  *   boot/<sha256>/{kernel,initrd,kit.json}
@@ -38,6 +38,10 @@ export class StateLayout {
   get pidFile(): string {
     return join(this.root, 'daemon.pid');
   }
+  /** Locked (flock) by the daemon that runs. */
+  get lockFile(): string {
+    return join(this.root, 'daemon.lock');
+  }
   /** Holds the URL of the daemon that runs, for the CLI. */
   get urlFile(): string {
     return join(this.root, 'daemon.url');
@@ -57,6 +61,10 @@ export class StateLayout {
   }
   get database(): string {
     return join(this.root, 'flotilla.db');
+  }
+  /** Disk space kept for the database. */
+  get reserveFile(): string {
+    return join(this.root, 'reserve');
   }
   get blobs(): string {
     return join(this.root, 'images', 'blobs');

@@ -13,7 +13,7 @@ import { AppError } from '../core/errors.ts';
 import { abortable, deadline } from '../lib/abort.ts';
 import { invariant } from '../lib/invariant.ts';
 import { Limiter } from '../lib/limiter.ts';
-import type { OpenDatabase } from './database.ts';
+import { DiskFullError, type OpenDatabase } from './database.ts';
 import type { Database } from './schema.ts';
 
 export type Work<T> = (db: Kysely<Database>) => Promise<T>;
@@ -24,7 +24,10 @@ export interface Access {
   read<T>(work: Work<T>): Promise<T>;
   /** For several statements that only read and must speak of the same moment. */
   snapshot<T>(work: Work<T>): Promise<T>;
-  /** For whatever writes; serialised with every other write. `timeout` when the work does not end. */
+  /**
+   * For whatever writes; serialised with every other write. The work is begun anew when the disk was full and space
+   * could be given up for it. `timeout` when it does not end.
+   */
   atomically<T>(work: Work<T>): Promise<T>;
 }
 
@@ -49,7 +52,7 @@ interface TransactionMark {
   isOpen: boolean;
 }
 
-export function createAccess({ db, close }: OpenDatabase, limits: AccessLimits = {}): OuterAccess {
+export function createAccess({ db, close, reserve }: OpenDatabase, limits: AccessLimits = {}): OuterAccess {
   const { transactionMs = 30_000, queueMs = 60_000 } = limits;
   const marks = new AsyncLocalStorage<TransactionMark>();
   const writers = new Limiter(1, writersWaitingMax);
@@ -70,8 +73,7 @@ export function createAccess({ db, close }: OpenDatabase, limits: AccessLimits =
     return promise;
   };
 
-  const write = async <T>(work: Work<T>): Promise<T> => {
-    const release = await waitToWrite(writers, queueMs);
+  const attempt = async <T>(work: Work<T>): Promise<T> => {
     const mark: TransactionMark = { isOpen: true };
     try {
       return await marks.run(mark, () =>
@@ -80,6 +82,22 @@ export function createAccess({ db, close }: OpenDatabase, limits: AccessLimits =
     } finally {
       // What `work` left running keeps this context; from here on it is outside.
       mark.isOpen = false;
+    }
+  };
+
+  const write = async <T>(work: Work<T>): Promise<T> => {
+    const release = await waitToWrite(writers, queueMs);
+    try {
+      await reserve?.prepare();
+      for (;;) {
+        try {
+          return await attempt(work);
+        } catch (error) {
+          const mayRetry = error instanceof DiskFullError && (await reserve?.giveUp());
+          if (!mayRetry) throw error;
+        }
+      }
+    } finally {
       release();
     }
   };

@@ -1,16 +1,27 @@
 /** An open database: what a driver gives the store, and the one error that repositories put into words of their own. */
 import type { Kysely } from 'kysely';
+import { AppError } from '../core/errors.ts';
 import type { Database } from './schema.ts';
 
 /**
  * A database whose write transactions are serialised with one another and durable when their promise resolves. A
  * transaction of access mode `read only` sees one moment and waits for nobody. Its errors are ours: DuplicateError;
- * AppError `exhausted` when the disk is full, `unavailable` when it cannot be reached or others keep it locked.
+ * DiskFullError; AppError `unavailable` when it cannot be reached or others keep it locked.
  */
 export interface OpenDatabase {
   readonly db: Kysely<Database>;
+  /** When the database shares its disk with others. */
+  readonly reserve?: SpaceReserve;
   /** Harmless when closed. Ends a transaction under way without committing it. */
   close(): Promise<void>;
+}
+
+/** Finds disk space for writes when there is none. Never fails; calls must not overlap. */
+export interface SpaceReserve {
+  /** Before a write: gives some up when the disk is nearly full, keeps some again when there is plenty. */
+  prepare(): Promise<void>;
+  /** After a DiskFullError: gives some up, so that the write may be tried again; false when there is none left. */
+  giveUp(): Promise<boolean>;
 }
 
 /** A database's error in our words; null when it means nothing beyond its own. */
@@ -31,5 +42,15 @@ export class DuplicateError extends Error {
   /** Whether the index is the one on exactly these columns. */
   isOn(...columns: readonly string[]): boolean {
     return this.columns.join() === columns.join();
+  }
+}
+
+/** `exhausted`: no space for the write on the database's disk. */
+export class DiskFullError extends AppError {
+  constructor(cause: unknown) {
+    super('exhausted', 'no space left on the disk that holds the database', {
+      cause,
+      hint: 'free some space in the state directory, or delete machines',
+    });
   }
 }

@@ -1,20 +1,19 @@
 /** What SQLite's errors mean to us. */
 import { AppError } from '../core/errors.ts';
-import { DuplicateError } from './database.ts';
+import { DiskFullError, DuplicateError } from './database.ts';
 
 /** SQLite's result codes, sqlite.org/rescode.html; the low byte is the primary code. */
-const resultCode = { busy: 5, full: 13, primaryKey: 1555, unique: 2067 } as const;
+const resultCode = { busy: 5, full: 13, primaryKey: 1555, unique: 2067, shmSize: 4874 } as const;
 
 export function explainSqlite(error: unknown): Error | null {
   if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return null;
   const { errcode } = error;
   if (errcode === resultCode.unique || errcode === resultCode.primaryKey) return duplicate(error);
+  // The index of the log cannot grow: SQLite says it is full in these words only.
+  if (errcode === resultCode.shmSize) return new DiskFullError(error);
   switch (errcode & 0xff) {
     case resultCode.full:
-      return new AppError('exhausted', 'no space left on the disk that holds the database', {
-        cause: error,
-        hint: 'free some space in the state directory',
-      });
+      return new DiskFullError(error);
     case resultCode.busy:
       return new AppError('unavailable', 'another program keeps the database locked', { cause: error });
     default:

@@ -9,9 +9,11 @@ import { Kysely } from 'kysely';
 import { wrapError } from '../core/errors.ts';
 import { syncDirectory } from '../lib/files.ts';
 import { invariant } from '../lib/invariant.ts';
-import type { OpenDatabase } from './database.ts';
+import type { OpenDatabase, SpaceReserve } from './database.ts';
+import type { Reserve } from './reserve.ts';
 import type { Database } from './schema.ts';
 import { NodeSqliteDialect } from './sqlite-driver.ts';
+import { explainSqlite } from './sqlite-errors.ts';
 import { StatementCache } from './statement-cache.ts';
 
 /** The queries of this room are a few dozen; this is for what nobody foresaw. */
@@ -30,9 +32,9 @@ export interface OpenSqlite extends OpenDatabase {
 
 /**
  * Opens the file, making it (0600) when it is not there. Applies no migration. `unavailable` when it cannot be opened
- * or is no database.
+ * or is no database, `exhausted` when the disk is full.
  */
-export async function openSqlite(path: string): Promise<OpenSqlite> {
+export async function openSqlite(path: string, reserve?: Reserve): Promise<OpenSqlite> {
   try {
     await createPrivately(path);
     const database = new DatabaseSync(path, { timeout: busyTimeoutMs, defensive: true });
@@ -46,6 +48,7 @@ export async function openSqlite(path: string): Promise<OpenSqlite> {
     const db = new Kysely<Database>({ dialect: new NodeSqliteDialect(database, statements) });
     return {
       db,
+      ...(reserve === undefined ? {} : { reserve: makeRoom(database, reserve) }),
       statementCount: () => statements.size,
       close: async () => {
         await db.destroy();
@@ -54,7 +57,7 @@ export async function openSqlite(path: string): Promise<OpenSqlite> {
       },
     };
   } catch (error) {
-    throw wrapError(error, `open database ${path}`, 'unavailable');
+    throw wrapError(explainSqlite(error) ?? error, `open database ${path}`, 'unavailable');
   }
 }
 
@@ -82,4 +85,27 @@ function configure(database: DatabaseSync): void {
   database.exec('pragma foreign_keys = on');
   database.exec('pragma trusted_schema = off');
   database.exec(`pragma journal_size_limit = ${walBytesKept}`);
+}
+
+/**
+ * Room for a write on a full disk. As long as it is full each write begins the log anew, in the space the log has, so
+ * that hardly any new space is needed; what is needed beyond that comes from the reserve.
+ */
+function makeRoom(database: DatabaseSync, reserve: Reserve): SpaceReserve {
+  return {
+    async prepare() {
+      await reserve.prepare();
+      if (reserve.isDiskFull) beginLogAnew(database);
+    },
+    giveUp: () => reserve.giveUp(),
+  };
+}
+
+/** Brings the log into the database; does nothing when there is no space even for that, or somebody reads. */
+function beginLogAnew(database: DatabaseSync): void {
+  try {
+    database.prepare('pragma wal_checkpoint(restart)').get();
+  } catch {
+    // The write that follows says itself when it finds no space.
+  }
 }

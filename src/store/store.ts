@@ -4,12 +4,14 @@
  * machines; it refuses to keep or return one that breaks an invariant.
  */
 import type { Repositories, Store } from '../core/ports/store.ts';
+import { type Logger, silentLog } from '../lib/log.ts';
 import { type Access, type AccessLimits, createAccess } from './access.ts';
 import type { OpenDatabase } from './database.ts';
 import { machineRepository } from './machines.ts';
 import { migrate } from './migrate.ts';
 import { operationRepository } from './operations.ts';
 import { openPostgres } from './postgres.ts';
+import { Reserve } from './reserve.ts';
 import { openSqlite } from './sqlite.ts';
 
 /**
@@ -30,15 +32,21 @@ export function createStore(database: OpenDatabase, limits?: AccessLimits): Stor
 export interface StorePlace {
   readonly databaseUrl?: string | undefined;
   readonly path: string;
+  /** A file on the same disk that keeps space for the SQLite file; without it none is kept. */
+  readonly reservePath?: string | undefined;
+  readonly log?: Pick<Logger, 'warn' | 'info'> | undefined;
 }
 
 /**
  * Opens the place's database (making the file when it is one), brings its schema up to date, and gives its store.
- * `invalid` for a URL that is not PostgreSQL's; `unavailable` when the database cannot be opened; `unsupported` when
- * a newer program has been there. No error repeats the URL, which may hold a password.
+ * `invalid` for a URL that is not PostgreSQL's; `unavailable` when the database cannot be opened; `exhausted` when the
+ * disk is full; `unsupported` when a newer program has been there. No error repeats the URL, which may hold a password.
  */
-export async function openStore({ databaseUrl, path }: StorePlace, limits?: AccessLimits): Promise<Store> {
-  const database = await (databaseUrl ? openPostgres(databaseUrl) : openSqlite(path));
+export async function openStore(place: StorePlace, limits?: AccessLimits): Promise<Store> {
+  const { databaseUrl, path, reservePath, log = silentLog } = place;
+  const openFile = async () =>
+    openSqlite(path, reservePath === undefined ? undefined : await Reserve.open({ path: reservePath, log }));
+  const database = await (databaseUrl ? openPostgres(databaseUrl) : openFile());
   try {
     await migrate(database.db);
   } catch (error) {

@@ -1,10 +1,10 @@
 /** A whole Flotilla for tests: a real daemon in this process, on a state directory of its own, with real machines. */
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FlotillaClient } from '../../sdk/src/index.ts';
-import { silentLog } from '../../src/lib/log.ts';
+import { type Logger, silentLog } from '../../src/lib/log.ts';
 import { type Config, readConfig } from '../../src/main/config.ts';
 import { type Daemon, startDaemon } from '../../src/main/serve.ts';
 
@@ -22,11 +22,21 @@ export interface TestHost {
   close(): Promise<void>;
 }
 
-/** Directories are short: unix sockets live below them. */
-export async function startTestHost(env: NodeJS.ProcessEnv = {}): Promise<TestHost> {
-  const stateDir = await mkdtemp(join(tmpdir(), 'f-'));
+export interface TestHostOptions {
+  /** Where the state directory is made; default: the temporary directory. Short: unix sockets live below it. */
+  readonly parent?: string;
+  readonly log?: Logger;
+}
+
+export async function startTestHost(
+  env: NodeJS.ProcessEnv = {},
+  { parent = tmpdir(), log = silentLog }: TestHostOptions = {},
+): Promise<TestHost> {
+  const stateDir = await mkdtemp(join(parent, 'f-'));
+  // The VMMs' own users pass through.
+  await chmod(stateDir, 0o711);
   const config = readConfig({ ...process.env, PORT: '0', ...env, FLOTILLA_STATE_DIR: stateDir });
-  const daemon = await startDaemon(config, silentLog);
+  const daemon = await startDaemon(config, log);
   const [url] = daemon.urls;
   if (!url) throw new Error('the daemon listens nowhere');
   const key = (await readFile(join(stateDir, 'admin.key'), 'utf8')).trim();

@@ -99,11 +99,8 @@ export class ExitWatcher {
     const console = await consoleTail(edges, seen);
     const plan = planExit(facts, edges.guest.announcement(incarnation), console);
     edges.log.info({ machine: machineId, incarnation, facts, plan: plan.to }, 'incarnation ended');
-    if (plan.to === 'restart') {
-      await this.#cleanUp(seen, incarnation);
-      await restart(seen);
-      return;
-    }
+    // The start's own first step clears the ended incarnation away, also when the daemon dies in between.
+    if (plan.to === 'restart') return restart(seen);
     await store.transaction(async (tx) => {
       const machine = await tx.machines.get(machineId);
       if (!machine || !isConcerned(machine, incarnation)) return;

@@ -113,6 +113,79 @@ describe('races', () => {
   });
 });
 
+describe('a restart that waits for its turn', () => {
+  /** Both places are taken by guests that hang; `web` runs and is asked to restart. */
+  async function queued(): Promise<{ readonly restarting: Promise<unknown>; readonly incarnation: string }> {
+    const { machines, guest } = await begin();
+    const { machine } = await machines.start(tenant, 'web');
+    guest.onReady = (signal) =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    for (const name of ['a', 'b']) {
+      await machines.create(tenant, { ...request, name });
+      machines.start(tenant, name).catch(() => undefined);
+    }
+    while (fake.driver.host.machines.size < 3) await turn();
+    const restarting = machines.restart(tenant, 'web').catch((error: unknown) => error);
+    await machines.wait(
+      tenant,
+      'web',
+      { states: ['starting'], timeoutMs: 5_000 },
+      new AbortController().signal,
+    );
+    return { restarting, incarnation: machine.incarnation ?? '' };
+  }
+
+  test('keeps its guest running meanwhile, whatever the reconciler sees', async () => {
+    const { incarnation } = await queued();
+    const repairs = await fake.reconciler.run();
+    expect(repairs.filter(({ kind }) => kind !== 'adopt')).toEqual([]);
+    expect(fake.driver.machine(incarnation).status).toEqual({ state: 'running' });
+  });
+
+  test('ends its guest when it is stopped before its turn, and starts again', async () => {
+    const { restarting, incarnation } = await queued();
+    expect(await fake.machines.stop(tenant, 'web')).toMatchObject({ machine: { state: 'stopped' } });
+    expect(await restarting).toMatchObject({ code: 'conflict' });
+    expect(fake.driver.host.machines.has(incarnation)).toBe(false);
+    for (const name of ['a', 'b']) await fake.machines.stop(tenant, name);
+    fake.guest.onReady = async () => undefined;
+    expect(await fake.machines.start(tenant, 'web')).toMatchObject({ machine: { state: 'running' } });
+  });
+});
+
+describe('an operation that lost its runner', () => {
+  async function orphaned(): Promise<ReturnType<FakeFlotilla['restarted']>> {
+    const launched = Promise.withResolvers<void>();
+    const { machines } = await begin({
+      hooks: {
+        recorded: async (_operation, step, phase) => {
+          if (step !== 'launch' || phase !== 'succeeded') return;
+          launched.resolve();
+          await never();
+        },
+      },
+    });
+    void machines.start(tenant, 'web');
+    await launched.promise;
+    return fake.restarted();
+  }
+
+  test('is undone by a stop, which does not wait for ever', async () => {
+    const next = await orphaned();
+    expect(await next.machines.stop(tenant, 'web')).toMatchObject({
+      verdict: 'done',
+      machine: { state: 'stopped' },
+    });
+    expect([...fake.driver.host.machines.values()].map(({ status }) => status.state)).toEqual(['exited']);
+  });
+
+  test('is refused once the daemon shuts down', async () => {
+    const next = await orphaned();
+    await next.machines.close();
+    await expect(next.machines.stop(tenant, 'web')).rejects.toMatchObject({ code: 'unavailable' });
+  });
+});
+
 describe('after a reboot of the host', () => {
   test('what was to run is started again; what was stopped by its guest stays stopped', async () => {
     const { machines, driver } = await begin();

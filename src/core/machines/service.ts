@@ -48,7 +48,11 @@ export type ActionResult =
   | { readonly verdict: 'ignored'; readonly machine: Machine };
 
 /** Starts that may wait for their turn. */
-const startQueueMax = 1000;
+const startQueueMax = 10_000;
+/** An open operation that has stood still this long, and runs nowhere, lost its runner to a failing store. */
+const orphanedAfterMs = 10_000;
+/** How often an action waits for what it cancels; each time it may find another operation under way. */
+const cancelsMax = 5;
 /** When a guest that ran before the daemon did is reported not to answer; its link keeps trying. */
 const adoptionTimeoutMs = 30_000;
 
@@ -143,16 +147,13 @@ export class MachineService {
   async start(tenant: string, idOrName: string): Promise<ActionResult> {
     const machine = await this.get(tenant, idOrName);
     if (decide('start', machine.state).verdict === 'accept') await this.#checkBootable(machine);
-    if (this.#startLimiter.isFull) {
-      throw new AppError('exhausted', 'too many machines are waiting to start', {
-        hint: 'Try again in a minute.',
-      });
-    }
+    this.#checkQueue();
     return this.#act('start', tenant, idOrName, nextBoot);
   }
 
   /** Ends the guest, gracefully if it can, and starts it anew; resolves when the new incarnation answers. */
   async restart(tenant: string, idOrName: string): Promise<ActionResult> {
+    this.#checkQueue();
     return this.#act('restart', tenant, idOrName, nextBoot);
   }
 
@@ -193,6 +194,16 @@ export class MachineService {
     await Promise.all(open.map((operation) => this.#recoverOne(operation)));
   }
 
+  /** Takes up operations that lost their runner, as when the store failed while one was being undone. */
+  async recoverOrphans(): Promise<void> {
+    const before = this.#edges.clock.now().getTime() - orphanedAfterMs;
+    const open = await this.#store.operations.open();
+    const orphans = open.filter(
+      ({ id, updatedAt }) => !this.#runner.isRunning(id) && Date.parse(updatedAt) < before,
+    );
+    await Promise.all(orphans.map((operation) => this.#recoverOne(operation)));
+  }
+
   /**
    * Watches a machine that already runs and opens its link, over which its guest announces what it is about to do.
    * Does nothing for one that is watched.
@@ -217,25 +228,24 @@ export class MachineService {
       : Promise.resolve();
   }
 
-  /**
-   * Records that a machine stopped with its host. One that was to run is started again, in the background: its start
-   * waits for its turn among all the others.
-   */
+  /** Records that a machine stopped with its host, or begins its start if it was to run; that goes on in the background. */
   async hostRebooted(seen: Machine): Promise<void> {
-    const isDone = await this.#store.transaction(async (tx) => {
+    if (seen.desired === 'running') {
+      const operation = await this.#beginBoot(seen);
+      if (!operation) return;
+      this.#run(operation).catch((error: unknown) =>
+        this.#edges.log.warn(
+          { machine: seen.id, err: error },
+          'machine did not start after the host’s reboot',
+        ),
+      );
+      return;
+    }
+    await this.#store.transaction(async (tx) => {
       const machine = await tx.machines.get(seen.id);
-      if (machine?.state !== seen.state || machine.incarnation !== seen.incarnation) return false;
-      if (machine.state === 'stopped') return true;
+      if (machine?.state !== seen.state || machine.incarnation !== seen.incarnation) return;
       await transition(tx, machine, 'stopped', { handle: null, failure: null }, this.#edges.clock.now());
-      return true;
     });
-    if (!isDone || seen.desired !== 'running') return;
-    this.start(seen.tenant, seen.id).catch((error: unknown) =>
-      this.#edges.log.warn(
-        { machine: seen.id, err: error },
-        'machine could not be started after the host’s reboot',
-      ),
-    );
   }
 
   /** Leaves the machines running and open operations open. */
@@ -251,7 +261,7 @@ export class MachineService {
     intend: (machine: Machine) => Intent,
     force = false,
   ): Promise<ActionResult> {
-    for (;;) {
+    for (let cancels = 0; cancels < cancelsMax; cancels++) {
       const begun = await this.#store.transaction(async (tx) => {
         const machine = await findMachine(tx, tenant, idOrName);
         const { verdict } = decide(action, machine.state, force);
@@ -273,11 +283,15 @@ export class MachineService {
       const ended = await this.#cancel(action, begun.machine);
       if (ended) return { verdict: 'done', machine: ended };
     }
+    throw new AppError('unavailable', `machine ${idOrName} is busy`, { hint: 'Try again in a moment.' });
   }
 
   /** Cancels what the machine is doing. Resolves with the machine when that was all there was to do. */
   async #cancel(action: Act, machine: Machine): Promise<Machine | null> {
-    if (machine.operationId) await this.#runner.cancel(machine.operationId);
+    if (machine.operationId && !(await this.#runner.cancel(machine.operationId))) {
+      const orphan = await this.#store.operations.get(machine.operationId);
+      if (orphan) await this.#recoverOne(orphan);
+    }
     const now = await this.#store.machines.get(machine.id);
     if (!now) return { ...machine, state: 'deleted', operationId: null };
     return action === 'stop' && now.state === 'stopped' ? now : null;
@@ -306,14 +320,26 @@ export class MachineService {
   }
 
   async #rebooted(seen: Machine): Promise<void> {
-    const operation = await this.#store.transaction(async (tx) => {
+    const operation = await this.#beginBoot(seen);
+    if (operation) await this.#run(operation);
+  }
+
+  /** Writes the intent to boot a machine whose incarnation has ended; null when it is no longer as it was seen. */
+  async #beginBoot(seen: Machine): Promise<Operation | null> {
+    return this.#store.transaction(async (tx) => {
       const machine = await tx.machines.get(seen.id);
       if (machine?.state !== 'running' || machine.incarnation !== seen.incarnation) return null;
       const { params = {}, patch = {} } = nextBoot(machine);
-      return (await this.#runner.begin(tx, machine, this.#definitions['machine.start'], params, patch))
-        .operation;
+      const definition = this.#definitions['machine.start'];
+      return (await this.#runner.begin(tx, machine, definition, params, patch)).operation;
     });
-    if (operation) await this.#run(operation);
+  }
+
+  #checkQueue(): void {
+    if (!this.#startLimiter.isFull) return;
+    throw new AppError('exhausted', 'too many machines are waiting to start', {
+      hint: 'Try again in a minute.',
+    });
   }
 
   async #checkBootable(machine: Machine): Promise<void> {

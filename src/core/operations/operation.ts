@@ -44,7 +44,3 @@ export interface Operation {
   readonly createdAt: string;
   readonly updatedAt: string;
 }
-
-export function isOpen(operation: Operation): boolean {
-  return operation.state === 'running' || operation.state === 'undoing';
-}

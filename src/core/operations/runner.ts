@@ -39,6 +39,8 @@ export interface StepResult {
 /** One effect. `do` and `undo` look first, then act: running either twice is the same as once. */
 export interface Step {
   readonly name: string;
+  /** Its undo is owed from the moment the operation was begun, whether the step itself was reached or not. */
+  readonly isOwedFromBegin?: boolean;
   /** Its effect is gone after a reboot of the host, and has to be had again. */
   readonly isVolatile?: boolean;
   /** Deadline of `do`, in milliseconds. */
@@ -163,6 +165,7 @@ export class OperationRunner {
 
   /** Runs an operation that was begun; resolves with the machine in its success state, rejects when it was undone. */
   run(operation: Operation, definition: OperationDefinition): Promise<Machine> {
+    if (this.#isClosing) return Promise.reject(new ShuttingDown());
     const controller = new AbortController();
     const ended = this.#execute(operation, definition, controller).finally(() =>
       this.#running.delete(operation.id),
@@ -186,18 +189,22 @@ export class OperationRunner {
     });
   }
 
-  /** Asks an open operation to stop at its next chance and waits until it has ended, whichever way. */
-  async cancel(operationId: string): Promise<void> {
+  /**
+   * Asks an open operation to stop at its next chance and waits until it has ended, whichever way; false when it does
+   * not run in this process.
+   */
+  async cancel(operationId: string): Promise<boolean> {
+    if (this.#isClosing) throw new ShuttingDown();
     await this.#store.operations.requestCancel(operationId);
     const running = this.#running.get(operationId);
-    if (!running) return;
+    if (!running) return false;
     running.controller.abort(new OperationCancelled(running.kind));
     await running.ended.catch(() => undefined);
+    return true;
   }
 
-  /** Waits for an operation of this process to end; resolves at once when it is not one. */
-  async settled(operationId: string): Promise<void> {
-    await this.#running.get(operationId)?.ended.catch(() => undefined);
+  isRunning(operationId: string): boolean {
+    return this.#running.has(operationId);
   }
 
   /** Interrupts what runs and leaves it open for the next start of the daemon. */
@@ -305,7 +312,7 @@ export class OperationRunner {
     }
     for (const step of [...definition.steps].reverse()) {
       const record = operation.steps.find((each) => each.name === step.name);
-      if (!record || record.phase === 'undone') continue;
+      if (record ? record.phase === 'undone' : !step.isOwedFromBegin) continue;
       operation = await this.#undoStep(operation, this.#wrapped(step, operation));
     }
     await this.#close(operation, definition, isCancelled, shown);

@@ -7,7 +7,10 @@ import type { MachineState } from '../machines/states.ts';
 import type { Operation } from '../operations/operation.ts';
 
 export interface Store extends Repositories {
-  /** Runs `work` in one serialised write transaction. `work` may be run again by nobody: it runs once. */
+  /**
+   * Runs `work` in one serialised write transaction. `exhausted` when the disk is full; before that, `work` may be run
+   * anew, after what it had done was rolled back.
+   */
   transaction<T>(work: (tx: Repositories) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }

@@ -11,10 +11,15 @@ export async function observe(
   hasHostRebooted: boolean,
 ): Promise<Observed> {
   const incarnations = new Map<string, readonly string[]>();
-  for (const [kind, driver] of edges.engines) incarnations.set(kind, await driver.list());
   const living = new Set<string>();
-  for (const driver of edges.engines.values())
-    for (const incarnation of await driver.listLiving()) living.add(incarnation);
+  for (const [kind, driver] of edges.engines) {
+    try {
+      incarnations.set(kind, await driver.list());
+      for (const incarnation of await driver.listLiving()) living.add(incarnation);
+    } catch (error) {
+      edges.log.warn({ engine: kind, err: error }, 'engine cannot be looked at');
+    }
+  }
   const strays = new Set<string>();
   const statuses = new Map<string, EngineStatus>();
   await Promise.all(

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Machine } from '../machines/machine.ts';
 import type { MachineState } from '../machines/states.ts';
+import type { Operation } from '../operations/operation.ts';
 import type { EngineStatus } from '../ports/engine.ts';
 import { type Observed, planRepairs } from './plan.ts';
 
@@ -24,34 +25,34 @@ const status = (id: string, value: EngineStatus) => new Map([[`boot-${id}`, valu
 describe('planRepairs', () => {
   test('a machine that runs as recorded is adopted', () => {
     const web = machine('web', 'running');
-    const repairs = planRepairs([web], observed({ statuses: status('web', { state: 'running' }) }));
+    const repairs = planRepairs([web], [], observed({ statuses: status('web', { state: 'running' }) }));
     expect(repairs).toEqual([{ kind: 'adopt', machine: web }]);
   });
 
   test('one whose VMM ended is told how, one whose VMM is gone that nobody saw it', () => {
     const facts = { kind: 'powered_off', exitCode: 0, signal: null, reason: 'off' } as const;
     const web = machine('web', 'running');
-    expect(planRepairs([web], observed({ statuses: status('web', { state: 'exited', facts }) }))).toEqual([
-      { kind: 'exited', machine: web, facts },
-    ]);
-    expect(planRepairs([web], observed({ statuses: status('web', { state: 'absent' }) }))).toMatchObject([
+    expect(planRepairs([web], [], observed({ statuses: status('web', { state: 'exited', facts }) }))).toEqual(
+      [{ kind: 'exited', machine: web, facts }],
+    );
+    expect(planRepairs([web], [], observed({ statuses: status('web', { state: 'absent' }) }))).toMatchObject([
       { kind: 'exited', facts: { kind: 'died' } },
     ]);
   });
 
   test('one that could not be inspected is left alone', () => {
-    expect(planRepairs([machine('web', 'running')], observed())).toEqual([]);
+    expect(planRepairs([machine('web', 'running')], [], observed())).toEqual([]);
   });
 
   test('a VMM of a machine at rest is ended; of one under way it is its operation’s', () => {
     const strays = new Set(['boot-web']);
     for (const state of ['created', 'stopped', 'failed'] as const) {
-      expect(planRepairs([machine('web', state)], observed({ strays }))).toMatchObject([
+      expect(planRepairs([machine('web', state)], [], observed({ strays }))).toMatchObject([
         { kind: 'end_stray' },
       ]);
     }
     for (const state of ['starting', 'stopping', 'deleting'] as const) {
-      expect(planRepairs([machine('web', state)], observed({ strays }))).toEqual([]);
+      expect(planRepairs([machine('web', state)], [], observed({ strays }))).toEqual([]);
     }
   });
 
@@ -60,20 +61,25 @@ describe('planRepairs', () => {
       incarnations: new Map([['qemu', ['boot-web', 'boot-ghost']]]),
       disks: ['web', 'ghost'],
     });
-    expect(planRepairs([machine('web', 'stopped')], seen)).toEqual([
+    expect(planRepairs([machine('web', 'stopped')], [], seen)).toEqual([
       { kind: 'destroy_orphan', engine: 'qemu', incarnation: 'boot-ghost' },
       { kind: 'remove_disk', machineId: 'ghost' },
     ]);
   });
 
+  test('the incarnation before the one that is starting is left to its operation', () => {
+    const restarting = { ...machine('web', 'starting'), operationId: 'op' } as Machine;
+    const operation = { id: 'op', params: { previousIncarnation: 'boot-before' } } as unknown as Operation;
+    const seen = observed({ incarnations: new Map([['qemu', ['boot-before']]]) });
+    expect(planRepairs([restarting], [operation], seen)).toEqual([]);
+    expect(planRepairs([restarting], [], seen)).toMatchObject([{ kind: 'destroy_orphan' }]);
+  });
+
   test('after a reboot of the host what ran is started again if it was to run, else it is stopped', () => {
     const seen = observed({ hasHostRebooted: true, statuses: status('web', { state: 'absent' }) });
     const web = { ...machine('web', 'running'), desired: 'running' } as Machine;
-    expect(planRepairs([web], seen)).toMatchObject([{ kind: 'host_rebooted', isToRun: true }]);
-    expect(planRepairs([{ ...web, state: 'stopped' }], seen)).toMatchObject([
-      { kind: 'host_rebooted', isToRun: true },
-    ]);
-    expect(planRepairs([{ ...web, desired: 'stopped' }], seen)).toMatchObject([
+    expect(planRepairs([web], [], seen)).toMatchObject([{ kind: 'host_rebooted', isToRun: true }]);
+    expect(planRepairs([{ ...web, desired: 'stopped' }], [], seen)).toMatchObject([
       { kind: 'host_rebooted', isToRun: false },
     ]);
   });
@@ -83,7 +89,7 @@ describe('planRepairs', () => {
     const web = machine('web', 'running');
     const marked = { ...web, failure: { code: 'disk_full', message: '', at: '', console: [] } };
     const kinds = (given: Machine, fields: Partial<Observed>) =>
-      planRepairs([given], observed(fields)).map(({ kind }) => kind);
+      planRepairs([given], [], observed(fields)).map(({ kind }) => kind);
     expect(kinds(web, { statuses: paused, freeMib: 1 })).toEqual(['adopt', 'mark_disk_full']);
     expect(kinds(marked, { statuses: paused, freeMib: 1 })).toEqual(['adopt']);
     expect(kinds(marked, { statuses: paused, freeMib: 1000 })).toEqual(['adopt', 'resume']);

@@ -3,6 +3,8 @@
  * pictures always give the same repairs, and carrying a repair out twice does no harm.
  */
 import type { Machine } from '../machines/machine.ts';
+import { guestFreeMibMin } from '../machines/steps/context.ts';
+import type { Operation } from '../operations/operation.ts';
 import type { EngineStatus, ExitFacts } from '../ports/engine.ts';
 
 export interface Observed {
@@ -33,27 +35,28 @@ export type Repair =
   | { readonly kind: 'destroy_orphan'; readonly engine: string; readonly incarnation: string }
   | { readonly kind: 'remove_disk'; readonly machineId: string };
 
-/** A guest that stopped for want of space goes on when this much is free again. */
-export const resumeFreeMib = 64;
-
 export const diskFullCode = 'disk_full';
 
 /** Machines with an open operation are left to it. */
-export function planRepairs(machines: readonly Machine[], observed: Observed): readonly Repair[] {
+export function planRepairs(
+  machines: readonly Machine[],
+  open: readonly Operation[],
+  observed: Observed,
+): readonly Repair[] {
   const repairs: Repair[] = [];
   for (const machine of machines) {
     const { incarnation } = machine;
     if (isAtRest(machine) && observed.strays.has(incarnation ?? ''))
       repairs.push({ kind: 'end_stray', machine });
-    // What was found after the reboot but not started yet when the daemon died again.
-    if (observed.hasHostRebooted && machine.state === 'stopped' && machine.desired === 'running') {
-      repairs.push({ kind: 'host_rebooted', machine, isToRun: true });
-    }
     const status = observed.statuses.get(incarnation ?? '');
     if (status && hasVmm(machine)) repairs.push(...planRunning(machine, status, observed));
   }
   // An incarnation is recorded before it is launched, and kept after it ended as long as its console is.
-  const known = new Set(machines.map(({ incarnation }) => incarnation));
+  // The one before it is its operation's to clear away.
+  const known = new Set<unknown>([
+    ...machines.map(({ incarnation }) => incarnation),
+    ...open.map(({ params }) => params.previousIncarnation),
+  ]);
   for (const [engine, incarnations] of observed.incarnations) {
     for (const incarnation of incarnations) {
       if (!known.has(incarnation)) repairs.push({ kind: 'destroy_orphan', engine, incarnation });
@@ -76,7 +79,7 @@ function planRunning(machine: Machine, status: EngineStatus, observed: Observed)
   const adopt: Repair = { kind: 'adopt', machine };
   const isMarked = machine.failure?.code === diskFullCode;
   if (status.state === 'paused' && status.reason === diskFullCode) {
-    if (observed.freeMib >= resumeFreeMib) return [adopt, { kind: 'resume', machine }];
+    if (observed.freeMib >= guestFreeMibMin) return [adopt, { kind: 'resume', machine }];
     return isMarked ? [adopt] : [adopt, { kind: 'mark_disk_full', machine }];
   }
   return isMarked ? [adopt, { kind: 'clear_disk_full', machine }] : [adopt];

@@ -18,6 +18,9 @@ const intervalMs = 10_000;
 /** From a finding of the timer to the look that confirms it; events are told in milliseconds. */
 const confirmMs = 1_000;
 const endStrayTimeoutMs = 30_000;
+/** How many ended operations are remembered, and how often the rest is forgotten. */
+const operationsKept = 1_000;
+const ticksToPrune = 60;
 
 export interface ReconcilerDeps {
   readonly store: Store;
@@ -31,6 +34,7 @@ export class Reconciler {
   readonly #deps: ReconcilerDeps;
   #running: Promise<unknown> = Promise.resolve();
   #hasHostRebooted: boolean;
+  #ticks = 0;
   #stopTimer: () => void = () => undefined;
   readonly #closing = new AbortController();
 
@@ -69,6 +73,8 @@ export class Reconciler {
     const { edges } = this.#deps;
     try {
       await this.#exclusively(async () => {
+        await this.#deps.machines.recoverOrphans();
+        if (this.#ticks++ % ticksToPrune === 0) await this.#deps.store.operations.prune(operationsKept);
         const first = await this.#look();
         await this.#carryOutAll(first.filter(isRoutine));
         const doubtful = first.filter((repair) => !isRoutine(repair));
@@ -90,7 +96,7 @@ export class Reconciler {
   async #look(): Promise<readonly Repair[]> {
     const { store, edges } = this.#deps;
     const observed = await observe(edges, await store.machines.all(), this.#hasHostRebooted);
-    return planRepairs(await store.machines.all(), observed);
+    return planRepairs(await store.machines.all(), await store.operations.open(), observed);
   }
 
   async #carryOutAll(repairs: readonly Repair[]): Promise<void> {

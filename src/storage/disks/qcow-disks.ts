@@ -9,7 +9,7 @@ import { chmod, chown, mkdir, open, readdir, rename, rm, rmdir, stat, statfs } f
 import { join } from 'node:path';
 import { AppError, wrapError } from '../../core/errors.ts';
 import type { DiskRecord, DiskRequest, Disks } from '../../core/ports/disks.ts';
-import { ensureDirectory, syncDirectory } from '../../lib/files.ts';
+import { ensureDirectory, hasErrorCode, isOutOfSpace, syncDirectory } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
 import { ProcessError, run } from '../../lib/process.ts';
 import type { StateLayout } from '../layout.ts';
@@ -83,7 +83,7 @@ export class QcowDisks implements Disks {
       const entries = await readdir(this.#layout.disks, { withFileTypes: true });
       return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
     } catch (error) {
-      if (hasCode(error, 'ENOENT')) return [];
+      if (hasErrorCode(error, 'ENOENT')) return [];
       throw error;
     }
   }
@@ -117,8 +117,8 @@ export class QcowDisks implements Disks {
     try {
       await mkdir(path, { mode: directoryMode });
     } catch (error) {
-      if (hasCode(error, 'EEXIST')) return;
-      if (!hasCode(error, 'ENOENT')) throw error;
+      if (hasErrorCode(error, 'EEXIST')) return;
+      if (!hasErrorCode(error, 'ENOENT')) throw error;
       await ensureDirectory(path, directoryMode);
     }
     // The umask may have taken the bits that let the VMM through.
@@ -135,7 +135,7 @@ export class QcowDisks implements Disks {
 
 async function checkBase(base: string, request: DiskRequest, sizeBytes: number): Promise<void> {
   const found = await stat(base).catch((error: unknown) => {
-    if (hasCode(error, 'ENOENT')) return null;
+    if (hasErrorCode(error, 'ENOENT')) return null;
     throw error;
   });
   if (found === null) {
@@ -155,7 +155,7 @@ async function checkBase(base: string, request: DiskRequest, sizeBytes: number):
 
 async function removeLeftovers(directory: string): Promise<void> {
   const names = await readdir(directory).catch((error: unknown) => {
-    if (hasCode(error, 'ENOENT')) return [];
+    if (hasErrorCode(error, 'ENOENT')) return [];
     throw error;
   });
   for (const name of names)
@@ -176,14 +176,14 @@ async function exists(path: string): Promise<boolean> {
     await stat(path);
     return true;
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return false;
+    if (hasErrorCode(error, 'ENOENT')) return false;
     throw error;
   }
 }
 
 /** Failures that a person can do something about, in their words. */
 function explained(error: unknown, machineId: string): AppError {
-  if (isOutOfSpace(error)) {
+  if (isOutOfSpace(error) || saysNoSpace(error)) {
     return new AppError('exhausted', `no space left for the disk of machine ${machineId}`, {
       cause: error,
       hint: 'free some space in the state directory, or delete machines',
@@ -199,12 +199,7 @@ function explained(error: unknown, machineId: string): AppError {
   return wrapError(error, `make the disk of machine ${machineId}`, isTimeout ? 'timeout' : 'internal');
 }
 
-function isOutOfSpace(error: unknown): boolean {
-  if (hasCode(error, 'ENOSPC') || hasCode(error, 'EDQUOT')) return true;
+function saysNoSpace(error: unknown): boolean {
   // qemu-img speaks English whatever the locale: it never calls setlocale.
   return error instanceof ProcessError && /No space left on device|Disk quota exceeded/.test(error.stderr);
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }

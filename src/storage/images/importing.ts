@@ -5,7 +5,8 @@
 import { chmod, link, open, rm } from 'node:fs/promises';
 import { AppError } from '../../core/errors.ts';
 import { fileDigest } from '../../lib/digest.ts';
-import { run } from '../../lib/process.ts';
+import { isOutOfSpace } from '../../lib/files.ts';
+import { ProcessError, run } from '../../lib/process.ts';
 
 const copyMs = 10 * 60_000;
 // EXDEV: another file system · EPERM: it has no hard links, or forbids ours to another's file · EMLINK: too many.
@@ -34,8 +35,18 @@ export async function importFile(source: string, target: string, digest: string)
     }
   } catch (error) {
     await rm(target, { force: true });
-    throw error;
+    throw explained(error);
   }
+}
+
+/** A full disk in our words; anything else as it is. */
+export function explained(error: unknown): unknown {
+  const saysNoSpace = error instanceof ProcessError && /No space left|Disk quota exceeded/.test(error.stderr);
+  if (!saysNoSpace && !isOutOfSpace(error)) return error;
+  return new AppError('exhausted', 'no space left for images', {
+    cause: error,
+    hint: 'Free some space in the state directory, or delete machines.',
+  });
 }
 
 async function linkOrCopy(source: string, target: string): Promise<void> {
@@ -49,12 +60,7 @@ async function linkOrCopy(source: string, target: string): Promise<void> {
 
 /** Copies a file without filling its holes. */
 export async function copySparse(source: string, target: string): Promise<void> {
-  try {
-    await run('cp', ['--sparse=always', '--reflink=auto', '--', source, target], { timeoutMs: copyMs });
-  } catch (error) {
-    if (error instanceof Error && /No space left/.test(error.message)) {
-      throw new AppError('exhausted', `no space left for ${target}`, { cause: error });
-    }
-    throw error;
-  }
+  // In English, because its words are what tells a full disk.
+  const env = { LC_ALL: 'C' };
+  await run('cp', ['--sparse=always', '--reflink=auto', '--', source, target], { timeoutMs: copyMs, env });
 }

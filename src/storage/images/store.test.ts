@@ -77,7 +77,6 @@ describe('images', () => {
     } finally {
       process.umask(umask);
     }
-    expect(await modeOf(state.root)).toBe(0o711);
     for (const path of [dirname(state.blobs), state.blobs, state.boot])
       expect(await modeOf(path)).toBe(0o755);
   });

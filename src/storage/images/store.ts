@@ -11,7 +11,7 @@ import type { BootKit, Image, Images } from '../../core/ports/images.ts';
 import { syncDirectory, writeFileAtomic } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
 import type { CacheLayout, StateLayout } from '../layout.ts';
-import { importFile } from './importing.ts';
+import { explained, importFile } from './importing.ts';
 import { bootKitRecord, currentBootKit, imageRecord, readRecord } from './records.ts';
 
 const stagingPrefix = '.import-';
@@ -41,7 +41,7 @@ export class ImageStore implements Images {
       await this.#removeLeftovers();
       const failures: unknown[] = [];
       const attempt = (doing: string, work: Promise<void>) =>
-        work.catch((error) => failures.push(wrapError(error, doing)));
+        work.catch((error) => failures.push(wrapError(explained(error), doing)));
       for (const name of await namesIn(this.#cache.images)) {
         await attempt(`import image ${name}`, this.#importImage(name));
       }
@@ -155,8 +155,6 @@ export class ImageStore implements Images {
   }
 
   async #makeDirectories(): Promise<void> {
-    // The VMMs' users must pass through the root but need not list it.
-    await makeDirectory(this.#state.root, 0o711);
     for (const dir of [
       dirname(this.#state.blobs),
       this.#state.blobs,
@@ -175,7 +173,9 @@ export class ImageStore implements Images {
   }
 
   #exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(work);
+    const result = this.#last.then(work).catch((error: unknown) => {
+      throw explained(error);
+    });
     this.#last = result.catch(() => undefined);
     return result;
   }

@@ -38,6 +38,20 @@ export function guestOf(machine: Machine): GuestTarget {
   return { machineId: machine.id, incarnation: machine.incarnation, address: machine.handle.guest };
 }
 
+/** What must be free on the host's disk for a guest to begin or to go on, in MiB: its first writes would stop it again. */
+export const guestFreeMibMin = 64;
+
+/** Raises `exhausted` when a guest would soon find the host's disk full; also keeps the last of it for records. */
+export async function requireDiskSpace(edges: Edges): Promise<void> {
+  const freeMib = await edges.disks.freeMib();
+  if (freeMib >= guestFreeMibMin) return;
+  throw new AppError(
+    'exhausted',
+    `the host's disk is full: ${freeMib} MiB are free and a machine needs ${guestFreeMibMin}`,
+    { hint: 'Free some space in the state directory, or delete machines.', details: { freeMib } },
+  );
+}
+
 /** A panic prints some 4 KiB after the line that names it. */
 const consoleTailBytes = 16_384;
 /** How many lines of the console a failure quotes. */

@@ -1,6 +1,6 @@
 /** creating → created: the machine's own disk. Undone, the machine is gone. */
 import type { OperationDefinition } from '../../operations/runner.ts';
-import { type Edges, failureOf } from './context.ts';
+import { type Edges, failureOf, requireDiskSpace } from './context.ts';
 
 const diskTimeoutMs = 60_000;
 
@@ -13,6 +13,7 @@ export function createOperation(edges: Edges): OperationDefinition {
         name: 'disk',
         timeoutMs: diskTimeoutMs,
         async do({ machine }) {
+          await requireDiskSpace(edges);
           await edges.disks.prepare({
             machineId: machine.id,
             slot: machine.slot,

@@ -9,7 +9,7 @@ import type { OperationKind } from '../../operations/operation.ts';
 import type { OperationDefinition, Step, StepContext } from '../../operations/runner.ts';
 import type { EngineHandle } from '../../ports/engine.ts';
 import type { Machine } from '../machine.ts';
-import { type Edges, engineOf, failureOf, guestOf } from './context.ts';
+import { type Edges, engineOf, failureOf, guestOf, requireDiskSpace } from './context.ts';
 import { askGuestToPowerOff, stopGraceMs } from './stop.ts';
 
 /** Spawning a VMM and hearing from its monitor; seconds at worst on a loaded host. */
@@ -68,6 +68,8 @@ function bootOperation(
 function quitStep(edges: Edges): Step {
   return {
     name: 'quit',
+    // The machine has forgotten the old VMM when this begins.
+    isOwedFromBegin: true,
     timeoutMs: stopGraceMs * 2,
     async do({ machine, operation, signal }) {
       const { previousHandle } = operation.params as unknown as StartParams;
@@ -84,6 +86,7 @@ function quitStep(edges: Edges): Step {
 function clearStep(edges: Edges): Step {
   return {
     name: 'clear',
+    isOwedFromBegin: true,
     timeoutMs: clearTimeoutMs,
     do: (context) => clearPrevious(edges, context),
     undo: (context) => clearPrevious(edges, context),
@@ -105,6 +108,7 @@ function launchStep(edges: Edges): Step {
     timeoutMs: launchTimeoutMs,
     async do({ machine, signal }) {
       const incarnation = requireIncarnation(machine);
+      await requireDiskSpace(edges);
       const [kit, disk] = await Promise.all([edges.images.bootKit(), edges.disks.locate(machine.id)]);
       const handle = await engineOf(edges, machine).launch(
         {

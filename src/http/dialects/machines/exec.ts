@@ -9,21 +9,30 @@ export const bufferedBytesMax = 10 * 1024 * 1024;
 /** A stream that says nothing for so long is told that it lives; proxies cut at 60 s and more. */
 const heartbeatMs = 10_000;
 
+/** One buffer that grows: a list of what came would hold far more than it counts, when little comes at a time. */
 class Gathered {
-  readonly #chunks: Uint8Array[] = [];
+  #buffer = Buffer.alloc(0);
   #bytes = 0;
   isTruncated = false;
 
   push(data: Uint8Array): void {
-    const room = bufferedBytesMax - this.#bytes;
-    if (data.length > room) this.isTruncated = true;
-    const kept = data.subarray(0, room);
-    this.#chunks.push(kept);
+    const kept = data.subarray(0, bufferedBytesMax - this.#bytes);
+    if (kept.length < data.length) this.isTruncated = true;
+    if (kept.length === 0) return;
+    this.#reserve(this.#bytes + kept.length);
+    this.#buffer.set(kept, this.#bytes);
     this.#bytes += kept.length;
   }
 
   text(): string {
-    return Buffer.concat(this.#chunks).toString('utf8');
+    return this.#buffer.toString('utf8', 0, this.#bytes);
+  }
+
+  #reserve(bytes: number): void {
+    if (bytes <= this.#buffer.length) return;
+    const larger = Buffer.alloc(Math.min(bufferedBytesMax, Math.max(bytes, 2 * this.#buffer.length, 4096)));
+    this.#buffer.copy(larger, 0, 0, this.#bytes);
+    this.#buffer = larger;
   }
 }
 
