@@ -9,9 +9,9 @@ import { shortId } from '../../lib/ids.ts';
 import { engineContract } from '../engine.contract.ts';
 import { makeQemuFixture, type QemuFixture, testUidBase } from '../testing/qemu-fixture.ts';
 import type { GuestBehaviour } from '../testing/tiny-guest.ts';
-import { consoleBytesKept } from './console-ring.ts';
 import type { QemuDriver } from './driver.ts';
 import { RunDirectory } from './run-directory.ts';
+import { consoleLimits } from './tail-file.ts';
 
 // Guests boot under software emulation, on a host that may be crowded.
 vi.setConfig({ testTimeout: 120_000 });
@@ -142,7 +142,7 @@ describe('QemuDriver', () => {
       return isCut;
     });
     // A cut is the only thing that makes it smaller.
-    expect(largest).toBeGreaterThan(consoleBytesKept);
+    expect(largest).toBeGreaterThan(consoleLimits.bytesKept);
     const { size, blocks } = await stat(consoleFile);
     expect(blocks * 512).toBeGreaterThanOrEqual(size - 4096);
     await driver.stop(handle, never);

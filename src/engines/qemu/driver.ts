@@ -21,16 +21,16 @@ import { type Logger, silentLog } from '../../lib/log.ts';
 import { isAlive, type ProcessIdentity, readBootId } from '../../lib/procfs.ts';
 import type { StateLayout } from '../../storage/layout.ts';
 import { Cgroups } from './cgroup.ts';
-import { consoleBytesMax, trimConsole } from './console-ring.ts';
 import { diedFacts } from './exit-facts.ts';
 import { identityOf, makeHandle, qemuKind } from './handle.ts';
 import { qemuCapabilities } from './host-facts.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { Launcher } from './launcher.ts';
 import { type ProbeOptions, probeQemu, type QemuHost, type QemuProbe, setupHint } from './probe.ts';
-import { findVmms, killProcess, waitGone } from './processes.ts';
+import { findVmms, isVmmOf, killProcess, waitGone } from './processes.ts';
 import { listRunDirectories, RunDirectory } from './run-directory.ts';
 import type { Spawned } from './spawn.ts';
+import { consoleLimits, logLimits, trimFile } from './tail-file.ts';
 import { Vmm } from './vmm.ts';
 
 /** How often a VMM's process is looked at and its console measured. Ends are told at once, by QMP; this is the net. */
@@ -95,7 +95,7 @@ export class QemuDriver implements EngineDriver, Consoled, Resumable {
     return await this.#lock.run(spec.incarnation, async () => {
       signal.throwIfAborted();
       // The directory is made before the process, so without it there is nothing to find.
-      const isKnown = await new RunDirectory(this.#layout, spec.incarnation).exists();
+      const isKnown = await this.#directory(spec.incarnation).exists();
       const found = isKnown ? await this.find(spec.incarnation) : null;
       if (found !== null) return found;
       const host = await this.#host(signal);
@@ -111,7 +111,7 @@ export class QemuDriver implements EngineDriver, Consoled, Resumable {
   }
 
   async find(incarnation: string): Promise<EngineHandle | null> {
-    const directory = new RunDirectory(this.#layout, incarnation);
+    const directory = this.#directory(incarnation);
     const recorded = await this.#recordedProcess(directory);
     const identity = recorded ?? (await findVmms(this.#layout, incarnation))[0];
     if (identity === undefined) return null;
@@ -122,14 +122,14 @@ export class QemuDriver implements EngineDriver, Consoled, Resumable {
   async inspect(handle: EngineHandle): Promise<EngineStatus> {
     const vmm = this.#vmmOf(handle);
     if (vmm !== null) return await vmm.status();
-    const directory = new RunDirectory(this.#layout, handle.incarnation);
+    const directory = this.#directory(handle.incarnation);
     if (!(await directory.exists())) return { state: 'absent' };
     return { state: 'exited', facts: await this.#pastFacts(directory) };
   }
 
   async stop(handle: EngineHandle, signal: AbortSignal): Promise<void> {
     const vmm = this.#vmmOf(handle);
-    if (vmm === null) await this.#release(new RunDirectory(this.#layout, handle.incarnation));
+    if (vmm === null) await this.#release(this.#directory(handle.incarnation));
     else await vmm.stop(signal);
   }
 
@@ -145,7 +145,7 @@ export class QemuDriver implements EngineDriver, Consoled, Resumable {
     const vmm = this.#vmmOf(handle);
     if (vmm !== null) return vmm.onExit(listener);
     let isWatching = true;
-    this.#pastFacts(new RunDirectory(this.#layout, handle.incarnation))
+    this.#pastFacts(this.#directory(handle.incarnation))
       .then((facts) => {
         if (isWatching) listener(facts);
       })
@@ -165,8 +165,8 @@ export class QemuDriver implements EngineDriver, Consoled, Resumable {
   }
 
   async readConsole(incarnation: string, bytesMax: number): Promise<Uint8Array> {
-    const directory = new RunDirectory(this.#layout, incarnation);
-    return await directory.consoleTail(Math.min(bytesMax, consoleBytesMax));
+    const directory = this.#directory(incarnation);
+    return await directory.consoleTail(Math.min(bytesMax, consoleLimits.bytesMax));
   }
 
   async close(): Promise<void> {
@@ -202,11 +202,21 @@ export class QemuDriver implements EngineDriver, Consoled, Resumable {
     });
   }
 
+  #directory(incarnation: string): RunDirectory {
+    return new RunDirectory(this.#layout, incarnation, this.#log);
+  }
+
   async #recordedProcess(directory: RunDirectory): Promise<ProcessIdentity | null> {
     const watched = this.#vmms.get(directory.incarnation)?.identity;
     if (watched !== undefined && isAlive(watched)) return watched;
     const record = await directory.readRecord();
     if (record === null || record.bootId !== readBootId() || !isAlive(record)) return null;
+    const uid = await directory.vmmUid();
+    if (!(await isVmmOf(record, directory.incarnation, this.#layout, uid))) {
+      const why = `process ${record.pid} is not its VMM`;
+      this.#log.warn({ incarnation: directory.incarnation, why }, 'a record is not believed');
+      return null;
+    }
     return { pid: record.pid, startTime: record.startTime };
   }
 
@@ -216,7 +226,7 @@ export class QemuDriver implements EngineDriver, Consoled, Resumable {
     if (known !== undefined) return known;
     const identity = identityOf(handle);
     if (identity === null || !isAlive(identity)) return null;
-    return this.#watch(new RunDirectory(this.#layout, handle.incarnation), identity);
+    return this.#watch(this.#directory(handle.incarnation), identity);
   }
 
   #watch(directory: RunDirectory, identity: ProcessIdentity, spawned: Spawned | null = null): Vmm {
@@ -245,17 +255,17 @@ export class QemuDriver implements EngineDriver, Consoled, Resumable {
     for (const vmm of this.#vmms.values()) vmm.tick();
     if (this.#isTrimming) return;
     this.#isTrimming = true;
-    this.#trimConsoles().finally(() => {
+    this.#trimFiles().finally(() => {
       this.#isTrimming = false;
     });
   }
 
-  async #trimConsoles(): Promise<void> {
+  async #trimFiles(): Promise<void> {
     for (const incarnation of [...this.#vmms.keys()]) {
-      const { consoleFile } = new RunDirectory(this.#layout, incarnation);
-      await trimConsole(consoleFile).catch((error) =>
-        this.#trouble(incarnation, 'console not trimmed', error),
-      );
+      const { consoleFile, logFile } = this.#directory(incarnation);
+      const tell = (error: unknown) => this.#trouble(incarnation, 'console or log not trimmed', error);
+      await trimFile(consoleFile, consoleLimits).catch(tell);
+      await trimFile(logFile, logLimits).catch(tell);
     }
   }
 
@@ -265,7 +275,7 @@ export class QemuDriver implements EngineDriver, Consoled, Resumable {
   }
 
   async #destroy(incarnation: string): Promise<void> {
-    const directory = new RunDirectory(this.#layout, incarnation);
+    const directory = this.#directory(incarnation);
     const identity = await this.#recordedProcess(directory);
     if (identity !== null) await this.#watch(directory, identity).stop();
     for (const stray of await findVmms(this.#layout, incarnation)) {

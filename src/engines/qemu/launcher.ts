@@ -58,7 +58,7 @@ export class Launcher {
   /** Raises `engine`, `unsupported`, `exhausted`, `timeout`, and the signal's reason. */
   async launch(spec: LaunchSpec, host: QemuHost, signal: AbortSignal): Promise<EngineHandle> {
     this.#checkSpec(spec);
-    const directory = new RunDirectory(this.#options.layout, spec.incarnation);
+    const directory = new RunDirectory(this.#options.layout, spec.incarnation, this.#options.log);
     const limit = deadline(
       greetTimeoutMs,
       () => new AppError('timeout', 'QEMU did not answer in time'),

@@ -48,6 +48,24 @@ export async function findVmms(layout: StateLayout, incarnation?: string): Promi
   return found;
 }
 
+/**
+ * Whether a living process is this incarnation's VMM: by its command line or, as a VMM can write over that, by the user
+ * it runs as, which it cannot change. `uid` is null when VMMs have no user of their own.
+ */
+export async function isVmmOf(
+  identity: ProcessIdentity,
+  incarnation: string,
+  layout: StateLayout,
+  uid: number | null,
+): Promise<boolean> {
+  const vmm = await readVmm(identity.pid, layout);
+  const isNamed = vmm?.incarnation === incarnation && vmm.startTime === identity.startTime;
+  if (isNamed || uid === null) return isNamed;
+  const status = await readFile(`/proc/${identity.pid}/status`, 'utf8').catch(() => '');
+  // Looked at last: then what was read is of this process and of no later one with its pid.
+  return /^Uid:\t(\d+)/m.exec(status)?.[1] === String(uid) && isAlive(identity);
+}
+
 /** Sends SIGKILL to exactly this process; harmless when it is gone. */
 export function killProcess(identity: ProcessIdentity): void {
   if (!isAlive(identity)) return;

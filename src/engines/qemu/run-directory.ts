@@ -1,21 +1,27 @@
 /**
  * What one incarnation has in `run/<incarnation>/`:
  *
- *   vmm.json      which process is its VMM
- *   exit.json     how it ended, written before anything forgets it
- *   console.log   the serial console's end (console-ring.ts)
- *   vmm.log       what the VMM printed
+ *   vmm.json      which process is its VMM; empty until that is known
+ *   exit.json     how it ended, written before anything forgets it; empty until then
+ *   console.log   the serial console's end (tail-file.ts)
+ *   vmm.log       the end of what the VMM printed
  *   qmp.sock agent.sock   made by the VMM
  *
- * The VMM is not trusted: it may make files here, but the directory and the records belong to the daemon and the sticky
- * bit keeps the VMM from replacing them, so a link it puts in their place cannot lead the daemon astray.
+ * The VMM is not trusted, and it may make files here. What is the daemon's is made before the VMM starts, and the sticky
+ * bit keeps the VMM from renaming or removing it. Should something else stand in its place all the same, it is not read:
+ * only regular files of the daemon's own user, up to a size, and no open waits for another process. Writing a record
+ * replaces what is there. Where VMMs run as the daemon's own user, ownership tells nothing: the limits hold, the rest
+ * does not.
  */
-import { chmod, chown, constants, type FileHandle, open, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, chown, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExitFacts } from '../../core/ports/engine.ts';
-import { ensureDirectory, writeFileAtomic } from '../../lib/files.ts';
+import { ensureDirectory, hasErrorCode, writeFileAtomic } from '../../lib/files.ts';
+import { shortId } from '../../lib/ids.ts';
+import { type Logger, silentLog } from '../../lib/log.ts';
 import type { StateLayout } from '../../storage/layout.ts';
 import { parseExitFacts } from './exit-facts.ts';
+import { openOwned, readTail } from './owned-file.ts';
 
 /** Which process is an incarnation's VMM. With the boot id, pid and start time name one process for ever. */
 export interface VmmRecord {
@@ -29,6 +35,8 @@ export interface VmmRecord {
 }
 
 const incarnationPattern = /^[a-z0-9]{1,32}$/;
+const recordBytesMax = 64 * 1024;
+const replaceAttempts = 3;
 
 function parseRecord(value: unknown, incarnation: string): VmmRecord | null {
   if (typeof value !== 'object' || value === null) return null;
@@ -50,30 +58,27 @@ function parseRecord(value: unknown, incarnation: string): VmmRecord | null {
   };
 }
 
-/** The last `bytesMax` bytes of a file; empty when there is none. Never follows a link. */
-export async function readTail(path: string, bytesMax: number): Promise<Buffer> {
-  let handle: FileHandle;
+function parseJson(text: string): unknown {
   try {
-    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return Buffer.alloc(0);
-    throw error;
-  }
-  try {
-    const { size } = await handle.stat();
-    const length = Math.min(size, bytesMax);
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, size - length);
-    return buffer.subarray(0, bytesRead);
-  } finally {
-    await handle.close();
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
 }
 
-async function readJson(path: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8'));
-  } catch {
-    return null;
+/** Replaces whatever is at `path`, a directory too. */
+async function replaceFile(path: string, data: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await writeFileAtomic(path, data);
+      return;
+    } catch (error) {
+      if (!hasErrorCode(error, 'EISDIR') || attempt === replaceAttempts) throw error;
+    }
+    // Moved, not removed: a living VMM could lead a removal of what is inside elsewhere.
+    await rename(path, `${path}.refused-${shortId()}`).catch((error) => {
+      if (!hasErrorCode(error, 'ENOENT')) throw error;
+    });
   }
 }
 
@@ -81,7 +86,11 @@ export class RunDirectory {
   readonly incarnation: string;
   readonly path: string;
 
-  constructor(layout: StateLayout, incarnation: string) {
+  readonly #log: Pick<Logger, 'warn'>;
+
+  /** `log` is told of what stands in a record's place and is none. */
+  constructor(layout: StateLayout, incarnation: string, log: Pick<Logger, 'warn'> = silentLog) {
+    this.#log = log;
     this.incarnation = incarnation;
     this.path = layout.runDir(incarnation);
   }
@@ -108,12 +117,19 @@ export class RunDirectory {
   /** Makes the directory and its empty files for a VMM of group `gid`; null: the VMM is the daemon's own user. */
   async create(gid: number | null): Promise<void> {
     await ensureDirectory(this.path, 0o700);
-    for (const path of [this.consoleFile, this.logFile]) await (await open(path, 'wx', 0o600)).close();
+    for (const path of [this.consoleFile, this.logFile, this.#recordFile, this.#exitFile])
+      await (await open(path, 'wx', 0o600)).close();
     if (gid === null) return;
     await chown(this.consoleFile, 0, gid);
     await chmod(this.consoleFile, 0o620);
     await chown(this.path, 0, gid);
     await chmod(this.path, 0o1770);
+  }
+
+  /** The user whose VMM this was made for, who is its group; null: the daemon's own user, or no directory. */
+  async vmmUid(): Promise<number | null> {
+    const { mode, gid } = await stat(this.path).catch(() => ({ mode: 0, gid: 0 }));
+    return (mode & 0o1777) === 0o1770 ? gid : null;
   }
 
   async exists(): Promise<boolean> {
@@ -123,9 +139,9 @@ export class RunDirectory {
     );
   }
 
-  /** Removes what is of use only while the VMM lives. */
+  /** Removes what is of use only while the VMM lives, when it is gone. */
   async removeSockets(): Promise<void> {
-    for (const path of [this.qmpSocket, this.agentSocket]) await rm(path, { force: true });
+    for (const path of [this.qmpSocket, this.agentSocket]) await rm(path, { recursive: true, force: true });
   }
 
   async remove(): Promise<void> {
@@ -133,19 +149,19 @@ export class RunDirectory {
   }
 
   async readRecord(): Promise<VmmRecord | null> {
-    return parseRecord(await readJson(this.#recordFile), this.incarnation);
+    return parseRecord(await this.#readJson(this.#recordFile), this.incarnation);
   }
   async writeRecord(record: VmmRecord): Promise<void> {
-    await writeFileAtomic(this.#recordFile, `${JSON.stringify(record)}\n`);
+    await replaceFile(this.#recordFile, `${JSON.stringify(record)}\n`);
   }
   async removeRecord(): Promise<void> {
     await rm(this.#recordFile, { force: true });
   }
   async readExit(): Promise<ExitFacts | null> {
-    return parseExitFacts(await readJson(this.#exitFile));
+    return parseExitFacts(await this.#readJson(this.#exitFile));
   }
   async writeExit(facts: ExitFacts): Promise<void> {
-    await writeFileAtomic(this.#exitFile, `${JSON.stringify(facts)}\n`);
+    await replaceFile(this.#exitFile, `${JSON.stringify(facts)}\n`);
   }
 
   async logTail(): Promise<string> {
@@ -153,6 +169,26 @@ export class RunDirectory {
   }
   async consoleTail(bytesMax: number): Promise<Buffer> {
     return await readTail(this.consoleFile, bytesMax);
+  }
+
+  /** Null when there is nothing yet, or nothing to be believed. */
+  async #readJson(path: string): Promise<unknown> {
+    const opened = await openOwned(path, 'read');
+    if (opened.kind === 'absent') return null;
+    if (opened.kind === 'foreign') return this.#refuse(path, opened.why);
+    const { handle, size } = opened;
+    try {
+      if (size > recordBytesMax) return this.#refuse(path, `it has ${size} bytes`);
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(size), 0, size, 0);
+      return parseJson(buffer.toString('utf8', 0, bytesRead));
+    } finally {
+      await handle.close();
+    }
+  }
+
+  #refuse(path: string, why: string): null {
+    this.#log.warn({ incarnation: this.incarnation, path, why }, 'a record is not believed');
+    return null;
   }
 }
 

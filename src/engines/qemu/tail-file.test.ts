@@ -2,8 +2,8 @@ import { appendFile, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { consoleBytesKept, consoleBytesMax, trimConsole } from './console-ring.ts';
-import { readTail } from './run-directory.ts';
+import { readTail } from './owned-file.ts';
+import { consoleLimits, logLimits, trimFile } from './tail-file.ts';
 
 let directory: string;
 let path: string;
@@ -15,28 +15,37 @@ beforeEach(async () => {
 afterEach(async () => await rm(directory, { recursive: true }));
 
 it('leaves a console that is small enough, or absent, alone', async () => {
-  expect(await trimConsole(path)).toBe(false);
-  await writeFile(path, Buffer.alloc(consoleBytesMax, 'x'));
-  expect(await trimConsole(path)).toBe(false);
-  expect((await stat(path)).size).toBe(consoleBytesMax);
+  expect(await trimFile(path, consoleLimits)).toBe(false);
+  await writeFile(path, Buffer.alloc(consoleLimits.bytesMax, 'x'));
+  expect(await trimFile(path, consoleLimits)).toBe(false);
+  expect((await stat(path)).size).toBe(consoleLimits.bytesMax);
 });
 
 it('keeps the end of one that is too large, and what is appended afterwards follows it', async () => {
   const bytes = Buffer.from(Array.from({ length: 200_000 }, (_, line) => `${line}\n`).join(''));
   await writeFile(path, bytes);
-  expect(await trimConsole(path)).toBe(true);
+  expect(await trimFile(path, consoleLimits)).toBe(true);
   await appendFile(path, 'more');
-  const kept = bytes.subarray(bytes.length - consoleBytesKept);
+  const kept = bytes.subarray(bytes.length - consoleLimits.bytesKept);
   expect((await readFile(path)).equals(Buffer.concat([kept, Buffer.from('more')]))).toBe(true);
+});
+
+it('keeps less of what the VMM printed', async () => {
+  await writeFile(path, Buffer.alloc(logLimits.bytesMax, 'x'));
+  expect(await trimFile(path, logLimits)).toBe(false);
+  await appendFile(path, 'end');
+  expect(await trimFile(path, logLimits)).toBe(true);
+  expect((await stat(path)).size).toBe(logLimits.bytesKept);
+  expect((await readTail(path, 4)).toString()).toBe('xend');
 });
 
 it('follows no link', async () => {
   const target = join(directory, 'target');
-  await writeFile(target, Buffer.alloc(consoleBytesMax + 1));
+  await writeFile(target, Buffer.alloc(consoleLimits.bytesMax + 1));
   await symlink(target, path);
-  await expect(trimConsole(path)).rejects.toMatchObject({ code: 'ELOOP' });
-  await expect(readTail(path, 10)).rejects.toMatchObject({ code: 'ELOOP' });
-  expect((await stat(target)).size).toBe(consoleBytesMax + 1);
+  expect(await trimFile(path, consoleLimits)).toBe(false);
+  expect(await readTail(path, 10)).toHaveLength(0);
+  expect((await stat(target)).size).toBe(consoleLimits.bytesMax + 1);
 });
 
 it('reads the last bytes and no more', async () => {

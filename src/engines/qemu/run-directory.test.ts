@@ -1,0 +1,181 @@
+/** What a hostile VMM may put into its run directory, which it shares with the daemon's records. */
+import { execFile } from 'node:child_process';
+import { constants } from 'node:fs';
+import {
+  chown,
+  link,
+  lstat,
+  mkdir,
+  mkdtemp,
+  open,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ExitFacts } from '../../core/ports/engine.ts';
+import { StateLayout } from '../../storage/layout.ts';
+import { readTail } from './owned-file.ts';
+import { RunDirectory, type VmmRecord } from './run-directory.ts';
+
+const isRoot = process.geteuid?.() === 0;
+const vmmUid = 700_007;
+const facts: ExitFacts = {
+  kind: 'powered_off',
+  exitCode: null,
+  signal: null,
+  reason: 'the guest powered off',
+};
+const record: VmmRecord = {
+  pid: 4242,
+  startTime: '17',
+  bootId: 'b',
+  incarnation: 'abc',
+  machineId: null,
+  argumentsDigest: null,
+  qemuVersion: null,
+};
+
+let root: string;
+let directory: RunDirectory;
+let warnings: string[];
+const fifos: string[] = [];
+
+const fileOf = (name: string) => join(directory.path, name);
+
+async function makeFifo(path: string): Promise<void> {
+  await rm(path, { force: true });
+  await promisify(execFile)('mkfifo', [path]);
+  fifos.push(path);
+}
+
+/** What stands in a record's place, by what it is; made by a VMM that is not there to be asked. */
+const obstacles: readonly (readonly [string, (path: string, text: string) => Promise<void>])[] = [
+  ['a FIFO', async (path) => await makeFifo(path)],
+  ['a link to an endless file', async (path) => await symlink('/dev/zero', path)],
+  [
+    'a link to a whole record',
+    async (path, text) => {
+      await writeFile(`${path}.target`, text);
+      await symlink(`${path}.target`, path);
+    },
+  ],
+  [
+    'a second name of a file',
+    async (path, text) => {
+      await writeFile(`${path}.target`, text);
+      await link(`${path}.target`, path);
+    },
+  ],
+  ['a directory', async (path) => void (await mkdir(join(path, 'inner'), { recursive: true }))],
+  [
+    'more than a record can be',
+    async (path, text) => {
+      await writeFile(path, `${text}${' '.repeat(64 * 1024)}`);
+    },
+  ],
+];
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'flotilla-run-'));
+  warnings = [];
+  const log = { warn: (_: unknown, message?: string) => void warnings.push(String(message)) };
+  directory = new RunDirectory(new StateLayout(root), 'abc', log);
+  await directory.create(isRoot ? vmmUid : null);
+});
+afterEach(async () => {
+  for (const path of fifos.splice(0)) {
+    // Lets go whoever waits for the other end, should the code under test do so.
+    const handle = await open(path, constants.O_RDWR | constants.O_NONBLOCK).catch(() => null);
+    await handle?.close();
+  }
+  await rm(root, { recursive: true });
+});
+
+describe('records', () => {
+  it('are read back as they were written, and are absent before', async () => {
+    expect([await directory.readExit(), await directory.readRecord()]).toEqual([null, null]);
+    await directory.writeExit(facts);
+    await directory.writeRecord(record);
+    expect(await directory.readExit()).toEqual(facts);
+    expect(await directory.readRecord()).toEqual(record);
+    expect(warnings).toEqual([]);
+  });
+
+  it('have their places taken from the first, so that the sticky bit keeps a VMM from them', async () => {
+    for (const name of ['vmm.json', 'exit.json']) {
+      const { uid, mode, size } = await stat(fileOf(name));
+      expect([uid, mode & 0o777, size]).toEqual([process.geteuid?.(), 0o600, 0]);
+    }
+  });
+
+  describe.each(obstacles)('with %s in the place', (_, put) => {
+    it('are absent, and told of', async () => {
+      for (const [name, value] of [['exit.json', facts] as const, ['vmm.json', record] as const]) {
+        await rm(fileOf(name), { force: true });
+        await put(fileOf(name), JSON.stringify(value));
+      }
+      expect([await directory.readExit(), await directory.readRecord()]).toEqual([null, null]);
+      expect(warnings).toHaveLength(2);
+    });
+
+    it('replace it', async () => {
+      await rm(fileOf('exit.json'), { force: true });
+      await put(fileOf('exit.json'), JSON.stringify(record));
+      await directory.writeExit(facts);
+      expect(await directory.readExit()).toEqual(facts);
+      expect((await lstat(fileOf('exit.json'))).mode & 0o777).toBe(0o600);
+    });
+  });
+
+  it.runIf(isRoot)('are not believed when another user wrote them', async () => {
+    await directory.writeExit(facts);
+    await directory.writeRecord(record);
+    for (const name of ['vmm.json', 'exit.json']) await chown(fileOf(name), vmmUid, vmmUid);
+    expect([await directory.readExit(), await directory.readRecord()]).toEqual([null, null]);
+  });
+});
+
+describe('the console and the log', () => {
+  it('are empty when something else is in their place', async () => {
+    const { consoleFile, logFile } = directory;
+    await rm(consoleFile);
+    await symlink('/dev/zero', consoleFile);
+    await makeFifo(logFile);
+    expect(await directory.consoleTail(10)).toHaveLength(0);
+    expect(await directory.logTail()).toBe('');
+    await rm(consoleFile);
+    await mkdir(consoleFile);
+    expect(await directory.consoleTail(10)).toHaveLength(0);
+  });
+
+  it('are read no further than asked', async () => {
+    await truncate(directory.logFile, 8 * 1024 * 1024 * 1024);
+    expect(await readTail(directory.logFile, 100)).toHaveLength(100);
+    expect(await directory.logTail()).toHaveLength(4096);
+  });
+});
+
+it('removes whatever has the name of a socket', async () => {
+  await mkdir(join(directory.qmpSocket, 'inner'), { recursive: true });
+  const target = join(root, 'target');
+  await writeFile(target, 'kept');
+  await symlink(target, directory.agentSocket);
+  await directory.removeSockets();
+  for (const path of [directory.qmpSocket, directory.agentSocket])
+    await expect(lstat(path)).rejects.toMatchObject({ code: 'ENOENT' });
+  expect(await readFile(target, 'utf8')).toBe('kept');
+});
+
+it.runIf(isRoot)('knows the user it was given to', async () => {
+  expect(await directory.vmmUid()).toBe(vmmUid);
+  const own = new RunDirectory(new StateLayout(root), 'abd');
+  await own.create(null);
+  expect(await own.vmmUid()).toBeNull();
+});
