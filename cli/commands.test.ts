@@ -82,6 +82,15 @@ test('get shows a machine to people and gives programs the API’s own object', 
   expect(JSON.parse((await cli('get', machine.id, '--json')).stdout.toString())).toEqual(machine);
 });
 
+test('get shows why and when a machine failed, and its last words', async () => {
+  const at = new Date().toISOString();
+  const failure = { code: 'timeout', message: 'no guest', at, console: ['one\u001b[2J', 'two'] };
+  api.add('web', 'failed', { error_message: 'no guest', failure });
+  const shown = (await cli('get', 'web')).stdout.toString();
+  expect(shown).toContain(`reason    no guest\ncode      timeout\nfailed    ${at} (`);
+  expect(shown).toContain('console   one\ufffd[2J\n          two\n');
+});
+
 test('get of nothing exits 1 and says where to look', async () => {
   const result = await cli('get', 'nope');
   expect(result.code).toBe(1);
@@ -120,6 +129,57 @@ test('rm refuses a running machine and says how, -f removes it', async () => {
   expect(names()).toEqual(['a running']);
   expect(await cli('rm', '-f', 'a')).toMatchObject({ code: 0, stderr: '' });
   expect(names()).toEqual([]);
+});
+
+test('rm --json names what was removed, and nothing else', async () => {
+  api.add('a', 'stopped');
+  api.add('b', 'running');
+  const result = await cli('rm', '--json', 'a', 'b');
+  expect(result.code).toBe(1);
+  expect(JSON.parse(result.stdout.toString())).toEqual({ deleted: ['a'] });
+});
+
+test('restart tries every machine, and exits 1 when one does not run', async () => {
+  api.add('a', 'running');
+  api.add('b', 'stopped');
+  const result = await cli('restart', 'a', 'b');
+  expect(result).toMatchObject({ code: 1, stdout: Buffer.from('a\n') });
+  expect(result.stderr).toBe("error: b: Cannot restart machine in 'stopped' state\n");
+});
+
+test('wait answers when the machine gets there', async () => {
+  const machine = api.add('a', 'starting');
+  const release = api.hold('GET /machines :id wait');
+  const waiting = cli('wait', 'a', '--status', 'running');
+  await api.saw(/^wait status=running/);
+  machine.status = 'running';
+  release();
+  expect(await waiting).toEqual({ code: 0, stdout: Buffer.from('a\n'), stderr: '' });
+});
+
+test('wait asks again until its own timeout has passed', async () => {
+  api.add('a', 'starting');
+  const result = await cli('wait', 'a', '--status', 'running', '--timeout', '61');
+  expect(result.code).toBe(1);
+  expect(result.stderr).toBe('error: machine a was not running within 61 s\nhint: --timeout allows more\n');
+  const seconds = api.log.flatMap((entry) => /^wait .*timeout=(\d+)/.exec(entry)?.[1] ?? []);
+  expect(seconds).toEqual(['30', '30', '1']);
+});
+
+test('wait ends as soon as the machine has failed', async () => {
+  api.add('a', 'failed');
+  expect(await cli('wait', 'a', '--status', 'running')).toMatchObject({
+    code: 1,
+    stderr: 'error: machine a has failed\n',
+  });
+});
+
+test('names from the API do not reach the terminal as they are', async () => {
+  const { id } = api.add('a\u001b[2J\u009b2J\nb', 'stopped');
+  expect((await cli('start', id)).stdout.toString()).toBe('a\ufffd[2J\ufffd2J b\n');
+  const { stdout } = await cli('get', id, '--json');
+  for (const character of ['\u001b', '\u009b']) expect(stdout.toString()).not.toContain(character);
+  expect(JSON.parse(stdout.toString())).toMatchObject({ name: 'a\u001b[2J\u009b2J\nb' });
 });
 
 test('exec streams, exits with the command’s code, and fails with 125 where the machine does', async () => {
@@ -183,6 +243,9 @@ test('the key and the address come from the state directory; a wrong key is trac
 
 test.each([
   [['nope'], /unknown command 'nope'/],
+  [['nope', '--help'], /unknown command 'nope'/],
+  [['help', 'nope'], /unknown command 'nope'/],
+  [['wait', 'web'], /required option '--status <status>' not specified/],
   [['lss'], /Did you mean ls\?/],
   [['run'], /missing required argument 'image'/],
   [['run', 'busybox'], /missing required argument 'command'/],
@@ -216,7 +279,9 @@ test.each([[[]], [['--help']], [['help']]])(
     const result = await cli(...args);
     expect(result).toMatchObject({ code: 0, stderr: '' });
     const help = result.stdout.toString();
-    for (const name of 'run exec create ls get start stop rm up setup serve down version'.split(' ')) {
+    for (const name of 'run exec create ls get start stop restart wait rm up setup serve down version'.split(
+      ' ',
+    )) {
       expect(help).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
     }
   },

@@ -5,7 +5,7 @@ import { type CliConfig, type Environment, readConfig } from './config.ts';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { Interrupts } from './interrupts.ts';
-import { write } from './output.ts';
+import { printable, write } from './output.ts';
 import { describeError } from './report.ts';
 
 export interface Streams {
@@ -48,7 +48,7 @@ export class Context {
 
   /** One line for people on stderr; never waits. */
   note(text: string): void {
-    this.streams.stderr.write(`${text}\n`);
+    this.streams.stderr.write(`${printable(text)}\n`);
   }
 
   /** Prints what went wrong and what to do about it; `about` names what it happened to. */

@@ -4,6 +4,7 @@
  */
 import type { Writable } from 'node:stream';
 import { CliError, Interruption } from './errors.ts';
+import { printable } from './output.ts';
 
 const watched = ['INT', 'TERM', 'HUP'] as const;
 
@@ -35,7 +36,7 @@ export class Interrupts {
     const interruption = new Interruption(name);
     this.#controller.abort(interruption);
     if (this.#signals === 1) return;
-    if (this.#lastWords !== null) this.#stderr.write(`${this.#lastWords}\n`);
+    if (this.#lastWords !== null) this.#stderr.write(`${printable(this.#lastWords)}\n`);
     process.exit(interruption.exitCode);
   }
 

@@ -60,8 +60,11 @@ async function withoutCommand(args: readonly string[], entry: CatalogEntry | und
     stderr.write(`error: '${entry.name}' is the launcher's: ./flotilla ${entry.name}\n`);
     return { exitCode: exitCodes.usage, signal };
   }
+  // Help for a command that is not there would be the program's own, as if nothing were wrong.
+  const isUnknown = entry === undefined && args.some((arg) => !arg.startsWith('-'));
+  const words = isUnknown ? args.filter((arg) => arg !== '--help' && arg !== '-h') : args;
   try {
-    await buildProgram(null).parseAsync(args.length === 0 ? ['--help'] : args, { from: 'user' });
+    await buildProgram(null).parseAsync(words.length === 0 ? ['--help'] : words, { from: 'user' });
     return { exitCode: exitCodes.ok, signal };
   } catch (error) {
     if (error instanceof CommanderError) return { exitCode: exitCodeOfUsage(error.code), signal };

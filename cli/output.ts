@@ -32,9 +32,20 @@ async function waitFor(stream: Writable, event: 'drain', signal: AbortSignal): P
   }
 }
 
-/** An API object as JSON, one value. */
+/** An API object as JSON, one value; what a terminal might obey is escaped, which changes nothing for a parser. */
 export function json(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
+  const text = JSON.stringify(value, null, 2);
+  return `${text.replaceAll(/[\x7f-\x9f\p{Cf}]/gu, escaped)}\n`;
+}
+
+function escaped(character: string): string {
+  const units = Array.from({ length: character.length }, (_, index) => character.charCodeAt(index));
+  return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('');
+}
+
+/** A name or an id on a line of its own. */
+export function line(text: string): string {
+  return `${printable(text).replaceAll('\n', ' ')}\n`;
 }
 
 /** Text from elsewhere with everything removed that would move a terminal's cursor or hide what is written. */

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import type { MachineCreate } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
 import { mebibytesOption, memoryMibFor, pairs, ports, randomName, vcpus } from '../options.ts';
-import { json } from '../output.ts';
+import { json, line } from '../output.ts';
 
 interface CreateOptions {
   readonly name?: string;
@@ -51,5 +51,5 @@ async function create(context: Context, image: string, options: CreateOptions): 
       throw error;
     }
   }
-  await context.print(options.json ? json(machine) : `${machine.name}\n`);
+  await context.print(options.json ? json(machine) : line(machine.name));
 }

@@ -16,13 +16,17 @@ export function define(context: Context): Command {
 }
 
 function describe(machine: Machine, now: number): string {
+  const { failure } = machine;
   const labels = Object.entries(machine.labels ?? {}).map(([key, value]) => `${key}=${value}`);
   const when = (time: string) => `${time} (${age(time, now)} ago)`;
   const lines: readonly (readonly [string, string | null | undefined])[] = [
     ['name', machine.name],
     ['id', machine.id],
     ['status', machine.status],
-    ['reason', machine.error_message],
+    ['reason', failure?.message ?? machine.error_message],
+    ['code', failure?.code],
+    ['failed', failure ? when(failure.at) : null],
+    ['console', failure?.console?.join('\n')],
     ['image', machine.image],
     ['cpus', String(machine.vcpu_count)],
     ['memory', mebibytes(machine.mem_size_mib)],

@@ -9,7 +9,7 @@ import {
 } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
 import { wholeNumber } from '../options.ts';
-import { age, type Column, json, mebibytes, paintStatus, table } from '../output.ts';
+import { age, type Column, json, line, mebibytes, paintStatus, table } from '../output.ts';
 
 interface ListOptions {
   readonly status?: MachineStatus;
@@ -34,7 +34,7 @@ async function list(context: Context, options: ListOptions): Promise<void> {
   const found = await collect(context.client, options, context.signal);
   const { machines, total } = found;
   if (options.json) await context.print(json(found));
-  else if (options.quiet) await context.print(machines.map((machine) => `${machine.id}\n`).join(''));
+  else if (options.quiet) await context.print(machines.map(({ id }) => line(id)).join(''));
   else if (machines.length === 0)
     context.note(options.status ? `no ${options.status} machines` : 'no machines');
   else await context.print(table(columns(Date.now()), machines));

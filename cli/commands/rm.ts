@@ -4,17 +4,22 @@ import { FlotillaError } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
 import { forEachMachine } from '../each.ts';
 import { CliError } from '../errors.ts';
+import { json, line } from '../output.ts';
 
 export function define(context: Context): Command {
   return new Command('rm')
     .description('Remove machines with their disks, and print what was removed.')
     .argument('<machine...>', 'ids or names')
     .option('-f, --force', 'running ones too')
-    .action(async (ids: string[], options: { readonly force?: true }) => {
+    .option('--json', 'print an object with the ids or names that were removed')
+    .action(async (ids: string[], options: { readonly force?: true; readonly json?: true }) => {
+      const deleted: string[] = [];
       const exitCode = await forEachMachine(context, ids, async (id) => {
         await remove(context, id, options.force === true);
-        return `${id}\n`;
+        deleted.push(id);
+        return options.json ? '' : line(id);
       });
+      if (options.json) await context.print(json({ deleted }));
       context.exitWith(exitCode);
     });
 }

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { forEachMachine } from '../each.ts';
-import { json } from '../output.ts';
+import { json, line } from '../output.ts';
 
 export function define(context: Context): Command {
   return new Command('start')
@@ -13,7 +13,7 @@ export function define(context: Context): Command {
       const { client, signal } = context;
       const exitCode = await forEachMachine(context, ids, async (id) => {
         const machine = await client.machines.start(id, { signal });
-        return options.json ? json(machine) : `${machine.name}\n`;
+        return options.json ? json(machine) : line(machine.name);
       });
       context.exitWith(exitCode);
     });

@@ -142,6 +142,10 @@ export class FakeApi implements AsyncDisposable {
         return send(response, 200, this.#find(id));
       case 'POST /machines :id start':
         return send(response, 200, await this.#start(id, route));
+      case 'POST /machines :id restart':
+        return send(response, 200, this.#restart(id));
+      case 'GET /machines :id wait':
+        return send(response, 200, await this.#wait(id, query, route));
       case 'POST /machines :id stop':
         return send(response, 200, this.#stop(id));
       case 'DELETE /machines :id':
@@ -191,6 +195,23 @@ export class FakeApi implements AsyncDisposable {
     if (machine.status !== 'starting') throw new Refusal(500, 'RUNTIME_ERROR', 'the start was cancelled');
     machine.status = 'running';
     return machine;
+  }
+
+  #restart(id: string): FakeMachine {
+    const machine = this.#find(id);
+    if (machine.status !== 'running') throw wrongState('restart', machine);
+    return machine;
+  }
+
+  /** Never waits by itself: unless held back, a status that is not there yet has timed out. */
+  async #wait(id: string, query: URLSearchParams, route: string): Promise<FakeMachine> {
+    const status = query.get('status');
+    this.note(`wait ${query}`);
+    await this.#gates.get(route);
+    const machine = this.#find(id);
+    if (machine.status === status) return machine;
+    if (machine.status === 'failed') throw new Refusal(400, 'BAD_REQUEST', `machine ${id} has failed`);
+    throw new Refusal(504, 'TIMEOUT', `Timed out waiting for machine ${id} to reach status ${status}`);
   }
 
   #stop(id: string): FakeMachine {

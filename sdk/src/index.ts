@@ -12,6 +12,7 @@ export {
   type Health,
   type Machine,
   type MachineCreate,
+  type MachineFailure,
   type MachineList,
   type MachineListQuery,
   type MachineStatus,

@@ -38,6 +38,16 @@ export interface Machine extends MachineSummary {
   readonly pid?: number | null;
   /** Why the machine is `failed`. */
   readonly error_message?: string | null;
+  /** `error_message` with its circumstances. */
+  readonly failure?: MachineFailure | null;
+}
+
+export interface MachineFailure {
+  readonly code: string;
+  readonly message: string;
+  readonly at: string;
+  /** The last lines of the machine's console. */
+  readonly console?: readonly string[] | null;
 }
 
 export interface MachineList {

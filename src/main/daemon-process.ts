@@ -1,6 +1,6 @@
 /** The daemon as seen from outside its process: find it, start it in the background, stop it. */
 import { spawn } from 'node:child_process';
-import { openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FlotillaClient, type Health } from '../../sdk/src/index.ts';
@@ -10,10 +10,16 @@ import { isAlive, type ProcessIdentity, readProcessStat } from '../lib/procfs.ts
 import { StateLayout } from '../storage/layout.ts';
 import type { Config } from './config.ts';
 
-const startTimeoutMs = 30_000;
+/** Taking up what was interrupted comes before the listener, and waits for guests. */
+const startTimeoutMs = 600_000;
+/** From taking the lock to writing daemon.pid, with room for a slow host. */
+const winnerGraceMs = 15_000;
+/** A start that takes longer has something to take up. */
+const silentMs = 1_000;
 const stopTimeoutMs = 20_000;
 const pollMs = 25;
 const logTailLines = 15;
+const logTailBytes = 64 * 1024;
 
 export interface RunningDaemon {
   readonly url: string;
@@ -36,29 +42,78 @@ export async function findDaemon(config: Config): Promise<RunningDaemon | null> 
   }
 }
 
-/** Starts `serve` detached, its output in daemon.log; resolves when it answers. Raises `unavailable` with its last words. */
-export async function startDaemonProcess(config: Config): Promise<RunningDaemon> {
+export interface StartOptions {
+  /** Told again and again what is waited for, once a start takes longer than usual. */
+  readonly onWait?: (text: string) => void;
+}
+
+/**
+ * Starts `serve` detached, its output in daemon.log; resolves when it answers, or when the daemon does that somebody else
+ * started at the same time. Raises `unavailable` with its last words when it ends, or does not answer within 10 minutes.
+ */
+export async function startDaemonProcess(config: Config, options: StartOptions = {}): Promise<RunningDaemon> {
   const layout = new StateLayout(config.stateDir);
   await mkdir(layout.root, { recursive: true, mode: 0o711 });
+  const child = spawnDaemon(layout);
+  const startedAt = performance.now();
+  let exitedAt: number | null = null;
+  for (;;) {
+    const daemon = await findDaemon(config);
+    // A child that is still loading would become the daemon should this one end now.
+    if (daemon && (child.exit() || daemonIdentity(layout)?.pid === child.pid)) return daemon;
+    if (daemon) child.kill();
+    const now = performance.now();
+    if (now - startedAt > startTimeoutMs) {
+      throw startFailure(layout, `does not answer after ${startTimeoutMs / 1000} s`);
+    }
+    const exit = child.exit();
+    if (exit && !daemon) {
+      exitedAt ??= now;
+      const isWinnerComing = now - exitedAt < winnerGraceMs || daemonIdentity(layout) !== null;
+      if (!exit.isLockLost || !isWinnerComing) throw startFailure(layout, exit.how);
+    }
+    if (now - startedAt > silentMs) options.onWait?.('taking up what was interrupted');
+    await sleep(pollMs);
+  }
+}
+
+interface DaemonChild {
+  readonly pid: number | undefined;
+  kill(): void;
+  /** Null while it lives. */
+  exit(): { readonly how: string; readonly isLockLost: boolean } | null;
+}
+
+function spawnDaemon(layout: StateLayout): DaemonChild {
   const log = openSync(layout.logFile, 'a', 0o600);
+  const logStart = fstatSync(log).size;
   const child = spawn(process.execPath, [join(import.meta.dirname, 'cli.ts'), 'serve'], {
     detached: true,
     stdio: ['ignore', log, log],
   });
-  let exitCode: number | null = null;
-  child.on('exit', (code) => {
-    exitCode = code ?? 1;
+  closeSync(log);
+  let how: string | null = null;
+  child.on('error', (error) => {
+    how = `cannot be started: ${error.message}`;
+  });
+  child.on('exit', (code, signal) => {
+    how = code === null ? `was ended by ${signal}` : `exited with ${code}`;
   });
   child.unref();
-  const until = performance.now() + startTimeoutMs;
-  while (exitCode === null && performance.now() < until) {
-    const daemon = await findDaemon(config);
-    if (daemon) return daemon;
-    await sleep(pollMs);
-  }
-  const why =
-    exitCode === null ? `does not answer after ${startTimeoutMs / 1000} s` : `exited with ${exitCode}`;
-  throw new AppError('unavailable', `the daemon ${why}:\n${logTail(layout.logFile)}`, {
+  return {
+    pid: child.pid,
+    kill: () => void child.kill('SIGTERM'),
+    // Both starts write to one log, and only the loser says this.
+    exit: () =>
+      how === null
+        ? null
+        : { how, isLockLost: /another daemon already runs/.test(readEnd(layout.logFile, logStart)) },
+  };
+}
+
+function startFailure(layout: StateLayout, why: string): AppError {
+  const lastWords = readEnd(layout.logFile, 0).trimEnd().split('\n').slice(-logTailLines).join('\n');
+  return new AppError('unavailable', `the daemon ${why}:\n${lastWords}`, {
     hint: `Its log is ${layout.logFile}.`,
   });
 }
@@ -88,8 +143,8 @@ export async function stopDaemonProcess(config: Config): Promise<boolean> {
 export function daemonIdentity(layout: StateLayout): ProcessIdentity | null {
   try {
     const pid = Number(readFileSync(layout.pidFile, 'utf8'));
-    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    if (!command.includes('serve')) return null;
+    const [, program = '', verb] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    if (!/(^|\/)src\/main\/cli\.ts$/.test(program) || verb !== 'serve') return null;
     const stat = readProcessStat(pid);
     return stat && isAlive(stat) ? stat : null;
   } catch {
@@ -101,6 +156,15 @@ async function readOrNull(path: string): Promise<string | null> {
   return readFile(path, 'utf8').catch(() => null);
 }
 
-function logTail(path: string): string {
-  return readFileSync(path, 'utf8').trimEnd().split('\n').slice(-logTailLines).join('\n');
+/** The file from `start` on, at most its last 64 KiB. */
+function readEnd(path: string, start: number): string {
+  const file = openSync(path, 'r');
+  try {
+    const { size } = fstatSync(file);
+    const from = Math.max(start, size - logTailBytes);
+    const buffer = Buffer.alloc(Math.max(0, size - from));
+    return buffer.toString('utf8', 0, readSync(file, buffer, 0, buffer.length, from));
+  } finally {
+    closeSync(file);
+  }
 }

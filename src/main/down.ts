@@ -1,27 +1,79 @@
 /** `flotilla down`. */
-import type { FlotillaClient } from '../../sdk/src/index.ts';
+import { type FlotillaClient, FlotillaError, type MachineSummary } from '../../sdk/src/index.ts';
 import type { Config } from './config.ts';
 import { findDaemon, stopDaemonProcess } from './daemon-process.ts';
 
 const pageSize = 1000;
+const atOnceMax = 8;
+/** What has a VMM, or is about to. */
+const liveStatuses = ['starting', 'running', 'paused'] as const;
 
+/** Sets the exit code to 1 when machines were to be stopped and some may still run. */
 export async function down(config: Config, options: { readonly stopMachines: boolean }): Promise<void> {
   if (options.stopMachines) {
     const daemon = await findDaemon(config);
-    if (daemon) await stopMachines(daemon.client);
-    else say('no daemon answers; machines cannot be stopped without one (./flotilla up starts it)');
+    if (!daemon) say('no daemon answers; machines cannot be stopped without one (./flotilla up starts it)');
+    if (!daemon || !(await stopMachines(daemon.client, say))) process.exitCode = 1;
   }
   const wasRunning = await stopDaemonProcess(config);
   say(wasRunning ? 'daemon stopped' : 'no daemon was running');
 }
 
-async function stopMachines(client: FlotillaClient): Promise<void> {
-  const { machines } = await client.machines.list({ status: 'running', limit: pageSize });
-  const results = await Promise.allSettled(machines.map(({ id }) => client.machines.stop(id)));
-  results.forEach((result, index) => {
-    const name = machines[index]?.name;
-    say(result.status === 'fulfilled' ? `stopped ${name}` : `could not stop ${name}: ${result.reason}`);
-  });
+/** Stops every machine that runs, is starting or is paused, a few at a time; false when one could not be stopped. */
+export async function stopMachines(client: FlotillaClient, tell: (text: string) => void): Promise<boolean> {
+  const left = await liveMachines(client);
+  let areAllStopped = true;
+  const work = async () => {
+    for (let machine = left.shift(); machine; machine = left.shift()) {
+      const name = clean(machine.name);
+      try {
+        await stop(client, machine.id);
+        tell(`stopped ${name}`);
+      } catch (error) {
+        tell(`could not stop ${name}: ${clean(error instanceof Error ? error.message : String(error))}`);
+        areAllStopped = false;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: atOnceMax }, work));
+  return areAllStopped;
+}
+
+/** All are listed before the first is stopped: pages would shift under us. */
+async function liveMachines(client: FlotillaClient): Promise<MachineSummary[]> {
+  const byId = new Map<string, MachineSummary>();
+  for (const status of liveStatuses) {
+    for (let offset = 0; ; ) {
+      const { machines, total } = await client.machines.list({ status, limit: pageSize, offset });
+      for (const machine of machines) byId.set(machine.id, machine);
+      offset += machines.length;
+      if (machines.length === 0 || offset >= total) break;
+    }
+  }
+  return [...byId.values()];
+}
+
+/** Done too when the machine stopped, or went, by itself meanwhile. */
+async function stop(client: FlotillaClient, id: string): Promise<void> {
+  try {
+    await client.machines.stop(id);
+  } catch (error) {
+    if (!(error instanceof FlotillaError) || error.status < 400 || error.status >= 500) throw error;
+    if (!(await isOver(client, id))) throw error;
+  }
+}
+
+async function isOver(client: FlotillaClient, id: string): Promise<boolean> {
+  try {
+    return (await client.machines.get(id)).status === 'stopped';
+  } catch (error) {
+    return error instanceof FlotillaError && error.status === 404;
+  }
+}
+
+/** Names and messages come from elsewhere; they must not move the terminal's cursor. */
+function clean(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, '\u{fffd}');
 }
 
 function say(text: string): void {

@@ -3,16 +3,15 @@
  * there in a second, while `debian-12` is built; run again, everything is found and only the command is run.
  */
 import { readFile } from 'node:fs/promises';
-import type { FlotillaClient, Machine } from '../../sdk/src/index.ts';
-import type { Progress } from '../setup/progress.ts';
+import type { Progress, StepProgress } from '../setup/progress.ts';
 import { setupImage, setupPrerequisites } from '../setup/setup.ts';
 import { StateLayout } from '../storage/layout.ts';
 import type { Config } from './config.ts';
 import { findDaemon, type RunningDaemon, startDaemonProcess } from './daemon-process.ts';
+import { firstMachine, runningMachine } from './first-machine.ts';
 import { setupOptions } from './set-up.ts';
 import { version } from './version.ts';
 
-const firstMachine = { name: 'first', image: 'busybox', vcpu_count: 1, mem_size_mib: 128 };
 const firstCommand = ['sh', '-c', 'echo "hello from $(hostname), Linux $(uname -r)"'];
 
 export async function up(config: Config, env: NodeJS.ProcessEnv): Promise<void> {
@@ -27,7 +26,7 @@ export async function up(config: Config, env: NodeJS.ProcessEnv): Promise<void> 
   // Awaited below; until then a failure must not be an unhandled one.
   debian.catch(() => undefined);
 
-  const daemon = await inStep(progress, 'daemon', () => runningDaemon(config));
+  const daemon = await inStep(progress, 'daemon', (step) => runningDaemon(config, step));
   const machine = await inStep(progress, `machine ${firstMachine.name}`, () => runningMachine(daemon.client));
   const output = await inStep(progress, 'command', () =>
     daemon.client.machines.exec(machine.id, { command: firstCommand }),
@@ -37,9 +36,9 @@ export async function up(config: Config, env: NodeJS.ProcessEnv): Promise<void> 
   await farewell(config, daemon, isFirstTime);
 }
 
-async function runningDaemon(config: Config): Promise<RunningDaemon> {
+async function runningDaemon(config: Config, step: StepProgress): Promise<RunningDaemon> {
   const found = await findDaemon(config);
-  if (!found) return startDaemonProcess(config);
+  if (!found) return startDaemonProcess(config, { onWait: (text) => step.update(text) });
   if (found.health.version !== version) {
     process.stderr.write(
       `note: the daemon that runs is version ${found.health.version}, this checkout is ${version}; ` +
@@ -47,20 +46,6 @@ async function runningDaemon(config: Config): Promise<RunningDaemon> {
     );
   }
   return found;
-}
-
-async function runningMachine(client: FlotillaClient): Promise<Machine> {
-  const machine = (await findMachine(client)) ?? (await client.machines.create(firstMachine));
-  return machine.status === 'running' ? machine : client.machines.start(machine.id);
-}
-
-async function findMachine(client: FlotillaClient): Promise<Machine | null> {
-  try {
-    return await client.machines.get(firstMachine.name);
-  } catch (error) {
-    if (error instanceof Error && 'status' in error && error.status === 404) return null;
-    throw error;
-  }
 }
 
 async function farewell(config: Config, daemon: RunningDaemon, isFirstTime: boolean): Promise<void> {
@@ -74,10 +59,14 @@ async function farewell(config: Config, daemon: RunningDaemon, isFirstTime: bool
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
-async function inStep<T>(progress: Progress, name: string, work: () => Promise<T>): Promise<T> {
+async function inStep<T>(
+  progress: Progress,
+  name: string,
+  work: (step: StepProgress) => Promise<T>,
+): Promise<T> {
   const step = progress.step(name);
   try {
-    const result = await work();
+    const result = await work(step);
     step.done();
     return result;
   } catch (error) {

@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest';
+import { FlotillaClient } from '../../sdk/src/index.ts';
+import { runningMachine } from './first-machine.ts';
+
+/** A client whose requests are answered in this order. */
+function scripted(...answers: readonly (readonly [string, number, string?])[]) {
+  const left = [...answers];
+  const client = new FlotillaClient({
+    url: 'http://daemon',
+    fetch: async (url, init) => {
+      const request = `${init.method} ${new URL(url).pathname}`;
+      const [expected, status, word = ''] = left.shift() ?? ['nothing more', 599];
+      if (request !== expected) throw new Error(`${request} instead of ${expected}`);
+      const machine = { id: 'm1', name: 'first', status: word };
+      const error = { error: { code: 'X', message: word } };
+      return Response.json(status < 400 ? machine : error, { status });
+    },
+  });
+  return { client, left };
+}
+
+const get = 'GET /machines/first';
+const getById = 'GET /machines/m1';
+const create = 'POST /machines';
+const start = 'POST /machines/m1/start';
+const wait = 'GET /machines/m1/wait';
+
+test('makes and starts it when there is none', async () => {
+  const { client, left } = scripted([get, 404], [create, 201, 'pending'], [start, 200, 'running']);
+  expect(await runningMachine(client)).toMatchObject({ status: 'running' });
+  expect(left).toEqual([]);
+});
+
+test('takes the machine that somebody else made meanwhile, and waits while it is being started', async () => {
+  const { client, left } = scripted(
+    [get, 404],
+    [create, 409],
+    [get, 200, 'pending'],
+    [start, 400, "Cannot start machine in 'pending' state"],
+    [getById, 200, 'starting'],
+    [wait, 200, 'running'],
+  );
+  expect(await runningMachine(client)).toMatchObject({ status: 'running' });
+  expect(left).toEqual([]);
+});
+
+test('starts it after all when whoever made it does not', async () => {
+  const { client, left } = scripted(
+    [get, 200, 'pending'],
+    [start, 400],
+    [getById, 200, 'pending'],
+    [wait, 504],
+    [get, 200, 'pending'],
+    [start, 200, 'running'],
+  );
+  expect(await runningMachine(client)).toMatchObject({ status: 'running' });
+  expect(left).toEqual([]);
+});
+
+test('gives up on what no start helps', async () => {
+  const paused = scripted([get, 200, 'paused'], [start, 400, 'no'], [getById, 200, 'paused']);
+  await expect(runningMachine(paused.client)).rejects.toMatchObject({ message: 'no' });
+  const failing = scripted([get, 200, 'stopped'], [start, 500, 'no guest']);
+  await expect(runningMachine(failing.client)).rejects.toMatchObject({ message: 'no guest' });
+  const failed = scripted(
+    [get, 200, 'starting'],
+    [start, 400],
+    [getById, 200, 'starting'],
+    [wait, 400, 'has failed'],
+  );
+  await expect(runningMachine(failed.client)).rejects.toMatchObject({ message: 'has failed' });
+});
+
+test('does not follow others for longer than it may', async () => {
+  const { client } = scripted([get, 200, 'starting'], [start, 400, 'no']);
+  await expect(runningMachine(client, -1)).rejects.toMatchObject({ message: 'no' });
+});
