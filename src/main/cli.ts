@@ -1,5 +1,6 @@
 /** The commands that act on this host rather than on the API; the launcher sends them here. */
-import { Command } from 'commander';
+import { Argument, Command, InvalidArgumentError } from 'commander';
+import type { BenchName } from '../../bench/bench.ts';
 import { AppError } from '../core/errors.ts';
 import { readConfig } from './config.ts';
 
@@ -53,6 +54,22 @@ program
     process.exit(await doctor(readConfig(process.env), process.env, { isJson, isDeep }));
   });
 
+program
+  .command('bench')
+  .description('measure this host in ratios, with a daemon and machines of its own')
+  .addArgument(new Argument('<name>', 'what to measure').choices(['boot', 'exec', 'api']))
+  .option('--json', 'print one JSON object')
+  .option('--samples <n>', 'how many rounds', positiveInteger)
+  .option('--image <name>', 'what machines start from', 'busybox')
+  .option('--full', 'api: also the memory of a daemon with 20 machines')
+  .action(
+    async (name: BenchName, options: { json?: boolean; samples?: number; image: string; full?: boolean }) => {
+      const { bench } = await import('../../bench/bench.ts');
+      const { json: isJson = false, full: isFull = false, samples = null, image } = options;
+      process.exitCode = await bench(name, process.env, { isJson, isFull, samples, image });
+    },
+  );
+
 try {
   await program.parseAsync();
 } catch (error) {
@@ -63,6 +80,12 @@ try {
   if (!hint && !(error instanceof AppError) && error instanceof Error)
     process.stderr.write(`${error.stack}\n`);
   process.exitCode = 1;
+}
+
+function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError('must be a whole number above 0.');
 }
 
 function hintOf(error: unknown): string | undefined {

@@ -59,7 +59,7 @@ export interface Rules {
 }
 
 /** Folders that hold sources. */
-export const sourceFolders = ['src', 'sdk', 'cli', 'test', 'guest-agent'] as const;
+export const sourceFolders = ['src', 'sdk', 'cli', 'bench', 'test', 'guest-agent'] as const;
 
 /** Modules that compute and touch nothing outside the process. */
 const pureBuiltins = [
@@ -157,7 +157,7 @@ export const rules: Rules = {
     },
     {
       folder: 'src/main',
-      ours: ['src', 'sdk'],
+      ours: ['src', 'sdk', 'bench'],
       builtins: 'any',
       packages: 'any',
       reason: 'main joins the rooms',
@@ -175,6 +175,13 @@ export const rules: Rules = {
       builtins: 'any',
       packages: ['commander'],
       reason: 'the command line can do what anybody with the SDK can do, and nothing else',
+    },
+    {
+      folder: 'bench',
+      ours: ['src', 'sdk'],
+      builtins: 'any',
+      packages: ['hono'],
+      reason: 'the bench starts its own daemon and measures it from outside',
     },
     { folder: 'test', ours: 'any', builtins: 'any', packages: 'any', reason: 'tests look everywhere' },
   ],
@@ -204,7 +211,7 @@ export const rules: Rules = {
       reason: 'core takes time from the Clock port only, so that tests need not wait',
     },
     {
-      folders: ['src', 'sdk'],
+      folders: ['src', 'sdk', 'bench'],
       // The program's entry hands the environment to config.ts.
       except: ['src/main/config.ts', 'src/main/cli.ts'],
       pattern: /\bprocess\s*\.\s*env\b/,
@@ -219,7 +226,7 @@ export const rules: Rules = {
   ],
   names: [
     {
-      folders: ['src', 'sdk', 'cli', 'test'],
+      folders: ['src', 'sdk', 'cli', 'bench', 'test'],
       except: [],
       pattern: /^(?:[a-z0-9]+(?:-[a-z0-9]+)*\/)+[a-z0-9]+(?:-[a-z0-9]+)*(?:\.test|\.contract)?\.ts$/,
       reason: 'files are kebab-case and named for what they export; x.test.ts and x.contract.ts test',

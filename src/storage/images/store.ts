@@ -22,6 +22,8 @@ type BootKitRecord = z.infer<typeof bootKitRecord>;
 export class ImageStore implements Images {
   readonly #state: StateLayout;
   readonly #cache: CacheLayout;
+  /** Read once: only this store changes what it is. */
+  #bootKit: BootKit | null = null;
   /** Imports run one after another; it never rejects. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -72,14 +74,14 @@ export class ImageStore implements Images {
   }
 
   async bootKit(): Promise<BootKit> {
-    const known = await this.#readBootKit();
-    if (known) return known;
+    this.#bootKit ??= await this.#readBootKit();
+    if (this.#bootKit) return this.#bootKit;
     await this.#exclusively(async () => {
       await this.#makeDirectories();
       await this.#importBootKit();
     });
-    const imported = await this.#readBootKit();
-    if (imported) return imported;
+    this.#bootKit = await this.#readBootKit();
+    if (this.#bootKit) return this.#bootKit;
     throw new AppError('unavailable', 'there is no kernel to boot guests with yet', {
       hint: 'Run ./flotilla setup.',
     });
@@ -137,6 +139,7 @@ export class ImageStore implements Images {
     if (!isThere) await this.#copyBootKit(offered, dir);
     const pointer = `${JSON.stringify({ digest: offered.digest })}\n`;
     await writeFileAtomic(this.#state.currentBootKit, pointer, 0o644);
+    this.#bootKit = null;
   }
 
   async #copyBootKit(offered: BootKitRecord, dir: string): Promise<void> {

@@ -34,7 +34,7 @@ export const machinesAndOperations: Migration = {
     await schema
       .createIndex('machines_newest')
       .on('machines')
-      .columns(['created_at desc', 'id desc'])
+      .columns(['tenant', 'created_at desc', 'id desc'])
       .execute();
 
     await schema

@@ -1,0 +1,13 @@
+/** What every bench is given. */
+export interface BenchContext {
+  readonly env: NodeJS.ProcessEnv;
+  /** Rounds; null: the bench's own number. */
+  readonly samples: number | null;
+  /** Also what takes a minute. */
+  readonly isFull: boolean;
+  /** The image that machines start from. */
+  readonly image: string;
+  readonly signal: AbortSignal;
+  /** A line for the person who waits. */
+  say(line: string): void;
+}

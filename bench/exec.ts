@@ -1,0 +1,64 @@
+/** `bench exec`: a command over HTTP, against the same command over the guest link alone, each in a guest of its own. */
+import type { BenchContext } from './bench-context.ts';
+import { interleave } from './interleave.ts';
+import { MachineCalls, type StartedMachine } from './machine-calls.ts';
+import { RawMachine, readBlueprint } from './raw-machine.ts';
+import { type BenchReport, measured, ratio } from './report.ts';
+import { median, percentile } from './statistics.ts';
+import { type BenchDaemon, Workplace } from './workplace.ts';
+
+const roundsDefault = 1000;
+const warmUpRounds = 100;
+const roundsBetweenWords = 100;
+const p99 = (samples: readonly number[]) => percentile(samples, 99);
+
+export async function benchExec(context: BenchContext): Promise<BenchReport> {
+  await using workplace = await Workplace.open(context);
+  const daemon = await workplace.startDaemon();
+  context.say('exec: starting two guests');
+  const machine = await startMachine(daemon, context.image);
+  const blueprint = await readBlueprint(daemon.layout, machine);
+  const raw = await RawMachine.start(blueprint, await workplace.directory('raw'), context.signal);
+  workplace.defer(() => raw.close());
+
+  using calls = await MachineCalls.open(daemon);
+  const request = calls.execRequest(machine.id);
+  const rounds = context.samples ?? roundsDefault;
+  const [httpMs = [], linkMs = []] = await interleave(
+    [
+      { name: 'http', measure: () => timed(() => calls.exec(request)) },
+      { name: 'link', measure: (signal) => timed(() => raw.exec(signal)) },
+    ],
+    {
+      rounds,
+      warmUps: Math.min(warmUpRounds, rounds),
+      signal: context.signal,
+      onRound: (round) => {
+        if ((round + 1) % roundsBetweenWords === 0) context.say(`exec ${round + 1}/${rounds}`);
+      },
+    },
+  );
+  return {
+    bench: 'exec',
+    results: [
+      ratio('exec_p50_over_link', httpMs, linkMs, median),
+      ratio('exec_p99_over_link', httpMs, linkMs, p99),
+      measured('exec_p50_ms', 'ms', httpMs, median),
+      measured('exec_p99_ms', 'ms', httpMs, p99),
+      measured('link_p50_ms', 'ms', linkMs, median),
+      measured('link_p99_ms', 'ms', linkMs, p99),
+    ],
+  };
+}
+
+async function timed(work: () => Promise<void>): Promise<number> {
+  const begun = performance.now();
+  await work();
+  return performance.now() - begun;
+}
+
+/** On a connection of its own: the server drops one that is idle for as long as the other guest takes to boot. */
+async function startMachine(daemon: BenchDaemon, image: string): Promise<StartedMachine> {
+  using calls = await MachineCalls.open(daemon);
+  return await calls.start('exec', image);
+}

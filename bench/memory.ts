@@ -1,0 +1,51 @@
+/** What the daemon's process holds of the host's memory; the VMMs are processes of their own and not counted. */
+import { readFile } from 'node:fs/promises';
+import { AppError } from '../src/core/errors.ts';
+import { sleep } from '../src/lib/abort.ts';
+import type { BenchContext } from './bench-context.ts';
+import { MachineCalls } from './machine-calls.ts';
+import { Workplace } from './workplace.ts';
+
+/** The daemon brings in images when it starts, and the engine drops what a start needed; both are over by then. */
+const settleMs = 3_000;
+const readings = 10;
+const readingIntervalMs = 200;
+const runningMachines = 20;
+const runningMemoryMib = 128;
+
+/** A daemon that has no machine and nothing to do. */
+export async function idleResidentMib(context: BenchContext): Promise<readonly number[]> {
+  context.say('api: memory of an idle daemon');
+  await using workplace = await Workplace.open(context);
+  const { pid } = await workplace.startDaemon();
+  return await readResident(pid, context.signal);
+}
+
+/** A daemon with machines that run and do nothing. */
+export async function runningResidentMib(context: BenchContext): Promise<readonly number[]> {
+  await using workplace = await Workplace.open(context);
+  const daemon = await workplace.startDaemon();
+  using calls = await MachineCalls.open(daemon);
+  for (let index = 1; index <= runningMachines; index += 1) {
+    context.signal.throwIfAborted();
+    context.say(`api: memory with machines running, ${index}/${runningMachines}`);
+    await calls.start(`running-${index}`, context.image, runningMemoryMib);
+  }
+  return await readResident(daemon.pid, context.signal);
+}
+
+async function readResident(pid: number, signal: AbortSignal): Promise<readonly number[]> {
+  await sleep(settleMs, signal);
+  const samples: number[] = [];
+  while (samples.length < readings) {
+    samples.push(await residentMib(pid));
+    await sleep(readingIntervalMs, signal);
+  }
+  return samples;
+}
+
+async function residentMib(pid: number): Promise<number> {
+  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1];
+  if (kib === undefined) throw new AppError('internal', `process ${pid} does not tell its memory`);
+  return Number(kib) / 1024;
+}

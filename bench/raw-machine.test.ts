@@ -1,0 +1,24 @@
+import { expect, it } from 'vitest';
+import { rawArguments } from './raw-machine.ts';
+
+it('changes the names and places of the machine and nothing else', () => {
+  const blueprint = {
+    program: '/usr/bin/qemu',
+    args: ['-name', 'flotilla-inc', '-kernel', '/s/boot/kernel', 'path=/s/run/inc/qmp.sock,server=on'],
+    incarnation: 'inc',
+    runDir: '/s/run/inc',
+    diskPath: '/s/disks/m1/root.qcow2',
+    baseImagePath: '/s/images/blobs/a',
+    diskBytes: 1,
+  };
+  const args = [...blueprint.args, 'file=/s/disks/m1/root.qcow2,if=none', 'quiet'];
+  expect(rawArguments({ ...blueprint, args }, 'raw', '/r/raw')).toEqual([
+    '-name',
+    'flotilla-raw',
+    '-kernel',
+    '/s/boot/kernel',
+    'path=/r/raw/qmp.sock,server=on',
+    'file=/r/raw/root.qcow2,if=none',
+    'quiet',
+  ]);
+});

@@ -1,0 +1,160 @@
+/**
+ * The raw floor: a VM with nothing of the daemon around it. The command line is the one a machine of the daemon was seen
+ * to run with, so kernel, initramfs, devices and their order are the same by construction; only the places of its files
+ * differ. No records, no user of its own, no monitor: qemu-img, spawn, and the guest link. It has a control group as the
+ * daemon's machines have, since on a busy host a process in a group of its own gets another share of the processors.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError } from '../src/core/errors.ts';
+import type { GuestTarget } from '../src/core/ports/guest.ts';
+import { Cgroups, vmmLimits } from '../src/engines/qemu/cgroup.ts';
+import { GuestClient } from '../src/guest/client.ts';
+import { dialVirtioSerial } from '../src/guest/transports/virtio-serial.ts';
+import { shortId } from '../src/lib/ids.ts';
+import { run } from '../src/lib/process.ts';
+import type { StateLayout } from '../src/storage/layout.ts';
+import { machineSize, type StartedMachine } from './machine-calls.ts';
+
+const toolTimeoutMs = 30_000;
+const bootTimeoutMs = 120_000;
+const execTimeoutMs = 30_000;
+
+/** How a machine of a daemon runs. */
+export interface Blueprint {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly incarnation: string;
+  readonly runDir: string;
+  readonly diskPath: string;
+  readonly baseImagePath: string;
+  readonly diskBytes: number;
+}
+
+/** Reads it from the machine's process and disk. Raises `internal` when it runs in a way that is not known here. */
+export async function readBlueprint(layout: StateLayout, machine: StartedMachine): Promise<Blueprint> {
+  const [program, ...args] = (await readFile(`/proc/${machine.vmmPid}/cmdline`, 'utf8'))
+    .split('\0')
+    .slice(0, -1);
+  const incarnation = /^flotilla-([a-z0-9]+)$/.exec(args[args.indexOf('-name') + 1] ?? '')?.[1];
+  if (program === undefined || incarnation === undefined)
+    throw new AppError('internal', `process ${machine.vmmPid} is no VMM of the daemon`);
+  const diskPath = layout.disk(machine.id);
+  // Shared (-U), as the VMM holds its disk locked.
+  const info = await run('qemu-img', ['info', '-U', '--output=json', diskPath], { timeoutMs: toolTimeoutMs });
+  const { 'full-backing-filename': baseImagePath, 'virtual-size': diskBytes } = JSON.parse(
+    info.stdout,
+  ) as Record<string, unknown>;
+  if (typeof baseImagePath !== 'string' || typeof diskBytes !== 'number')
+    throw new AppError('internal', `${diskPath} is no overlay`);
+  return {
+    program,
+    args,
+    incarnation,
+    runDir: layout.runDir(incarnation),
+    diskPath,
+    baseImagePath,
+    diskBytes,
+  };
+}
+
+/** The blueprint's arguments for an incarnation that has all its files in `directory`. Pure. */
+export function rawArguments(
+  blueprint: Blueprint,
+  incarnation: string,
+  directory: string,
+): readonly string[] {
+  return blueprint.args.map((argument) =>
+    argument
+      .replaceAll(blueprint.runDir, directory)
+      .replaceAll(blueprint.diskPath, join(directory, 'root.qcow2'))
+      .replaceAll(blueprint.incarnation, incarnation),
+  );
+}
+
+export class RawMachine {
+  readonly #directory: string;
+  readonly #child: ChildProcess;
+  readonly #exited: Promise<unknown>;
+  readonly #guest: GuestClient;
+  readonly #target: GuestTarget;
+  readonly #cgroups = new Cgroups();
+
+  private constructor(directory: string, child: ChildProcess, exited: Promise<unknown>, incarnation: string) {
+    this.#directory = directory;
+    this.#child = child;
+    this.#exited = exited;
+    this.#guest = new GuestClient({
+      secret: randomBytes(32),
+      transports: { 'virtio-serial': dialVirtioSerial },
+    });
+    const path = join(directory, 'agent.sock');
+    this.#target = {
+      machineId: incarnation,
+      incarnation,
+      address: { transport: 'virtio-serial', path },
+    };
+  }
+
+  /** Makes its disk, boots it in a new directory below `parent`, and resolves when its guest knows who it is. */
+  static async start(blueprint: Blueprint, parent: string, signal: AbortSignal): Promise<RawMachine> {
+    const incarnation = shortId();
+    const directory = join(parent, incarnation);
+    await mkdir(directory);
+    const { baseImagePath, diskBytes } = blueprint;
+    const disk = join(directory, 'root.qcow2');
+    await run(
+      'qemu-img',
+      ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', baseImagePath, disk, `${diskBytes}`],
+      { timeoutMs: toolTimeoutMs, signal },
+    );
+    const child = spawn(blueprint.program, rawArguments(blueprint, incarnation, directory), {
+      detached: true,
+      env: {},
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    // Rejects when the program cannot be started.
+    const exited = once(child, 'exit').catch(() => undefined);
+    const machine = new RawMachine(directory, child, exited, incarnation);
+    try {
+      await machine.#ready(signal);
+      return machine;
+    } catch (error) {
+      await machine.close();
+      throw error;
+    }
+  }
+
+  async #ready(signal: AbortSignal): Promise<void> {
+    const { vcpuCount, memoryMib } = machineSize;
+    const { incarnation } = this.#target;
+    if (this.#child.pid === undefined) throw new AppError('engine', 'the raw VM could not be started');
+    await this.#cgroups.apply(incarnation, this.#child.pid, vmmLimits(vcpuCount, memoryMib));
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(bootTimeoutMs)]);
+    await this.#guest.waitReady(this.#target, limited);
+    const identity = { hostname: 'raw', machineId: randomBytes(16).toString('hex') };
+    await this.#guest.identify(this.#target, identity, limited);
+  }
+
+  /** Runs `true` and waits for its end. */
+  async exec(signal: AbortSignal): Promise<void> {
+    const request = { argv: ['true'], timeoutMs: execTimeoutMs };
+    for await (const event of await this.#guest.exec(this.#target, request, signal)) {
+      if (event.type !== 'outcome') continue;
+      if (event.outcome.outcome === 'exited' && event.outcome.exitCode === 0) return;
+      throw new AppError('guest', `true ended as ${JSON.stringify(event.outcome)}`);
+    }
+  }
+
+  /** Ends it at once and removes its files. */
+  async close(): Promise<void> {
+    await this.#guest.close();
+    this.#child.kill('SIGKILL');
+    await this.#exited;
+    await this.#cgroups.remove(this.#target.incarnation);
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+}

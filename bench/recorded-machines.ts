@@ -1,0 +1,48 @@
+/** Machines that are only recorded: a full store without a VM. */
+import type { Machine } from '../src/core/machines/machine.ts';
+import { shortId } from '../src/lib/ids.ts';
+import type { StateLayout } from '../src/storage/layout.ts';
+import { openSqliteStore } from '../src/store/store.ts';
+
+/** Writes `count` machines into the store of a daemon that does not run yet; resolves with their ids. */
+export async function recordMachines(layout: StateLayout, count: number): Promise<readonly string[]> {
+  const machines = Array.from({ length: count }, (_, index) => recorded(index));
+  const store = await openSqliteStore(layout.database);
+  try {
+    await store.transaction(async (tx) => {
+      for (const machine of machines) await tx.machines.insert(machine);
+    });
+  } finally {
+    await store.close();
+  }
+  return machines.map(({ id }) => id);
+}
+
+function recorded(index: number): Omit<Machine, 'slot'> {
+  const at = new Date(Date.UTC(2026, 0, 1) + index * 1000).toISOString();
+  return {
+    id: shortId(),
+    tenant: 'default',
+    spec: {
+      name: `recorded-${index}`,
+      vcpuCount: 1,
+      memoryMib: 128,
+      diskMib: 1024,
+      image: 'busybox',
+      engine: 'qemu',
+      boot: 'auto',
+      exposedPorts: [],
+      labels: { number: String(index) },
+    },
+    imageDigest: `sha256:${'0'.repeat(64)}`,
+    state: 'created',
+    desired: 'stopped',
+    operationId: null,
+    incarnation: null,
+    handle: null,
+    failure: null,
+    createdAt: at,
+    updatedAt: at,
+    startedAt: null,
+  };
+}
