@@ -12,20 +12,31 @@ export const machineStatuses = [
 ] as const;
 export type MachineStatus = (typeof machineStatuses)[number];
 
+/** What `request_id` looks like in examples. */
+export const exampleRequestId = '0a1b8d52-3f6c-4d7e-9b1a-5c2e7f8d9a10';
+
+/** The library’s types know the keywords of OpenAPI 3.0 only. */
+const openApi31 = (keywords: Readonly<Record<string, unknown>>): object => keywords;
+
 const port = z.int().min(1).max(65535);
 /** Text that may become a file name, an argument or an environment entry holds no NUL. */
 const noNul = (text: string) => !text.includes('\0');
-const argument = z.string().max(131_072).refine(noNul, 'must not contain NUL');
+const noNulPattern = '^[^\\u0000]*$';
+const argument = z
+  .string()
+  .max(131_072)
+  .refine(noNul, 'must not contain NUL')
+  .openapi({ pattern: noNulPattern });
 const printable = /^[^\p{Cc}]*$/u;
 
 export const createBody = z
   .object({
-    name: z
-      .string()
-      .min(1)
-      .max(128)
-      .regex(printable, 'must not contain control characters')
-      .openapi({ description: 'Unique among your machines.', example: 'web-server' }),
+    name: z.string().min(1).max(128).regex(printable, 'must not contain control characters').openapi({
+      description: 'Unique among your machines.',
+      // OpenAPI has no place for the expression's flag.
+      pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$',
+      example: 'web-server',
+    }),
     vcpu_count: z.int().min(1).openapi({ example: 1 }),
     mem_size_mib: z.int().min(4).openapi({ description: 'Memory in MiB.', example: 256 }),
     exposed_ports: z
@@ -44,68 +55,115 @@ export const createBody = z
       .min(1)
       .optional()
       .openapi({ description: 'Size of the root disk in MiB.', example: 1024 }),
-    engine: z.string().min(1).max(32).optional().openapi({ example: 'qemu' }),
-    boot: z.enum(['auto', 'cold']).optional(),
+    engine: z
+      .string()
+      .min(1)
+      .max(32)
+      .optional()
+      .openapi({ description: 'Default: this host’s.', example: 'qemu' }),
+    boot: z
+      .enum(['auto', 'cold'])
+      .optional()
+      .openapi({ description: '`cold`: never from a prepared guest.', example: 'auto' }),
     labels: z
       .record(z.string().min(1).max(63), z.string().max(255))
       .optional()
-      .openapi({ example: { team: 'web' } }),
+      .openapi({
+        description: 'Yours to give; shown as they are.',
+        ...openApi31({ propertyNames: { minLength: 1, maxLength: 63 } }),
+        example: { team: 'web' },
+      }),
   })
   .openapi('CreateMachine');
 export type CreateBody = z.infer<typeof createBody>;
 
-const status = z.enum(machineStatuses);
+const status = z
+  .enum(machineStatuses)
+  .openapi('MachineStatus', { description: 'What a machine is, in the words of this API.' });
+const moment = z.iso
+  .datetime()
+  .openapi({ description: 'UTC, ISO 8601.', example: '2026-11-22T08:30:00.000Z' });
 
 const summaryFields = {
   id: z.string().openapi({ example: 'k3v9x2m1q8zt' }),
   name: z.string().openapi({ example: 'web-server' }),
   status,
-  vcpu_count: z.int(),
-  mem_size_mib: z.int(),
-  created_at: z.iso.datetime(),
+  vcpu_count: z.int().openapi({ example: 1 }),
+  mem_size_mib: z.int().openapi({ description: 'Memory in MiB.', example: 256 }),
+  created_at: moment,
 };
 
 export const machineSummary = z.object(summaryFields).openapi('MachineSummary');
 export type MachineSummary = z.infer<typeof machineSummary>;
 
+const reserved = z.string().nullable().openapi({ description: 'Always null so far.', example: null });
+
 export const machineBody = z
   .object({
     ...summaryFields,
-    kernel_image_path: z.string().nullable(),
-    kernel_args: z.string().nullable(),
-    rootfs_path: z.string(),
-    socket_path: z.string().nullable(),
-    tap_device: z.string().nullable(),
-    tap_ip: z.string().nullable(),
-    guest_ip: z.string().nullable(),
-    guest_mac: z.string().nullable(),
-    pid: z.int().nullable(),
-    exposed_ports: z.array(z.int()),
-    updated_at: z.iso.datetime(),
-    started_at: z.iso.datetime().nullable(),
-    state: z.string().openapi({ description: 'The finer state behind `status`.' }),
-    image: z.string(),
-    image_digest: z.string(),
-    disk_size_mib: z.int(),
-    engine: z.string(),
-    boot: z.enum(['auto', 'cold']),
-    labels: z.record(z.string(), z.string()),
-    error_message: z.string().nullable(),
+    kernel_image_path: z.string().nullable().openapi({ example: '/var/lib/flotilla/kernel/vmlinux' }),
+    kernel_args: z.string().nullable().openapi({ example: 'console=ttyS0' }),
+    rootfs_path: z.string().openapi({ example: '/var/lib/flotilla/machines/k3v9x2m1q8zt/root.qcow2' }),
+    socket_path: z
+      .string()
+      .nullable()
+      .openapi({ description: 'The VMM’s control socket while it runs.', example: null }),
+    tap_device: reserved,
+    tap_ip: reserved,
+    guest_ip: reserved,
+    guest_mac: reserved,
+    pid: z.int().nullable().openapi({ description: 'The VMM’s process while it runs.', example: null }),
+    exposed_ports: z.array(z.int()).openapi({ example: [8080] }),
+    updated_at: moment,
+    started_at: moment
+      .nullable()
+      .openapi({ description: 'When it last started; null before.', example: null }),
+    state: z.string().openapi({ description: 'The finer state behind `status`.', example: 'created' }),
+    image: z.string().openapi({ example: 'busybox' }),
+    image_digest: z.string().openapi({
+      example: `sha256:${'0f'.repeat(32)}`,
+      description: 'What the image’s name meant at creation.',
+    }),
+    disk_size_mib: z.int().openapi({ example: 1024 }),
+    engine: z.string().openapi({ example: 'qemu' }),
+    boot: z.enum(['auto', 'cold']).openapi({ example: 'auto' }),
+    labels: z.record(z.string(), z.string()).openapi({ example: { team: 'web' } }),
+    error_message: z
+      .string()
+      .nullable()
+      .openapi({ description: 'Why it failed, while it is `failed`.', example: null }),
     failure: z
-      .object({ code: z.string(), message: z.string(), at: z.iso.datetime(), console: z.array(z.string()) })
-      .nullable(),
+      .object({
+        code: z.string(),
+        message: z.string(),
+        at: moment,
+        console: z.array(z.string()).openapi({ description: 'The last lines of its console.' }),
+      })
+      .nullable()
+      .openapi({ description: '`error_message` with its circumstances.', example: null }),
   })
   .openapi('Machine');
 export type MachineBody = z.infer<typeof machineBody>;
 
 export const machineList = z
-  .object({ machines: z.array(machineSummary), total: z.int() })
+  .object({
+    machines: z.array(machineSummary),
+    total: z.int().openapi({ description: 'Machines that match, on all pages.', example: 1 }),
+  })
   .openapi('MachineList');
+
+/** A query says a number in decimal digits: JavaScript’s own coercion would take `1e1`, `0x10` and nothing at all. */
+const wholeNumber = <T extends z.ZodType>(number: T) =>
+  z.preprocess((text) => (typeof text === 'string' && /^-?\d+$/.test(text) ? Number(text) : text), number);
 
 export const listQuery = z.object({
   status: status.optional(),
-  limit: z.coerce.number().int().min(1).max(1000).default(50),
-  offset: z.coerce.number().int().min(0).default(0),
+  limit: wholeNumber(z.number().int().min(1).max(1000).default(50)).openapi({
+    param: { description: 'Machines on a page.' },
+  }),
+  offset: wholeNumber(z.number().int().min(0).default(0)).openapi({
+    param: { description: 'Machines to skip.' },
+  }),
 });
 
 /** A request is held open for at most this long; wait again to wait longer. */
@@ -113,28 +171,31 @@ export const waitSecondsMax = 30;
 
 export const waitQuery = z.object({
   status,
-  timeout: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(waitSecondsMax)
-    .default(waitSecondsMax)
-    .openapi({ description: 'Seconds.' }),
+  timeout: wholeNumber(z.number().int().min(1).max(waitSecondsMax).default(waitSecondsMax)).openapi({
+    param: { description: 'Seconds.' },
+  }),
 });
 
 export const deleteQuery = z.object({
   force: z
     .enum(['true', 'false'])
     .default('false')
-    .openapi({ description: 'Delete the machine even if it runs.' }),
+    .openapi({ param: { description: 'Delete the machine even if it runs.' } }),
 });
 
 export const machineParams = z.object({
-  id: z.string().min(1).max(128).openapi({ description: 'Id or name.', example: 'k3v9x2m1q8zt' }),
+  id: z
+    .string()
+    .min(1)
+    .max(128)
+    .openapi({ param: { description: 'Id or name.' }, example: 'k3v9x2m1q8zt' }),
 });
 
 /** 8 MiB of bytes in base64. */
 const stdinCharactersMax = 11_184_812;
+
+/** Groups of four, the last of which may be padded. */
+const base64Pattern = '^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$';
 
 const argv = z.array(argument).min(1).max(4096);
 
@@ -153,24 +214,44 @@ export const execBody = z
           .refine((key) => !/[=\0]/.test(key), 'must not contain = or NUL'),
         argument,
       )
-      .optional(),
-    cwd: argument.optional(),
-    user: z.string().min(1).max(64).refine(noNul, 'must not contain NUL').optional(),
-    stdin: z.base64().max(stdinCharactersMax).optional().openapi({ description: 'Standard input, base64.' }),
+      .optional()
+      .openapi({
+        description: 'Added to the environment.',
+        ...openApi31({ propertyNames: { minLength: 1, pattern: '^[^=\\u0000]*$' } }),
+        example: { LANG: 'C.UTF-8' },
+      }),
+    cwd: argument.optional().openapi({ description: 'Working directory.', example: '/' }),
+    user: z.string().min(1).max(64).refine(noNul, 'must not contain NUL').optional().openapi({
+      description: 'Name or number of a user of the guest.',
+      pattern: noNulPattern,
+      example: 'root',
+    }),
+    stdin: z
+      .base64()
+      .max(stdinCharactersMax)
+      .optional()
+      .openapi({
+        description: 'Standard input, base64.',
+        ...openApi31({ contentEncoding: 'base64' }),
+        pattern: base64Pattern,
+        example: 'aGVsbG8K',
+      }),
   })
   .refine((body) => (body.command ?? body.cmd) !== undefined, { path: ['command'], message: 'must be given' })
-  .openapi('Exec');
+  .openapi('Exec', { anyOf: [{ required: ['command'] }, { required: ['cmd'] }] });
 export type ExecBody = z.infer<typeof execBody>;
 
 export const execResult = z
   .object({
-    exit_code: z.int().openapi({ description: '128 + the signal when a signal ended it.' }),
-    stdout: z.string(),
-    stderr: z.string(),
-    outcome: z.enum(['exited', 'signalled']),
-    signal: z.string().nullable(),
-    stdout_truncated: z.boolean().openapi({ description: 'More was written than a buffered answer holds.' }),
-    stderr_truncated: z.boolean(),
+    exit_code: z.int().openapi({ description: '128 + the signal when a signal ended it.', example: 0 }),
+    stdout: z.string().openapi({ example: '6.1.0-37-amd64\n' }),
+    stderr: z.string().openapi({ example: '' }),
+    outcome: z.enum(['exited', 'signalled']).openapi({ example: 'exited' }),
+    signal: z.string().nullable().openapi({ description: 'Without `SIG`.', example: null }),
+    stdout_truncated: z
+      .boolean()
+      .openapi({ description: 'More was written than a buffered answer holds.', example: false }),
+    stderr_truncated: z.boolean().openapi({ example: false }),
   })
   .openapi('ExecResult');
 export type ExecResultBody = z.infer<typeof execResult>;

@@ -1,0 +1,84 @@
+/** The OpenAPI document: made from the routes' own definitions, and what the application adds to each of them. */
+import { createRoute, OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi';
+import { commonFailures, machineRoutes } from './dialects/machines/routes.ts';
+
+const description = `
+Fleets of microVMs on machines you own.
+
+Every error body is \`{"error":{"code","message"}}\`; \`code\` is for programs and \`message\` for people. An
+\`X-Request-Id\` that you send comes back and is in the daemon's log; without one, one is made.
+
+A request whose HTTP cannot be read at all (its framing, its header section, or one that arrives too slowly) is answered
+by the HTTP server itself, with 400, 408 or 431 and no body.
+`.trim();
+
+const healthRoute = createRoute({
+  method: 'get',
+  path: '/health',
+  operationId: 'getHealth',
+  tags: ['health'],
+  summary: 'Ask whether the daemon answers',
+  description: 'Needs no key.',
+  security: [],
+  responses: {
+    200: {
+      description: 'It does.',
+      content: {
+        'application/json': {
+          schema: z
+            .object({
+              status: z.literal('ok').openapi({ example: 'ok' }),
+              version: z.string().openapi({ example: '0.1.0' }),
+            })
+            .openapi('Health'),
+        },
+      },
+    },
+    403: commonFailures[403],
+  },
+});
+
+/** A pure function of the code: no daemon is needed to make it. */
+export function makeDocument(version: string) {
+  const paper = new OpenAPIHono();
+  const { openAPIRegistry: registry } = paper;
+  registry.registerComponent('securitySchemes', 'bearerAuth', {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'The key that `flotilla up` shows, or one made with it.',
+  });
+  registry.registerComponent('headers', 'RequestId', {
+    description: 'The id you gave the request, or the one it was given.',
+    schema: { type: 'string', maxLength: 128 },
+  });
+  registry.registerPath(withRequestId(healthRoute));
+  for (const route of machineRoutes) registry.registerPath(withRequestId(below('/machines', route)));
+  return paper.getOpenAPI31Document({
+    openapi: '3.1.0',
+    info: {
+      title: 'Flotilla API',
+      version,
+      description,
+      license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
+    },
+    servers: [{ url: '/', description: 'This daemon.' }],
+    security: [{ bearerAuth: [] }],
+    tags: [
+      { name: 'machines', description: 'MicroVMs: their life, and commands in them.' },
+      { name: 'health', description: 'The daemon itself.' },
+    ],
+  });
+}
+
+function below(prefix: string, route: RouteConfig): RouteConfig {
+  return { ...route, path: route.path === '/' ? prefix : `${prefix}${route.path}` };
+}
+
+function withRequestId(route: RouteConfig): RouteConfig {
+  const headers = { 'X-Request-Id': { $ref: '#/components/headers/RequestId' } };
+  const responses = Object.entries(route.responses).map(([status, response]) => [
+    status,
+    '$ref' in response ? response : { ...response, headers },
+  ]);
+  return { ...route, responses: Object.fromEntries(responses) };
+}

@@ -1,0 +1,102 @@
+/** The OpenAPI document as tests read it: its operations, and a validator for each schema in it. */
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
+import { makeDocument } from '../../src/http/openapi.ts';
+
+/** The part of JSON Schema that our documents use. */
+export interface Schema {
+  readonly $ref?: string;
+  readonly type?: string | readonly string[];
+  readonly enum?: readonly unknown[];
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly items?: Schema;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: Schema;
+  readonly propertyNames?: Schema;
+}
+
+export interface Media {
+  readonly schema: Schema;
+  readonly example?: unknown;
+}
+
+export interface Parameter {
+  readonly name: string;
+  readonly in: 'path' | 'query';
+  readonly required: boolean;
+  readonly schema: Schema;
+}
+
+export interface DocumentedResponse {
+  readonly headers?: Readonly<Record<string, unknown>>;
+  readonly content?: Readonly<Record<string, Media>>;
+}
+
+export interface OperationObject {
+  readonly operationId: string;
+  readonly parameters?: readonly Parameter[];
+  readonly requestBody?: { readonly content: Readonly<Record<string, Media>> };
+  readonly responses: Readonly<Record<string, DocumentedResponse>>;
+}
+
+export interface DocumentedOperation extends OperationObject {
+  readonly method: string;
+  readonly path: string;
+}
+
+export interface Contract {
+  readonly document: Readonly<Record<string, unknown>>;
+  readonly operations: readonly DocumentedOperation[];
+  /** Follows a reference into the document. */
+  resolve(schema: Schema): Schema;
+  /** Whether a value is what the schema says; null when it is, else what is wrong. */
+  problem(schema: Schema, value: unknown): string | null;
+}
+
+const id = 'document.json';
+
+export function readContract(): Contract {
+  const document: Record<string, unknown> = JSON.parse(JSON.stringify(makeDocument('test')));
+  const paths = document.paths as Readonly<Record<string, Readonly<Record<string, OperationObject>>>>;
+  const ajv = new Ajv2020({ strict: false, allErrors: false });
+  addFormats.default(ajv);
+  ajv.addSchema(document, id);
+  const validators = new Map<Schema, ValidateFunction>();
+  return {
+    document,
+    operations: Object.entries(paths).flatMap(([path, methods]) =>
+      Object.entries(methods).map(([method, operation]) => ({
+        ...operation,
+        method: method.toUpperCase(),
+        path,
+      })),
+    ),
+    resolve(schema) {
+      if (schema.$ref === undefined) return schema;
+      const name = schema.$ref.replace('#/components/schemas/', '');
+      const schemas = (document.components as { schemas: Readonly<Record<string, Schema>> }).schemas;
+      const found = schemas[name];
+      if (!found) throw new Error(`the document has no ${schema.$ref}`);
+      return found;
+    },
+    problem(schema, value) {
+      let validate = validators.get(schema);
+      if (!validate) {
+        validate = ajv.compile(absolute(schema));
+        validators.set(schema, validate);
+      }
+      return validate(value) ? null : ajv.errorsText(validate.errors);
+    },
+  };
+}
+
+/** The schema with its references pointing into the document from wherever it stands. */
+function absolute(schema: Schema): object {
+  return JSON.parse(JSON.stringify(schema).replaceAll('"#/', `"${id}#/`));
+}

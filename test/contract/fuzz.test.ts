@@ -1,0 +1,217 @@
+/**
+ * The server keeps its OpenAPI document's word: requests made from the document, right and wrong, on the real server
+ * over fakes. `FUZZ_RUNS` sets how many an operation gets, and then each run tries others.
+ */
+import type { Agent } from 'node:http';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AppError } from '../../src/core/errors.ts';
+import type { ExecEvent } from '../../src/core/ports/guest.ts';
+import type { HttpServer } from '../../src/http/server.ts';
+import { type FakeFlotilla, serveFake, startFake, testKey } from '../support/fake.ts';
+import { type DocumentedOperation, readContract } from './document.ts';
+import { keepAliveAgent, send, type WireAnswer, type WireRequest } from './http.ts';
+import { type Generated, requestsOf } from './requests.ts';
+
+const runs = Number(process.env.FUZZ_RUNS ?? 300);
+const isLong = process.env.FUZZ_RUNS !== undefined;
+const parameters = { numRuns: runs, ...(isLong ? {} : { seed: 20_261_122 }) };
+const timeoutMs = isLong ? 900_000 : 120_000;
+
+const contract = readContract();
+const machine = 'fuzzed';
+const errorSchema = { $ref: '#/components/schemas/Error' };
+
+let fake: FakeFlotilla;
+let server: HttpServer;
+let url: string;
+let agent: Agent;
+
+beforeAll(async () => {
+  fake = await startFake();
+  fake.guest.onShutdown = ({ incarnation }) => fake.driver.machine(incarnation).powerOff();
+  ({ server, url } = await serveFake(fake));
+  agent = keepAliveAgent();
+});
+afterAll(async () => {
+  agent.destroy();
+  await server.close(0);
+  await fake.close();
+});
+
+/** What the machine is when the request comes, and what goes wrong underneath. */
+const situations = ['absent', 'created', 'running', 'failed'] as const;
+type Situation = (typeof situations)[number];
+const faults = {
+  none: () => undefined,
+  'the VMM fails': () => {
+    fake.guest.onReady = () => Promise.reject(new AppError('engine', 'the VMM ended'));
+  },
+  'the guest is lost': () => {
+    const lost = () => Promise.reject(new AppError('guest', 'the guest link was lost'));
+    fake.guest.onReady = lost;
+    fake.guest.events = [{ type: 'outcome', outcome: { outcome: 'unknown', reason: 'it was lost' } }];
+  },
+  'no space is left': () => {
+    fake.disks.nextFailure = new AppError('exhausted', 'no space left');
+  },
+  'the command is slow': () => {
+    fake.guest.events = [{ type: 'outcome', outcome: { outcome: 'timed_out' } }];
+  },
+} as const;
+type Fault = keyof typeof faults;
+
+const output: readonly ExecEvent[] = [
+  { type: 'stdout', data: new TextEncoder().encode('out\0\ufffd') },
+  { type: 'stderr', data: new Uint8Array([0xff, 0xfe]) },
+  { type: 'outcome', outcome: { outcome: 'signalled', signal: 'KILL' } },
+];
+
+async function arrange(situation: Situation, fault: Fault): Promise<void> {
+  fake.guest.onReady = async () => undefined;
+  fake.guest.events = output;
+  fake.disks.nextFailure = null;
+  const { machines } = await fake.machines.list({ tenant: 'default', limit: 1000, offset: 0 });
+  for (const { id } of machines) await fake.machines.delete('default', id, { force: true });
+  if (situation !== 'absent') {
+    await fake.machines.create('default', { name: machine, vcpuCount: 1, memoryMib: 128 });
+  }
+  if (situation === 'running') await fake.machines.start('default', machine);
+  if (situation === 'failed') {
+    fake.guest.onReady = () => Promise.reject(new AppError('guest', 'it never came up'));
+    await fake.machines.start('default', machine).catch(() => undefined);
+    fake.guest.onReady = async () => undefined;
+  }
+  faults[fault]();
+}
+
+const situation = fc.constantFrom(...situations);
+const fault = fc.oneof(
+  { weight: 4, arbitrary: fc.constant<Fault>('none') },
+  { weight: 1, arbitrary: fc.constantFrom(...(Object.keys(faults) as Fault[])) },
+);
+
+describe.each(contract.operations.map((each) => [each.operationId, each] as const))('%s', (_, operation) => {
+  test(`answers ${runs} requests as documented`, { timeout: timeoutMs }, async () => {
+    const requests = requestsOf(contract, operation, { key: testKey, machine });
+    const property = fc.asyncProperty(requests, situation, fault, async (request, now, broken) => {
+      await arrange(now, broken);
+      const wire = await awaitableNow(operation, request.wire);
+      const answer = await send(agent, url, wire);
+      checkAnswer(operation, wire, answer);
+      checkVerdict(request, answer, broken);
+    });
+    await fc.assert(property, parameters);
+  });
+});
+
+/** A wait for what will not come is held open, which is right and takes long: ask for what is. */
+async function awaitableNow(operation: DocumentedOperation, wire: WireRequest): Promise<WireRequest> {
+  if (operation.operationId !== 'waitForMachine') return wire;
+  const { machines } = await fake.machines.list({ tenant: 'default', limit: 1, offset: 0 });
+  const status = { created: 'pending', running: 'running' }[String(machines[0]?.state)] ?? 'failed';
+  return {
+    ...wire,
+    path: wire.path.replace(
+      /status=(?:pending|starting|running|paused|stopping|stopped|failed)\b/g,
+      `status=${status}`,
+    ),
+  };
+}
+
+/** Every answer: a documented status, content type and body, and the request's id. */
+function checkAnswer(operation: DocumentedOperation, wire: WireRequest, answer: WireAnswer): void {
+  checkRequestId(wire, answer);
+  const documented = operation.responses[answer.status];
+  const pathOfOperation = new RegExp(`^${operation.path.replace('{id}', '[^/?]+')}(?:\\?|$)`);
+  if (!pathOfOperation.test(wire.path) || isRouteNotFound(answer)) {
+    checkError(answer);
+    return;
+  }
+  expect(documented, `status ${answer.status} is documented: ${answer.body}`).toBeDefined();
+  if (!documented?.content) {
+    expect(answer.body).toBe('');
+    return;
+  }
+  const type = mediaType(answer);
+  const media = documented.content[type];
+  expect(media, `content type ${type} is documented for ${answer.status}`).toBeDefined();
+  if (!media) return;
+  const values = type === 'application/x-ndjson' ? answer.body.trimEnd().split('\n') : [answer.body];
+  for (const value of values) expect(contract.problem(media.schema, JSON.parse(value)), value).toBeNull();
+}
+
+/** Odd ids can turn the path into one that no operation has. */
+function isRouteNotFound(answer: WireAnswer): boolean {
+  return answer.status === 404 && answer.body.includes('"message":"Route ');
+}
+
+function checkRequestId(wire: WireRequest, answer: WireAnswer): void {
+  const given = wire.headers['X-Request-Id'];
+  expect(answer.headers['x-request-id']).toMatch(/^[\w.:-]{1,128}$/);
+  if (given === 'req-1') expect(answer.headers['x-request-id']).toBe(given);
+}
+
+function checkError(answer: WireAnswer): void {
+  expect([400, 401, 404]).toContain(answer.status);
+  expect(mediaType(answer)).toBe('application/json');
+  expect(contract.problem(errorSchema, JSON.parse(answer.body))).toBeNull();
+}
+
+/** What the document allows is not refused as malformed, what it forbids is, and nothing fails by itself. */
+function checkVerdict(request: Generated, answer: WireAnswer, broken: Fault): void {
+  if (broken === 'none') expect(answer.status, answer.body).toBeLessThan(500);
+  expect(answer.body).not.toContain('INTERNAL_ERROR');
+  if (!request.isAuthorized) return;
+  if (request.isAllowed === false) expect(answer.status, answer.body).toBe(400);
+  if (request.isAllowed && answer.status === 400 && !isLimitOfHost(answer)) {
+    expect(answer.body).not.toContain('VALIDATION_ERROR');
+  }
+}
+
+/** Limits that depend on the host, its engines and its images are not in the document. */
+function isLimitOfHost(answer: WireAnswer): boolean {
+  return /this host|needs a disk of at least|a disk has at most/.test(answer.body);
+}
+
+function mediaType(answer: WireAnswer): string {
+  return String(answer.headers['content-type']).split(';')[0] ?? '';
+}
+
+describe('what the document does not speak of', () => {
+  const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'QUERY'];
+  const segment = fc.oneof(
+    fc.constantFrom(
+      'machines',
+      machine,
+      'start',
+      'docs',
+      'health',
+      '',
+      '.',
+      '..',
+      '%',
+      '%2e%2e',
+      '*',
+      'x'.repeat(3000),
+    ),
+    fc.string({ maxLength: 8 }).map(encodeURIComponent),
+  );
+  const known = new Set(
+    contract.operations.map(({ method, path }) => `${method} ${path.replaceAll(/\{\w+\}/g, '')}`),
+  );
+
+  test(`${runs} odd methods and paths: an error in the same words`, { timeout: timeoutMs }, async () => {
+    await arrange('created', 'none');
+    const path = fc.array(segment, { maxLength: 5 }).map((parts) => `/${parts.join('/')}`);
+    const property = fc.asyncProperty(fc.constantFrom(...methods), path, async (method, odd) => {
+      if (known.has(`${method} ${odd}`)) return;
+      const wire = { method, path: odd, headers: { Authorization: `Bearer ${testKey}` }, body: null };
+      const answer = await send(agent, url, wire);
+      expect(answer.status, answer.body).toBeLessThan(500);
+      checkRequestId(wire, answer);
+      if (answer.status >= 400) checkError(answer);
+    });
+    await fc.assert(property, parameters);
+  });
+});

@@ -1,0 +1,111 @@
+/** From a schema of the document to values: those it allows, and those that something is wrong with. */
+import fc from 'fast-check';
+import type { Contract, Schema } from './document.ts';
+
+/** Limits of the document may be large; what lies far within them finds nothing more. */
+const textMax = 40;
+const itemsMax = 4;
+
+/** Text of all kinds: plain, any code points, controls, and what programs trip over. */
+export const anyText = (minLength = 0, maxLength = textMax): fc.Arbitrary<string> => {
+  const bounds = { minLength, maxLength: Math.min(maxLength, minLength + textMax) };
+  return fc.oneof(
+    fc.string(bounds),
+    fc.string({ ...bounds, unit: 'binary' }),
+    fc
+      .constantFrom('__proto__', 'constructor', '../..', "' or 1=1 --", '\0', '\u202e', 'a\nb', '=')
+      .filter((text) => text.length >= bounds.minLength && text.length <= maxLength),
+  );
+};
+
+/** Values the schema allows. Those that the shape below cannot promise are filtered by the schema itself. */
+export function allowed(contract: Contract, schema: Schema): fc.Arbitrary<unknown> {
+  return shaped(contract, contract.resolve(schema)).filter(
+    (value) => contract.problem(schema, value) === null,
+  );
+}
+
+function shaped(contract: Contract, schema: Schema): fc.Arbitrary<unknown> {
+  if (schema.enum) return fc.constantFrom(...schema.enum);
+  switch (schema.type) {
+    case 'string':
+      return fc.oneof(
+        anyText(schema.minLength, schema.maxLength),
+        // Base64 and plain words are rare among random text.
+        fc.uint8Array({ maxLength: 30 }).map((bytes) => Buffer.from(bytes).toString('base64')),
+        fc.string({ minLength: schema.minLength ?? 0, maxLength: 12, unit: fc.constantFrom('a', 'Z', '0') }),
+      );
+    case 'integer':
+      return fc.oneof(
+        fc.integer({ min: schema.minimum ?? -9, max: Math.min(schema.maximum ?? 4096, 65_535) }),
+        fc.constantFrom(schema.minimum ?? 0, schema.maximum ?? Number.MAX_SAFE_INTEGER),
+      );
+    case 'boolean':
+      return fc.boolean();
+    case 'array': {
+      const { items = {}, minItems = 0, maxItems = itemsMax } = schema;
+      return fc.array(allowed(contract, items), {
+        minLength: minItems,
+        maxLength: Math.min(maxItems, minItems + itemsMax),
+      });
+    }
+    case 'object':
+      return objects(contract, schema);
+    default:
+      throw new Error(`no values for ${JSON.stringify(schema)}`);
+  }
+}
+
+function objects(contract: Contract, schema: Schema): fc.Arbitrary<unknown> {
+  const { properties, additionalProperties, propertyNames = {}, required = [] } = schema;
+  if (!properties) {
+    const { minLength, maxLength } = propertyNames;
+    const key = anyText(minLength, maxLength).filter((text) => text !== '__proto__');
+    return fc.dictionary(key, allowed(contract, additionalProperties ?? {}), { maxKeys: itemsMax });
+  }
+  const fields = Object.fromEntries(
+    Object.entries(properties).map(([name, property]) => [name, allowed(contract, property)]),
+  );
+  return fc.record(fields, { requiredKeys: required.filter((name) => name in fields) });
+}
+
+/** A value with one thing changed somewhere: a field gone, of another type, beyond its bounds, or too many. */
+export function mutated(value: fc.Arbitrary<unknown>, schema: Schema): fc.Arbitrary<unknown> {
+  const names = Object.keys(schema.properties ?? {});
+  const name = fc.constantFrom(...names, 'unknown_field');
+  const change = fc.oneof(
+    fc.record({ kind: fc.constant('drop' as const), name }),
+    fc.record({ kind: fc.constant('set' as const), name, to: odd }),
+  );
+  const fields = fc.tuple(value, fc.array(change, { minLength: 1, maxLength: 2 })).map(([whole, changes]) => {
+    const copy: Record<string, unknown> = { ...(whole as object) };
+    for (const each of changes) {
+      if (each.kind === 'drop') delete copy[each.name];
+      else copy[each.name] = each.to;
+    }
+    return copy;
+  });
+  return fc.oneof({ weight: 6, arbitrary: fields }, { weight: 1, arbitrary: odd });
+}
+
+/** Values that fit nowhere in particular, and boundaries. */
+const odd: fc.Arbitrary<unknown> = fc.oneof(
+  fc.constantFrom(0, -1, 1.5, 3, 4, 33, 65_535, 65_536, 86_400, 86_401, 2 ** 31, 2 ** 53, 1e308),
+  fc.constantFrom('', ' ', '1', 'true', 'x'.repeat(129), 'x'.repeat(256), '\0', 'a=b', '=='),
+  fc.constantFrom(
+    null,
+    true,
+    false,
+    [],
+    {},
+    [[]],
+    [0],
+    [65_536],
+    [''],
+    ['\0'],
+    { '': '' },
+    { a: 1 },
+    { 'a=': 'b' },
+  ),
+  fc.anything({ maxDepth: 2, withBigInt: false, withSparseArray: false }),
+);
