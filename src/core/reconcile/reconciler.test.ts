@@ -1,0 +1,73 @@
+/** The timer's look: what it finds is doubted, confirmed, repaired, and called what it is. */
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
+import { silentLog } from '../../lib/log.ts';
+import type { Clock } from '../ports/clock.ts';
+import { Reconciler } from './reconciler.ts';
+
+const tenant = 'default';
+
+let fake: FakeFlotilla;
+let tick: () => Promise<void>;
+let errors: string[];
+let betweenLooks: () => void;
+let reconciler: Reconciler;
+
+beforeEach(async () => {
+  fake = await startFake();
+  errors = [];
+  betweenLooks = () => undefined;
+  const clock: Clock = {
+    now: () => new Date(),
+    sleep: async () => betweenLooks(),
+    every: (_, fn) => {
+      tick = async () => fn();
+      return () => undefined;
+    },
+  };
+  const log = { ...silentLog, error: (_: object, message: string) => errors.push(message) };
+  const edges = { ...fake.edges, clock, log };
+  reconciler = new Reconciler({ store: fake.store, edges, machines: fake.machines, hasHostRebooted: false });
+  reconciler.start();
+});
+afterEach(async () => {
+  await reconciler.close();
+  await fake.close();
+});
+
+test('nothing to repair is nothing to say', async () => {
+  await fake.machines.create(tenant, { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' });
+  await fake.machines.start(tenant, 'web');
+  await tick();
+  expect(errors).toEqual([]);
+});
+
+test('what two looks find is repaired and logged as a defect', async () => {
+  fake.disks.made.add('ghost');
+  await tick();
+  expect(fake.disks.made.has('ghost')).toBe(false);
+  expect(errors).toEqual(['only the timer found this: a defect, please report it']);
+});
+
+test('what is gone at the second look was an event on its way, and no defect', async () => {
+  fake.disks.made.add('ghost');
+  betweenLooks = () => fake.disks.made.delete('ghost');
+  await tick();
+  expect(errors).toEqual([]);
+});
+
+test('a guest that waits for space is marked and resumed without being called a defect', async () => {
+  await fake.machines.create(tenant, { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' });
+  const { machine } = await fake.machines.start(tenant, 'web');
+  fake.driver.machine(machine.incarnation ?? '').pause('disk_full');
+  fake.disks.free = 1;
+  await tick();
+  expect(await fake.machines.get(tenant, 'web')).toMatchObject({
+    state: 'running',
+    failure: { code: 'disk_full' },
+  });
+  fake.disks.free = 100_000;
+  await tick();
+  expect(await fake.machines.get(tenant, 'web')).toMatchObject({ state: 'running', failure: null });
+  expect(errors).toEqual([]);
+});
