@@ -18,6 +18,9 @@ export const exampleRequestId = '0a1b8d52-3f6c-4d7e-9b1a-5c2e7f8d9a10';
 /** The library’s types know the keywords of OpenAPI 3.0 only. */
 const openApi31 = (keywords: Readonly<Record<string, unknown>>): object => keywords;
 
+/** What `z.int()` takes at most, which the document leaves out unless told. */
+const integerMax = Number.MAX_SAFE_INTEGER;
+
 const port = z.int().min(1).max(65535);
 /** Text that may become a file name, an argument or an environment entry holds no NUL. */
 const noNul = (text: string) => !text.includes('\0');
@@ -37,8 +40,11 @@ export const createBody = z
       pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$',
       example: 'web-server',
     }),
-    vcpu_count: z.int().min(1).openapi({ example: 1 }),
-    mem_size_mib: z.int().min(4).openapi({ description: 'Memory in MiB.', example: 256 }),
+    vcpu_count: z.int().min(1).openapi({ maximum: integerMax, example: 1 }),
+    mem_size_mib: z
+      .int()
+      .min(4)
+      .openapi({ description: 'Memory in MiB.', maximum: integerMax, example: 256 }),
     exposed_ports: z
       .array(port)
       .max(256)
@@ -54,7 +60,7 @@ export const createBody = z
       .int()
       .min(1)
       .optional()
-      .openapi({ description: 'Size of the root disk in MiB.', example: 1024 }),
+      .openapi({ description: 'Size of the root disk in MiB.', maximum: integerMax, example: 1024 }),
     engine: z
       .string()
       .min(1)
@@ -162,6 +168,7 @@ export const listQuery = z.object({
     param: { description: 'Machines on a page.' },
   }),
   offset: wholeNumber(z.number().int().min(0).default(0)).openapi({
+    maximum: integerMax,
     param: { description: 'Machines to skip.' },
   }),
 });
