@@ -6,11 +6,6 @@ import type { Disks } from '../core/ports/disks.ts';
 import type { Images } from '../core/ports/images.ts';
 import type { Logger } from '../lib/log.ts';
 
-export interface RequestVariables {
-  readonly requestId: string;
-  readonly caller: Caller;
-}
-
 export interface HttpEnv {
   Variables: { requestId: string; caller: Caller };
 }

@@ -6,13 +6,13 @@ import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { FlotillaClient } from '../../sdk/src/index.ts';
-import { isAlive, readProcessStat } from '../../src/lib/procfs.ts';
 import {
   type DaemonProcess,
   type KillMoment,
   makeStateDirectory,
   startDaemonProcess,
 } from '../support/daemon.ts';
+import { processesNaming } from '../support/host.ts';
 import { operationCases } from './operation-cases.ts';
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
@@ -69,7 +69,7 @@ async function expectTruth(client: FlotillaClient): Promise<void> {
   expect(disks).toEqual(machines.map(({ id }) => id));
   const runs = await readdir(join(directory.path, 'run'));
   expect(runs.length).toBeLessThanOrEqual(machines.length);
-  const vmms = await vmmPids();
+  const vmms = (await processesNaming(`${directory.path}/run/`)).map(({ pid }) => pid);
   const [machine] = machines;
   if (machine?.status !== 'running') return expect(vmms).toEqual([]);
   const { pid } = await client.machines.get(machine.id);
@@ -78,18 +78,6 @@ async function expectTruth(client: FlotillaClient): Promise<void> {
   expect(await client.machines.exec(machine.id, { command: ['hostname'] })).toMatchObject({
     stdout: 'web\n',
   });
-}
-
-async function vmmPids(): Promise<readonly number[]> {
-  const { readFile } = await import('node:fs/promises');
-  const pids: number[] = [];
-  for (const entry of await readdir('/proc')) {
-    if (!/^\d+$/.test(entry)) continue;
-    const command = await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '');
-    const stat = readProcessStat(Number(entry));
-    if (command.includes(`${directory.path}/run/`) && stat && isAlive(stat)) pids.push(stat.pid);
-  }
-  return pids;
 }
 
 const moments: readonly KillMoment[] = operationCases.flatMap(({ kind, steps }) =>

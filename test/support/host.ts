@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FlotillaClient } from '../../sdk/src/index.ts';
 import { type Logger, silentLog } from '../../src/lib/log.ts';
+import { isAlive, readProcessStat } from '../../src/lib/procfs.ts';
 import { type Config, readConfig } from '../../src/main/config.ts';
 import { type Daemon, startDaemon } from '../../src/main/serve.ts';
 
@@ -66,12 +67,24 @@ export async function leftovers(stateDir: string): Promise<readonly string[]> {
     for (const entry of await readdir(join(stateDir, directory)).catch(() => []))
       left.push(join(directory, entry));
   }
-  for (const pid of await readdir('/proc')) {
-    if (!/^\d+$/.test(pid)) continue;
-    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    if (command.includes(`${stateDir}/`)) left.push(`process ${pid}: ${command.split('\0')[0]}`);
+  for (const { pid, command } of await processesNaming(`${stateDir}/`)) {
+    left.push(`process ${pid}: ${command.split('\0')[0]}`);
   }
   return left;
+}
+
+/** Living processes whose command line holds the text. */
+export async function processesNaming(
+  text: string,
+): Promise<readonly { readonly pid: number; readonly command: string }[]> {
+  const found: { readonly pid: number; readonly command: string }[] = [];
+  for (const entry of await readdir('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    const command = await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '');
+    const stat = readProcessStat(Number(entry));
+    if (command.includes(text) && stat && isAlive(stat)) found.push({ pid: stat.pid, command });
+  }
+  return found;
 }
 
 export interface CommandResult {
