@@ -9,7 +9,7 @@ import { AppError } from '../core/errors.ts';
 import { authenticate } from './auth.ts';
 import type { HttpDeps, HttpEnv } from './context.ts';
 import { renderError } from './dialects/machines/errors.ts';
-import { machinesDialect } from './dialects/machines/routes.ts';
+import { nouns } from './dialects/machines/nouns.ts';
 import { docs } from './docs.ts';
 import { BodyTooLarge } from './errors.ts';
 
@@ -32,7 +32,10 @@ export function createApp(deps: HttpDeps): Hono<HttpEnv> {
     }),
   );
   app.get('/health', (c) => c.json({ status: 'ok', version: deps.version }));
-  app.route('/machines', machinesDialect(deps));
+  for (const { prefixes, makeApp } of nouns) {
+    const noun = makeApp(deps);
+    for (const prefix of prefixes) app.route(prefix, noun);
+  }
   app.notFound((c) => {
     throw new AppError('not_found', `Route ${c.req.method} ${c.req.path} not found`);
   });

@@ -1,6 +1,7 @@
 /** The OpenAPI document: made from the routes' own definitions, and what the application adds to each of them. */
 import { createRoute, OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi';
-import { commonFailures, machineRoutes } from './dialects/machines/routes.ts';
+import { commonFailures } from './dialects/machines/documented.ts';
+import { nouns } from './dialects/machines/nouns.ts';
 
 const description = `
 Fleets of microVMs on machines you own.
@@ -10,6 +11,8 @@ Every error body is \`{"error":{"code","message"}}\`; \`code\` is for programs a
 
 A request whose HTTP cannot be read at all (its framing, its header section, or one that arrives too slowly) is answered
 by the HTTP server itself, with 400, 408 or 431 and no body.
+
+\`/api/v1/machines\` and \`/machines\` are two names of the same routes.
 `.trim();
 
 const healthRoute = createRoute({
@@ -52,7 +55,9 @@ export function makeDocument(version: string) {
     schema: { type: 'string', maxLength: 128 },
   });
   registry.registerPath(withRequestId(healthRoute));
-  for (const route of machineRoutes) registry.registerPath(withRequestId(below('/machines', route)));
+  for (const { prefixes, routes } of nouns) {
+    for (const route of routes) registry.registerPath(withRequestId(below(prefixes[0], route)));
+  }
   return paper.getOpenAPI31Document({
     openapi: '3.1.0',
     info: {

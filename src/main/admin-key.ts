@@ -6,7 +6,7 @@ import type { Caller, KeyVerifier } from '../core/keys/caller.ts';
 import { writeFileAtomic } from '../lib/files.ts';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
-const admin: Caller = { tenant: 'default', keyName: 'admin' };
+const admin: Caller = { tenant: 'default', keyName: 'admin', scopes: ['*'], isOperator: true };
 
 /** Reads the admin key, or makes it; `isNew` when this call did. */
 export async function loadAdminKey(path: string): Promise<{ readonly key: string; readonly isNew: boolean }> {

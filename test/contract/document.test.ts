@@ -45,7 +45,9 @@ test('it has every route of the application but its own pages', async () => {
   });
   const routes = app.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.startsWith('/docs'))
-    .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`);
+    .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`)
+    // Another name of the same routes, which the document mentions once.
+    .filter((route) => !route.includes(' /api/v1/machines'));
   const documented = readContract().operations.map(({ method, path }) => `${method} ${path}`);
   await fake.close();
   expect([...new Set(routes)].toSorted()).toEqual(documented.toSorted());

@@ -1,0 +1,190 @@
+/** The routes of `/machines`, as they are documented and checked; what they do is in `routes.ts`. */
+import { createRoute, type RouteConfig } from '@hono/zod-openapi';
+import { needs } from '../../auth.ts';
+import { bodyOf, commonFailures, failure, invalid, json, tooLarge } from './documented.ts';
+import * as schema from './schema.ts';
+
+export const ndjson = 'application/x-ndjson';
+
+const refused = (message: string) => ({
+  400: failure('The request is wrong, or the machine’s state forbids it.', 'BAD_REQUEST', message),
+});
+const notFound = {
+  404: failure('No such machine.', 'NOT_FOUND', "Machine with id 'abc123' not found"),
+} as const;
+const changed = {
+  409: failure(
+    'Somebody else changed the machine meanwhile.',
+    'CONFLICT',
+    'machine k3v9x2m1q8zt changed while it was being changed',
+  ),
+} as const;
+const guestLost = (description: string) => ({
+  502: failure(description, 'VSOCK_ERROR', 'Failed to communicate with VM', true),
+});
+const machineAnswer = json('The machine.', schema.machineBody);
+const tags = ['machines'];
+
+/** What is done to a machine and answered with the machine as it then is. */
+const actionRoute = <Name extends string>(name: Name, summary: string, description: string) =>
+  createRoute({
+    method: 'post',
+    path: `/{id}/${name}`,
+    operationId: `${name}Machine`,
+    tags,
+    ...needs('machines:write'),
+    summary,
+    description,
+    request: { params: schema.machineParams },
+    responses: {
+      200: machineAnswer,
+      ...refused(`Cannot ${name} machine in 'pending' state`),
+      ...commonFailures,
+      ...notFound,
+      ...changed,
+      ...tooLarge,
+      ...guestLost('The guest cannot be reached.'),
+    },
+  });
+
+export const routes = {
+  create: createRoute({
+    method: 'post',
+    path: '/',
+    operationId: 'createMachine',
+    tags,
+    ...needs('machines:write'),
+    summary: 'Create a machine',
+    description: 'Records it and prepares its disk; it does not run before it is started.',
+    request: bodyOf(schema.createBody, {
+      name: 'web-server',
+      vcpu_count: 1,
+      mem_size_mib: 256,
+      image: 'busybox',
+      exposed_ports: [8080],
+      labels: { team: 'web' },
+    }),
+    responses: {
+      201: machineAnswer,
+      ...invalid('vcpu_count must be at least 1'),
+      ...commonFailures,
+      404: failure('No such image.', 'NOT_FOUND', "no image 'alpine'"),
+      409: failure('The name is taken.', 'CONFLICT', "Machine with name 'web-server' already exists"),
+      ...tooLarge,
+    },
+  }),
+  list: createRoute({
+    method: 'get',
+    path: '/',
+    operationId: 'listMachines',
+    tags,
+    ...needs('machines:read'),
+    summary: 'List machines',
+    description: 'A page of your machines, newest first. `total` counts all that match, on whichever page.',
+    request: { query: schema.listQuery },
+    responses: {
+      200: json('A page of machines, newest first.', schema.machineList),
+      ...invalid('limit must be at most 1000'),
+      ...commonFailures,
+    },
+  }),
+  get: createRoute({
+    method: 'get',
+    path: '/{id}',
+    operationId: 'getMachine',
+    tags,
+    ...needs('machines:read'),
+    summary: 'Get a machine',
+    request: { params: schema.machineParams },
+    responses: {
+      200: machineAnswer,
+      ...invalid('id must have at most 128 characters'),
+      ...commonFailures,
+      ...notFound,
+    },
+  }),
+  start: actionRoute('start', 'Start a machine', 'Answers when the guest does, so that exec works at once.'),
+  stop: actionRoute('stop', 'Stop a machine', 'Asks the guest to power off, and ends it if it does not.'),
+  restart: actionRoute(
+    'restart',
+    'Restart a machine',
+    'Stops a running machine, starts it anew, and answers when its guest does.',
+  ),
+  wait: createRoute({
+    method: 'get',
+    path: '/{id}/wait',
+    operationId: 'waitForMachine',
+    tags,
+    ...needs('machines:read'),
+    summary: 'Wait for a status',
+    description:
+      'Answers as soon as the machine has the status, and with 400 as soon as it has failed, unless `failed` is waited for.',
+    request: { params: schema.machineParams, query: schema.waitQuery },
+    responses: {
+      200: machineAnswer,
+      ...refused('machine k3v9x2m1q8zt has failed: the guest did not answer within 60 s'),
+      ...commonFailures,
+      ...notFound,
+      504: failure(
+        'It did not reach the status in time.',
+        'TIMEOUT',
+        'Timed out waiting for machine k3v9x2m1q8zt to reach status running',
+        true,
+      ),
+    },
+  }),
+  remove: createRoute({
+    method: 'delete',
+    path: '/{id}',
+    operationId: 'deleteMachine',
+    tags,
+    ...needs('machines:write'),
+    summary: 'Delete a machine',
+    description: 'Its disk goes with it. A machine that runs is deleted only with `force`.',
+    request: { params: schema.machineParams, query: schema.deleteQuery },
+    responses: {
+      204: { description: 'Deleted.' },
+      ...refused("Cannot delete machine in 'running' state"),
+      ...commonFailures,
+      ...notFound,
+      ...changed,
+      ...tooLarge,
+    },
+  }),
+  exec: createRoute({
+    method: 'post',
+    path: '/{id}/exec',
+    operationId: 'execInMachine',
+    tags,
+    ...needs('machines:exec'),
+    summary: 'Run a command',
+    description: `With \`Accept: ${ndjson}\` the answer is a stream of events, one JSON object a line.`,
+    request: {
+      params: schema.machineParams,
+      ...bodyOf(schema.execBody, { command: ['uname', '-r'], timeout: 10 }),
+    },
+    responses: {
+      200: {
+        description: 'How the command ended, or its events.',
+        content: {
+          'application/json': { schema: schema.execResult },
+          [ndjson]: { schema: schema.execEvent },
+        },
+      },
+      ...refused('Machine must be running to execute commands'),
+      ...commonFailures,
+      ...notFound,
+      ...tooLarge,
+      ...guestLost('The guest cannot be reached, or was lost: the command may have run.'),
+      504: failure(
+        'The command was killed at its timeout.',
+        'TIMEOUT',
+        'Command execution timed out after 30 seconds',
+        true,
+      ),
+    },
+  }),
+};
+
+/** All of this dialect's routes, with paths below its prefix: what its OpenAPI document is made from. */
+export const machineRoutes: readonly RouteConfig[] = Object.values(routes);

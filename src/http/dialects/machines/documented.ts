@@ -1,0 +1,78 @@
+/** What the routes of every noun of this dialect say in the same way: their answers, failures and bodies, for the document. */
+import { OpenAPIHono, type z } from '@hono/zod-openapi';
+import type { MiddlewareHandler } from 'hono';
+import { AppError } from '../../../core/errors.ts';
+import type { HttpEnv } from '../../context.ts';
+import { BadRequest, describeIssue } from './errors.ts';
+import { errorBody, exampleRequestId } from './schema.ts';
+
+export const json = <T extends z.ZodType>(description: string, body: T) => ({
+  description,
+  content: { 'application/json': { schema: body } },
+});
+/** `code` and `message` are what a caller reads in one such answer. */
+export const failure = (description: string, code: string, message: string, retryable = false) => ({
+  description,
+  content: {
+    'application/json': {
+      schema: errorBody,
+      example: { error: { code, message, request_id: exampleRequestId, retryable } },
+    },
+  },
+});
+/** What may happen to any request, whatever its route. */
+export const commonFailures = {
+  401: failure('No key, or not a valid one.', 'UNAUTHORIZED', 'Invalid API key'),
+  403: failure(
+    'The key does not allow it; or, while authentication is off, it comes from another host’s page.',
+    'FORBIDDEN',
+    'requests from elsewhere are not served while authentication is off',
+  ),
+  500: failure('A defect of ours, or the VMM failed.', 'INTERNAL_ERROR', 'An unexpected error occurred'),
+  503: failure(
+    'Not now: no room, or shutting down.',
+    'UNAVAILABLE',
+    'another program keeps the database locked',
+    true,
+  ),
+  504: failure('A deadline passed.', 'TIMEOUT', 'the guest did not answer within 60 s', true),
+} as const;
+export const invalid = (message: string) => ({
+  400: failure('The request is wrong.', 'VALIDATION_ERROR', message),
+});
+export const tooLarge = {
+  413: failure(
+    'The body is over the limit.',
+    'VALIDATION_ERROR',
+    'request body is larger than 12582912 bytes',
+  ),
+} as const;
+export const bodyOf = <T extends z.ZodType>(body: T, example: z.input<T>) => ({
+  body: { required: true, content: { 'application/json': { schema: body, example } } },
+});
+
+/** An application for one noun: what it is sent is checked against its schemas, and refused in this dialect's words. */
+export function nounApp(): OpenAPIHono<HttpEnv> {
+  const app = new OpenAPIHono<HttpEnv>({
+    defaultHook: (result) => {
+      if (!result.success) throw new AppError('invalid', describeIssue(result.error, inputOf(result)));
+    },
+  });
+  app.use(requireJson);
+  return app;
+}
+
+/** A body of another type would be read as an empty one, and its fields called missing. */
+const requireJson: MiddlewareHandler<HttpEnv> = async (c, next) => {
+  const hasBody =
+    c.req.header('transfer-encoding') !== undefined || Number(c.req.header('content-length') ?? 0) > 0;
+  const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase();
+  if (hasBody && c.req.method === 'POST' && type !== 'application/json') {
+    throw new BadRequest('Content-Type must be application/json');
+  }
+  await next();
+};
+
+function inputOf(result: object): unknown {
+  return 'data' in result ? result.data : undefined;
+}
