@@ -16,20 +16,29 @@ export const statusOfCode = {
   internal: 500,
 } as const satisfies Record<ErrorCode, number>;
 
-export type ErrorStatus = (typeof statusOfCode)[ErrorCode] | 413;
+export type ErrorStatus = (typeof statusOfCode)[ErrorCode] | 408 | 413;
 
 /** Whether the same request may succeed later without a change. */
 export function isRetryable(code: ErrorCode): boolean {
   return code === 'exhausted' || code === 'timeout' || code === 'unavailable' || code === 'guest';
 }
 
-/** The one failure that has a status of its own: a body over the limit. */
+/** A body over the limit. */
 export class BodyTooLarge extends AppError {
   constructor(bytesMax: number) {
     super('invalid', `request body is larger than ${bytesMax} bytes`);
   }
 }
 
+/** A body that does not come. */
+export class BodyTooSlow extends AppError {
+  constructor(deadlineMs: number) {
+    super('timeout', `the request body did not arrive within ${deadlineMs / 1000} seconds`);
+  }
+}
+
+/** These two have statuses of their own. */
 export function statusOf(error: AppError): ErrorStatus {
-  return error instanceof BodyTooLarge ? 413 : statusOfCode[error.code];
+  if (error instanceof BodyTooLarge) return 413;
+  return error instanceof BodyTooSlow ? 408 : statusOfCode[error.code];
 }

@@ -1,13 +1,21 @@
-/** The node:http server under the application: limits against slow clients, and a drain that does not wait for idle ones. */
-import { createServer, type Server } from 'node:http';
+/**
+ * The node:http server under the application: a name for every request, limits against slow clients, an answer to what
+ * is no HTTP, and a drain that does not wait for idle ones.
+ */
+import { createServer, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { getRequestListener } from '@hono/node-server';
+import type { Duplex } from 'node:stream';
+import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { AppError } from '../core/errors.ts';
+import { nameRequest, newRequestId, requestIdHeader } from './request-id.ts';
 
-/** Time a client has to send its headers, and its whole request. */
-const headersTimeoutMs = 15_000;
-const requestTimeoutMs = 60_000;
+/** Time a client has to send its headers. Who reads a body sets a deadline for that. */
+const headersTimeoutMsDefault = 15_000;
+/** How often Node looks for connections that overran it. */
+const checkIntervalMs = 5_000;
 const connectionsMax = 4096;
+/** Silence after which TCP asks whether the client is still there. */
+const keepAliveDelayMs = 60_000;
 
 export interface HttpServer {
   readonly host: string;
@@ -16,22 +24,61 @@ export interface HttpServer {
   close(graceMs: number): Promise<void>;
 }
 
+/** What keeps a request from the application: it is no HTTP, its headers come too slowly, or they are too large. */
+export type RefusalStatus = 400 | 408 | 431;
+
+export interface ListenOptions {
+  /** The JSON that such a request is answered with; without it there is no body. */
+  readonly refuse?: (status: RefusalStatus, requestId: string | null) => string;
+  readonly headersTimeoutMs?: number;
+}
+
+type Fetch = (request: Request, bindings: HttpBindings) => Response | Promise<Response>;
+
 /** Raises `unavailable` when the address is taken or cannot be had. */
 export async function listen(
-  fetch: (request: Request) => Response | Promise<Response>,
+  fetch: Fetch,
   host: string,
   port: number,
+  { refuse = () => '', headersTimeoutMs = headersTimeoutMsDefault }: ListenOptions = {},
 ): Promise<HttpServer> {
-  const handle = getRequestListener(fetch);
+  const handle = getRequestListener((request, bindings) => fetch(request, bindings as HttpBindings), {
+    // Raised before the application is asked: a Host or a target that makes no URL.
+    errorHandler: () =>
+      new Response(refuse(400, null), { status: 400, headers: { 'Content-Type': 'application/json' } }),
+  });
   let isDraining = false;
+  const answers = new WeakMap<Duplex, ServerResponse>();
   const server = createServer(
-    { headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs },
-    (req, res) => {
-      if (isDraining) res.setHeader('Connection', 'close');
-      void handle(req, res);
+    {
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: 0,
+      // A client that vanished is noticed also where an answer waits for something to say.
+      keepAlive: true,
+      keepAliveInitialDelay: keepAliveDelayMs,
+      connectionsCheckingInterval: Math.min(checkIntervalMs, headersTimeoutMs),
+    },
+    (incoming, outgoing) => {
+      nameRequest(incoming, outgoing);
+      answers.set(incoming.socket, outgoing);
+      if (isDraining) outgoing.setHeader('Connection', 'close');
+      void handle(incoming, outgoing);
     },
   );
   server.maxConnections = connectionsMax;
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const refuseNow = () => {
+      if (socket.writable) socket.end(refusal(statusOfClientError(error.code), refuse));
+    };
+    const answer = answers.get(socket);
+    const isUnderWay = answer !== undefined && !answer.writableFinished;
+    if (error.code === 'ECONNRESET') socket.destroy();
+    else if (!isUnderWay) refuseNow();
+    // What follows a whole request is wrong, not the request.
+    else if (answer.req.complete) answer.once('finish', refuseNow);
+    else if (answer.headersSent) socket.destroy();
+    else refuseNow();
+  });
   await bind(server, host, port);
   const address = server.address() as AddressInfo;
   return {
@@ -47,6 +94,25 @@ export async function listen(
       clearTimeout(timer);
     },
   };
+}
+
+function statusOfClientError(code: string | undefined): RefusalStatus {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 408;
+  return code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
+}
+
+/** A whole answer, after which the connection ends: what follows on it cannot be told apart. */
+function refusal(status: RefusalStatus, refuse: NonNullable<ListenOptions['refuse']>): string {
+  const requestId = newRequestId();
+  const body = refuse(status, requestId);
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'Connection: close',
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `${requestIdHeader}: ${requestId}`,
+  ];
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
 }
 
 function bind(server: Server, host: string, port: number): Promise<void> {

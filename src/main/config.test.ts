@@ -9,6 +9,7 @@ describe('readConfig', () => {
       listen: [{ host: '127.0.0.1', port: 3000 }],
       stateDir: '/var/lib/flotilla',
       cacheDir: '/var/cache/flotilla',
+      corsOrigins: new Set(),
       databaseUrl: null,
       isAuthDisabled: false,
       uidBase: 600_000,
@@ -48,9 +49,17 @@ describe('readConfig', () => {
     [{ FLOTILLA_UID_BASE: '0' }, /FLOTILLA_UID_BASE/],
     [{ FLOTILLA_LISTEN: '127.0.0.1:99999' }, /FLOTILLA_LISTEN/],
     [{ FLOTILLA_LISTEN: '127.0.0.1,' }, /FLOTILLA_LISTEN/],
+    [{ FLOTILLA_CORS_ORIGINS: 'https://a.example, *' }, /FLOTILLA_CORS_ORIGINS/],
+    [{ FLOTILLA_CORS_ORIGINS: 'https://a.example/app' }, /FLOTILLA_CORS_ORIGINS/],
     [{ FLOTILLA_STATE_DIR: `/${'x'.repeat(100)}` }, /FLOTILLA_STATE_DIR/],
   ])('refuses %j, naming the variable', (env, message) => {
     expect(() => readConfig({ ...base, ...env }, true)).toThrow(message);
+  });
+
+  test('takes the origins of pages that may call', () => {
+    const env = { ...base, FLOTILLA_CORS_ORIGINS: 'https://a.example, http://localhost:5173' };
+    expect([...readConfig(env, true).corsOrigins]).toEqual(['https://a.example', 'http://localhost:5173']);
+    expect(readConfig(base, true).corsOrigins.size).toBe(0);
   });
 
   test('refuses to serve everyone without keys, unless told that this is meant', () => {

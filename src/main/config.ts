@@ -20,6 +20,8 @@ const environment = z.object({
     .optional(),
   DISABLE_AUTH: flag.default(false),
   FLOTILLA_INSECURE: flag.default(false),
+  /** Origins, such as https://fleet.example.com, whose pages may call the API from a browser; with commas. */
+  FLOTILLA_CORS_ORIGINS: z.string().default(''),
   /** The first uid of the range that VMMs run under; one for each machine. Clear of Debian's and systemd's ranges. */
   FLOTILLA_UID_BASE: z.coerce.number().int().min(1000).max(2_000_000_000).default(600_000),
   FLOTILLA_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
@@ -32,6 +34,8 @@ export interface Config {
   readonly cacheDir: string;
   readonly databaseUrl: string | null;
   readonly isAuthDisabled: boolean;
+  /** Scheme, host and port, as a browser's Origin header says them. */
+  readonly corsOrigins: ReadonlySet<string>;
   /** Null when not root: VMMs then run as the daemon's own user. */
   readonly uidBase: number | null;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
@@ -71,6 +75,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean = process.get
     cacheDir: directory(values.FLOTILLA_CACHE_DIR, isRoot, '/var/cache/flotilla', '.cache/flotilla'),
     databaseUrl: values.DATABASE_URL ?? null,
     isAuthDisabled: values.DISABLE_AUTH,
+    corsOrigins: parseOrigins(values.FLOTILLA_CORS_ORIGINS),
     uidBase: isRoot ? values.FLOTILLA_UID_BASE : null,
     logLevel: values.FLOTILLA_LOG_LEVEL,
   };
@@ -93,6 +98,20 @@ function parseAddress(text: string, defaultPort: number): { host: string; port: 
     });
   }
   return { host, port: parsed.data };
+}
+
+function parseOrigins(text: string): ReadonlySet<string> {
+  const origins = text
+    .split(',')
+    .map((each) => each.trim())
+    .filter((each) => each !== '');
+  for (const origin of origins) {
+    if (URL.canParse(origin) && new URL(origin).origin === origin) continue;
+    throw new AppError('invalid', `FLOTILLA_CORS_ORIGINS: not an origin: '${origin}'`, {
+      hint: 'Write scheme, host and port as https://fleet.example.com or http://localhost:5173, several with commas.',
+    });
+  }
+  return new Set(origins);
 }
 
 export function isLoopback(host: string): boolean {

@@ -10,6 +10,8 @@ import type { Database } from './schema.ts';
  */
 export interface OpenDatabase {
   readonly db: Kysely<Database>;
+  /** Nobody but this process writes to it while it is open. */
+  readonly isOurs: boolean;
   /** When the database shares its disk with others. */
   readonly reserve?: SpaceReserve;
   /** Harmless when closed. Ends a transaction under way without committing it. */

@@ -7,27 +7,40 @@ import { transitions } from '../core/machines/states.ts';
 import type { MachineDetails, MachineFilter, MachineRepository, StateChange } from '../core/ports/store.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
+import { compiledQuery } from './compiled.ts';
 import { DuplicateError } from './database.ts';
 import { decodeMachine, encodeChanges, encodeMachine } from './machine-row.ts';
 import { canHold, type Database, type MachineTable } from './schema.ts';
 
-export function machineRepository(access: Access): MachineRepository {
+/** `decode` is `decodeMachine`, or what remembers its results. */
+export function machineRepository(access: Access, decode: Decode): MachineRepository {
   return {
     insert: (machine) => insert(access, machine),
-    get: async (id) => decodeOptional(await access.read((db) => selectRow(db, id))),
-    find: (tenant, idOrName) => find(access, tenant, idOrName),
-    list: (filter) => list(access, filter),
+    get: async (id) => {
+      const row = await access.read((db) => selectRow(db, id));
+      return row === undefined ? null : decode(row);
+    },
+    find: async (tenant, idOrName) => {
+      const row = await find(access, tenant, idOrName);
+      return row === undefined ? null : decode(row);
+    },
+    list: async (filter) => {
+      const { rows, total } = await list(access, filter);
+      return { machines: rows.map(decode), total };
+    },
     all: async () => {
       const rows = await access.read((db) =>
         db.selectFrom('machines').selectAll().orderBy('created_at').orderBy('id').execute(),
       );
-      return rows.map(decodeMachine);
+      return rows.map(decode);
     },
     compareAndSet: (change) => compareAndSet(access, change),
     patch: (id, incarnation, details, at) => patch(access, id, incarnation, details, at),
     remove: (id) => remove(access, id),
   };
 }
+
+type Decode = (row: MachineTable) => Machine;
 
 async function insert(access: Access, machine: Omit<Machine, 'slot'>): Promise<Machine> {
   try {
@@ -67,43 +80,65 @@ async function lowestFreeSlot(db: Kysely<Database>): Promise<number> {
   return slot;
 }
 
-async function find(access: Access, tenant: string, idOrName: string): Promise<Machine | null> {
-  if (!canHold(idOrName)) return null;
-  const rows = await access.read((db) =>
-    db
-      .selectFrom('machines')
-      .selectAll()
-      .where('tenant', '=', tenant)
-      .where((eb) => eb.or([eb('id', '=', idOrName), eb('name', '=', idOrName)]))
-      .execute(),
-  );
-  return decodeOptional(rows.find((row) => row.id === idOrName) ?? rows[0]);
+const selectByName = compiledQuery((db, tenant: string, name: string) =>
+  db.selectFrom('machines').selectAll().where('tenant', '=', tenant).where('name', '=', name),
+);
+
+/** Two lookups, the second seldom: one with `or` takes SQLite twice as long. */
+async function find(access: Access, tenant: string, idOrName: string): Promise<MachineTable | undefined> {
+  if (!canHold(idOrName)) return undefined;
+  const row = await access.read((db) => selectRow(db, idOrName));
+  if (row?.tenant === tenant) return row;
+  return (await access.read((db) => selectByName(db, tenant, idOrName)))[0];
 }
+
+/** The rows that match, before they are ordered and cut into pages. */
+function matching(db: Kysely<Database>, { tenant, states }: Pick<MachineFilter, 'tenant' | 'states'>) {
+  return db
+    .selectFrom('machines')
+    .$if(tenant !== undefined, (query) => query.where('tenant', '=', tenant ?? ''))
+    .$if(states !== undefined, (query) => query.where('state', 'in', states ?? []));
+}
+
+function selectPage(db: Kysely<Database>, filter: MachineFilter) {
+  const total = matching(db, filter).select(({ fn }) => fn.countAll<number | string>().as('total'));
+  return matching(db, filter)
+    .selectAll()
+    .select(total.as('total'))
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(filter.limit)
+    .offset(filter.offset);
+}
+
+/** What nearly every list asks for. */
+const selectTenantPage = compiledQuery((db, tenant: string, limit: number, offset: number) =>
+  selectPage(db, { tenant, limit, offset }),
+);
 
 async function list(access: Access, filter: MachineFilter) {
   const { tenant, states, limit, offset } = filter;
   invariant(Number.isSafeInteger(limit) && limit >= 0, `not a limit: ${limit}`);
   invariant(Number.isSafeInteger(offset) && offset >= 0, `not an offset: ${offset}`);
   // `in ()` is an error to PostgreSQL.
-  if (states?.length === 0) return { machines: [], total: 0 };
-  const { rows, total } = await access.snapshot(async (db) => {
-    const matching = db
-      .selectFrom('machines')
-      .$if(tenant !== undefined, (query) => query.where('tenant', '=', tenant ?? ''))
-      .$if(states !== undefined, (query) => query.where('state', 'in', states ?? []));
-    const counted = await matching
+  if (states?.length === 0) return { rows: [], total: 0 };
+  const rows = await access.read((db) =>
+    tenant !== undefined && states === undefined
+      ? selectTenantPage(db, tenant, limit, offset)
+      : selectPage(db, filter).execute(),
+  );
+  const total = rows[0]?.total ?? (await count(access, filter));
+  return { rows, total: Number(total) };
+}
+
+/** For a page that holds nothing and so cannot say how much there is. */
+async function count(access: Access, filter: MachineFilter): Promise<number | string> {
+  const { total } = await access.read((db) =>
+    matching(db, filter)
       .select(({ fn }) => fn.countAll<number | string>().as('total'))
-      .executeTakeFirstOrThrow();
-    const page = await matching
-      .selectAll()
-      .orderBy('created_at', 'desc')
-      .orderBy('id', 'desc')
-      .limit(limit)
-      .offset(offset)
-      .execute();
-    return { rows: page, total: Number(counted.total) };
-  });
-  return { machines: rows.map(decodeMachine), total };
+      .executeTakeFirstOrThrow(),
+  );
+  return total;
 }
 
 function compareAndSet(access: Access, change: StateChange): Promise<boolean> {
@@ -158,13 +193,13 @@ function remove(access: Access, id: string): Promise<void> {
   });
 }
 
+const selectById = compiledQuery((db, id: string) =>
+  db.selectFrom('machines').selectAll().where('id', '=', id),
+);
+
 async function selectRow(db: Kysely<Database>, id: string): Promise<MachineTable | undefined> {
   if (!canHold(id)) return undefined;
-  return db.selectFrom('machines').selectAll().where('id', '=', id).executeTakeFirst();
-}
-
-function decodeOptional(row: MachineTable | undefined): Machine | null {
-  return row === undefined ? null : decodeMachine(row);
+  return (await selectById(db, id))[0];
 }
 
 /** Equality that holds for null too. */

@@ -48,7 +48,7 @@ export async function openPostgres(url: string): Promise<OpenDatabase> {
     await close();
     throw wrapError(error, `open PostgreSQL ${place}`, 'unavailable');
   }
-  return { db, close };
+  return { db, isOurs: false, close };
 }
 
 /** Host, port and database for people; never user or password. Raises `invalid`, without the text of the URL. */

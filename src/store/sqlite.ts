@@ -48,6 +48,7 @@ export async function openSqlite(path: string, reserve?: Reserve): Promise<OpenS
     const db = new Kysely<Database>({ dialect: new NodeSqliteDialect(database, statements) });
     return {
       db,
+      isOurs: true,
       ...(reserve === undefined ? {} : { reserve: makeRoom(database, reserve) }),
       statementCount: () => statements.size,
       close: async () => {

@@ -4,17 +4,16 @@
  */
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import type { SqliteDatabase, SqliteStatement } from 'kysely';
+import { Lru } from '../lib/lru.ts';
 
 export class StatementCache implements SqliteDatabase {
   readonly #database: DatabaseSync;
-  readonly #sizeMax: number;
-  /** In order of last use. */
-  readonly #statements = new Map<string, SqliteStatement>();
+  readonly #statements: Lru<string, SqliteStatement>;
 
   /** Keeps at most `sizeMax` statements; the one unused for longest goes first. */
   constructor(database: DatabaseSync, sizeMax: number) {
     this.#database = database;
-    this.#sizeMax = sizeMax;
+    this.#statements = new Lru(sizeMax);
   }
 
   get size(): number {
@@ -22,13 +21,10 @@ export class StatementCache implements SqliteDatabase {
   }
 
   prepare(sql: string): SqliteStatement {
-    const statement = this.#statements.get(sql) ?? this.#prepareNew(sql);
-    this.#statements.delete(sql);
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    const statement = this.#prepareNew(sql);
     this.#statements.set(sql, statement);
-    if (this.#statements.size > this.#sizeMax) {
-      const oldest = this.#statements.keys().next();
-      if (!oldest.done) this.#statements.delete(oldest.value);
-    }
     return statement;
   }
 

@@ -1,12 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import {
-  allowedActions,
-  decide,
-  isTransit,
-  type MachineAction,
-  machineStates,
-  transitions,
-} from './states.ts';
+import { decide, isTransit, type MachineAction, machineStates, transitions } from './states.ts';
 
 const actions: readonly MachineAction[] = [
   'start',
@@ -53,12 +46,6 @@ describe('decide', () => {
         expect(decide(action, state, true).verdict, `${action} in ${state}`).not.toBe('accept');
       }
     }
-  });
-
-  test('allowed actions are those that decide accepts or cancels for', () => {
-    expect(allowedActions('running')).toEqual(['restart', 'stop', 'pause', 'snapshot', 'exec']);
-    expect(allowedActions('starting')).toEqual(['stop']);
-    expect(allowedActions('deleted')).toEqual([]);
   });
 });
 

@@ -83,14 +83,6 @@ export function decide(action: MachineAction, state: MachineState, force = false
   return { verdict: 'deny' };
 }
 
-/** The actions a caller may ask for in this state, for hints and buttons. */
-export function allowedActions(state: MachineState): readonly MachineAction[] {
-  return (Object.keys(rules) as MachineAction[]).filter((action) => {
-    const { verdict } = decide(action, state);
-    return verdict === 'accept' || verdict === 'cancel';
-  });
-}
-
 /** Where a state may go next. An operation's transit state leads to its stable ends. */
 export const transitions: Readonly<Record<MachineState, readonly MachineState[]>> = {
   creating: ['created', 'deleted'],

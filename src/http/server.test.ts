@@ -1,0 +1,161 @@
+/** What is no request, or never becomes one, is answered in the dialect's words on a real server. */
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type FakeFlotilla, serveFake, startFake, testKey } from '../../test/support/fake.ts';
+import type { HttpServer } from './server.ts';
+
+let fake: FakeFlotilla;
+let server: HttpServer | null = null;
+beforeAll(async () => {
+  fake = await startFake();
+});
+afterAll(() => fake.close());
+afterEach(async () => {
+  await server?.close(0);
+  server = null;
+});
+
+async function serve(options: Parameters<typeof serveFake>[1] = {}): Promise<string> {
+  const served = await serveFake(fake, options);
+  server = served.server;
+  return served.url;
+}
+
+/** Sends the text and gives everything that comes until the server ends the connection. */
+async function exchange(url: string, text: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  socket.on('error', () => undefined);
+  let answer = '';
+  socket.on('data', (chunk) => {
+    answer += chunk.toString();
+  });
+  socket.write(text);
+  await once(socket, 'close');
+  return answer;
+}
+
+function parse(answer: string) {
+  const [head = '', body = ''] = answer.split('\r\n\r\n');
+  const name = /x-request-id: (\S+)/i.exec(head)?.[1];
+  return { status: Number(head.split(' ')[1]), name, body: body && JSON.parse(body) };
+}
+
+const auth = `Host: x\r\nAuthorization: Bearer ${testKey}\r\n`;
+
+describe('a request that cannot be read', () => {
+  test.each([
+    ['is no HTTP', 'HELLO\r\n\r\n', 400, 'BAD_REQUEST'],
+    ['has a header that is none', `GET /machines HTTP/1.1\r\n${auth}no colon\r\n\r\n`, 400, 'BAD_REQUEST'],
+    [
+      'has two lengths',
+      `POST /machines HTTP/1.1\r\n${auth}Content-Length: 1\r\nContent-Length: 2\r\n\r\n`,
+      400,
+      'BAD_REQUEST',
+    ],
+    [
+      'has no end of headers',
+      `GET /machines HTTP/1.1\r\n${auth}X: ${'y'.repeat(20_000)}\r\n\r\n`,
+      431,
+      'BAD_REQUEST',
+    ],
+  ])('because it %s: %i', async (_, text, status, code) => {
+    const answer = parse(await exchange(await serve(), text));
+    expect(answer.status).toBe(status);
+    expect(answer.body).toEqual({
+      error: { code, message: expect.any(String), request_id: answer.name, retryable: false },
+    });
+    expect(answer.name).toMatch(/^[\w-]{36}$/);
+  });
+
+  test('because its headers do not come: 408', async () => {
+    const url = await serve({ headersTimeoutMs: 300 });
+    const answer = parse(await exchange(url, 'GET /machines HTTP/1.1\r\nHost: x\r\nX-Slow'));
+    expect(answer).toMatchObject({ status: 408, body: { error: { code: 'TIMEOUT', retryable: true } } });
+  });
+
+  test('because its Host makes no URL: 400', async () => {
+    const url = await serve();
+    const text = 'GET /machines HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n';
+    const answer = parse(await exchange(url, text));
+    expect(answer).toMatchObject({ status: 400, body: { error: { code: 'BAD_REQUEST' } } });
+  });
+
+  test('after one that was answered: both answers are whole', async () => {
+    const url = await serve();
+    const answer = await exchange(url, `GET /health HTTP/1.1\r\nHost: x\r\n\r\nHELLO\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\n/);
+    expect(answer).toMatch(/HTTP\/1.1 400 Bad Request\r\n.*"BAD_REQUEST"/s);
+  });
+});
+
+describe('a body', () => {
+  const post = (length: string, body: string) =>
+    `POST /machines HTTP/1.1\r\n${auth}Content-Type: application/json\r\n${length}\r\n\r\n${body}`;
+
+  test('that does not come: 408, and the connection ends', async () => {
+    const url = await serve({ bodyDeadlineMs: 200 });
+    const answer = parse(await exchange(url, post('Content-Length: 100', '{"name"')));
+    expect(answer).toMatchObject({
+      status: 408,
+      body: { error: { code: 'TIMEOUT', request_id: answer.name } },
+    });
+  });
+
+  test.each([
+    ['says it is', 'Content-Length: 2000', ''],
+    ['turns out to be', 'Transfer-Encoding: chunked', `7d0\r\n${'x'.repeat(2000)}\r\n`],
+  ])('that %s too large: 413, before the rest of it comes', async (_, length, body) => {
+    const url = await serve({ bodyBytesMax: 1000 });
+    const answer = parse(await exchange(url, post(length, body)));
+    expect(answer.status).toBe(413);
+    expect(answer.body.error).toMatchObject({ code: 'VALIDATION_ERROR', message: /larger than 1000 bytes/ });
+  });
+
+  test('in chunks is one body', async () => {
+    const url = await serve();
+    const json = JSON.stringify({ name: 'chunked', vcpu_count: 1, mem_size_mib: 128 });
+    const chunks = [...json].map((character) => `1\r\n${character}\r\n`).join('');
+    const text = post('Connection: close\r\nTransfer-Encoding: chunked', `${chunks}0\r\n\r\n`);
+    const answer = await exchange(url, text);
+    expect(answer).toMatch(/^HTTP\/1.1 201 /);
+  });
+});
+
+describe('a page of another origin', () => {
+  const page = 'https://fleet.example.com';
+
+  test('may call when its origin is named, and only then', async () => {
+    const url = await serve({ corsOrigins: new Set([page]) });
+    const preflight = (origin: string) =>
+      fetch(`${url}/machines`, {
+        method: 'OPTIONS',
+        headers: {
+          Origin: origin,
+          'Access-Control-Request-Method': 'POST',
+          'Access-Control-Request-Headers': 'authorization,content-type',
+        },
+      });
+    const allowed = await preflight(page);
+    expect(allowed.status).toBe(204);
+    expect(allowed.headers.get('access-control-allow-origin')).toBe(page);
+    expect(allowed.headers.get('access-control-allow-headers')).toMatch(/authorization/i);
+    expect(
+      (await preflight('https://evil.example.com')).headers.get('access-control-allow-origin'),
+    ).toBeNull();
+    const answer = await fetch(`${url}/machines`, {
+      headers: { Origin: page, Authorization: `Bearer ${testKey}` },
+    });
+    expect(answer.headers.get('access-control-allow-origin')).toBe(page);
+    expect(answer.headers.get('access-control-expose-headers')).toMatch(/x-request-id/i);
+  });
+
+  test('gets no leave when none is named', async () => {
+    const url = await serve();
+    const answer = await fetch(`${url}/machines`, {
+      headers: { Origin: page, Authorization: `Bearer ${testKey}` },
+    });
+    expect(answer.headers.get('access-control-allow-origin')).toBeNull();
+  });
+});

@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest';
+import { Lru } from './lru.ts';
+
+test('forgets what was used the longest ago, and a look is a use', () => {
+  const lru = new Lru<string, number>(2);
+  lru.set('a', 1);
+  lru.set('b', 2);
+  expect(lru.get('a')).toBe(1);
+  lru.set('c', 3);
+  expect([lru.get('a'), lru.get('b'), lru.get('c')]).toEqual([1, undefined, 3]);
+  expect(lru.size).toBe(2);
+});
+
+test('a value set anew takes no second place', () => {
+  const lru = new Lru<string, number>(2);
+  lru.set('a', 1);
+  lru.set('b', 2);
+  lru.set('a', 3);
+  expect([lru.size, lru.get('a'), lru.get('b')]).toEqual([2, 3, 2]);
+  lru.delete('a');
+  expect([lru.size, lru.get('a')]).toEqual([1, undefined]);
+});

@@ -1,0 +1,103 @@
+/** What is remembered is what was committed, whatever was under way meanwhile. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Machine } from '../core/machines/machine.ts';
+import type { MachineRepository, Store } from '../core/ports/store.ts';
+import { cachedMachines, MachineCache } from './machine-cache.ts';
+import { openSqliteStore } from './store.ts';
+import { at, sampleMachine } from './testing/samples.ts';
+
+let directory: string;
+let store: Store;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'cache-'));
+  store = await openSqliteStore(join(directory, 'test.db'));
+});
+afterEach(async () => {
+  await store.close();
+  await rm(directory, { recursive: true });
+});
+
+const ids = ['a', 'b', 'c'];
+type Act =
+  | 'patch'
+  | 'patch in a transaction'
+  | 'patch, then roll back'
+  | 'read'
+  | 'find'
+  | 'remove'
+  | 'insert';
+
+/** The one state that leads to no record at all. */
+const leaving = { state: 'deleting', desired: 'deleted', operationId: 'op' } as const;
+
+/** `all` asks the database itself. */
+async function committed(id: string): Promise<Machine | undefined> {
+  return (await store.machines.all()).find((machine) => machine.id === id);
+}
+
+test('reads and writes in any order, overlapping or not: what is read afterwards is what is stored', async () => {
+  let count = 0;
+  const patch = (machines: MachineRepository, id: string) => {
+    count += 1;
+    return machines.patch(id, null, {}, at(count));
+  };
+  const acts: Readonly<Record<Act, (id: string) => Promise<unknown>>> = {
+    patch: (id) => patch(store.machines, id),
+    'patch in a transaction': (id) => store.transaction((tx) => patch(tx.machines, id)),
+    'patch, then roll back': (id) =>
+      store
+        .transaction(async (tx) => {
+          await patch(tx.machines, id);
+          await tx.machines.get(id);
+          throw new Error('changed my mind');
+        })
+        .catch(() => undefined),
+    read: (id) => store.machines.get(id),
+    find: (id) => store.machines.find('default', id),
+    remove: (id) => store.machines.remove(id),
+    insert: (id) => store.machines.insert(sampleMachine({ id, ...leaving })).catch(() => undefined),
+  };
+  const act = fc.constantFrom(...(Object.keys(acts) as Act[]));
+  const steps = fc.array(fc.tuple(act, fc.constantFrom(...ids), fc.boolean()), { maxLength: 30 });
+  const property = fc.asyncProperty(steps, async (given) => {
+    const underWay: Promise<unknown>[] = [];
+    for (const [name, id, isAwaited] of given) {
+      const work = acts[name](id);
+      underWay.push(work);
+      if (isAwaited) await work;
+    }
+    await Promise.all(underWay);
+    for (const id of ids) {
+      const stored = await committed(id);
+      expect(await store.machines.get(id)).toEqual(stored ?? null);
+      expect(await store.machines.find('default', id)).toEqual(stored ?? null);
+    }
+  });
+  await fc.assert(property, { numRuns: 60 });
+});
+
+test('a machine read before a write that ends first is not remembered', async () => {
+  const old = sampleMachine({ id: 'a' });
+  const fresh = { ...old, updatedAt: at(1) };
+  const reading = Promise.withResolvers<Machine>();
+  let stored: Promise<Machine> = reading.promise;
+  const slow = { get: () => stored, patch: async () => true } as unknown as MachineRepository;
+  const cached = cachedMachines(slow, new MachineCache());
+  const read = cached.get('a');
+  await cached.patch('a', null, {}, at(1));
+  reading.resolve(old);
+  expect(await read).toBe(old);
+  stored = Promise.resolve(fresh);
+  expect(await cached.get('a')).toBe(fresh);
+});
+
+test('another tenant does not find what one has read', async () => {
+  await store.machines.insert(sampleMachine({ id: 'a', tenant: 'first', name: 'web' }));
+  expect(await store.machines.find('first', 'a')).not.toBeNull();
+  expect(await store.machines.find('second', 'a')).toBeNull();
+  expect(await store.machines.find('second', 'web')).toBeNull();
+});
