@@ -5,6 +5,9 @@ import type { OpenDatabase } from './database.ts';
 import { migrate } from './migrate.ts';
 import { migrations } from './migrations/index.ts';
 import type { Migration } from './migrations/migration.ts';
+import { encodeOperation } from './operation-row.ts';
+import type { OperationTable } from './schema.ts';
+import { sampleOperation } from './testing/samples.ts';
 
 /** An empty database, which the suite closes, and the store on the same one as a program opens it. */
 export interface EmptyPlace {
@@ -41,7 +44,7 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
       const before = await tableNames();
       await migrate(database.db);
       expect(await tableNames()).toEqual(before);
-      expect(before).toEqual(['machines', 'operations', 'schema_migrations']);
+      expect(before).toEqual(['api_keys', 'machines', 'operations', 'schema_migrations']);
       expect(await applied()).toEqual(migrations.map(({ version }) => version));
     });
 
@@ -50,6 +53,21 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
       await migrate(database.db, [...migrations, next]);
       expect(await applied()).toEqual([...migrations, next].map(({ version }) => version));
       expect(await tableNames()).toContain('next');
+    });
+
+    it('gives operations of an older database to the default tenant', async () => {
+      await migrate(database.db, migrations.slice(0, 1));
+      const { tenant, ...old } = encodeOperation(sampleOperation({ id: 'old', tenant: 'default' }));
+      // As version 1 wrote it: the column was not there.
+      await database.db
+        .insertInto('operations')
+        .values(old as OperationTable)
+        .execute();
+      const store = await place.openStore();
+      const page = await store.operations.list({ tenant, limit: 9, offset: 0 });
+      await store.close();
+      expect(page.operations.map(({ id }) => id)).toEqual(['old']);
+      expect(page.total).toBe(1);
     });
 
     it('survives two at once', async () => {

@@ -4,7 +4,9 @@ import {
   type Operation,
   type OperationFailure,
   operationKinds,
+  operationStates,
   type StepRecord,
+  stepPhases,
 } from '../core/operations/operation.ts';
 import {
   decodeBoolean,
@@ -20,7 +22,7 @@ import { validate } from './validate.ts';
 
 const step: z.ZodType<StepRecord> = z.strictObject({
   name: z.string(),
-  phase: z.enum(['started', 'succeeded', 'failed', 'undoing', 'undone']),
+  phase: z.enum(stepPhases),
   output: z.unknown(),
   at: z.string(),
 });
@@ -33,10 +35,11 @@ const failure: z.ZodType<OperationFailure> = z.strictObject({
 
 const operation: z.ZodType<Operation> = z.strictObject({
   id: z.string().min(1),
+  tenant: z.string(),
   kind: z.enum(operationKinds),
   machineId: z.string().min(1),
   params: z.record(z.string(), z.unknown()),
-  state: z.enum(['running', 'undoing', 'succeeded', 'failed', 'cancelled']),
+  state: z.enum(operationStates),
   steps: z.array(step),
   isCancelRequested: z.boolean(),
   failure: failure.nullable(),
@@ -49,6 +52,7 @@ export function encodeOperation(value: Operation): OperationTable {
   const checked = check(value);
   return {
     id: checked.id,
+    tenant: checked.tenant,
     kind: checked.kind,
     machine_id: checked.machineId,
     params: encodeJson(checked.params),
@@ -77,6 +81,7 @@ function encodeProgressOf(value: Operation) {
 export function decodeOperation(row: OperationTable): Operation {
   return check({
     id: row.id,
+    tenant: row.tenant,
     kind: row.kind,
     machineId: row.machine_id,
     params: decodeJson(row.params, 'operations.params'),

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Store } from '../core/ports/store.ts';
+import type { Operation } from '../core/operations/operation.ts';
+import type { OperationFilter, Store } from '../core/ports/store.ts';
 import { InvariantError } from '../lib/invariant.ts';
 import type { OpenStore } from './store.contract.ts';
 import { at, sampleOperation } from './testing/samples.ts';
@@ -96,6 +97,56 @@ export function operationsContract(open: OpenStore): void {
       expect((await store.operations.open()).map(({ id }) => id)).toEqual(['c', 'a', 'b']);
     });
 
+    it('gives the newest of one tenant page by page, each once, while others end', async () => {
+      const count = 12;
+      // Pairs share a time, so that the id has to decide.
+      for (let n = 0; n < count; n++)
+        await store.operations.insert(sampleOperation({ createdAt: at(Math.floor(n / 2)) }));
+      await store.operations.insert(sampleOperation({ tenant: 'other', createdAt: at(99) }));
+      const seen: Operation[] = [];
+      for (let offset = 0; offset < count; offset += 5) {
+        const page = await store.operations.list({ tenant: 'default', limit: 5, offset });
+        expect(page.total).toBe(count);
+        for (const each of page.operations)
+          await store.operations.save({ ...each, state: 'failed', updatedAt: at(50 - offset) });
+        seen.push(...page.operations);
+      }
+      expect(new Set(seen.map(({ id }) => id)).size).toBe(count);
+      const order = (a: Operation, b: Operation) => compare(b.createdAt, a.createdAt) || compare(b.id, a.id);
+      expect(seen.map(({ id }) => id)).toEqual(seen.toSorted(order).map(({ id }) => id));
+      const beyond = { tenant: 'default', limit: 5, offset: count };
+      expect(await store.operations.list(beyond)).toEqual({ operations: [], total: count });
+    });
+
+    it('lists by machine and by states, and never another tenant’s', async () => {
+      const mine = sampleOperation({ tenant: 'a', machineId: 'm1', state: 'failed', createdAt: at(2) });
+      const open = sampleOperation({ tenant: 'a', machineId: 'm1', createdAt: at(3) });
+      const other = sampleOperation({ tenant: 'a', machineId: 'm2', state: 'cancelled', createdAt: at(1) });
+      const foreign = sampleOperation({ tenant: 'b', machineId: 'm1', state: 'failed', createdAt: at(4) });
+      for (const each of [mine, open, other, foreign]) await store.operations.insert(each);
+      const list = async (filter: Omit<OperationFilter, 'limit' | 'offset'>) =>
+        store.operations.list({ limit: 10, offset: 0, ...filter });
+      expect(await list({ tenant: 'a' })).toEqual({ operations: [open, mine, other], total: 3 });
+      expect(await list({ tenant: 'a', machineId: 'm1' })).toEqual({ operations: [open, mine], total: 2 });
+      const states = ['failed', 'cancelled'] as const;
+      expect(await list({ tenant: 'a', states })).toEqual({ operations: [mine, other], total: 2 });
+      expect(await list({ tenant: 'a', machineId: 'm1', states })).toEqual({ operations: [mine], total: 1 });
+      expect(await list({ tenant: 'b' })).toEqual({ operations: [foreign], total: 1 });
+      const none = { operations: [], total: 0 };
+      expect(await list({ tenant: 'a', states: [] })).toEqual(none);
+      expect(await list({ tenant: 'b', machineId: 'm2' })).toEqual(none);
+      expect(await list({ tenant: 'a', machineId: 'm\x01' })).toEqual(none);
+      expect(await list({ tenant: 'nobody' })).toEqual(none);
+    });
+
+    it.each([
+      { limit: -1, offset: 0 },
+      { limit: 1.5, offset: 0 },
+      { limit: 1, offset: -1 },
+    ])('calls it a defect to list with %o', async (page) => {
+      await expect(store.operations.list({ tenant: 'default', ...page })).rejects.toThrow(InvariantError);
+    });
+
     it('prunes ended ones beyond the newest, and never an open one', async () => {
       await store.operations.insert(sampleOperation({ id: 'open', createdAt: at(0) }));
       for (let n = 1; n <= 5; n++)
@@ -111,4 +162,9 @@ export function operationsContract(open: OpenStore): void {
       expect(await store.operations.get('open')).not.toBeNull();
     });
   });
+}
+
+function compare(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
 }

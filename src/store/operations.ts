@@ -1,7 +1,7 @@
 /** Operations in the database. */
 import { AppError } from '../core/errors.ts';
 import type { Operation, OperationState } from '../core/operations/operation.ts';
-import type { OperationRepository } from '../core/ports/store.ts';
+import type { OperationFilter, OperationPage, OperationRepository } from '../core/ports/store.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
 import { DuplicateError } from './database.ts';
@@ -21,6 +21,7 @@ export function operationRepository(access: Access): OperationRepository {
       );
       return row === undefined ? null : decodeOperation(row);
     },
+    list: (filter) => list(access, filter),
     save: async (operation) => {
       const result = await access.atomically((db) =>
         db
@@ -70,6 +71,33 @@ async function insert(access: Access, operation: Operation): Promise<void> {
       hint: 'wait for it to end, then try again',
     });
   }
+}
+
+async function list(access: Access, filter: OperationFilter): Promise<OperationPage> {
+  const { tenant, machineId, states, limit, offset } = filter;
+  invariant(Number.isSafeInteger(limit) && limit >= 0, `not a limit: ${limit}`);
+  invariant(Number.isSafeInteger(offset) && offset >= 0, `not an offset: ${offset}`);
+  // `in ()` is an error to PostgreSQL, and so is text that holds NUL.
+  if (states?.length === 0 || !canHold(machineId ?? '')) return { operations: [], total: 0 };
+  const { rows, total } = await access.snapshot(async (db) => {
+    const matching = db
+      .selectFrom('operations')
+      .where('tenant', '=', tenant)
+      .$if(machineId !== undefined, (query) => query.where('machine_id', '=', machineId ?? ''))
+      .$if(states !== undefined, (query) => query.where('state', 'in', states ?? []));
+    const counted = await matching
+      .select(({ fn }) => fn.countAll<number | string>().as('total'))
+      .executeTakeFirstOrThrow();
+    const page = await matching
+      .selectAll()
+      .orderBy('created_at', 'desc')
+      .orderBy('id', 'desc')
+      .limit(limit)
+      .offset(offset)
+      .execute();
+    return { rows: page, total: Number(counted.total) };
+  });
+  return { operations: rows.map(decodeOperation), total };
 }
 
 async function prune(access: Access, keep: number): Promise<void> {

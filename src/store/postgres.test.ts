@@ -5,6 +5,7 @@ import { type PostgresServer, postgresPassword, startPostgres } from '../../test
 import type { Store } from '../core/ports/store.ts';
 import { InvariantError } from '../lib/invariant.ts';
 import { migrateContract } from './migrate.contract.ts';
+import { migrations } from './migrations/index.ts';
 import { openPostgres } from './postgres.ts';
 import { uniqueIndexes } from './schema.ts';
 import { storeContract } from './store.contract.ts';
@@ -41,7 +42,9 @@ describe('openPostgres', () => {
     const url = await server.createDatabase();
     const stores = await Promise.all([open(url), open(url), open(url)]);
     for (const store of stores) await store.close();
-    expect(await server.query(url, 'select version from schema_migrations')).toEqual([{ version: 1 }]);
+    expect(await server.query(url, 'select version from schema_migrations')).toEqual(
+      migrations.map(({ version }) => ({ version })),
+    );
   });
 
   it('says that nobody answers, where, and what to do', async () => {

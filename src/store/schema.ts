@@ -8,6 +8,7 @@ import { invariant } from '../lib/invariant.ts';
 export interface Database {
   readonly machines: MachineTable;
   readonly operations: OperationTable;
+  readonly api_keys: KeyTable;
   readonly schema_migrations: MigrationTable;
 }
 
@@ -32,6 +33,7 @@ export interface MachineTable {
 
 export interface OperationTable {
   readonly id: string;
+  readonly tenant: string;
   readonly kind: string;
   readonly machine_id: string;
   readonly params: string;
@@ -41,6 +43,19 @@ export interface OperationTable {
   readonly failure: string | null;
   readonly created_at: string;
   readonly updated_at: string;
+}
+
+export interface KeyTable {
+  readonly id: string;
+  readonly name: string;
+  readonly tenant: string;
+  readonly prefix: string;
+  readonly hash: string;
+  readonly scopes: string;
+  readonly created_at: string;
+  readonly expires_at: string | null;
+  readonly last_used_at: string | null;
+  readonly revoked_at: string | null;
 }
 
 export interface MigrationTable {
@@ -55,6 +70,7 @@ export const uniqueIndexes: Readonly<Record<string, readonly string[]>> = {
   machines_slot: ['slot'],
   operations_pkey: ['id'],
   operations_one_open: ['machine_id'],
+  api_keys_pkey: ['id'],
   schema_migrations_pkey: ['version'],
 };
 

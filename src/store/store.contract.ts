@@ -2,6 +2,7 @@
 import { describe } from 'vitest';
 import type { Store } from '../core/ports/store.ts';
 import type { AccessLimits } from './access.ts';
+import { keysContract } from './keys.contract.ts';
 import { machinesContract } from './machines.contract.ts';
 import { operationsContract } from './operations.contract.ts';
 import { transactionsContract } from './transactions.contract.ts';
@@ -14,6 +15,7 @@ export function storeContract(name: string, open: OpenStore): void {
     // Each in a suite of its own: each opens a store for every test in its suite.
     describe('machines', () => machinesContract(open));
     describe('operations', () => operationsContract(open));
+    describe('keys', () => keysContract(open));
     describe('transactions', () => transactionsContract(open));
   });
 }

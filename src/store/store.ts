@@ -7,6 +7,9 @@ import type { Repositories, Store } from '../core/ports/store.ts';
 import { type Logger, silentLog } from '../lib/log.ts';
 import { type Access, type AccessLimits, createAccess } from './access.ts';
 import type { OpenDatabase } from './database.ts';
+import { DecodedMachines } from './decoded-machines.ts';
+import { keyRepository } from './keys.ts';
+import { cachedMachines, MachineCache, notingWrites } from './machine-cache.ts';
 import { machineRepository } from './machines.ts';
 import { migrate } from './migrate.ts';
 import { operationRepository } from './operations.ts';
@@ -21,10 +24,24 @@ import { openSqlite } from './sqlite.ts';
  */
 export function createStore(database: OpenDatabase, limits?: AccessLimits): Store {
   const access = createAccess(database, limits);
+  const decoded = new DecodedMachines();
+  const cache = new MachineCache();
+  const outer = repositories(access, decoded);
   return {
-    ...repositories(access),
-    transaction: (work) => access.transaction((inner) => work(repositories(inner))),
-    close: () => access.close(),
+    ...outer,
+    machines: database.isOurs ? cachedMachines(outer.machines, cache) : outer.machines,
+    async transaction(work) {
+      const written = new Set<string>();
+      try {
+        return await access.transaction((innerAccess) => {
+          const inner = repositories(innerAccess, decoded);
+          return work({ ...inner, machines: notingWrites(inner.machines, (id) => written.add(id)) });
+        });
+      } finally {
+        cache.forget(written);
+      }
+    },
+    close: () => access.close().finally(() => cache.clear()),
   };
 }
 
@@ -61,6 +78,10 @@ export function openSqliteStore(path: string, limits?: AccessLimits): Promise<St
   return openStore({ path }, limits);
 }
 
-function repositories(access: Access): Repositories {
-  return { machines: machineRepository(access), operations: operationRepository(access) };
+function repositories(access: Access, decoded: DecodedMachines): Repositories {
+  return {
+    machines: machineRepository(access, (row) => decoded.decode(row)),
+    operations: operationRepository(access),
+    keys: keyRepository(access),
+  };
 }

@@ -74,6 +74,8 @@ const pureBuiltins = [
 /** What an outer edge knows of core: its ports, and the types and pure rules of what goes through them. */
 const portsAndTypes = [
   'src/core/errors.ts',
+  'src/core/keys/caller.ts',
+  'src/core/keys/key.ts',
   'src/core/machines/invariants.ts',
   'src/core/machines/machine.ts',
   'src/core/machines/states.ts',
@@ -104,6 +106,7 @@ export const rules: Rules = {
       folder: 'src/core/ports',
       ours: [
         'src/core/errors.ts',
+        'src/core/keys/key.ts',
         'src/core/machines/machine.ts',
         'src/core/machines/states.ts',
         'src/core/operations/operation.ts',
@@ -168,6 +171,13 @@ export const rules: Rules = {
       builtins: [],
       packages: [],
       reason: 'the SDK runs in browsers and in other people’s programs, without us',
+    },
+    {
+      folder: 'sdk/scripts',
+      ours: [],
+      builtins: [],
+      packages: ['openapi-typescript'],
+      reason: 'generators make text from the document they are given; the package ships without them',
     },
     {
       folder: 'cli',
@@ -241,7 +251,9 @@ export const rules: Rules = {
   size: {
     linesMax: 500,
     testLinesMax: 800,
-    except: [],
+    except: [
+      { path: 'sdk/src/generated', reason: 'nobody reads it: it says what the OpenAPI document says' },
+    ],
     reason: 'a file that cannot be read in one sitting holds more than one thing',
   },
 };

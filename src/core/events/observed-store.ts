@@ -8,11 +8,12 @@ export function observeStore(store: Store, bus: ChangeBus): Store {
   };
   return {
     operations: store.operations,
+    keys: store.keys,
     machines: observeMachines(store.machines, (id) => bus.publish({ machineId: id })),
     async transaction<T>(work: (tx: Repositories) => Promise<T>): Promise<T> {
       const changed = new Set<string>();
       const result = await store.transaction((tx) =>
-        work({ operations: tx.operations, machines: observeMachines(tx.machines, (id) => changed.add(id)) }),
+        work({ ...tx, machines: observeMachines(tx.machines, (id) => changed.add(id)) }),
       );
       publish(changed);
       return result;

@@ -12,9 +12,11 @@ export const operationKinds = [
 ] as const;
 export type OperationKind = (typeof operationKinds)[number];
 
-export type OperationState = 'running' | 'undoing' | 'succeeded' | 'failed' | 'cancelled';
+export const operationStates = ['running', 'undoing', 'succeeded', 'failed', 'cancelled'] as const;
+export type OperationState = (typeof operationStates)[number];
 
-export type StepPhase = 'started' | 'succeeded' | 'failed' | 'undoing' | 'undone';
+export const stepPhases = ['started', 'succeeded', 'failed', 'undoing', 'undone'] as const;
+export type StepPhase = (typeof stepPhases)[number];
 
 export interface StepRecord {
   readonly name: string;
@@ -33,6 +35,8 @@ export interface OperationFailure {
 
 export interface Operation {
   readonly id: string;
+  /** Whose it is: its machine's tenant, also when the machine is gone. */
+  readonly tenant: string;
   readonly kind: OperationKind;
   readonly machineId: string;
   readonly params: Readonly<Record<string, unknown>>;

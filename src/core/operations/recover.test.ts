@@ -17,6 +17,7 @@ function operation(
 ): Operation {
   return {
     id: 'op',
+    tenant: 'default',
     kind: 'machine.start',
     machineId: 'm',
     params: {},

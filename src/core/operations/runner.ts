@@ -135,7 +135,7 @@ export class OperationRunner {
     patch: MachinePatch = {},
   ): Promise<{ readonly machine: Machine; readonly operation: Operation }> {
     if (this.#isClosing) throw new ShuttingDown();
-    const operation = this.newOperation(definition.kind, machine.id, params);
+    const operation = this.newOperation(definition.kind, machine, params);
     await tx.operations.insert(operation);
     const begun = await transition(
       tx,
@@ -147,12 +147,18 @@ export class OperationRunner {
     return { machine: begun, operation };
   }
 
-  newOperation(kind: OperationKind, machineId: string, params: Readonly<Record<string, unknown>>): Operation {
+  /** Not written down yet. Belongs to the machine's tenant. */
+  newOperation(
+    kind: OperationKind,
+    machine: Pick<Machine, 'id' | 'tenant'>,
+    params: Readonly<Record<string, unknown>>,
+  ): Operation {
     const at = this.#clock.now().toISOString();
     return {
       id: shortId(),
+      tenant: machine.tenant,
       kind,
-      machineId,
+      machineId: machine.id,
       params,
       state: 'running',
       steps: [],

@@ -121,6 +121,12 @@ export interface EngineDriver {
 export interface Consoled {
   /** The last bytes of the serial console, at most `bytesMax`; empty when there is none yet. Survives the VMM. */
   readConsole(incarnation: string, bytesMax: number): Promise<Uint8Array>;
+  /**
+   * What `readConsole` gives as one piece, which may be empty, then what the guest prints, nothing left out between.
+   * Ends when the incarnation has ended and all was read, or the driver is closed; rejects with the signal's reason.
+   * Who reads more slowly than the guest prints holds nobody up, and misses what is no longer kept.
+   */
+  followConsole(incarnation: string, bytesMax: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
 /** For engines that pause a guest by themselves when its disk cannot grow. */

@@ -1,11 +1,35 @@
-/** Root file systems that machines start from, and the kernel and initramfs that boot them. */
+/** Root file systems that machines start from, and the kernels and initramfs that boot them. */
 export interface Images {
-  /** An image by name. Raises `not_found` with a hint that says how to get it. */
-  resolve(name: string): Promise<Image>;
-  list(): Promise<readonly Image[]>;
-  /** The kernel and initramfs this host boots guests with; `unavailable` before set-up made them. */
-  bootKit(): Promise<BootKit>;
+  /**
+   * The image that a tenant means by a name: its own, else the shared one. Raises `not_found` with a hint that says what
+   * there is.
+   */
+  resolve(tenant: string, name: string): Promise<Image>;
+  /** What a tenant can name, by name. */
+  list(tenant: string): Promise<readonly Image[]>;
+  /** The image of this content, whosever it is; null when no name means it any more. */
+  find(digest: string): Promise<Image | null>;
+  /**
+   * What guests on this image are booted with: the image's own kernel if it was imported with one, else this host's.
+   * `unavailable` before set-up made that.
+   */
+  bootKit(imageDigest: string): Promise<BootKit>;
 }
+
+/** Images that can be added and removed. Neither knows who uses them. */
+export interface ImageLibrary extends Images {
+  /**
+   * Makes an image of a tree of files; either the whole image is there afterwards or nothing. Raises `conflict` when the
+   * tenant can see an image of that name already, `invalid` for a source that is not a root file system, `unsupported`
+   * for a kernel that cannot boot guests here, `exhausted` when there is no space; the signal's reason when it aborts.
+   */
+  add(request: ImageImport, signal: AbortSignal): Promise<Image>;
+  /** Removes the image and its content; `not_found` when it is gone already. */
+  remove(image: Image): Promise<void>;
+}
+
+/** Whose kernel boots the guests: the one set-up made for this host, or the one inside the image. */
+export type KernelChoice = 'host' | 'image';
 
 export interface Image {
   readonly name: string;
@@ -16,6 +40,29 @@ export interface Image {
   /** Below this the image cannot boot. */
   readonly memoryMibMin: number;
   readonly createdAt: string;
+  /** Whose it is; null: everyone's. */
+  readonly tenant: string | null;
+  /** Made by set-up, which would make it again. */
+  readonly isBuiltIn: boolean;
+  readonly kernel: KernelChoice;
+  /** What `uname -r` says; null while that is the host's kernel, which set-up may replace. */
+  readonly kernelRelease: string | null;
+}
+
+/** What an image is made of. Paths are absolute and on this host. */
+export type ImageSource =
+  | { readonly kind: 'directory'; readonly path: string }
+  | { readonly kind: 'tarball'; readonly path: string }
+  | { readonly kind: 'stream'; readonly chunks: AsyncIterable<Uint8Array> };
+
+export interface ImageImport {
+  /** Null: for everyone. */
+  readonly tenant: string | null;
+  readonly name: string;
+  readonly kernel: KernelChoice;
+  readonly memoryMibMin: number;
+  /** A tar archive in all but the first: plain, or packed with gzip or zstd. */
+  readonly source: ImageSource;
 }
 
 export interface BootKit {

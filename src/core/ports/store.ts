@@ -2,9 +2,10 @@
  * What core remembers. Two drivers (SQLite, PostgreSQL) pass one contract suite. A transaction either happens wholly or
  * not at all, is durable when its promise resolves, and must contain no effect outside the store.
  */
+import type { ApiKey } from '../keys/key.ts';
 import type { Machine, MachineFailure } from '../machines/machine.ts';
 import type { MachineState } from '../machines/states.ts';
-import type { Operation } from '../operations/operation.ts';
+import type { Operation, OperationState } from '../operations/operation.ts';
 
 export interface Store extends Repositories {
   /**
@@ -18,6 +19,7 @@ export interface Store extends Repositories {
 export interface Repositories {
   readonly machines: MachineRepository;
   readonly operations: OperationRepository;
+  readonly keys: KeyRepository;
 }
 
 export interface MachineFilter {
@@ -68,10 +70,26 @@ export interface StateChange {
   readonly at: string;
 }
 
+export interface OperationFilter {
+  readonly tenant: string;
+  readonly machineId?: string;
+  readonly states?: readonly OperationState[];
+  readonly limit: number;
+  readonly offset: number;
+}
+
+export interface OperationPage {
+  readonly operations: readonly Operation[];
+  /** How many match, on all pages. */
+  readonly total: number;
+}
+
 export interface OperationRepository {
   /** `conflict` when the machine has an open operation: a unique index, not a lock, says so. */
   insert(operation: Operation): Promise<void>;
   get(id: string): Promise<Operation | null>;
+  /** Newest first, and how many match in all. */
+  list(filter: OperationFilter): Promise<OperationPage>;
   /** Replaces the mutable part: state, steps, failure, updatedAt. Never the cancel flag. */
   save(operation: Operation): Promise<void>;
   /** Sets the cancel flag on an open operation; false when it is not open. */
@@ -80,4 +98,34 @@ export interface OperationRepository {
   open(): Promise<readonly Operation[]>;
   /** Removes ended operations beyond the newest `keep`. */
   prune(keep: number): Promise<void>;
+}
+
+export interface KeyFilter {
+  /** Absent: everyone's. */
+  readonly tenant?: string;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+export interface KeyPage {
+  readonly keys: readonly ApiKey[];
+  /** How many match, on all pages. */
+  readonly total: number;
+}
+
+export interface KeyRepository {
+  insert(key: ApiKey): Promise<void>;
+  get(id: string): Promise<ApiKey | null>;
+  /** Those whose secret begins so: hardly ever more than one. */
+  withPrefix(prefix: string): Promise<readonly ApiKey[]>;
+  /** Newest first, and how many match in all. */
+  list(filter: KeyFilter): Promise<KeyPage>;
+  /** How many of the tenant's are not revoked. */
+  countLive(tenant: string): Promise<number>;
+  /** False when there is none, or it is revoked already. */
+  revoke(id: string, at: string): Promise<boolean>;
+  /** Never back to an earlier time; nothing when there is none. */
+  noteUse(id: string, at: string): Promise<void>;
+  /** Removes the tenant's revoked ones beyond the `keep` that were revoked last. */
+  pruneRevoked(tenant: string, keep: number): Promise<void>;
 }

@@ -9,7 +9,7 @@ import type {
   GuestLink,
   GuestTarget,
 } from '../ports/guest.ts';
-import type { Image, Images } from '../ports/images.ts';
+import type { Image, ImageImport, ImageLibrary } from '../ports/images.ts';
 
 /** A guest that is ready at once and runs nothing; `announce` scripts what it says before it goes. */
 export class FakeGuest implements GuestLink {
@@ -105,19 +105,74 @@ const images: readonly Image[] = ['busybox', 'debian-12'].map((name, index) => (
   rootMib: 16,
   memoryMibMin: 64,
   createdAt: '2026-01-01T00:00:00.000Z',
+  tenant: null,
+  isBuiltIn: true,
+  kernel: 'host' as const,
+  kernelRelease: null,
 }));
 
-export const fakeImages: Images = {
-  async resolve(name) {
-    const image = images.find((each) => each.name === name);
+/** Images that are names: the two built-in ones, and what is imported. Reads uploads to their end and no file at all. */
+export class FakeImages implements ImageLibrary {
+  readonly #images: Image[] = [...images];
+  #imported = images.length;
+  /** Called by an import before it is there; never settle to hang. */
+  onImport: (request: ImageImport, signal: AbortSignal) => Promise<void> = async () => undefined;
+
+  async resolve(tenant: string, name: string): Promise<Image> {
+    const image = (await this.list(tenant)).find((each) => each.name === name);
     if (image) return image;
     throw new AppError('not_found', `no image '${name}'`);
-  },
-  list: async () => images,
-  bootKit: async () => ({
-    kernelPath: '/fake/kernel',
-    initrdPath: '/fake/initrd',
-    kernelRelease: 'fake',
-    kernelArgs: '',
-  }),
-};
+  }
+
+  async list(tenant: string): Promise<readonly Image[]> {
+    const own = this.#images.filter((image) => image.tenant === tenant);
+    const shared = this.#images.filter(
+      (image) => image.tenant === null && !own.some(({ name }) => name === image.name),
+    );
+    return [...own, ...shared].sort((one, other) => (one.name < other.name ? -1 : 1));
+  }
+
+  async find(digest: string): Promise<Image | null> {
+    return this.#images.find((image) => image.digest === digest) ?? null;
+  }
+
+  async bootKit() {
+    return {
+      kernelPath: '/fake/kernel',
+      initrdPath: '/fake/initrd',
+      kernelRelease: 'fake',
+      kernelArgs: '',
+    };
+  }
+
+  async add(request: ImageImport, signal: AbortSignal): Promise<Image> {
+    const { tenant, name, kernel, memoryMibMin, source } = request;
+    if (source.kind === 'stream') {
+      for await (const _ of source.chunks) signal.throwIfAborted();
+    }
+    await this.onImport(request, signal);
+    if (this.#images.some((each) => each.name === name && (each.tenant ?? tenant) === tenant)) {
+      throw new AppError('conflict', `an image named '${name}' exists already`);
+    }
+    this.#imported += 1;
+    const image: Image = {
+      name,
+      digest: `sha256:${this.#imported.toString(16).padStart(64, '0')}`,
+      rootMib: 64,
+      memoryMibMin,
+      createdAt: '2026-01-02T00:00:00.000Z',
+      tenant,
+      isBuiltIn: false,
+      kernel,
+      kernelRelease: kernel === 'image' ? '6.1.0' : null,
+    };
+    this.#images.push(image);
+    return image;
+  }
+
+  async remove(image: Image): Promise<void> {
+    const index = this.#images.findIndex(({ digest }) => digest === image.digest);
+    if (index < 0) throw new AppError('not_found', `no image '${image.name}'`);
+    this.#images.splice(index, 1);
+  }
+}

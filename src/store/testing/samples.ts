@@ -1,4 +1,5 @@
-/** Machines and operations for the store's tests: valid, and different only where a test says so. */
+/** Machines, operations and keys for the store’s tests: valid, and different only where a test says so. */
+import type { ApiKey } from '../../core/keys/key.ts';
 import type { Machine } from '../../core/machines/machine.ts';
 import type { Operation } from '../../core/operations/operation.ts';
 import type { EngineHandle } from '../../core/ports/engine.ts';
@@ -56,6 +57,7 @@ export function sampleHandle(incarnation: string): EngineHandle {
 export function sampleOperation(changes: Partial<Operation> = {}): Operation {
   return {
     id: shortId(),
+    tenant: 'default',
     kind: 'machine.start',
     machineId: shortId(),
     params: { force: true },
@@ -65,6 +67,22 @@ export function sampleOperation(changes: Partial<Operation> = {}): Operation {
     failure: null,
     createdAt: at(0),
     updatedAt: at(0),
+    ...changes,
+  };
+}
+
+export function sampleKey(changes: Partial<ApiKey> = {}): ApiKey {
+  return {
+    id: shortId(),
+    name: 'ünïcode "quoted"',
+    tenant: 'default',
+    prefix: 'hf_abcdefgh',
+    hash: '0f'.repeat(32),
+    scopes: ['machines:read', 'machines:exec'],
+    createdAt: at(0),
+    expiresAt: null,
+    lastUsedAt: null,
+    revokedAt: null,
     ...changes,
   };
 }

@@ -1,0 +1,362 @@
+/** What keys promise, on the real store and a clock that stands still. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type Logger, silentLog } from '../../lib/log.ts';
+import { openSqliteStore } from '../../store/store.ts';
+import { sampleKey } from '../../store/testing/samples.ts';
+import { AppError } from '../errors.ts';
+import type { KeyRepository, Store } from '../ports/store.ts';
+import { FakeClock } from '../testing/fake-clock.ts';
+import type { Caller } from './caller.ts';
+import { KeyService, liveKeysMax, type NewKey, revokedKeysMax } from './service.ts';
+
+const operator: Caller = { tenant: 'default', keyName: 'admin', scopes: ['*'], isOperator: true };
+const blue: Caller = { tenant: 'blue', keyName: 'b', scopes: ['*'], isOperator: false };
+const green: Caller = { ...blue, tenant: 'green' };
+const request: NewKey = { name: 'ci', scopes: ['machines:read'] };
+const page = { limit: 1000, offset: 0 };
+
+let directory: string;
+let store: Store;
+let clock: FakeClock;
+let service: KeyService;
+const warnings: object[] = [];
+const log: Logger = { ...silentLog, warn: (fields, message) => warnings.push({ ...fields, message }) };
+/** What the service calls in place of the store's own. */
+let overrides: Partial<KeyRepository>;
+let prefixReads: number;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'flotilla-keys-'));
+  store = await openSqliteStore(join(directory, 'flotilla.db'));
+  clock = new FakeClock();
+  warnings.length = 0;
+  overrides = {};
+  prefixReads = 0;
+  service = new KeyService({ store: observed(), clock, log });
+});
+afterEach(async () => {
+  await service.close();
+  await store.close();
+  await rm(directory, { recursive: true });
+});
+
+function observed(): Store {
+  const keys = new Proxy(store.keys, {
+    get: (target, name: keyof KeyRepository) => {
+      if (name === 'withPrefix') prefixReads += 1;
+      return overrides[name] ?? target[name];
+    },
+  });
+  return { ...store, keys };
+}
+
+const refusal = (code: string, message?: string) =>
+  expect.objectContaining({ code, ...(message === undefined ? {} : { message }) });
+const invalid = refusal('unauthenticated', 'Invalid API key');
+const after = (ms: number) => new Date(clock.now().getTime() + ms);
+
+describe('create', () => {
+  test('gives a secret that is good at once and is kept nowhere', async () => {
+    const { key, secret } = await service.create(blue, { name: 'ci', scopes: ['*', 'machines:exec', '*'] });
+    expect(secret).toMatch(/^hf_[A-Za-z0-9]{32}$/);
+    expect(key).toMatchObject({
+      tenant: 'blue',
+      prefix: secret.slice(0, 11),
+      scopes: ['machines:exec', '*'],
+    });
+    expect(JSON.stringify(await service.list(blue, page))).not.toContain(secret);
+    expect(await service.verify(secret)).toEqual({
+      tenant: 'blue',
+      keyName: 'ci',
+      scopes: ['machines:exec', '*'],
+      isOperator: false,
+    });
+  });
+
+  test('a key made by the operator is no operator', async () => {
+    const { secret } = await service.create(operator, { ...request, scopes: ['*'] });
+    expect(await service.verify(secret)).toMatchObject({ tenant: 'default', isOperator: false });
+  });
+
+  test('only the operator names another tenant', async () => {
+    await expect(service.create(blue, { ...request, tenant: 'green' })).rejects.toEqual(
+      refusal('forbidden', 'Insufficient permissions for this action'),
+    );
+    expect((await service.create(blue, { ...request, tenant: 'blue' })).key.tenant).toBe('blue');
+    expect((await service.create(operator, { ...request, tenant: 'green' })).key.tenant).toBe('green');
+  });
+
+  test.each([['machines:write'], ['*'], ['machines:read', 'machines:exec']] as const)(
+    'a key that may only read gives nobody %s',
+    async (...scopes) => {
+      const reader: Caller = { ...blue, scopes: ['machines:read'] };
+      await expect(service.create(reader, { ...request, scopes })).rejects.toEqual(refusal('forbidden'));
+    },
+  );
+
+  test.each([
+    { name: '' },
+    { name: 'x'.repeat(129) },
+    { name: 'a\nb' },
+    { name: 'a\ud800' },
+    { scopes: [] },
+    { tenant: '' },
+    { tenant: '-a' },
+    { tenant: 'A' },
+    { tenant: 'a/b' },
+    { tenant: 'a\n' },
+    { tenant: 'x'.repeat(64) },
+    { expiresAt: new Date('2025-12-31T23:59:59.999Z') },
+    { expiresAt: new Date('2026-01-01T00:00:00.000Z') },
+    { expiresAt: new Date(Number.NaN) },
+    { expiresAt: new Date('9999-12-31T23:59:59.999-00:01') },
+  ])('refuses %o', async (fields) => {
+    await expect(service.create(operator, { ...request, ...fields })).rejects.toEqual(refusal('invalid'));
+    expect((await service.list(operator, page)).total).toBe(0);
+  });
+});
+
+describe('bounds', () => {
+  const fill = (count: number, fields: Parameters<typeof sampleKey>[0]) =>
+    store.transaction(async (tx) => {
+      for (let n = 0; n < count; n++) await tx.keys.insert(sampleKey({ tenant: 'blue', ...fields }));
+    });
+
+  test('as many callers as like never have more keys than a tenant may', async () => {
+    await fill(liveKeysMax - 3, {});
+    const made = await Promise.allSettled(Array.from({ length: 10 }, () => service.create(blue, request)));
+    expect(made.filter(({ status }) => status === 'fulfilled')).toHaveLength(3);
+    for (const each of made)
+      if (each.status === 'rejected') expect(each.reason).toEqual(refusal('exhausted'));
+    expect(await store.keys.countLive('blue')).toBe(liveKeysMax);
+    await service.create(green, request);
+  });
+
+  test('a revoked key makes room, an expired one does not', async () => {
+    await fill(liveKeysMax - 1, { expiresAt: clock.now().toISOString() });
+    const { key } = await service.create(blue, request);
+    await expect(service.create(blue, request)).rejects.toEqual(refusal('exhausted'));
+    await service.revoke(blue, key.id);
+    await service.create(blue, request);
+  });
+
+  test('the keys revoked longest ago are forgotten', async () => {
+    await store.keys.insert(sampleKey({ id: 'oldest', tenant: 'blue', revokedAt: '2024-01-01T00:00:00Z' }));
+    await fill(revokedKeysMax - 1, { revokedAt: '2025-01-01T00:00:00Z' });
+    const { key } = await service.create(blue, request);
+    await service.revoke(blue, key.id);
+    expect((await service.list(blue, page)).total).toBe(revokedKeysMax);
+    await expect(service.get(blue, 'oldest')).rejects.toEqual(refusal('not_found'));
+    expect(await service.get(blue, key.id)).toMatchObject({ revokedAt: clock.now().toISOString() });
+  });
+});
+
+describe('tenants', () => {
+  test('see, get and revoke their own only; the operator everyone’s', async () => {
+    const { key, secret } = await service.create(blue, request);
+    const missing = refusal('not_found', `Key with id '${key.id}' not found`);
+    expect(await service.list(green, page)).toEqual({ keys: [], total: 0 });
+    await expect(service.get(green, key.id)).rejects.toEqual(missing);
+    await expect(service.revoke(green, key.id)).rejects.toEqual(missing);
+    expect(await service.verify(secret)).toMatchObject({ tenant: 'blue' });
+    expect((await service.list(operator, page)).keys.map(({ id }) => id)).toEqual([key.id]);
+    expect(await service.get(operator, key.id)).toMatchObject({ id: key.id });
+    await service.revoke(operator, key.id);
+    await expect(service.verify(secret)).rejects.toEqual(refusal('unauthenticated'));
+  });
+});
+
+describe('verify', () => {
+  test.each([
+    [null, 'Authorization header is required'],
+    ['', 'Invalid API key'],
+    [`hf_${'k'.repeat(31)}`, 'Invalid API key'],
+    [`hf_${'k'.repeat(33)}`, 'Invalid API key'],
+    [`hf_${'k'.repeat(31)}\0`, 'Invalid API key'],
+    [`hf_${'k'.repeat(32)}`, 'Invalid API key'],
+  ])('%j: %s', async (secret, message) => {
+    await expect(service.verify(secret)).rejects.toEqual(refusal('unauthenticated', message));
+  });
+
+  test('the right prefix is not enough, and a shared one does no harm', async () => {
+    const { key, secret } = await service.create(blue, request);
+    await store.keys.insert(sampleKey({ prefix: key.prefix, tenant: 'green' }));
+    const last = secret.endsWith('A') ? 'B' : 'A';
+    await expect(service.verify(secret.slice(0, -1) + last)).rejects.toEqual(invalid);
+    expect(await service.verify(secret)).toMatchObject({ tenant: 'blue' });
+  });
+
+  test('a key expires at the very moment, though it was just read', async () => {
+    const { secret } = await service.create(blue, { ...request, expiresAt: after(500) });
+    clock.advance(499);
+    await service.verify(secret);
+    clock.advance(1);
+    await expect(service.verify(secret)).rejects.toEqual(refusal('unauthenticated', 'API key has expired'));
+    expect(prefixReads).toBe(1);
+  });
+
+  test('the database is read once a second for each key, also when the clock was set back', async () => {
+    const { secret } = await service.create(blue, request);
+    for (const ms of [0, 500, 499]) {
+      clock.advance(ms);
+      await service.verify(secret);
+    }
+    expect(prefixReads).toBe(1);
+    clock.advance(1);
+    await service.verify(secret);
+    expect(prefixReads).toBe(2);
+    clock.advance(-5_000);
+    await service.verify(secret);
+    expect(prefixReads).toBe(3);
+  });
+
+  test('what another daemon revoked is refused after a second', async () => {
+    const { key, secret } = await service.create(blue, request);
+    await service.verify(secret);
+    await store.keys.revoke(key.id, clock.now().toISOString());
+    await service.verify(secret);
+    clock.advance(1_000);
+    await expect(service.verify(secret)).rejects.toEqual(
+      refusal('unauthenticated', 'API key has been revoked'),
+    );
+  });
+
+  test('a store that fails is not a wrong key', async () => {
+    const { secret } = await service.create(blue, request);
+    overrides.withPrefix = () => Promise.reject(new AppError('unavailable', 'locked'));
+    await expect(service.verify(secret)).rejects.toEqual(refusal('unavailable'));
+  });
+});
+
+describe('revoke', () => {
+  test('a key just used is refused at once; again changes nothing', async () => {
+    const { key, secret } = await service.create(blue, request);
+    await service.verify(secret);
+    await service.revoke(blue, key.id);
+    const revokedAt = clock.now().toISOString();
+    await expect(service.verify(secret)).rejects.toEqual(
+      refusal('unauthenticated', 'API key has been revoked'),
+    );
+    clock.advance(1);
+    await service.revoke(blue, key.id);
+    expect(await service.get(blue, key.id)).toMatchObject({ revokedAt });
+    expect((await service.list(blue, page)).keys[0]).toMatchObject({ id: key.id, revokedAt });
+  });
+
+  test('a request that read the key just before does not bring it back', async () => {
+    const { key, secret } = await service.create(blue, request);
+    const isRead = Promise.withResolvers<void>();
+    const mayGoOn = Promise.withResolvers<void>();
+    overrides.withPrefix = async (prefix) => {
+      const found = await store.keys.withPrefix(prefix);
+      isRead.resolve();
+      await mayGoOn.promise;
+      return found;
+    };
+    const early = service.verify(secret);
+    await isRead.promise;
+    await service.revoke(blue, key.id);
+    mayGoOn.resolve();
+    await early;
+    await expect(service.verify(secret)).rejects.toEqual(
+      refusal('unauthenticated', 'API key has been revoked'),
+    );
+  });
+
+  test('a key that could not be revoked is read anew', async () => {
+    const { key, secret } = await service.create(blue, request);
+    await service.verify(secret);
+    const failing: Store = {
+      ...observed(),
+      transaction: () => Promise.reject(new AppError('timeout', 'no')),
+    };
+    const other = new KeyService({ store: failing, clock, log });
+    await other.verify(secret);
+    await expect(other.revoke(blue, key.id)).rejects.toEqual(refusal('timeout'));
+    const before = prefixReads;
+    await other.verify(secret);
+    expect(prefixReads).toBe(before + 1);
+    await other.close();
+  });
+});
+
+describe('the last use', () => {
+  const noted: string[] = [];
+  beforeEach(() => {
+    noted.length = 0;
+    overrides.noteUse = async (id, at) => {
+      noted.push(at);
+      await store.keys.noteUse(id, at);
+    };
+  });
+
+  test('is written at most once a minute for each key', async () => {
+    const { key, secret } = await service.create(blue, request);
+    await Promise.all([service.verify(secret), service.verify(secret)]);
+    const first = clock.now().toISOString();
+    clock.advance(59_999);
+    await service.verify(secret);
+    expect(noted).toEqual([first]);
+    clock.advance(1);
+    await service.verify(secret);
+    await service.close();
+    expect(noted).toEqual([first, clock.now().toISOString()]);
+    expect(await service.get(blue, key.id)).toMatchObject({ lastUsedAt: clock.now().toISOString() });
+  });
+
+  test('is not written anew by a daemon that has just begun', async () => {
+    const { secret } = await service.create(blue, request);
+    await service.verify(secret);
+    await service.close();
+    const next = new KeyService({ store: observed(), clock, log });
+    clock.advance(1_000);
+    await next.verify(secret);
+    await next.close();
+    expect(noted).toHaveLength(1);
+  });
+
+  test('fails no request when it cannot be written, and is tried again a minute later only', async () => {
+    const { key, secret } = await service.create(blue, request);
+    overrides.noteUse = async (_, at) => {
+      noted.push(at);
+      throw new AppError('exhausted', 'no space');
+    };
+    await service.verify(secret);
+    clock.advance(59_999);
+    await service.verify(secret);
+    clock.advance(1);
+    await service.verify(secret);
+    await service.close();
+    expect(noted).toHaveLength(2);
+    expect(warnings).toEqual([
+      { keyId: key.id, err: expect.anything(), message: expect.any(String) },
+      { keyId: key.id, err: expect.anything(), message: expect.any(String) },
+    ]);
+    expect(JSON.stringify(warnings)).not.toContain(secret);
+  });
+
+  test('holds up no request, but close', async () => {
+    const { secret } = await service.create(blue, request);
+    const written = Promise.withResolvers<void>();
+    overrides.noteUse = () => written.promise;
+    await service.verify(secret);
+    let isClosed = false;
+    const closing = service.close().then(() => {
+      isClosed = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isClosed).toBe(false);
+    written.resolve();
+    await closing;
+  });
+
+  test('of a key that is refused is not noted', async () => {
+    const { secret } = await service.create(blue, { ...request, expiresAt: after(1) });
+    clock.advance(1);
+    await expect(service.verify(secret)).rejects.toEqual(refusal('unauthenticated'));
+    expect(noted).toEqual([]);
+  });
+});

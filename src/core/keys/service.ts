@@ -1,0 +1,141 @@
+/**
+ * The use cases of API keys. A caller deals with its own tenant's keys; the operator with everyone's. A key never gives
+ * what its maker does not have, and is never the operator's.
+ */
+import { shortId } from '../../lib/ids.ts';
+import { AppError } from '../errors.ts';
+import type { KeyPage } from '../ports/store.ts';
+import { type Caller, checkScope, type KeyVerifier, type Scope, scopes as scopesInOrder } from './caller.ts';
+import type { ApiKey } from './key.ts';
+import { digestOf, makeSecret, prefixOf } from './secret.ts';
+import { KeyVerification, type VerificationDeps } from './verification.ts';
+
+/** Keys of one tenant that are not revoked, expired ones included. */
+export const liveKeysMax = 1_000;
+/** Revoked keys of one tenant that are remembered. */
+export const revokedKeysMax = 1_000;
+/** Later times have years of five digits, which sort before those of four. */
+const latestMs = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
+export interface NewKey {
+  readonly name: string;
+  /** Not empty. */
+  readonly scopes: readonly Scope[];
+  /** Absent: it never expires. */
+  readonly expiresAt?: Date | undefined;
+  /** Absent: the caller's own. */
+  readonly tenant?: string | undefined;
+}
+
+export interface KeyWithSecret {
+  readonly key: ApiKey;
+  /** Cannot be had again. */
+  readonly secret: string;
+}
+
+export class KeyService implements KeyVerifier {
+  readonly #deps: VerificationDeps;
+  readonly #verification: KeyVerification;
+
+  constructor(deps: VerificationDeps) {
+    this.#deps = deps;
+    this.#verification = new KeyVerification(deps);
+  }
+
+  /** Raises `invalid`, `forbidden` (another's tenant, a scope the caller lacks), `exhausted` (too many keys). */
+  async create(caller: Caller, request: NewKey): Promise<KeyWithSecret> {
+    const now = this.#deps.clock.now();
+    const tenant = request.tenant ?? caller.tenant;
+    checkRequest(request, tenant, now);
+    checkMaker(caller, request, tenant);
+    const secret = makeSecret();
+    const key: ApiKey = {
+      id: shortId(),
+      name: request.name,
+      tenant,
+      prefix: prefixOf(secret),
+      hash: digestOf(secret).toString('hex'),
+      scopes: scopesInOrder.filter((scope) => request.scopes.includes(scope)),
+      createdAt: now.toISOString(),
+      expiresAt: request.expiresAt?.toISOString() ?? null,
+      lastUsedAt: null,
+      revokedAt: null,
+    };
+    await this.#deps.store.transaction(async (tx) => {
+      if ((await tx.keys.countLive(tenant)) >= liveKeysMax) {
+        throw new AppError('exhausted', `tenant '${tenant}' has ${liveKeysMax} keys already`, {
+          hint: 'Revoke keys that are no longer used.',
+        });
+      }
+      await tx.keys.insert(key);
+    });
+    return { key, secret };
+  }
+
+  /** Newest first, revoked ones too. */
+  list(caller: Caller, page: { readonly limit: number; readonly offset: number }): Promise<KeyPage> {
+    return this.#deps.store.keys.list({ ...page, ...(caller.isOperator ? {} : { tenant: caller.tenant }) });
+  }
+
+  /** Raises `not_found`. */
+  async get(caller: Caller, id: string): Promise<ApiKey> {
+    return visible(caller, id, await this.#deps.store.keys.get(id));
+  }
+
+  /** The key is good for nothing once this resolves. May be repeated. Raises `not_found`. */
+  async revoke(caller: Caller, id: string): Promise<void> {
+    const { store, clock } = this.#deps;
+    const key = await this.get(caller, id);
+    try {
+      await store.transaction(async (tx) => {
+        if (!(await tx.keys.revoke(id, clock.now().toISOString()))) return;
+        await tx.keys.pruneRevoked(key.tenant, revokedKeysMax);
+      });
+    } finally {
+      // Also when it failed: whether it was committed may be unknown.
+      this.#verification.forget(key);
+    }
+  }
+
+  /** As KeyVerifier says; `unavailable` and the like when the store fails. */
+  verify(secret: string | null): Promise<Caller> {
+    return this.#verification.verify(secret);
+  }
+
+  /** Before the store is closed. */
+  close(): Promise<void> {
+    return this.#verification.close();
+  }
+}
+
+function visible(caller: Caller, id: string, key: ApiKey | null): ApiKey {
+  if (key && (caller.isOperator || key.tenant === caller.tenant)) return key;
+  throw new AppError('not_found', `Key with id '${id}' not found`);
+}
+
+function checkRequest(request: NewKey, tenant: string, now: Date): void {
+  const { name, scopes, expiresAt } = request;
+  if (!/^[^\p{Cc}\p{Cs}]{1,128}$/u.test(name)) {
+    throw invalid('the name of a key must have 1 to 128 printable characters');
+  }
+  if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(tenant)) {
+    throw invalid('a tenant must be a word of at most 63 of a-z, 0-9 and -, and not begin with -');
+  }
+  if (scopes.length === 0) throw invalid('a key must have a scope');
+  if (expiresAt === undefined) return;
+  if (!(expiresAt.getTime() > now.getTime())) throw invalid('the time a key expires must be in the future');
+  if (expiresAt.getTime() > latestMs) throw invalid('the time a key expires must be before the year 10000');
+}
+
+function checkMaker(caller: Caller, { scopes }: NewKey, tenant: string): void {
+  if (tenant !== caller.tenant && !caller.isOperator) {
+    throw new AppError('forbidden', 'Insufficient permissions for this action', {
+      hint: 'Only the operator of this host makes keys for another tenant.',
+    });
+  }
+  for (const scope of scopes) checkScope(caller, scope);
+}
+
+function invalid(message: string): AppError {
+  return new AppError('invalid', message);
+}

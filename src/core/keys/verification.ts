@@ -1,0 +1,108 @@
+/**
+ * From a secret to its caller. A key that was read is good for a second without another read; its expiry is checked
+ * every time. When it was last used is written down in the background.
+ */
+import { timingSafeEqual } from 'node:crypto';
+import type { Logger } from '../../lib/log.ts';
+import { Lru } from '../../lib/lru.ts';
+import { AppError } from '../errors.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Store } from '../ports/store.ts';
+import type { Caller, KeyVerifier } from './caller.ts';
+import type { ApiKey } from './key.ts';
+import { digestOf, isSecret, prefixOf } from './secret.ts';
+
+/** How long another daemon on the same database may go on with a key that this one revoked. */
+const freshMs = 1_000;
+const rememberedMax = 1_000;
+/** How exact `lastUsedAt` is; each note of it is a write to disk. */
+const noteEveryMs = 60_000;
+/** Notes under way at once; a use that would be one more goes unnoted. */
+const notesMax = 100;
+
+export interface VerificationDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+interface Remembered {
+  readonly key: ApiKey;
+  readonly readAtMs: number;
+}
+
+export class KeyVerification implements KeyVerifier {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  /** By the digest, so that no secret stays in memory. */
+  readonly #remembered = new Lru<string, Remembered>(rememberedMax);
+  /** When a use of a key was last noted or tried to be, by the key's id. */
+  readonly #notedAtMs = new Lru<string, number>(rememberedMax);
+  readonly #notes = new Set<Promise<void>>();
+  /** A key read before something was forgotten may be what was to be forgotten. */
+  #forgottenCount = 0;
+  #isClosed = false;
+
+  constructor(deps: VerificationDeps) {
+    this.#store = deps.store;
+    this.#clock = deps.clock;
+    this.#log = deps.log;
+  }
+
+  async verify(secret: string | null): Promise<Caller> {
+    if (secret === null) throw new AppError('unauthenticated', 'Authorization header is required');
+    const key = isSecret(secret) ? await this.#find(secret) : null;
+    if (key === null) throw new AppError('unauthenticated', 'Invalid API key');
+    if (key.revokedAt !== null) throw new AppError('unauthenticated', 'API key has been revoked');
+    const now = this.#clock.now();
+    if (key.expiresAt !== null && Date.parse(key.expiresAt) <= now.getTime()) {
+      throw new AppError('unauthenticated', 'API key has expired');
+    }
+    this.#noteUse(key, now);
+    return { tenant: key.tenant, keyName: key.name, scopes: key.scopes, isOperator: false };
+  }
+
+  /** From here on the key is read again before it is good. */
+  forget(key: ApiKey): void {
+    this.#forgottenCount += 1;
+    this.#remembered.delete(key.hash);
+  }
+
+  /** Writes nothing down any more, and waits for what is being written. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all(this.#notes);
+  }
+
+  async #find(secret: string): Promise<ApiKey | null> {
+    const digest = digestOf(secret);
+    const hash = digest.toString('hex');
+    const readAtMs = this.#clock.now().getTime();
+    const remembered = this.#remembered.get(hash);
+    const ageMs = readAtMs - (remembered?.readAtMs ?? 0);
+    // A clock that was set back makes the age negative.
+    if (remembered && ageMs >= 0 && ageMs < freshMs) return remembered.key;
+    const forgottenCount = this.#forgottenCount;
+    const candidates = await this.#store.keys.withPrefix(prefixOf(secret));
+    const key = candidates.find((each) => timingSafeEqual(Buffer.from(each.hash, 'hex'), digest)) ?? null;
+    if (key && forgottenCount === this.#forgottenCount) this.#remembered.set(hash, { key, readAtMs });
+    else this.#remembered.delete(hash);
+    return key;
+  }
+
+  #noteUse(key: ApiKey, now: Date): void {
+    const lastMs = this.#notedAtMs.get(key.id) ?? Date.parse(key.lastUsedAt ?? '');
+    // Not a number when it was never used.
+    if (Math.abs(now.getTime() - lastMs) < noteEveryMs) return;
+    if (this.#isClosed || this.#notes.size >= notesMax) return;
+    this.#notedAtMs.set(key.id, now.getTime());
+    const note = this.#store.keys
+      .noteUse(key.id, now.toISOString())
+      .catch((error: unknown) =>
+        this.#log.warn({ keyId: key.id, err: error }, 'the use of a key could not be written down'),
+      )
+      .finally(() => this.#notes.delete(note));
+    this.#notes.add(note);
+  }
+}

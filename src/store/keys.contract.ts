@@ -1,0 +1,99 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Store } from '../core/ports/store.ts';
+import { InvariantError } from '../lib/invariant.ts';
+import type { OpenStore } from './store.contract.ts';
+import { at, sampleKey } from './testing/samples.ts';
+
+export function keysContract(open: OpenStore): void {
+  let store: Store;
+  beforeEach(async () => {
+    store = await open();
+  });
+  afterEach(() => store.close());
+
+  const idsOf = async (tenant?: string) => {
+    const page = await store.keys.list({ limit: 99, offset: 0, ...(tenant === undefined ? {} : { tenant }) });
+    return page.keys.map(({ id }) => id);
+  };
+
+  describe('insert and get', () => {
+    it('keep the whole key', async () => {
+      const bare = sampleKey();
+      const full = sampleKey({ expiresAt: at(1), lastUsedAt: at(2), revokedAt: at(3), scopes: ['*'] });
+      await store.keys.insert(bare);
+      await store.keys.insert(full);
+      expect(await store.keys.get(bare.id)).toEqual(bare);
+      expect(await store.keys.get(full.id)).toEqual(full);
+      expect(await store.keys.get('nobody')).toBeNull();
+      expect(await store.keys.get('no\0body')).toBeNull();
+    });
+
+    it('call it a defect to keep a key that is none', async () => {
+      await expect(store.keys.insert(sampleKey({ hash: 'secret' }))).rejects.toThrow(InvariantError);
+      await expect(store.keys.insert(sampleKey({ scopes: [] }))).rejects.toThrow(InvariantError);
+      expect(await idsOf()).toEqual([]);
+    });
+  });
+
+  it('finds every key of a prefix, to the letter', async () => {
+    const prefix = 'hf_AAAAaaaa';
+    await store.keys.insert(sampleKey({ id: 'b', prefix }));
+    await store.keys.insert(sampleKey({ id: 'a', prefix, tenant: 'other' }));
+    await store.keys.insert(sampleKey({ id: 'c', prefix: prefix.toLowerCase() }));
+    expect((await store.keys.withPrefix(prefix)).map(({ id }) => id)).toEqual(['a', 'b']);
+    expect(await store.keys.withPrefix('hf_nobody')).toEqual([]);
+    expect(await store.keys.withPrefix('hf_\0')).toEqual([]);
+  });
+
+  it('lists a tenant’s, or everyone’s, newest first and by pages', async () => {
+    await store.keys.insert(sampleKey({ id: 'a', createdAt: at(1) }));
+    await store.keys.insert(sampleKey({ id: 'c', createdAt: at(2), revokedAt: at(3) }));
+    await store.keys.insert(sampleKey({ id: 'b', createdAt: at(2) }));
+    await store.keys.insert(sampleKey({ id: 'd', createdAt: at(3), tenant: 'other' }));
+    expect(await idsOf('default')).toEqual(['c', 'b', 'a']);
+    expect(await idsOf('other')).toEqual(['d']);
+    expect(await idsOf()).toEqual(['d', 'c', 'b', 'a']);
+    const page = await store.keys.list({ tenant: 'default', limit: 1, offset: 1 });
+    expect([page.keys.map(({ id }) => id), page.total]).toEqual([['b'], 3]);
+    await expect(store.keys.list({ limit: -1, offset: 0 })).rejects.toThrow(InvariantError);
+  });
+
+  it('revokes once and keeps the first time', async () => {
+    const { id } = sampleKey();
+    await store.keys.insert(sampleKey({ id }));
+    expect(await store.keys.countLive('default')).toBe(1);
+    expect(await store.keys.revoke(id, at(5))).toBe(true);
+    expect(await store.keys.revoke(id, at(6))).toBe(false);
+    expect(await store.keys.revoke('nobody', at(6))).toBe(false);
+    expect(await store.keys.get(id)).toMatchObject({ revokedAt: at(5) });
+    expect(await store.keys.countLive('default')).toBe(0);
+  });
+
+  it('counts a tenant’s own', async () => {
+    await store.keys.insert(sampleKey({ tenant: 'other' }));
+    expect(await store.keys.countLive('default')).toBe(0);
+    expect(await store.keys.countLive('other')).toBe(1);
+  });
+
+  it('notes the latest use, whichever note comes last', async () => {
+    const { id } = sampleKey();
+    await store.keys.insert(sampleKey({ id }));
+    await store.keys.noteUse(id, at(7));
+    await store.keys.noteUse(id, at(6));
+    expect(await store.keys.get(id)).toMatchObject({ lastUsedAt: at(7) });
+    await store.keys.noteUse(id, at(8));
+    expect(await store.keys.get(id)).toMatchObject({ lastUsedAt: at(8) });
+    await store.keys.noteUse('nobody', at(8));
+  });
+
+  it('prunes a tenant’s revoked ones beyond those revoked last, and never a live one', async () => {
+    await store.keys.insert(sampleKey({ id: 'live' }));
+    await store.keys.insert(sampleKey({ id: 'other', tenant: 'other', revokedAt: at(1) }));
+    for (const n of [3, 1, 2]) await store.keys.insert(sampleKey({ id: `revoked${n}`, revokedAt: at(n) }));
+    await store.keys.pruneRevoked('default', 2);
+    expect((await idsOf()).toSorted()).toEqual(['live', 'other', 'revoked2', 'revoked3']);
+    await store.keys.pruneRevoked('default', 0);
+    expect((await idsOf()).toSorted()).toEqual(['live', 'other']);
+    await expect(store.keys.pruneRevoked('default', -1)).rejects.toThrow(InvariantError);
+  });
+}
