@@ -27,6 +27,22 @@ export interface EngineFixture {
 /** Three seconds on a free core; under software emulation on a crowded host half a minute was seen. */
 const exitTimeoutMs = 100_000;
 
+/** A console that is followed, and what it has said so far. */
+interface Following {
+  readonly iterator: AsyncIterator<Uint8Array>;
+  text: string;
+}
+
+/** What it says from here to its end. */
+async function rest({ iterator }: Following): Promise<string> {
+  let text = '';
+  for (;;) {
+    const { done, value } = await iterator.next();
+    if (done) return text;
+    text += Buffer.from(value).toString();
+  }
+}
+
 export function engineContract(name: string, makeFixture: () => Promise<EngineFixture>): void {
   describe(`${name}: engine contract`, () => {
     let fixture: EngineFixture;
@@ -47,6 +63,24 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       } finally {
         limit.clear();
         unwatch();
+      }
+    };
+
+    const follow = (
+      { incarnation }: EngineHandle,
+      by: typeof driver = driver,
+      bytesMax = 4096,
+      signal = never,
+    ): Following => {
+      const pieces = by.followConsole?.(incarnation, bytesMax, signal);
+      if (pieces === undefined) throw new Error('the driver has no console');
+      return { iterator: pieces[Symbol.asyncIterator](), text: '' };
+    };
+    const untilMarked = async (following: Following) => {
+      while (!following.text.includes(fixture.consoleMarker)) {
+        const { done, value } = await following.iterator.next();
+        if (done) throw new Error(`the console ended without the marker: ${following.text}`);
+        following.text += Buffer.from(value).toString();
       }
     };
 
@@ -194,6 +228,43 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       expect(Buffer.from(console ?? []).toString()).toContain(fixture.consoleMarker);
       expect(await driver.readConsole?.(handle.incarnation, 5)).toHaveLength(5);
       expect(await driver.readConsole?.(shortId(), 10)).toHaveLength(0);
+    });
+
+    it('shows the console to who follows it, each at a pace of their own, until the end', async () => {
+      const handle = await launch();
+      const first = follow(handle);
+      const second = follow(handle);
+      await untilMarked(second);
+      await driver.stop(handle, never);
+      const whole = `${second.text}${await rest(second)}`;
+      expect(whole).toContain(fixture.consoleMarker);
+      expect(await rest(first)).toBe(whole);
+      expect(await rest(follow(handle))).toBe(whole);
+      expect(await rest(follow(handle, driver, 5))).toBe(whole.slice(-5));
+    });
+
+    it('lets go of who no longer wants to follow a console, and of all when it closes', async () => {
+      const handle = await launch();
+      const leaving = new AbortController();
+      const left = follow(handle, driver, 4096, leaving.signal);
+      await untilMarked(left);
+      const reason = new Error('seen enough');
+      leaving.abort(reason);
+      await expect(rest(left)).rejects.toBe(reason);
+      const stayed = follow(handle);
+      await untilMarked(stayed);
+      await driver.close();
+      await rest(stayed);
+      driver = fixture.makeDriver();
+      const adopted = follow(handle);
+      await untilMarked(adopted);
+      fixture.kill(handle);
+      await rest(adopted);
+    });
+
+    it('follows the empty console of what never ran to its end', async () => {
+      const nobody = { incarnation: shortId() } as EngineHandle;
+      expect(await rest(follow(nobody))).toBe('');
     });
   });
 }

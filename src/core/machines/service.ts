@@ -7,14 +7,16 @@ import { Limiter } from '../../lib/limiter.ts';
 import { AppError } from '../errors.ts';
 import type { ChangeBus } from '../events/bus.ts';
 import { observeStore } from '../events/observed-store.ts';
+import type { ImageHolds } from '../images/holds.ts';
 import type { Operation } from '../operations/operation.ts';
 import { planRecovery, redoFrom } from '../operations/recover.ts';
 import { type OperationDefinition, OperationRunner, type RunnerHooks } from '../operations/runner.ts';
 import type { ExecRequest, ExecSession } from '../ports/guest.ts';
 import type { MachineFilter, MachinePatch, Repositories, Store } from '../ports/store.ts';
+import { type ConsoleRequest, Consoles } from './console.ts';
 import { ExecSlots } from './exec-slots.ts';
 import { ExitWatcher } from './exits.ts';
-import type { DesiredState, Machine } from './machine.ts';
+import type { DesiredState, Machine, MachineSpec } from './machine.ts';
 import { type CreateRequest, type MachineDefaults, makeSpec } from './spec.ts';
 import { decide, type MachineAction } from './states.ts';
 import { type Edges, engineOf, guestOf } from './steps/context.ts';
@@ -30,6 +32,8 @@ export interface MachineServiceDeps {
   readonly bus: ChangeBus;
   readonly edges: Edges;
   readonly defaults: MachineDefaults;
+  /** The same that images are deleted with. */
+  readonly imageHolds: ImageHolds;
   /** Starts under way at once; the rest waits its turn with no deadline running. */
   readonly startsMax: number;
   /** How long a guest may take from launch to its first answer. */
@@ -61,12 +65,14 @@ export class MachineService {
   readonly #bus: ChangeBus;
   readonly #edges: Edges;
   readonly #defaults: MachineDefaults;
+  readonly #imageHolds: ImageHolds;
   readonly #hasHostRebooted: boolean;
   readonly #runner: OperationRunner;
   readonly #exits: ExitWatcher;
   readonly #definitions: Readonly<Record<Operation['kind'], OperationDefinition>>;
   readonly #startLimiter: Limiter;
   readonly #execs = new ExecSlots();
+  readonly #consoles: Consoles;
 
   constructor(deps: MachineServiceDeps) {
     const { bus, edges } = deps;
@@ -75,6 +81,7 @@ export class MachineService {
     this.#bus = bus;
     this.#edges = edges;
     this.#defaults = deps.defaults;
+    this.#imageHolds = deps.imageHolds;
     this.#hasHostRebooted = deps.hasHostRebooted;
     this.#startLimiter = new Limiter(deps.startsMax, startQueueMax);
     this.#runner = new OperationRunner({
@@ -85,6 +92,7 @@ export class MachineService {
       onLeftUndone: deps.onLeftUndone ?? (() => undefined),
     });
     this.#exits = new ExitWatcher({ store, edges, restart: (machine) => this.#rebooted(machine) });
+    this.#consoles = new Consoles({ store, bus, edges });
     const boot = {
       limiter: this.#startLimiter,
       bootTimeoutMs: deps.bootTimeoutMs ?? bootTimeoutMsDefault,
@@ -107,17 +115,24 @@ export class MachineService {
         hint: `It has: ${[...this.#edges.engines.keys()].join(', ')}.`,
       });
     }
-    const image = await this.#edges.images.resolve(request.image ?? this.#defaults.image);
-    const spec = makeSpec(request, this.#defaults, image, driver.capabilities);
-    const definition = this.#definitions['machine.create'];
-    const { operation } = await this.#store.transaction(async (tx) => {
+    const name = request.image ?? this.#defaults.image;
+    const operation = await this.#imageHolds.hold(
+      () => this.#edges.images.resolve(tenant, name),
+      (image) =>
+        this.#recordNew(tenant, makeSpec(request, this.#defaults, image, driver.capabilities), image.digest),
+    );
+    return this.#runner.run(operation, this.#definitions['machine.create']);
+  }
+
+  #recordNew(tenant: string, spec: MachineSpec, imageDigest: string): Promise<Operation> {
+    return this.#store.transaction(async (tx) => {
       const at = this.#edges.clock.now().toISOString();
-      const operation = this.#runner.newOperation('machine.create', shortId(), {});
-      const machine = await tx.machines.insert({
+      const operation = this.#runner.newOperation('machine.create', { id: shortId(), tenant }, {});
+      await tx.machines.insert({
         id: operation.machineId,
         tenant,
         spec,
-        imageDigest: image.digest,
+        imageDigest,
         state: 'creating',
         desired: 'stopped',
         operationId: operation.id,
@@ -129,9 +144,8 @@ export class MachineService {
         startedAt: null,
       });
       await tx.operations.insert(operation);
-      return { machine, operation };
+      return operation;
     });
-    return this.#runner.run(operation, definition);
   }
 
   list(filter: MachineFilter): Promise<{ readonly machines: readonly Machine[]; readonly total: number }> {
@@ -186,6 +200,16 @@ export class MachineService {
     const machine = await this.get(tenant, idOrName);
     if (decide('exec', machine.state).verdict !== 'accept') throw stateConflict('exec', machine);
     return this.#execs.hold(machine.id, () => this.#edges.guest.exec(guestOf(machine), request, signal));
+  }
+
+  /** The last lines of the machine's console, and what follows them if wanted; see Consoles.open. */
+  async console(
+    tenant: string,
+    idOrName: string,
+    request: ConsoleRequest,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    return this.#consoles.open(await this.get(tenant, idOrName), request, signal);
   }
 
   /** Finishes or undoes what a crash interrupted; resolves when all of it has ended. Call before anything is served. */
@@ -250,6 +274,7 @@ export class MachineService {
 
   /** Leaves the machines running and open operations open. */
   async close(): Promise<void> {
+    this.#consoles.close();
     this.#exits.close();
     await this.#runner.close();
   }
@@ -343,7 +368,7 @@ export class MachineService {
   }
 
   async #checkBootable(machine: Machine): Promise<void> {
-    const image = (await this.#edges.images.list()).find(({ digest }) => digest === machine.imageDigest);
+    const image = await this.#edges.images.find(machine.imageDigest);
     const memoryMibMin = Math.max(
       image?.memoryMibMin ?? 0,
       engineOf(this.#edges, machine).capabilities.memoryMibMin,

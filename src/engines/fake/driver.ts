@@ -56,6 +56,7 @@ export class FakeDriver implements EngineDriver, Consoled {
   readonly #script: Script = { delaysMs: new Map(), failures: new Map() };
   readonly #launching = new Map<string, Promise<EngineHandle>>();
   readonly #watches = new Set<() => void>();
+  readonly #closing = new AbortController();
 
   constructor(options: FakeDriverOptions = {}) {
     this.kind = options.kind ?? 'fake';
@@ -150,12 +151,23 @@ export class FakeDriver implements EngineDriver, Consoled {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort();
     for (const unwatch of this.#watches) unwatch();
     this.#watches.clear();
   }
 
   async readConsole(incarnation: string, bytesMax: number): Promise<Uint8Array> {
     return this.host.machines.get(incarnation)?.console(bytesMax) ?? new Uint8Array(0);
+  }
+
+  async *followConsole(
+    incarnation: string,
+    bytesMax: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    const machine = this.host.machines.get(incarnation);
+    if (machine === undefined) yield new Uint8Array(0);
+    else yield* machine.followConsole(bytesMax, this.#closing.signal, signal);
   }
 
   async #launch(spec: LaunchSpec, signal: AbortSignal): Promise<EngineHandle> {

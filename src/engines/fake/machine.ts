@@ -11,8 +11,11 @@ export class FakeMachine {
   readonly handle: EngineHandle;
   readonly #ended = new AbortController();
   readonly #listeners = new Set<(facts: ExitFacts) => void>();
+  readonly #readers = new Set<() => void>();
   #state: State = 'running';
   #console = Buffer.alloc(0);
+  /** Bytes ever printed. */
+  #printed = 0;
 
   constructor(spec: LaunchSpec, handle: EngineHandle) {
     this.spec = spec;
@@ -36,8 +39,31 @@ export class FakeMachine {
   }
 
   /** The guest prints to its console. */
-  print(text: string): void {
-    this.#console = Buffer.concat([this.#console, Buffer.from(text)]).subarray(-consoleBytesMax);
+  print(text: string | Uint8Array): void {
+    const bytes = Buffer.from(text);
+    this.#console = Buffer.concat([this.#console, bytes]).subarray(-consoleBytesMax);
+    this.#printed += bytes.length;
+    for (const wake of this.#readers) wake();
+  }
+
+  /** See Consoled.followConsole; `closing` ends it as the incarnation's end does. */
+  async *followConsole(
+    bytesMax: number,
+    closing: AbortSignal,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    const stop = AbortSignal.any([this.ended, closing, signal]);
+    let seen = this.#printed;
+    yield this.console(bytesMax);
+    for (;;) {
+      signal.throwIfAborted();
+      const isLast = stop.aborted;
+      const unseen = Math.min(this.#printed - seen, this.#console.length);
+      seen = this.#printed;
+      if (unseen > 0) yield this.console(unseen);
+      else if (isLast) return;
+      else await this.#printedMore(stop);
+    }
   }
 
   /** The guest powers off. */
@@ -81,6 +107,16 @@ export class FakeMachine {
       queueMicrotask(() => this.#tell(entry, facts));
     }
     return () => void this.#listeners.delete(entry);
+  }
+
+  async #printedMore(stop: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const wake = () => resolve();
+    this.#readers.add(wake);
+    stop.addEventListener('abort', wake, { once: true });
+    await promise;
+    this.#readers.delete(wake);
+    stop.removeEventListener('abort', wake);
   }
 
   /** Each listener hears once, and not after it stopped watching. */

@@ -21,6 +21,7 @@ import { type Logger, silentLog } from '../../lib/log.ts';
 import { isAlive, type ProcessIdentity, readBootId } from '../../lib/procfs.ts';
 import type { StateLayout } from '../../storage/layout.ts';
 import { Cgroups } from './cgroup.ts';
+import { Consoles } from './consoles.ts';
 import { diedFacts } from './exit-facts.ts';
 import { identityOf, makeHandle, qemuKind } from './handle.ts';
 import { qemuCapabilities } from './host-facts.ts';
@@ -59,6 +60,8 @@ export class QemuDriver implements EngineDriver, Consoled, Resumable {
   readonly #cgroups = new Cgroups();
   readonly #lock = new KeyedLock();
   readonly #vmms = new Map<string, Vmm>();
+  readonly #consoles = new Consoles();
+  readonly #closing = new AbortController();
   #probe: Promise<QemuProbe> | null = null;
   #timer: NodeJS.Timeout | null = null;
   #isTrimming = false;
@@ -169,7 +172,25 @@ export class QemuDriver implements EngineDriver, Consoled, Resumable {
     return await directory.consoleTail(Math.min(bytesMax, consoleLimits.bytesMax));
   }
 
+  async *followConsole(
+    incarnation: string,
+    bytesMax: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    const handle = await this.find(incarnation);
+    const ended = new AbortController();
+    const unwatch = handle === null ? ended.abort() : this.onExit(handle, () => ended.abort());
+    const last = AbortSignal.any([ended.signal, this.#closing.signal]);
+    try {
+      const directory = this.#directory(incarnation);
+      yield* this.#consoles.follow(directory, Math.min(bytesMax, consoleLimits.bytesMax), last, signal);
+    } finally {
+      unwatch?.();
+    }
+  }
+
   async close(): Promise<void> {
+    this.#closing.abort();
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     for (const vmm of this.#vmms.values()) vmm.close();
@@ -262,10 +283,10 @@ export class QemuDriver implements EngineDriver, Consoled, Resumable {
 
   async #trimFiles(): Promise<void> {
     for (const incarnation of [...this.#vmms.keys()]) {
-      const { consoleFile, logFile } = this.#directory(incarnation);
+      const directory = this.#directory(incarnation);
       const tell = (error: unknown) => this.#trouble(incarnation, 'console or log not trimmed', error);
-      await trimFile(consoleFile, consoleLimits).catch(tell);
-      await trimFile(logFile, logLimits).catch(tell);
+      await this.#consoles.trim(directory).catch(tell);
+      await trimFile(directory.logFile, logLimits).catch(tell);
     }
   }
 

@@ -53,16 +53,39 @@ export async function openOwned(path: string, mode: 'read' | 'read-write'): Prom
   }
 }
 
-/** The last `bytesMax` bytes of a file; empty when there is none of ours. */
-export async function readTail(path: string, bytesMax: number): Promise<Buffer> {
+/** Bytes of a file, and where in it they end. */
+export interface Piece {
+  readonly bytes: Buffer;
+  readonly end: number;
+}
+
+/** Reads what `choose` says of a file of that size; empty, and ending at 0, when there is none of ours. */
+export async function readPiece(
+  path: string,
+  choose: (size: number) => { readonly from: number; readonly length: number },
+): Promise<Piece> {
   const opened = await openOwned(path, 'read');
-  if (opened.kind !== 'owned') return Buffer.alloc(0);
+  if (opened.kind !== 'owned') return { bytes: Buffer.alloc(0), end: 0 };
   const { handle, size } = opened;
   try {
-    const length = Math.min(size, bytesMax);
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, size - length);
-    return buffer.subarray(0, bytesRead);
+    const { from, length } = choose(size);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, from);
+    return { bytes: buffer.subarray(0, bytesRead), end: from + bytesRead };
   } finally {
     await handle.close();
   }
+}
+
+/** The last `bytesMax` bytes of a file; empty when there is none of ours. */
+export async function readTail(path: string, bytesMax: number): Promise<Buffer> {
+  return (await readPiece(path, (size) => lastBytes(size, bytesMax))).bytes;
+}
+
+/** Where the last `bytesMax` bytes of a file of that size are. */
+export function lastBytes(
+  size: number,
+  bytesMax: number,
+): { readonly from: number; readonly length: number } {
+  const length = Math.min(size, bytesMax);
+  return { from: size - length, length };
 }

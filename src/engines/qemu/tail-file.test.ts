@@ -15,16 +15,16 @@ beforeEach(async () => {
 afterEach(async () => await rm(directory, { recursive: true }));
 
 it('leaves a console that is small enough, or absent, alone', async () => {
-  expect(await trimFile(path, consoleLimits)).toBe(false);
+  expect(await trimFile(path, consoleLimits)).toBe(0);
   await writeFile(path, Buffer.alloc(consoleLimits.bytesMax, 'x'));
-  expect(await trimFile(path, consoleLimits)).toBe(false);
+  expect(await trimFile(path, consoleLimits)).toBe(0);
   expect((await stat(path)).size).toBe(consoleLimits.bytesMax);
 });
 
 it('keeps the end of one that is too large, and what is appended afterwards follows it', async () => {
   const bytes = Buffer.from(Array.from({ length: 200_000 }, (_, line) => `${line}\n`).join(''));
   await writeFile(path, bytes);
-  expect(await trimFile(path, consoleLimits)).toBe(true);
+  expect(await trimFile(path, consoleLimits)).toBe(bytes.length - consoleLimits.bytesKept);
   await appendFile(path, 'more');
   const kept = bytes.subarray(bytes.length - consoleLimits.bytesKept);
   expect((await readFile(path)).equals(Buffer.concat([kept, Buffer.from('more')]))).toBe(true);
@@ -32,9 +32,9 @@ it('keeps the end of one that is too large, and what is appended afterwards foll
 
 it('keeps less of what the VMM printed', async () => {
   await writeFile(path, Buffer.alloc(logLimits.bytesMax, 'x'));
-  expect(await trimFile(path, logLimits)).toBe(false);
+  expect(await trimFile(path, logLimits)).toBe(0);
   await appendFile(path, 'end');
-  expect(await trimFile(path, logLimits)).toBe(true);
+  expect(await trimFile(path, logLimits)).toBe(logLimits.bytesMax + 3 - logLimits.bytesKept);
   expect((await stat(path)).size).toBe(logLimits.bytesKept);
   expect((await readTail(path, 4)).toString()).toBe('xend');
 });
@@ -43,7 +43,7 @@ it('follows no link', async () => {
   const target = join(directory, 'target');
   await writeFile(target, Buffer.alloc(consoleLimits.bytesMax + 1));
   await symlink(target, path);
-  expect(await trimFile(path, consoleLimits)).toBe(false);
+  expect(await trimFile(path, consoleLimits)).toBe(0);
   expect(await readTail(path, 10)).toHaveLength(0);
   expect((await stat(target)).size).toBe(consoleLimits.bytesMax + 1);
 });

@@ -20,22 +20,22 @@ async function moveDown(handle: FileHandle, from: number, to: number, length: nu
 }
 
 /**
- * Cuts a file to its end when it has outgrown its limit; true when it did. What is not a file of the daemon's is left
- * alone. The VMM writes with O_APPEND, so it goes on behind the new end and leaves no hole. What it writes between the
+ * Cuts a file to its end when it has outgrown its limit; returns by how many bytes that moved what is left towards the
+ * beginning, 0 when nothing was cut. What is not a file of the daemon's is left alone. The VMM writes with O_APPEND, so it goes on behind the new end and leaves no hole. What it writes between the
  * last look and the cut is lost.
  */
-export async function trimFile(path: string, limits: TailLimits): Promise<boolean> {
+export async function trimFile(path: string, limits: TailLimits): Promise<number> {
   const opened = await openOwned(path, 'read-write');
-  if (opened.kind !== 'owned') return false;
+  if (opened.kind !== 'owned') return 0;
   const { handle, size } = opened;
   const { bytesMax, bytesKept } = limits;
   try {
-    if (size <= bytesMax) return false;
+    if (size <= bytesMax) return 0;
     const kept = await moveDown(handle, size - bytesKept, 0, bytesKept);
     const arrived = (await handle.stat()).size - size;
     const more = arrived > 0 ? await moveDown(handle, size, kept, Math.min(arrived, bytesKept)) : 0;
     await handle.truncate(kept + more);
-    return true;
+    return size - bytesKept;
   } finally {
     await handle.close();
   }

@@ -109,7 +109,7 @@ function launchStep(edges: Edges): Step {
     async do({ machine, signal }) {
       const incarnation = requireIncarnation(machine);
       await requireDiskSpace(edges);
-      const [kit, disk] = await Promise.all([edges.images.bootKit(), edges.disks.locate(machine.id)]);
+      const [kit, disk] = await Promise.all([edges.images.bootKit(machine.imageDigest), edges.disks.locate(machine.id)]);
       const handle = await engineOf(edges, machine).launch(
         {
           machineId: machine.id,

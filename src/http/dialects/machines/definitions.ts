@@ -1,5 +1,5 @@
 /** The routes of `/machines`, as they are documented and checked; what they do is in `routes.ts`. */
-import { createRoute, type RouteConfig } from '@hono/zod-openapi';
+import { createRoute, type RouteConfig, z } from '@hono/zod-openapi';
 import { needs } from '../../auth.ts';
 import { bodyOf, commonFailures, failure, invalid, json, tooLarge } from './documented.ts';
 import * as schema from './schema.ts';
@@ -149,6 +149,41 @@ export const routes = {
       ...notFound,
       ...changed,
       ...tooLarge,
+    },
+  }),
+  console: createRoute({
+    method: 'get',
+    path: '/{id}/console',
+    operationId: 'getMachineConsole',
+    tags,
+    ...needs('machines:read'),
+    summary: 'Read the console',
+    description: `
+The last lines that the machine’s serial console printed in this run of it, or in its last one; empty before its first
+start. With \`follow\` the answer goes on with what comes and ends when the machine stops or restarts; of a machine that
+is starting it begins with its first line. It may be silent for long, and has no heartbeat. At most 16 may follow one
+machine; who reads more slowly than the machine prints misses what is no longer kept.
+
+The text is the guest’s own: it may hold escape sequences, so make it printable before you show it in a terminal. Bytes
+that are not UTF-8 are replaced by U+FFFD.
+`.trim(),
+    request: { params: schema.machineParams, query: schema.consoleQuery },
+    responses: {
+      200: {
+        description: 'What the console said, oldest line first.',
+        content: {
+          'text/plain': {
+            schema: z.string().openapi({ example: '[    0.000000] Linux version 6.1.0-37-amd64\r\n' }),
+          },
+        },
+      },
+      400: failure(
+        'The request is wrong, or the machine’s engine has no console.',
+        'VALIDATION_ERROR',
+        'lines must be at most 10000',
+      ),
+      ...commonFailures,
+      ...notFound,
     },
   }),
   exec: createRoute({

@@ -7,6 +7,7 @@ import type { MachineState } from '../../../core/machines/states.ts';
 import type { Logger } from '../../../lib/log.ts';
 import type { HttpEnv } from '../../context.ts';
 import { type ErrorStatus, isRetryable, statusOf } from '../../errors.ts';
+import type { RefusalStatus } from '../../server.ts';
 import { statusWord } from './translate.ts';
 
 const words: Readonly<Record<ErrorCode, string>> = {
@@ -49,6 +50,25 @@ export function renderError(thrown: unknown, c: Context<HttpEnv>, log: Logger): 
     status,
   );
 }
+
+/** The body for a request that never reached a route, because it is no HTTP or its headers do not come. */
+export function refusalBody(status: RefusalStatus, requestId: string | null): string {
+  const [code, message] = refusals[status];
+  return JSON.stringify({
+    error: {
+      code,
+      message,
+      ...(requestId === null ? {} : { request_id: requestId }),
+      retryable: status === 408,
+    },
+  });
+}
+
+const refusals: Readonly<Record<RefusalStatus, readonly [code: string, message: string]>> = {
+  400: ['BAD_REQUEST', 'the request is not valid HTTP'],
+  408: ['TIMEOUT', 'the request’s headers did not arrive in time'],
+  431: ['BAD_REQUEST', 'the request’s headers are too large'],
+};
 
 function toAppError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown;

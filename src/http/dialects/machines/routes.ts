@@ -5,6 +5,7 @@ import type { Machine } from '../../../core/machines/machine.ts';
 import { type ActionResult, stateConflict } from '../../../core/machines/service.ts';
 import type { MachineAction } from '../../../core/machines/states.ts';
 import type { HttpDeps, HttpEnv } from '../../context.ts';
+import { textHeaders, toText } from './console.ts';
 import { ndjson, routes } from './definitions.ts';
 import { nounApp } from './documented.ts';
 import { gather, toNdjson } from './exec.ts';
@@ -65,6 +66,16 @@ export function machinesDialect(deps: HttpDeps): OpenAPIHono<HttpEnv> {
     done('delete', await machines.delete(c.get('caller').tenant, c.req.valid('param').id, { force }));
     return c.body(null, 204);
   });
+  app.openapi(routes.console, async (c) => {
+    const { lines, follow } = c.req.valid('query');
+    const pieces = await machines.console(
+      c.get('caller').tenant,
+      c.req.valid('param').id,
+      { lines, follow: follow === 'true' },
+      c.req.raw.signal,
+    );
+    return c.body(toText(pieces), 200, textHeaders) as never;
+  });
   app.openapi(routes.exec, async (c) => {
     const request = toExecRequest(c.req.valid('json'));
     const signal = c.req.raw.signal;
@@ -103,7 +114,7 @@ function done(action: MachineAction, result: ActionResult): Machine {
 }
 
 async function bootPaths(deps: HttpDeps, machine: Machine): Promise<BootPaths> {
-  const kit = await deps.images.bootKit().catch(() => null);
+  const kit = await deps.images.bootKit(machine.imageDigest).catch(() => null);
   return {
     kernelPath: kit?.kernelPath ?? null,
     kernelArgs: kit?.kernelArgs ?? null,

@@ -19,12 +19,12 @@ export const exampleRequestId = '0a1b8d52-3f6c-4d7e-9b1a-5c2e7f8d9a10';
 const openApi31 = (keywords: Readonly<Record<string, unknown>>): object => keywords;
 
 /** What `z.int()` takes at most, which the document leaves out unless told. */
-const integerMax = Number.MAX_SAFE_INTEGER;
+export const integerMax = Number.MAX_SAFE_INTEGER;
 
 const port = z.int().min(1).max(65535);
 /** Text that may become a file name, an argument or an environment entry holds no NUL. */
-const noNul = (text: string) => !text.includes('\0');
-const noNulPattern = '^[^\\u0000]*$';
+export const noNul = (text: string) => !text.includes('\0');
+export const noNulPattern = '^[^\\u0000]*$';
 const argument = z
   .string()
   .max(131_072)
@@ -86,7 +86,8 @@ export type CreateBody = z.infer<typeof createBody>;
 const status = z
   .enum(machineStatuses)
   .openapi('MachineStatus', { description: 'What a machine is, in the words of this API.' });
-const moment = z.iso
+/** A time, as every noun shows it. */
+export const moment = z.iso
   .datetime()
   .openapi({ description: 'UTC, ISO 8601.', example: '2026-11-22T08:30:00.000Z' });
 
@@ -125,6 +126,10 @@ export const machineBody = z
       .nullable()
       .openapi({ description: 'When it last started; null before.', example: null }),
     state: z.string().openapi({ description: 'The finer state behind `status`.', example: 'created' }),
+    operation_id: z
+      .string()
+      .nullable()
+      .openapi({ description: 'The operation under way; null when there is none.', example: null }),
     image: z.string().openapi({ example: 'busybox' }),
     image_digest: z.string().openapi({
       example: `sha256:${'0f'.repeat(32)}`,
@@ -159,19 +164,21 @@ export const machineList = z
   .openapi('MachineList');
 
 /** A query says a number in decimal digits: JavaScript’s own coercion would take `1e1`, `0x10` and nothing at all. */
-const wholeNumber = <T extends z.ZodType>(number: T) =>
+export const wholeNumber = <T extends z.ZodType>(number: T) =>
   z.preprocess((text) => (typeof text === 'string' && /^-?\d+$/.test(text) ? Number(text) : text), number);
 
-export const listQuery = z.object({
-  status: status.optional(),
+/** What asks for a page of a list of `things`, a word that begins a sentence. */
+export const pageQuery = (things: string) => ({
   limit: wholeNumber(z.number().int().min(1).max(1000).default(50)).openapi({
-    param: { description: 'Machines on a page.' },
+    param: { description: `${things} on a page.` },
   }),
   offset: wholeNumber(z.number().int().min(0).default(0)).openapi({
     maximum: integerMax,
-    param: { description: 'Machines to skip.' },
+    param: { description: `${things} to skip.` },
   }),
 });
+
+export const listQuery = z.object({ status: status.optional(), ...pageQuery('Machines') });
 
 /** A request is held open for at most this long; wait again to wait longer. */
 export const waitSecondsMax = 30;
@@ -181,6 +188,16 @@ export const waitQuery = z.object({
   timeout: wholeNumber(z.number().int().min(1).max(waitSecondsMax).default(waitSecondsMax)).openapi({
     param: { description: 'Seconds.' },
   }),
+});
+
+export const consoleQuery = z.object({
+  lines: wholeNumber(z.number().int().min(1).max(10_000).default(100)).openapi({
+    param: { description: 'How many of the last lines; together at most 1 MiB of them.' },
+  }),
+  follow: z
+    .enum(['true', 'false'])
+    .default('false')
+    .openapi({ param: { description: 'Go on with what comes, until the machine stops.' } }),
 });
 
 export const deleteQuery = z.object({

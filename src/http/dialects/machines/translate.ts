@@ -68,6 +68,7 @@ export function toMachineBody(machine: Machine, paths: BootPaths): MachineBody {
     updated_at: machine.updatedAt,
     started_at: machine.startedAt,
     state: machine.state,
+    operation_id: machine.operationId,
     image: spec.image,
     image_digest: machine.imageDigest,
     disk_size_mib: spec.diskMib,

@@ -1,0 +1,166 @@
+/** The console as core gives it, on the fake engine with the real store. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
+import type { FakeMachine } from '../../engines/fake/machine.ts';
+import { type ConsoleRequest, followersPerMachineMax, lastLines } from './console.ts';
+
+const tenant = 'default';
+const never = new AbortController().signal;
+
+let fake: FakeFlotilla;
+beforeEach(async () => {
+  fake = await startFake();
+  fake.guest.onShutdown = ({ incarnation }) => fake.driver.machine(incarnation).powerOff();
+  await fake.machines.create(tenant, { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' });
+});
+afterEach(() => fake.close());
+
+const open = async (request: Partial<ConsoleRequest> = {}, signal = never) => {
+  const pieces = await fake.machines.console(
+    tenant,
+    'web',
+    { lines: 100, follow: false, ...request },
+    signal,
+  );
+  return pieces[Symbol.asyncIterator]();
+};
+const text = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString();
+async function rest(iterator: AsyncIterator<Uint8Array>): Promise<string> {
+  let all = '';
+  for (;;) {
+    const { done, value } = await iterator.next();
+    if (done) return all;
+    all += text(value);
+  }
+}
+async function guest(): Promise<FakeMachine> {
+  const { incarnation } = await fake.machines.get(tenant, 'web');
+  return fake.driver.machine(incarnation ?? '');
+}
+
+describe('lastLines', () => {
+  test.each([
+    ['', 5, ''],
+    ['a\nb\nc\n', 2, 'b\nc\n'],
+    ['a\nb\nc', 2, 'b\nc'],
+    ['a\nb\n', 2, 'a\nb\n'],
+    ['a\nb\n', 9, 'a\nb\n'],
+    ['\n\n\n', 2, '\n\n'],
+    ['a\n\nb', 2, '\nb'],
+    ['\nb', 2, '\nb'],
+  ])('%j, %i: %j', (all, lines, last) => {
+    expect(text(lastLines(Buffer.from(all), lines))).toBe(last);
+  });
+});
+
+describe('the console', () => {
+  test('is empty before the first start, also to who follows', async () => {
+    expect(await rest(await open())).toBe('');
+    expect(await rest(await open({ follow: true }))).toBe('');
+  });
+
+  test('has its last lines while the machine runs, and after', async () => {
+    await fake.machines.start(tenant, 'web');
+    (await guest()).print('one\ntwo\nthree\n');
+    expect(await rest(await open({ lines: 2 }))).toBe('two\nthree\n');
+    await fake.machines.stop(tenant, 'web');
+    expect(await rest(await open({ lines: 1 }))).toBe('three\n');
+    expect(await rest(await open({ lines: 1, follow: true }))).toBe('three\n');
+  });
+
+  test('followed, it goes on with what comes and ends with the machine', async () => {
+    await fake.machines.start(tenant, 'web');
+    const machine = await guest();
+    machine.print('one\ntwo\n');
+    const following = await open({ lines: 1, follow: true });
+    expect(text((await following.next()).value)).toBe('two\n');
+    const next = following.next();
+    machine.print('three\n');
+    expect(text((await next).value)).toBe('three\n');
+    machine.print('four\n');
+    machine.powerOff();
+    expect(await rest(following)).toBe('four\n');
+  });
+
+  test('followed, it ends with a restart', async () => {
+    await fake.machines.start(tenant, 'web');
+    const following = await open({ follow: true });
+    await following.next();
+    await fake.machines.restart(tenant, 'web');
+    expect(await rest(following)).toBe('');
+  });
+
+  test('of a machine that is starting is followed from its first line', async () => {
+    const launching = Promise.withResolvers<void>();
+    fake.driver.delay('launch', 50);
+    fake.guest.onReady = () => launching.promise;
+    const starting = fake.machines.start(tenant, 'web');
+    await fake.machines.wait(tenant, 'web', { states: ['starting'], timeoutMs: 5_000 }, never);
+    const following = await open({ follow: true });
+    expect(text((await following.next()).value)).toBe('');
+    (await guest()).print('booting\n');
+    expect(text((await following.next()).value)).toBe('booting\n');
+    launching.resolve();
+    await starting;
+    await following.return?.();
+  });
+
+  test('ends for all who follow when the service closes', async () => {
+    await fake.machines.start(tenant, 'web');
+    const following = await open({ follow: true });
+    await following.next();
+    const next = following.next();
+    await fake.machines.close();
+    expect(await next).toMatchObject({ done: true });
+  });
+
+  test('of an engine without one is unsupported', async () => {
+    Object.assign(fake.driver.capabilities, { hasConsole: false });
+    await expect(open()).rejects.toMatchObject({ code: 'unsupported' });
+  });
+
+  test('of no machine is not found', async () => {
+    const request = { lines: 1, follow: false };
+    await expect(fake.machines.console(tenant, 'nobody', request, never)).rejects.toMatchObject({
+      code: 'not_found',
+    });
+    await expect(fake.machines.console('other', 'web', request, never)).rejects.toMatchObject({
+      code: 'not_found',
+    });
+  });
+});
+
+describe('followers', () => {
+  const leaves: readonly [string, (one: AsyncIterator<Uint8Array>, gone: AbortController) => unknown][] = [
+    ['before the first piece', (one) => one.return?.()],
+    [
+      'while they wait',
+      async (one) => {
+        await one.next();
+        const next = one.next();
+        await one.return?.();
+        expect(await next).toMatchObject({ done: true });
+      },
+    ],
+    ['by their signal', (_, gone) => gone.abort()],
+  ];
+
+  test.each(leaves)('are limited, and free their place when they leave %s', async (_, leave) => {
+    await fake.machines.start(tenant, 'web');
+    const gone = new AbortController();
+    const first = await open({ follow: true }, gone.signal);
+    for (let i = 1; i < followersPerMachineMax; i++) await open({ follow: true });
+    await expect(open({ follow: true })).rejects.toMatchObject({ code: 'exhausted' });
+    await open();
+    await leave(first, gone);
+    await open({ follow: true });
+    await expect(open({ follow: true })).rejects.toMatchObject({ code: 'exhausted' });
+  });
+
+  test('whose signal has aborted already take no place', async () => {
+    await fake.machines.start(tenant, 'web');
+    for (let i = 0; i <= followersPerMachineMax; i++) {
+      expect(await rest(await open({ follow: true }, AbortSignal.abort()))).toBe('');
+    }
+  });
+});

@@ -1,0 +1,147 @@
+/**
+ * What a machine's serial console says: its last lines, and what comes while somebody follows. The bytes are the guest's
+ * own, and hostile: whoever shows them to a person makes them printable.
+ */
+import { abortable } from '../../lib/abort.ts';
+import { AppError } from '../errors.ts';
+import type { ChangeBus } from '../events/bus.ts';
+import type { Consoled } from '../ports/engine.ts';
+import type { Store } from '../ports/store.ts';
+import type { Machine } from './machine.ts';
+import { endingIterator, Slots } from './slots.ts';
+import { type Edges, engineOf } from './steps/context.ts';
+
+export interface ConsoleRequest {
+  /** How many of the last lines, at least 1. */
+  readonly lines: number;
+  /** Whether to go on with what comes until the machine stops. */
+  readonly follow: boolean;
+}
+
+/** The last lines are at most this long together; when they are longer the first of them begins somewhere within. */
+export const consoleBytesMax = 1024 * 1024;
+/** Who may follow one machine's console at once. */
+export const followersPerMachineMax = 16;
+
+export interface ConsolesDeps {
+  readonly store: Store;
+  readonly bus: ChangeBus;
+  readonly edges: Edges;
+}
+
+export class Consoles {
+  readonly #deps: ConsolesDeps;
+  readonly #closing = new AbortController();
+  readonly #followers = new Slots(
+    followersPerMachineMax,
+    (machineId) =>
+      new AppError(
+        'exhausted',
+        `the console of machine ${machineId} has ${followersPerMachineMax} followers already`,
+        { hint: 'End one of them.' },
+      ),
+  );
+
+  constructor(deps: ConsolesDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * The console of the machine's last start, empty when there was none. Followed, it ends when that run of the machine
+   * ends, by a restart too; a machine on its way to run is waited for. Its one reader leaves by the signal or by
+   * `return`, and the stream then ends. Raises `unsupported`, and `exhausted` when too many follow.
+   */
+  async open(
+    machine: Machine,
+    { lines, follow }: ConsoleRequest,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const driver = consoledOf(this.#deps.edges, machine);
+    const { incarnation } = machine;
+    if (incarnation === null) return oneOf(new Uint8Array(0));
+    if (!follow) return oneOf(lastLines(await driver.readConsole(incarnation, consoleBytesMax), lines));
+    const free = this.#followers.take(machine.id);
+    const leaving = new AbortController();
+    const end = () => {
+      signal.removeEventListener('abort', end);
+      leaving.abort();
+      free();
+    };
+    signal.addEventListener('abort', end, { once: true });
+    if (signal.aborted) end();
+    const stop = AbortSignal.any([leaving.signal, this.#closing.signal]);
+    const pieces = this.#follow(driver, machine, lines, stop);
+    return { [Symbol.asyncIterator]: () => endingIterator(pieces, end) };
+  }
+
+  /** Ends every follower's stream. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  async *#follow(
+    driver: Consoled,
+    machine: Machine,
+    lines: number,
+    stop: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    const { incarnation } = machine;
+    if (incarnation === null) return;
+    try {
+      await this.#launched(machine, stop);
+      let isFirst = true;
+      for await (const bytes of driver.followConsole(incarnation, consoleBytesMax, stop)) {
+        yield isFirst ? lastLines(bytes, lines) : bytes;
+        isFirst = false;
+      }
+    } catch (error) {
+      if (!stop.aborted) throw error;
+    }
+  }
+
+  /** A start that has just begun, or waits for its turn, has no console to follow yet. */
+  async #launched({ id, incarnation }: Machine, signal: AbortSignal): Promise<void> {
+    const { store, bus } = this.#deps;
+    let news = Promise.withResolvers<void>();
+    const unsubscribe = bus.subscribe(id, () => news.resolve());
+    try {
+      for (;;) {
+        const now = await store.machines.get(id);
+        if (now?.incarnation !== incarnation || now?.state !== 'starting' || now.handle !== null) return;
+        await abortable(news.promise, signal);
+        news = Promise.withResolvers<void>();
+      }
+    } finally {
+      unsubscribe();
+    }
+  }
+}
+
+function consoledOf(edges: Edges, machine: Machine): Consoled {
+  const driver = engineOf(edges, machine);
+  const { readConsole, followConsole } = driver;
+  if (driver.capabilities.hasConsole && readConsole && followConsole) {
+    return {
+      readConsole: (...args) => readConsole.apply(driver, args),
+      followConsole: (...args) => followConsole.apply(driver, args),
+    };
+  }
+  throw new AppError('unsupported', `machines of engine '${driver.kind}' have no console`);
+}
+
+async function* oneOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+const newline = 0x0a;
+
+/** The last lines of a text, with the newline that ends the last one if there is one. */
+export function lastLines(bytes: Uint8Array, lines: number): Uint8Array {
+  let end = bytes.at(-1) === newline ? bytes.length - 1 : bytes.length;
+  for (let left = lines; left > 0; left--) {
+    if (end <= 0) return bytes;
+    end = bytes.lastIndexOf(newline, end - 1);
+    if (end < 0) return bytes;
+  }
+  return bytes.subarray(end + 1);
+}
