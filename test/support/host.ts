@@ -101,11 +101,13 @@ export function runCommand(
     readonly env: NodeJS.ProcessEnv;
     readonly onOutput?: (text: string, kill: (signal: NodeJS.Signals) => void) => void;
     readonly timeoutMs?: number;
+    /** Default: the repository. */
+    readonly cwd?: string;
   },
 ): Promise<CommandResult> {
   const { promise, resolve, reject } = Promise.withResolvers<CommandResult>();
   const child = spawn(command, [...args], {
-    cwd: repository,
+    cwd: options.cwd ?? repository,
     env: options.env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
