@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { afterEach, expect, test, vi } from 'vitest';
 import { FlotillaClient } from './client.ts';
-import type { ExecStreamOptions } from './exec-stream.ts';
+import type { StreamOptions } from './stream.ts';
 import { bodyOf, collect, type Handler, sendJson, serve } from './testing/server.ts';
 import type { ExecEvent } from './types.ts';
 
@@ -22,7 +22,7 @@ const out = (text: string, offset = 0) => ({
 });
 
 /** Serves `handler`, runs a command through it and gives everything the stream yielded. */
-async function eventsFrom(handler: Handler, options: ExecStreamOptions = {}): Promise<ExecEvent[]> {
+async function eventsFrom(handler: Handler, options: StreamOptions = {}): Promise<ExecEvent[]> {
   await using server = await serve(handler);
   const { machines } = new FlotillaClient({ url: server.url });
   return await collect(machines.execStream('m1', { command: ['x'] }, options));

@@ -6,29 +6,23 @@
  * with the reason. Only the caller's own abort throws. Leaving the loop early closes the connection, which kills the
  * command in the guest; a slow reader slows the command down, nothing else.
  */
-import { type LinkedAbort, linkedAbort } from './abort.ts';
+import { linkedAbort } from './abort.ts';
 import { decodeBase64, encodeBase64 } from './base64.ts';
-import { clientErrorCodes, FlotillaError, isRecord, reasonOf } from './errors.ts';
+import { requestOf } from './call.ts';
+import { isRecord, reasonOf } from './errors.ts';
+import { operationTable } from './generated/operations.ts';
 import { readNdjson } from './ndjson.ts';
-import { machinePath } from './paths.ts';
-import { badResponse, type Call, type CallOptions, type Transport } from './transport.ts';
-import type { ExecEvent, ExecOutcome, ExecRequest } from './types.ts';
+import { openStream, type StreamOptions, silenceGuard, silenceMsDefault } from './stream.ts';
+import type { Transport } from './transport.ts';
+import type { ExecEvent, ExecOutcome, ExecRequest, WireExec } from './types.ts';
 
-export interface ExecStreamOptions extends CallOptions {
-  /** How long the server may send nothing, not even a heartbeat, before the outcome counts as unknown. */
-  readonly silenceMs?: number | undefined;
-}
-
-const mediaType = 'application/x-ndjson';
 /** The server's own default for `timeout`. */
 export const execTimeoutSecondsDefault = 30;
-const openTimeoutMs = 60_000;
-const silenceMsDefault = 90_000;
 /** What the server may take beyond the command's own timeout to say that it passed. */
 const graceMs = 60_000;
 
 /** The wire form of a request. */
-export function execBody(request: ExecRequest): Readonly<Record<string, unknown>> {
+export function execBody(request: ExecRequest): WireExec {
   const { stdin, ...rest } = request;
   return stdin === undefined ? rest : { ...rest, stdin: encodeBase64(stdin) };
 }
@@ -38,11 +32,13 @@ export async function* streamExec(
   transport: Transport,
   id: string,
   request: ExecRequest,
-  options: ExecStreamOptions,
+  options: StreamOptions,
 ): AsyncGenerator<ExecEvent, void, undefined> {
   const connection = linkedAbort(options.signal);
   try {
-    const body = await openStream(transport, id, request, options, connection);
+    const call = requestOf('execInMachine', { path: { id }, body: execBody(request) });
+    const mediaType = operationTable.execInMachine.stream;
+    const body = await openStream(transport, call, mediaType, options, connection);
     const budgetMs = (request.timeout ?? execTimeoutSecondsDefault) * 1000 + graceMs;
     const read = silenceGuard(body.getReader(), connection, options.silenceMs ?? silenceMsDefault, budgetMs);
     try {
@@ -61,61 +57,6 @@ export async function* streamExec(
     connection.release();
     connection.abort(new Error('the stream was left'));
   }
-}
-
-async function openStream(
-  transport: Transport,
-  id: string,
-  request: ExecRequest,
-  options: ExecStreamOptions,
-  connection: LinkedAbort,
-): Promise<ReadableStream<Uint8Array>> {
-  const call: Call = {
-    method: 'POST',
-    path: `${machinePath(id)}/exec`,
-    body: execBody(request),
-    accept: mediaType,
-  };
-  const ms = options.timeoutMs ?? openTimeoutMs;
-  const late = () =>
-    new FlotillaError({
-      status: 0,
-      code: clientErrorCodes.timeout,
-      message: `the command was not started within ${Math.round(ms / 1000)} s`,
-    });
-  const timer = setTimeout(() => connection.abort(late()), ms);
-  const response = await transport.open(call, connection.signal).finally(() => clearTimeout(timer));
-  const type = response.headers.get('content-type') ?? '';
-  if (!type.startsWith(mediaType) || response.body === null) {
-    throw badResponse(`asked for ${mediaType}, got '${type}'`);
-  }
-  return response.body;
-}
-
-/**
- * Reads with two limits: on one silence, and on all the time spent waiting for the server. Time the caller takes
- * between reads counts for neither.
- */
-function silenceGuard(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-  connection: LinkedAbort,
-  silenceMs: number,
-  budgetMs: number,
-): () => Promise<Uint8Array | null> {
-  let leftMs = budgetMs;
-  return async () => {
-    const begun = performance.now();
-    const ms = Math.min(silenceMs, leftMs);
-    const reason = new Error(`the server said nothing for ${Math.round(ms / 1000)} s`);
-    const timer = setTimeout(() => connection.abort(reason), Math.max(ms, 0));
-    try {
-      const { value } = await reader.read();
-      return value ?? null;
-    } finally {
-      clearTimeout(timer);
-      leftMs -= performance.now() - begun;
-    }
-  };
 }
 
 function unknown(reason: string): ExecEvent {

@@ -1,15 +1,29 @@
 /** What the package offers. */
-export { type DeleteOptions, FlotillaClient, type Machines, type WaitQuery } from './client.ts';
+export { FlotillaClient } from './client.ts';
+export type { FollowConsoleOptions } from './console.ts';
 export { clientErrorCodes, FlotillaError } from './errors.ts';
-export type { ExecStreamOptions } from './exec-stream.ts';
+export type { Images, ImageUploadOptions } from './images.ts';
+export type { Keys } from './keys.ts';
+export type { DeleteOptions, Machines } from './machines.ts';
+export type { Operations } from './operations.ts';
+export type { StreamOptions } from './stream.ts';
 export type { CallOptions, FetchLike, TransportOptions } from './transport.ts';
 export {
+  type ConsoleQuery,
+  type CreatedKey,
+  type CreateKey,
+  type CreateMachine,
   type ExecEvent,
   type ExecOutcome,
   type ExecOutput,
   type ExecRequest,
   type ExecResult,
   type Health,
+  type Image,
+  type ImageList,
+  type ImportImage,
+  type Key,
+  type KeyList,
   type Machine,
   type MachineCreate,
   type MachineFailure,
@@ -18,4 +32,14 @@ export {
   type MachineStatus,
   type MachineSummary,
   machineStatuses,
+  type Operation,
+  type OperationFailure,
+  type OperationList,
+  type OperationState,
+  type OperationStep,
+  operationStates,
+  type Scope,
+  scopes,
+  type WaitQuery,
 } from './types.ts';
+export type { UploadOptions, UploadSource } from './upload.ts';

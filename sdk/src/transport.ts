@@ -15,12 +15,22 @@ export interface CallOptions {
 }
 
 export interface Call {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: string;
   /** Begins with a slash; ids in it are already encoded. */
   readonly path: string;
-  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>> | undefined;
+  /** Sent as JSON. */
   readonly body?: unknown;
-  readonly accept?: string;
+  /** Sent as it is, instead of `body`. */
+  readonly upload?: Upload | undefined;
+  readonly accept?: string | undefined;
+  /** Whether it may be sent again when nobody knows whether it was served. */
+  readonly isRepeatable: boolean;
+}
+
+export interface Upload {
+  readonly bytes: ReadableStream<Uint8Array> | Blob;
+  readonly mediaType: string;
 }
 
 export interface TransportOptions {
@@ -29,6 +39,12 @@ export interface TransportOptions {
   /** The bearer key; left out where the server asks for none. */
   readonly key?: string | undefined;
   readonly fetch?: FetchLike | undefined;
+}
+
+/** What fetch wants of a body that it cannot know the length of; the web's types do not have it yet. */
+interface UploadInit {
+  readonly body: ReadableStream<Uint8Array> | Blob;
+  readonly duplex: 'half';
 }
 
 /** An answer this long is not one of this API's. */
@@ -49,27 +65,21 @@ export class Transport {
     this.#fetch = options.fetch ?? ((url, init) => fetch(url, init));
   }
 
-  /** The answer's JSON, undefined when it has no body. A GET is repeated on no answer and on 503; nothing else is. */
-  json(call: Call, timeoutMs: number, options: CallOptions = {}): Promise<unknown> {
-    const ms = options.timeoutMs ?? timeoutMs;
-    return withDeadline(
-      ms,
-      () => timedOut(call, ms),
-      options.signal,
-      async (signal) => {
-        for (let attempt = 1; ; attempt++) {
-          try {
-            return await this.#once(call, signal);
-          } catch (error) {
-            signal.throwIfAborted();
-            const pauseMs =
-              call.method === 'GET' && attempt < attemptsMax ? pauseBefore(error, attempt) : null;
-            if (pauseMs === null) throw error;
-            await sleep(pauseMs, signal);
-          }
-        }
-      },
+  /** The answer's JSON, undefined when it has no body. What may be repeated is, on no answer and on 503. */
+  json(call: Call, timeoutMs: number, options?: CallOptions): Promise<unknown> {
+    return this.#attempts(call, timeoutMs, options, (signal) => this.once(call, signal));
+  }
+
+  /** The answer's text, of the media type that the call accepts; repeated as `json` is. */
+  text(call: Call, timeoutMs: number, options?: CallOptions): Promise<string> {
+    return this.#attempts(call, timeoutMs, options, async (signal) =>
+      this.#text(await this.open(call, signal), signal),
     );
+  }
+
+  /** The error for what a stream of this server's broke with. */
+  unreachable(thrown: unknown): FlotillaError {
+    return unreachable(this.#base, thrown);
   }
 
   /** The answer with its body unread; throws the FlotillaError of any status but 2xx. */
@@ -79,14 +89,15 @@ export class Transport {
       response = await this.#fetch(this.#base + call.path + queryOf(call), this.#init(call, signal));
     } catch (error) {
       signal.throwIfAborted();
-      throw unreachable(this.#base, error);
+      throw this.unreachable(error);
     }
     if (response.ok) return response;
     const body = await this.#text(response, signal);
     throw errorFromAnswer(response.status, response.headers, body);
   }
 
-  async #once(call: Call, signal: AbortSignal): Promise<unknown> {
+  /** One attempt at `json`, with no deadline but the signal. */
+  async once(call: Call, signal: AbortSignal): Promise<unknown> {
     const response = await this.open(call, signal);
     const text = await this.#text(response, signal);
     if (response.status === 204) return undefined;
@@ -97,13 +108,46 @@ export class Transport {
     }
   }
 
+  #attempts<T>(
+    call: Call,
+    timeoutMs: number,
+    options: CallOptions = {},
+    attempt: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const ms = options.timeoutMs ?? timeoutMs;
+    return withDeadline(
+      ms,
+      () => timedOut(call, ms),
+      options.signal,
+      async (signal) => {
+        for (let attempts = 1; ; attempts++) {
+          try {
+            return await attempt(signal);
+          } catch (error) {
+            signal.throwIfAborted();
+            const mayRepeat = call.isRepeatable && attempts < attemptsMax;
+            const pauseMs = mayRepeat ? pauseBefore(error, attempts) : null;
+            if (pauseMs === null) throw error;
+            await sleep(pauseMs, signal);
+          }
+        }
+      },
+    );
+  }
+
   #init(call: Call, signal: AbortSignal): RequestInit {
     const headers: Record<string, string> = { accept: call.accept ?? 'application/json' };
     if (this.#key !== undefined) headers.authorization = `Bearer ${this.#key}`;
-    if (call.body !== undefined) headers['content-type'] = 'application/json';
     // This API redirects nowhere, and a key must not follow a redirect.
     const init: RequestInit = { method: call.method, headers, signal, redirect: 'error' };
-    return call.body === undefined ? init : { ...init, body: JSON.stringify(call.body) };
+    if (call.upload !== undefined) {
+      headers['content-type'] = call.upload.mediaType;
+      const body: UploadInit = { body: call.upload.bytes, duplex: 'half' };
+      return Object.assign(init, body);
+    }
+    if (call.body === undefined) return init;
+    headers['content-type'] = 'application/json';
+    return { ...init, body: JSON.stringify(call.body) };
   }
 
   async #text(response: Response, signal: AbortSignal): Promise<string> {
@@ -119,7 +163,7 @@ export class Transport {
       }
     } catch (error) {
       signal.throwIfAborted();
-      if (!(error instanceof FlotillaError)) throw unreachable(this.#base, error);
+      if (!(error instanceof FlotillaError)) throw this.unreachable(error);
       await reader?.cancel();
       throw error;
     }

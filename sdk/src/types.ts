@@ -1,124 +1,76 @@
 /**
- * The objects of the `/machines` API as they travel: snake_case, sizes in MiB, times RFC 3339 in UTC.
- * A newer server may send more fields than are named here; they are passed through untouched.
+ * The API's objects under the names this package gives them; the fields are the OpenAPI document's. They travel as they
+ * are: snake_case, sizes in MiB, times RFC 3339 in UTC. A newer server may send more fields; they are passed through.
  */
+import type { QueryOf } from './call.ts';
+import { words } from './generated/operations.ts';
+import type { components } from './generated/schema.ts';
 
-export const machineStatuses = [
-  'pending',
-  'starting',
-  'running',
-  'paused',
-  'stopping',
-  'stopped',
-  'failed',
-] as const;
+type Schemas = components['schemas'];
 
-export type MachineStatus = (typeof machineStatuses)[number];
+export type Health = Schemas['Health'];
 
+export type Machine = Schemas['Machine'];
 /** What a list shows of a machine. */
-export interface MachineSummary {
-  readonly id: string;
-  readonly name: string;
-  readonly status: MachineStatus;
-  readonly vcpu_count: number;
-  readonly mem_size_mib: number;
-  readonly created_at: string;
-  readonly image?: string | null;
-}
+export type MachineSummary = Schemas['MachineSummary'];
+export type MachineStatus = Schemas['MachineStatus'];
+export const machineStatuses = words.MachineStatus;
+export type MachineFailure = NonNullable<Machine['failure']>;
+export type MachineList = Schemas['MachineList'];
+export type MachineListQuery = QueryOf<'listMachines'>;
+/** What a new machine is to be; what is left out is the server's to choose. */
+export type CreateMachine = Schemas['CreateMachine'];
+/** Another name of `CreateMachine`. */
+export type MachineCreate = CreateMachine;
+/** What to wait for, and for how many seconds. */
+export type WaitQuery = QueryOf<'waitForMachine'>;
+/** How many of the last lines to show. */
+export type ConsoleQuery = Omit<QueryOf<'getMachineConsole'>, 'follow'>;
 
-export interface Machine extends MachineSummary {
-  readonly updated_at: string;
-  readonly started_at?: string | null;
-  readonly exposed_ports?: readonly number[] | null;
-  readonly disk_size_mib?: number | null;
-  readonly engine?: string | null;
-  readonly boot?: 'auto' | 'cold' | null;
-  readonly labels?: Readonly<Record<string, string>> | null;
-  readonly guest_ip?: string | null;
-  readonly pid?: number | null;
-  /** Why the machine is `failed`. */
-  readonly error_message?: string | null;
-  /** `error_message` with its circumstances. */
-  readonly failure?: MachineFailure | null;
-}
-
-export interface MachineFailure {
-  readonly code: string;
-  readonly message: string;
-  readonly at: string;
-  /** The last lines of the machine's console. */
-  readonly console?: readonly string[] | null;
-}
-
-export interface MachineList {
-  readonly machines: readonly MachineSummary[];
-  /** How many machines match, before paging. */
-  readonly total: number;
-}
-
-/** The body of `POST /machines`; what is left out is the server's to choose. */
-export interface MachineCreate {
-  /** Unique among the caller's machines. */
-  readonly name: string;
-  readonly vcpu_count: number;
-  readonly mem_size_mib: number;
-  readonly exposed_ports?: readonly number[];
-  readonly image?: string;
-  readonly disk_size_mib?: number;
-  readonly engine?: string;
-  readonly boot?: 'auto' | 'cold';
-  readonly labels?: Readonly<Record<string, string>>;
-}
-
-export interface MachineListQuery {
-  readonly status?: MachineStatus | undefined;
-  /** 1 to 1000; the server's default is 50. */
-  readonly limit?: number | undefined;
-  readonly offset?: number | undefined;
-}
-
+/** A command as it is sent. */
+export type WireExec = Schemas['Exec'];
 /** A command to run in a machine. `stdin` travels as base64 inside the request: keep it to a few MiB. */
-export interface ExecRequest {
-  /** Program and arguments; never given to a shell. */
-  readonly command: readonly string[];
-  /** Whole seconds after which the command's process group is killed; the server's default is 30. */
-  readonly timeout?: number;
-  readonly env?: Readonly<Record<string, string>>;
-  readonly cwd?: string;
-  readonly user?: string;
-  readonly stdin?: Uint8Array;
-}
+export type ExecRequest = Omit<WireExec, 'cmd' | 'command' | 'stdin'> &
+  Required<Pick<WireExec, 'command'>> & { readonly stdin?: Uint8Array };
+/** The buffered answer of a command. */
+export type ExecResult = Schemas['ExecResult'];
 
-/** How a command ended. `unknown` means nobody can say; it is never a guess. */
+type WireEvent = Schemas['ExecEvent'];
+type WireOutput = Extract<WireEvent, { type: 'stdout' | 'stderr' }>;
+type WireOutcome = Omit<Extract<WireEvent, { type: 'outcome' }>, 'type'>;
+type Ended<Outcome extends WireOutcome['outcome'], Told extends keyof WireOutcome = never> = {
+  readonly outcome: Outcome;
+} & { readonly [Field in Told]: NonNullable<WireOutcome[Field]> };
+
+/** How a command ended; `signal` is without `SIG`. `unknown` means nobody can say; it is never a guess. */
 export type ExecOutcome =
-  | { readonly outcome: 'exited'; readonly exit_code: number }
-  /** `signal` without `SIG`, as in `KILL`. */
-  | { readonly outcome: 'signalled'; readonly signal: string }
-  | { readonly outcome: 'timed_out' }
-  | { readonly outcome: 'unknown'; readonly reason: string };
+  | Ended<'exited', 'exit_code'>
+  | Ended<'signalled', 'signal'>
+  | Ended<'timed_out'>
+  | Ended<'unknown', 'reason'>;
 
-export interface ExecOutput {
-  readonly type: 'stdout' | 'stderr';
-  /** Where `data` begins in its stream, in bytes. */
-  readonly offset: number;
-  readonly data: Uint8Array;
-}
+/** A piece of output; `offset` is where it begins in its stream, in bytes. */
+export type ExecOutput = Pick<WireOutput, 'type' | 'offset'> & { readonly data: Uint8Array };
 
 /** What a streamed command yields: output in order, then exactly one outcome. */
 export type ExecEvent = ExecOutput | ({ readonly type: 'outcome' } & ExecOutcome);
 
-/** The buffered answer of `POST /machines/{id}/exec`. */
-export interface ExecResult {
-  readonly exit_code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly outcome: ExecOutcome['outcome'];
-  readonly signal?: string | null;
-  readonly stdout_truncated?: boolean;
-  readonly stderr_truncated?: boolean;
-}
+export type Image = Schemas['Image'];
+export type ImageList = Schemas['ImageList'];
+export type ImportImage = Schemas['ImportImage'];
 
-export interface Health {
-  readonly status: string;
-  readonly version?: string;
-}
+export type Key = Schemas['Key'];
+/** A key just made, with its secret. */
+export type CreatedKey = Schemas['CreatedKey'];
+export type CreateKey = Schemas['CreateKey'];
+export type KeyList = Schemas['KeyList'];
+/** What a key may be used for. */
+export type Scope = Schemas['Scope'];
+export const scopes = words.Scope;
+
+export type Operation = Schemas['Operation'];
+export type OperationState = Schemas['OperationState'];
+export const operationStates = words.OperationState;
+export type OperationStep = Schemas['OperationStep'];
+export type OperationFailure = Schemas['OperationFailure'];
+export type OperationList = Schemas['OperationList'];

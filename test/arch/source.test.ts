@@ -33,6 +33,8 @@ describe('scanImports', () => {
     "const here = import.meta.dirname + 'x';",
     "export const from = 'x';",
     "const important = 'x';",
+    'await images.import(image);',
+    'class A { import(image: B, options?: C) {} }',
   ])('finds nothing in %j', (source) => {
     expect(scanImports(source)).toEqual([]);
   });

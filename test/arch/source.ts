@@ -17,7 +17,8 @@ export function blankNonCode(source: string): string {
 
 const importFrom = /\b(?:import|export)\b(\s+type\b)?[\w$\s{},*]*?\bfrom\s*(?=['"])/g;
 const bareImport = /\bimport\s*(?=['"])/g;
-const dynamicImport = /\bimport\s*\(\s*/g;
+/** Not a method of that name, called or declared. */
+const dynamicImport = /(?<!\.)\bimport\s*\((?!\s*\w+\??:)\s*/g;
 
 /** Every import, re-export and dynamic import, in no particular order. */
 export function scanImports(source: string, code = blankNonCode(source)): readonly ImportRecord[] {

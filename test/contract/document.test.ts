@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { expect, test } from 'vitest';
-import { fakeImages } from '../../src/core/testing/fakes.ts';
+import { OperationService } from '../../src/core/operations/service.ts';
 import { createApp } from '../../src/http/app.ts';
 import { makeDocument } from '../../src/http/openapi.ts';
 import { silentLog } from '../../src/lib/log.ts';
@@ -32,16 +32,20 @@ test('it lints clean', async () => {
 
 test('it has every route of the application but its own pages', async () => {
   const fake = await startFake();
-  const { machines, disks } = fake;
+  const { machines, apiKeys, disks } = fake;
   const app = createApp({
     machines,
+    operations: new OperationService(fake.store),
     disks,
-    images: fakeImages,
-    keys: adminKeyVerifier(testKey),
+    images: fake.images,
+    imageService: fake.imageService,
+    keys: adminKeyVerifier(testKey, apiKeys),
+    apiKeys,
     clock: systemClock,
     log: silentLog,
     version,
     allowedHosts: null,
+    corsOrigins: new Set(),
   });
   const routes = app.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.startsWith('/docs'))
@@ -87,6 +91,7 @@ test('the examples of requests are accepted', async () => {
       ).status,
     ).toBe(200);
     expect((await post(`/machines/${id}/exec`, exampleOf('execInMachine'))).status).toBe(200);
+    expect((await post('/api/v1/keys', exampleOf('createKey'))).status).toBe(201);
   } finally {
     await server.close(0);
     await fake.close();

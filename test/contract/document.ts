@@ -7,6 +7,7 @@ import { makeDocument } from '../../src/http/openapi.ts';
 export interface Schema {
   readonly $ref?: string;
   readonly type?: string | readonly string[];
+  readonly format?: string;
   readonly enum?: readonly unknown[];
   readonly minLength?: number;
   readonly maxLength?: number;
@@ -40,6 +41,7 @@ export interface DocumentedResponse {
 
 export interface OperationObject {
   readonly operationId: string;
+  readonly security?: readonly { readonly bearerAuth?: readonly string[] }[];
   readonly parameters?: readonly Parameter[];
   readonly requestBody?: { readonly content: Readonly<Record<string, Media>> };
   readonly responses: Readonly<Record<string, DocumentedResponse>>;

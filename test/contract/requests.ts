@@ -13,8 +13,8 @@ export interface Generated {
 
 export interface Targets {
   readonly key: string;
-  /** A machine that may be there. */
-  readonly machine: string;
+  /** Of what may be there, in the path. */
+  readonly id: string;
 }
 
 const json = 'application/json';
@@ -35,7 +35,7 @@ export function requestsOf(
       const search = query.pairs
         .map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
         .join('&');
-      const path = operation.path.replace('{id}', id.text);
+      const path = operation.path.replace(/\{\w+\}/, () => id.text);
       const contentType = body.text === null ? {} : { 'Content-Type': type.text };
       // A body is read only where the document speaks of one.
       const isReadable = operation.requestBody === undefined ? body.text === null : type.isJson;
@@ -52,7 +52,7 @@ export function requestsOf(
     });
 }
 
-function ids({ machine }: Targets) {
+function ids({ id }: Targets) {
   const odd = fc.oneof(
     anyText(1, 200)
       .filter((text) => text.isWellFormed())
@@ -73,7 +73,7 @@ function ids({ machine }: Targets) {
     ),
   );
   return fc.oneof(
-    { weight: 5, arbitrary: fc.constant({ text: machine, isPlain: true }) },
+    { weight: 5, arbitrary: fc.constant({ text: id, isPlain: true }) },
     { weight: 1, arbitrary: fc.constant({ text: 'nobody', isPlain: true }) },
     { weight: 2, arbitrary: odd.map((text) => ({ text, isPlain: false })) },
   );
@@ -87,7 +87,18 @@ function queries(contract: Contract, operation: DocumentedOperation) {
       { requiredKeys: parameters.filter((each) => each.required).map((each) => each.name) },
     )
     .map((values) => ({ pairs: Object.entries(values), isAllowed: true as boolean | null }));
-  const name = fc.constantFrom('status', 'limit', 'offset', 'timeout', 'force', 'unknown');
+  const name = fc.constantFrom(
+    'status',
+    'limit',
+    'offset',
+    'timeout',
+    'force',
+    'lines',
+    'follow',
+    'machine',
+    'state',
+    'unknown',
+  );
   const value = fc.oneof(
     fc.constantFrom(
       '',

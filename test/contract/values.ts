@@ -18,6 +18,13 @@ export const anyText = (minLength = 0, maxLength = textMax): fc.Arbitrary<string
   );
 };
 
+const moments = fc
+  .tuple(
+    fc.date({ min: new Date('2000-01-01'), max: new Date('9999-01-01'), noInvalidDate: true }),
+    fc.constantFrom('Z', '+00:00', '-11:30', '+14:00'),
+  )
+  .map(([date, offset]) => date.toISOString().replace('Z', offset));
+
 /** Values the schema allows. Those that the shape below cannot promise are filtered by the schema itself. */
 export function allowed(contract: Contract, schema: Schema): fc.Arbitrary<unknown> {
   return shaped(contract, contract.resolve(schema)).filter(
@@ -29,6 +36,7 @@ function shaped(contract: Contract, schema: Schema): fc.Arbitrary<unknown> {
   if (schema.enum) return fc.constantFrom(...schema.enum);
   switch (schema.type) {
     case 'string':
+      if (schema.format === 'date-time') return moments;
       return fc.oneof(
         anyText(schema.minLength, schema.maxLength),
         // Base64 and plain words are rare among random text.

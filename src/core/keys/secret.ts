@@ -1,5 +1,5 @@
 /** What a key's holder has: `hf_` and 32 characters. It is shown once and kept only as its digest. */
-import { createHash, randomInt } from 'node:crypto';
+import { hash, randomInt } from 'node:crypto';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 const pattern = /^hf_[A-Za-z0-9]{32}$/;
@@ -22,5 +22,5 @@ export function prefixOf(secret: string): string {
 
 /** SHA-256. No salt and no stretching: a secret is random, so there is nothing to guess. */
 export function digestOf(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest();
+  return hash('sha256', secret, 'buffer');
 }

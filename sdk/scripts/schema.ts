@@ -1,0 +1,44 @@
+/** `sdk/src/generated/schema.ts`: the document's schemas and operations as TypeScript's types. */
+import openapiTypeScript, { astToString } from 'openapi-typescript';
+import type { OpenApiDocument, OperationObject, Schema } from './document.ts';
+
+/** Its text; throws when the document is not sound. */
+export async function makeSchema(document: OpenApiDocument): Promise<string> {
+  const nodes = await openapiTypeScript(JSON.stringify(withoutUnread(document)), {
+    immutable: true,
+    // A default is the server's to fill in; the caller may leave the field out.
+    defaultNonNullable: false,
+    silent: true,
+  });
+  return `// Made by scripts/generate.ts from the OpenAPI document.\n${astToString(nodes)}`;
+}
+
+/** The document less what no type of the SDK says: every failure is the same `Error`, and headers are not shown. */
+function withoutUnread(document: OpenApiDocument): OpenApiDocument {
+  const { schemas } = document.components;
+  return {
+    ...document,
+    components: { ...document.components, schemas: mapValues(schemas, withoutRequirements) },
+    paths: mapValues(document.paths, (methods) => mapValues(methods, withoutFailures)),
+  };
+}
+
+function withoutFailures(operation: OperationObject): OperationObject {
+  const successes = Object.entries(operation.responses).filter(([status]) => status.startsWith('2'));
+  const responses = successes.map(([status, response]) => [status, { ...response, headers: undefined }]);
+  return { ...operation, responses: Object.fromEntries(responses) };
+}
+
+/** Alternatives that only say which properties must be there have no type, and would make the whole `unknown`. */
+function withoutRequirements(schema: Schema): Schema {
+  const isRequirement = (each: object) => Object.keys(each).every((key) => key === 'required');
+  const { anyOf, oneOf, ...rest } = schema;
+  return schema.properties && (anyOf ?? oneOf)?.every(isRequirement) ? rest : schema;
+}
+
+function mapValues<From, To>(
+  record: Readonly<Record<string, From>>,
+  map: (value: From) => To,
+): Readonly<Record<string, To>> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
+}

@@ -1,0 +1,58 @@
+/** A machine's console as it prints. */
+import { linkedAbort } from './abort.ts';
+import { requestOf } from './call.ts';
+import { clientErrorCodes, FlotillaError } from './errors.ts';
+import { operationTable } from './generated/operations.ts';
+import { openStream, type StreamOptions, silenceGuard } from './stream.ts';
+import type { Transport } from './transport.ts';
+
+export interface FollowConsoleOptions extends StreamOptions {
+  /** How many of the lines before now to begin with; the server's default without. */
+  readonly lines?: number | undefined;
+}
+
+/** A console has no heartbeat. Node's own fetch gives a silent answer up after 300 s, with less to say. */
+const silenceMsDefault = 240_000;
+
+/**
+ * Yields text, cut anywhere between characters, until the machine stops. Throws a FlotillaError: the server's refusal,
+ * `UNREACHABLE` when the connection breaks, `CLIENT_TIMEOUT` when the console is silent for `silenceMs` (default 240 s).
+ * Leaving the loop early closes the connection. Nothing is sent before the first `next()`.
+ */
+export async function* followConsole(
+  transport: Transport,
+  id: string,
+  options: FollowConsoleOptions,
+): AsyncGenerator<string, void, undefined> {
+  const connection = linkedAbort(options.signal);
+  try {
+    const query = { lines: options.lines, follow: 'true' } as const;
+    const call = requestOf('getMachineConsole', { path: { id }, query });
+    const body = await openStream(
+      transport,
+      call,
+      operationTable.getMachineConsole.stream,
+      options,
+      connection,
+    );
+    const read = silenceGuard(body.getReader(), connection, options.silenceMs ?? silenceMsDefault);
+    const decoder = new TextDecoder();
+    try {
+      for (let chunk = await read(); chunk !== null; chunk = await read()) {
+        const text = decoder.decode(chunk, { stream: true });
+        if (text !== '') yield text;
+      }
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      throw connection.signal.aborted ? silent(connection.signal.reason) : transport.unreachable(error);
+    }
+  } finally {
+    connection.release();
+    connection.abort(new Error('the stream was left'));
+  }
+}
+
+function silent(reason: unknown): FlotillaError {
+  const message = reason instanceof Error ? reason.message : String(reason);
+  return new FlotillaError({ status: 0, code: clientErrorCodes.timeout, message });
+}

@@ -1,0 +1,119 @@
+/** Machines: their life, and commands in them. */
+import { type AnswerOf, type CallArguments, call, type OperationId, requestOf } from './call.ts';
+import { type FollowConsoleOptions, followConsole } from './console.ts';
+import { deadlinesMs } from './deadlines.ts';
+import { execBody, execTimeoutSecondsDefault, streamExec } from './exec-stream.ts';
+import { operationTable } from './generated/operations.ts';
+import type { StreamOptions } from './stream.ts';
+import { type CallOptions, invalidArgument, type Transport } from './transport.ts';
+import type {
+  ConsoleQuery,
+  CreateMachine,
+  ExecEvent,
+  ExecRequest,
+  ExecResult,
+  Machine,
+  MachineList,
+  MachineListQuery,
+  WaitQuery,
+} from './types.ts';
+
+const bufferedExecSecondsMax = 240;
+const execGraceMs = 20_000;
+
+export interface DeleteOptions extends CallOptions {
+  /** Deletes a running machine too. */
+  readonly force?: boolean | undefined;
+}
+
+/** Where an id is asked for, a unique name does as well. */
+export class Machines {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  create(machine: CreateMachine, options?: CallOptions): Promise<Machine> {
+    return this.#call('createMachine', { body: machine }, deadlinesMs.create, options);
+  }
+
+  /** One page; `total` says how many there are. */
+  list(query: MachineListQuery = {}, options?: CallOptions): Promise<MachineList> {
+    return this.#call('listMachines', { query }, deadlinesMs.read, options);
+  }
+
+  get(id: string, options?: CallOptions): Promise<Machine> {
+    return this.#call('getMachine', { path: { id } }, deadlinesMs.read, options);
+  }
+
+  /** Resolves when the guest answers. */
+  start(id: string, options?: CallOptions): Promise<Machine> {
+    return this.#call('startMachine', { path: { id } }, deadlinesMs.start, options);
+  }
+
+  stop(id: string, options?: CallOptions): Promise<Machine> {
+    return this.#call('stopMachine', { path: { id } }, deadlinesMs.stop, options);
+  }
+
+  /** Ends the guest, gracefully if it can, and starts it anew; resolves when it answers again. */
+  restart(id: string, options?: CallOptions): Promise<Machine> {
+    return this.#call('restartMachine', { path: { id } }, deadlinesMs.start, options);
+  }
+
+  /**
+   * Resolves when the machine has the status; fails with status 504 after `timeout` seconds (1 to 30, default 30), and
+   * with 400 as soon as the machine fails.
+   */
+  wait(id: string, query: WaitQuery, options?: CallOptions): Promise<Machine> {
+    return this.#call('waitForMachine', { path: { id }, query }, deadlinesMs.wait, options);
+  }
+
+  delete(id: string, options: DeleteOptions = {}): Promise<void> {
+    const query = options.force === true ? ({ force: 'true' } as const) : {};
+    return this.#call('deleteMachine', { path: { id }, query }, deadlinesMs.delete, options);
+  }
+
+  /** Runs a command and answers at its end; for `timeout` up to 240 s, and output the server is willing to hold. */
+  async exec(id: string, request: ExecRequest, options?: CallOptions): Promise<ExecResult> {
+    const seconds = request.timeout ?? execTimeoutSecondsDefault;
+    if (seconds > bufferedExecSecondsMax) {
+      throw invalidArgument(
+        `a buffered exec waits at most ${bufferedExecSecondsMax} s for its answer`,
+        'use execStream',
+      );
+    }
+    const given = { path: { id }, body: execBody(request) };
+    return this.#call('execInMachine', given, seconds * 1000 + execGraceMs, options);
+  }
+
+  /** Runs a command and yields its output as it comes, then how it ended; see `exec-stream.ts`. */
+  execStream(
+    id: string,
+    request: ExecRequest,
+    options: StreamOptions = {},
+  ): AsyncGenerator<ExecEvent, void, undefined> {
+    return streamExec(this.#transport, id, request, options);
+  }
+
+  /** The last `lines` lines that the machine's console printed; the text is the guest's own. */
+  console(id: string, query: ConsoleQuery = {}, options?: CallOptions): Promise<string> {
+    const request = requestOf('getMachineConsole', { path: { id }, query });
+    const accept = operationTable.getMachineConsole.stream;
+    return this.#transport.text({ ...request, accept }, deadlinesMs.read, options);
+  }
+
+  /** Yields what the console prints as it comes, until the machine stops; see `console.ts`. */
+  followConsole(id: string, options: FollowConsoleOptions = {}): AsyncGenerator<string, void, undefined> {
+    return followConsole(this.#transport, id, options);
+  }
+
+  #call<Id extends OperationId>(
+    id: Id,
+    given: CallArguments<Id>,
+    timeoutMs: number,
+    options?: CallOptions,
+  ): Promise<AnswerOf<Id>> {
+    return call(this.#transport, id, given, timeoutMs, options);
+  }
+}

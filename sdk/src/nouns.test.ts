@@ -1,0 +1,29 @@
+/** Each method asks for its own operation. */
+import { expect, test } from 'vitest';
+import { FlotillaClient } from './client.ts';
+import { serve } from './testing/server.ts';
+
+test.each<[string, (client: FlotillaClient) => Promise<unknown>]>([
+  ['POST /api/v1/keys', ({ keys }) => keys.create({ name: 'ci', scopes: ['*'] })],
+  ['GET /api/v1/keys?limit=2', ({ keys }) => keys.list({ limit: 2 })],
+  ['GET /api/v1/keys/k1', ({ keys }) => keys.get('k1')],
+  ['DELETE /api/v1/keys/k1', ({ keys }) => keys.revoke('k1')],
+  ['GET /api/v1/images', ({ images }) => images.list()],
+  ['GET /api/v1/images/busybox', ({ images }) => images.get('busybox')],
+  ['POST /api/v1/images', ({ images }) => images.import({ name: 'x', directory: '/srv/x' })],
+  [
+    'PUT /api/v1/images/x?kernel=image',
+    ({ images }) => images.upload('x', new Blob([]), { kernel: 'image' }),
+  ],
+  ['DELETE /api/v1/images/x', ({ images }) => images.delete('x')],
+  ['GET /api/v1/operations?state=running', ({ operations }) => operations.list({ state: 'running' })],
+  ['GET /api/v1/operations/o1', ({ operations }) => operations.get('o1')],
+])('%s', async (expected, use) => {
+  await using server = await serve((request, response) => {
+    request.resume();
+    if (request.method === 'DELETE') response.writeHead(204).end();
+    else response.end(JSON.stringify({ asked: `${request.method} ${request.url}` }));
+  });
+  const answer = await use(new FlotillaClient({ url: server.url }));
+  expect(answer).toEqual(expected.startsWith('DELETE') ? undefined : { asked: expected });
+});

@@ -1,0 +1,71 @@
+/** What programs are promised of the types. The compiler does the checking; at run time there is little left to see. */
+import { expect, expectTypeOf, test } from 'vitest';
+import type { CallArguments } from './call.ts';
+import type { FlotillaClient } from './client.ts';
+import type { operationTable } from './generated/operations.ts';
+import type { components, operations } from './generated/schema.ts';
+import * as types from './types.ts';
+
+type Schemas = components['schemas'];
+type Machines = FlotillaClient['machines'];
+
+test('every operation of the document has an entry, and none is made up', () => {
+  expectTypeOf<keyof typeof operationTable>().toEqualTypeOf<keyof operations>();
+});
+
+test('methods answer what the document says', () => {
+  expectTypeOf<Machines['create']>().returns.resolves.toEqualTypeOf<Schemas['Machine']>();
+  expectTypeOf<Machines['list']>().returns.resolves.toEqualTypeOf<Schemas['MachineList']>();
+  expectTypeOf<Machines['exec']>().returns.resolves.toEqualTypeOf<Schemas['ExecResult']>();
+  expectTypeOf<Machines['delete']>().returns.resolves.toEqualTypeOf<void>();
+  expectTypeOf<FlotillaClient['keys']['create']>().returns.resolves.toEqualTypeOf<Schemas['CreatedKey']>();
+  expectTypeOf<FlotillaClient['images']['upload']>().returns.resolves.toEqualTypeOf<Schemas['Image']>();
+  expectTypeOf<FlotillaClient['operations']['get']>().returns.resolves.toEqualTypeOf<Schemas['Operation']>();
+  expectTypeOf<FlotillaClient['health']>().returns.resolves.toEqualTypeOf<Schemas['Health']>();
+});
+
+test('methods take what the document says', () => {
+  expectTypeOf<Machines['create']>().parameter(0).toEqualTypeOf<Schemas['CreateMachine']>();
+  expectTypeOf<Machines['wait']>().parameter(1).toEqualTypeOf<{
+    readonly status: Schemas['MachineStatus'];
+    readonly timeout?: number | undefined;
+  }>();
+  expectTypeOf<types.MachineListQuery>().toEqualTypeOf<{
+    readonly status?: Schemas['MachineStatus'] | undefined;
+    readonly limit?: number | undefined;
+    readonly offset?: number | undefined;
+  }>();
+  expectTypeOf<{ readonly path: { readonly id: string } }>().toExtend<CallArguments<'getMachine'>>();
+  expectTypeOf<Record<never, never>>().not.toExtend<CallArguments<'getMachine'>>();
+  expectTypeOf<{ path: { id: string }; body: object }>().not.toExtend<CallArguments<'getMachine'>>();
+});
+
+test('fields that are always there are, and what is the server’s to choose may be left out', () => {
+  expectTypeOf<types.Machine['name']>().toEqualTypeOf<string>();
+  expectTypeOf<types.Machine['started_at']>().toEqualTypeOf<string | null>();
+  expectTypeOf<types.Machine['exposed_ports']>().toEqualTypeOf<readonly number[]>();
+  expectTypeOf<types.MachineFailure['console']>().toEqualTypeOf<readonly string[]>();
+  expectTypeOf<{ name: string; vcpu_count: number; mem_size_mib: number }>().toExtend<types.CreateMachine>();
+  expectTypeOf<{ name: string }>().not.toExtend<types.CreateMachine>();
+});
+
+test('a command has its bytes as bytes, and an outcome what belongs to it', () => {
+  expectTypeOf<{ command: string[] }>().toExtend<types.ExecRequest>();
+  expectTypeOf<{ cwd: string }>().not.toExtend<types.ExecRequest>();
+  expectTypeOf<types.ExecRequest['stdin']>().toEqualTypeOf<Uint8Array | undefined>();
+  expectTypeOf<types.ExecOutput['data']>().toEqualTypeOf<Uint8Array>();
+  expectTypeOf<types.ExecOutcome['outcome']>().toEqualTypeOf<
+    Extract<Schemas['ExecEvent'], { type: 'outcome' }>['outcome']
+  >();
+  expectTypeOf<Extract<types.ExecOutcome, { outcome: 'exited' }>['exit_code']>().toEqualTypeOf<number>();
+  expectTypeOf<Extract<types.ExecOutcome, { outcome: 'unknown' }>['reason']>().toEqualTypeOf<string>();
+});
+
+test('lists of words are their types’', () => {
+  expectTypeOf<(typeof types.machineStatuses)[number]>().toEqualTypeOf<Schemas['MachineStatus']>();
+  expectTypeOf<(typeof types.scopes)[number]>().toEqualTypeOf<Schemas['Scope']>();
+  expectTypeOf<(typeof types.operationStates)[number]>().toEqualTypeOf<Schemas['OperationState']>();
+  expect(types.machineStatuses).toContain('running');
+  expect(types.scopes).toContain('*');
+  expect(types.operationStates).toContain('succeeded');
+});
