@@ -2,33 +2,42 @@
  * The one HTTP application: request ids, limits, authentication, then the dialects. Knows no engine, store or guest;
  * it is handed core's services.
  */
-import { randomUUID } from 'node:crypto';
 import { Hono, type MiddlewareHandler } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
+import { cors } from 'hono/cors';
 import { AppError } from '../core/errors.ts';
 import { authenticate } from './auth.ts';
+import { readBodies } from './body.ts';
 import type { HttpDeps, HttpEnv } from './context.ts';
 import { renderError } from './dialects/machines/errors.ts';
-import { nouns } from './dialects/machines/nouns.ts';
+import { isUpload, nouns } from './dialects/machines/nouns.ts';
 import { docs } from './docs.ts';
-import { BodyTooLarge } from './errors.ts';
+import { requestIdHeader, requestIdOf } from './request-id.ts';
 
 /** The largest request: an exec with 8 MiB of stdin in base64 and room for its other fields. */
 const bodyBytesMax = 12 * 1024 * 1024;
+const bodyDeadlineMs = 60_000;
+const uploadIdleMs = 60_000;
+/** How long a browser may remember that an origin is allowed. */
+const corsMaxAgeS = 600;
 
+/**
+ * The order matters: what refuses strangers comes before what reads their bodies. No middleware may touch the web
+ * Request's body or signal, or make the answer's Headers: the adapter builds those objects only when they are asked
+ * for, and they cost more than all else that a small request does.
+ */
 export function createApp(deps: HttpDeps): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>();
-  app.use(requestId(deps));
-  if (deps.allowedHosts) app.use(checkHost(deps.allowedHosts));
+  app.use(logRequests(deps));
+  if (deps.corsOrigins.size > 0) app.use(allowOrigins(deps.corsOrigins));
+  if (deps.allowedHosts) app.use(checkHost(deps.allowedHosts, deps.corsOrigins));
   app.route('/docs', docs(deps.version));
-  // Before a body is read: strangers have none buffered.
   app.use(authenticate(deps.keys));
   app.use(
-    bodyLimit({
-      maxSize: bodyBytesMax,
-      onError: () => {
-        throw new BodyTooLarge(bodyBytesMax);
-      },
+    readBodies({
+      bytesMax: deps.bodyBytesMax ?? bodyBytesMax,
+      deadlineMs: deps.bodyDeadlineMs ?? bodyDeadlineMs,
+      isStreamed: isUpload,
+      idleMs: uploadIdleMs,
     }),
   );
   app.get('/health', (c) => c.json({ status: 'ok', version: deps.version }));
@@ -43,42 +52,56 @@ export function createApp(deps: HttpDeps): Hono<HttpEnv> {
   return app;
 }
 
-/** Accepts the caller's id for the request when it is a plain one, else makes one; echoes it and logs by it. */
-function requestId(deps: HttpDeps): MiddlewareHandler<HttpEnv> {
+/** What changes something is told at `info`, what only reads at `debug`. */
+function logRequests({ log }: HttpDeps): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
-    const given = c.req.header('x-request-id') ?? c.req.header('x-correlation-id');
-    const id = given && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
-    c.set('requestId', id);
-    c.header('X-Request-Id', id);
-    const correlation = c.req.header('x-correlation-id');
-    if (correlation && /^[\w.:-]{1,128}$/.test(correlation)) c.header('X-Correlation-ID', correlation);
+    const requestId = requestIdOf(c.env.outgoing);
+    c.set('requestId', requestId);
     const begun = performance.now();
     await next();
-    deps.log.debug(
+    const { method, path } = c.req;
+    const caller = c.get('caller');
+    log[method === 'GET' || method === 'HEAD' ? 'debug' : 'info'](
       {
-        requestId: id,
-        method: c.req.method,
-        path: c.req.path,
+        requestId,
+        method,
+        path,
         status: c.res.status,
         ms: performance.now() - begun,
+        tenant: caller?.tenant,
+        keyName: caller?.keyName,
       },
       'request',
     );
   };
 }
 
+function allowOrigins(origins: ReadonlySet<string>): MiddlewareHandler<HttpEnv> {
+  return cors({
+    origin: [...origins],
+    allowHeaders: ['Authorization', 'Content-Type', requestIdHeader, 'X-Correlation-ID'],
+    exposeHeaders: [requestIdHeader, 'Retry-After'],
+    maxAge: corsMaxAgeS,
+  });
+}
+
 /**
  * Without keys, a web page in the user's browser could reach us: by a name it controls (DNS rebinding), or by a request
  * that needs no answer (a form, a fetch without CORS). Programs send neither Origin nor Sec-Fetch-Site.
  */
-function checkHost(allowed: ReadonlySet<string>): MiddlewareHandler<HttpEnv> {
+function checkHost(
+  allowed: ReadonlySet<string>,
+  corsOrigins: ReadonlySet<string>,
+): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
     const host = hostName(c.req.header('host') ?? '');
     const origin = c.req.header('origin');
+    const isWelcome = origin !== undefined && corsOrigins.has(origin);
     const isForeign =
       !allowed.has(host) ||
-      (origin !== undefined && !allowed.has(hostName(origin.replace(/^https?:\/\//, '')))) ||
-      c.req.header('sec-fetch-site') === 'cross-site';
+      (!isWelcome &&
+        ((origin !== undefined && !allowed.has(hostName(origin.replace(/^https?:\/\//, '')))) ||
+          c.req.header('sec-fetch-site') === 'cross-site'));
     if (isForeign) {
       throw new AppError('forbidden', 'requests from elsewhere are not served while authentication is off', {
         hint: 'Use 127.0.0.1 or localhost, or turn authentication on.',

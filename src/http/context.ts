@@ -1,23 +1,37 @@
 /** What every request carries, and what the dialects are given. */
+import type { HttpBindings } from '@hono/node-server';
+import type { ImageService } from '../core/images/service.ts';
 import type { Caller, KeyVerifier } from '../core/keys/caller.ts';
+import type { KeyService } from '../core/keys/service.ts';
 import type { MachineService } from '../core/machines/service.ts';
+import type { OperationService } from '../core/operations/service.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Disks } from '../core/ports/disks.ts';
 import type { Images } from '../core/ports/images.ts';
 import type { Logger } from '../lib/log.ts';
 
 export interface HttpEnv {
+  Bindings: HttpBindings;
   Variables: { requestId: string; caller: Caller };
 }
 
 export interface HttpDeps {
   readonly machines: MachineService;
+  readonly operations: OperationService;
   readonly images: Images;
+  readonly imageService: ImageService;
   readonly disks: Disks;
   readonly keys: KeyVerifier;
+  /** What makes and revokes keys; `keys` is what requests are let in by. */
+  readonly apiKeys: KeyService;
   readonly clock: Clock;
   readonly log: Logger;
   readonly version: string;
   /** Host names (without port) a request may name while authentication is off; null: any. */
   readonly allowedHosts: ReadonlySet<string> | null;
+  /** Origins whose pages may call the API from a browser. */
+  readonly corsOrigins: ReadonlySet<string>;
+  /** For tests; the defaults are in `app.ts`. */
+  readonly bodyBytesMax?: number;
+  readonly bodyDeadlineMs?: number;
 }

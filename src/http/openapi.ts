@@ -9,8 +9,8 @@ Fleets of microVMs on machines you own.
 Every error body is \`{"error":{"code","message"}}\`; \`code\` is for programs and \`message\` for people. An
 \`X-Request-Id\` that you send comes back and is in the daemon's log; without one, one is made.
 
-A request whose HTTP cannot be read at all (its framing, its header section, or one that arrives too slowly) is answered
-by the HTTP server itself, with 400, 408 or 431 and no body.
+A request that is no HTTP, or whose header section is too large or comes too slowly, is answered with the same body and
+400, 431 or 408; so is one whose body does not come, with 408.
 
 \`/api/v1/machines\` and \`/machines\` are two names of the same routes.
 `.trim();
@@ -70,6 +70,9 @@ export function makeDocument(version: string) {
     security: [{ bearerAuth: [] }],
     tags: [
       { name: 'machines', description: 'MicroVMs: their life, and commands in them.' },
+      { name: 'operations', description: 'What is being done to machines, and how it ended.' },
+      { name: 'images', description: 'Root file systems that machines start from.' },
+      { name: 'keys', description: 'API keys: who may do what, and until when.' },
       { name: 'health', description: 'The daemon itself.' },
     ],
   });

@@ -2,13 +2,15 @@
  * Child programs that run to an end: argv only (never a shell), bounded output, a deadline always.
  */
 import { type SpawnOptions, spawn } from 'node:child_process';
+import { Readable } from 'node:stream';
 
 export interface RunOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
-  readonly stdin?: string | Uint8Array;
+  /** A stream that fails ends the program and rejects with its error; one the program does not read whole is destroyed. */
+  readonly stdin?: string | Uint8Array | Readable;
   /** A descriptor of ours that the program gets as its descriptor 3. */
   readonly inheritFd?: number;
   /** Per stream; what exceeds it is dropped from the front. Default 1 MiB. */
@@ -99,6 +101,7 @@ export function run(command: string, args: readonly string[], options: RunOption
   const stdout = new Tail(max);
   const stderr = new Tail(max);
   let isTimeout = false;
+  let inputFailure: { readonly error: unknown } | null = null;
 
   const spawnOptions: SpawnOptions = {
     stdio: [
@@ -131,7 +134,9 @@ export function run(command: string, args: readonly string[], options: RunOption
   const settle = (exitCode: number | null, signal: NodeJS.Signals | null, cause?: unknown) => {
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', onAbort);
+    if (options.stdin instanceof Readable) options.stdin.destroy();
     if (options.signal?.aborted) return reject(options.signal.reason);
+    if (inputFailure) return reject(inputFailure.error);
     if (exitCode === 0 && !isTimeout) return resolve({ stdout: stdout.text(), stderr: stderr.text() });
     const isMissing = (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
     reject(
@@ -146,7 +151,13 @@ export function run(command: string, args: readonly string[], options: RunOption
   }
   // A program may end without reading its input; that it ended badly shows in its exit code.
   child.stdin?.on('error', () => undefined);
-  if (options.stdin !== undefined) child.stdin?.end(options.stdin);
+  if (options.stdin instanceof Readable) {
+    options.stdin.on('error', (error) => {
+      inputFailure ??= { error };
+      killGroup();
+    });
+    if (child.stdin) options.stdin.pipe(child.stdin);
+  } else if (options.stdin !== undefined) child.stdin?.end(options.stdin);
   child.on('error', (error) => settle(null, null, error));
   child.on('close', (code, signal) => settle(code, signal));
   return promise;

@@ -3,9 +3,13 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { ChangeBus } from '../core/events/bus.ts';
+import { ImageHolds } from '../core/images/holds.ts';
+import { ImageService } from '../core/images/service.ts';
+import { KeyService } from '../core/keys/service.ts';
 import { MachineService } from '../core/machines/service.ts';
 import type { Edges, Engine } from '../core/machines/steps/context.ts';
 import type { RunnerHooks } from '../core/operations/runner.ts';
+import { OperationService } from '../core/operations/service.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Store } from '../core/ports/store.ts';
 import { Reconciler } from '../core/reconcile/reconciler.ts';
@@ -15,8 +19,10 @@ import { dialVirtioSerial } from '../guest/transports/virtio-serial.ts';
 import { writeFileAtomic } from '../lib/files.ts';
 import type { Logger } from '../lib/log.ts';
 import { readBootId } from '../lib/procfs.ts';
+import { makeTreeKit } from '../setup/kit/tree-kit.ts';
 import { QcowDisks } from '../storage/disks/qcow-disks.ts';
 import { ImageStore } from '../storage/images/store.ts';
+import { toolEnvironment } from '../storage/images/unpack.ts';
 import { CacheLayout, StateLayout } from '../storage/layout.ts';
 import { openStore } from '../store/store.ts';
 import { systemClock } from './clock.ts';
@@ -31,7 +37,10 @@ export interface Flotilla {
   readonly store: Store;
   readonly edges: Edges;
   readonly images: ImageStore;
+  readonly imageService: ImageService;
   readonly machines: MachineService;
+  readonly apiKeys: KeyService;
+  readonly operations: OperationService;
   readonly reconciler: Reconciler;
   /** Records that what the host's reboot ended has been dealt with; a crash before it deals with it again. */
   noteBoot(): Promise<void>;
@@ -56,7 +65,14 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
     log,
     ...(config.databaseUrl === null ? {} : { databaseUrl: config.databaseUrl }),
   });
-  const images = new ImageStore({ state: layout, cache: new CacheLayout(config.cacheDir) });
+  const cache = new CacheLayout(config.cacheDir);
+  const images = new ImageStore({
+    state: layout,
+    cache,
+    makeBootKit: (tree, target, signal) => makeTreeKit({ cache, env: toolEnvironment, signal }, tree, target),
+  });
+  const imageHolds = new ImageHolds();
+  const imageService = new ImageService({ images, store, holds: imageHolds });
   const guest = new GuestClient({
     secret: await loadLinkKey(layout.linkKeyFile),
     transports: { 'virtio-serial': dialVirtioSerial },
@@ -68,11 +84,13 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
   const edges: Edges = { engines, guest, disks, images, clock: options.clock ?? systemClock, log };
   const hasHostRebooted = await hasBootedSince(layout.bootIdFile);
   const bus = new ChangeBus(log);
+  const apiKeys = new KeyService({ store, clock: edges.clock, log });
   const machines = new MachineService({
     store,
     bus,
     edges,
     defaults,
+    imageHolds,
     startsMax: availableParallelism(),
     hooks: options.hooks,
     hasHostRebooted,
@@ -84,14 +102,19 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
     store,
     edges,
     images,
+    imageService,
     machines,
+    apiKeys,
+    operations: new OperationService(store),
     reconciler,
     noteBoot: () => writeFileAtomic(layout.bootIdFile, `${readBootId()}\n`),
     async close() {
       await reconciler.close();
+      await imageService.close();
       await machines.close();
       await guest.close();
       for (const engine of engines.values()) await engine.close();
+      await apiKeys.close();
       await store.close();
     },
   };

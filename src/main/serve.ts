@@ -5,6 +5,7 @@
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { pino } from 'pino';
 import { createApp } from '../http/app.ts';
+import { refusalBody } from '../http/dialects/machines/errors.ts';
 import { type HttpServer, listen } from '../http/server.ts';
 import { writeFileAtomic } from '../lib/files.ts';
 import type { Logger } from '../lib/log.ts';
@@ -74,25 +75,29 @@ async function open(
   log: Logger,
   cleanup: AsyncDisposableStack,
 ): Promise<readonly string[]> {
-  const { layout, machines, images, edges } = flotilla;
+  const { layout, machines, apiKeys, operations, images, imageService, edges } = flotilla;
   const { key, isNew } = await loadAdminKey(layout.adminKeyFile);
   const isLocal = config.listen.every(({ host }) => isLoopback(host));
   const app = createApp({
     machines,
+    operations,
     images,
+    imageService,
     disks: edges.disks,
-    keys: config.isAuthDisabled ? openVerifier : adminKeyVerifier(key),
+    keys: config.isAuthDisabled ? openVerifier : adminKeyVerifier(key, apiKeys),
+    apiKeys,
     clock: edges.clock,
     log,
     version,
     allowedHosts: config.isAuthDisabled && isLocal ? localNames : null,
+    corsOrigins: config.corsOrigins,
   });
   const urls: string[] = [];
   for (const { host, port } of config.listen) {
-    const server = await listen(app.fetch, host, port);
+    const server = await listen(app.fetch, host, port, { refuse: refusalBody });
     // Requests under way wait for operations; these are interrupted, and left for the next daemon.
     cleanup.defer(async () => {
-      await Promise.all([server.close(drainMs), machines.close()]);
+      await Promise.all([server.close(drainMs), machines.close(), imageService.close()]);
     });
     urls.push(urlOf(server));
   }

@@ -3,6 +3,7 @@ import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError } from '../core/errors.ts';
 import { ProcessError, run } from '../lib/process.ts';
+import type { CacheLayout } from '../storage/layout.ts';
 import type { Environment, SetupContext } from './context.ts';
 import { readJson, treeHash, valueHash } from './fingerprint.ts';
 import { publish, withWorkspace } from './workspace.ts';
@@ -43,6 +44,17 @@ export async function inspectGuestAgent(context: SetupContext): Promise<GuestAge
 
 function recordPath(context: SetupContext): string {
   return join(dirname(context.cache.guestAgent), 'guest-agent.json');
+}
+
+/** The agent that the cache has, of whatever sources; null when there is none. */
+export async function findGuestAgent(
+  cache: CacheLayout,
+): Promise<Pick<GuestAgent, 'path' | 'version'> | null> {
+  const path = cache.guestAgent;
+  const record = await readJson(join(dirname(path), 'guest-agent.json'));
+  const facts = await stat(path).catch(() => null);
+  if (facts === null || record?.bytes !== facts.size) return null;
+  return { path, version: String(record.version) };
 }
 
 /** True when a Go that can build the agent is installed. */

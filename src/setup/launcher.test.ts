@@ -1,5 +1,5 @@
 /** The launcher `flotilla`, run by the real shell in a copy of the checkout with stand-ins for node and npm. */
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -142,6 +142,25 @@ describe('launcher', () => {
     expect((await launch(['ls'])).stdout).toContain(`compile cache ${root}/.cache/node`);
     const elsewhere = await launch(['ls'], { FLOTILLA_CACHE_DIR: '/c' });
     expect(elsewhere.stdout).toContain('compile cache /c/node');
+  });
+
+  it('fills the compile cache before a daemon starts, and again when a source has changed', async () => {
+    const source = join(root, 'src', 'a.ts');
+    for (const folder of ['src', 'sdk']) await mkdir(join(root, folder));
+    await writeFile(source, '');
+    const fillings = async () => (await programs.calls()).filter((line) => line.includes('fill-cache.mjs'));
+    for (const command of ['serve', 'serve', 'ls'])
+      expect((await launch([command])).stdout.match(/^ran /gm)).toHaveLength(1);
+    expect(await fillings()).toHaveLength(1);
+    const later = new Date(Date.now() + 60_000);
+    await utimes(source, later, later);
+    await launch(['up']);
+    expect(await fillings()).toHaveLength(2);
+  });
+
+  it('starts a daemon all the same when the compile cache cannot be filled', async () => {
+    for (const unwritable of ['/proc', '/proc/nowhere'])
+      expect((await launch(['serve'], { NODE_COMPILE_CACHE: unwritable })).stdout).toMatch(/^ran /);
   });
 
   it('shows what npm said and a cure when it fails, and tries again the next time', async () => {

@@ -4,7 +4,9 @@
  * state directory (0711: the VMMs' own users pass through it)
  *   daemon.pid · daemon.lock · daemon.url · admin.key · link.key · boot-id · flotilla.db · reserve · daemon.log
  *   images/blobs/<sha256>        root file systems, 0444, never changed
- *   images/names/<name>.json     name → digest
+ *   images/names/<name>.json     name → digest, of shared images
+ *   images/tenants/<tenant>/<name>.json   likewise, of a tenant's own
+ *   images/.import-<id>/         an import under way, 0700
  *   boot/<sha256>/{kernel,initrd,kit.json}
  *   boot/current.json            which kit new starts use
  *   disks/<machine>/root.qcow2   owned by the machine's VMM user, 0600
@@ -16,6 +18,7 @@
 import { isAbsolute, join } from 'node:path';
 
 const idPattern = /^[a-z0-9]{1,32}$/;
+const tenantPattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const imageNamePattern = /^[a-z0-9][a-z0-9._-]{0,126}$/;
 
 /** AF_UNIX paths hold 107 bytes; the longest we make below the state directory is `/run/<12>/agent.sock`. */
@@ -69,6 +72,12 @@ export class StateLayout {
   get blobs(): string {
     return join(this.root, 'images', 'blobs');
   }
+  get images(): string {
+    return join(this.root, 'images');
+  }
+  get tenantImages(): string {
+    return join(this.root, 'images', 'tenants');
+  }
   get imageNames(): string {
     return join(this.root, 'images', 'names');
   }
@@ -89,8 +98,13 @@ export class StateLayout {
   blob(digest: string): string {
     return join(this.blobs, checked(digest.replace(/^sha256:/, ''), /^[0-9a-f]{64}$/, 'digest'));
   }
-  imageName(name: string): string {
-    return join(this.imageNames, `${checked(name, imageNamePattern, 'image name')}.json`);
+  /** The record of a tenant's image, or of a shared one (null). */
+  imageName(name: string, tenant: string | null = null): string {
+    const dir = tenant === null ? this.imageNames : this.imageNamesOf(tenant);
+    return join(dir, `${checked(name, imageNamePattern, 'image name')}.json`);
+  }
+  imageNamesOf(tenant: string): string {
+    return join(this.tenantImages, checked(tenant, tenantPattern, 'tenant'));
   }
   bootKit(digest: string): string {
     return join(this.boot, checked(digest.replace(/^sha256:/, ''), /^[0-9a-f]{64}$/, 'digest'));

@@ -34,7 +34,12 @@ export function allowed(contract: Contract, schema: Schema): fc.Arbitrary<unknow
 
 function shaped(contract: Contract, schema: Schema): fc.Arbitrary<unknown> {
   if (schema.enum) return fc.constantFrom(...schema.enum);
+  if (Array.isArray(schema.type)) {
+    return fc.oneof(...schema.type.map((type) => shaped(contract, { ...schema, type })));
+  }
   switch (schema.type) {
+    case 'null':
+      return fc.constant(null);
     case 'string':
       if (schema.format === 'date-time') return moments;
       return fc.oneof(

@@ -139,7 +139,7 @@ test('a create on a full disk is refused and leaves nothing; get, list, stop and
 
 test('an image that finds no space is not brought in, in part either, and comes when there is space', async () => {
   const { layout } = host.daemon.flotilla;
-  const [image] = await host.daemon.flotilla.images.list();
+  const [image] = await host.daemon.flotilla.images.list('default');
   if (image === undefined) throw new Error('the image was brought in for the test before');
   await rm(layout.imageName(image.name));
   await rm(layout.blob(image.digest));

@@ -3,16 +3,22 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ChangeBus } from '../../src/core/events/bus.ts';
+import { ImageHolds } from '../../src/core/images/holds.ts';
+import { ImageService } from '../../src/core/images/service.ts';
+import { KeyService } from '../../src/core/keys/service.ts';
 import { MachineService } from '../../src/core/machines/service.ts';
 import type { Edges } from '../../src/core/machines/steps/context.ts';
 import type { RunnerHooks } from '../../src/core/operations/runner.ts';
+import { OperationService } from '../../src/core/operations/service.ts';
 import type { Store } from '../../src/core/ports/store.ts';
 import { Reconciler } from '../../src/core/reconcile/reconciler.ts';
-import { FakeDisks, FakeGuest, fakeImages } from '../../src/core/testing/fakes.ts';
+import { FakeDisks, FakeGuest, FakeImages } from '../../src/core/testing/fakes.ts';
 import { FakeDriver } from '../../src/engines/fake/driver.ts';
 import { createApp } from '../../src/http/app.ts';
-import { type HttpServer, listen } from '../../src/http/server.ts';
-import { silentLog } from '../../src/lib/log.ts';
+import type { HttpDeps } from '../../src/http/context.ts';
+import { refusalBody } from '../../src/http/dialects/machines/errors.ts';
+import { type HttpServer, type ListenOptions, listen } from '../../src/http/server.ts';
+import { type Logger, silentLog } from '../../src/lib/log.ts';
 import { adminKeyVerifier } from '../../src/main/admin-key.ts';
 import { systemClock } from '../../src/main/clock.ts';
 import { openStore } from '../../src/store/store.ts';
@@ -24,7 +30,10 @@ export interface FakeFlotilla {
   readonly driver: FakeDriver;
   readonly guest: FakeGuest;
   readonly disks: FakeDisks;
+  readonly images: FakeImages;
+  readonly imageService: ImageService;
   readonly machines: MachineService;
+  readonly apiKeys: KeyService;
   readonly reconciler: Reconciler;
   readonly edges: Edges;
   /** The host as a fresh daemon finds it: a new core on the same store and the same fakes; nothing is recovered yet. */
@@ -40,6 +49,8 @@ export interface FakeOptions {
   readonly databaseUrl?: string;
   readonly hooks?: RunnerHooks;
   readonly bootTimeoutMs?: number;
+  /** Silent without. */
+  readonly log?: Logger;
 }
 
 export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla> {
@@ -52,22 +63,28 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
   const guest = new FakeGuest();
   const disks = new FakeDisks();
   const engines = new Map([['qemu', driver]]);
-  const edges: Edges = { engines, guest, disks, images: fakeImages, clock: systemClock, log: silentLog };
+  const images = new FakeImages();
+  const imageHolds = new ImageHolds();
+  const edges: Edges = { engines, guest, disks, images, clock: systemClock, log: silentLog };
   const defaults = { image: 'debian-12', engine: 'qemu', diskMib: 1024 };
   const bus = new ChangeBus(silentLog);
-  const deps = { store, bus, edges, defaults, startsMax: 2, hasHostRebooted: false };
+  const deps = { store, bus, edges, defaults, imageHolds, startsMax: 2, hasHostRebooted: false };
   const machines = new MachineService({
     ...deps,
     hooks: options.hooks,
     bootTimeoutMs: options.bootTimeoutMs,
   });
   const services: MachineService[] = [machines];
+  const apiKeys = new KeyService({ store, clock: systemClock, log: options.log ?? silentLog });
   return {
     store,
     driver,
     guest,
     disks,
+    images,
+    imageService: new ImageService({ images, store, holds: imageHolds }),
     machines,
+    apiKeys,
     edges,
     reconciler: new Reconciler({ store, edges, machines, hasHostRebooted: false }),
     restarted(hasHostRebooted = false) {
@@ -82,6 +99,7 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
     async close() {
       for (const service of services) await service.close();
       await driver.close();
+      await apiKeys.close();
       await store.close();
       await rm(directory, { recursive: true });
     },
@@ -91,17 +109,23 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
 /** The HTTP server on top, with one key. */
 export async function serveFake(
   fake: FakeFlotilla,
+  options: Partial<HttpDeps> & ListenOptions = {},
 ): Promise<{ readonly url: string; readonly server: HttpServer }> {
   const app = createApp({
     machines: fake.machines,
-    images: fakeImages,
+    operations: new OperationService(fake.store),
+    images: fake.images,
+    imageService: fake.imageService,
     disks: fake.disks,
-    keys: adminKeyVerifier(testKey),
+    keys: adminKeyVerifier(testKey, fake.apiKeys),
+    apiKeys: fake.apiKeys,
     clock: systemClock,
     log: silentLog,
     version: 'test',
     allowedHosts: null,
+    corsOrigins: new Set(),
+    ...options,
   });
-  const server = await listen(app.fetch, '127.0.0.1', 0);
+  const server = await listen(app.fetch, '127.0.0.1', 0, { refuse: refusalBody, ...options });
   return { url: `http://127.0.0.1:${server.port}`, server };
 }

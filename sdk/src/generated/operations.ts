@@ -13,6 +13,8 @@ export const operationTable = {
   startMachine: { method: 'POST', path: '/machines/{id}/start', takes: null, answer: 'json', stream: null, isRepeatable: false },
   stopMachine: { method: 'POST', path: '/machines/{id}/stop', takes: null, answer: 'json', stream: null, isRepeatable: false },
   restartMachine: { method: 'POST', path: '/machines/{id}/restart', takes: null, answer: 'json', stream: null, isRepeatable: false },
+  pauseMachine: { method: 'POST', path: '/machines/{id}/pause', takes: null, answer: 'json', stream: null, isRepeatable: false },
+  resumeMachine: { method: 'POST', path: '/machines/{id}/resume', takes: null, answer: 'json', stream: null, isRepeatable: false },
   waitForMachine: { method: 'GET', path: '/machines/{id}/wait', takes: null, answer: 'json', stream: null, isRepeatable: true },
   getMachineConsole: { method: 'GET', path: '/machines/{id}/console', takes: null, answer: 'stream', stream: 'text/plain', isRepeatable: true },
   execInMachine: { method: 'POST', path: '/machines/{id}/exec', takes: 'application/json', answer: 'json', stream: 'application/x-ndjson', isRepeatable: false },

@@ -57,7 +57,7 @@ export interface paths {
         readonly post?: never;
         /**
          * Delete a machine
-         * @description Its disk goes with it. A machine that runs is deleted only with `force`.
+         * @description Its disk goes with it. A machine that runs or is paused is deleted only with `force`.
          */
         readonly delete: operations["deleteMachine"];
         readonly options?: never;
@@ -96,7 +96,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Stop a machine
-         * @description Asks the guest to power off, and ends it if it does not.
+         * @description Asks the guest to power off, and ends it if it does not. A paused machine goes on to be asked.
          */
         readonly post: operations["stopMachine"];
         readonly delete?: never;
@@ -119,6 +119,49 @@ export interface paths {
          * @description Stops a running machine, starts it anew, and answers when its guest does.
          */
         readonly post: operations["restartMachine"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/pause": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Pause a machine
+         * @description Its processors stand still; its memory is kept, and it goes on where it was after `resume`. While it is paused it runs no
+         *     commands. One that is under way goes on afterwards, but its time limit counts on. A paused machine stays paused when the
+         *     daemon is restarted, and is stopped by a reboot of the host. An engine that cannot pause answers 400.
+         */
+        readonly post: operations["pauseMachine"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/resume": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Resume a machine
+         * @description Lets a paused machine go on, and answers when its guest does and knows the time. One whose guest does not answer within
+         *     60 seconds is paused again. Where the host’s disk is full it stays paused, with 503.
+         */
+        readonly post: operations["resumeMachine"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -533,6 +576,41 @@ export interface components {
             readonly labels?: {
                 readonly [key: string]: string;
             };
+            /**
+             * @description Hyperfleet’s name of `disk_size_mib`, which wins.
+             * @example 1024
+             */
+            readonly image_size_mib?: number;
+            /**
+             * @description Set for the whole server: taken and not used; the answer has what is.
+             * @example null
+             */
+            readonly kernel_image_path?: string | null;
+            /**
+             * @description Set for the whole server: taken and not used; the answer has what is.
+             * @example null
+             */
+            readonly kernel_args?: string | null;
+            /**
+             * @description Set for the whole server: taken and not used; the answer has what is.
+             * @example null
+             */
+            readonly rootfs_path?: string | null;
+            /**
+             * @description Guests have no network device yet: refused, but for `enable: false`.
+             * @example {
+             *       "enable": false
+             *     }
+             */
+            readonly network?: {
+                readonly enable?: boolean;
+            } & {
+                readonly [key: string]: unknown;
+            };
+            /** @description Images are not pulled from registries yet: refused. */
+            readonly registry_auth?: {
+                readonly [key: string]: unknown;
+            };
         };
         readonly MachineList: {
             readonly machines: readonly components["schemas"]["MachineSummary"][];
@@ -850,7 +928,7 @@ export interface components {
              * @example machine.start
              * @enum {string}
              */
-            readonly kind: "machine.create" | "machine.start" | "machine.restart" | "machine.stop" | "machine.delete";
+            readonly kind: "machine.create" | "machine.start" | "machine.restart" | "machine.stop" | "machine.pause" | "machine.resume" | "machine.delete";
             /**
              * @description The machine may be gone.
              * @example k3v9x2m1q8zt
@@ -1104,6 +1182,52 @@ export interface operations {
         };
     };
     readonly restartMachine: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The machine. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Machine"];
+                };
+            };
+        };
+    };
+    readonly pauseMachine: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The machine. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Machine"];
+                };
+            };
+        };
+    };
+    readonly resumeMachine: {
         readonly parameters: {
             readonly query?: never;
             readonly header?: never;

@@ -15,6 +15,8 @@ import type { Image, ImageImport, ImageLibrary } from '../ports/images.ts';
 export class FakeGuest implements GuestLink {
   readonly calls: string[] = [];
   readonly released = new Set<string>();
+  /** Incarnations that are known to stand still. */
+  readonly quiet = new Set<string>();
   readonly #announcements = new Map<string, GuestAnnouncement>();
   /** Called by waitReady; reject to be unready, never settle to hang. */
   onReady: (signal: AbortSignal) => Promise<void> = async () => undefined;
@@ -54,6 +56,11 @@ export class FakeGuest implements GuestLink {
 
   announcement(incarnation: string): GuestAnnouncement | null {
     return this.#announcements.get(incarnation) ?? null;
+  }
+
+  setQuiet(incarnation: string, isQuiet: boolean): void {
+    if (isQuiet) this.quiet.add(incarnation);
+    else this.quiet.delete(incarnation);
   }
 
   async release(incarnation: string): Promise<void> {
@@ -148,7 +155,12 @@ export class FakeImages implements ImageLibrary {
   async add(request: ImageImport, signal: AbortSignal): Promise<Image> {
     const { tenant, name, kernel, memoryMibMin, source } = request;
     if (source.kind === 'stream') {
-      for await (const _ of source.chunks) signal.throwIfAborted();
+      let bytes = 0;
+      for await (const chunk of source.chunks) {
+        signal.throwIfAborted();
+        bytes += chunk.length;
+      }
+      if (bytes === 0) throw new AppError('invalid', 'the archive is empty');
     }
     await this.onImport(request, signal);
     if (this.#images.some((each) => each.name === name && (each.tenant ?? tenant) === tenant)) {

@@ -184,6 +184,7 @@ describe('images', () => {
     bytes: 1024,
     bytesRecorded: 1024,
     digestFound: null,
+    isBuiltIn: true,
     nameInCache: null,
     names: ['busybox'],
     machines: ['web'],

@@ -22,7 +22,8 @@ export async function findLeftovers(
 ): Promise<readonly Leftover[]> {
   const below = async (dir: string) => (await namesIn(dir)).map((name) => join(dir, name));
   const dirs = [
-    ...[state.root, state.blobs, state.imageNames, state.boot],
+    ...[state.root, state.images, state.blobs, state.imageNames, state.boot],
+    ...(await below(state.tenantImages)),
     ...(await below(state.boot)),
     ...(await below(state.disks)),
     ...(await below(state.run)),

@@ -24,6 +24,8 @@ export interface BlobFacts {
   readonly digestFound: string | null;
   /** The cache has the same content under this image name. */
   readonly nameInCache: string | null;
+  /** Set-up makes it; false: it was imported, and only whoever did has it. */
+  readonly isBuiltIn: boolean;
   /** Image names that point to it. */
   readonly names: readonly string[];
   /** Machines whose disks lie on it. */
@@ -56,6 +58,7 @@ export async function readBlobFacts(
       bytes: found?.size ?? null,
       bytesRecorded: records[0] ? records[0].rootMib * mib : null,
       digestFound: found && isDeep ? await fileDigest(path) : null,
+      isBuiltIn: records.every((image) => image.isBuiltIn),
       nameInCache: cached.find((image) => image.digest === digest)?.name ?? null,
       names: records.map(({ name }) => name),
       machines: machines.filter(({ imageDigest }) => imageDigest === digest).map(({ name }) => name),
@@ -84,9 +87,13 @@ export function checkBlob(facts: BlobFacts): readonly Finding[] {
   return [];
 }
 
-function hintOf({ nameInCache, machines }: BlobFacts): string {
+function hintOf({ nameInCache, machines, isBuiltIn }: BlobFacts): string {
   if (nameInCache !== null) return 'The cache has it: ./flotilla down, then ./flotilla up brings it in.';
-  if (machines.length === 0) return './flotilla setup makes the image again.';
+  if (machines.length === 0) {
+    return isBuiltIn
+      ? './flotilla setup makes the image again.'
+      : 'Restart the daemon, then import it again.';
+  }
   return 'It is not in the cache either: restore the file from a backup, or delete these machines.';
 }
 
@@ -148,10 +155,15 @@ interface NamedImage {
   readonly name: string;
   readonly digest: string;
   readonly rootMib: number;
+  readonly isBuiltIn: boolean;
 }
 
-function readRecords(state: StateLayout): ReturnType<typeof readImages> {
-  return readImages(state.imageNames, (name) => join(state.imageNames, name), '.json');
+/** The shared images’ records, and every tenant's. */
+async function readRecords(state: StateLayout): ReturnType<typeof readImages> {
+  const tenants = await readdir(state.tenantImages).catch(() => []);
+  const dirs = [state.imageNames, ...tenants.map((tenant) => join(state.tenantImages, tenant))];
+  const read = await Promise.all(dirs.map((dir) => readImages(dir, (name) => join(dir, name), '.json')));
+  return { images: read.flatMap(({ images }) => images), damaged: read.flatMap(({ damaged }) => damaged) };
 }
 
 /** Image records of a directory's entries that end in `suffix`, and the paths of those that are none. */
@@ -167,10 +179,10 @@ async function readImages(
   const images: NamedImage[] = [];
   const damaged: string[] = [];
   for (const entry of entries.filter((name) => !name.startsWith('.') && name.endsWith(suffix)).sort()) {
-    const { digest, rootMib } = (await readJson(recordOf(entry))) ?? {};
+    const { digest, rootMib, isBuiltIn } = (await readJson(recordOf(entry))) ?? {};
     if (typeof digest !== 'string' || !digestPattern.test(digest) || typeof rootMib !== 'number') {
       damaged.push(recordOf(entry));
-    } else images.push({ name: basename(entry, suffix), digest, rootMib });
+    } else images.push({ name: basename(entry, suffix), digest, rootMib, isBuiltIn: isBuiltIn !== false });
   }
   return { images, damaged };
 }

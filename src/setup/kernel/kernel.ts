@@ -14,12 +14,15 @@ import type { SetupContext } from '../context.ts';
 import type { Distro } from '../distro.ts';
 import { readJson } from '../fingerprint.ts';
 import { publish, withWorkspace } from '../workspace.ts';
-import { moduleName, parseModinfo, unpackModule } from './modinfo.ts';
+import { moduleBytesMax, moduleName, parseModinfo, unpackModule } from './modinfo.ts';
 import { type ModulePlan, parseBuiltins, planModules } from './modules.ts';
 import { extractVmlinux } from './vmlinux.ts';
 
 /** Raised when what `kernel/<release>/` holds changes its form; an older one is then made anew. */
 const recipe = 2;
+
+/** What programs that work on a kernel's files are run with. */
+export type ToolContext = Pick<SetupContext, 'env' | 'signal'>;
 
 export interface Kernel {
   /** What `uname -r` says in a guest. */
@@ -110,7 +113,7 @@ async function assemble(
   await mkdir(join(built, 'modules'), { recursive: true });
   const vmlinux = join(built, 'vmlinux');
   await extractVmlinux(join(bootDir, bzImage), vmlinux, join(built, 'payload'), context);
-  const plan = await copyModules(context, await moduleRoot(tree, release), join(built, 'modules'));
+  const plan = await copyModules(context, await moduleRoot(tree, release), join(built, 'modules'), true);
   const { size } = await stat(vmlinux);
   const record = {
     recipe,
@@ -132,14 +135,22 @@ async function moduleRoot(tree: string, release: string): Promise<string> {
   throw new AppError('unsupported', `the package holds no modules of kernel ${release}`);
 }
 
-/** Copies the modules guests need, unpacked. */
-async function copyModules(context: SetupContext, root: string, target: string): Promise<ModulePlan> {
-  const builtins = parseBuiltins(await readFile(join(root, 'modules.builtin'), 'utf8'));
-  const files = (await readdir(root, { recursive: true })).filter((path) =>
-    /\.ko(\.(xz|zst|gz))?$/.test(path),
+/**
+ * Copies the modules guests need from a kernel's module directory into `target`, unpacked. Files only, never what a link
+ * leads to. `canStrip` runs binutils on them, which strangers' files are not for.
+ */
+export async function copyModules(
+  context: ToolContext,
+  root: string,
+  target: string,
+  canStrip: boolean,
+): Promise<ModulePlan> {
+  const builtins = parseBuiltins((await readBounded(join(root, 'modules.builtin'))).toString());
+  const files = (await readdir(root, { recursive: true, withFileTypes: true })).filter(
+    (entry) => entry.isFile() && /\.ko(\.(xz|zst|gz))?$/.test(entry.name),
   );
-  const paths = new Map(files.map((path) => [moduleName(basename(path)), join(root, path)]));
-  const load = async (path: string) => unpackModule(path, await readFile(path), unxz(context, target));
+  const paths = new Map(files.map(({ name, parentPath }) => [moduleName(name), join(parentPath, name)]));
+  const load = async (path: string) => unpackModule(path, await readBounded(path), unxz(context, target));
   const plan = await planModules({
     isBuiltin: (name) => builtins.has(name),
     depends: async (name) => {
@@ -149,16 +160,26 @@ async function copyModules(context: SetupContext, root: string, target: string):
   });
   for (const name of [...plan.first, ...plan.fallback]) {
     const path = paths.get(name);
-    if (path !== undefined) await writeStripped(context, join(target, `${name}.ko`), await load(path));
+    if (path === undefined) continue;
+    const copy = join(target, `${name}.ko`);
+    await writeFile(copy, await load(path));
+    if (canStrip) await strip(context, copy);
   }
   return plan;
 }
 
-function unxz(context: SetupContext, scratchDir: string): (data: Buffer) => Promise<Buffer> {
+async function readBounded(path: string): Promise<Buffer> {
+  const { size } = await stat(path);
+  if (size > moduleBytesMax) throw new AppError('unsupported', `${basename(path)} is larger than a module`);
+  return readFile(path);
+}
+
+function unxz(context: ToolContext, scratchDir: string): (data: Buffer) => Promise<Buffer> {
   return async (data) => {
     const scratch = join(scratchDir, 'scratch');
     await writeFile(`${scratch}.xz`, data);
-    await run('xz', ['-d', '-q', '-f', `${scratch}.xz`], { ...context, timeoutMs: 60_000 });
+    const args = [`--fsize=${moduleBytesMax}`, '--', 'xz', '-d', '-q', '-f', `${scratch}.xz`];
+    await run('prlimit', args, { env: context.env, signal: context.signal, timeoutMs: 60_000 });
     const unpacked = await readFile(scratch);
     await rm(scratch);
     return unpacked;
@@ -166,12 +187,15 @@ function unxz(context: SetupContext, scratchDir: string): (data: Buffer) => Prom
 }
 
 /** Debug symbols are half of a module; they go when binutils happens to be here. */
-async function writeStripped(context: SetupContext, path: string, data: Buffer): Promise<void> {
+async function strip(context: ToolContext, path: string): Promise<void> {
   const stripped = `${path}.stripped`;
-  await writeFile(path, data);
   try {
     await copyFile(path, stripped);
-    await run('strip', ['--strip-debug', stripped], { ...context, timeoutMs: 60_000 });
+    await run('strip', ['--strip-debug', stripped], {
+      env: context.env,
+      signal: context.signal,
+      timeoutMs: 60_000,
+    });
     await rename(stripped, path);
   } catch (error) {
     await rm(stripped, { force: true });

@@ -2,6 +2,9 @@
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { AppError } from '../../core/errors.ts';
 
+/** The largest in use has some 5 MiB, with its debug symbols 40. */
+export const moduleBytesMax = 64 * 2 ** 20;
+
 const elf = { sectionOffset: 0x28, sectionEntryBytes: 0x3a, sectionCount: 0x3c, namesIndex: 0x3e };
 
 export interface Modinfo {
@@ -57,7 +60,8 @@ export async function unpackModule(
   data: Buffer,
   unxz: (data: Buffer) => Promise<Buffer>,
 ): Promise<Buffer> {
-  if (fileName.endsWith('.zst')) return zstdDecompressSync(data);
-  if (fileName.endsWith('.gz')) return gunzipSync(data);
+  const limit = { maxOutputLength: moduleBytesMax };
+  if (fileName.endsWith('.zst')) return zstdDecompressSync(data, limit);
+  if (fileName.endsWith('.gz')) return gunzipSync(data, limit);
   return fileName.endsWith('.xz') ? unxz(data) : data;
 }

@@ -10,6 +10,9 @@ import type { Environment } from '../context.ts';
 
 export type Compression = 'gzip' | 'xz' | 'zstd' | 'lz4';
 
+/** Debian's has some 50 MiB. */
+export const vmlinuxBytesMax = 512 * 2 ** 20;
+
 const magics: readonly (readonly [Compression, string])[] = [
   ['gzip', '1f8b'],
   ['xz', 'fd377a585a00'],
@@ -62,27 +65,36 @@ export async function extractVmlinux(
   options: { readonly env: Environment; readonly signal: AbortSignal },
 ): Promise<void> {
   const payload = findPayload(await readFile(bzImage));
+  const limit = { maxOutputLength: vmlinuxBytesMax };
+  const limited = [`--fsize=${vmlinuxBytesMax}`, '--'];
   switch (payload.compression) {
     case 'gzip':
-      await writeFile(target, gunzipSync(payload.data));
+      await writeFile(target, gunzipSync(payload.data, limit));
       break;
     case 'zstd':
-      await writeFile(target, zstdDecompressSync(payload.data));
+      await writeFile(target, zstdDecompressSync(payload.data, limit));
       break;
     case 'lz4':
       await writeFile(scratch, payload.data);
-      await run('lz4', ['-d', '-q', '-f', scratch, target], { ...options, timeoutMs: 60_000 });
+      await run('prlimit', [...limited, 'lz4', '-d', '-q', '-f', scratch, target], {
+        ...options,
+        timeoutMs: 60_000,
+      });
       await rm(scratch);
       break;
     case 'xz':
       await writeFile(`${target}.xz`, payload.data);
-      await run('xz', ['-d', '-q', '-f', `${target}.xz`], { ...options, timeoutMs: 60_000 });
+      await run('prlimit', [...limited, 'xz', '-d', '-q', '-f', `${target}.xz`], {
+        ...options,
+        timeoutMs: 60_000,
+      });
       break;
   }
   await requireElf(target);
 }
 
-async function requireElf(path: string): Promise<void> {
+/** Raises `unsupported` unless the file begins as ELF files do. */
+export async function requireElf(path: string): Promise<void> {
   const head = (await readFile(path)).subarray(0, 4);
   if (head.toString('latin1') !== '\x7fELF') {
     throw new AppError('unsupported', 'the kernel image does not hold an ELF kernel');

@@ -42,26 +42,37 @@ export async function buildKit(cache: CacheLayout, kernel: Kernel, agent: GuestA
   return withWorkspace(cache, async (work) => {
     const built = join(work, 'boot');
     await mkdir(built);
-    const initrd = writeCpio(await initrdEntries(agent.path, kernel));
-    await writeFile(join(built, 'initrd'), initrd);
     await link(kernel.vmlinuxPath, join(built, 'kernel'));
-    const kernelDigest = await fileDigest(join(built, 'kernel'));
-    const initrdDigest = await fileDigest(join(built, 'initrd'));
-    const digest = `sha256:${valueHash({ kernelDigest, initrdDigest, kernelArgs })}`;
-    const record = {
-      kernelRelease: kernel.release,
-      kernelArgs,
-      agentVersion: agent.version,
-      digest,
-      kernelDigest,
-      initrdDigest,
-      initrdBytes: initrd.length,
-      inputsHash: inputsOf(kernel, agent),
-    };
-    await writeFile(join(built, 'kit.json'), `${JSON.stringify(record, null, 2)}\n`);
+    const digest = await writeKit(built, kernel, agent, inputsOf(kernel, agent));
     await publish(built, cache.bootKit);
     return digest;
   });
+}
+
+/** Completes the kit in `dir`, which holds its `kernel` already; returns its digest. */
+export async function writeKit(
+  dir: string,
+  kernel: Pick<Kernel, 'release' | 'modulePaths' | 'fallbackModulePaths'>,
+  agent: Pick<GuestAgent, 'path' | 'version'>,
+  inputsHash?: string,
+): Promise<string> {
+  const initrd = writeCpio(await initrdEntries(agent.path, kernel));
+  await writeFile(join(dir, 'initrd'), initrd);
+  const kernelDigest = await fileDigest(join(dir, 'kernel'));
+  const initrdDigest = await fileDigest(join(dir, 'initrd'));
+  const digest = `sha256:${valueHash({ kernelDigest, initrdDigest, kernelArgs })}`;
+  const record = {
+    kernelRelease: kernel.release,
+    kernelArgs,
+    agentVersion: agent.version,
+    digest,
+    kernelDigest,
+    initrdDigest,
+    initrdBytes: initrd.length,
+    inputsHash,
+  };
+  await writeFile(join(dir, 'kit.json'), `${JSON.stringify(record, null, 2)}\n`);
+  return digest;
 }
 
 function inGuest(modulePaths: readonly string[]): readonly string[] {

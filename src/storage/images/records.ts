@@ -5,14 +5,28 @@ import { AppError } from '../../core/errors.ts';
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 
-/** `image.json` in the cache, `images/names/<name>.json` in the state directory. Unknown fields are dropped. */
+/**
+ * `image.json` in the cache, and the records in the state directory. Unknown fields are dropped. What set-up leaves lacks
+ * the fields with defaults.
+ */
 export const imageRecord = z.object({
   name: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,126}$/),
   digest,
   rootMib: z.int().positive(),
   memoryMibMin: z.int().positive(),
   createdAt: z.iso.datetime(),
+  tenant: z.string().nullable().default(null),
+  isBuiltIn: z.boolean().default(true),
+  /** The boot kit of an image with a kernel of its own. */
+  kitDigest: digest.nullable().default(null),
+  kernelRelease: z.string().nullable().default(null),
 });
+export type ImageRecord = z.infer<typeof imageRecord>;
+
+/** Whether a file or directory can be named so: what is not, is no image's. */
+export function isImageName(name: string): boolean {
+  return imageRecord.shape.name.safeParse(name).success && !name.includes('..');
+}
 
 /** `kit.json`. */
 export const bootKitRecord = z.object({
@@ -23,6 +37,8 @@ export const bootKitRecord = z.object({
   kernelArgs: z.string(),
   agentVersion: z.string(),
 });
+
+export type BootKitRecord = z.infer<typeof bootKitRecord>;
 
 /** `boot/current.json`. */
 export const currentBootKit = z.object({ digest });

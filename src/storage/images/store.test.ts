@@ -61,12 +61,16 @@ describe('images', () => {
     expect(await readFile(blob, 'utf8')).toBe('root');
     expect((await stat(blob)).ino).toBe((await stat(join(cache.image('busybox'), 'root.ext4'))).ino);
     expect(await modeOf(blob)).toBe(0o444);
-    expect(await store.resolve('busybox')).toEqual({
+    expect(await store.resolve('default', 'busybox')).toEqual({
       name: 'busybox',
       digest: digestOf('root'),
       rootMib: 32,
       memoryMibMin: 64,
       createdAt: '2026-01-01T00:00:00Z',
+      tenant: null,
+      isBuiltIn: true,
+      kernel: 'host',
+      kernelRelease: null,
     });
   });
 
@@ -86,14 +90,14 @@ describe('images', () => {
     await store.sync();
     await rm(cache.root, { recursive: true });
     await store.sync();
-    expect((await store.resolve('busybox')).digest).toBe(digestOf('root'));
+    expect((await store.resolve('default', 'busybox')).digest).toBe(digestOf('root'));
     expect(await readFile(state.blob(digestOf('root')), 'utf8')).toBe('root');
   });
 
   it('finds an image made after the last sync, once for many who ask', async () => {
     await store.sync();
     await offer('debian-12', 'root');
-    const found = await Promise.all(Array.from({ length: 8 }, () => store.resolve('debian-12')));
+    const found = await Promise.all(Array.from({ length: 8 }, () => store.resolve('default', 'debian-12')));
     expect(new Set(found.map((image) => image.digest))).toEqual(new Set([digestOf('root')]));
     expect(await readdir(state.blobs)).toHaveLength(1);
   });
@@ -111,7 +115,7 @@ describe('images', () => {
     await store.sync();
     await offer('busybox', 'new');
     await store.sync();
-    expect((await store.resolve('busybox')).digest).toBe(digestOf('new'));
+    expect((await store.resolve('default', 'busybox')).digest).toBe(digestOf('new'));
     expect(await readFile(state.blob(digestOf('old')), 'utf8')).toBe('old');
   });
 
@@ -119,8 +123,8 @@ describe('images', () => {
     await offer('busybox', 'root');
     await store.sync();
     await rm(state.blob(digestOf('root')));
-    expect(await store.list()).toEqual([]);
-    expect((await store.resolve('busybox')).digest).toBe(digestOf('root'));
+    expect(await store.list('default')).toEqual([]);
+    expect((await store.resolve('default', 'busybox')).digest).toBe(digestOf('root'));
   });
 
   it('removes what an interrupted import left', async () => {
@@ -140,7 +144,7 @@ describe('images', () => {
       message: expect.stringContaining('import image broken'),
       hint: expect.stringContaining('./flotilla setup'),
     });
-    expect((await store.list()).map((image) => image.name)).toEqual(['sound']);
+    expect((await store.list('default')).map((image) => image.name)).toEqual(['sound']);
     expect(await readdir(state.blobs)).toEqual([digestOf('sound').slice('sha256:'.length)]);
   });
 
@@ -155,13 +159,13 @@ describe('images', () => {
     await offer('busybox', 'b');
     await offer('alpine', 'a');
     await store.sync();
-    expect((await store.list()).map((image) => image.name)).toEqual(['alpine', 'busybox']);
+    expect((await store.list('default')).map((image) => image.name)).toEqual(['alpine', 'busybox']);
   });
 
   it('says what there is when asked for what there is not', async () => {
     await offer('busybox', 'root');
     await store.sync();
-    await expect(store.resolve('debian-99')).rejects.toMatchObject({
+    await expect(store.resolve('default', 'debian-99')).rejects.toMatchObject({
       code: 'not_found',
       message: 'no image "debian-99"',
       hint: expect.stringMatching(/busybox.*\.\/flotilla setup/),
@@ -171,19 +175,19 @@ describe('images', () => {
   it.each(['', '../../etc/passwd', 'a/b', 'A', '.hidden', 'a..b', 'x'.repeat(200)])(
     'finds nothing under the impossible name %j',
     async (name) => {
-      await expect(store.resolve(name)).rejects.toMatchObject({ code: 'not_found' });
+      await expect(store.resolve('default', name)).rejects.toMatchObject({ code: 'not_found' });
     },
   );
 
   it('lists nothing before anything is there', async () => {
-    expect(await store.list()).toEqual([]);
+    expect(await store.list('default')).toEqual([]);
   });
 });
 
 describe('boot kits', () => {
   it('brings the kit in and answers paths in the state directory', async () => {
     const digest = await offerKit('kernel', 'initrd');
-    const kit = await store.bootKit();
+    const kit = await store.bootKit(digestOf('root'));
     expect(kit).toEqual({
       kernelPath: join(state.bootKit(digest), 'kernel'),
       initrdPath: join(state.bootKit(digest), 'initrd'),
@@ -199,21 +203,21 @@ describe('boot kits', () => {
     const old = await offerKit('kernel', 'old');
     await store.sync();
     const next = await offerKit('kernel', 'new');
-    expect((await store.bootKit()).initrdPath).toBe(join(state.bootKit(old), 'initrd'));
+    expect((await store.bootKit(digestOf('root'))).initrdPath).toBe(join(state.bootKit(old), 'initrd'));
     await store.sync();
-    expect((await store.bootKit()).initrdPath).toBe(join(state.bootKit(next), 'initrd'));
+    expect((await store.bootKit(digestOf('root'))).initrdPath).toBe(join(state.bootKit(next), 'initrd'));
     expect(await readFile(join(state.bootKit(old), 'initrd'), 'utf8')).toBe('old');
   });
 
   it('leaves nothing of a kit whose files are not what they should be', async () => {
     await offerKit('kernel', 'initrd');
     await writeFile(join(cache.bootKit, 'initrd'), 'changed');
-    await expect(store.bootKit()).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(store.bootKit(digestOf('root'))).rejects.toMatchObject({ code: 'unavailable' });
     expect(await readdir(state.boot)).toEqual([]);
   });
 
   it('says to run set-up when there is none', async () => {
-    await expect(store.bootKit()).rejects.toMatchObject({
+    await expect(store.bootKit(digestOf('root'))).rejects.toMatchObject({
       code: 'unavailable',
       hint: expect.stringContaining('./flotilla setup'),
     });

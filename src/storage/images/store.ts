@@ -1,35 +1,58 @@
 /**
- * The images and boot kits this host starts machines from. They are made in the cache by set-up and brought here once,
- * under the digest of their content; nothing a machine uses points into the cache. Blobs never change and are readable
+ * The images and boot kits this host starts machines from: made in the cache by set-up and brought here once, or imported.
+ * All lie under the digest of their content; nothing a machine uses points elsewhere. Blobs never change and are readable
  * by the VMMs' own users. It must not know what machines there are.
+ *
+ * An image is there when both its record and its blob are. The blob comes last and goes first, so what a crash leaves
+ * is a record that the next start removes.
  */
-import { chmod, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import type { z } from 'zod';
+import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { AppError, wrapError } from '../../core/errors.ts';
-import type { BootKit, Image, Images } from '../../core/ports/images.ts';
-import { syncDirectory, writeFileAtomic } from '../../lib/files.ts';
+import type { BootKit, Image, ImageImport, ImageLibrary } from '../../core/ports/images.ts';
+import { syncDirectory } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
 import type { CacheLayout, StateLayout } from '../layout.ts';
-import { explained, importFile } from './importing.ts';
-import { bootKitRecord, currentBootKit, imageRecord, readRecord } from './records.ts';
+import { ImageCatalogue, makeDirectory, namesIn } from './catalogue.ts';
+import { explained, importFile, stagingPrefix } from './importing.ts';
+import { BootKits } from './kits.ts';
+import {
+  type ImportLimits,
+  importLimitsDefault,
+  type MadeImage,
+  type MakeBootKit,
+  makeImage,
+} from './making.ts';
+import { type ImageRecord, imageRecord, isImageName, readRecord } from './records.ts';
 
-const stagingPrefix = '.import-';
 const setupHint = 'Run ./flotilla setup to make the built-in images busybox and debian-12.';
 
-type BootKitRecord = z.infer<typeof bootKitRecord>;
+export interface ImageStoreOptions {
+  readonly state: StateLayout;
+  readonly cache: CacheLayout;
+  /** Without it, no image is imported with a kernel of its own. */
+  readonly makeBootKit?: MakeBootKit;
+  /** For tests. */
+  readonly limits?: Partial<ImportLimits>;
+}
 
-export class ImageStore implements Images {
+export class ImageStore implements ImageLibrary {
   readonly #state: StateLayout;
   readonly #cache: CacheLayout;
-  /** Read once: only this store changes what it is. */
-  #bootKit: BootKit | null = null;
-  /** Imports run one after another; it never rejects. */
+  readonly #options: ImageStoreOptions;
+  readonly #catalogue: ImageCatalogue;
+  readonly #kits: BootKits;
+  /** Directories of imports under way. */
+  readonly #staging = new Set<string>();
+  /** Changes of what is there run one after another; it never rejects. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(layouts: { readonly state: StateLayout; readonly cache: CacheLayout }) {
-    this.#state = layouts.state;
-    this.#cache = layouts.cache;
+  constructor(options: ImageStoreOptions) {
+    this.#state = options.state;
+    this.#cache = options.cache;
+    this.#options = options;
+    this.#catalogue = new ImageCatalogue(options.state);
+    this.#kits = new BootKits(options);
   }
 
   /**
@@ -45,80 +68,169 @@ export class ImageStore implements Images {
       const attempt = (doing: string, work: Promise<void>) =>
         work.catch((error) => failures.push(wrapError(explained(error), doing)));
       for (const name of await namesIn(this.#cache.images)) {
-        await attempt(`import image ${name}`, this.#importImage(name));
+        await attempt(`import image ${name}`, this.#bringIn(name));
       }
-      await attempt('import boot kit', this.#importBootKit());
+      await attempt('import boot kit', this.#kits.bringIn());
       if (failures.length > 0) throw failures[0];
     });
   }
 
-  async resolve(name: string): Promise<Image> {
-    if (!imageRecord.shape.name.safeParse(name).success || name.includes('..'))
-      throw await this.#notFound(name);
-    const known = await this.#readImage(name);
-    if (known) return known;
-    await this.#exclusively(async () => {
-      await this.#makeDirectories();
-      await this.#importImage(name);
-    });
-    const imported = await this.#readImage(name);
-    if (!imported) throw await this.#notFound(name);
-    return imported;
+  async resolve(tenant: string, name: string): Promise<Image> {
+    const image = isImageName(name) ? await this.#find(tenant, name) : null;
+    if (image) return image;
+    const there = (await this.list(tenant)).map((each) => each.name);
+    const hint = there.length > 0 ? `There is: ${there.join(', ')}. ${setupHint}` : setupHint;
+    throw new AppError('not_found', `no image ${JSON.stringify(name.slice(0, 127))}`, { hint });
   }
 
-  /** Sorted by name. */
-  async list(): Promise<readonly Image[]> {
-    const names = (await namesIn(this.#state.imageNames)).filter((name) => name.endsWith('.json'));
-    const images = await Promise.all(names.map((name) => this.#readImage(name.slice(0, -'.json'.length))));
-    return images.filter((image) => image !== null);
+  async list(tenant: string): Promise<readonly Image[]> {
+    const byName = new Map<string, ImageRecord>();
+    for (const record of await this.#catalogue.all()) {
+      const isSeen = record.tenant === tenant || (record.tenant === null && !byName.has(record.name));
+      if (isSeen && (await this.#hasBlob(record))) byName.set(record.name, record);
+    }
+    return [...byName.values()].map(toImage).sort((one, other) => (one.name < other.name ? -1 : 1));
   }
 
-  async bootKit(): Promise<BootKit> {
-    this.#bootKit ??= await this.#readBootKit();
-    if (this.#bootKit) return this.#bootKit;
+  async find(digest: string): Promise<Image | null> {
+    const record = (await this.#catalogue.all()).find((each) => each.digest === digest);
+    return record ? toImage(record) : null;
+  }
+
+  async bootKit(imageDigest: string): Promise<BootKit> {
+    const { kitDigest } = (await this.#catalogue.all()).find(({ digest }) => digest === imageDigest) ?? {};
+    if (kitDigest) return this.#kits.get(kitDigest);
+    const kit = await this.#kits.current();
+    if (kit) return kit;
     await this.#exclusively(async () => {
       await this.#makeDirectories();
-      await this.#importBootKit();
+      await this.#kits.bringIn();
     });
-    this.#bootKit = await this.#readBootKit();
-    if (this.#bootKit) return this.#bootKit;
+    const broughtIn = await this.#kits.current();
+    if (broughtIn) return broughtIn;
     throw new AppError('unavailable', 'there is no kernel to boot guests with yet', {
       hint: 'Run ./flotilla setup.',
     });
   }
 
-  async #notFound(name: string): Promise<AppError> {
-    const there = (await this.list()).map((image) => image.name);
-    const hint = there.length > 0 ? `There is: ${there.join(', ')}. ${setupHint}` : setupHint;
-    return new AppError('not_found', `no image ${JSON.stringify(name.slice(0, 127))}`, { hint });
+  async add(request: ImageImport, signal: AbortSignal): Promise<Image> {
+    if (!isImageName(request.name)) {
+      throw new AppError('invalid', `not an image name: ${JSON.stringify(request.name.slice(0, 127))}`, {
+        hint: 'It has 1 to 127 of [a-z0-9._-] and begins with a letter or digit.',
+      });
+    }
+    await this.#findShared(request.name);
+    await this.#requireFree(request);
+    const staging = join(this.#state.images, `${stagingPrefix}${shortId()}`);
+    this.#staging.add(staging);
+    try {
+      await this.#makeDirectories();
+      await makeDirectory(staging, 0o700);
+      const made = await makeImage(request, staging, {
+        ...this.#options,
+        limits: { ...importLimitsDefault, ...this.#options.limits },
+        signal,
+      });
+      return await this.#exclusively(() => this.#publish(request, made, signal));
+    } catch (error) {
+      throw signal.aborted ? signal.reason : explained(error);
+    } finally {
+      await rm(staging, { recursive: true, force: true });
+      this.#staging.delete(staging);
+    }
   }
 
-  /** Null unless both the name and the blob it points to are here. */
-  async #readImage(name: string): Promise<Image | null> {
-    const image = await readRecord(this.#state.imageName(name), imageRecord);
-    return image !== null && (await exists(this.#state.blob(image.digest))) ? image : null;
+  remove({ tenant, name, digest }: Image): Promise<void> {
+    return this.#exclusively(async () => {
+      const record = await this.#catalogue.get(tenant, name);
+      if (record?.digest !== digest) throw new AppError('not_found', `no image ${JSON.stringify(name)}`);
+      await this.#discard(record);
+    });
   }
 
-  async #readBootKit(): Promise<BootKit | null> {
-    const current = await readRecord(this.#state.currentBootKit, currentBootKit);
-    if (!current) return null;
-    const dir = this.#state.bootKit(current.digest);
-    const record = await readRecord(join(dir, 'kit.json'), bootKitRecord);
-    if (!record) return null;
-    return {
-      kernelPath: join(dir, 'kernel'),
-      initrdPath: join(dir, 'initrd'),
-      kernelRelease: record.kernelRelease,
-      kernelArgs: record.kernelArgs,
+  async #publish(request: ImageImport, made: MadeImage, signal: AbortSignal): Promise<Image> {
+    await this.#bringIn(request.name);
+    await this.#requireFree(request);
+    signal.throwIfAborted();
+    const record: ImageRecord = {
+      name: request.name,
+      digest: made.digest,
+      rootMib: made.rootMib,
+      memoryMibMin: request.memoryMibMin,
+      createdAt: made.createdAt,
+      tenant: request.tenant,
+      isBuiltIn: false,
+      kitDigest: made.kit?.record.digest ?? null,
+      kernelRelease: made.kit?.record.kernelRelease ?? null,
     };
+    try {
+      await this.#catalogue.put(record);
+      if (made.kit) await this.#kits.add(made.kit.dir, made.kit.record);
+      await rename(made.rootPath, this.#state.blob(record.digest));
+      await syncDirectory(this.#state.blobs);
+    } catch (error) {
+      await this.#discard(record);
+      throw error;
+    }
+    return toImage(record);
   }
 
-  async #importImage(name: string): Promise<void> {
+  async #requireFree({ tenant, name }: ImageImport): Promise<void> {
+    const taken = (await this.#readImage(tenant, name)) ?? (await this.#readImage(null, name));
+    if (!taken) return;
+    const hint = taken.isBuiltIn ? 'Choose another name.' : 'Choose another name, or delete that one first.';
+    throw new AppError('conflict', `an image named '${name}' exists already`, { hint });
+  }
+
+  /** Removes an image; its content too unless another record names it. */
+  async #discard(record: ImageRecord): Promise<void> {
+    const others = (await this.#catalogue.all()).filter(
+      (each) => each.name !== record.name || each.tenant !== record.tenant,
+    );
+    if (!others.some(({ digest }) => digest === record.digest)) {
+      await rm(this.#state.blob(record.digest), { force: true });
+      await syncDirectory(this.#state.blobs);
+    }
+    if (record.kitDigest && !others.some(({ kitDigest }) => kitDigest === record.kitDigest)) {
+      await this.#kits.remove(record.kitDigest);
+    }
+    await this.#catalogue.delete(record);
+  }
+
+  async #find(tenant: string, name: string): Promise<Image | null> {
+    return (await this.#readImage(tenant, name)) ?? (await this.#findShared(name));
+  }
+
+  /** A shared image, which the cache may have made since. */
+  async #findShared(name: string): Promise<Image | null> {
+    const known = await this.#readImage(null, name);
+    if (known) return known;
+    await this.#exclusively(async () => {
+      await this.#makeDirectories();
+      await this.#bringIn(name);
+    });
+    return this.#readImage(null, name);
+  }
+
+  /** Null unless both the record and the blob it points to are here. */
+  async #readImage(tenant: string | null, name: string): Promise<Image | null> {
+    const record = await this.#catalogue.get(tenant, name);
+    return record && (await this.#hasBlob(record)) ? toImage(record) : null;
+  }
+
+  #hasBlob({ digest }: ImageRecord): Promise<boolean> {
+    return exists(this.#state.blob(digest));
+  }
+
+  async #bringIn(name: string): Promise<void> {
     const dir = this.#cache.image(name);
     const offered = await readRecord(join(dir, 'image.json'), imageRecord);
     if (!offered) return;
     if (offered.name !== name) throw new AppError('internal', `${dir} holds the image ${offered.name}`);
-    if ((await this.#readImage(name))?.digest === offered.digest) return;
+    const known = await this.#catalogue.get(null, name).catch(() => null);
+    // What the operator imported under this name stays.
+    if (known && (await this.#hasBlob(known)) && (!known.isBuiltIn || known.digest === offered.digest))
+      return;
     const blob = this.#state.blob(offered.digest);
     if (!(await exists(blob))) {
       const staging = join(this.#state.blobs, `${stagingPrefix}${shortId()}`);
@@ -126,52 +238,25 @@ export class ImageStore implements Images {
       await rename(staging, blob);
       await syncDirectory(this.#state.blobs);
     }
-    await writeFileAtomic(this.#state.imageName(name), `${JSON.stringify(offered)}\n`, 0o644);
-  }
-
-  async #importBootKit(): Promise<void> {
-    const offered = await readRecord(join(this.#cache.bootKit, 'kit.json'), bootKitRecord);
-    if (!offered) return;
-    const current = await readRecord(this.#state.currentBootKit, currentBootKit);
-    const dir = this.#state.bootKit(offered.digest);
-    const isThere = await exists(join(dir, 'kit.json'));
-    if (isThere && current?.digest === offered.digest) return;
-    if (!isThere) await this.#copyBootKit(offered, dir);
-    const pointer = `${JSON.stringify({ digest: offered.digest })}\n`;
-    await writeFileAtomic(this.#state.currentBootKit, pointer, 0o644);
-    this.#bootKit = null;
-  }
-
-  async #copyBootKit(offered: BootKitRecord, dir: string): Promise<void> {
-    const staging = join(this.#state.boot, `${stagingPrefix}${shortId()}`);
-    try {
-      await makeDirectory(staging, 0o755);
-      await importFile(join(this.#cache.bootKit, 'kernel'), join(staging, 'kernel'), offered.kernelDigest);
-      await importFile(join(this.#cache.bootKit, 'initrd'), join(staging, 'initrd'), offered.initrdDigest);
-      await writeFileAtomic(join(staging, 'kit.json'), `${JSON.stringify(offered)}\n`, 0o444);
-      await rename(staging, dir);
-      await syncDirectory(this.#state.boot);
-    } catch (error) {
-      await rm(staging, { recursive: true, force: true });
-      throw error;
-    }
+    await this.#catalogue.put({ ...offered, tenant: null, isBuiltIn: true, kitDigest: null });
   }
 
   async #makeDirectories(): Promise<void> {
-    for (const dir of [
-      dirname(this.#state.blobs),
-      this.#state.blobs,
-      this.#state.imageNames,
-      this.#state.boot,
-    ]) {
-      await makeDirectory(dir, 0o755);
-    }
+    const { images, blobs, imageNames, boot, tenantImages } = this.#state;
+    for (const dir of [images, blobs, imageNames, boot]) await makeDirectory(dir, 0o755);
+    await makeDirectory(tenantImages, 0o700);
   }
 
   async #removeLeftovers(): Promise<void> {
-    for (const dir of [this.#state.blobs, this.#state.imageNames, this.#state.boot]) {
+    const dirs = [this.#state.images, this.#state.blobs, this.#state.boot];
+    for (const dir of [...dirs, ...(await this.#catalogue.directories())]) {
       const leftovers = (await readdir(dir)).filter((name) => /^\.(import|tmp)-/.test(name));
-      for (const name of leftovers) await rm(join(dir, name), { recursive: true, force: true });
+      for (const path of leftovers.map((name) => join(dir, name))) {
+        if (!this.#staging.has(path)) await rm(path, { recursive: true, force: true });
+      }
+    }
+    for (const record of await this.#catalogue.all()) {
+      if (!record.isBuiltIn && !(await this.#hasBlob(record))) await this.#discard(record);
     }
   }
 
@@ -184,22 +269,12 @@ export class ImageStore implements Images {
   }
 }
 
-/** Makes a directory with this mode whatever the umask; one that exists gets it too. */
-async function makeDirectory(path: string, mode: number): Promise<void> {
-  await mkdir(path, { recursive: true, mode });
-  await chmod(path, mode);
+function toImage(record: ImageRecord): Image {
+  const { kitDigest, ...image } = record;
+  return { ...image, kernel: kitDigest === null ? 'host' : 'image' };
 }
 
-/** Names in a directory, sorted, without hidden ones; none when it is absent. */
-async function namesIn(dir: string): Promise<readonly string[]> {
-  const names = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
-  return names.filter((name) => !name.startsWith('.')).sort();
-}
-
-async function exists(path: string): Promise<boolean> {
+function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
     () => false,

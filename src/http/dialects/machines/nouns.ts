@@ -2,6 +2,11 @@
 import type { OpenAPIHono, RouteConfig } from '@hono/zod-openapi';
 import type { HttpDeps, HttpEnv } from '../../context.ts';
 import { machineRoutes } from './definitions.ts';
+import { imageRoutes } from './images/definitions.ts';
+import { imagesDialect } from './images/routes.ts';
+import { keyRoutes } from './keys/definitions.ts';
+import { keysDialect } from './keys/routes.ts';
+import { operationRoutes, operationsDialect } from './operations/routes.ts';
 import { machinesDialect } from './routes.ts';
 
 export interface Noun {
@@ -14,4 +19,12 @@ export interface Noun {
 
 export const nouns: readonly Noun[] = [
   { prefixes: ['/machines', '/api/v1/machines'], routes: machineRoutes, makeApp: machinesDialect },
+  { prefixes: ['/api/v1/images'], routes: imageRoutes, makeApp: imagesDialect },
+  { prefixes: ['/api/v1/keys'], routes: keyRoutes, makeApp: keysDialect },
+  { prefixes: ['/api/v1/operations'], routes: operationRoutes, makeApp: operationsDialect },
 ];
+
+/** Whether a request's body is read by its route as it comes. */
+export function isUpload(method: string, path: string): boolean {
+  return method === 'PUT' && path.startsWith('/api/v1/images/');
+}

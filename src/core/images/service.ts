@@ -1,0 +1,168 @@
+/**
+ * The use cases of images: what a caller can see, import and delete. A tenant sees the shared images and its own; only
+ * the operator names files of this host or touches what is shared.
+ */
+import { deadline } from '../../lib/abort.ts';
+import { Limiter, QueueFullError } from '../../lib/limiter.ts';
+import { AppError } from '../errors.ts';
+import type { Caller } from '../keys/caller.ts';
+import type { Image, ImageImport, ImageLibrary } from '../ports/images.ts';
+import type { Store } from '../ports/store.ts';
+import type { ImageHolds } from './holds.ts';
+
+export interface ImageServiceDeps {
+  readonly images: ImageLibrary;
+  readonly store: Store;
+  /** The same that machines are created with. */
+  readonly holds: ImageHolds;
+  /** For tests; see `importTimeoutMsDefault`. */
+  readonly importTimeoutMs?: number;
+}
+
+export interface ImageRequest extends Omit<ImageImport, 'tenant'> {
+  /** For everyone, and not for the caller's tenant alone. */
+  readonly isShared: boolean;
+}
+
+export interface ImagePage {
+  readonly images: readonly Image[];
+  /** How many there are, on all pages. */
+  readonly total: number;
+}
+
+/** From an import's turn to its end: 64 GiB at some 60 MiB a second. */
+export const importTimeoutMsDefault = 20 * 60_000;
+/** Imports that may wait for the one under way: each holds a connection open. */
+export const importQueueMax = 4;
+/** Of one tenant, and shared ones that were imported. */
+export const importedImagesMax = 200;
+
+export class ImageService {
+  readonly #deps: ImageServiceDeps;
+  /** An import fills the disk's bandwidth by itself. */
+  readonly #turns = new Limiter(1, importQueueMax);
+  readonly #closing = new AbortController();
+  readonly #underway = new Set<Promise<unknown>>();
+
+  constructor(deps: ImageServiceDeps) {
+    this.#deps = deps;
+  }
+
+  /** A page of what the caller can name, by name. */
+  async list(caller: Caller, page: { readonly limit: number; readonly offset: number }): Promise<ImagePage> {
+    const images = await this.#deps.images.list(caller.tenant);
+    return { images: images.slice(page.offset, page.offset + page.limit), total: images.length };
+  }
+
+  /** Raises `not_found`. */
+  get(caller: Caller, name: string): Promise<Image> {
+    return this.#deps.images.resolve(caller.tenant, name);
+  }
+
+  /**
+   * Raises beside what the library raises: `forbidden` when a caller other than the operator names a path or wants to
+   * share, `exhausted` when too many imports wait or there are too many images, `timeout`.
+   */
+  async add(caller: Caller, request: ImageRequest, signal: AbortSignal): Promise<Image> {
+    checkImporter(caller, request);
+    const work = this.#add(caller, request, AbortSignal.any([signal, this.#closing.signal]));
+    this.#underway.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#underway.delete(work);
+    }
+  }
+
+  /** Ends imports under way and resolves when nothing of them is left. */
+  async close(): Promise<void> {
+    this.#closing.abort(new AppError('unavailable', 'the daemon is shutting down'));
+    await Promise.allSettled(this.#underway);
+  }
+
+  /** Raises `not_found`, `forbidden` (a shared one), `conflict` (built in, or machines use it). */
+  async delete(caller: Caller, name: string): Promise<void> {
+    const { images, store, holds } = this.#deps;
+    const image = await images.resolve(caller.tenant, name);
+    checkDeletable(caller, image);
+    await holds.remove(image.digest, async () => {
+      const machines = await store.machines.all();
+      const count = machines.filter(({ imageDigest }) => imageDigest === image.digest).length;
+      if (count > 0) {
+        throw new AppError(
+          'conflict',
+          `image '${image.name}' is used by ${count === 1 ? '1 machine' : `${count} machines`}`,
+          { hint: 'Delete the machines first.', details: { machineCount: count } },
+        );
+      }
+      await images.remove(image);
+    });
+  }
+
+  async #add(caller: Caller, request: ImageRequest, signal: AbortSignal): Promise<Image> {
+    const { isShared, ...rest } = request;
+    const tenant = isShared ? null : caller.tenant;
+    const release = await this.#turn(signal);
+    const timeoutMs = this.#deps.importTimeoutMs ?? importTimeoutMsDefault;
+    const limit = deadline(
+      timeoutMs,
+      () => new AppError('timeout', `the import did not end within ${timeoutMs / 1000} s`),
+      signal,
+    );
+    try {
+      await this.#checkCount(caller, tenant);
+      return await this.#deps.images.add({ ...rest, tenant }, limit.signal);
+    } finally {
+      limit.clear();
+      release();
+    }
+  }
+
+  async #turn(signal: AbortSignal): Promise<() => void> {
+    try {
+      return await this.#turns.acquire(signal);
+    } catch (error) {
+      if (!(error instanceof QueueFullError)) throw error;
+      throw new AppError('exhausted', `${importQueueMax} imports wait already`, {
+        cause: error,
+        hint: 'Try again when they are done.',
+      });
+    }
+  }
+
+  async #checkCount(caller: Caller, tenant: string | null): Promise<void> {
+    const visible = await this.#deps.images.list(caller.tenant);
+    const count = visible.filter((image) => image.tenant === tenant && !image.isBuiltIn).length;
+    if (count < importedImagesMax) return;
+    throw new AppError('exhausted', `there are ${importedImagesMax} imported images already`, {
+      hint: 'Delete images that are no longer used.',
+    });
+  }
+}
+
+function checkImporter(caller: Caller, { source, isShared }: ImageRequest): void {
+  if (caller.isOperator) return;
+  if (source.kind !== 'stream') {
+    throw new AppError('forbidden', 'only the operator imports files of this host', {
+      hint: 'Upload the root file system as a tar archive: PUT /api/v1/images/{name}.',
+    });
+  }
+  if (isShared) {
+    throw new AppError('forbidden', 'only the operator imports images for everyone', {
+      hint: 'Leave out `shared`.',
+    });
+  }
+}
+
+function checkDeletable(caller: Caller, image: Image): void {
+  if (image.isBuiltIn) {
+    throw new AppError('conflict', `image '${image.name}' is built in`, {
+      hint: 'Set-up would make it again; images that were imported can be deleted.',
+    });
+  }
+  if (image.tenant === null && !caller.isOperator) {
+    throw new AppError('forbidden', `image '${image.name}' is shared`, {
+      hint: 'Only the operator deletes what everyone may use.',
+    });
+  }
+}

@@ -1,0 +1,288 @@
+/** `/api/v1/images` on a real server over fakes: what each caller may do, and in which words it is refused. */
+import { request as httpRequest } from 'node:http';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type FakeFlotilla, serveFake, startFake, testKey } from '../../../../../test/support/fake.ts';
+import { AppError } from '../../../../core/errors.ts';
+import { ImageHolds } from '../../../../core/images/holds.ts';
+import { ImageService } from '../../../../core/images/service.ts';
+import type { Scope } from '../../../../core/keys/caller.ts';
+import type { Image, ImageImport } from '../../../../core/ports/images.ts';
+import { FakeImages } from '../../../../core/testing/fakes.ts';
+import type { HttpServer } from '../../../server.ts';
+
+let fake: FakeFlotilla;
+let server: HttpServer;
+let url: string;
+beforeEach(async () => {
+  fake = await startFake();
+  // Small, to show that uploads do not go by it.
+  ({ server, url } = await serveFake(fake, { bodyBytesMax: 4096 }));
+});
+afterEach(async () => {
+  await server.close(0);
+  await fake.close();
+});
+
+const operator = {
+  ...{ tenant: 'default', keyName: 'admin', isOperator: true },
+  scopes: ['*'] as readonly Scope[],
+};
+
+async function keyOf(tenant: string, scopes: readonly Scope[] = ['*']): Promise<string> {
+  return (await fake.apiKeys.create(operator, { name: tenant, tenant, scopes })).secret;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: Record<string, unknown>;
+}
+
+async function send(
+  method: string,
+  path: string,
+  { key = testKey, json, bytes }: { key?: string; json?: unknown; bytes?: Uint8Array } = {},
+): Promise<Answer> {
+  const content = json === undefined ? bytes : JSON.stringify(json);
+  const response = await fetch(`${url}/api/v1/images${path}`, {
+    method,
+    headers: {
+      Authorization: `Bearer ${key}`,
+      ...(json === undefined ? {} : { 'Content-Type': 'application/json' }),
+    },
+    ...(content === undefined ? {} : { body: content as never }),
+  });
+  const text = await response.text();
+  return { status: response.status, body: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>) };
+}
+const refusal = (code: string, message: string | RegExp) => ({
+  error: { code, message: expect.stringMatching(message) },
+});
+const bytes = new Uint8Array(100_000);
+const memory = { name: 'web', vcpu_count: 1, mem_size_mib: 128 };
+
+function createMachine(image: string, key = testKey): Promise<Response> {
+  return fetch(`${url}/machines`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ ...memory, image }),
+  });
+}
+
+describe('import and upload', () => {
+  test('from a directory: 201 with the image', async () => {
+    const { status, body } = await send('POST', '', {
+      json: { name: 'tiny', directory: '/srv/tiny', kernel: 'image', min_memory_mib: 200, shared: true },
+    });
+    expect(status).toBe(201);
+    expect(body).toEqual({
+      ...{ name: 'tiny', digest: expect.stringMatching(/^sha256:[0-9a-f]{64}$/), size_mib: 64 },
+      ...{ min_memory_mib: 200, kernel: 'image', kernel_release: '6.1.0', built_in: false, shared: true },
+      created_at: expect.stringMatching(/Z$/),
+    });
+    expect(await send('GET', '/tiny')).toEqual({ status: 200, body });
+  });
+
+  test('an upload larger than other bodies may be: 201, the tenant’s own', async () => {
+    const key = await keyOf('one');
+    const { status, body } = await send('PUT', '/tiny?min_memory_mib=128', { key, bytes });
+    expect(status).toBe(201);
+    expect(body).toMatchObject({ name: 'tiny', shared: false, kernel: 'host', min_memory_mib: 128 });
+    expect((await send('GET', '/tiny', { key: await keyOf('two') })).status).toBe(404);
+    expect(await send('PUT', '/tiny', { key, bytes })).toMatchObject({
+      status: 409,
+      body: refusal('CONFLICT', "an image named 'tiny' exists already"),
+    });
+  });
+
+  test.each([
+    [{ name: 'tiny' }, 'directory must be given'],
+    [{ name: 'tiny', directory: '/a', tarball: '/b' }, 'directory must be given'],
+    [{ name: '../tiny', directory: '/a' }, 'name must be 1 to 127'],
+    [{ name: 'a..b', directory: '/a' }, 'name must be 1 to 127'],
+    [{ name: 'tiny', directory: '/a', kernel: 'mine' }, 'kernel must be one of: host, image'],
+    [{ name: 'tiny', directory: '/a', min_memory_mib: 1 }, 'min_memory_mib must be at least 16'],
+  ])('%j: 400', async (json, message) => {
+    expect(await send('POST', '', { json })).toMatchObject({
+      status: 400,
+      body: refusal('VALIDATION_ERROR', message),
+    });
+  });
+
+  test('files of the host and shared images are the operator’s: 403 with a hint', async () => {
+    const key = await keyOf('one');
+    for (const json of [
+      { name: 'tiny', directory: '/srv/tiny' },
+      { name: 'tiny', tarball: '/srv/tiny.tar' },
+    ]) {
+      expect(await send('POST', '', { key, json })).toMatchObject({
+        status: 403,
+        body: { error: { code: 'FORBIDDEN', hint: expect.stringContaining('PUT /api/v1/images/{name}') } },
+      });
+    }
+    const reader = await keyOf('one', ['machines:read']);
+    expect((await send('PUT', '/tiny', { key: reader, bytes })).status).toBe(403);
+    expect((await send('GET', '', { key: reader })).status).toBe(200);
+  });
+
+  test('an upload that is refused half-way is answered', async () => {
+    const refusing = Object.assign(new FakeImages(), {
+      add: async ({ source }: ImageImport): Promise<Image> => {
+        if (source.kind !== 'stream') throw new Error('not an upload');
+        for await (const _ of source.chunks) throw new AppError('invalid', 'not an archive');
+        throw new Error('an empty upload');
+      },
+    });
+    const images = new ImageService({ images: refusing, store: fake.store, holds: new ImageHolds() });
+    const other = await serveFake(fake, { imageService: images });
+    const answer = await fetch(`${other.url}/api/v1/images/tiny`, {
+      method: 'PUT',
+      headers: { Authorization: `Bearer ${testKey}` },
+      body: new Uint8Array(8 * 2 ** 20),
+    });
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject(refusal('VALIDATION_ERROR', 'not an archive'));
+    await other.server.close(0);
+  });
+
+  test('a client that goes ends its import', async () => {
+    const begun = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<unknown>();
+    fake.images.onImport = (_, signal) => {
+      begun.resolve();
+      signal.addEventListener('abort', () => ended.resolve(signal.reason));
+      return ended.promise.then(() => Promise.reject(signal.reason));
+    };
+    const request = httpRequest(`${url}/api/v1/images/tiny`, {
+      method: 'PUT',
+      headers: { Authorization: `Bearer ${testKey}` },
+    });
+    request.on('error', () => undefined);
+    request.end('x');
+    await begun.promise;
+    request.destroy();
+    expect(await ended.promise).toMatchObject({ message: 'the client has gone' });
+    expect((await send('GET', '/tiny')).status).toBe(404);
+  });
+
+  test('a daemon that ends ends its imports, and waits for them', async () => {
+    const begun = Promise.withResolvers<void>();
+    let hasEnded = false;
+    fake.images.onImport = async (_, signal) => {
+      begun.resolve();
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      hasEnded = true;
+      throw signal.reason;
+    };
+    const answer = send('PUT', '/tiny', { bytes });
+    await begun.promise;
+    await fake.imageService.close();
+    expect(hasEnded).toBe(true);
+    expect(await answer).toMatchObject({ status: 503, body: refusal('UNAVAILABLE', 'shutting down') });
+    expect((await send('PUT', '/tiny', { bytes })).status).toBe(503);
+  });
+
+  test('an import that takes too long: timeout', async () => {
+    fake.images.onImport = (_, signal) =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    const hasty = new ImageService({
+      ...{ images: fake.images, store: fake.store, holds: new ImageHolds() },
+      importTimeoutMs: 1,
+    });
+    const adding = hasty.add(operator, importOf('tiny'), new AbortController().signal);
+    await expect(adding).rejects.toMatchObject({ code: 'timeout' });
+  });
+
+  test('one at a time, four wait, the next is refused: 503', async () => {
+    const gate = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    let underway = 0;
+    let underwayMax = 0;
+    fake.images.onImport = async () => {
+      underway += 1;
+      underwayMax = Math.max(underwayMax, underway);
+      begun.resolve();
+      await gate.promise;
+      underway -= 1;
+    };
+    const add = (name: string) =>
+      fake.imageService.add(operator, importOf(name), new AbortController().signal);
+    const importing = ['a', 'b', 'c', 'd', 'e'].map(add);
+    await begun.promise;
+    expect(await send('PUT', '/f', { bytes })).toMatchObject({
+      status: 503,
+      body: refusal('RESOURCE_EXHAUSTED', '4 imports wait already'),
+    });
+    gate.resolve();
+    await Promise.all(importing);
+    expect(underwayMax).toBe(1);
+    expect((await send('PUT', '/f', { bytes })).status).toBe(201);
+  });
+});
+
+const importOf = (name: string) => ({
+  ...{ name, kernel: 'host' as const, memoryMibMin: 96, isShared: false },
+  source: { kind: 'directory' as const, path: '/srv' },
+});
+
+describe('list', () => {
+  test('a page by name, with the total', async () => {
+    await send('PUT', '/tiny', { bytes });
+    const { body } = await send('GET', '?limit=2&offset=1');
+    expect(body).toMatchObject({
+      images: [{ name: 'debian-12', built_in: true }, { name: 'tiny' }],
+      total: 3,
+    });
+  });
+});
+
+describe('delete', () => {
+  test('204, then 404', async () => {
+    await send('PUT', '/tiny', { bytes });
+    expect(await send('DELETE', '/tiny')).toEqual({ status: 204, body: {} });
+    expect((await send('DELETE', '/tiny')).status).toBe(404);
+  });
+
+  test('what is built in: 409', async () => {
+    expect(await send('DELETE', '/busybox')).toMatchObject({
+      status: 409,
+      body: refusal('CONFLICT', "image 'busybox' is built in"),
+    });
+  });
+
+  test('what is shared, by a tenant: 403', async () => {
+    await send('POST', '', { json: { name: 'tiny', directory: '/srv/tiny', shared: true } });
+    expect(await send('DELETE', '/tiny', { key: await keyOf('one') })).toMatchObject({
+      status: 403,
+      body: refusal('FORBIDDEN', "image 'tiny' is shared"),
+    });
+  });
+
+  test('what machines of anyone use: 409 with how many, and not whose', async () => {
+    await send('POST', '', { json: { name: 'tiny', directory: '/srv/tiny', shared: true } });
+    expect((await createMachine('tiny', await keyOf('one'))).status).toBe(201);
+    expect((await createMachine('tiny', await keyOf('two'))).status).toBe(201);
+    const answer = await send('DELETE', '/tiny');
+    expect(answer).toMatchObject({
+      status: 409,
+      body: refusal('CONFLICT', /^image 'tiny' is used by 2 machines$/),
+    });
+    expect(JSON.stringify(answer)).not.toContain('web');
+  });
+
+  test('against a creation at the same time: either the machine has its image or there is no machine', async () => {
+    for (let round = 0; round < 20; round++) {
+      await send('PUT', '/tiny', { bytes });
+      const [created, deleted] = await Promise.all([createMachine('tiny'), send('DELETE', '/tiny')]);
+      const { machines } = await fake.machines.list({ tenant: 'default', limit: 10, offset: 0 });
+      expect([
+        [201, 409],
+        [404, 204],
+      ]).toContainEqual([created.status, deleted.status]);
+      for (const { id, imageDigest } of machines) {
+        expect(await fake.images.find(imageDigest)).not.toBeNull();
+        await fake.machines.delete('default', id, { force: true });
+      }
+      if (deleted.status === 409) await send('DELETE', '/tiny');
+    }
+  });
+});

@@ -1,0 +1,75 @@
+/** `/api/v1/images`: glue between HTTP and core, a few lines a route. */
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { Image, ImageSource } from '../../../../core/ports/images.ts';
+import type { HttpDeps, HttpEnv } from '../../../context.ts';
+import { nounApp } from '../documented.ts';
+import { routes } from './definitions.ts';
+import type { ImageBody, ImportImageBody } from './schema.ts';
+import { signalOf, uploadedChunks } from './upload.ts';
+
+export function imagesDialect({ imageService }: HttpDeps): OpenAPIHono<HttpEnv> {
+  const app = nounApp();
+  app.openapi(routes.import, async (c) => {
+    const body = c.req.valid('json');
+    const image = await imageService.add(
+      c.get('caller'),
+      {
+        name: body.name,
+        kernel: body.kernel,
+        memoryMibMin: body.min_memory_mib,
+        isShared: body.shared,
+        source: toSource(body),
+      },
+      signalOf(c.env.outgoing),
+    );
+    return c.json(toImageBody(image), 201);
+  });
+  app.openapi(routes.upload, async (c) => {
+    const { kernel, min_memory_mib } = c.req.valid('query');
+    const image = await imageService.add(
+      c.get('caller'),
+      {
+        name: c.req.valid('param').name,
+        kernel,
+        memoryMibMin: min_memory_mib,
+        isShared: false,
+        source: { kind: 'stream', chunks: uploadedChunks(c.env.incoming) },
+      },
+      signalOf(c.env.outgoing),
+    );
+    return c.json(toImageBody(image), 201);
+  });
+  app.openapi(routes.list, async (c) => {
+    const { images, total } = await imageService.list(c.get('caller'), c.req.valid('query'));
+    return c.json({ images: images.map(toImageBody), total }, 200);
+  });
+  app.openapi(routes.get, async (c) => {
+    return c.json(toImageBody(await imageService.get(c.get('caller'), c.req.valid('param').name)), 200);
+  });
+  app.openapi(routes.remove, async (c) => {
+    await imageService.delete(c.get('caller'), c.req.valid('param').name);
+    return c.body(null, 204);
+  });
+  return app;
+}
+
+/** One of the two is there, the schema says. */
+function toSource({ directory, tarball }: ImportImageBody): ImageSource {
+  return directory === undefined
+    ? { kind: 'tarball', path: tarball ?? '' }
+    : { kind: 'directory', path: directory };
+}
+
+function toImageBody(image: Image): ImageBody {
+  return {
+    name: image.name,
+    digest: image.digest,
+    size_mib: image.rootMib,
+    min_memory_mib: image.memoryMibMin,
+    kernel: image.kernel,
+    kernel_release: image.kernelRelease,
+    built_in: image.isBuiltIn,
+    shared: image.tenant === null,
+    created_at: image.createdAt,
+  };
+}

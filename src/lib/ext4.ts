@@ -1,0 +1,60 @@
+/** Makes an ext4 file system from a directory tree, without mounting anything. */
+import { chmod, truncate } from 'node:fs/promises';
+import { run } from './process.ts';
+
+const mkfsMsDefault = 5 * 60_000;
+const blockBytes = 4096;
+/**
+ * Descriptors are reserved for growing online to 1 TiB; beyond, the kernel goes on with `meta_bg`. Not more: it zeroes
+ * all reserved blocks of a new backup group in one transaction (129 blocks here), and a transaction may take a quarter
+ * of the journal.
+ */
+const growBlocksMax = 2 ** 28;
+/** A quarter of it is 512 blocks. */
+const journalMib = 8;
+/** One group's worth at one inode for 16 KiB; each group added by growing gets as many. */
+export const inodesPerGroupMin = 8192;
+/** One bitmap block has a bit for each. */
+export const inodesPerGroupMax = 8 * blockBytes;
+/** Group size with 4 KiB blocks. */
+export const groupMib = 128;
+
+export interface Ext4Options {
+  /** Cut at 16 bytes. */
+  readonly label: string;
+  readonly sizeMib: number;
+  /** Also seeds the directories' hashes. Equal trees make images that differ in their files' change times only. */
+  readonly uuid: string;
+  /** Default: the least. */
+  readonly inodesPerGroup?: number;
+  /** The time of the superblock and of the files' birth, in seconds since 1970; default: now. */
+  readonly timeS?: number;
+  readonly timeoutMs?: number;
+  readonly signal: AbortSignal;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** Writes `target`, a sparse file of exactly `sizeMib` and mode 0444, holding `tree` with its owners and modes. */
+export async function makeExt4(tree: string, target: string, options: Ext4Options): Promise<void> {
+  const { sizeMib, uuid, inodesPerGroup = inodesPerGroupMin, timeS } = options;
+  const extended = [
+    `resize=${growBlocksMax}`,
+    `hash_seed=${uuid}`,
+    'lazy_itable_init=0',
+    'lazy_journal_init=0',
+    'root_owner=0:0',
+  ];
+  const inodes = Math.ceil(sizeMib / groupMib) * inodesPerGroup;
+  const args = ['-q', '-F', '-t', 'ext4', '-b', String(blockBytes), '-I', '256', '-N', String(inodes)];
+  args.push('-m', '0', '-L', options.label.slice(0, 16), '-U', uuid, '-J', `size=${journalMib}`);
+  args.push('-E', extended.join(','), '-d', tree, target, `${sizeMib}M`);
+  // Its name for the time.
+  const env = timeS === undefined ? options.env : { ...options.env, E2FSPROGS_FAKE_TIME: String(timeS) };
+  await run('mkfs.ext4', args, {
+    env,
+    signal: options.signal,
+    timeoutMs: options.timeoutMs ?? mkfsMsDefault,
+  });
+  await truncate(target, sizeMib * 1024 * 1024);
+  await chmod(target, 0o444);
+}

@@ -1,0 +1,121 @@
+/**
+ * A boot kit of the kernel that a root file system brings along. The tree is a stranger's: links in it are not followed,
+ * what is unpacked is bounded, and none of it is run here.
+ */
+import { copyFile, lstat, mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError } from '../../core/errors.ts';
+import type { CacheLayout } from '../../storage/layout.ts';
+import { findGuestAgent } from '../guest-agent.ts';
+import { copyModules, type ToolContext } from '../kernel/kernel.ts';
+import { extractVmlinux, requireElf, vmlinuxBytesMax } from '../kernel/vmlinux.ts';
+import { writeKit } from './kit.ts';
+
+const imagePattern = /^(vmlinuz|vmlinux)-([A-Za-z0-9][\w.+~-]{0,63})$/;
+const moduleParents = ['lib/modules', 'usr/lib/modules'] as const;
+
+export interface TreeKernel {
+  readonly release: string;
+  /** A bzImage (`vmlinuz`) or an ELF file (`vmlinux`). */
+  readonly imagePath: string;
+  readonly isElf: boolean;
+  readonly modulesPath: string;
+}
+
+/** The newest kernel of a tree that has modules. Raises `invalid` saying what was looked for. */
+export async function findTreeKernel(tree: string): Promise<TreeKernel> {
+  const boot = await ownPath(tree, 'boot', 'directory');
+  const names = boot === null ? [] : await readdir(boot);
+  const kernels = names
+    .flatMap((name) => {
+      const [, kind, release] = imagePattern.exec(name) ?? [];
+      return kind && release ? [{ name, kind, release }] : [];
+    })
+    // Where both are, the ELF file needs no unpacking.
+    .sort((one, other) => -byRelease(one.release, other.release) || (one.kind < other.kind ? -1 : 1));
+  for (const { name, kind, release } of kernels) {
+    const imagePath = await ownPath(tree, `boot/${name}`, 'file');
+    const modulesPath = await findModules(tree, release);
+    if (imagePath && modulesPath) return { release, imagePath, isElf: kind === 'vmlinux', modulesPath };
+  }
+  const found = kernels.map(({ name }) => `/boot/${name}`).slice(0, 5);
+  throw new AppError('invalid', 'the root file system has no kernel with its modules', {
+    hint:
+      found.length === 0
+        ? 'Looked for /boot/vmlinuz-<release> and /boot/vmlinux-<release>.'
+        : `Found ${found.join(', ')}; looked for /lib/modules/<release> and /usr/lib/modules/<release> with modules.builtin.`,
+  });
+}
+
+/**
+ * Leaves `kernel`, `initrd` and `kit.json` in `target`, an empty directory. Raises `invalid` when the tree has no kernel,
+ * `unsupported` when it is none we can boot or lacks a driver, `unavailable` before set-up built the guest agent.
+ */
+export async function makeTreeKit(
+  { cache, ...context }: ToolContext & { readonly cache: CacheLayout },
+  tree: string,
+  target: string,
+): Promise<void> {
+  const agent = await findGuestAgent(cache);
+  if (!agent) {
+    throw new AppError('unavailable', 'there is no guest agent to boot with yet', {
+      hint: 'Run ./flotilla setup.',
+    });
+  }
+  const kernel = await findTreeKernel(tree);
+  const work = join(target, 'work');
+  await mkdir(join(work, 'modules'), { recursive: true });
+  try {
+    await takeKernel(context, kernel, join(target, 'kernel'), join(work, 'payload'));
+    const plan = await copyModules(context, kernel.modulesPath, join(work, 'modules'), false);
+    const paths = (names: readonly string[]) => names.map((name) => join(work, 'modules', `${name}.ko`));
+    const modules = { modulePaths: paths(plan.first), fallbackModulePaths: paths(plan.fallback) };
+    await writeKit(target, { release: kernel.release, ...modules }, agent);
+  } catch (error) {
+    context.signal.throwIfAborted();
+    if (error instanceof AppError || (error as NodeJS.ErrnoException).code === 'ENOSPC') throw error;
+    throw new AppError('unsupported', `the kernel ${kernel.release} of the root file system cannot be used`, {
+      cause: error,
+    });
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function takeKernel(
+  context: ToolContext,
+  { imagePath, isElf }: TreeKernel,
+  target: string,
+  scratch: string,
+): Promise<void> {
+  const { size } = await lstat(imagePath);
+  if (size > vmlinuxBytesMax) throw new AppError('unsupported', 'the kernel is too large');
+  if (!isElf) return extractVmlinux(imagePath, target, scratch, context);
+  await copyFile(imagePath, target);
+  await requireElf(target);
+}
+
+async function findModules(tree: string, release: string): Promise<string | null> {
+  for (const parent of moduleParents) {
+    const dir = await ownPath(tree, `${parent}/${release}`, 'directory');
+    if (dir && (await ownPath(tree, `${parent}/${release}/modules.builtin`, 'file'))) return dir;
+  }
+  return null;
+}
+
+/** The path in the tree when it is there and no part of it is a link, which would lead out of the tree. */
+async function ownPath(tree: string, path: string, kind: 'directory' | 'file'): Promise<string | null> {
+  const parts = path.split('/');
+  for (const length of parts.keys()) {
+    const facts = await lstat(join(tree, ...parts.slice(0, length + 1))).catch(() => null);
+    const isLast = length === parts.length - 1;
+    const isRight = isLast && kind === 'file' ? facts?.isFile() : facts?.isDirectory();
+    if (!isRight) return null;
+  }
+  return join(tree, path);
+}
+
+/** Numbers in a release count as numbers: 6.10 is newer than 6.9. */
+function byRelease(one: string, other: string): number {
+  return one.localeCompare(other, 'en', { numeric: true });
+}

@@ -1,0 +1,111 @@
+/** The records of images in the state directory, each a file; read once, because nobody else changes them. */
+import { chmod, mkdir, readdir, rm, rmdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { AppError } from '../../core/errors.ts';
+import { syncDirectory, writeFileAtomic } from '../../lib/files.ts';
+import type { StateLayout } from '../layout.ts';
+import { type ImageRecord, imageRecord, readRecord } from './records.ts';
+
+const suffix = '.json';
+
+type Entry = { readonly record: ImageRecord } | { readonly error: unknown };
+
+export class ImageCatalogue {
+  readonly #state: StateLayout;
+  /** By the path of the record. */
+  #entries: Promise<Map<string, Entry>> | null = null;
+
+  constructor(state: StateLayout) {
+    this.#state = state;
+  }
+
+  /** Raises `internal` when the record is damaged. */
+  async get(tenant: string | null, name: string): Promise<ImageRecord | null> {
+    const entry = (await this.#load()).get(this.#state.imageName(name, tenant));
+    if (entry && 'error' in entry) throw entry.error;
+    return entry?.record ?? null;
+  }
+
+  /** Every record that is whole. */
+  async all(): Promise<readonly ImageRecord[]> {
+    return [...(await this.#load()).values()].flatMap((entry) => ('record' in entry ? [entry.record] : []));
+  }
+
+  /** Replaces the one of the same name and tenant. */
+  async put(record: ImageRecord): Promise<void> {
+    const entries = await this.#load();
+    const path = this.#state.imageName(record.name, record.tenant);
+    if (record.tenant !== null) {
+      await mkdir(this.#state.imageNamesOf(record.tenant), { recursive: true, mode: 0o700 });
+      await syncDirectory(this.#state.tenantImages);
+    }
+    await writeFileAtomic(path, `${JSON.stringify(record)}\n`, 0o644);
+    entries.set(path, { record });
+  }
+
+  async delete({ tenant, name }: Pick<ImageRecord, 'tenant' | 'name'>): Promise<void> {
+    const entries = await this.#load();
+    const path = this.#state.imageName(name, tenant);
+    await rm(path, { force: true });
+    entries.delete(path);
+    // Stays while the tenant has others.
+    if (tenant !== null) await rmdir(this.#state.imageNamesOf(tenant)).catch(() => undefined);
+  }
+
+  /** The directories that records lie in, for who removes what a crash left there. */
+  async directories(): Promise<readonly string[]> {
+    const entries = await readdir(this.#state.tenantImages, { withFileTypes: true }).catch(
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return [];
+        throw error;
+      },
+    );
+    const tenants = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+    return [this.#state.imageNames, ...tenants.map((tenant) => join(this.#state.tenantImages, tenant))];
+  }
+
+  #load(): Promise<Map<string, Entry>> {
+    this.#entries ??= this.#read().catch((error: unknown) => {
+      this.#entries = null;
+      throw error;
+    });
+    return this.#entries;
+  }
+
+  async #read(): Promise<Map<string, Entry>> {
+    const entries = new Map<string, Entry>();
+    for (const dir of await this.directories()) {
+      const tenant = dir === this.#state.imageNames ? null : basename(dir);
+      for (const file of (await namesIn(dir)).filter((name) => name.endsWith(suffix))) {
+        const path = join(dir, file);
+        entries.set(path, await readEntry(path, basename(file, suffix), tenant));
+      }
+    }
+    return entries;
+  }
+}
+
+async function readEntry(path: string, name: string, tenant: string | null): Promise<Entry> {
+  try {
+    const record = await readRecord(path, imageRecord);
+    if (record?.name === name && record.tenant === tenant) return { record };
+    return { error: new AppError('internal', `${path} is the record of another image`) };
+  } catch (error) {
+    return { error };
+  }
+}
+
+/** Names in a directory, sorted, without hidden ones; none when it is absent. */
+export async function namesIn(dir: string): Promise<readonly string[]> {
+  const names = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return names.filter((name) => !name.startsWith('.')).sort();
+}
+
+/** Makes a directory with this mode whatever the umask; one that exists gets it too. */
+export async function makeDirectory(path: string, mode: number): Promise<void> {
+  await mkdir(path, { recursive: true, mode });
+  await chmod(path, mode);
+}

@@ -1,0 +1,110 @@
+/** Makes an image in a staging directory: unpack, look, size, write, hash. Nothing of it is anybody's yet. */
+import { mkdir, rm, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError } from '../../core/errors.ts';
+import type { ImageImport } from '../../core/ports/images.ts';
+import { fileDigest } from '../../lib/digest.ts';
+import { buildRoot, checkTree } from './building.ts';
+import { type BootKitRecord, bootKitRecord, readRecord } from './records.ts';
+import { openSource, type Places } from './sources.ts';
+import { unpack } from './unpack.ts';
+
+/**
+ * Makes a boot kit of the newest kernel in `tree` and leaves it in `target`, an empty directory: `kernel`, `initrd` and
+ * `kit.json`. Raises `invalid` when the tree has none, `unsupported` when it cannot boot guests here.
+ */
+export type MakeBootKit = (tree: string, target: string, signal: AbortSignal) => Promise<void>;
+
+export interface ImportLimits {
+  /** Of the tar stream, unpacked. */
+  readonly bytesMax: number;
+  readonly entriesMax: number;
+  /** What an import leaves free where the state directory is. */
+  readonly reserveBytes: number;
+  /** For one program that the import runs; the caller's signal may end it sooner. */
+  readonly toolTimeoutMs: number;
+}
+
+export const importLimitsDefault: ImportLimits = {
+  bytesMax: 64 * 2 ** 30,
+  entriesMax: 2_000_000,
+  reserveBytes: 2 ** 30,
+  toolTimeoutMs: 20 * 60_000,
+};
+
+export interface MakingOptions extends Places {
+  readonly limits: ImportLimits;
+  readonly makeBootKit?: MakeBootKit;
+  readonly signal: AbortSignal;
+}
+
+export interface MadeImage {
+  readonly rootPath: string;
+  readonly rootMib: number;
+  readonly digest: string;
+  readonly createdAt: string;
+  readonly kit: { readonly dir: string; readonly record: BootKitRecord } | null;
+}
+
+/** `staging` is an empty directory of ours, below the state directory. */
+export async function makeImage(
+  request: ImageImport,
+  staging: string,
+  options: MakingOptions,
+): Promise<MadeImage> {
+  const { signal, limits } = options;
+  requireRoot();
+  const tree = join(staging, 'tree');
+  const rootPath = join(staging, 'root.ext4');
+  const timeoutMs = limits.toolTimeoutMs;
+  const room = await affordable(staging, limits);
+  const chunks = await openSource(request.source, options, signal);
+  const { entriesMax } = limits;
+  const unpacked = await unpack(chunks, tree, { ...room, entriesMax, timeoutMs }, signal);
+  await checkTree(tree);
+  const kit = request.kernel === 'image' ? await makeKit(tree, staging, options) : null;
+  const rootMib = await buildRoot(tree, rootPath, unpacked, { name: request.name, timeoutMs, signal });
+  await rm(tree, { recursive: true, force: true });
+  const digest = await fileDigest(rootPath, signal);
+  return { rootPath, rootMib, digest, createdAt: new Date().toISOString(), kit };
+}
+
+/** Others' files keep their owners only in root's hands. */
+function requireRoot(): void {
+  if (process.getuid?.() === 0) return;
+  throw new AppError('unsupported', 'only a daemon that runs as root imports images', {
+    hint: 'The files of an image belong to users of the guest, which nobody else can give them.',
+  });
+}
+
+/** How much may be unpacked: for a while its files are there twice. */
+async function affordable(
+  dir: string,
+  { bytesMax, reserveBytes }: ImportLimits,
+): Promise<{ readonly bytesMax: number; readonly tooLarge: AppError }> {
+  const { bavail, bsize } = await statfs(dir);
+  const free = Math.floor((bavail * bsize - reserveBytes) / 2);
+  if (free >= bytesMax) {
+    const message = `the root file system is larger than ${Math.floor(bytesMax / 2 ** 20)} MiB`;
+    return { bytesMax, tooLarge: new AppError('invalid', message) };
+  }
+  const tooLarge = new AppError('exhausted', 'this host’s disk has no room for the root file system', {
+    hint: 'Free some space in the state directory, or delete machines.',
+  });
+  if (free <= 0) throw tooLarge;
+  return { bytesMax: free, tooLarge };
+}
+
+async function makeKit(
+  tree: string,
+  staging: string,
+  { makeBootKit, signal }: MakingOptions,
+): Promise<MadeImage['kit']> {
+  if (!makeBootKit) throw new AppError('unsupported', 'this host takes no kernels from images');
+  const dir = join(staging, 'kit');
+  await mkdir(dir, { mode: 0o700 });
+  await makeBootKit(tree, dir, signal);
+  const record = await readRecord(join(dir, 'kit.json'), bootKitRecord);
+  if (!record) throw new AppError('internal', `no boot kit was made in ${dir}`);
+  return { dir, record };
+}

@@ -1,0 +1,102 @@
+/** Where the files of an image come from, as a stream: an upload, an archive on this host, or a directory of it. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
+import { realpath, stat } from 'node:fs/promises';
+import { isAbsolute } from 'node:path';
+import { AppError } from '../../core/errors.ts';
+import type { ImageSource } from '../../core/ports/images.ts';
+import type { CacheLayout, StateLayout } from '../layout.ts';
+import { lastWords, toolEnvironment } from './unpack.ts';
+
+export interface Places {
+  readonly state: StateLayout;
+  readonly cache: CacheLayout;
+}
+
+const stderrBytesMax = 65_536;
+
+/**
+ * The source's archive. Raises `invalid` for a path that is not there, is not absolute, is of the wrong kind, or would
+ * bring in this host's own state.
+ */
+export async function openSource(
+  source: ImageSource,
+  places: Places,
+  signal: AbortSignal,
+): Promise<AsyncIterable<Uint8Array>> {
+  if (source.kind === 'stream') return source.chunks;
+  const path = await resolved(source.path, source.kind);
+  await checkPlace(path, places);
+  const facts = await stat(path);
+  if (source.kind === 'directory') {
+    if (!facts.isDirectory()) throw new AppError('invalid', `${source.path} is not a directory`);
+    return directoryStream(path, signal);
+  }
+  if (!facts.isFile()) throw new AppError('invalid', `${source.path} is not a file`);
+  return createReadStream(path, { highWaterMark: 1 << 20, signal });
+}
+
+async function resolved(path: string, kind: string): Promise<string> {
+  if (!isAbsolute(path) || path.includes('\0')) {
+    throw new AppError('invalid', `the ${kind} must be an absolute path on this host`);
+  }
+  try {
+    return await realpath(path);
+  } catch (error) {
+    throw new AppError('invalid', `${path} cannot be opened`, { cause: error });
+  }
+}
+
+/** The state directory holds keys and other people's disks, and would hold the copy of itself. */
+async function checkPlace(path: string, { state, cache }: Places): Promise<void> {
+  const [stateRoot, cacheRoot] = await Promise.all([state.root, cache.root].map(realpathOrSame));
+  const refuse = (what: string) => new AppError('invalid', `${path} ${what}`);
+  if (path === '/') throw refuse('is the root of this host');
+  if (stateRoot !== undefined && (isWithin(stateRoot, path) || isWithin(path, stateRoot))) {
+    throw refuse('is, holds or lies in the state directory');
+  }
+  if (cacheRoot !== undefined && isWithin(cacheRoot, path)) throw refuse('is or holds the cache directory');
+}
+
+function realpathOrSame(path: string): Promise<string> {
+  return realpath(path).catch(() => path);
+}
+
+/** Whether `path` is `parent` or lies below it. */
+function isWithin(path: string, parent: string): boolean {
+  return path === parent || path.startsWith(`${parent}/`);
+}
+
+/** The directory as a tar stream: of its own file system only, without sockets. */
+async function* directoryStream(path: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  const args = [
+    ...['--pdeathsig', 'KILL', '--', 'tar', '--create', '--file=-', '--one-file-system', '--sparse'],
+    ...[
+      '--numeric-owner',
+      '--xattrs',
+      '--xattrs-include=*',
+      '--quoting-style=escape',
+      `--directory=${path}`,
+      '.',
+    ],
+  ];
+  const child = spawn('setpriv', args, { env: toolEnvironment, stdio: ['ignore', 'pipe', 'pipe'], signal });
+  let stderr = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr = (stderr + chunk.toString()).slice(-stderrBytesMax);
+  });
+  const ended = once(child, 'close');
+  // What is awaited below may be given up before.
+  ended.catch(() => undefined);
+  try {
+    yield* child.stdout;
+    const [exitCode] = (await ended) as [number | null];
+    // 1: a file changed while it was read, which a directory in use does.
+    if (exitCode !== 0 && exitCode !== 1) {
+      throw new AppError('invalid', `the directory cannot be read: ${lastWords(stderr)}`);
+    }
+  } finally {
+    child.kill('SIGKILL');
+  }
+}
