@@ -29,12 +29,16 @@ interface ErrorShape {
   readonly status: ErrorStatus;
   readonly code: string;
   readonly message: string;
+  readonly hint?: string | undefined;
 }
+
+/** What every failure of a guest or its link is called; the hint says what it was. */
+const guestMessage = 'Failed to communicate with VM';
 
 /** Answers with this dialect's body. What is not an AppError is a defect of ours: logged whole, shown as nothing. */
 export function renderError(thrown: unknown, c: Context<HttpEnv>, log: Logger): Response {
   const error = toAppError(thrown);
-  const { status, code, message } = shapeOf(error);
+  const { status, code, message, hint } = shapeOf(error);
   const requestId = c.get('requestId');
   if (status === 500) log.error({ requestId, path: c.req.path, err: thrown }, 'request failed');
   return c.json(
@@ -44,7 +48,7 @@ export function renderError(thrown: unknown, c: Context<HttpEnv>, log: Logger): 
         message,
         ...(requestId ? { request_id: requestId } : {}),
         retryable: isRetryable(error.code),
-        ...(error.hint && error.code !== 'internal' ? { hint: error.hint } : {}),
+        ...(hint ? { hint } : {}),
       },
     },
     status,
@@ -85,18 +89,22 @@ export class BadRequest extends AppError {
 
 function shapeOf(error: AppError): ErrorShape {
   const status = statusOf(error);
-  if (error instanceof BadRequest) return { status, code: 'BAD_REQUEST', message: error.message };
+  const { hint } = error;
+  if (error instanceof BadRequest) return { status, code: 'BAD_REQUEST', message: error.message, hint };
   const { action, state } = error.details ?? {};
   if (error.code === 'conflict' && typeof action === 'string' && typeof state === 'string') {
     return {
       status: 400,
       code: 'BAD_REQUEST',
       message: stateMessage(action, state as MachineState, error.message),
+      hint,
     };
   }
   if (error.code === 'internal')
     return { status, code: words.internal, message: 'An unexpected error occurred' };
-  return { status, code: words[error.code], message: error.message };
+  if (error.code === 'guest')
+    return { status, code: words.guest, message: guestMessage, hint: hint ?? error.message };
+  return { status, code: words[error.code], message: error.message, hint };
 }
 
 function stateMessage(action: string, state: MachineState, message: string): string {
@@ -108,8 +116,14 @@ function stateMessage(action: string, state: MachineState, message: string): str
 /** The first thing wrong with a body or query, as this dialect says it: `vcpu_count must be at least 1`. */
 export function describeIssue(error: z.core.$ZodError, input: unknown): string {
   const issue = error.issues[0];
-  if (!issue) return 'request is invalid';
-  const name = issue.path.map(String).join('.') || 'body';
+  return issue ? describe(issue, nameOf(issue.path), input) : 'request is invalid';
+}
+
+function nameOf(path: readonly PropertyKey[]): string {
+  return path.map(String).join('.') || 'body';
+}
+
+function describe(issue: z.core.$ZodIssue, name: string, input: unknown): string {
   switch (issue.code) {
     case 'invalid_type':
       if (valueAt(input, issue.path) === undefined) return `${name} is required`;
@@ -123,7 +137,13 @@ export function describeIssue(error: z.core.$ZodError, input: unknown): string {
       if (issue.origin === 'array') return `${name} must have at most ${issue.maximum} items`;
       return `${name} must be at most ${issue.maximum}`;
     case 'invalid_value':
+      if (valueAt(input, issue.path) === undefined) return `${name} is required`;
       return `${name} must be one of: ${issue.values.map(String).join(', ')}`;
+    case 'invalid_key': {
+      const [first] = issue.issues;
+      const wrong = first ? describe(first, 'a key', input) : 'a key is invalid';
+      return `${nameOf(issue.path.slice(0, -1))}: ${wrong}`;
+    }
     case 'unrecognized_keys':
       return `unknown field: ${issue.keys.join(', ')}`;
     default:
@@ -132,7 +152,8 @@ export function describeIssue(error: z.core.$ZodError, input: unknown): string {
 }
 
 function article(expected: string): string {
-  if (expected === 'int' || expected === 'integer') return 'an integer';
+  // There are no other numbers here.
+  if (expected === 'number' || expected === 'int') return 'an integer';
   if (expected === 'array' || expected === 'object') return `an ${expected}`;
   if (expected === 'record') return 'an object';
   return `a ${expected}`;

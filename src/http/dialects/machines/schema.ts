@@ -32,6 +32,12 @@ const argument = z
   .openapi({ pattern: noNulPattern });
 const printable = /^[^\p{Cc}]*$/u;
 
+/** What Hyperfleet's older clients send and its server sets for itself. */
+const ofServer = z.string().max(4096).nullable().optional().openapi({
+  description: 'Set for the whole server: taken and not used; the answer has what is.',
+  example: null,
+});
+
 export const createBody = z
   .object({
     name: z.string().min(1).max(128).regex(printable, 'must not contain control characters').openapi({
@@ -79,6 +85,24 @@ export const createBody = z
         ...openApi31({ propertyNames: { minLength: 1, maxLength: 63 } }),
         example: { team: 'web' },
       }),
+    image_size_mib: z.int().min(64).optional().openapi({
+      description: 'Hyperfleet’s name of `disk_size_mib`, which wins.',
+      maximum: integerMax,
+      example: 1024,
+    }),
+    kernel_image_path: ofServer,
+    kernel_args: ofServer,
+    rootfs_path: ofServer,
+    network: z
+      .looseObject({ enable: z.boolean().optional() })
+      .optional()
+      .openapi({
+        description: 'Guests have no network device yet: refused, but for `enable: false`.',
+        example: { enable: false },
+      }),
+    registry_auth: z.looseObject({}).optional().openapi({
+      description: 'Images are not pulled from registries yet: refused.',
+    }),
   })
   .openapi('CreateMachine');
 export type CreateBody = z.infer<typeof createBody>;
@@ -251,7 +275,7 @@ export const execBody = z
       example: 'root',
     }),
     stdin: z
-      .base64()
+      .base64('must be base64')
       .max(stdinCharactersMax)
       .optional()
       .openapi({

@@ -1,4 +1,5 @@
 /** Between core's words and this dialect's; the only place that has the latter. Pure. */
+import { AppError } from '../../../core/errors.ts';
 import type { Machine } from '../../../core/machines/machine.ts';
 import type { CreateRequest } from '../../../core/machines/spec.ts';
 import { type MachineState, machineStates } from '../../../core/machines/states.ts';
@@ -30,12 +31,27 @@ export function statesOf(status: MachineStatus): readonly MachineState[] {
   return machineStates.filter((state) => state !== 'deleted' && statusWords[state] === status);
 }
 
+/** Raises `unsupported` for what is asked of a machine and cannot be had yet. */
 export function toCreateRequest(body: CreateBody): CreateRequest {
+  if (body.network !== undefined && body.network.enable !== false) {
+    throw new AppError('unsupported', 'network cannot be had: guests have no network device yet', {
+      hint: 'Leave it out, or say {"enable": false}.',
+    });
+  }
+  if (body.registry_auth !== undefined) {
+    throw new AppError(
+      'unsupported',
+      'registry_auth cannot be used: images are not pulled from registries yet',
+      {
+        hint: 'Import the image first: flotilla images import.',
+      },
+    );
+  }
   return {
     name: body.name,
     vcpuCount: body.vcpu_count,
     memoryMib: body.mem_size_mib,
-    diskMib: body.disk_size_mib,
+    diskMib: body.disk_size_mib ?? body.image_size_mib,
     image: body.image,
     engine: body.engine,
     boot: body.boot,

@@ -1,0 +1,136 @@
+/** Puts machines in states, by the same calls that lead there in life; those that pass are held where they are. */
+import { setImmediate } from 'node:timers/promises';
+import type { FakeFlotilla } from '../../../../../../test/support/fake.ts';
+import { AppError } from '../../../../../core/errors.ts';
+import type { Disks } from '../../../../../core/ports/disks.ts';
+import type { EngineDriver } from '../../../../../core/ports/engine.ts';
+import { abortable } from '../../../../../lib/abort.ts';
+import { shortId } from '../../../../../lib/ids.ts';
+import type { GivenMachine } from './conversation.ts';
+
+const tenant = 'default';
+/** What a VMM of the fake engine is said to be. */
+const vmm = { pid: 12_345, controlSocket: '/fake/vmm.sock' };
+
+export class MachinePlacer {
+  readonly #fake: FakeFlotilla;
+  readonly #disks: Disks;
+  readonly #released = new AbortController();
+  readonly #held: Promise<unknown>[] = [];
+
+  constructor(fake: FakeFlotilla) {
+    this.#fake = fake;
+    this.#disks = fake.disks;
+    const driver: EngineDriver = fake.driver;
+    const launch = fake.driver.launch.bind(fake.driver);
+    driver.launch = async (spec, signal) => ({ ...(await launch(spec, signal)), ...vmm });
+    this.#powerOffWhenAsked();
+  }
+
+  /** Resolves with its id once it is in its state. */
+  async place(machine: GivenMachine): Promise<string> {
+    const { machines, driver } = this.#fake;
+    const { as: name, state } = machine;
+    if (state === 'creating') {
+      await this.#hold('prepare', () => this.#create(machine));
+      return (await machines.get(tenant, name)).id;
+    }
+    const id = await this.#create(machine);
+    if (state === 'created') return id;
+    if (state === 'deleting') {
+      await this.#hold('remove', () => machines.delete(tenant, id, { force: false }));
+    } else if (state === 'starting') await this.#holdStart(id);
+    else if (state === 'failed') {
+      driver.failNext('launch', new AppError('engine', 'the VMM ended at once'));
+      await machines.start(tenant, id).catch(() => undefined);
+    } else {
+      await machines.start(tenant, id);
+      if (state === 'paused') await this.#pause(id);
+      if (state === 'stopped') await machines.stop(tenant, id);
+      if (state === 'stopping') await this.#holdStop(id);
+    }
+    return id;
+  }
+
+  /** Lets go of what is held, and waits for it after `closeAll` has begun. */
+  async close(closeAll: () => Promise<void>): Promise<void> {
+    this.#released.abort(new AppError('unavailable', 'the conversation is over'));
+    await closeAll();
+    await Promise.allSettled(this.#held);
+  }
+
+  async #create({ as: name, vcpu_count: vcpuCount, mem_size_mib: memoryMib }: GivenMachine): Promise<string> {
+    const { id, createdAt } = await this.#fake.machines.create(tenant, { name, vcpuCount, memoryMib });
+    // Lists are in the order of creation, which is known to the millisecond.
+    while (Date.now() <= Date.parse(createdAt)) await setImmediate();
+    return id;
+  }
+
+  async #hold(call: 'prepare' | 'remove', begin: () => Promise<unknown>): Promise<void> {
+    const disks = this.#disks;
+    const real = { prepare: disks.prepare, remove: disks.remove };
+    await this.#reached((hang) => {
+      disks[call] = hang;
+      return begin();
+    });
+    Object.assign(disks, real);
+  }
+
+  async #holdStart(id: string): Promise<void> {
+    const { guest, machines } = this.#fake;
+    const { onReady } = guest;
+    await this.#reached((hang) => {
+      guest.onReady = (signal) => abortable(hang(), signal);
+      return machines.start(tenant, id);
+    });
+    guest.onReady = onReady;
+  }
+
+  async #holdStop(id: string): Promise<void> {
+    const { guest, machines } = this.#fake;
+    await this.#reached((hang) => {
+      guest.onShutdown = () => void hang().catch(() => undefined);
+      return machines.stop(tenant, id);
+    });
+    this.#powerOffWhenAsked();
+  }
+
+  #powerOffWhenAsked(): void {
+    const { guest, driver } = this.#fake;
+    guest.onShutdown = ({ incarnation }) => driver.machine(incarnation).powerOff();
+  }
+
+  async #pause(id: string): Promise<void> {
+    const { machines } = this.#fake.store;
+    const at = new Date().toISOString();
+    const operationId = shortId();
+    const pausing = {
+      id,
+      from: 'running',
+      fromOperationId: null,
+      to: 'pausing',
+      patch: { operationId },
+      at,
+    } as const;
+    await machines.compareAndSet(pausing);
+    await machines.compareAndSet({
+      ...pausing,
+      from: 'pausing',
+      fromOperationId: operationId,
+      to: 'paused',
+      patch: { operationId: null },
+    });
+  }
+
+  /** Begins something and resolves when it hangs. */
+  async #reached(begin: (hang: () => Promise<never>) => Promise<unknown>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { signal } = this.#released;
+    const begun = begin(() => {
+      resolve();
+      return abortable(new Promise<never>(() => undefined), signal);
+    });
+    this.#held.push(begun.catch(() => undefined));
+    await promise;
+  }
+}
