@@ -1,10 +1,14 @@
-/** `bench exec`: a command over HTTP, against the same command over the guest link alone, each in a guest of its own. */
+/**
+ * `bench exec`: a command over HTTP, against the same command over the guest link alone, each in a guest of its own; then,
+ * in guests that have them, against qemu-guest-agent and ssh.
+ */
 import type { BenchContext } from './bench-context.ts';
 import { interleave } from './interleave.ts';
 import { MachineCalls, type StartedMachine } from './machine-calls.ts';
+import { comparePeers } from './peers/compare.ts';
 import { RawMachine, readBlueprint } from './raw-machine.ts';
-import { type BenchReport, measured, ratio } from './report.ts';
-import { median, percentile } from './statistics.ts';
+import { type BenchReport, type BenchResult, measured, ratio } from './report.ts';
+import { median, percentile, timed } from './statistics.ts';
 import { type BenchDaemon, Workplace } from './workplace.ts';
 
 const roundsDefault = 1000;
@@ -21,6 +25,16 @@ export async function benchExec(context: BenchContext): Promise<BenchReport> {
   const raw = await RawMachine.start(blueprint, await workplace.directory('raw'), context.signal);
   workplace.defer(() => raw.close());
 
+  const overLink = await compareLink(context, daemon, machine, raw);
+  return { bench: 'exec', results: [...overLink, ...(await comparePeers(context, workplace, daemon))] };
+}
+
+async function compareLink(
+  context: BenchContext,
+  daemon: BenchDaemon,
+  machine: StartedMachine,
+  raw: RawMachine,
+): Promise<readonly BenchResult[]> {
   using calls = await MachineCalls.open(daemon);
   const request = calls.execRequest(machine.id);
   const rounds = context.samples ?? roundsDefault;
@@ -38,23 +52,14 @@ export async function benchExec(context: BenchContext): Promise<BenchReport> {
       },
     },
   );
-  return {
-    bench: 'exec',
-    results: [
-      ratio('exec_p50_over_link', httpMs, linkMs, median),
-      ratio('exec_p99_over_link', httpMs, linkMs, p99),
-      measured('exec_p50_ms', 'ms', httpMs, median),
-      measured('exec_p99_ms', 'ms', httpMs, p99),
-      measured('link_p50_ms', 'ms', linkMs, median),
-      measured('link_p99_ms', 'ms', linkMs, p99),
-    ],
-  };
-}
-
-async function timed(work: () => Promise<void>): Promise<number> {
-  const begun = performance.now();
-  await work();
-  return performance.now() - begun;
+  return [
+    ratio('exec_p50_over_link', httpMs, linkMs, median),
+    ratio('exec_p99_over_link', httpMs, linkMs, p99),
+    measured('exec_p50_ms', 'ms', httpMs, median),
+    measured('exec_p99_ms', 'ms', httpMs, p99),
+    measured('link_p50_ms', 'ms', linkMs, median),
+    measured('link_p99_ms', 'ms', linkMs, p99),
+  ];
 }
 
 /** On a connection of its own: the server drops one that is idle for as long as the other guest takes to boot. */

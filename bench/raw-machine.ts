@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../src/core/errors.ts';
-import type { GuestTarget } from '../src/core/ports/guest.ts';
+import type { ExecRequest, GuestTarget } from '../src/core/ports/guest.ts';
 import { Cgroups, vmmLimits } from '../src/engines/qemu/cgroup.ts';
 import { GuestClient } from '../src/guest/client.ts';
 import { dialVirtioSerial } from '../src/guest/transports/virtio-serial.ts';
@@ -22,6 +22,8 @@ import { machineSize, type StartedMachine } from './machine-calls.ts';
 const toolTimeoutMs = 30_000;
 const bootTimeoutMs = 120_000;
 const execTimeoutMs = 30_000;
+const convertTimeoutMs = 120_000;
+const lastWordsMax = 500;
 
 /** How a machine of a daemon runs. */
 export interface Blueprint {
@@ -91,7 +93,7 @@ export class RawMachine {
       secret: randomBytes(32),
       transports: { 'virtio-serial': dialVirtioSerial },
     });
-    const path = join(directory, 'agent.sock');
+    const path = this.file('agent.sock');
     this.#target = {
       machineId: incarnation,
       incarnation,
@@ -139,14 +141,40 @@ export class RawMachine {
     await this.#guest.identify(this.#target, identity, limited);
   }
 
+  /** Where one of its files is on the host. */
+  file(name: string): string {
+    return join(this.#directory, name);
+  }
+
   /** Runs `true` and waits for its end. */
   async exec(signal: AbortSignal): Promise<void> {
-    const request = { argv: ['true'], timeoutMs: execTimeoutMs };
+    await this.run({ argv: ['true'], timeoutMs: execTimeoutMs }, signal);
+  }
+
+  /** Runs a command as root; resolves with its output. Raises `guest` with its last words unless it exits 0. */
+  async run(request: ExecRequest, signal: AbortSignal): Promise<Buffer> {
+    const output: Uint8Array[] = [];
+    let lastWords = '';
     for await (const event of await this.#guest.exec(this.#target, request, signal)) {
+      if (event.type === 'stdout') output.push(event.data);
+      if (event.type === 'stderr')
+        lastWords = (lastWords + Buffer.from(event.data).toString()).slice(-lastWordsMax);
       if (event.type !== 'outcome') continue;
-      if (event.outcome.outcome === 'exited' && event.outcome.exitCode === 0) return;
-      throw new AppError('guest', `true ended as ${JSON.stringify(event.outcome)}`);
+      if (event.outcome.outcome === 'exited' && event.outcome.exitCode === 0) return Buffer.concat(output);
+      const how = JSON.stringify(event.outcome);
+      throw new AppError('guest', `${request.argv[0]} ended as ${how}: ${lastWords.trim()}`);
     }
+    throw new AppError('guest', `${request.argv[0]} has no end`);
+  }
+
+  /** Writes what its disk holds to a new raw image at `path`. The guest cannot write to its disk any more. */
+  async exportDisk(path: string, signal: AbortSignal): Promise<void> {
+    await this.run({ argv: ['fsfreeze', '--freeze', '/'], timeoutMs: execTimeoutMs }, signal);
+    // Shared (-U), as the VM holds its disk locked.
+    await run('qemu-img', ['convert', '-U', '-f', 'qcow2', '-O', 'raw', this.file('root.qcow2'), path], {
+      timeoutMs: convertTimeoutMs,
+      signal,
+    });
   }
 
   /** Ends it at once and removes its files. */

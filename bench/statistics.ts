@@ -1,4 +1,4 @@
-/** What is computed from samples. Pure. */
+/** Taking samples, and what is computed from them. */
 import { invariant } from '../src/lib/invariant.ts';
 
 /** The smallest sample that at least `percent` (above 0, at most 100) of all samples do not exceed: the nearest rank. */
@@ -32,4 +32,11 @@ export function pairwiseRatios(over: readonly number[], under: readonly number[]
 export function orderOfRound(round: number, count: number): readonly number[] {
   const order = Array.from({ length: count }, (_, index) => index);
   return round % 2 === 0 ? order : order.reverse();
+}
+
+/** How long `work` takes, in milliseconds. */
+export async function timed(work: () => Promise<void>): Promise<number> {
+  const begun = performance.now();
+  await work();
+  return performance.now() - begun;
 }

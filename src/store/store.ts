@@ -13,7 +13,6 @@ import { cachedMachines, MachineCache, notingWrites } from './machine-cache.ts';
 import { machineRepository } from './machines.ts';
 import { migrate } from './migrate.ts';
 import { operationRepository } from './operations.ts';
-import { openPostgres } from './postgres.ts';
 import { Reserve } from './reserve.ts';
 import { openSqlite } from './sqlite.ts';
 
@@ -63,7 +62,9 @@ export async function openStore(place: StorePlace, limits?: AccessLimits): Promi
   const { databaseUrl, path, reservePath, log = silentLog } = place;
   const openFile = async () =>
     openSqlite(path, reservePath === undefined ? undefined : await Reserve.open({ path: reservePath, log }));
-  const database = await (databaseUrl ? openPostgres(databaseUrl) : openFile());
+  // Loaded by those alone who have one: the client library takes a daemon 2 MiB.
+  const openServer = async (url: string) => (await import('./postgres.ts')).openPostgres(url);
+  const database = await (databaseUrl ? openServer(databaseUrl) : openFile());
   try {
     await migrate(database.db);
   } catch (error) {
