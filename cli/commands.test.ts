@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { catalog } from './catalog.ts';
 import { FakeApi } from './testing/fake-api.ts';
 import { type CliResult, runCli } from './testing/run-cli.ts';
 import { cliVersion } from './version.ts';
@@ -279,9 +280,7 @@ test.each([[[]], [['--help']], [['help']]])(
     const result = await cli(...args);
     expect(result).toMatchObject({ code: 0, stderr: '' });
     const help = result.stdout.toString();
-    for (const name of 'run exec create ls get start stop restart wait rm up setup serve down version'.split(
-      ' ',
-    )) {
+    for (const { name } of catalog) {
       expect(help).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
     }
   },

@@ -1,14 +1,15 @@
 /**
- * Where the daemon is and which key opens it, from the environment and the state directory. A state directory, a
- * `daemon.url` or an `admin.key` that is not there is nothing wrong: the daemon may be elsewhere, or ask for no key.
+ * Where the daemon is and which key opens it: from the environment, else the profile, else the state directory of this
+ * machine's daemon. A profile, a `daemon.url` or an `admin.key` that is not there is nothing wrong: the daemon may be
+ * elsewhere, or ask for no key.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import type { Environment } from './environment.ts';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
-
-export type Environment = Readonly<Record<string, string | undefined>>;
+import { isKey, type Profile, profilePathOf, readProfile } from './profile.ts';
 
 export interface CliConfig {
   readonly url: string;
@@ -19,45 +20,74 @@ export interface CliConfig {
   readonly keyFrom: string;
   /** Whether the daemon is one of this machine. */
   readonly isLocal: boolean;
+  /** Whether the key goes to the profile's address without being the profile's. */
+  readonly isMixed: boolean;
 }
 
 const fileBytesMax = 4096;
 
-/** Throws CliError when the key cannot be one. */
+/** Throws CliError when the key cannot be one, or when the profile is asked and cannot be trusted. */
 export function readConfig(env: Environment): CliConfig {
   const stateDir = env.FLOTILLA_STATE_DIR || defaultStateDir();
-  const address = findUrl(env, stateDir);
-  const isLocal = !address.isGiven || isLoopback(address.url);
-  const { key, keyFrom } = findKey(env, stateDir, isLocal);
-  if (key !== undefined && !/^[\x21-\x7e]+$/.test(key)) {
+  const isProfileNeeded = !env.FLOTILLA_URL || !env.FLOTILLA_KEY;
+  const path = profilePathOf(env);
+  const profile = isProfileNeeded ? readProfile(path) : null;
+  const address = findUrl(env, stateDir, profile, path);
+  const isLocal = address.source === 'daemon' || isLoopback(address.url);
+  const { key, keyFrom } = findKey(env, { stateDir, isLocal, url: address.url, profile, path });
+  if (key !== undefined && !isKey(key)) {
     throw new CliError(`the key from ${keyFrom} is not a key`, { exitCode: exitCodes.usage });
   }
-  return { url: address.url, urlFrom: address.from, key, keyFrom, isLocal };
+  const isMixed = address.source === 'profile' && key !== undefined && keyFrom !== path;
+  return { url: address.url, urlFrom: address.from, key, keyFrom, isLocal, isMixed };
 }
 
 function defaultStateDir(): string {
   return process.getuid?.() === 0 ? '/var/lib/flotilla' : join(homedir(), '.local/share/flotilla');
 }
 
-function findUrl(env: Environment, stateDir: string) {
-  if (env.FLOTILLA_URL) return { url: env.FLOTILLA_URL, from: 'FLOTILLA_URL', isGiven: true };
+interface Address {
+  readonly url: string;
+  readonly from: string;
+  readonly source: 'environment' | 'profile' | 'daemon';
+}
+
+function findUrl(env: Environment, stateDir: string, profile: Profile | null, profilePath: string): Address {
+  if (env.FLOTILLA_URL) return { url: env.FLOTILLA_URL, from: 'FLOTILLA_URL', source: 'environment' };
+  if (profile !== null) return { url: profile.url, from: profilePath, source: 'profile' };
   const path = join(stateDir, 'daemon.url');
   const written = readSmallFile(path);
-  if (written.text) return { url: written.text, from: path, isGiven: false };
-  return { url: `http://127.0.0.1:${env.PORT || '3000'}`, from: 'the default', isGiven: false };
+  if (written.text) return { url: written.text, from: path, source: 'daemon' };
+  return { url: `http://127.0.0.1:${env.PORT || '3000'}`, from: 'the default', source: 'daemon' };
 }
 
-/** The state directory's key opens this machine's daemon; it is not shown to any other. */
-function findKey(env: Environment, stateDir: string, isLocal: boolean) {
+interface KeySources {
+  readonly stateDir: string;
+  readonly isLocal: boolean;
+  readonly url: string;
+  readonly profile: Profile | null;
+  readonly path: string;
+}
+
+/** A key of a file is shown to nobody but whom it is for: the profile's address, this machine's daemon. */
+function findKey(env: Environment, { stateDir, isLocal, url, profile, path }: KeySources) {
   if (env.FLOTILLA_KEY) return { key: env.FLOTILLA_KEY, keyFrom: 'FLOTILLA_KEY' };
-  if (!isLocal) return { key: undefined, keyFrom: 'FLOTILLA_KEY is not set' };
-  const path = join(stateDir, 'admin.key');
-  const { text, problem } = readSmallFile(path);
-  if (text) return { key: text, keyFrom: path };
-  return { key: undefined, keyFrom: `FLOTILLA_KEY is not set and ${path} ${problem ?? 'is empty'}` };
+  if (profile !== null && isSameAddress(profile.url, url)) return { key: profile.key, keyFrom: path };
+  const other = profile === null ? '' : `, the key in ${path} is for ${profile.url}`;
+  if (!isLocal) return { key: undefined, keyFrom: `FLOTILLA_KEY is not set${other}` };
+  const file = join(stateDir, 'admin.key');
+  const { text, problem } = readSmallFile(file);
+  if (text) return { key: text, keyFrom: file };
+  return { key: undefined, keyFrom: `FLOTILLA_KEY is not set${other} and ${file} ${problem ?? 'is empty'}` };
 }
 
-function isLoopback(url: string): boolean {
+function isSameAddress(one: string, other: string): boolean {
+  const plain = (url: string) => (URL.canParse(url) ? new URL(url).href.replace(/\/+$/, '') : url);
+  return plain(one) === plain(other);
+}
+
+/** Whether the address is one of this machine alone. */
+export function isLoopback(url: string): boolean {
   if (!URL.canParse(url)) return false;
   const { hostname } = new URL(url);
   return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);

@@ -1,11 +1,16 @@
 /** What a command works with: the client, its streams, and the signal that tells it to stop. */
 import type { Readable, Writable } from 'node:stream';
-import { FlotillaClient, FlotillaError } from '../sdk/src/index.ts';
-import { type CliConfig, type Environment, readConfig } from './config.ts';
+import { type FetchLike, FlotillaClient, FlotillaError } from '../sdk/src/index.ts';
+import type { Noun } from './catalog.ts';
+import { type CliConfig, readConfig } from './config.ts';
+import type { Environment } from './environment.ts';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { Interrupts } from './interrupts.ts';
 import { printable, write } from './output.ts';
+import { patientFetch } from './patient-fetch.ts';
+import { profilePathOf } from './profile.ts';
+import { Progress } from './progress.ts';
 import { describeError } from './report.ts';
 
 export interface Streams {
@@ -17,16 +22,41 @@ export interface Streams {
 export class Context {
   readonly streams: Streams;
   readonly interrupts: Interrupts;
-  readonly config: CliConfig;
-  readonly client: FlotillaClient;
+  readonly progress: Progress;
+  readonly noun: Noun;
+  readonly profilePath: string;
+  readonly #env: Environment;
+  #config: CliConfig | null = null;
   #exitCode = 0;
 
-  /** Throws CliError when the environment names no usable address or key. */
-  constructor(env: Environment, streams: Streams) {
+  constructor(env: Environment, streams: Streams, noun: Noun) {
+    this.#env = env;
     this.streams = streams;
-    this.config = readConfig(env);
-    this.client = makeClient(this.config);
+    this.noun = noun;
+    this.profilePath = profilePathOf(env);
     this.interrupts = new Interrupts(streams.stdout, streams.stderr);
+    this.progress = new Progress(streams.stderr, env.TERM);
+  }
+
+  /** Throws CliError when what is set names no usable key, or the profile cannot be trusted. */
+  get config(): CliConfig {
+    this.#config ??= readConfig(this.#env);
+    return this.#config;
+  }
+
+  /** The configuration, if a command has got that far. */
+  get knownConfig(): CliConfig | null {
+    return this.#config;
+  }
+
+  /** Throws CliError when there is no usable address or key. */
+  get client(): FlotillaClient {
+    return makeClient(this.config);
+  }
+
+  /** A client whose answers may be silent for any time. Throws as `client` does. */
+  get patientClient(): FlotillaClient {
+    return makeClient(this.config, patientFetch);
   }
 
   get signal(): AbortSignal {
@@ -43,23 +73,27 @@ export class Context {
   }
 
   print(text: string): Promise<void> {
+    this.progress.erase();
     return write(this.streams.stdout, text, this.signal);
   }
 
   /** One line for people on stderr; never waits. */
   note(text: string): void {
+    this.progress.erase();
     this.streams.stderr.write(`${printable(text)}\n`);
   }
 
   /** Prints what went wrong and what to do about it; `about` names what it happened to. */
   report(error: unknown, about?: string): void {
-    this.streams.stderr.write(describeError(error, this.config, about));
+    this.progress.erase();
+    const circumstances = { config: this.#config, noun: this.noun, about };
+    this.streams.stderr.write(describeError(error, circumstances));
   }
 }
 
-function makeClient({ url, key, urlFrom }: CliConfig): FlotillaClient {
+function makeClient({ url, key, urlFrom }: CliConfig, fetch?: FetchLike): FlotillaClient {
   try {
-    return new FlotillaClient({ url, key });
+    return new FlotillaClient({ url, key, fetch });
   } catch (error) {
     if (!(error instanceof FlotillaError)) throw error;
     throw new CliError(error.message, { hint: `it came from ${urlFrom}`, exitCode: exitCodes.usage });

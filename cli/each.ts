@@ -1,4 +1,4 @@
-/** One action on several machines. */
+/** One action on several things. */
 import type { Context } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
 
@@ -6,14 +6,17 @@ const atOnceMax = 4;
 
 /**
  * Tries `act` on every id, a few at a time, and prints what it gives; a failure is reported and does not stop the
- * others. Gives the exit code.
+ * others. `doing` (such as `starting`) is what a terminal is shown meanwhile; empty for what is quick. Gives the exit code.
  */
-export async function forEachMachine(
+export async function forEachId(
   context: Context,
   ids: readonly string[],
+  doing: string,
   act: (id: string) => Promise<string>,
 ): Promise<number> {
   const left = [...new Set(ids)];
+  const total = left.length;
+  let done = 0;
   let exitCode: number = exitCodes.ok;
   const work = async () => {
     for (let id = left.shift(); id !== undefined; id = left.shift()) {
@@ -24,8 +27,11 @@ export async function forEachMachine(
         context.report(error, id);
         exitCode = exitCodes.failed;
       }
+      done++;
     }
   };
-  await Promise.all(Array.from({ length: atOnceMax }, work));
+  const text = () => (total === 1 ? `${doing} ${ids[0]}` : `${doing} ${total}, ${done} done`);
+  const all = () => Promise.all(Array.from({ length: atOnceMax }, work));
+  await (doing === '' ? all() : context.progress.during(text, all));
   return exitCode;
 }

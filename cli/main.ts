@@ -41,8 +41,8 @@ async function runEntry(
   let exitCode: number;
   try {
     const [{ Context }, { define }] = await Promise.all([import('./context.ts'), load()]);
-    context = new Context(process.env, { stdin, stdout, stderr });
-    await buildProgram(define(context)).parseAsync(args, { from: 'user' });
+    context = new Context(process.env, { stdin, stdout, stderr }, entry.noun);
+    await buildProgram([define(context)]).parseAsync(args, { from: 'user' });
     await flush(stdout, context.signal);
     context.signal.throwIfAborted();
     exitCode = context.exitCode;
@@ -64,10 +64,10 @@ async function withoutCommand(args: readonly string[], entry: CatalogEntry | und
   const isUnknown = entry === undefined && args.some((arg) => !arg.startsWith('-'));
   const words = isUnknown ? args.filter((arg) => arg !== '--help' && arg !== '-h') : args;
   try {
-    await buildProgram(null).parseAsync(words.length === 0 ? ['--help'] : words, { from: 'user' });
+    await buildProgram([]).parseAsync(words.length === 0 ? ['--help'] : words, { from: 'user' });
     return { exitCode: exitCodes.ok, signal };
   } catch (error) {
-    if (error instanceof CommanderError) return { exitCode: exitCodeOfUsage(error.code), signal };
+    if (error instanceof CommanderError) return { exitCode: exitCodeOfUsage(error), signal };
     throw error;
   }
 }
@@ -79,9 +79,9 @@ async function explain(error: unknown, entry: CatalogEntry, context: Context | u
     if (error.code === 'commander.unknownOption' && entry.terms.includes('--')) {
       stderr.write(`hint: what follows -- belongs to CMD: flotilla ${entry.name} ${entry.terms}\n`);
     }
-    return exitCodeOfUsage(error.code);
+    return exitCodeOfUsage(error);
   }
   const { describeError } = await import('./report.ts');
-  stderr.write(describeError(error, context?.config ?? null));
+  stderr.write(describeError(error, { config: context?.knownConfig ?? null, noun: entry.noun }));
   return error instanceof CliError && error.exitCode !== undefined ? error.exitCode : entry.failureCode;
 }

@@ -25,6 +25,34 @@ export function pairs(text: string, before: Readonly<Record<string, string>> = {
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 }
 
+/** For an option that may be repeated: some of `words`, also several with commas between. */
+export function someOf<Word extends string>(
+  words: readonly Word[],
+): (text: string, before?: readonly Word[]) => readonly Word[] {
+  return (text, before = []) => {
+    const given = text.split(',').map((part) => words.find((word) => word === part));
+    const known = given.filter((word) => word !== undefined);
+    if (known.length < given.length) throw new InvalidArgumentError(`They are ${words.join(', ')}.`);
+    return [...new Set([...before, ...known])];
+  };
+}
+
+const unitMs = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const;
+
+/** A time in the future as RFC 3339 says it: from a duration such as `30d` or `12h`, or from such a time. */
+export function futureTime(now: number): (text: string) => string {
+  return (text) => {
+    const [, count = '', unit = ''] = /^(\d{1,6})([mhdw])$/.exec(text) ?? [];
+    const isTime = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)$/.test(text);
+    const at = unit in unitMs ? now + Number(count) * unitMs[unit as keyof typeof unitMs] : Date.parse(text);
+    if ((unit === '' && !isTime) || Number.isNaN(at)) {
+      throw new InvalidArgumentError('It must look like 30d, 12h, 90m or 2030-01-31T12:00:00Z.');
+    }
+    if (at <= now) throw new InvalidArgumentError('It must be in the future.');
+    return new Date(at).toISOString();
+  };
+}
+
 /** `prefix-` and six random characters. */
 export function randomName(prefix: string): string {
   const characters = Array.from({ length: 6 }, () => randomInt(36).toString(36));

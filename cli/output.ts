@@ -53,6 +53,21 @@ export function printable(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, (character) => (character === '\n' ? character : '\u{fffd}'));
 }
 
+/**
+ * A filter for a guest's own text on its way to a terminal, piece by piece: lines and tabs stay, whatever else a terminal
+ * would obey becomes U+FFFD. Line ends of serial consoles (CR LF) become those of files.
+ */
+export function terminalText(): (piece: string) => string {
+  let held = '';
+  return (piece) => {
+    const text = (held + piece).replaceAll('\r\n', '\n');
+    // Only what comes next says whether it ends a line.
+    held = text.endsWith('\r') ? '\r' : '';
+    const whole = held === '' ? text : text.slice(0, -1);
+    return whole.replaceAll(/[^\t]+/g, printable);
+  };
+}
+
 export interface Column<Row> {
   readonly title: string;
   readonly text: (row: Row) => string;
@@ -79,11 +94,28 @@ export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]
   return [head, ...body].map((line) => `${line}\n`).join('');
 }
 
-/** A machine's status in its colour; plain where stdout is no terminal or NO_COLOR is set. */
+/** A status in its colour; plain where stdout is no terminal or NO_COLOR is set. */
 export function paintStatus(text: string, status: string): string {
-  if (status === 'running') return styleText('green', text);
+  if (status === 'running' || status === 'succeeded') return styleText('green', text);
   if (status === 'failed') return styleText('red', text);
-  return status === 'starting' || status === 'stopping' ? styleText('yellow', text) : styleText('dim', text);
+  return ['starting', 'stopping', 'undoing'].includes(status)
+    ? styleText('yellow', text)
+    : styleText('dim', text);
+}
+
+/** Titles and values, one pair a line; pairs without a value are left out. `paint` may colour a value. */
+export function pairsText(
+  pairs: readonly (readonly [title: string, value: string | null | undefined])[],
+  paint: (text: string, title: string) => string = (text) => text,
+): string {
+  const width = 10;
+  return pairs
+    .filter(([, value]) => value !== null && value !== undefined && value !== '')
+    .map(([title, value]) => {
+      const text = printable(value ?? '').replaceAll('\n', `\n${' '.repeat(width)}`);
+      return `${title.padEnd(width)}${paint(text, title)}\n`;
+    })
+    .join('');
 }
 
 /** How long ago, in its largest whole unit: `45s`, `3m`, `2h`, `12d`. */

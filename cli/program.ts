@@ -1,13 +1,17 @@
 /** The command line as a whole: its help, and the one command that was asked for. */
-import { Command } from 'commander';
+import { type Argument, Command, type CommanderError } from 'commander';
 import { type CatalogEntry, catalog } from './catalog.ts';
+import type { Context } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
 import { cliVersion } from './version.ts';
 
 const environmentHelp = `
 Environment:
-  FLOTILLA_URL        address of the daemon (else the running daemon's, else http://127.0.0.1:3000)
-  FLOTILLA_KEY        API key (else admin.key in the state directory)
+  FLOTILLA_URL        address of the daemon (else the profile's, else the running daemon's on this host,
+                      else http://127.0.0.1:3000)
+  FLOTILLA_KEY        API key (else the profile's, for the profile's address only, else admin.key in the
+                      state directory, for this host only)
+  FLOTILLA_PROFILE    profile (~/.config/flotilla/profile.json); flotilla profile set writes it
   FLOTILLA_STATE_DIR  state directory (/var/lib/flotilla for root, else ~/.local/share/flotilla)
 
 Examples:
@@ -20,11 +24,11 @@ flotilla COMMAND --help tells more about one.`;
 /** The entry whose command `args` ask for. */
 export function findEntry(args: readonly string[]): CatalogEntry | undefined {
   const name = args.find((arg) => !arg.startsWith('-'));
-  return catalog.find((entry) => entry.name === name);
+  return catalog.find((entry) => name !== undefined && [entry.name, ...entry.aliases].includes(name));
 }
 
-/** The program with `loaded` in the place of its entry; every other command is there by name only. */
-export function buildProgram(loaded: Command | null): Command {
+/** The program with `loaded` in the places of their entries; every other command is there by name only. */
+export function buildProgram(loaded: readonly Command[]): Command {
   const program = new Command('flotilla')
     .description('Fleets of microVMs on machines you own.')
     .usage('COMMAND [options]')
@@ -36,22 +40,42 @@ export function buildProgram(loaded: Command | null): Command {
     .configureHelp({ subcommandTerm, showGlobalOptions: false })
     .addHelpText('after', environmentHelp);
   for (const entry of catalog) {
-    const command = entry.name === loaded?.name() ? loaded : new Command(entry.name).action(() => undefined);
-    command.summary(entry.summary).helpGroup(entry.group).copyInheritedSettings(program);
+    const found = loaded.find((command) => command.name() === entry.name);
+    const command = found ?? new Command(entry.name).action(() => undefined);
+    command.summary(entry.summary).aliases(entry.aliases).helpGroup(entry.group);
     if (command.description() === '') command.description(`${capitalised(entry.summary)}.`);
     program.addCommand(command.usage(`[options] ${entry.terms}`.trimEnd()));
+    inherit(command, program);
   }
   return program;
 }
 
-/** The code for what commander throws instead of exiting: help and version are no failures. */
-export function exitCodeOfUsage(code: string): number {
-  return /^commander\.(help|helpDisplayed|version)$/.test(code) ? exitCodes.ok : exitCodes.usage;
+/** The program with every command that is not the launcher's. */
+export async function loadProgram(context: Context): Promise<Command> {
+  const modules = await Promise.all(catalog.flatMap(({ load }) => (load === null ? [] : [load()])));
+  return buildProgram(modules.map(({ define }) => define(context)));
+}
+
+/** The code for what commander throws instead of exiting: help and version that were asked for are no failures. */
+export function exitCodeOfUsage(error: CommanderError): number {
+  return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+}
+
+function inherit(command: Command, parent: Command): void {
+  command.copyInheritedSettings(parent).helpCommand(false);
+  for (const below of command.commands) inherit(below, command);
 }
 
 function subcommandTerm(command: Command): string {
-  const terms = catalog.find((entry) => entry.name === command.name())?.terms ?? '';
-  return `${command.name()} ${terms}`.trimEnd();
+  const entry = catalog.find(({ name }) => name === command.name());
+  const isTop = command.parent !== null && command.parent.parent === null;
+  const terms = isTop ? entry?.terms : command.registeredArguments.map((argument) => termOf(argument));
+  return [command.name(), terms ?? ''].flat().join(' ').trimEnd();
+}
+
+function termOf(argument: Argument): string {
+  const name = `${argument.name().toUpperCase()}${argument.variadic ? '…' : ''}`;
+  return argument.required ? name : `[${name}]`;
 }
 
 function capitalised(text: string): string {

@@ -1,12 +1,23 @@
 /** Failures in words: `error: …`, and `hint: …` where something can be done. */
 import { clientErrorCodes, FlotillaError } from '../sdk/src/index.ts';
+import type { Noun } from './catalog.ts';
 import type { CliConfig } from './config.ts';
 import { CliError } from './errors.ts';
 import { printable } from './output.ts';
 
-/** The lines for stderr; `about` names what the failure happened to, `config` is null where that is what failed. */
-export function describeError(error: unknown, config: CliConfig | null, about?: string): string {
-  const hint = hintFor(error, config);
+/** What a failure is explained with. */
+export interface Circumstances {
+  /** Null where that is what failed. */
+  readonly config: CliConfig | null;
+  readonly noun: Noun;
+  /** What the failure happened to. */
+  readonly about?: string | undefined;
+}
+
+/** The lines for stderr. */
+export function describeError(error: unknown, circumstances: Circumstances): string {
+  const { about } = circumstances;
+  const hint = hintFor(error, circumstances);
   const message = `${about === undefined ? '' : `${about}: `}${messageOf(error)}`;
   return `error: ${printable(message)}\n${hint === undefined ? '' : `hint: ${printable(hint)}\n`}`;
 }
@@ -19,7 +30,7 @@ function messageOf(error: unknown): string {
   return error.message;
 }
 
-function hintFor(error: unknown, config: CliConfig | null): string | undefined {
+function hintFor(error: unknown, { config, noun }: Circumstances): string | undefined {
   if (error instanceof CliError) return error.hint;
   if (!(error instanceof FlotillaError) || config === null) return undefined;
   if (error.hint !== undefined && error.status !== 401) return error.hint;
@@ -31,12 +42,19 @@ function hintFor(error: unknown, config: CliConfig | null): string | undefined {
   if (error.code === clientErrorCodes.badResponse) {
     return `is ${config.url} a Flotilla daemon? the address came from ${config.urlFrom}`;
   }
-  if (error.code === clientErrorCodes.timeout) return 'the daemon may still be at it: flotilla ls shows';
+  if (error.code === clientErrorCodes.timeout) {
+    return `the daemon may still be at it: ${noun.listing} shows`;
+  }
   if (error.status === 401) {
     return config.key === undefined
       ? `the daemon wants a key: ${config.keyFrom}`
-      : `the key came from ${config.keyFrom}; is it one of this daemon's (${config.url})?`;
+      : `the key came from ${config.keyFrom}; is it one of this daemon's (${config.url})?${elsewhere(config)}`;
   }
-  if (error.status === 403) return `the key from ${config.keyFrom} may not do this`;
-  return error.status === 404 ? 'flotilla ls shows the machines there are' : undefined;
+  if (error.status === 403) return `the key from ${config.keyFrom} may not do this${elsewhere(config)}`;
+  return error.status === 404 ? `${noun.listing} shows the ${noun.plural} there are` : undefined;
+}
+
+/** Said where the key is of one source and the address of another. */
+function elsewhere({ isMixed, urlFrom }: CliConfig): string {
+  return isMixed ? `; the address came from ${urlFrom}` : '';
 }

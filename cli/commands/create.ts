@@ -45,7 +45,9 @@ async function create(context: Context, image: string, options: CreateOptions): 
   let machine = await client.machines.create(spec, { signal });
   if (options.start) {
     try {
-      machine = await client.machines.start(machine.id, { signal });
+      const { id } = machine;
+      const start = () => client.machines.start(id, { signal });
+      machine = await context.progress.during(() => `starting ${spec.name}`, start);
     } catch (error) {
       context.note(`machine ${machine.name} was made, but not started`);
       throw error;

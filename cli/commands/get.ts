@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import type { Machine } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
-import { age, json, mebibytes, paintStatus, printable } from '../output.ts';
+import { age, json, mebibytes, paintStatus, pairsText } from '../output.ts';
 
 export function define(context: Context): Command {
   return new Command('get')
@@ -19,7 +19,7 @@ function describe(machine: Machine, now: number): string {
   const { failure } = machine;
   const labels = Object.entries(machine.labels ?? {}).map(([key, value]) => `${key}=${value}`);
   const when = (time: string) => `${time} (${age(time, now)} ago)`;
-  const lines: readonly (readonly [string, string | null | undefined])[] = [
+  const lines = [
     ['name', machine.name],
     ['id', machine.id],
     ['status', machine.status],
@@ -37,12 +37,6 @@ function describe(machine: Machine, now: number): string {
     ['labels', labels.join(', ')],
     ['created', when(machine.created_at)],
     ['started', machine.started_at ? when(machine.started_at) : null],
-  ];
-  return lines
-    .filter(([, value]) => value !== null && value !== undefined && value !== '')
-    .map(([title, value]) => {
-      const text = printable(value ?? '').replaceAll('\n', `\n${' '.repeat(10)}`);
-      return `${title.padEnd(10)}${title === 'status' ? paintStatus(text, machine.status) : text}\n`;
-    })
-    .join('');
+  ] as const;
+  return pairsText(lines, (text, title) => (title === 'status' ? paintStatus(text, machine.status) : text));
 }

@@ -1,7 +1,7 @@
 /** `restart`: one machine or several. */
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
-import { forEachMachine } from '../each.ts';
+import { forEachId } from '../each.ts';
 import { json, line } from '../output.ts';
 
 export function define(context: Context): Command {
@@ -13,7 +13,7 @@ export function define(context: Context): Command {
     .option('--json', 'print each machine as the API gives it')
     .action(async (ids: string[], options: { readonly json?: true }) => {
       const { client, signal } = context;
-      const exitCode = await forEachMachine(context, ids, async (id) => {
+      const exitCode = await forEachId(context, ids, 'restarting', async (id) => {
         const machine = await client.machines.restart(id, { signal });
         return options.json ? json(machine) : line(machine.name);
       });

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { FlotillaError } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
-import { forEachMachine } from '../each.ts';
+import { forEachId } from '../each.ts';
 import { CliError } from '../errors.ts';
 import { json, line } from '../output.ts';
 
@@ -14,7 +14,7 @@ export function define(context: Context): Command {
     .option('--json', 'print an object with the ids or names that were removed')
     .action(async (ids: string[], options: { readonly force?: true; readonly json?: true }) => {
       const deleted: string[] = [];
-      const exitCode = await forEachMachine(context, ids, async (id) => {
+      const exitCode = await forEachId(context, ids, 'removing', async (id) => {
         await remove(context, id, options.force === true);
         deleted.push(id);
         return options.json ? '' : line(id);

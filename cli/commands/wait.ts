@@ -28,7 +28,8 @@ export function define(context: Context): Command {
     .option('--timeout <seconds>', 'give up after this long', wholeNumber(1, 86_400), 60)
     .option('--json', 'print the machine as the API gives it')
     .action(async (id: string, options: WaitOptions) => {
-      const machine = await waitFor(context, id, options);
+      const text = () => `waiting for ${id} to be ${options.status}`;
+      const machine = await context.progress.during(text, () => waitFor(context, id, options));
       await context.print(options.json ? json(machine) : line(machine.name));
     });
 }

@@ -5,7 +5,9 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { answerNoun, FakeNouns } from './fake-nouns.ts';
 import { runProgram } from './fake-programs.ts';
+import { Refusal } from './refusal.ts';
 
 interface FakeMachine {
   readonly id: string;
@@ -14,21 +16,16 @@ interface FakeMachine {
   readonly [field: string]: unknown;
 }
 
-class Refusal extends Error {
-  readonly status: number;
-  readonly code: string;
-  constructor(status: number, code: string, message: string) {
-    super(message);
-    this.status = status;
-    this.code = code;
-  }
-}
-
 export class FakeApi implements AsyncDisposable {
   readonly machines = new Map<string, FakeMachine>();
   /** `METHOD /path` as requests come in, and what became of them, such as `deleted web` or `killed`. */
   readonly log: string[] = [];
   readonly createBodies: Record<string, unknown>[] = [];
+  /** Keys, images and operations. */
+  readonly nouns = new FakeNouns((entry) => this.note(entry));
+  /** What every machine's console has printed, and prints while it is followed. */
+  consoleText = '';
+  readonly #followers = new Set<ServerResponse>();
   readonly #key: string | null;
   readonly #server: Server;
   readonly #gates = new Map<string, Promise<void>>();
@@ -105,10 +102,17 @@ export class FakeApi implements AsyncDisposable {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://fake');
     const line = `${request.method} ${pathname}`;
     try {
-      const body = await readBody(request);
+      const isUpload = request.method === 'PUT';
+      const body = isUpload ? {} : await readBody(request);
       this.note(line);
       if (pathname === '/health') return send(response, 200, { status: 'ok', version: '9.9.9' });
       this.#authorize(request);
+      if (pathname.startsWith('/api/v1/')) {
+        const refusal = this.#answers.get(line);
+        if (refusal !== undefined) throw refusal;
+        const { status, body: answer } = await answerNoun(this.nouns, line, searchParams, body, request);
+        return answer === undefined ? void response.writeHead(status).end() : send(response, status, answer);
+      }
       const [, noun, id, verb] = pathname.split('/');
       if (noun !== 'machines') throw new Refusal(404, 'NOT_FOUND', 'no such route');
       const route = [`${request.method} /machines`, id && ':id', verb].filter(Boolean).join(' ');
@@ -137,6 +141,7 @@ export class FakeApi implements AsyncDisposable {
         return send(response, 201, machine);
       }
       case 'GET /machines':
+        await this.#gates.get(route);
         return send(response, 200, this.#list(query));
       case 'GET /machines :id':
         return send(response, 200, this.#find(id));
@@ -151,6 +156,8 @@ export class FakeApi implements AsyncDisposable {
       case 'DELETE /machines :id':
         this.#delete(id, query.get('force') === 'true');
         return void response.writeHead(204).end();
+      case 'GET /machines :id console':
+        return this.#console(id, query, response);
       case 'POST /machines :id exec':
         return this.#exec(id, body, request, response);
       default:
@@ -227,6 +234,23 @@ export class FakeApi implements AsyncDisposable {
     if (isBusy) throw wrongState('delete', machine);
     this.machines.delete(machine.id);
     this.note(`deleted ${machine.name}`);
+  }
+
+  #console(id: string, query: URLSearchParams, response: ServerResponse): void {
+    this.#find(id);
+    this.note(`console ${query}`);
+    response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' }).write(this.consoleText);
+    if (query.get('follow') !== 'true') return void response.end();
+    this.#followers.add(response);
+    response.once('close', () => this.note(response.writableFinished ? 'console ended' : 'console left'));
+  }
+
+  /** Prints to the consoles that are followed; null ends them. */
+  printConsole(text: string | null): void {
+    for (const response of this.#followers) {
+      if (text === null) response.end();
+      else response.write(text);
+    }
   }
 
   async #exec(

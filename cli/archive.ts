@@ -1,0 +1,105 @@
+/** The bytes of a tar archive to send: a file as it is, or a directory as the local `tar` packs it. */
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createReadStream, statSync } from 'node:fs';
+import { PassThrough, type Readable } from 'node:stream';
+import { CliError } from './errors.ts';
+import { exitCodes } from './exit-codes.ts';
+
+export interface Archive {
+  /** To be read once. Throws CliError when what is read fails, before the end, so that half an archive is never whole. */
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** Null: nobody knows before the end. */
+  readonly length: number | null;
+  /** Ends what still reads; resolves when it is gone. */
+  readonly close: () => Promise<void>;
+}
+
+const wordsMax = 4096;
+
+/** Throws CliError when there is no such file or directory. */
+export function openArchive(path: string): Archive {
+  let kind: 'directory' | 'file' | 'other';
+  let length = 0;
+  try {
+    const stat = statSync(path);
+    kind = stat.isDirectory() ? 'directory' : stat.isFile() ? 'file' : 'other';
+    length = stat.size;
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+  if (kind === 'directory') return packed(path);
+  if (kind === 'file') return wholeFile(path, length);
+  const hint = 'give a directory, or a tar archive that is a file';
+  throw new CliError(`${path} is neither a directory nor a file`, { hint, exitCode: exitCodes.usage });
+}
+
+function wholeFile(path: string, length: number): Archive {
+  const stream = createReadStream(path);
+  async function* read() {
+    try {
+      yield* stream as AsyncIterable<Buffer>;
+    } catch (error) {
+      throw unreadable(path, error);
+    }
+  }
+  return {
+    bytes: read(),
+    length,
+    async close() {
+      if (stream.closed) return;
+      stream.destroy();
+      await once(stream, 'close');
+    },
+  };
+}
+
+/** Owners by number, as names mean others in the image; nothing that is mounted below the directory. */
+function packed(path: string): Archive {
+  const args = ['--create', '--numeric-owner', '--one-file-system', `--directory=${path}`, '--file=-', '.'];
+  const child = spawn('tar', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  // Node throws away what nobody has begun to read when a program ends.
+  const output = child.stdout.pipe(new PassThrough());
+  let words = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(-wordsMax);
+  });
+  const ended = endOf(child);
+  // Whoever reads to the end gets to know; whoever does not has no use for it.
+  ended.catch(() => undefined);
+  async function* read() {
+    yield* output as AsyncIterable<Buffer>;
+    const outcome = await ended;
+    if (outcome === 0) return;
+    const reason = words.trim().split('\n').slice(-3).join('; ') || `it ended with ${outcome}`;
+    throw new CliError(`tar could not pack ${path}: ${reason}`);
+  }
+  return {
+    bytes: read(),
+    length: null,
+    async close() {
+      child.kill('SIGKILL');
+      child.stdout.destroy();
+      output.destroy();
+      await ended.catch(() => undefined);
+    },
+  };
+}
+
+/** The exit code or the signal's name. Rejects when there is no tar. */
+async function endOf(child: ChildProcessByStdio<null, Readable, Readable>): Promise<number | string> {
+  try {
+    const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
+    return code ?? signal ?? 'nothing';
+  } catch (error) {
+    throw new CliError(`cannot run tar: ${(error as NodeJS.ErrnoException).code}`, {
+      hint: 'install tar, or give an archive instead of a directory',
+    });
+  }
+}
+
+function unreadable(path: string, error: unknown): CliError {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== 'ENOENT') return new CliError(`cannot read ${path}: ${code}`);
+  return new CliError(`there is no ${path} on this machine`, { exitCode: exitCodes.usage });
+}

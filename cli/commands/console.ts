@@ -1,0 +1,48 @@
+/** `console`: what a machine printed, and prints. */
+import { Command, Option } from 'commander';
+import type { Context } from '../context.ts';
+import { wholeNumber } from '../options.ts';
+import { json, terminalText } from '../output.ts';
+import { isTerminal } from '../progress.ts';
+
+interface ConsoleOptions {
+  readonly lines: number;
+  readonly follow?: true;
+  readonly raw?: true;
+  readonly json?: true;
+}
+
+/** As long as a timer can be: a machine may have nothing to say for weeks. */
+const silenceMsMax = 2 ** 31 - 1;
+
+export function define(context: Context): Command {
+  return new Command('console')
+    .description(
+      'Print the last lines of a machine’s console, of this run of it or of its last one.\n' +
+        'The text is the guest’s own: on a terminal, what the terminal would obey is replaced.',
+    )
+    .argument('<machine>', 'id or name')
+    .option('-n, --lines <count>', 'how many of the last lines', wholeNumber(1, 10_000), 100)
+    .option('-f, --follow', 'go on with what comes, until the machine stops')
+    .option('--raw', 'print every byte as the guest sent it, on a terminal too')
+    .addOption(
+      new Option('--json', 'print an object with the machine and the text').conflicts(['follow', 'raw']),
+    )
+    .action((machine: string, options: ConsoleOptions) => show(context, machine, options));
+}
+
+async function show(context: Context, machine: string, options: ConsoleOptions): Promise<void> {
+  const { lines } = options;
+  const { signal, streams } = context;
+  const isCleaned = isTerminal(streams.stdout) && options.raw !== true;
+  const clean = isCleaned ? terminalText() : (text: string) => text;
+  if (options.follow) {
+    const following = { lines, signal, silenceMs: silenceMsMax };
+    for await (const text of context.patientClient.machines.followConsole(machine, following)) {
+      await context.print(clean(text));
+    }
+    return;
+  }
+  const text = await context.client.machines.console(machine, { lines }, { signal });
+  await context.print(options.json ? json({ machine, text }) : clean(text));
+}

@@ -1,0 +1,107 @@
+/** `keys`: who may use the API, and for what. */
+import { Command, Option } from 'commander';
+import { type Key, type Scope, scopes } from '../../sdk/src/index.ts';
+import type { Context } from '../context.ts';
+import { forEachId } from '../each.ts';
+import { addListingOptions, type ListingOptions, printListing } from '../listing.ts';
+import { futureTime, someOf } from '../options.ts';
+import { age, type Column, json, line } from '../output.ts';
+import { collect } from '../paging.ts';
+
+interface CreateOptions {
+  readonly name: string;
+  readonly scope: readonly Scope[];
+  readonly expires?: string;
+  readonly tenant?: string;
+  readonly json?: true;
+}
+
+export function define(context: Context): Command {
+  const noun = new Command('keys').description(
+    'Keys of the API. These commands need a key that may do everything, such as the daemon’s own.',
+  );
+  const now = Date.now();
+  const scope = new Option('--scope <scope>', 'what it may do; repeatable, or with commas').choices(scopes);
+  noun
+    .command('create')
+    .description('Make a key and print it, and nothing else, on stdout. It is not shown again.')
+    .requiredOption('--name <name>', 'for you to know it by')
+    .addOption(scope.argParser(someOf(scopes)).makeOptionMandatory())
+    .option('--expires <time>', 'when it stops being good: 30d, 12h or 2030-01-31T12:00:00Z', futureTime(now))
+    .option('--tenant <tenant>', 'whose machines it is for (default: yours; for the operator’s key only)')
+    .option('--json', 'print the key with all that is known of it')
+    .action((options: CreateOptions) => create(context, options));
+  addListingOptions(noun.command('ls'), 'ids')
+    .description('List keys, the newest first; revoked ones too.')
+    .action((options: ListingOptions) => list(context, options));
+  noun
+    .command('revoke')
+    .description('Make keys good for nothing, and print their ids.')
+    .argument('<key...>', 'ids')
+    .option('--json', 'print an object with the ids that were revoked')
+    .action((ids: string[], options: { readonly json?: true }) =>
+      revoke(context, ids, options.json === true),
+    );
+  return noun;
+}
+
+async function create(context: Context, options: CreateOptions): Promise<void> {
+  const { client, signal } = context;
+  const { name, scope, expires, tenant } = options;
+  const spec = {
+    name,
+    scopes: scope,
+    ...(expires === undefined ? {} : { expires_at: expires }),
+    ...(tenant === undefined ? {} : { tenant }),
+  };
+  const created = await client.keys.create(spec, { signal });
+  const until = created.expires_at === null ? '' : ` until ${created.expires_at}`;
+  // First, so that a key whose reader has gone away can be revoked.
+  context.note(`key ${created.id} may ${created.scopes.join(', ')}${until}; it is not shown again`);
+  await context.print(options.json ? json(created) : line(created.key));
+}
+
+async function list(context: Context, options: ListingOptions): Promise<void> {
+  const { client, signal } = context;
+  const found = await collect<Key>(options.limit, async (page) => {
+    const { keys, total } = await client.keys.list(page, { signal });
+    return { items: keys, total };
+  });
+  await printListing(context, options, found, {
+    field: 'keys',
+    empty: 'no keys',
+    id: (key) => key.id,
+    columns: columns(Date.now()),
+  });
+}
+
+async function revoke(context: Context, ids: readonly string[], isJson: boolean): Promise<void> {
+  const { client, signal } = context;
+  const revoked: string[] = [];
+  const exitCode = await forEachId(context, ids, '', async (id) => {
+    await client.keys.revoke(id, { signal });
+    revoked.push(id);
+    return isJson ? '' : line(id);
+  });
+  if (isJson) await context.print(json({ revoked }));
+  context.exitWith(exitCode);
+}
+
+function columns(now: number): readonly Column<Key>[] {
+  return [
+    { title: 'ID', text: (key) => key.id },
+    { title: 'NAME', text: (key) => key.name },
+    { title: 'BEGINS', text: (key) => key.prefix },
+    { title: 'STATE', text: (key) => stateOf(key, now) },
+    { title: 'SCOPES', text: (key) => key.scopes.join(',') },
+    { title: 'TENANT', text: (key) => key.tenant },
+    { title: 'EXPIRES', text: (key) => key.expires_at ?? 'never' },
+    { title: 'USED', text: (key) => (key.last_used_at === null ? 'never' : age(key.last_used_at, now)) },
+    { title: 'AGE', text: (key) => age(key.created_at, now) },
+  ];
+}
+
+function stateOf(key: Key, now: number): string {
+  if (key.revoked_at !== null) return 'revoked';
+  return key.expires_at !== null && Date.parse(key.expires_at) <= now ? 'expired' : 'good';
+}

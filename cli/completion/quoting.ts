@@ -1,0 +1,13 @@
+/** What the scripts for different shells have in common. */
+import type { Values } from './model.ts';
+
+/** One word for a POSIX shell, whatever is in it. */
+export function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** How the scripts write down what a value can be: `words a b`, `names machines`, `files` or `free`. */
+export function valueWords(values: Values): string {
+  if (values.kind === 'words') return `words ${values.words.join(' ')}`;
+  return values.kind === 'names' ? `names ${values.of}` : values.kind;
+}

@@ -1,0 +1,70 @@
+/** Sending an image: the archive as it is read, what is said meanwhile, and the failure that came first. */
+import type { Image, ImageUploadOptions } from '../sdk/src/index.ts';
+import { type Archive, openArchive } from './archive.ts';
+import type { Context } from './context.ts';
+
+/** More than the daemon gives an import: it is the daemon that says why it took too long. */
+const idleMs = 30 * 60_000;
+
+/** Nothing is left of it, here or at the daemon, when it throws or is interrupted. */
+export async function importImage(
+  context: Context,
+  name: string,
+  path: string,
+  options: Pick<ImageUploadOptions, 'kernel' | 'min_memory_mib'>,
+): Promise<Image> {
+  const { patientClient, progress, signal } = context;
+  const archive = openArchive(path);
+  const sent = new Sent(context, archive, path);
+  try {
+    const upload = () => patientClient.images.upload(name, sent.bytes(), { ...options, signal, idleMs });
+    return await progress.during(() => sent.words(), upload);
+  } catch (error) {
+    signal.throwIfAborted();
+    // What broke off the upload is the reason, and not that the connection ended for it.
+    throw sent.failure ?? error;
+  } finally {
+    await archive.close();
+  }
+}
+
+class Sent {
+  failure: unknown;
+  readonly #context: Context;
+  readonly #archive: Archive;
+  readonly #path: string;
+  #length = 0;
+  #isWhole = false;
+
+  constructor(context: Context, archive: Archive, path: string) {
+    this.#context = context;
+    this.#archive = archive;
+    this.#path = path;
+  }
+
+  words(): string {
+    if (this.#isWhole) return `sent ${megabytes(this.#length)}, making the file system…`;
+    const { length } = this.#archive;
+    return `sending ${megabytes(this.#length)}${length === null ? '' : ` of ${megabytes(length)}`}`;
+  }
+
+  async *bytes(): AsyncGenerator<Uint8Array, void, undefined> {
+    const { progress } = this.#context;
+    if (!progress.isShown) this.#context.note(`sending ${this.#path}`);
+    try {
+      for await (const chunk of this.#archive.bytes) {
+        this.#length += chunk.length;
+        yield chunk;
+      }
+    } catch (error) {
+      this.failure = error;
+      throw error;
+    }
+    this.#isWhole = true;
+    if (!progress.isShown) this.#context.note(this.words());
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1_000_000).toFixed(1)} MB`;
+}

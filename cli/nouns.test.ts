@@ -1,0 +1,196 @@
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { FakeApi } from './testing/fake-api.ts';
+import { type CliResult, runCli, startCli } from './testing/run-cli.ts';
+
+let api: FakeApi;
+let work: string;
+
+beforeEach(async () => {
+  api = await FakeApi.start();
+  work = mkdtempSync(join(tmpdir(), 'flotilla-cli-'));
+});
+
+afterEach(async () => {
+  await api[Symbol.asyncDispose]();
+  rmSync(work, { recursive: true });
+});
+
+const cli = (...args: string[]): Promise<CliResult> => runCli(args, { env: { FLOTILLA_URL: api.url } });
+const start = (args: readonly string[], unread = false) =>
+  startCli(args, { env: { FLOTILLA_URL: api.url }, unread });
+const parsed = ({ stdout }: CliResult) => JSON.parse(stdout.toString());
+
+const hostile = 'one\u001b[2J\r\ntwo\tü\r\n';
+
+test('console prints what the guest printed, byte for byte where there is no terminal', async () => {
+  api.add('web');
+  api.consoleText = hostile;
+  const result = await cli('console', 'web', '-n', '7');
+  expect(result).toEqual({ code: 0, stdout: Buffer.from(hostile), stderr: '' });
+  expect(api.log).toContain('console lines=7');
+  expect(parsed(await cli('console', 'web', '--json'))).toEqual({ machine: 'web', text: hostile });
+});
+
+test('console --follow goes on until the machine ends', async () => {
+  api.add('web');
+  api.consoleText = 'before\n';
+  const running = start(['console', 'web', '-f']);
+  await api.saw(/^console .*follow=true/);
+  api.printConsole('after\n');
+  api.printConsole(null);
+  expect(await running.done).toEqual({ code: 0, stdout: Buffer.from('before\nafter\n'), stderr: '' });
+});
+
+test('Ctrl-C ends console --follow quietly', async () => {
+  api.add('web');
+  api.consoleText = 'before\n';
+  const running = start(['console', 'web', '--follow'], true);
+  await once(running.child.stdout as NodeJS.ReadableStream, 'data');
+  running.child.kill('SIGINT');
+  expect(await running.done).toMatchObject({ code: 130, stderr: '' });
+  await api.saw(/^console left$/);
+});
+
+test('console --follow of a connection that breaks is a failure', async () => {
+  api.add('web');
+  api.consoleText = 'before\n';
+  const running = start(['console', 'web', '--follow'], true);
+  await once(running.child.stdout as NodeJS.ReadableStream, 'data');
+  api.dropConnections();
+  expect(await running.done).toMatchObject({ code: 1, stderr: expect.stringContaining('cannot reach') });
+});
+
+test.each([
+  [['console', 'web', '--json', '--follow'], /'--json' cannot be used with option '-f, --follow'/],
+  [['console', 'web', '-n', '0'], /from 1 to 10000/],
+  [['keys', 'create', '--name', 'a'], /required option '--scope <scope>'/],
+  [['keys', 'create', '--name', 'a', '--scope', 'odd'], /They are machines:read, /],
+  [['keys', 'create', '--name', 'a', '--scope', '*', '--expires', '3 weeks'], /must look like 30d/],
+  [['keys', 'create', '--name', 'a', '--scope', '*', '--expires', '0d'], /must be in the future/],
+  [['keys', 'nope'], /unknown command 'nope'/],
+  [['keys'], /Usage: flotilla keys/],
+  [['images', 'import', 'a', '/nonexistent'], /there is no \/nonexistent on this machine/],
+  [['images', 'import', 'a', '/dev/null'], /neither a directory nor a file/],
+  [['operations', 'ls', '--state', 'odd'], /Allowed choices are running/],
+])('%j is a usage error: exit 2, nothing sent', async (args, stderr) => {
+  const result = await cli(...args);
+  expect(result.code).toBe(2);
+  expect(result.stderr).toMatch(stderr);
+  expect(api.log).toEqual([]);
+});
+
+test('keys create prints the key alone; what there is to know of it goes to people', async () => {
+  const scopes = ['--scope', 'machines:read,machines:exec', '--scope', 'machines:read'];
+  const result = await cli('keys', 'create', '--name', 'ci', ...scopes, '--expires', '30d', '--tenant', 'a');
+  expect(result).toMatchObject({ code: 0, stdout: Buffer.from(`hf_12345678${'x'.repeat(24)}\n`) });
+  expect(result.stderr).toMatch(
+    /^key key0 may machines:read, machines:exec until 2\S+Z; it is not shown again\n$/,
+  );
+  const [key] = api.nouns.keys;
+  expect(key).toMatchObject({ name: 'ci', scopes: ['machines:read', 'machines:exec'], tenant: 'a' });
+  const days = (Date.parse(String(key?.expires_at)) - Date.parse(String(key?.created_at))) / 86_400_000;
+  expect(Math.round(days)).toBe(30);
+});
+
+test('keys ls shows what became of keys, keys revoke ends them', async () => {
+  for (const name of ['one', 'two']) await cli('keys', 'create', '--name', name, '--scope', '*');
+  expect(await cli('keys', 'revoke', 'key0', 'key9')).toEqual({
+    code: 1,
+    stdout: Buffer.from('key0\n'),
+    stderr: 'error: key9: no such key\nhint: flotilla keys ls shows the keys there are\n',
+  });
+  const lines = (await cli('keys', 'ls')).stdout.toString().split('\n');
+  expect(lines[1]).toMatch(/^key1 +two +hf_12345678 +good +\* +default +never +never +\d+s$/);
+  expect(lines[2]).toMatch(/^key0 +one +hf_12345678 +revoked/);
+  expect(parsed(await cli('keys', 'ls', '--json'))).toMatchObject({ total: 2, keys: api.nouns.keys });
+  expect(parsed(await cli('keys', 'revoke', 'key1', '--json'))).toEqual({ revoked: ['key1'] });
+});
+
+test('images import sends an archive as it is', async () => {
+  const archive = join(work, 'root.tar.gz');
+  const bytes = Buffer.alloc(3_000_000, 'abc');
+  writeFileSync(archive, bytes);
+  const words = ['--kernel', 'image', '--min-memory', '128'];
+  const result = await cli('images', 'import', 'mine', archive, ...words);
+  expect(result).toEqual({
+    code: 0,
+    stdout: Buffer.from('mine\n'),
+    stderr: `sending ${archive}\nsent 3.0 MB, making the file system…\n`,
+  });
+  expect(api.nouns.uploaded?.equals(bytes)).toBe(true);
+  expect(parsed(await cli('images', 'get', 'mine', '--json'))).toMatchObject({
+    kernel: 'image',
+    min_memory_mib: 128,
+  });
+  expect((await cli('images', 'ls')).stdout.toString()).toMatch(/^mine +64 MiB +128 MiB +image +you +\d+s$/m);
+  expect((await cli('images', 'rm', 'mine')).stdout.toString()).toBe('mine\n');
+  expect(await cli('images', 'get', 'mine')).toMatchObject({
+    code: 1,
+    stderr: 'error: no such image\nhint: flotilla images ls shows the images there are\n',
+  });
+});
+
+test('images import packs a directory whose name looks like an option', async () => {
+  const root = join(work, '--root');
+  mkdirSync(join(root, 'etc'), { recursive: true });
+  writeFileSync(join(root, 'etc/made-by'), 'the test\n');
+  const result = await cli('images', 'import', 'mine', root, '--json');
+  expect(parsed(result)).toMatchObject({ name: 'mine' });
+  expect(api.nouns.uploaded?.includes('./etc/made-by')).toBe(true);
+});
+
+test('a directory that tar cannot pack whole makes no image', async () => {
+  // A program of this name stands for a tar that fails half-way.
+  writeFileSync(join(work, 'tar'), '#!/bin/sh\necho half; echo "etc: file changed" >&2; exit 1\n', {
+    mode: 0o755,
+  });
+  const PATH = `${work}:${process.env.PATH}`;
+  const result = await runCli(['images', 'import', 'mine', work], { env: { FLOTILLA_URL: api.url, PATH } });
+  expect(result).toMatchObject({
+    code: 1,
+    stderr: `sending ${work}\nerror: tar could not pack ${work}: etc: file changed\n`,
+  });
+  await api.saw(/^upload broken off$/);
+  expect(api.nouns.images).toEqual([]);
+});
+
+test('Ctrl-C breaks off an import and its tar', async () => {
+  writeFileSync(join(work, 'tar'), '#!/bin/sh\necho half\nexec sleep 1000\n', { mode: 0o755 });
+  const env = { FLOTILLA_URL: api.url, PATH: `${work}:${process.env.PATH}` };
+  const running = startCli(['images', 'import', 'mine', work], { env });
+  await api.saw(/^upload begun$/);
+  running.child.kill('SIGINT');
+  expect(await running.done).toMatchObject({ code: 130, stderr: `sending ${work}\n` });
+  await api.saw(/^upload broken off$/);
+});
+
+test('an import that is refused says why, however much was sent', async () => {
+  writeFileSync(join(work, 'root.tar'), Buffer.alloc(20_000_000));
+  api.refuse('PUT /api/v1/images/mine', 409, 'CONFLICT', "an image named 'mine' exists already");
+  const result = await cli('images', 'import', 'mine', join(work, 'root.tar'));
+  expect(result.code).toBe(1);
+  expect(result.stderr).toContain("error: an image named 'mine' exists already\n");
+});
+
+test('operations shows what is under way and why it failed', async () => {
+  const at = new Date().toISOString();
+  const common = { kind: 'machine.start', cancel_requested: false, created_at: at, updated_at: at };
+  const steps = [{ name: 'launch', phase: 'failed', at }];
+  const failure = { code: 'exhausted', message: 'no room\u001b[2J', step: 'launch' };
+  const failed = { id: 'op1', machine_id: 'm1', state: 'failed', steps, failure, ...common };
+  api.nouns.operations.push(failed, { ...failed, id: 'op2', state: 'running', failure: null });
+  const table = (await cli('ops', 'ls')).stdout.toString();
+  expect(table).toMatch(/^op1 +machine.start +m1 +failed +launch +\d+s +no room\ufffd\[2J$/m);
+  expect((await cli('operations', 'ls', '-q', '--state', 'running')).stdout.toString()).toBe('op2\n');
+  expect((await cli('operations', 'get', 'op1')).stdout.toString()).toContain(
+    'reason    no room\ufffd[2J\ncode      exhausted\nfailed in launch\n',
+  );
+  expect(parsed(await cli('ops', 'get', 'op1', '--json'))).toEqual(failed);
+  expect((await cli('ops', 'get', 'nope')).stderr).toContain(
+    'hint: flotilla operations ls shows the operations',
+  );
+});

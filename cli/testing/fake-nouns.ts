@@ -1,0 +1,88 @@
+/** The fake daemon's keys, images and operations. */
+import type { IncomingMessage } from 'node:http';
+import { Refusal } from './refusal.ts';
+
+type Fields = Record<string, unknown>;
+
+export interface NounAnswer {
+  readonly status: number;
+  readonly body?: Fields;
+}
+
+export class FakeNouns {
+  readonly keys: Fields[] = [];
+  readonly images: Fields[] = [];
+  readonly operations: Fields[] = [];
+  /** The bytes of the last upload that came whole. */
+  uploaded: Buffer | null = null;
+  readonly note: (entry: string) => void;
+
+  constructor(note: (entry: string) => void) {
+    this.note = note;
+  }
+
+  addImage(name: string, fields: Fields = {}): Fields {
+    const sizes = { size_mib: 64, min_memory_mib: 96, kernel: 'host', kernel_release: null };
+    const rest = { digest: 'sha256:0', built_in: false, shared: false, created_at: new Date().toISOString() };
+    const image = { name, ...sizes, ...rest, ...fields };
+    this.images.push(image);
+    return image;
+  }
+}
+
+/** The answer to `METHOD /api/v1/…`. Throws Refusal. */
+export async function answerNoun(
+  nouns: FakeNouns,
+  line: string,
+  query: URLSearchParams,
+  body: Fields,
+  request: IncomingMessage,
+): Promise<NounAnswer> {
+  const [, method, noun = '', name = ''] = /^(\w+) \/api\/v1\/(\w+)(?:\/(.+))?$/.exec(line) ?? [];
+  const all = { keys: nouns.keys, images: nouns.images, operations: nouns.operations }[noun] ?? [];
+  if (method === 'GET' && name === '') return { status: 200, body: page(noun, all, query) };
+  if (method === 'PUT') return { status: 201, body: await upload(nouns, name, query, request) };
+  if (method === 'POST') return { status: 201, body: createKey(nouns, body) };
+  const found = all.find((each) => each.id === name || each.name === name);
+  if (found === undefined) throw new Refusal(404, 'NOT_FOUND', `no such ${noun.slice(0, -1)}`);
+  if (method === 'GET') return { status: 200, body: found };
+  if (noun === 'keys') found.revoked_at = new Date().toISOString();
+  else all.splice(all.indexOf(found), 1);
+  return { status: 204 };
+}
+
+function page(noun: string, all: readonly Fields[], query: URLSearchParams): Fields {
+  const state = query.get('state');
+  const some = all.filter((each) => state === null || each.state === state);
+  const offset = Number(query.get('offset') ?? 0);
+  return { [noun]: some.slice(offset, offset + Number(query.get('limit') ?? 50)), total: some.length };
+}
+
+function createKey(nouns: FakeNouns, body: Fields): Fields {
+  const times = { created_at: new Date().toISOString(), last_used_at: null, revoked_at: null };
+  const id = `key${nouns.keys.length}`;
+  const key = { id, tenant: 'default', prefix: 'hf_12345678', expires_at: null, ...body, ...times };
+  nouns.keys.unshift(key);
+  return { ...key, key: `hf_12345678${'x'.repeat(24)}` };
+}
+
+async function upload(
+  nouns: FakeNouns,
+  name: string,
+  query: URLSearchParams,
+  request: IncomingMessage,
+): Promise<Fields> {
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of request) {
+      if (chunks.length === 0) nouns.note('upload begun');
+      chunks.push(chunk as Buffer);
+    }
+  } catch (error) {
+    nouns.note('upload broken off');
+    throw error;
+  }
+  nouns.uploaded = Buffer.concat(chunks);
+  const fields = { kernel: query.get('kernel') ?? 'host' };
+  return nouns.addImage(name, { ...fields, min_memory_mib: Number(query.get('min_memory_mib') ?? 96) });
+}

@@ -1,0 +1,122 @@
+/** Keys, images and consoles as a person uses them, with `./flotilla` against a real daemon and one real guest. */
+import { chmod, copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { runCommand, startTestHost, type TestHost } from '../support/host.ts';
+
+// Two cores may be busy with other tests; a guest boots in seconds or in a minute.
+vi.setConfig({ testTimeout: 300_000 });
+
+let host: TestHost;
+let work: string;
+beforeAll(async () => {
+  host = await startTestHost();
+  work = await mkdtemp(join(tmpdir(), 'roots-'));
+});
+afterAll(async () => {
+  await host.close();
+  await rm(work, { recursive: true });
+});
+
+const flotilla = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+  runCommand('./flotilla', args, { env: { ...host.env, ...env } });
+
+/** A busybox root directory, by hand. */
+async function makeRoot(): Promise<string> {
+  const root = join(work, 'root');
+  for (const path of ['bin', 'dev', 'etc', 'proc', 'sys', 'run', 'tmp']) {
+    await mkdir(join(root, path), { recursive: true });
+  }
+  await copyFile('/bin/busybox', join(root, 'bin/busybox'));
+  await chmod(join(root, 'bin/busybox'), 0o755);
+  for (const name of ['sh', 'cat', 'sync']) await symlink('busybox', join(root, 'bin', name));
+  await writeFile(join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
+  await writeFile(join(root, 'etc/made-by'), 'the test\n');
+  return root;
+}
+
+test('a key that may only look opens ls, and nothing that changes anything', async () => {
+  const made = await flotilla([
+    'keys',
+    'create',
+    '--name',
+    'looker',
+    '--scope',
+    'machines:read',
+    '--expires',
+    '1h',
+  ]);
+  expect(made.exitCode, made.stderr).toBe(0);
+  const key = made.stdout.toString();
+  expect(key).toMatch(/^hf_\w{32}\n$/);
+  const [, id = ''] = /^key (\w+) may machines:read until /.exec(made.stderr) ?? [];
+  const looker = { FLOTILLA_KEY: key.trim() };
+  expect(await flotilla(['ls'], looker)).toMatchObject({ exitCode: 0, stderr: 'no machines\n' });
+  const refused = await flotilla(['create', 'busybox'], looker);
+  expect(refused.exitCode).toBe(1);
+  expect(refused.stderr).toBe(
+    'error: Insufficient permissions for this action\nhint: Use a key with the scope machines:write.\n',
+  );
+  expect(await flotilla(['start', 'web'], looker)).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringContaining('machines:write'),
+  });
+  expect((await flotilla(['keys', 'ls'])).stdout.toString()).toMatch(
+    new RegExp(`^${id} +looker +hf_\\w{8} +good`, 'm'),
+  );
+  expect((await flotilla(['keys', 'revoke', id])).stdout.toString()).toBe(`${id}\n`);
+  expect(await flotilla(['ls'], looker)).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringContaining('hint: the key came from FLOTILLA_KEY'),
+  });
+});
+
+test('a profile opens the daemon without anything in the environment', async () => {
+  const path = join(work, 'profile.json');
+  const bare = { FLOTILLA_PROFILE: path, FLOTILLA_URL: '', FLOTILLA_KEY: '', FLOTILLA_STATE_DIR: work };
+  await writeFile(path, JSON.stringify({ url: host.url, key: host.key }), { mode: 0o600 });
+  expect(await flotilla(['ls'], bare)).toMatchObject({ exitCode: 0, stderr: 'no machines\n' });
+});
+
+test('a directory becomes an image, a command runs in it, and its console can be read', async () => {
+  const root = await makeRoot();
+  const imported = await flotilla(['images', 'import', 'mine', root]);
+  expect(imported.exitCode, imported.stderr).toBe(0);
+  expect(imported.stdout.toString()).toBe('mine\n');
+  expect(imported.stderr).toMatch(/^sending .*\nsent \d+\.\d MB, making the file system…\n$/);
+  expect(JSON.parse((await flotilla(['images', 'get', 'mine', '--json'])).stdout.toString())).toMatchObject({
+    name: 'mine',
+    built_in: false,
+    shared: false,
+  });
+  const again = await flotilla(['images', 'import', 'mine', root]);
+  expect(again).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringContaining("an image named 'mine' exists already"),
+  });
+
+  const words = ['run', 'mine', '--name', 'web', '--keep', '--', 'sh', '-c'];
+  const ran = await flotilla([...words, 'cat /etc/made-by; echo to-the-console >/dev/console']);
+  expect(ran.exitCode, ran.stderr).toBe(0);
+  expect(ran.stdout.toString()).toBe('the test\n');
+  let seen = '';
+  const followed = await runCommand('./flotilla', ['console', 'web', '--follow'], {
+    env: host.env,
+    onOutput: (text, kill) => {
+      seen += text;
+      if (seen.includes('to-the-console')) kill('SIGINT');
+    },
+  });
+  expect(followed).toMatchObject({ exitCode: 130, stderr: '' });
+  const shown = JSON.parse((await flotilla(['console', 'web', '--json'])).stdout.toString());
+  expect(shown).toMatchObject({ machine: 'web', text: expect.stringContaining('to-the-console') });
+  expect((await flotilla(['ops', 'ls', '--machine', 'web'])).stdout.toString()).toMatch(
+    / machine\.start .* succeeded/,
+  );
+
+  const inUse = await flotilla(['images', 'rm', 'mine']);
+  expect(inUse).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('is used by') });
+  expect((await flotilla(['rm', '-f', 'web'])).exitCode).toBe(0);
+  expect((await flotilla(['images', 'rm', 'mine'])).stdout.toString()).toBe('mine\n');
+});
