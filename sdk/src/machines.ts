@@ -61,6 +61,16 @@ export class Machines {
     return this.#call('restartMachine', { path: { id } }, deadlinesMs.start, options);
   }
 
+  /** The guest stands still, with its memory, until it is resumed. */
+  pause(id: string, options?: CallOptions): Promise<Machine> {
+    return this.#call('pauseMachine', { path: { id } }, deadlinesMs.stop, options);
+  }
+
+  /** Resolves when the guest answers again. */
+  resume(id: string, options?: CallOptions): Promise<Machine> {
+    return this.#call('resumeMachine', { path: { id } }, deadlinesMs.start, options);
+  }
+
   /**
    * Resolves when the machine has the status; fails with status 504 after `timeout` seconds (1 to 30, default 30), and
    * with 400 as soon as the machine fails.

@@ -3,15 +3,25 @@
  * each case makes its own incarnations and the suite ends by checking that nothing is left.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { Consoled, EngineDriver, EngineHandle, ExitFacts, LaunchSpec } from '../core/ports/engine.ts';
+import {
+  type Consoled,
+  type EngineDriver,
+  type EngineHandle,
+  type ExitFacts,
+  type LaunchSpec,
+  type Pausable,
+  pausedOnRequest,
+} from '../core/ports/engine.ts';
 import { abortable, deadline } from '../lib/abort.ts';
 import { shortId } from '../lib/ids.ts';
 import type { GuestBehaviour } from './testing/tiny-guest.ts';
 
+export type ContractDriver = EngineDriver & Partial<Consoled> & Partial<Pausable>;
+
 /** What a driver's test provides. */
 export interface EngineFixture {
   /** A driver on the same host each time, as a restarted daemon makes it. */
-  makeDriver(): EngineDriver & Partial<Consoled>;
+  makeDriver(): ContractDriver;
   /** A spec whose guest prints `consoleMarker` and then behaves so. */
   spec(incarnation: string, slot: number, behaviour: GuestBehaviour): LaunchSpec;
   readonly consoleMarker: string;
@@ -46,7 +56,7 @@ async function rest({ iterator }: Following): Promise<string> {
 export function engineContract(name: string, makeFixture: () => Promise<EngineFixture>): void {
   describe(`${name}: engine contract`, () => {
     let fixture: EngineFixture;
-    let driver: EngineDriver & Partial<Consoled>;
+    let driver: ContractDriver;
     const made: string[] = [];
     const never = new AbortController().signal;
 
@@ -260,6 +270,65 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       await untilMarked(adopted);
       fixture.kill(handle);
       await rest(adopted);
+    });
+
+    const itPauses = (title: string, body: (pausable: Pausable) => Promise<void>) =>
+      it(title, async ({ skip }) => {
+        const { pause, resume } = driver;
+        expect([pause === undefined, resume === undefined]).toEqual(
+          Array(2).fill(!driver.capabilities.canPause),
+        );
+        if (!pause || !resume) return skip('the engine cannot pause');
+        await body({
+          pause: (handle, signal) => pause.call(driver, handle, signal),
+          resume: (handle, signal) => resume.call(driver, handle, signal),
+        });
+      });
+    const paused = { state: 'paused', reason: pausedOnRequest };
+
+    itPauses('pauses and resumes, and does so again', async (pausable) => {
+      const handle = await launch();
+      for (let round = 0; round < 2; round++) {
+        for (let time = 0; time < 2; time++) await pausable.pause(handle, never);
+        expect(await driver.inspect(handle)).toEqual(paused);
+        expect(await driver.find(handle.incarnation)).toEqual(handle);
+        expect(await driver.listLiving()).toEqual([handle.incarnation]);
+        for (let time = 0; time < 2; time++) await pausable.resume(handle, never);
+        expect(await driver.inspect(handle)).toEqual({ state: 'running' });
+      }
+    });
+
+    itPauses(
+      'leaves a paused guest paused when it closes, and another driver resumes it',
+      async (pausable) => {
+        const handle = await launch();
+        await pausable.pause(handle, never);
+        await driver.close();
+        driver = fixture.makeDriver();
+        expect(await driver.inspect(handle)).toEqual(paused);
+        await pausable.resume(handle, never);
+        expect(await driver.inspect(handle)).toEqual({ state: 'running' });
+      },
+    );
+
+    itPauses('stops what is paused, and tells when it was killed', async (pausable) => {
+      const stopped = await launch();
+      await pausable.pause(stopped, never);
+      await driver.stop(stopped, never);
+      expect(await fixture.countVmms(stopped.incarnation)).toBe(0);
+      const killed = await launch();
+      await pausable.pause(killed, never);
+      const exit = nextExit(killed);
+      fixture.kill(killed);
+      expect(await exit).toMatchObject({ kind: 'died' });
+    });
+
+    itPauses('neither pauses nor resumes what has ended', async (pausable) => {
+      const handle = await launch('poweroff');
+      await nextExit(handle);
+      await expect(pausable.pause(handle, never)).rejects.toMatchObject({ code: 'engine' });
+      await expect(pausable.resume(handle, never)).rejects.toMatchObject({ code: 'engine' });
+      expect(await driver.inspect(handle)).toMatchObject({ state: 'exited', facts: { kind: 'powered_off' } });
     });
 
     it('follows the empty console of what never ran to its end', async () => {

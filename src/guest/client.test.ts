@@ -87,6 +87,70 @@ describe('the link', () => {
     }
   });
 
+  test('keeps the calls of a guest that is known to stand still, and loses those of one that is not', async () => {
+    const program: FakeProgram = async ({ stdin, stdout }) => {
+      await stdout('begun\n');
+      for await (const chunk of stdin) await stdout(chunk);
+      return 0;
+    };
+    setUp({ program, timings: { pingIntervalMs: 10, pingDeadlineMs: 50 } });
+    const frozen: Duplex[] = [];
+    const other = { ...target, incarnation: 'i2', address: { transport: 'memory', key: 'm2' } } as const;
+    const otherGuest = new FakeGuest({ program });
+    memory.listen('m1', (end) => {
+      frozen.push(end);
+      void guest.accept(end);
+    });
+    memory.listen('m2', (end) => {
+      frozen.push(end);
+      void otherGuest.accept(end);
+    });
+    const input = Promise.withResolvers<Uint8Array>();
+    const stdin = async function* () {
+      yield await input.promise;
+    };
+    const begin = async (at: GuestTarget) => {
+      const session = await client.exec(at, { argv: ['any'], timeoutMs: 30_000, stdin: stdin() }, never);
+      const events = session[Symbol.asyncIterator]();
+      await events.next();
+      return events;
+    };
+    const quiet = await begin(target);
+    const loud = await begin(other);
+    client.setQuiet('i1', true);
+    for (const end of frozen) end.pause();
+    expect(await loud.next()).toMatchObject({ value: { outcome: { outcome: 'unknown' } } });
+    frozen[0]?.resume();
+    client.setQuiet('i1', false);
+    input.resolve(Buffer.from('on'));
+    expect(await quiet.next()).toMatchObject({ value: { type: 'stdout', data: Buffer.from('on') } });
+    expect(await quiet.next()).toMatchObject({ value: { outcome: { outcome: 'exited', exitCode: 0 } } });
+    expect(frozen).toHaveLength(2);
+    otherGuest.cut();
+  });
+
+  test('begins no session with a guest that stands still, and one as soon as it goes on', async () => {
+    setUp();
+    let dials = 0;
+    const dialled = Promise.withResolvers<void>();
+    memory.listen('m1', (end) => {
+      dials += 1;
+      if (dials > 1) dialled.resolve();
+      void guest.accept(end);
+    });
+    await client.waitReady(target, never);
+    client.setQuiet('i1', true);
+    guest.cut();
+    const ready = client.waitReady(target, never);
+    for (let turn = 0; turn < 100; turn++) await setImmediate();
+    expect(dials).toBe(1);
+    client.setQuiet('i1', false);
+    await dialled.promise;
+    expect(await ready).toMatchObject({ agentVersion: 'fake' });
+    client.setQuiet('i1', true);
+    await client.release('i1');
+  });
+
   test('dials again when the guest answers the preamble too late', async () => {
     setUp({ timings: { preambleMs: 5 } });
     let dials = 0;

@@ -104,6 +104,10 @@ export class GuestClient implements GuestLink {
     return this.#links.get(incarnation)?.announcement ?? null;
   }
 
+  setQuiet(incarnation: string, isQuiet: boolean): void {
+    this.#links.get(incarnation)?.setQuiet(isQuiet);
+  }
+
   /** Also forgets what the incarnation announced. */
   async release(incarnation: string): Promise<void> {
     const link = this.#links.get(incarnation);

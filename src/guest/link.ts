@@ -4,7 +4,8 @@
  *   dialling → preamble → up → (session over) → pause → dialling …   until `release`
  *
  * It redials for as long as it is not released, calls or not, so that the guest can always announce what it does. A
- * guest that does not answer costs its own callers their deadlines and nobody else anything.
+ * guest that does not answer costs its own callers their deadlines and nobody else anything. While its guest is known to
+ * stand still (`setQuiet`) a session is kept without a sign of life, and none is begun.
  */
 import type { Duplex } from 'node:stream';
 import { AppError } from '../core/errors.ts';
@@ -44,6 +45,8 @@ export class IncarnationLink {
   #attempts = 0;
   #preambles = 0;
   #announcement: GuestAnnouncement | null = null;
+  /** Resolved when it ends; null when the guest is expected to answer. */
+  #quiet: PromiseWithResolvers<void> | null = null;
 
   /** Begins to dial at once. */
   constructor(options: LinkOptions) {
@@ -80,10 +83,21 @@ export class IncarnationLink {
     }
   }
 
+  /** Whether the guest stands still, so that its silence means nothing. */
+  setQuiet(isQuiet: boolean): void {
+    if (isQuiet) this.#quiet ??= Promise.withResolvers();
+    else {
+      this.#quiet?.resolve();
+      this.#quiet = null;
+    }
+    this.#session?.setQuiet(isQuiet);
+  }
+
   /** Ends the link and waits until its carrier is gone; open calls fail. Harmless when called again. */
   async release(): Promise<void> {
     this.#stop.abort(released());
     this.#session?.close(released());
+    this.#quiet?.resolve();
     this.#wake();
     for (const waiter of this.#waiters) waiter.reject(released());
     await this.#loop;
@@ -93,6 +107,7 @@ export class IncarnationLink {
     while (!this.#stop.signal.aborted) {
       await this.#connectOnce();
       if (!this.#stop.signal.aborted) await this.#pause();
+      if (!this.#stop.signal.aborted) await this.#quiet?.promise;
     }
   }
 
@@ -155,6 +170,7 @@ export class IncarnationLink {
         });
       },
     });
+    session.setQuiet(this.#quiet !== null);
     if (session.isOpen) {
       log.debug({ incarnation }, 'guest link up');
       this.#session = session;

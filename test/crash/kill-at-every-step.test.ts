@@ -2,7 +2,7 @@
  * SIGKILL of the daemon after every record of every operation, on real guests: the next daemon finishes what was begun,
  * and what is on the host is what is recorded.
  */
-import { access, readdir } from 'node:fs/promises';
+import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { FlotillaClient } from '../../sdk/src/index.ts';
@@ -28,12 +28,23 @@ afterAll(async () => {
   await directory.remove();
 });
 
+/** Asks the daemon for an action; rejects as the client does. */
+async function post(action: 'pause' | 'resume'): Promise<void> {
+  const read = async (file: string) => (await readFile(join(directory.path, file), 'utf8')).trim();
+  const headers = { Authorization: `Bearer ${await read('admin.key')}` };
+  const url = `${await read('daemon.url')}/machines/web/${action}`;
+  const { status } = await fetch(url, { method: 'POST', headers }).catch(() => ({ status: 0 }));
+  if (status !== 200) throw Object.assign(new Error(`${action} was answered ${status}`), { status });
+}
+
 const acts: Readonly<Record<KillMoment['kind'], (client: FlotillaClient) => Promise<unknown>>> = {
   'machine.create': ({ machines }) =>
     machines.create({ name: 'web', vcpu_count: 1, mem_size_mib: 128, image: 'busybox' }),
   'machine.start': ({ machines }) => machines.start('web'),
   'machine.restart': ({ machines }) => machines.restart('web'),
   'machine.stop': ({ machines }) => machines.stop('web'),
+  'machine.pause': () => post('pause'),
+  'machine.resume': () => post('resume'),
   'machine.delete': ({ machines }) => machines.delete('web', { force: true }),
 };
 
@@ -43,6 +54,8 @@ const ends: Readonly<Record<KillMoment['kind'], readonly [from: string | null, t
   'machine.start': ['stopped', 'running'],
   'machine.restart': ['running', 'running'],
   'machine.stop': ['running', 'stopped'],
+  'machine.pause': ['running', 'paused'],
+  'machine.resume': ['paused', 'running'],
   'machine.delete': ['running', null],
 };
 
@@ -58,7 +71,10 @@ async function bringTo(client: FlotillaClient, wanted: string | null): Promise<v
   if (wanted === null) return void (await acts['machine.delete'](client));
   if (status === null) await acts['machine.create'](client);
   if (wanted === 'stopped' && (await statusOf(client)) === 'pending') return;
-  if (wanted === 'running') await acts['machine.start'](client);
+  if (wanted === 'running' && status === 'paused') await acts['machine.resume'](client);
+  else if (wanted === 'running' || (wanted === 'paused' && status !== 'running'))
+    await acts['machine.start'](client);
+  if (wanted === 'paused') await acts['machine.pause'](client);
   if (wanted === 'stopped') await acts['machine.stop'](client);
 }
 
@@ -71,10 +87,11 @@ async function expectTruth(client: FlotillaClient): Promise<void> {
   expect(runs.length).toBeLessThanOrEqual(machines.length);
   const vmms = (await processesNaming(`${directory.path}/run/`)).map(({ pid }) => pid);
   const [machine] = machines;
-  if (machine?.status !== 'running') return expect(vmms).toEqual([]);
+  if (machine?.status !== 'running' && machine?.status !== 'paused') return expect(vmms).toEqual([]);
   const { pid } = await client.machines.get(machine.id);
   expect(vmms).toEqual([pid]);
   await access(join(directory.path, 'run', runs[0] ?? '', 'qmp.sock'));
+  if (machine.status === 'paused') return;
   expect(await client.machines.exec(machine.id, { command: ['hostname'] })).toMatchObject({
     stdout: 'web\n',
   });

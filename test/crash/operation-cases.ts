@@ -25,6 +25,8 @@ const running = async (machines: MachineService) => {
   await start(machines);
 };
 
+const pause = (machines: MachineService) => machines.pause(tenant, name);
+
 export const operationCases: readonly OperationCase[] = [
   {
     kind: 'machine.create',
@@ -57,6 +59,25 @@ export const operationCases: readonly OperationCase[] = [
     act: (machines) => machines.stop(tenant, name),
     succeeded: 'stopped',
     failed: 'failed',
+  },
+  {
+    kind: 'machine.pause',
+    steps: ['pause'],
+    prepare: running,
+    act: pause,
+    succeeded: 'paused',
+    failed: 'running',
+  },
+  {
+    kind: 'machine.resume',
+    steps: ['continue', 'ready'],
+    prepare: async (machines) => {
+      await running(machines);
+      await pause(machines);
+    },
+    act: (machines) => machines.resume(tenant, name),
+    succeeded: 'running',
+    failed: 'paused',
   },
   {
     kind: 'machine.delete',

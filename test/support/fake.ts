@@ -10,6 +10,7 @@ import { MachineService } from '../../src/core/machines/service.ts';
 import type { Edges } from '../../src/core/machines/steps/context.ts';
 import type { RunnerHooks } from '../../src/core/operations/runner.ts';
 import { OperationService } from '../../src/core/operations/service.ts';
+import type { EngineCapabilities } from '../../src/core/ports/engine.ts';
 import type { Store } from '../../src/core/ports/store.ts';
 import { Reconciler } from '../../src/core/reconcile/reconciler.ts';
 import { FakeDisks, FakeGuest, FakeImages } from '../../src/core/testing/fakes.ts';
@@ -49,6 +50,8 @@ export interface FakeOptions {
   readonly databaseUrl?: string;
   readonly hooks?: RunnerHooks;
   readonly bootTimeoutMs?: number;
+  /** What the engine says it can; where nothing is said, as the fake engine does. */
+  readonly capabilities?: Partial<EngineCapabilities>;
   /** Silent without. */
   readonly log?: Logger;
 }
@@ -59,7 +62,7 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
     path: join(directory, 'flotilla.db'),
     ...(options.databaseUrl === undefined ? {} : { databaseUrl: options.databaseUrl }),
   });
-  const driver = new FakeDriver({ kind: 'qemu' });
+  const driver = new FakeDriver({ kind: 'qemu', capabilities: options.capabilities ?? {} });
   const guest = new FakeGuest();
   const disks = new FakeDisks();
   const engines = new Map([['qemu', driver]]);

@@ -100,7 +100,8 @@ export class ExitWatcher {
     const plan = planExit(facts, edges.guest.announcement(incarnation), console);
     edges.log.info({ machine: machineId, incarnation, facts, plan: plan.to }, 'incarnation ended');
     // The start's own first step clears the ended incarnation away, also when the daemon dies in between.
-    if (plan.to === 'restart') return restart(seen);
+    if (plan.to === 'restart' && seen.state === 'running') return restart(seen);
+    const to = plan.to === 'failed' ? 'failed' : 'stopped';
     await store.transaction(async (tx) => {
       const machine = await tx.machines.get(machineId);
       if (!machine || !isConcerned(machine, incarnation)) return;
@@ -109,8 +110,8 @@ export class ExitWatcher {
         plan.to === 'failed'
           ? { code: plan.code, message: plan.message, at: at.toISOString(), console: quoteConsole(console) }
           : null;
-      const desired = plan.to === 'stopped' ? { desired: 'stopped' as const } : {};
-      await transition(tx, machine, plan.to, { handle: null, failure, ...desired }, at);
+      const desired = to === 'stopped' ? { desired: 'stopped' as const } : {};
+      await transition(tx, machine, to, { handle: null, failure, ...desired }, at);
     });
     await this.#cleanUp(seen, incarnation);
   }

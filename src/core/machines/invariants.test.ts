@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { checkChange, checkMachine } from './invariants.ts';
 import type { Machine } from './machine.ts';
-import { isTransit, machineStates } from './states.ts';
+import { isTransit, type MachineState, machineStates } from './states.ts';
 
 const machine: Machine = {
   id: 'm1',
@@ -40,9 +40,12 @@ const handle = {
   data: {},
 } as const;
 
+const needsHandle = (state: MachineState) => ['pausing', 'paused', 'resuming'].includes(state);
+
 it.each(machineStates)('wants an operation in %s exactly when that is in transit', (state) => {
-  const withOne = checkMachine({ ...machine, state, operationId: 'op1' });
-  const without = checkMachine({ ...machine, state });
+  const given: Machine = { ...machine, state, handle: needsHandle(state) ? handle : null };
+  const withOne = checkMachine({ ...given, operationId: 'op1' });
+  const without = checkMachine(given);
   expect(withOne).toEqual(isTransit(state) ? [] : [`${state} with an operation`]);
   expect(without).toEqual(isTransit(state) ? [`${state} without an operation`] : []);
 });
@@ -52,6 +55,13 @@ it.each(machineStates)('allows a handle in %s only while something may run', (st
   const isAllowed = !['creating', 'created', 'stopped', 'deleted'].includes(state);
   expect(checkMachine({ ...machine, state, operationId, handle })).toEqual(
     isAllowed ? [] : [`${state} with an engine handle`],
+  );
+});
+
+it.each(machineStates)('wants a handle in %s exactly when it cannot be without a VMM', (state) => {
+  const operationId = isTransit(state) ? 'op1' : null;
+  expect(checkMachine({ ...machine, state, operationId })).toEqual(
+    needsHandle(state) ? [`${state} without an engine handle`] : [],
   );
 });
 

@@ -8,6 +8,9 @@ import { isTransit, type MachineState, transitions } from './states.ts';
 /** States in which nothing of an incarnation is left on the host, so no handle may be kept. */
 const statesWithoutHandle: readonly MachineState[] = ['creating', 'created', 'stopped', 'deleted'];
 
+/** States that only a machine with a VMM can be in. */
+const statesWithHandle: readonly MachineState[] = ['pausing', 'paused', 'resuming'];
+
 /** The rules a machine breaks, taken by itself. */
 export function checkMachine(machine: Machine): readonly string[] {
   const { state, operationId, handle, incarnation } = machine;
@@ -15,6 +18,7 @@ export function checkMachine(machine: Machine): readonly string[] {
   if (isTransit(state) && operationId === null) broken.push(`${state} without an operation`);
   if (!isTransit(state) && operationId !== null) broken.push(`${state} with an operation`);
   if (state === 'starting' && incarnation === null) broken.push('starting without an incarnation');
+  if (handle === null && statesWithHandle.includes(state)) broken.push(`${state} without an engine handle`);
   if (handle !== null) {
     if (statesWithoutHandle.includes(state)) broken.push(`${state} with an engine handle`);
     if (handle.incarnation !== incarnation) broken.push('an engine handle of another incarnation');

@@ -10,20 +10,21 @@ import { observeStore } from '../events/observed-store.ts';
 import type { ImageHolds } from '../images/holds.ts';
 import type { Operation } from '../operations/operation.ts';
 import { planRecovery, redoFrom } from '../operations/recover.ts';
-import { type OperationDefinition, OperationRunner, type RunnerHooks } from '../operations/runner.ts';
+import { OperationRunner, type RunnerHooks } from '../operations/runner.ts';
 import type { ExecRequest, ExecSession } from '../ports/guest.ts';
-import type { MachineFilter, MachinePatch, Repositories, Store } from '../ports/store.ts';
+import type { MachineFilter, Store } from '../ports/store.ts';
 import { type ConsoleRequest, Consoles } from './console.ts';
 import { ExecSlots } from './exec-slots.ts';
 import { ExitWatcher } from './exits.ts';
-import type { DesiredState, Machine, MachineSpec } from './machine.ts';
+import { type Intent, nextBoot, requireBootable, requireTurn } from './intents.ts';
+import { findMachine, stateConflict } from './lookup.ts';
+import type { Machine, MachineSpec } from './machine.ts';
 import { type CreateRequest, type MachineDefaults, makeSpec } from './spec.ts';
-import { decide, type MachineAction } from './states.ts';
-import { type Edges, engineOf, guestOf } from './steps/context.ts';
-import { createOperation } from './steps/create.ts';
-import { deleteOperation } from './steps/delete.ts';
-import { bootTimeoutMsDefault, restartOperation, startOperation } from './steps/start.ts';
-import { stopOperation } from './steps/stop.ts';
+import { decide } from './states.ts';
+import { type Edges, guestOf } from './steps/context.ts';
+import { type OperationDefinitions, operationDefinitions } from './steps/definitions.ts';
+import { pausableOf } from './steps/pause.ts';
+import { bootTimeoutMsDefault } from './steps/start.ts';
 import { transition } from './transition.ts';
 import { type WaitRequest, waitForState } from './wait.ts';
 
@@ -69,7 +70,7 @@ export class MachineService {
   readonly #hasHostRebooted: boolean;
   readonly #runner: OperationRunner;
   readonly #exits: ExitWatcher;
-  readonly #definitions: Readonly<Record<Operation['kind'], OperationDefinition>>;
+  readonly #definitions: OperationDefinitions;
   readonly #startLimiter: Limiter;
   readonly #execs = new ExecSlots();
   readonly #consoles: Consoles;
@@ -93,17 +94,10 @@ export class MachineService {
     });
     this.#exits = new ExitWatcher({ store, edges, restart: (machine) => this.#rebooted(machine) });
     this.#consoles = new Consoles({ store, bus, edges });
-    const boot = {
+    this.#definitions = operationDefinitions(edges, {
       limiter: this.#startLimiter,
       bootTimeoutMs: deps.bootTimeoutMs ?? bootTimeoutMsDefault,
-    };
-    this.#definitions = {
-      'machine.create': createOperation(edges),
-      'machine.start': startOperation(edges, boot),
-      'machine.restart': restartOperation(edges, boot),
-      'machine.stop': stopOperation(edges),
-      'machine.delete': deleteOperation(edges),
-    };
+    });
   }
 
   /** Raises `invalid`, `not_found` (image), `conflict` (name taken), `exhausted` (no space), `unsupported`. */
@@ -160,14 +154,14 @@ export class MachineService {
   /** Resolves when the guest answers. */
   async start(tenant: string, idOrName: string): Promise<ActionResult> {
     const machine = await this.get(tenant, idOrName);
-    if (decide('start', machine.state).verdict === 'accept') await this.#checkBootable(machine);
-    this.#checkQueue();
+    if (decide('start', machine.state).verdict === 'accept') await requireBootable(this.#edges, machine);
+    requireTurn(this.#startLimiter);
     return this.#act('start', tenant, idOrName, nextBoot);
   }
 
   /** Ends the guest, gracefully if it can, and starts it anew; resolves when the new incarnation answers. */
   async restart(tenant: string, idOrName: string): Promise<ActionResult> {
-    this.#checkQueue();
+    requireTurn(this.#startLimiter);
     return this.#act('restart', tenant, idOrName, nextBoot);
   }
 
@@ -181,7 +175,24 @@ export class MachineService {
     return this.#act('stop', tenant, idOrName, () => ({ desired: 'stopped' }));
   }
 
-  /** `force` also deletes a machine that runs. */
+  /**
+   * Stands the guest still, its memory kept; it goes on where it was after `resume`. Raises `unsupported` when its engine
+   * cannot.
+   */
+  async pause(tenant: string, idOrName: string): Promise<ActionResult> {
+    const intend = (machine: Machine): Intent => {
+      pausableOf(this.#edges, machine);
+      return { desired: 'running' };
+    };
+    return this.#act('pause', tenant, idOrName, intend);
+  }
+
+  /** Resolves when the guest answers and knows the time. */
+  async resume(tenant: string, idOrName: string): Promise<ActionResult> {
+    return this.#act('resume', tenant, idOrName, () => ({ desired: 'running' }));
+  }
+
+  /** `force` also deletes a machine that runs or is paused. */
   async delete(
     tenant: string,
     idOrName: string,
@@ -230,11 +241,12 @@ export class MachineService {
 
   /**
    * Watches a machine that already runs and opens its link, over which its guest announces what it is about to do.
-   * Does nothing for one that is watched.
+   * Does nothing for one that is watched. A guest that is paused is not spoken to.
    */
   adopt(machine: Machine): void {
     if (!machine.incarnation || this.#exits.isWatching(machine.incarnation)) return;
     this.#exits.watch(machine);
+    if (machine.state === 'paused') return;
     this.#edges.guest
       .waitReady(guestOf(machine), AbortSignal.timeout(adoptionTimeoutMs))
       .catch((error: unknown) =>
@@ -252,9 +264,12 @@ export class MachineService {
       : Promise.resolve();
   }
 
-  /** Records that a machine stopped with its host, or begins its start if it was to run; that goes on in the background. */
-  async hostRebooted(seen: Machine): Promise<void> {
-    if (seen.desired === 'running') {
+  /**
+   * Records that a machine stopped with its host, or begins its start if it is to run; that goes on in the background. A
+   * paused one is stopped: what it was to go on with was its memory.
+   */
+  async hostRebooted(seen: Machine, isToRun: boolean): Promise<void> {
+    if (isToRun) {
       const operation = await this.#beginBoot(seen);
       if (!operation) return;
       this.#run(operation).catch((error: unknown) =>
@@ -268,7 +283,8 @@ export class MachineService {
     await this.#store.transaction(async (tx) => {
       const machine = await tx.machines.get(seen.id);
       if (machine?.state !== seen.state || machine.incarnation !== seen.incarnation) return;
-      await transition(tx, machine, 'stopped', { handle: null, failure: null }, this.#edges.clock.now());
+      const patch = { handle: null, failure: null, desired: 'stopped' as const };
+      await transition(tx, machine, 'stopped', patch, this.#edges.clock.now());
     });
   }
 
@@ -302,13 +318,28 @@ export class MachineService {
       });
       if (begun.verdict === 'accept') {
         if (action !== 'start' && begun.machine.incarnation) this.#exits.unwatch(begun.machine.incarnation);
-        return { verdict: 'done', machine: await this.#run(begun.operation) };
+        const running = this.#run(begun.operation);
+        return {
+          verdict: 'done',
+          machine: await running.catch((error) => this.#giveBack(begun.machine.id, error)),
+        };
       }
       if (begun.verdict === 'ignore') return { verdict: 'ignored', machine: begun.machine };
       const ended = await this.#cancel(action, begun.machine);
       if (ended) return { verdict: 'done', machine: ended };
     }
     throw new AppError('unavailable', `machine ${idOrName} is busy`, { hint: 'Try again in a moment.' });
+  }
+
+  /** What was undone to a state that has a VMM is watched again: it may have ended meanwhile, which may be why. */
+  async #giveBack(id: string, error: unknown): Promise<never> {
+    const machine = await this.#store.machines.get(id).catch(() => null);
+    if (machine) this.#watch(machine);
+    throw error;
+  }
+
+  #watch(machine: Machine): void {
+    if (machine.state === 'running' || machine.state === 'paused') this.#exits.watch(machine);
   }
 
   /** Cancels what the machine is doing. Resolves with the machine when that was all there was to do. */
@@ -324,7 +355,7 @@ export class MachineService {
 
   async #run(operation: Operation): Promise<Machine> {
     const machine = await this.#runner.run(operation, this.#definitions[operation.kind]);
-    if (machine.state === 'running') this.#exits.watch(machine);
+    this.#watch(machine);
     return machine;
   }
 
@@ -359,58 +390,7 @@ export class MachineService {
       return (await this.#runner.begin(tx, machine, definition, params, patch)).operation;
     });
   }
-
-  #checkQueue(): void {
-    if (!this.#startLimiter.isFull) return;
-    throw new AppError('exhausted', 'too many machines are waiting to start', {
-      hint: 'Try again in a minute.',
-    });
-  }
-
-  async #checkBootable(machine: Machine): Promise<void> {
-    const image = await this.#edges.images.find(machine.imageDigest);
-    const memoryMibMin = Math.max(
-      image?.memoryMibMin ?? 0,
-      engineOf(this.#edges, machine).capabilities.memoryMibMin,
-    );
-    if (machine.spec.memoryMib >= memoryMibMin) return;
-    throw new AppError(
-      'unsupported',
-      `image '${machine.spec.image}' cannot boot in ${machine.spec.memoryMib} MiB of memory; it needs ${memoryMibMin}`,
-      { hint: 'Delete the machine and create it with more memory.' },
-    );
-  }
 }
 
-type Act = 'start' | 'restart' | 'stop' | 'delete';
+type Act = 'start' | 'restart' | 'stop' | 'pause' | 'resume' | 'delete';
 type WaitFor = Omit<WaitRequest, 'machineId'>;
-
-/** What a start and a restart intend: a new incarnation, and the old one named for the steps that clear it away. */
-function nextBoot(machine: Machine): Intent {
-  return {
-    desired: 'running',
-    params: { previousIncarnation: machine.incarnation, previousHandle: machine.handle },
-    patch: { incarnation: shortId(), handle: null, failure: null },
-  };
-}
-
-interface Intent {
-  readonly desired: DesiredState;
-  readonly params?: Readonly<Record<string, unknown>>;
-  readonly patch?: MachinePatch;
-}
-
-async function findMachine(repositories: Repositories, tenant: string, idOrName: string): Promise<Machine> {
-  const machine = await repositories.machines.find(tenant, idOrName);
-  if (machine) return machine;
-  throw new AppError('not_found', `Machine with id '${idOrName}' not found`, {
-    details: { machine: idOrName },
-  });
-}
-
-/** The state forbids the action; a dialect says it in its own words from `details`. */
-export function stateConflict(action: MachineAction, machine: Machine): AppError {
-  return new AppError('conflict', `cannot ${action} a machine that is ${machine.state}`, {
-    details: { action, state: machine.state },
-  });
-}

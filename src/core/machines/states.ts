@@ -2,7 +2,8 @@
  * The state machine of a machine, as data.
  *
  *   creating → created → starting → running → stopping → stopped → starting …
- *   starting, running, stopping → failed;  created, stopped, failed → deleting → deleted (the row is gone)
+ *   running → pausing → paused → resuming → running;  paused → stopping
+ *   starting, running, paused, stopping → failed;  created, stopped, failed → deleting → deleted (the row is gone)
  *
  * Stable: created running paused stopped failed. In transit: creating starting pausing resuming snapshotting stopping
  * deleting; in transit exactly while an operation is open. `failed` means that no clean stable state was reached:

@@ -8,6 +8,8 @@ export const operationKinds = [
   'machine.start',
   'machine.restart',
   'machine.stop',
+  'machine.pause',
+  'machine.resume',
   'machine.delete',
 ] as const;
 export type OperationKind = (typeof operationKinds)[number];

@@ -82,6 +82,7 @@ export interface ExitFacts {
 
 export type EngineStatus =
   | { readonly state: 'running' }
+  /** Why its processors stand still: `on_request`, `disk_full`, `io_error`, or a word of the engine's own. */
   | { readonly state: 'paused'; readonly reason: string }
   | { readonly state: 'exited'; readonly facts: ExitFacts }
   | { readonly state: 'absent' };
@@ -129,8 +130,19 @@ export interface Consoled {
   followConsole(incarnation: string, bytesMax: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
-/** For engines that pause a guest by themselves when its disk cannot grow. */
-export interface Resumable {
-  /** Lets a paused guest go on; harmless when it runs. It pauses again at once when the cause is still there. */
-  resume(handle: EngineHandle): Promise<void>;
+/** For engines whose capabilities say `canPause`. Both raise `engine` when the incarnation has ended. */
+export interface Pausable {
+  /**
+   * Stops the guest's processors; its memory, its devices and what is connected to them stay. `inspect` then says
+   * `on_request`. Harmless when it stands still already, whatever made it so: that reason remains.
+   */
+  pause(handle: EngineHandle, signal: AbortSignal): Promise<void>;
+  /**
+   * Lets the guest go on, whatever made it stand still; harmless when it runs. One that waited for space on the host's
+   * disk waits again when there is still none.
+   */
+  resume(handle: EngineHandle, signal: AbortSignal): Promise<void>;
 }
+
+/** The reason of a guest that stands still because `pause` was called. */
+export const pausedOnRequest = 'on_request';

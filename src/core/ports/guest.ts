@@ -84,6 +84,11 @@ export interface GuestLink {
   shutdown(target: GuestTarget, signal: AbortSignal): Promise<void>;
   /** The last announcement this incarnation made, if any. */
   announcement(incarnation: string): GuestAnnouncement | null;
+  /**
+   * Whether the guest stands still, so that its silence does not end its calls; their own deadlines run on. Concerns the
+   * link there is; harmless when there is none.
+   */
+  setQuiet(incarnation: string, isQuiet: boolean): void;
   /** Drops the link of an incarnation; open calls end as `unknown`. Harmless when there is none. */
   release(incarnation: string): Promise<void>;
   close(): Promise<void>;

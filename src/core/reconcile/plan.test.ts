@@ -84,6 +84,27 @@ describe('planRepairs', () => {
     ]);
   });
 
+  test('what a guest does that it is not to do is put right: running while paused, standing still while running', () => {
+    const still = status('web', { state: 'paused', reason: 'on_request' });
+    const kinds = (state: MachineState, statuses: typeof still) =>
+      planRepairs([machine('web', state)], [], observed({ statuses })).map(({ kind }) => kind);
+    expect(kinds('paused', still)).toEqual(['adopt']);
+    expect(kinds('paused', status('web', { state: 'running' }))).toEqual(['adopt', 'pause']);
+    expect(kinds('running', still)).toEqual(['adopt', 'resume']);
+    for (const state of ['pausing', 'resuming'] as const) expect(kinds(state, still)).toEqual([]);
+  });
+
+  test('a paused machine stays paused whatever happens to the disk, and is stopped by a reboot of the host', () => {
+    const web = { ...machine('web', 'paused'), desired: 'running' } as Machine;
+    const full = status('web', { state: 'paused', reason: 'disk_full' });
+    for (const freeMib of [1, 1000])
+      expect(planRepairs([web], [], observed({ statuses: full, freeMib }))).toMatchObject([
+        { kind: 'adopt' },
+      ]);
+    const gone = observed({ hasHostRebooted: true, statuses: status('web', { state: 'absent' }) });
+    expect(planRepairs([web], [], gone)).toMatchObject([{ kind: 'host_rebooted', isToRun: false }]);
+  });
+
   test('a guest that waits for space is marked, resumed when there is some, and unmarked when it runs', () => {
     const paused = status('web', { state: 'paused', reason: 'disk_full' });
     const web = machine('web', 'running');

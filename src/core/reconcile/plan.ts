@@ -4,6 +4,7 @@
  */
 import type { Machine } from '../machines/machine.ts';
 import { guestFreeMibMin } from '../machines/steps/context.ts';
+import { isPausedOnRequest } from '../machines/steps/pause.ts';
 import type { Operation } from '../operations/operation.ts';
 import type { EngineStatus, ExitFacts } from '../ports/engine.ts';
 
@@ -25,11 +26,14 @@ export interface Observed {
 export type Repair =
   | { readonly kind: 'adopt'; readonly machine: Machine }
   | { readonly kind: 'exited'; readonly machine: Machine; readonly facts: ExitFacts }
-  /** It ran until the host went down. `isToRun`: it is started again. */
+  /** It ran until the host went down. `isToRun`: it is started again. One that was paused has lost its memory: it is not. */
   | { readonly kind: 'host_rebooted'; readonly machine: Machine; readonly isToRun: boolean }
   /** Its guest waits for space on the host's disk. */
   | { readonly kind: 'mark_disk_full'; readonly machine: Machine }
+  /** Its guest stands still though it is to run: there is space again, or a pause was undone by half. */
   | { readonly kind: 'resume'; readonly machine: Machine }
+  /** Its guest runs though it is paused: a resume was undone by half. */
+  | { readonly kind: 'pause'; readonly machine: Machine }
   | { readonly kind: 'clear_disk_full'; readonly machine: Machine }
   | { readonly kind: 'end_stray'; readonly machine: Machine }
   | { readonly kind: 'destroy_orphan'; readonly engine: string; readonly incarnation: string }
@@ -72,17 +76,26 @@ export function planRepairs(
 function planRunning(machine: Machine, status: EngineStatus, observed: Observed): readonly Repair[] {
   if (status.state === 'exited' || status.state === 'absent') {
     if (observed.hasHostRebooted) {
-      return [{ kind: 'host_rebooted', machine, isToRun: machine.desired === 'running' }];
+      return [{ kind: 'host_rebooted', machine, isToRun: isToRun(machine) }];
     }
     return [{ kind: 'exited', machine, facts: status.state === 'exited' ? status.facts : lostFacts }];
   }
   const adopt: Repair = { kind: 'adopt', machine };
+  // Who paused it lets it go on, and nobody else, also when its disk was full.
+  if (machine.state === 'paused')
+    return status.state === 'running' ? [adopt, { kind: 'pause', machine }] : [adopt];
+  if (isPausedOnRequest(status)) return [adopt, { kind: 'resume', machine }];
   const isMarked = machine.failure?.code === diskFullCode;
   if (status.state === 'paused' && status.reason === diskFullCode) {
     if (observed.freeMib >= guestFreeMibMin) return [adopt, { kind: 'resume', machine }];
     return isMarked ? [adopt] : [adopt, { kind: 'mark_disk_full', machine }];
   }
   return isMarked ? [adopt, { kind: 'clear_disk_full', machine }] : [adopt];
+}
+
+/** Whether a machine that lost its VMM with the host is started again. */
+function isToRun({ state, desired }: Machine): boolean {
+  return state === 'running' && desired === 'running';
 }
 
 function hasVmm(machine: Machine): boolean {

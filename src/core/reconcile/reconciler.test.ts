@@ -1,5 +1,5 @@
 /** The timer's look: what it finds is doubted, confirmed, repaired, and called what it is. */
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
 import { silentLog } from '../../lib/log.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -54,6 +54,40 @@ test('what is gone at the second look was an event on its way, and no defect', a
   betweenLooks = () => fake.disks.made.delete('ghost');
   await tick();
   expect(errors).toEqual([]);
+});
+
+test('a guest that goes on though it is paused, and one that stands still though it runs, are put right', async () => {
+  await fake.machines.create(tenant, { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' });
+  const { machine } = await fake.machines.start(tenant, 'web');
+  const incarnation = machine.incarnation ?? '';
+  const vmm = fake.driver.machine(incarnation);
+  vmm.pause('on_request');
+  await tick();
+  expect(vmm.status).toEqual({ state: 'running' });
+  expect(fake.guest.calls.filter((call) => call.startsWith('identify'))).toHaveLength(2);
+  await fake.machines.pause(tenant, 'web');
+  vmm.resume();
+  await tick();
+  expect(vmm.status).toEqual({ state: 'paused', reason: 'on_request' });
+  expect(fake.guest.quiet).toEqual(new Set([incarnation]));
+  expect(errors).toEqual([]);
+});
+
+test('a guest that waits for space is not let go on once somebody has paused it', async () => {
+  await fake.machines.create(tenant, { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' });
+  const { machine } = await fake.machines.start(tenant, 'web');
+  const vmm = fake.driver.machine(machine.incarnation ?? '');
+  vmm.pause('disk_full');
+  const all = vi.spyOn(fake.store.machines, 'all');
+  const seen = await fake.store.machines.all();
+  // It is paused between the last look at what is recorded and the repair.
+  all.mockResolvedValueOnce(seen).mockImplementationOnce(async () => {
+    await fake.machines.pause(tenant, 'web');
+    return seen;
+  });
+  expect((await fake.reconciler.run()).map(({ kind }) => kind)).toEqual(['adopt', 'resume']);
+  expect(vmm.status).toEqual({ state: 'paused', reason: 'disk_full' });
+  expect(await fake.machines.get(tenant, 'web')).toMatchObject({ state: 'paused', failure: null });
 });
 
 test('a guest that waits for space is marked and resumed without being called a defect', async () => {

@@ -9,6 +9,7 @@
 import type { Machine } from '../machines/machine.ts';
 import type { MachineService } from '../machines/service.ts';
 import { type Edges, engineOf } from '../machines/steps/context.ts';
+import { letGoOn, standStill, tellTime } from '../machines/steps/pause.ts';
 import type { Store } from '../ports/store.ts';
 import { observe } from './observe.ts';
 import { diskFullCode, planRepairs, type Repair } from './plan.ts';
@@ -18,6 +19,7 @@ const intervalMs = 10_000;
 /** From a finding of the timer to the look that confirms it; events are told in milliseconds. */
 const confirmMs = 1_000;
 const endStrayTimeoutMs = 30_000;
+const processorsTimeoutMs = 30_000;
 /** How many ended operations are remembered, and how often the rest is forgotten. */
 const operationsKept = 1_000;
 const ticksToPrune = 60;
@@ -118,14 +120,16 @@ export class Reconciler {
       case 'exited':
         return machines.exited(repair.machine, repair.facts);
       case 'host_rebooted':
-        return machines.hostRebooted(repair.machine);
+        return machines.hostRebooted(repair.machine, repair.isToRun);
       case 'mark_disk_full':
         return this.#setFailure(repair.machine, true);
       case 'clear_disk_full':
         return this.#setFailure(repair.machine, false);
       case 'resume':
-        if (repair.machine.handle) await engineOf(edges, repair.machine).resume?.(repair.machine.handle);
-        return this.#setFailure(repair.machine, false);
+        return this.#resume(repair.machine);
+      case 'pause':
+        if (!(await this.#isStill(repair.machine))) return;
+        return standStill(edges, repair.machine, AbortSignal.timeout(processorsTimeoutMs));
       case 'end_stray':
         return this.#endStray(repair.machine);
       case 'destroy_orphan':
@@ -133,6 +137,21 @@ export class Reconciler {
       case 'remove_disk':
         return edges.disks.remove(repair.machineId);
     }
+  }
+
+  async #resume(machine: Machine): Promise<void> {
+    const { edges } = this.#deps;
+    if (!(await this.#isStill(machine))) return;
+    await letGoOn(edges, machine, AbortSignal.timeout(processorsTimeoutMs));
+    await this.#setFailure(machine, false);
+    // Not waited for: a guest that finds no space after all answers nobody.
+    void tellTime(edges, machine, this.#closing.signal);
+  }
+
+  /** Whether nobody has changed or begun anything since the machine was looked at. */
+  async #isStill(seen: Machine): Promise<boolean> {
+    const now = await this.#deps.store.machines.get(seen.id);
+    return now?.state === seen.state && now.incarnation === seen.incarnation;
   }
 
   async #setFailure(machine: Machine, isDiskFull: boolean): Promise<void> {
@@ -157,7 +176,13 @@ export class Reconciler {
 
 /** What no event tells of, so that finding it by looking is no defect. */
 function isRoutine({ kind }: Repair): boolean {
-  return kind === 'adopt' || kind === 'mark_disk_full' || kind === 'clear_disk_full' || kind === 'resume';
+  return (
+    kind === 'adopt' ||
+    kind === 'mark_disk_full' ||
+    kind === 'clear_disk_full' ||
+    kind === 'resume' ||
+    kind === 'pause'
+  );
 }
 
 function keyOf(repair: Repair): string {

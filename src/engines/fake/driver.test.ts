@@ -86,12 +86,14 @@ describe('FakeDriver', () => {
     expect(ended?.aborted).toBe(true);
   });
 
-  it('shows a pause and what ends it', async () => {
+  it('shows a pause by itself, which a pause on request leaves as it is', async () => {
     const driver = new FakeDriver();
     const handle = await driver.launch(spec('a'), never);
     driver.machine('a').pause('disk_full');
     expect(await driver.inspect(handle)).toEqual({ state: 'paused', reason: 'disk_full' });
-    driver.machine('a').resume();
+    await driver.pause(handle, never);
+    expect(await driver.inspect(handle)).toEqual({ state: 'paused', reason: 'disk_full' });
+    await driver.resume(handle, never);
     expect(await driver.inspect(handle)).toEqual({ state: 'running' });
   });
 

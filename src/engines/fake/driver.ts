@@ -3,15 +3,17 @@
  * outlives its drivers as VMMs outlive the daemon. Passes the same contract as the real engines.
  */
 import { AppError } from '../../core/errors.ts';
-import type {
-  Consoled,
-  EngineCapabilities,
-  EngineDriver,
-  EngineHandle,
-  EngineProbe,
-  EngineStatus,
-  ExitFacts,
-  LaunchSpec,
+import {
+  type Consoled,
+  type EngineCapabilities,
+  type EngineDriver,
+  type EngineHandle,
+  type EngineProbe,
+  type EngineStatus,
+  type ExitFacts,
+  type LaunchSpec,
+  type Pausable,
+  pausedOnRequest,
 } from '../../core/ports/engine.ts';
 import { abortable, sleep } from '../../lib/abort.ts';
 import { FakeMachine } from './machine.ts';
@@ -23,7 +25,7 @@ export class FakeHost {
 }
 
 /** The driver's calls that can be made slow or made to fail. */
-export type FakeCall = 'launch' | 'find' | 'inspect' | 'stop' | 'destroy' | 'list';
+export type FakeCall = 'launch' | 'find' | 'inspect' | 'pause' | 'resume' | 'stop' | 'destroy' | 'list';
 
 /** Plays the guest of a launched machine; called before `launch` resolves. What it throws fails the launch. */
 export type LaunchHook = (
@@ -46,7 +48,7 @@ interface Script {
   readonly failures: Map<FakeCall, Error[]>;
 }
 
-export class FakeDriver implements EngineDriver, Consoled {
+export class FakeDriver implements EngineDriver, Consoled, Pausable {
   readonly kind: string;
   readonly capabilities: EngineCapabilities;
   readonly host: FakeHost;
@@ -63,7 +65,7 @@ export class FakeDriver implements EngineDriver, Consoled {
     this.host = options.host ?? new FakeHost();
     this.#onLaunch = options.onLaunch ?? (() => undefined);
     this.capabilities = {
-      canPause: false,
+      canPause: true,
       canSnapshot: false,
       hasConsole: true,
       vcpuCountMax: 32,
@@ -118,6 +120,16 @@ export class FakeDriver implements EngineDriver, Consoled {
   async stop(handle: EngineHandle, signal: AbortSignal): Promise<void> {
     await this.#play('stop', signal);
     this.#end(handle.incarnation);
+  }
+
+  async pause(handle: EngineHandle, signal: AbortSignal): Promise<void> {
+    await this.#play('pause', signal);
+    this.#living(handle).pause(pausedOnRequest);
+  }
+
+  async resume(handle: EngineHandle, signal: AbortSignal): Promise<void> {
+    await this.#play('resume', signal);
+    this.#living(handle).resume();
   }
 
   async destroy(incarnation: string): Promise<void> {
@@ -194,6 +206,12 @@ export class FakeDriver implements EngineDriver, Consoled {
       throw error;
     }
     return handle;
+  }
+
+  #living(handle: EngineHandle): FakeMachine {
+    const machine = this.host.machines.get(handle.incarnation);
+    if (machine !== undefined && machine.status.state !== 'exited') return machine;
+    throw new AppError('engine', `fake machine ${handle.incarnation} has ended`);
   }
 
   #end(incarnation: string): void {

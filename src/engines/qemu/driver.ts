@@ -14,7 +14,7 @@ import type {
   EngineStatus,
   ExitFacts,
   LaunchSpec,
-  Resumable,
+  Pausable,
 } from '../../core/ports/engine.ts';
 import { abortable } from '../../lib/abort.ts';
 import { type Logger, silentLog } from '../../lib/log.ts';
@@ -50,7 +50,7 @@ export interface QemuDriverOptions {
   readonly kvmDevice?: string;
 }
 
-export class QemuDriver implements EngineDriver, Consoled, Resumable {
+export class QemuDriver implements EngineDriver, Consoled, Pausable {
   readonly kind = qemuKind;
   readonly capabilities = qemuCapabilities();
   readonly #layout: StateLayout;
@@ -136,8 +136,12 @@ export class QemuDriver implements EngineDriver, Consoled, Resumable {
     else await vmm.stop(signal);
   }
 
-  async resume(handle: EngineHandle): Promise<void> {
-    await this.#vmmOf(handle)?.resume();
+  async pause(handle: EngineHandle, signal: AbortSignal): Promise<void> {
+    await this.#living(handle).command('stop', signal);
+  }
+
+  async resume(handle: EngineHandle, signal: AbortSignal): Promise<void> {
+    await this.#living(handle).command('cont', signal);
   }
 
   async destroy(incarnation: string): Promise<void> {
@@ -248,6 +252,12 @@ export class QemuDriver implements EngineDriver, Consoled, Resumable {
     const identity = identityOf(handle);
     if (identity === null || !isAlive(identity)) return null;
     return this.#watch(this.#directory(handle.incarnation), identity);
+  }
+
+  #living(handle: EngineHandle): Vmm {
+    const vmm = this.#vmmOf(handle);
+    if (vmm !== null) return vmm;
+    throw new AppError('engine', `the VMM of ${handle.incarnation} is gone`);
   }
 
   #watch(directory: RunDirectory, identity: ProcessIdentity, spawned: Spawned | null = null): Vmm {

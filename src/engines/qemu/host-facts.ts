@@ -10,7 +10,7 @@ const memoryMibMin = 96;
 
 export function qemuCapabilities(): EngineCapabilities {
   return {
-    canPause: false,
+    canPause: true,
     canSnapshot: false,
     hasConsole: true,
     vcpuCountMax: Math.min(availableParallelism(), vcpuCountLimit),

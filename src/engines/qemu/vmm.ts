@@ -8,7 +8,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { AppError } from '../../core/errors.ts';
-import type { EngineStatus, ExitFacts } from '../../core/ports/engine.ts';
+import { type EngineStatus, type ExitFacts, pausedOnRequest } from '../../core/ports/engine.ts';
 import { abortable, deadline } from '../../lib/abort.ts';
 import { isAlive, type ProcessIdentity } from '../../lib/procfs.ts';
 import { consoleTailBytes, diedFacts, guestExitFacts, stoppedFacts } from './exit-facts.ts';
@@ -19,6 +19,8 @@ import type { RunDirectory } from './run-directory.ts';
 
 /** A healthy QEMU answers in under 30 ms; one that does not answer must hold nobody up. */
 const qmpTimeoutMs = 2000;
+/** Stopping the processors waits for what the disk has under way. */
+const processorsTimeoutMs = 10_000;
 /** From the quit command, or SIGKILL, to the end of the process. */
 const quitTimeoutMs = 2000;
 const killTimeoutMs = 10_000;
@@ -95,10 +97,16 @@ export class Vmm {
     return answer ?? { state: 'running' };
   }
 
-  /** Lets a guest go on that QEMU paused; raises `timeout` and `engine`. */
-  async resume(): Promise<void> {
-    const qmp = await this.connect();
-    await qmp.execute('cont', {}, qmpTimeoutMs);
+  /** Stops (`stop`) or continues (`cont`) the processors; raises `timeout`, `engine`, and the signal's reason. */
+  async command(name: 'stop' | 'cont', signal: AbortSignal): Promise<void> {
+    this.#check();
+    const qmp = await abortable(this.connect(), signal);
+    // A guest that has ended stands still, too: QEMU would take a stop and refuse to go on.
+    const status = this.#ending === null ? await abortable(this.#ask(qmp), signal) : null;
+    if (status === null) throw new AppError('engine', 'the guest has ended');
+    await abortable(qmp.execute(name, {}, processorsTimeoutMs), signal);
+    if ((await abortable(this.#ask(qmp), signal)) === null)
+      throw new AppError('engine', 'the guest has ended');
   }
 
   /** Ends the VMM and waits until it is gone; raises `timeout` when even SIGKILL does not end it, and the signal's reason. */
@@ -181,6 +189,8 @@ export class Vmm {
       case 'shutdown':
         this.#guestEnded(null);
         return null;
+      case 'paused':
+        return { state: 'paused', reason: pausedOnRequest };
       case 'io-error':
         return { state: 'paused', reason: (await this.#hasNoSpace(qmp)) ? 'disk_full' : 'io_error' };
       default:

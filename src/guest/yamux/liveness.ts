@@ -18,6 +18,7 @@ export class Liveness {
   readonly #timer: NodeJS.Timeout;
   #number = 0;
   #sentAtMs: number | null = null;
+  #isQuiet = false;
   #isStopped = false;
 
   constructor(options: LivenessOptions) {
@@ -30,6 +31,12 @@ export class Liveness {
     this.#sentAtMs = null;
   }
 
+  /** While `isQuiet` the peer is known to be silent: it is neither asked nor judged, and has all its time afterwards. */
+  setQuiet(isQuiet: boolean): void {
+    this.#isQuiet = isQuiet;
+    this.#sentAtMs = null;
+  }
+
   stop(): void {
     this.#isStopped = true;
     clearInterval(this.#timer);
@@ -38,7 +45,7 @@ export class Liveness {
   #tick(): void {
     const nowMs = performance.now();
     this.#options.onTick(nowMs);
-    if (this.#isStopped) return;
+    if (this.#isStopped || this.#isQuiet) return;
     if (this.#sentAtMs === null) {
       this.#sentAtMs = nowMs;
       this.#options.sendPing(this.#number);

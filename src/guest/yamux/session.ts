@@ -116,6 +116,11 @@ export class YamuxSession implements StreamOwner {
     this.#end(reason, goAwayCode.normal);
   }
 
+  /** See Liveness.setQuiet. */
+  setQuiet(isQuiet: boolean): void {
+    this.#liveness.setQuiet(isQuiet);
+  }
+
   send(type: FrameType, flags: number, streamId: number, length: number, body?: Uint8Array): void {
     if (this.#error !== null) return;
     if (body === undefined) {

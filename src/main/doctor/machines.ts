@@ -45,6 +45,8 @@ function describe(
       return of(repair.machine, 'its guest waits for space on the host’s disk');
     case 'resume':
       return of(repair.machine, 'its guest waits for space, and there is some again');
+    case 'pause':
+      return of(repair.machine, 'it is recorded as paused, and its guest runs');
     case 'clear_disk_full':
       return of(repair.machine, 'it is recorded as waiting for space, and runs');
     case 'end_stray':

@@ -1,12 +1,12 @@
 /**
  * What this host shows of what is recorded, from processes and files alone. A VMM is not asked: QEMU serves one control
- * client at a time, and that is the daemon, which may also be just about to start. So a guest that is paused counts as
- * running, unless it is recorded as waiting for space.
+ * client at a time, and that is the daemon, which may also be just about to start. So a guest counts as running, unless
+ * it is recorded as paused or as waiting for space.
  */
 import { readFile } from 'node:fs/promises';
 import type { Machine } from '../../core/machines/machine.ts';
 import type { Disks } from '../../core/ports/disks.ts';
-import type { EngineDriver, EngineStatus } from '../../core/ports/engine.ts';
+import { type EngineDriver, type EngineStatus, pausedOnRequest } from '../../core/ports/engine.ts';
 import { diskFullCode, isAtRest, type Observed } from '../../core/reconcile/plan.ts';
 import { diedFacts } from '../../engines/qemu/exit-facts.ts';
 import { findVmms } from '../../engines/qemu/processes.ts';
@@ -46,7 +46,8 @@ export async function observeQuietly(sources: Sources, machines: readonly Machin
   };
 }
 
-function statusOfLiving({ failure }: Machine): EngineStatus {
+function statusOfLiving({ state, failure }: Machine): EngineStatus {
+  if (state === 'paused') return { state: 'paused', reason: pausedOnRequest };
   return failure?.code === diskFullCode ? { state: 'paused', reason: diskFullCode } : { state: 'running' };
 }
 

@@ -4,13 +4,13 @@ import type { Logger } from '../../../lib/log.ts';
 import { AppError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Disks } from '../../ports/disks.ts';
-import type { Consoled, EngineDriver, Resumable } from '../../ports/engine.ts';
+import type { Consoled, EngineDriver, Pausable } from '../../ports/engine.ts';
 import type { GuestLink, GuestTarget } from '../../ports/guest.ts';
 import type { Images } from '../../ports/images.ts';
 import type { Machine, MachineFailure } from '../machine.ts';
 
 /** A driver with whatever it can do beside. */
-export type Engine = EngineDriver & Partial<Consoled> & Partial<Resumable>;
+export type Engine = EngineDriver & Partial<Consoled> & Partial<Pausable>;
 
 export interface Edges {
   readonly engines: ReadonlyMap<string, Engine>;

@@ -2,14 +2,14 @@
  * starting → running: launch this incarnation, wait until its guest answers, tell the guest who it is.
  * Undone, no process is left; the console stays readable until the next start or the delete.
  */
-import { abortable } from '../../../lib/abort.ts';
 import type { Limiter } from '../../../lib/limiter.ts';
 import { AppError } from '../../errors.ts';
 import type { OperationKind } from '../../operations/operation.ts';
 import type { OperationDefinition, Step, StepContext } from '../../operations/runner.ts';
 import type { EngineHandle } from '../../ports/engine.ts';
 import type { Machine } from '../machine.ts';
-import { type Edges, engineOf, failureOf, guestOf, requireDiskSpace } from './context.ts';
+import { type Edges, engineOf, failureOf, requireDiskSpace } from './context.ts';
+import { readyStep } from './ready.ts';
 import { askGuestToPowerOff, stopGraceMs } from './stop.ts';
 
 /** Spawning a VMM and hearing from its monitor; seconds at worst on a loaded host. */
@@ -109,7 +109,10 @@ function launchStep(edges: Edges): Step {
     async do({ machine, signal }) {
       const incarnation = requireIncarnation(machine);
       await requireDiskSpace(edges);
-      const [kit, disk] = await Promise.all([edges.images.bootKit(machine.imageDigest), edges.disks.locate(machine.id)]);
+      const [kit, disk] = await Promise.all([
+        edges.images.bootKit(machine.imageDigest),
+        edges.disks.locate(machine.id),
+      ]);
       const handle = await engineOf(edges, machine).launch(
         {
           machineId: machine.id,
@@ -138,73 +141,7 @@ function launchStep(edges: Edges): Step {
   };
 }
 
-function readyStep(edges: Edges, bootTimeoutMs: number): Step {
-  return {
-    name: 'ready',
-    isVolatile: true,
-    timeoutMs: bootTimeoutMs,
-    async do(context) {
-      const { machine } = context;
-      const target = guestOf(machine);
-      await whileAlive(edges, context, bootTimeoutMs, async (signal) => {
-        await edges.guest.waitReady(target, signal);
-        await edges.guest.identify(
-          target,
-          { hostname: guestHostname(machine), machineId: guestMachineId(machine) },
-          signal,
-        );
-      });
-    },
-  };
-}
-
-/** Gives up as soon as the VMM is gone: a guest that cannot answer any more is not worth the deadline. */
-async function whileAlive(
-  edges: Edges,
-  context: StepContext,
-  bootTimeoutMs: number,
-  work: (signal: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const { machine } = context;
-  const controller = new AbortController();
-  const signal = AbortSignal.any([context.signal, controller.signal]);
-  const stopWatching = engineOf(edges, machine).onExit(machine.handle as EngineHandle, (facts) =>
-    controller.abort(
-      new AppError('engine', `the guest did not come up: ${facts.reason}`, { details: { ...facts } }),
-    ),
-  );
-  try {
-    await abortable(work(signal), signal);
-  } catch (error) {
-    if (controller.signal.aborted) throw controller.signal.reason;
-    if (!context.signal.aborted) throw error;
-    throw new AppError('timeout', `the guest did not answer within ${bootTimeoutMs / 1000} s`, {
-      cause: error,
-      hint: 'The last console lines say how far it came.',
-    });
-  } finally {
-    stopWatching();
-  }
-}
-
 function requireIncarnation(machine: Machine): string {
   if (machine.incarnation) return machine.incarnation;
   throw new AppError('internal', `machine ${machine.id} starts without an incarnation`);
-}
-
-/** 32 hexadecimal digits that stay the same through all boots of a machine and differ between machines. */
-export function guestMachineId(machine: Machine): string {
-  return Array.from(machine.id.padEnd(16, '0').slice(0, 16), (character) =>
-    character.charCodeAt(0).toString(16).padStart(2, '0'),
-  ).join('');
-}
-
-/** The machine's name as a host name: RFC 1123 labels hold [a-z0-9-], at most 63, no hyphen at the ends. */
-export function guestHostname(machine: Machine): string {
-  const label = machine.spec.name
-    .toLowerCase()
-    .replace(/[^a-z0-9-]+/g, '-')
-    .slice(0, 63)
-    .replace(/^-+|-+$/g, '');
-  return label || machine.id;
 }

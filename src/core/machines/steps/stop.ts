@@ -1,10 +1,14 @@
-/** stopping → stopped: ask the guest, wait for a grace, then end the VMM. A stop of a failed machine cleans up. */
+/**
+ * stopping → stopped: ask the guest, wait for a grace, then end the VMM. A paused guest goes on to be asked, so that what
+ * it has not written yet is not lost. A stop of a failed machine cleans up.
+ */
 import { abortable, deadline } from '../../../lib/abort.ts';
 import { AppError } from '../../errors.ts';
 import type { OperationDefinition, StepContext } from '../../operations/runner.ts';
 import type { EngineHandle } from '../../ports/engine.ts';
 import type { Machine } from '../machine.ts';
 import { type Edges, engineOf, failureOf } from './context.ts';
+import { isPausedOnRequest, letGoOn } from './pause.ts';
 
 /** How long a guest may take to power off after it was asked. */
 export const stopGraceMs = 10_000;
@@ -60,8 +64,9 @@ export async function askGuestToPowerOff(
   const exited = Promise.withResolvers<void>();
   const stopWatching = driver.onExit(handle, () => exited.resolve());
   try {
-    const { state } = await abortable(driver.inspect(handle), signal);
-    if (state !== 'running') return;
+    const status = await abortable(driver.inspect(handle), signal);
+    if (isPausedOnRequest(status)) await letGoOn(edges, { ...machine, handle }, signal);
+    else if (status.state !== 'running') return;
     const target = { machineId: machine.id, incarnation: handle.incarnation, address: handle.guest };
     await Promise.race([edges.guest.shutdown(target, signal), exited.promise]);
     await abortable(exited.promise, signal);

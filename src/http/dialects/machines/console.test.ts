@@ -86,7 +86,7 @@ test('a character whose bytes come apart is whole, and one that is cut off is re
 test.each([
   ['lines=0', 'lines must be at least 1'],
   ['lines=10001', 'lines must be at most 10000'],
-  ['lines=x', 'lines must be a number'],
+  ['lines=x', 'lines must be an integer'],
   ['follow=1', 'follow must be one of: true, false'],
 ])('%s: 400', async (query, message) => {
   const response = await read(`?${query}`);

@@ -104,11 +104,32 @@ export const routes = {
     },
   }),
   start: actionRoute('start', 'Start a machine', 'Answers when the guest does, so that exec works at once.'),
-  stop: actionRoute('stop', 'Stop a machine', 'Asks the guest to power off, and ends it if it does not.'),
+  stop: actionRoute(
+    'stop',
+    'Stop a machine',
+    'Asks the guest to power off, and ends it if it does not. A paused machine goes on to be asked.',
+  ),
   restart: actionRoute(
     'restart',
     'Restart a machine',
     'Stops a running machine, starts it anew, and answers when its guest does.',
+  ),
+  pause: actionRoute(
+    'pause',
+    'Pause a machine',
+    `
+Its processors stand still; its memory is kept, and it goes on where it was after \`resume\`. While it is paused it runs no
+commands. One that is under way goes on afterwards, but its time limit counts on. A paused machine stays paused when the
+daemon is restarted, and is stopped by a reboot of the host. An engine that cannot pause answers 400.
+`.trim(),
+  ),
+  resume: actionRoute(
+    'resume',
+    'Resume a machine',
+    `
+Lets a paused machine go on, and answers when its guest does and knows the time. One whose guest does not answer within
+60 seconds is paused again. Where the host’s disk is full it stays paused, with 503.
+`.trim(),
   ),
   wait: createRoute({
     method: 'get',
@@ -140,7 +161,7 @@ export const routes = {
     tags,
     ...needs('machines:write'),
     summary: 'Delete a machine',
-    description: 'Its disk goes with it. A machine that runs is deleted only with `force`.',
+    description: 'Its disk goes with it. A machine that runs or is paused is deleted only with `force`.',
     request: { params: schema.machineParams, query: schema.deleteQuery },
     responses: {
       204: { description: 'Deleted.' },

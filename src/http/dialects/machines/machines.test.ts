@@ -107,6 +107,63 @@ describe('wait', () => {
   });
 });
 
+describe('pause and resume', () => {
+  const post = (id: string, action: string) => call('POST', `/machines/${id}/${action}`);
+
+  test('200 with the status as it then is; 400 where it is so already, or no machine runs', async () => {
+    const id = await create();
+    const refused = (action: string, status: string) => ({
+      status: 400,
+      body: failure('BAD_REQUEST', `Cannot ${action} machine in '${status}' state`),
+    });
+    expect(await post(id, 'pause')).toMatchObject(refused('pause', 'pending'));
+    expect(await post(id, 'resume')).toMatchObject(refused('resume', 'pending'));
+    await post(id, 'start');
+    expect(await post(id, 'resume')).toMatchObject(refused('resume', 'running'));
+    const waiting = call('GET', `/machines/${id}/wait?status=paused`);
+    expect(await post(id, 'pause')).toMatchObject({
+      status: 200,
+      body: { id, status: 'paused', failure: null },
+    });
+    expect(await waiting).toMatchObject({ status: 200, body: { status: 'paused' } });
+    expect((await call('GET', '/machines?status=paused')).body).toMatchObject({ total: 1 });
+    expect(await post(id, 'pause')).toMatchObject(refused('pause', 'paused'));
+    expect(await post(id, 'start')).toMatchObject(refused('start', 'paused'));
+    expect(await post(id, 'restart')).toMatchObject(refused('restart', 'paused'));
+    expect(await call('DELETE', `/machines/${id}`)).toMatchObject(refused('delete', 'paused'));
+    expect(await call('POST', `/machines/${id}/exec`, { command: ['true'] })).toMatchObject({
+      status: 400,
+      body: failure('BAD_REQUEST', 'Machine must be running to execute commands'),
+    });
+    expect(await post(id, 'resume')).toMatchObject({ status: 200, body: { id, status: 'running' } });
+    expect(await call('POST', `/machines/${id}/exec`, { command: ['true'] })).toMatchObject({ status: 200 });
+    fake.guest.onShutdown = ({ incarnation }) => fake.driver.machine(incarnation).powerOff();
+    await post(id, 'stop');
+    expect(await post(id, 'pause')).toMatchObject(refused('pause', 'stopped'));
+  });
+
+  test('400 where the engine cannot pause', async () => {
+    await server.close(0);
+    await fake.close();
+    fake = await startFake({ capabilities: { canPause: false } });
+    ({ server, url } = await serveFake(fake));
+    const id = await create();
+    await post(id, 'start');
+    expect(await post(id, 'pause')).toMatchObject({
+      status: 400,
+      body: failure('BAD_REQUEST', "engine 'qemu' cannot pause machines"),
+    });
+  });
+
+  test('404 where there is no machine', async () => {
+    for (const action of ['pause', 'resume'])
+      expect(await post('nobody', action)).toMatchObject({
+        status: 404,
+        body: failure('NOT_FOUND', /nobody/),
+      });
+  });
+});
+
 describe('exec', () => {
   const bytes = (text: string) => new TextEncoder().encode(text);
   const running = async () => {

@@ -1,8 +1,9 @@
 /** `/machines`: glue between HTTP and core, a few lines a route. */
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { AppError, isAppError } from '../../../core/errors.ts';
+import { stateConflict } from '../../../core/machines/lookup.ts';
 import type { Machine } from '../../../core/machines/machine.ts';
-import { type ActionResult, stateConflict } from '../../../core/machines/service.ts';
+import type { ActionResult } from '../../../core/machines/service.ts';
 import type { MachineAction } from '../../../core/machines/states.ts';
 import type { HttpDeps, HttpEnv } from '../../context.ts';
 import { textHeaders, toText } from './console.ts';
@@ -48,6 +49,14 @@ export function machinesDialect(deps: HttpDeps): OpenAPIHono<HttpEnv> {
   app.openapi(routes.restart, async (c) => {
     const result = await machines.restart(c.get('caller').tenant, c.req.valid('param').id);
     return c.json(await bodyFor(done('restart', result)), 200);
+  });
+  app.openapi(routes.pause, async (c) => {
+    const result = await machines.pause(c.get('caller').tenant, c.req.valid('param').id);
+    return c.json(await bodyFor(done('pause', result)), 200);
+  });
+  app.openapi(routes.resume, async (c) => {
+    const result = await machines.resume(c.get('caller').tenant, c.req.valid('param').id);
+    return c.json(await bodyFor(done('resume', result)), 200);
   });
   app.openapi(routes.wait, async (c) => {
     const { status, timeout } = c.req.valid('query');

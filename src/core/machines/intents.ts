@@ -1,0 +1,42 @@
+/** What is written to a machine together with the beginning of an operation on it, and what must hold before. */
+import { shortId } from '../../lib/ids.ts';
+import type { Limiter } from '../../lib/limiter.ts';
+import { AppError } from '../errors.ts';
+import type { MachinePatch } from '../ports/store.ts';
+import type { DesiredState, Machine } from './machine.ts';
+import { type Edges, engineOf } from './steps/context.ts';
+
+export interface Intent {
+  readonly desired: DesiredState;
+  readonly params?: Readonly<Record<string, unknown>>;
+  readonly patch?: MachinePatch;
+}
+
+/** What a start and a restart intend: a new incarnation, and the old one named for the steps that clear it away. */
+export function nextBoot(machine: Machine): Intent {
+  return {
+    desired: 'running',
+    params: { previousIncarnation: machine.incarnation, previousHandle: machine.handle },
+    patch: { incarnation: shortId(), handle: null, failure: null },
+  };
+}
+
+/** Raises `unsupported` when the machine has less memory than its image and its engine need. */
+export async function requireBootable(edges: Edges, machine: Machine): Promise<void> {
+  const image = await edges.images.find(machine.imageDigest);
+  const memoryMibMin = Math.max(image?.memoryMibMin ?? 0, engineOf(edges, machine).capabilities.memoryMibMin);
+  if (machine.spec.memoryMib >= memoryMibMin) return;
+  throw new AppError(
+    'unsupported',
+    `image '${machine.spec.image}' cannot boot in ${machine.spec.memoryMib} MiB of memory; it needs ${memoryMibMin}`,
+    { hint: 'Delete the machine and create it with more memory.' },
+  );
+}
+
+/** Raises `exhausted` when so many wait for their turn to start that no more may. */
+export function requireTurn(limiter: Limiter): void {
+  if (!limiter.isFull) return;
+  throw new AppError('exhausted', 'too many machines are waiting to start', {
+    hint: 'Try again in a minute.',
+  });
+}
