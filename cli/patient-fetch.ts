@@ -21,7 +21,8 @@ export const patientFetch: FetchLike = (url, init) => {
   const { promise, resolve, reject } = Promise.withResolvers<Response>();
   const { method = 'GET', signal, body = null } = init;
   const request = url.startsWith('https:') ? requestHttps : requestHttp;
-  const headers = Object.fromEntries(new Headers(init.headers));
+  // Told that it will be the last, a server closes the connection as soon as it has answered, over what is being sent.
+  const headers = { ...Object.fromEntries(new Headers(init.headers)), connection: 'keep-alive' };
   const outgoing = request(url, { method, headers, agent: false, ...(signal ? { signal } : {}) });
   outgoing.on('socket', (socket) => socket.setKeepAlive(true, keepAliveMs));
   outgoing.on('error', (error) => reject(signal?.aborted ? signal.reason : error));

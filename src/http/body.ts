@@ -28,10 +28,17 @@ export function readBodies(limits: BodyLimits): MiddlewareHandler<HttpEnv> {
       cutWhenIdle(incoming, limits.idleMs);
       return next();
     }
-    return readWhole(incoming, limits).then((body) => {
-      (incoming as WithRawBody).rawBody = body;
-      return next();
-    });
+    return readWhole(incoming, limits).then(
+      (body) => {
+        (incoming as WithRawBody).rawBody = body;
+        return next();
+      },
+      (error: unknown) => {
+        // Who is too slow for the body is too slow for the rest of it.
+        if (error instanceof BodyTooSlow) c.env.outgoing.setHeader('Connection', 'close');
+        throw error;
+      },
+    );
   };
 }
 

@@ -107,10 +107,18 @@ describe('a body', () => {
     ['says it is', 'Content-Length: 2000', ''],
     ['turns out to be', 'Transfer-Encoding: chunked', `7d0\r\n${'x'.repeat(2000)}\r\n`],
   ])('that %s too large: 413, before the rest of it comes', async (_, length, body) => {
-    const url = await serve({ bodyBytesMax: 1000 });
+    const url = await serve({ bodyBytesMax: 1000, lingerMs: 100 });
     const answer = parse(await exchange(url, post(length, body)));
     expect(answer.status).toBe(413);
     expect(answer.body.error).toMatchObject({ code: 'VALIDATION_ERROR', message: /larger than 1000 bytes/ });
+  });
+
+  test('that was refused and goes on coming costs neither its answer nor the next request', async () => {
+    const url = await serve({ bodyBytesMax: 1000 });
+    const bytes = 40 * 1024 * 1024;
+    const refused = post(`Content-Length: ${bytes}`, 'GET / HTTP/1.1\r\n'.padEnd(bytes));
+    const next = 'GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
+    expect(await exchange(url, refused + next)).toMatch(/^HTTP\/1.1 413 .*\r\n\r\n\{.*\}HTTP\/1.1 200 OK/s);
   });
 
   test('in chunks is one body', async () => {

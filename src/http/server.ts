@@ -2,7 +2,13 @@
  * The node:http server under the application: a name for every request, limits against slow clients, an answer to what
  * is no HTTP, and a drain that does not wait for idle ones.
  */
-import { createServer, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
@@ -13,6 +19,8 @@ import { nameRequest, newRequestId, requestIdHeader } from './request-id.ts';
 const headersTimeoutMsDefault = 15_000;
 /** How often Node looks for connections that overran it. */
 const checkIntervalMs = 5_000;
+/** How long a client may go on sending what was refused. */
+const lingerMsDefault = 10_000;
 const connectionsMax = 4096;
 /** Silence after which TCP asks whether the client is still there. */
 const keepAliveDelayMs = 60_000;
@@ -31,6 +39,8 @@ export interface ListenOptions {
   /** The JSON that such a request is answered with; without it there is no body. */
   readonly refuse?: (status: RefusalStatus, requestId: string | null) => string;
   readonly headersTimeoutMs?: number;
+  /** See `linger`. */
+  readonly lingerMs?: number;
 }
 
 type Fetch = (request: Request, bindings: HttpBindings) => Response | Promise<Response>;
@@ -40,9 +50,15 @@ export async function listen(
   fetch: Fetch,
   host: string,
   port: number,
-  { refuse = () => '', headersTimeoutMs = headersTimeoutMsDefault }: ListenOptions = {},
+  options: ListenOptions = {},
 ): Promise<HttpServer> {
+  const {
+    refuse = () => '',
+    headersTimeoutMs = headersTimeoutMsDefault,
+    lingerMs = lingerMsDefault,
+  } = options;
   const handle = getRequestListener((request, bindings) => fetch(request, bindings as HttpBindings), {
+    autoCleanupIncoming: false,
     // Raised before the application is asked: a Host or a target that makes no URL.
     errorHandler: () =>
       new Response(refuse(400, null), { status: 400, headers: { 'Content-Type': 'application/json' } }),
@@ -61,6 +77,7 @@ export async function listen(
     (incoming, outgoing) => {
       nameRequest(incoming, outgoing);
       answers.set(incoming.socket, outgoing);
+      if (incoming.method !== 'GET') outgoing.once('finish', () => linger(incoming, lingerMs));
       if (isDraining) outgoing.setHeader('Connection', 'close');
       void handle(incoming, outgoing);
     },
@@ -94,6 +111,20 @@ export async function listen(
       clearTimeout(timer);
     },
   };
+}
+
+/**
+ * Takes the rest of a body that was answered before it was read. A connection closed over unread bytes is reset, and the
+ * client, which is still sending, may never see the answer.
+ */
+function linger(incoming: IncomingMessage, lingerMs: number): void {
+  if (incoming.complete || incoming.destroyed) return;
+  const { socket } = incoming;
+  const timer = setTimeout(() => socket.destroy(), lingerMs);
+  const done = () => clearTimeout(timer);
+  incoming.once('end', done);
+  socket.once('close', done);
+  incoming.resume();
 }
 
 function statusOfClientError(code: string | undefined): RefusalStatus {
