@@ -88,6 +88,8 @@ export const catalog: readonly CatalogEntry[] = [
   entry(machines, 'start', 'MACHINE…', 'start machines', () => import('./commands/start.ts')),
   entry(machines, 'stop', 'MACHINE…', 'stop machines', () => import('./commands/stop.ts')),
   entry(machines, 'restart', 'MACHINE…', 'restart running machines', () => import('./commands/restart.ts')),
+  entry(machines, 'pause', 'MACHINE…', 'let machines stand still', () => import('./commands/pause.ts')),
+  entry(machines, 'resume', 'MACHINE…', 'let paused machines go on', () => import('./commands/resume.ts')),
   entry(
     machines,
     'wait',

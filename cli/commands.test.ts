@@ -148,6 +148,15 @@ test('restart tries every machine, and exits 1 when one does not run', async () 
   expect(result.stderr).toBe("error: b: Cannot restart machine in 'stopped' state\n");
 });
 
+test('pause and resume', async () => {
+  api.add('a', 'running');
+  expect(await cli('pause', 'a')).toMatchObject({ code: 0, stdout: Buffer.from('a\n') });
+  expect(names()).toEqual(['a paused']);
+  expect((await cli('pause', 'a')).stderr).toBe("error: a: Cannot pause machine in 'paused' state\n");
+  const resumed = await cli('resume', '--json', 'a');
+  expect(JSON.parse(resumed.stdout.toString())).toMatchObject({ name: 'a', status: 'running' });
+});
+
 test('wait answers when the machine gets there', async () => {
   const machine = api.add('a', 'starting');
   const release = api.hold('GET /machines :id wait');

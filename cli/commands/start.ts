@@ -1,20 +1,12 @@
 /** `start`: one machine or several. */
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import type { Context } from '../context.ts';
-import { forEachId } from '../each.ts';
-import { json, line } from '../output.ts';
+import { machineAction } from '../machine-action.ts';
 
 export function define(context: Context): Command {
-  return new Command('start')
-    .description('Start machines, wait until their guests answer, and print their names.')
-    .argument('<machine...>', 'ids or names')
-    .option('--json', 'print each machine as the API gives it')
-    .action(async (ids: string[], options: { readonly json?: true }) => {
-      const { client, signal } = context;
-      const exitCode = await forEachId(context, ids, 'starting', async (id) => {
-        const machine = await client.machines.start(id, { signal });
-        return options.json ? json(machine) : line(machine.name);
-      });
-      context.exitWith(exitCode);
-    });
+  return machineAction(context, {
+    name: 'start',
+    description: 'Start machines, wait until their guests answer, and print their names.',
+    doing: 'starting',
+  });
 }

@@ -148,7 +148,11 @@ export class FakeApi implements AsyncDisposable {
       case 'POST /machines :id start':
         return send(response, 200, await this.#start(id, route));
       case 'POST /machines :id restart':
-        return send(response, 200, this.#restart(id));
+        return send(response, 200, this.#change(id, 'restart', 'running', 'running'));
+      case 'POST /machines :id pause':
+        return send(response, 200, this.#change(id, 'pause', 'running', 'paused'));
+      case 'POST /machines :id resume':
+        return send(response, 200, this.#change(id, 'resume', 'paused', 'running'));
       case 'GET /machines :id wait':
         return send(response, 200, await this.#wait(id, query, route));
       case 'POST /machines :id stop':
@@ -204,9 +208,10 @@ export class FakeApi implements AsyncDisposable {
     return machine;
   }
 
-  #restart(id: string): FakeMachine {
+  #change(id: string, action: string, from: string, to: string): FakeMachine {
     const machine = this.#find(id);
-    if (machine.status !== 'running') throw wrongState('restart', machine);
+    if (machine.status !== from) throw wrongState(action, machine);
+    machine.status = to;
     return machine;
   }
 

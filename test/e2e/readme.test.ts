@@ -18,7 +18,12 @@ beforeAll(async () => {
   const readme = await readFile(join(repository, 'README.md'), 'utf8');
   blocks = [...readme.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1] ?? '');
   stateDir = await mkdtemp(join(tmpdir(), 'f-'));
-  env = { ...process.env, FLOTILLA_STATE_DIR: stateDir, PORT: '0' };
+  env = {
+    ...process.env,
+    FLOTILLA_STATE_DIR: stateDir,
+    FLOTILLA_PROFILE: join(stateDir, 'no-profile'),
+    PORT: '0',
+  };
 });
 
 afterAll(async () => {
@@ -33,7 +38,7 @@ function runBlock(index: number): Promise<CommandResult> {
 }
 
 test('the README has the blocks that are run here', () => {
-  expect(blocks).toHaveLength(3);
+  expect(blocks).toHaveLength(4);
   expect(blocks[0]).toContain('./flotilla up');
 });
 
@@ -62,8 +67,16 @@ test('the tour', async () => {
   expect(stderr).toMatch(/^err$/m);
 });
 
-test('the same over HTTP', async () => {
+test('images and keys', async () => {
   const { exitCode, stdout, stderr } = await runBlock(2);
+  expect(exitCode, stderr).toBe(0);
+  expect(stdout.toString()).toMatch(/^from my image$/m);
+  expect(stdout.toString()).toMatch(/^this key only reads$/m);
+  expect(stderr).toContain('Insufficient permissions for this action');
+});
+
+test('the same over HTTP', async () => {
+  const { exitCode, stdout, stderr } = await runBlock(3);
   expect(exitCode, stderr).toBe(0);
   expect(stdout.toString()).toContain('"status":"ok"');
   expect(stdout.toString()).toContain('"status":"pending"');

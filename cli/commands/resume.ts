@@ -1,0 +1,12 @@
+/** `resume`: paused machines go on. */
+import type { Command } from 'commander';
+import type { Context } from '../context.ts';
+import { machineAction } from '../machine-action.ts';
+
+export function define(context: Context): Command {
+  return machineAction(context, {
+    name: 'resume',
+    description: 'Let paused machines go on, wait until their guests answer, and print their names.',
+    doing: 'resuming',
+  });
+}

@@ -1,0 +1,36 @@
+/** A command that does one thing to each of several machines and prints what they then are. */
+import { Command } from 'commander';
+import type { FlotillaClient, Machine } from '../sdk/src/index.ts';
+import type { Context } from './context.ts';
+import { forEachId } from './each.ts';
+import { json, line } from './output.ts';
+
+export interface MachineAction {
+  readonly name: 'start' | 'stop' | 'restart' | 'pause' | 'resume';
+  readonly description: string;
+  /** What a terminal is shown meanwhile, such as `starting`. */
+  readonly doing: string;
+}
+
+export function machineAction(context: Context, { name, description, doing }: MachineAction): Command {
+  return new Command(name)
+    .description(description)
+    .argument('<machine...>', 'ids or names')
+    .option('--json', 'print each machine as the API gives it')
+    .action(async (ids: string[], options: { readonly json?: true }) => {
+      const exitCode = await forEachId(context, ids, doing, async (id) => {
+        const machine = await act(context.client, name, id, context.signal);
+        return options.json ? json(machine) : line(machine.name);
+      });
+      context.exitWith(exitCode);
+    });
+}
+
+function act(
+  { machines }: FlotillaClient,
+  name: MachineAction['name'],
+  id: string,
+  signal: AbortSignal,
+): Promise<Machine> {
+  return machines[name](id, { signal });
+}
