@@ -49,11 +49,22 @@ describe('readConfig', () => {
     [{ FLOTILLA_UID_BASE: '0' }, /FLOTILLA_UID_BASE/],
     [{ FLOTILLA_LISTEN: '127.0.0.1:99999' }, /FLOTILLA_LISTEN/],
     [{ FLOTILLA_LISTEN: '127.0.0.1,' }, /FLOTILLA_LISTEN/],
+    [{ HATCH_HTTP_ADDR: '127.0.0.1:99999' }, /HATCH_HTTP_ADDR/],
     [{ FLOTILLA_CORS_ORIGINS: 'https://a.example, *' }, /FLOTILLA_CORS_ORIGINS/],
     [{ FLOTILLA_CORS_ORIGINS: 'https://a.example/app' }, /FLOTILLA_CORS_ORIGINS/],
     [{ FLOTILLA_STATE_DIR: `/${'x'.repeat(100)}` }, /FLOTILLA_STATE_DIR/],
   ])('refuses %j, naming the variable', (env, message) => {
     expect(() => readConfig({ ...base, ...env }, true)).toThrow(message);
+  });
+
+  test('takes Hatch’s address when there is none of ours', () => {
+    const listenOf = (env: NodeJS.ProcessEnv) => readConfig({ ...base, ...env }, true).listen;
+    expect(listenOf({ HATCH_HTTP_ADDR: ':8080' })).toEqual([{ host: '0.0.0.0', port: 8080 }]);
+    expect(listenOf({ HATCH_HTTP_ADDR: '127.0.0.1:8080' })).toEqual([{ host: '127.0.0.1', port: 8080 }]);
+    const both = { HATCH_HTTP_ADDR: ':8080', FLOTILLA_LISTEN: '127.0.0.1:9200' };
+    expect(listenOf(both)).toEqual([{ host: '127.0.0.1', port: 9200 }]);
+    const open = { ...base, HATCH_HTTP_ADDR: ':8080', DISABLE_AUTH: 'true' };
+    expect(() => readConfig(open, true)).toThrow(/loopback/);
   });
 
   test('takes the origins of pages that may call', () => {

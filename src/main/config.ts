@@ -10,7 +10,9 @@ const port = z.coerce.number().int().min(0).max(65_535);
 
 const environment = z.object({
   PORT: port.default(3000),
-  FLOTILLA_LISTEN: z.string().default('127.0.0.1'),
+  FLOTILLA_LISTEN: z.string().optional(),
+  /** Hatch's way to say it, `host:port` or `:port` for every address of the host; FLOTILLA_LISTEN wins. */
+  HATCH_HTTP_ADDR: z.string().optional(),
   FLOTILLA_STATE_DIR: z.string().optional(),
   FLOTILLA_CACHE_DIR: z.string().optional(),
   /** postgres://…; without it state is kept in SQLite in the state directory. Holds a password: never logged. */
@@ -29,7 +31,7 @@ const environment = z.object({
 
 export interface Config {
   /** Host and port to listen on. Port 0: any free one. */
-  readonly listen: readonly { readonly host: string; readonly port: number }[];
+  readonly listen: readonly Address[];
   readonly stateDir: string;
   readonly cacheDir: string;
   readonly databaseUrl: string | null;
@@ -61,9 +63,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean = process.get
       },
     );
   }
-  const listen = values.FLOTILLA_LISTEN.split(',').map((address) =>
-    parseAddress(address.trim(), values.PORT),
-  );
+  const listen = parseAddresses(values);
   if (values.DISABLE_AUTH && !values.FLOTILLA_INSECURE && listen.some(({ host }) => !isLoopback(host))) {
     throw new AppError('invalid', 'DISABLE_AUTH with an address that is not loopback would let anyone in', {
       hint: 'Listen on 127.0.0.1, leave authentication on, or set FLOTILLA_INSECURE=1 if you mean it.',
@@ -86,15 +86,29 @@ function directory(given: string | undefined, isRoot: boolean, system: string, i
   return isRoot ? system : join(homedir(), inHome);
 }
 
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+function parseAddresses(values: z.infer<typeof environment>): readonly Address[] {
+  const { FLOTILLA_LISTEN: ours, HATCH_HTTP_ADDR: hatch, PORT: defaultPort } = values;
+  if (ours === undefined && hatch !== undefined) {
+    return [parseAddress('HATCH_HTTP_ADDR', hatch.replace(/^:/, '0.0.0.0:'), defaultPort)];
+  }
+  const texts = (ours ?? '127.0.0.1').split(',');
+  return texts.map((text) => parseAddress('FLOTILLA_LISTEN', text.trim(), defaultPort));
+}
+
 /** `host`, `host:port`, `[v6]`, `[v6]:port`. */
-function parseAddress(text: string, defaultPort: number): { host: string; port: number } {
+function parseAddress(variable: string, text: string, defaultPort: number): Address {
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(text);
   const host = match?.[1] ?? match?.[2];
   const parsed =
     match?.[3] === undefined ? { success: true as const, data: defaultPort } : port.safeParse(match[3]);
   if (!host || !parsed.success) {
-    throw new AppError('invalid', `FLOTILLA_LISTEN: not an address: '${text}'`, {
-      hint: 'Write 127.0.0.1, 127.0.0.1:8080 or [::1]:8080, several with commas.',
+    throw new AppError('invalid', `${variable}: not an address: '${text}'`, {
+      hint: 'Write 127.0.0.1, 127.0.0.1:8080 or [::1]:8080; FLOTILLA_LISTEN takes several, with commas.',
     });
   }
   return { host, port: parsed.data };

@@ -64,6 +64,7 @@ test('it holds the compiled code with its types, and nothing else', async () => 
   const files = await readdir(sdk.packageDirectory, { recursive: true, withFileTypes: true });
   const names = files.filter((file) => file.isFile()).map(({ name }) => name);
   expect(names.filter((name) => !/\.js$|\.d\.ts$/.test(name)).toSorted()).toEqual([
+    'LICENSE',
     'README.md',
     'package.json',
   ]);

@@ -35,6 +35,7 @@ export async function installSdk(): Promise<InstalledSdk> {
   for (const name of ['src', 'package.json', 'tsconfig.json', 'README.md']) {
     await cp(join(repository, 'sdk', name), join(source, name), { recursive: true });
   }
+  await cp(join(repository, 'LICENSE'), join(root, 'LICENSE'));
   await symlink(join(repository, 'sdk', 'node_modules'), join(source, 'node_modules'));
   // As the README says it: the package's own script builds it, also where npm is told to run none.
   await npm(source, 'pack', '--ignore-scripts=false', '--pack-destination', directory);
