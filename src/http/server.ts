@@ -121,7 +121,11 @@ function linger(incoming: IncomingMessage, lingerMs: number): void {
   if (incoming.complete || incoming.destroyed) return;
   const { socket } = incoming;
   const timer = setTimeout(() => socket.destroy(), lingerMs);
-  const done = () => clearTimeout(timer);
+  const done = () => {
+    clearTimeout(timer);
+    // The connection may outlive many requests.
+    socket.off('close', done);
+  };
   incoming.once('end', done);
   socket.once('close', done);
   incoming.resume();

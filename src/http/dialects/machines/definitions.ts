@@ -6,6 +6,8 @@ import * as schema from './schema.ts';
 
 export const ndjson = 'application/x-ndjson';
 
+// Reads have no deadline that a caller is told of.
+const { 504: _, ...readFailures } = commonFailures;
 const refused = (message: string) => ({
   400: failure('The request is wrong, or the machine’s state forbids it.', 'BAD_REQUEST', message),
 });
@@ -22,11 +24,17 @@ const changed = {
 const guestLost = (description: string) => ({
   502: failure(description, 'VSOCK_ERROR', 'Failed to communicate with VM', true),
 });
+const guestUnreachable = guestLost('The guest cannot be reached.');
 const machineAnswer = json('The machine.', schema.machineBody);
 const tags = ['machines'];
 
-/** What is done to a machine and answered with the machine as it then is. */
-const actionRoute = <Name extends string>(name: Name, summary: string, description: string) =>
+/** What is done to a machine and answered with the machine as it then is; `failures` are its own beside everybody's. */
+const actionRoute = <Name extends string, Failures extends object>(
+  name: Name,
+  summary: string,
+  description: string,
+  failures: Failures,
+) =>
   createRoute({
     method: 'post',
     path: `/{id}/${name}`,
@@ -43,7 +51,7 @@ const actionRoute = <Name extends string>(name: Name, summary: string, descripti
       ...notFound,
       ...changed,
       ...tooLarge,
-      ...guestLost('The guest cannot be reached.'),
+      ...failures,
     },
   });
 
@@ -85,7 +93,7 @@ export const routes = {
     responses: {
       200: json('A page of machines, newest first.', schema.machineList),
       ...invalid('limit must be at most 1000'),
-      ...commonFailures,
+      ...readFailures,
     },
   }),
   get: createRoute({
@@ -99,20 +107,27 @@ export const routes = {
     responses: {
       200: machineAnswer,
       ...invalid('id must have at most 128 characters'),
-      ...commonFailures,
+      ...readFailures,
       ...notFound,
     },
   }),
-  start: actionRoute('start', 'Start a machine', 'Answers when the guest does, so that exec works at once.'),
+  start: actionRoute(
+    'start',
+    'Start a machine',
+    'Answers when the guest does, so that exec works at once.',
+    guestUnreachable,
+  ),
   stop: actionRoute(
     'stop',
     'Stop a machine',
     'Asks the guest to power off, and ends it if it does not. A paused machine goes on to be asked.',
+    {},
   ),
   restart: actionRoute(
     'restart',
     'Restart a machine',
     'Stops a running machine, starts it anew, and answers when its guest does.',
+    guestUnreachable,
   ),
   pause: actionRoute(
     'pause',
@@ -122,6 +137,7 @@ Its processors stand still; its memory is kept, and it goes on where it was afte
 commands. One that is under way goes on afterwards, but its time limit counts on. A paused machine stays paused when the
 daemon is restarted, and is stopped by a reboot of the host. An engine that cannot pause answers 400.
 `.trim(),
+    {},
   ),
   resume: actionRoute(
     'resume',
@@ -130,6 +146,7 @@ daemon is restarted, and is stopped by a reboot of the host. An engine that cann
 Lets a paused machine go on, and answers when its guest does and knows the time. One whose guest does not answer within
 60 seconds is paused again. Where the host’s disk is full it stays paused, with 503.
 `.trim(),
+    guestUnreachable,
   ),
   wait: createRoute({
     method: 'get',
@@ -203,7 +220,7 @@ that are not UTF-8 are replaced by U+FFFD.
         'VALIDATION_ERROR',
         'lines must be at most 10000',
       ),
-      ...commonFailures,
+      ...readFailures,
       ...notFound,
     },
   }),

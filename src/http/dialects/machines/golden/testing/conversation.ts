@@ -17,7 +17,9 @@ export const givenStates = [
   'created',
   'starting',
   'running',
+  'pausing',
   'paused',
+  'resuming',
   'stopping',
   'stopped',
   'failed',
@@ -58,7 +60,9 @@ const turns = {
   /** Every change of a machine's state finds that somebody else was first. */
   isOutrun: z.boolean().optional(),
   /** Raised once, by the next such call of the engine or the disks. */
-  next: z.partialRecord(z.enum(['launch', 'stop', 'destroy', 'prepare']), fault).optional(),
+  next: z
+    .partialRecord(z.enum(['launch', 'pause', 'resume', 'stop', 'destroy', 'prepare']), fault)
+    .optional(),
   freeMib: z.int().optional(),
   /** What happens to commands; `tells`: each writes to stdout what it was asked. Else they exit with 0. */
   exec: z.union([z.array(execEvent), fault, z.literal('tells')]).optional(),
@@ -74,6 +78,8 @@ const world = z.strictObject({
   keys: z.array(givenKey).default([]),
   bodyBytesMax: z.int().optional(),
   bootTimeoutMs: z.int().optional(),
+  /** Whether the engine can pause; it can where nothing is said. */
+  canPause: z.boolean().optional(),
   /** Whether keys are asked for. */
   isAuthOff: z.boolean().optional(),
 });

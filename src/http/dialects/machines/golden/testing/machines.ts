@@ -5,7 +5,6 @@ import { AppError } from '../../../../../core/errors.ts';
 import type { Disks } from '../../../../../core/ports/disks.ts';
 import type { EngineDriver } from '../../../../../core/ports/engine.ts';
 import { abortable } from '../../../../../lib/abort.ts';
-import { shortId } from '../../../../../lib/ids.ts';
 import type { GivenMachine } from './conversation.ts';
 
 const tenant = 'default';
@@ -39,13 +38,15 @@ export class MachinePlacer {
     if (state === 'created') return id;
     if (state === 'deleting') {
       await this.#hold('remove', () => machines.delete(tenant, id, { force: false }));
-    } else if (state === 'starting') await this.#holdStart(id);
+    } else if (state === 'starting') await this.#holdReady(() => machines.start(tenant, id));
     else if (state === 'failed') {
       driver.failNext('launch', new AppError('engine', 'the VMM ended at once'));
       await machines.start(tenant, id).catch(() => undefined);
     } else {
       await machines.start(tenant, id);
-      if (state === 'paused') await this.#pause(id);
+      if (state === 'pausing') await this.#holdPause(id);
+      if (state === 'paused' || state === 'resuming') await machines.pause(tenant, id);
+      if (state === 'resuming') await this.#holdReady(() => machines.resume(tenant, id));
       if (state === 'stopped') await machines.stop(tenant, id);
       if (state === 'stopping') await this.#holdStop(id);
     }
@@ -76,14 +77,24 @@ export class MachinePlacer {
     Object.assign(disks, real);
   }
 
-  async #holdStart(id: string): Promise<void> {
-    const { guest, machines } = this.#fake;
+  async #holdReady(begin: () => Promise<unknown>): Promise<void> {
+    const { guest } = this.#fake;
     const { onReady } = guest;
     await this.#reached((hang) => {
       guest.onReady = (signal) => abortable(hang(), signal);
-      return machines.start(tenant, id);
+      return begin();
     });
     guest.onReady = onReady;
+  }
+
+  async #holdPause(id: string): Promise<void> {
+    const { driver, machines } = this.#fake;
+    const { pause } = driver;
+    await this.#reached((hang) => {
+      driver.pause = hang;
+      return machines.pause(tenant, id);
+    });
+    driver.pause = pause;
   }
 
   async #holdStop(id: string): Promise<void> {
@@ -98,28 +109,6 @@ export class MachinePlacer {
   #powerOffWhenAsked(): void {
     const { guest, driver } = this.#fake;
     guest.onShutdown = ({ incarnation }) => driver.machine(incarnation).powerOff();
-  }
-
-  async #pause(id: string): Promise<void> {
-    const { machines } = this.#fake.store;
-    const at = new Date().toISOString();
-    const operationId = shortId();
-    const pausing = {
-      id,
-      from: 'running',
-      fromOperationId: null,
-      to: 'pausing',
-      patch: { operationId },
-      at,
-    } as const;
-    await machines.compareAndSet(pausing);
-    await machines.compareAndSet({
-      ...pausing,
-      from: 'pausing',
-      fromOperationId: operationId,
-      to: 'paused',
-      patch: { operationId: null },
-    });
   }
 
   /** Begins something and resolves when it hangs. */

@@ -25,8 +25,11 @@ export interface OpenWorld {
 }
 
 export async function openWorld(world: World): Promise<OpenWorld> {
-  const { bootTimeoutMs, bodyBytesMax } = world;
-  const fake = await startFake(bootTimeoutMs === undefined ? {} : { bootTimeoutMs });
+  const { bootTimeoutMs, bodyBytesMax, canPause } = world;
+  const fake = await startFake({
+    ...(bootTimeoutMs === undefined ? {} : { bootTimeoutMs }),
+    ...(canPause === undefined ? {} : { capabilities: { canPause } }),
+  });
   const { server, url } = await serveFake(fake, {
     ...(bodyBytesMax === undefined ? {} : { bodyBytesMax }),
     ...(world.isAuthOff ? { keys: openVerifier, allowedHosts: new Set(['127.0.0.1']) } : {}),
@@ -118,7 +121,7 @@ function scriptEdges(
   { driver, disks, guest }: FakeFlotilla,
   { next = {}, freeMib, exec, ready }: Turn,
 ): void {
-  for (const call of ['launch', 'stop', 'destroy'] as const) {
+  for (const call of ['launch', 'pause', 'resume', 'stop', 'destroy'] as const) {
     const fault = next[call];
     if (fault) driver.failNext(call, toError(fault));
   }
