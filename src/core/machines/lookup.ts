@@ -2,7 +2,7 @@
 import { AppError } from '../errors.ts';
 import type { Repositories } from '../ports/store.ts';
 import type { Machine } from './machine.ts';
-import type { MachineAction } from './states.ts';
+import { isTransit, type MachineAction } from './states.ts';
 
 /** By id, else by name; raises `not_found`. */
 export async function findMachine(
@@ -21,5 +21,6 @@ export async function findMachine(
 export function stateConflict(action: MachineAction, machine: Machine): AppError {
   return new AppError('conflict', `cannot ${action} a machine that is ${machine.state}`, {
     details: { action, state: machine.state },
+    ...(isTransit(machine.state) ? { hint: `It is ${machine.state}; try again in a moment.` } : {}),
   });
 }
