@@ -16,7 +16,6 @@ import { requestIdHeader, requestIdOf } from './request-id.ts';
 /** The largest request: an exec with 8 MiB of stdin in base64 and room for its other fields. */
 const bodyBytesMax = 12 * 1024 * 1024;
 const bodyDeadlineMs = 60_000;
-const uploadIdleMs = 60_000;
 /** How long a browser may remember that an origin is allowed. */
 const corsMaxAgeS = 600;
 
@@ -29,7 +28,7 @@ export function createApp(deps: HttpDeps): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>();
   app.use(logRequests(deps));
   if (deps.corsOrigins.size > 0) app.use(allowOrigins(deps.corsOrigins));
-  if (deps.allowedHosts) app.use(checkHost(deps.allowedHosts, deps.corsOrigins));
+  if (deps.isHostName) app.use(checkHost(deps.isHostName, deps.corsOrigins));
   app.route('/docs', docs(deps.version));
   app.use(authenticate(deps.keys));
   app.use(
@@ -37,7 +36,6 @@ export function createApp(deps: HttpDeps): Hono<HttpEnv> {
       bytesMax: deps.bodyBytesMax ?? bodyBytesMax,
       deadlineMs: deps.bodyDeadlineMs ?? bodyDeadlineMs,
       isStreamed: isUpload,
-      idleMs: uploadIdleMs,
     }),
   );
   app.get('/health', (c) => c.json({ status: 'ok', version: deps.version }));
@@ -90,27 +88,32 @@ function allowOrigins(origins: ReadonlySet<string>): MiddlewareHandler<HttpEnv> 
  * that needs no answer (a form, a fetch without CORS). Programs send neither Origin nor Sec-Fetch-Site.
  */
 function checkHost(
-  allowed: ReadonlySet<string>,
+  isHostName: (name: string) => boolean,
   corsOrigins: ReadonlySet<string>,
 ): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
-    const host = hostName(c.req.header('host') ?? '');
+    const host = c.req.header('host') ?? '';
     const origin = c.req.header('origin');
     const isWelcome = origin !== undefined && corsOrigins.has(origin);
-    const isForeign =
-      !allowed.has(host) ||
-      (!isWelcome &&
-        ((origin !== undefined && !allowed.has(hostName(origin.replace(/^https?:\/\//, '')))) ||
-          c.req.header('sec-fetch-site') === 'cross-site'));
-    if (isForeign) {
+    const isOurs = isOwnOrigin(origin, host) && isOwnSite(c.req.header('sec-fetch-site'));
+    if (!isHostName(hostNameOf(host)) || !(isWelcome || isOurs)) {
       throw new AppError('forbidden', 'requests from elsewhere are not served while authentication is off', {
-        hint: 'Use 127.0.0.1 or localhost, or turn authentication on.',
+        hint: 'Use the address itself or localhost, or turn authentication on.',
       });
     }
     await next();
   };
 }
 
-function hostName(hostAndPort: string): string {
+/** The port counts: another of this host's may be anybody's. */
+function isOwnOrigin(origin: string | undefined, host: string): boolean {
+  return origin === undefined || origin === `http://${host}` || origin === `https://${host}`;
+}
+
+function isOwnSite(site: string | undefined): boolean {
+  return site === undefined || site === 'none' || site === 'same-origin';
+}
+
+function hostNameOf(hostAndPort: string): string {
   return hostAndPort.replace(/:\d+$/, '').toLowerCase();
 }

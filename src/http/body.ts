@@ -9,10 +9,8 @@ export interface BodyLimits {
   readonly bytesMax: number;
   /** For the whole body. */
   readonly deadlineMs: number;
-  /** Routes that read their body as it comes, and count it themselves. */
+  /** Routes that read their body as it comes, with limits of their own. */
   readonly isStreamed: (method: string, path: string) => boolean;
-  /** How long such a body may stand still. */
-  readonly idleMs: number;
 }
 
 /** What the adapter takes a body from when it is there already. */
@@ -22,12 +20,10 @@ interface WithRawBody {
 
 export function readBodies(limits: BodyLimits): MiddlewareHandler<HttpEnv> {
   return (c, next) => {
-    const { incoming } = c.env;
-    if (!hasBody(incoming)) return next();
-    if (limits.isStreamed(c.req.method, c.req.path)) {
-      cutWhenIdle(incoming, limits.idleMs);
-      return next();
-    }
+    const { incoming, outgoing } = c.env;
+    if (incoming.method === 'GET' || incoming.method === 'HEAD' || !hasBody(incoming)) return next();
+    if (incoming.headers.expect !== undefined) outgoing.writeContinue();
+    if (limits.isStreamed(c.req.method, c.req.path)) return next();
     return readWhole(incoming, limits).then(
       (body) => {
         (incoming as WithRawBody).rawBody = body;
@@ -35,15 +31,14 @@ export function readBodies(limits: BodyLimits): MiddlewareHandler<HttpEnv> {
       },
       (error: unknown) => {
         // Who is too slow for the body is too slow for the rest of it.
-        if (error instanceof BodyTooSlow) c.env.outgoing.setHeader('Connection', 'close');
+        if (error instanceof BodyTooSlow) outgoing.setHeader('Connection', 'close');
         throw error;
       },
     );
   };
 }
 
-function hasBody({ method, headers }: IncomingMessage): boolean {
-  if (method === 'GET' || method === 'HEAD') return false;
+export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
@@ -67,14 +62,4 @@ async function readWhole(incoming: IncomingMessage, { bytesMax, deadlineMs }: Bo
     clearTimeout(timer);
     incoming.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
   }
-}
-
-function cutWhenIdle(incoming: IncomingMessage, idleMs: number): void {
-  const { socket } = incoming;
-  const cut = () => incoming.destroy(new BodyTooSlow(idleMs));
-  socket.setTimeout(idleMs, cut);
-  incoming.once('end', () => {
-    socket.setTimeout(0);
-    socket.off('timeout', cut);
-  });
 }

@@ -27,8 +27,8 @@ export interface HttpDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly version: string;
-  /** Host names (without port) a request may name while authentication is off; null: any. */
-  readonly allowedHosts: ReadonlySet<string> | null;
+  /** Whether a request may name this host (without port) while authentication is off; null: authentication is on. */
+  readonly isHostName: ((name: string) => boolean) | null;
   /** Origins whose pages may call the API from a browser. */
   readonly corsOrigins: ReadonlySet<string>;
   /** For tests; the defaults are in `app.ts`. */

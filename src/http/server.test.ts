@@ -1,8 +1,9 @@
 /** What is no request, or never becomes one, is answered in the dialect's words on a real server. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, serveFake, startFake, testKey } from '../../test/support/fake.ts';
+import { openVerifier } from '../main/admin-key.ts';
 import type { HttpServer } from './server.ts';
 
 let fake: FakeFlotilla;
@@ -87,6 +88,59 @@ describe('a request that cannot be read', () => {
     const answer = await exchange(url, `GET /health HTTP/1.1\r\nHost: x\r\n\r\nHELLO\r\n\r\n`);
     expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\n/);
     expect(answer).toMatch(/HTTP\/1.1 400 Bad Request\r\n.*"BAD_REQUEST"/s);
+  });
+});
+
+test('what is expected and not known: 417; 100 Continue comes after the key, not before', async () => {
+  const url = await serve({ lingerMs: 100 });
+  const expecting = (what: string, headers: string) =>
+    `POST /machines HTTP/1.1\r\n${headers}Content-Type: application/json\r\nContent-Length: 2\r\nExpect: ${what}\r\n\r\n`;
+  const unknown = parse(await exchange(url, expecting('more', auth)));
+  expect(unknown).toMatchObject({
+    status: 417,
+    body: { error: { code: 'BAD_REQUEST', request_id: unknown.name } },
+  });
+  const stranger = await exchange(url, expecting('100-continue', 'Host: x\r\n'));
+  expect(stranger).toMatch(/^HTTP\/1.1 401 /);
+  const caller = await exchange(url, `${expecting('100-continue', `${auth}Connection: close\r\n`)}{}`);
+  expect(caller).toMatch(/^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 400 .*vcpu_count|name is required/s);
+});
+
+test('a server that closes lets requests end, and waits for no idle connection', async () => {
+  const url = await serve();
+  const ready = Promise.withResolvers<void>();
+  fake.guest.onReady = () => ready.promise;
+  await fake.machines.create('default', { name: 'slow', vcpuCount: 1, memoryMib: 128 });
+  const headers = { Authorization: `Bearer ${testKey}` };
+  const answer = fetch(`${url}/machines/slow/start`, { method: 'POST', headers });
+  await vi.waitUntil(() => fake.guest.calls.some((call) => call.startsWith('waitReady')));
+  const closed = server?.close(60_000);
+  server = null;
+  ready.resolve();
+  expect((await answer).status).toBe(200);
+  await closed;
+});
+
+describe('without keys, a page', () => {
+  const from = async (url: string, headers: Record<string, string>) => {
+    const text = Object.entries({ Host: new URL(url).host, ...headers, Connection: 'close' })
+      .map(([name, value]) => `${name}: ${value}\r\n`)
+      .join('');
+    return parse(await exchange(url, `POST /machines/none/stop HTTP/1.1\r\n${text}\r\n`)).status;
+  };
+
+  test('of this daemon, or one that is named, may call; no other', async () => {
+    const page = 'https://fleet.example.com';
+    const isHostName = (name: string) => name === '127.0.0.1';
+    const url = await serve({ keys: openVerifier, isHostName, corsOrigins: new Set([page]) });
+    expect(await from(url, {})).toBe(404);
+    expect(await from(url, { Origin: url, 'Sec-Fetch-Site': 'same-origin' })).toBe(404);
+    expect(await from(url, { Origin: page, 'Sec-Fetch-Site': 'cross-site' })).toBe(404);
+    expect(await from(url, { Origin: 'http://127.0.0.1:1', 'Sec-Fetch-Site': 'same-site' })).toBe(403);
+    expect(await from(url, { 'Sec-Fetch-Site': 'same-site' })).toBe(403);
+    expect(await from(url, { 'Sec-Fetch-Site': 'cross-site' })).toBe(403);
+    expect(await from(url, { Origin: 'null' })).toBe(403);
+    expect(await from(url, { Host: 'evil.example' })).toBe(403);
   });
 });
 

@@ -13,7 +13,8 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { AppError } from '../core/errors.ts';
-import { nameRequest, newRequestId, requestIdHeader } from './request-id.ts';
+import { hasBody } from './body.ts';
+import { nameRequest, newRequestId, requestIdHeader, requestIdOf } from './request-id.ts';
 
 /** Time a client has to send its headers. Who reads a body sets a deadline for that. */
 const headersTimeoutMsDefault = 15_000;
@@ -22,6 +23,7 @@ const checkIntervalMs = 5_000;
 /** How long a client may go on sending what was refused. */
 const lingerMsDefault = 10_000;
 const connectionsMax = 4096;
+const sweepMs = 50;
 /** Silence after which TCP asks whether the client is still there. */
 const keepAliveDelayMs = 60_000;
 
@@ -32,8 +34,11 @@ export interface HttpServer {
   close(graceMs: number): Promise<void>;
 }
 
-/** What keeps a request from the application: it is no HTTP, its headers come too slowly, or they are too large. */
-export type RefusalStatus = 400 | 408 | 431;
+/**
+ * What keeps a request from the application: it is no HTTP, its headers come too slowly, it expects what is not known, or
+ * its headers are too large.
+ */
+export type RefusalStatus = 400 | 408 | 417 | 431;
 
 export interface ListenOptions {
   /** The JSON that such a request is answered with; without it there is no body. */
@@ -65,6 +70,13 @@ export async function listen(
   });
   let isDraining = false;
   const answers = new WeakMap<Duplex, ServerResponse>();
+  const serve = (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    nameRequest(incoming, outgoing);
+    answers.set(incoming.socket, outgoing);
+    if (hasBody(incoming)) outgoing.once('finish', () => linger(incoming, lingerMs));
+    if (isDraining) outgoing.setHeader('Connection', 'close');
+    void handle(incoming, outgoing);
+  };
   const server = createServer(
     {
       headersTimeout: headersTimeoutMs,
@@ -74,14 +86,20 @@ export async function listen(
       keepAliveInitialDelay: keepAliveDelayMs,
       connectionsCheckingInterval: Math.min(checkIntervalMs, headersTimeoutMs),
     },
-    (incoming, outgoing) => {
-      nameRequest(incoming, outgoing);
-      answers.set(incoming.socket, outgoing);
-      if (incoming.method !== 'GET') outgoing.once('finish', () => linger(incoming, lingerMs));
-      if (isDraining) outgoing.setHeader('Connection', 'close');
-      void handle(incoming, outgoing);
-    },
+    serve,
   );
+  // Who reads the body tells the client to send it, so that a stranger is refused before.
+  server.on('checkContinue', serve);
+  server.on('checkExpectation', (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    nameRequest(incoming, outgoing);
+    const body = refuse(417, requestIdOf(outgoing));
+    outgoing.writeHead(417, {
+      'Content-Type': 'application/json',
+      'Content-Length': Buffer.byteLength(body),
+      Connection: 'close',
+    });
+    outgoing.end(body);
+  });
   server.maxConnections = connectionsMax;
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const refuseNow = () => {
@@ -107,8 +125,11 @@ export async function listen(
       server.close(() => resolve());
       server.closeIdleConnections();
       const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+      // Connections that answer their last request meanwhile.
+      const sweep = setInterval(() => server.closeIdleConnections(), sweepMs);
       await promise;
       clearTimeout(timer);
+      clearInterval(sweep);
     },
   };
 }

@@ -30,6 +30,8 @@ export interface Ext4Options {
   /** The time of the superblock and of the files' birth, in seconds since 1970; default: now. */
   readonly timeS?: number;
   readonly timeoutMs?: number;
+  /** See `RunOptions`. */
+  readonly isBoundToUs?: boolean;
   readonly signal: AbortSignal;
   readonly env: NodeJS.ProcessEnv;
 }
@@ -54,6 +56,7 @@ export async function makeExt4(tree: string, target: string, options: Ext4Option
     env,
     signal: options.signal,
     timeoutMs: options.timeoutMs ?? mkfsMsDefault,
+    isBoundToUs: options.isBoundToUs ?? false,
   });
   await truncate(target, sizeMib * 1024 * 1024);
   await chmod(target, 0o444);

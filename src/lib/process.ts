@@ -11,6 +11,8 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** A stream that fails ends the program and rejects with its error; one the program does not read whole is destroyed. */
   readonly stdin?: string | Uint8Array | Readable;
+  /** The program, which must not fork, is killed when this process ends, however it ends. Needs `setpriv`. */
+  readonly isBoundToUs?: boolean;
   /** A descriptor of ours that the program gets as its descriptor 3. */
   readonly inheritFd?: number;
   /** Per stream; what exceeds it is dropped from the front. Default 1 MiB. */
@@ -61,6 +63,10 @@ export class ProcessError extends Error {
     this.isMissing = fields.isMissing;
   }
 }
+
+/** What `setpriv` exits with when the program is not installed, as shells do. */
+const missingExitCode = 127;
+const boundToUs = ['--pdeathsig', 'KILL', '--'] as const;
 
 class Tail {
   readonly #max: number;
@@ -114,7 +120,9 @@ export function run(command: string, args: readonly string[], options: RunOption
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.env === undefined ? {} : { env: options.env }),
   };
-  const child = spawn(command, [...args], spawnOptions);
+  const child = options.isBoundToUs
+    ? spawn('setpriv', [...boundToUs, command, ...args], spawnOptions)
+    : spawn(command, [...args], spawnOptions);
   const killGroup = () => {
     if (child.pid === undefined) return;
     try {
@@ -138,7 +146,9 @@ export function run(command: string, args: readonly string[], options: RunOption
     if (options.signal?.aborted) return reject(options.signal.reason);
     if (inputFailure) return reject(inputFailure.error);
     if (exitCode === 0 && !isTimeout) return resolve({ stdout: stdout.text(), stderr: stderr.text() });
-    const isMissing = (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+    const isMissing =
+      (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT' ||
+      (options.isBoundToUs === true && exitCode === missingExitCode);
     reject(
       new ProcessError({ command, exitCode, signal, stderr: stderr.text(), isTimeout, isMissing, cause }),
     );

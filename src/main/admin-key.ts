@@ -8,7 +8,14 @@ import type { Caller, KeyVerifier } from '../core/keys/caller.ts';
 import { makeSecret } from '../core/keys/secret.ts';
 import { writeFileAtomic } from '../lib/files.ts';
 
-const admin: Caller = { tenant: 'default', keyName: 'admin', scopes: ['*'], isOperator: true };
+const admin: Caller = {
+  tenant: 'default',
+  keyName: 'admin',
+  keyId: null,
+  expiresAt: null,
+  scopes: ['*'],
+  isOperator: true,
+};
 
 /** Reads the admin key, or makes it; `isNew` when this call did. */
 export async function loadAdminKey(path: string): Promise<{ readonly key: string; readonly isNew: boolean }> {

@@ -76,6 +76,8 @@ describe('readConfig', () => {
   test('refuses to serve everyone without keys, unless told that this is meant', () => {
     const env = { ...base, DISABLE_AUTH: 'true', FLOTILLA_LISTEN: '127.0.0.1,0.0.0.0' };
     expect(() => readConfig(env, true)).toThrow(/loopback/);
+    const named = { ...env, FLOTILLA_LISTEN: '127.evil.example' };
+    expect(() => readConfig(named, true)).toThrow(/loopback/);
     expect(readConfig({ ...env, FLOTILLA_INSECURE: '1' }, true).isAuthDisabled).toBe(true);
     expect(readConfig({ ...base, DISABLE_AUTH: 'true' }, true).isAuthDisabled).toBe(true);
   });

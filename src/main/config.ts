@@ -1,4 +1,5 @@
 /** The only reader of the environment. Every variable, its default and its limits are here. */
+import { isIPv4 } from 'node:net';
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
@@ -129,5 +130,5 @@ function parseOrigins(text: string): ReadonlySet<string> {
 }
 
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }

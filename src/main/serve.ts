@@ -12,8 +12,9 @@ import type { Logger } from '../lib/log.ts';
 import { StateLayout } from '../storage/layout.ts';
 import { adminKeyVerifier, loadAdminKey, openVerifier } from './admin-key.ts';
 import { type ComposeOptions, compose, type Flotilla } from './compose.ts';
-import { type Config, isLoopback } from './config.ts';
+import type { Config } from './config.ts';
 import { lockStateDirectory } from './daemon-lock.ts';
+import { hostNames, inUrl } from './host-names.ts';
 import { logSink } from './log-sink.ts';
 import { version } from './version.ts';
 
@@ -77,7 +78,6 @@ async function open(
 ): Promise<readonly string[]> {
   const { layout, machines, apiKeys, operations, images, imageService, edges } = flotilla;
   const { key, isNew } = await loadAdminKey(layout.adminKeyFile);
-  const isLocal = config.listen.every(({ host }) => isLoopback(host));
   const app = createApp({
     machines,
     operations,
@@ -89,18 +89,19 @@ async function open(
     clock: edges.clock,
     log,
     version,
-    allowedHosts: config.isAuthDisabled && isLocal ? localNames : null,
+    isHostName: config.isAuthDisabled ? hostNames(config) : null,
     corsOrigins: config.corsOrigins,
   });
-  const urls: string[] = [];
-  for (const { host, port } of config.listen) {
-    const server = await listen(app.fetch, host, port, { refuse: refusalBody });
+  const servers: HttpServer[] = [];
+  cleanup.defer(async () => {
+    const drained = servers.map((server) => server.close(drainMs));
     // Requests under way wait for operations; these are interrupted, and left for the next daemon.
-    cleanup.defer(async () => {
-      await Promise.all([server.close(drainMs), machines.close(), imageService.close()]);
-    });
-    urls.push(urlOf(server));
+    await Promise.all([...drained, machines.close(), imageService.close()]);
+  });
+  for (const { host, port } of config.listen) {
+    servers.push(await listen(app.fetch, host, port, { refuse: refusalBody }));
   }
+  const urls = servers.map(urlOf);
   await writeFileAtomic(layout.urlFile, `${urls[0]}\n`, 0o644);
   cleanup.defer(() => rm(layout.urlFile, { force: true }));
   log.info({ urls, stateDir: config.stateDir, version }, 'listening');
@@ -108,11 +109,9 @@ async function open(
   return urls;
 }
 
-const localNames: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]']);
-
 function urlOf({ host, port }: HttpServer): string {
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
+  return `http://${inUrl(reachable)}:${port}`;
 }
 
 /** `flotilla serve`: runs until SIGTERM or SIGINT. */

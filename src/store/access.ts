@@ -32,6 +32,8 @@ export interface Access {
 }
 
 export interface OuterAccess extends Access {
+  /** Raises what any use would raise by itself: InvariantError inside a transaction, `unavailable` when closed. */
+  checkOutside(): void;
   /** Runs `work` with an access that is inside one transaction. */
   transaction<T>(work: (inner: Access) => Promise<T>): Promise<T>;
   /** Refuses new work, waits for what is under way, then closes the database. Harmless when closed. */
@@ -59,13 +61,17 @@ export function createAccess({ db, close, reserve }: OpenDatabase, limits: Acces
   const underWay = new Set<Promise<unknown>>();
   let closing: Promise<void> | null = null;
 
-  /** Only from an async function. */
-  const enter = <T>(work: () => Promise<T>): Promise<T> => {
+  const checkOutside = () => {
     invariant(
       marks.getStore()?.isOpen !== true,
       'the store was used inside its own transaction; use the repositories the transaction was given',
     );
     if (closing !== null) throw new AppError('unavailable', 'the store is closed');
+  };
+
+  /** Only from an async function. */
+  const enter = <T>(work: () => Promise<T>): Promise<T> => {
+    checkOutside();
     const promise = work();
     underWay.add(promise);
     const forget = () => underWay.delete(promise);
@@ -103,6 +109,7 @@ export function createAccess({ db, close, reserve }: OpenDatabase, limits: Acces
   };
 
   return {
+    checkOutside,
     read: async (work) => enter(() => work(db)),
     snapshot: async (work) =>
       enter(() =>

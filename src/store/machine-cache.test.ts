@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Machine } from '../core/machines/machine.ts';
 import type { MachineRepository, Store } from '../core/ports/store.ts';
+import { InvariantError } from '../lib/invariant.ts';
 import { cachedMachines, MachineCache } from './machine-cache.ts';
 import { openSqliteStore } from './store.ts';
 import { at, sampleMachine } from './testing/samples.ts';
@@ -86,7 +87,7 @@ test('a machine read before a write that ends first is not remembered', async ()
   const reading = Promise.withResolvers<Machine>();
   let stored: Promise<Machine> = reading.promise;
   const slow = { get: () => stored, patch: async () => true } as unknown as MachineRepository;
-  const cached = cachedMachines(slow, new MachineCache());
+  const cached = cachedMachines(slow, new MachineCache(), () => undefined);
   const read = cached.get('a');
   await cached.patch('a', null, {}, at(1));
   reading.resolve(old);
@@ -100,4 +101,13 @@ test('another tenant does not find what one has read', async () => {
   expect(await store.machines.find('first', 'a')).not.toBeNull();
   expect(await store.machines.find('second', 'a')).toBeNull();
   expect(await store.machines.find('second', 'web')).toBeNull();
+});
+
+test('what is remembered is no way around the store’s own rules', async () => {
+  await store.machines.insert(sampleMachine({ id: 'a' }));
+  expect(await store.machines.get('a')).not.toBeNull();
+  const uses = [() => store.machines.get('a'), () => store.machines.find('default', 'a')];
+  for (const use of uses) await expect(store.transaction(use)).rejects.toThrow(InvariantError);
+  await store.close();
+  for (const use of uses) await expect(use()).rejects.toMatchObject({ code: 'unavailable' });
 });

@@ -55,12 +55,20 @@ export function notingWrites(repository: MachineRepository, note: (id: string) =
   };
 }
 
-/** The repository outside transactions, answered from the cache where it can be. */
-export function cachedMachines(repository: MachineRepository, cache: MachineCache): MachineRepository {
+/** The repository outside transactions, answered from the cache where it can be; `check` is raised by every use. */
+export function cachedMachines(
+  repository: MachineRepository,
+  cache: MachineCache,
+  check: () => void,
+): MachineRepository {
   return {
     ...notingWrites(repository, (id) => cache.forget([id])),
-    get: async (id) => cache.get(id) ?? cache.read(() => repository.get(id)),
+    get: async (id) => {
+      check();
+      return cache.get(id) ?? cache.read(() => repository.get(id));
+    },
     find: async (tenant, idOrName) => {
+      check();
       const known = cache.get(idOrName);
       return known?.tenant === tenant ? known : cache.read(() => repository.find(tenant, idOrName));
     },

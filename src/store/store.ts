@@ -28,7 +28,7 @@ export function createStore(database: OpenDatabase, limits?: AccessLimits): Stor
   const outer = repositories(access, decoded);
   return {
     ...outer,
-    machines: database.isOurs ? cachedMachines(outer.machines, cache) : outer.machines,
+    machines: database.isOurs ? cachedMachines(outer.machines, cache, access.checkOutside) : outer.machines,
     async transaction(work) {
       const written = new Set<string>();
       try {
@@ -40,7 +40,7 @@ export function createStore(database: OpenDatabase, limits?: AccessLimits): Stor
         cache.forget(written);
       }
     },
-    close: () => access.close().finally(() => cache.clear()),
+    close: () => access.close(),
   };
 }
 

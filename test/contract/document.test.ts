@@ -44,7 +44,7 @@ test('it has every route of the application but its own pages', async () => {
     clock: systemClock,
     log: silentLog,
     version,
-    allowedHosts: null,
+    isHostName: null,
     corsOrigins: new Set(),
   });
   const routes = app.routes

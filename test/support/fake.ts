@@ -125,7 +125,7 @@ export async function serveFake(
     clock: systemClock,
     log: silentLog,
     version: 'test',
-    allowedHosts: null,
+    isHostName: null,
     corsOrigins: new Set(),
     ...options,
   });

@@ -17,6 +17,8 @@ export interface ImageServiceDeps {
   readonly holds: ImageHolds;
   /** For tests; see `importTimeoutMsDefault`. */
   readonly importTimeoutMs?: number;
+  /** For tests; see `turnTimeoutMsDefault`. */
+  readonly turnTimeoutMs?: number;
 }
 
 export interface ImageRequest extends Omit<ImageImport, 'tenant'> {
@@ -34,6 +36,10 @@ export interface ImagePage {
 export const importTimeoutMsDefault = 20 * 60_000;
 /** Imports that may wait for the one under way: each holds a connection open. */
 export const importQueueMax = 4;
+/** One under way and one that waits, so that nobody has all places. */
+export const importsPerTenantMax = 2;
+/** How long an import waits for its turn: a client that goes while its upload waits is not seen to go. */
+export const turnTimeoutMsDefault = 30_000;
 /** Of one tenant, and shared ones that were imported. */
 export const importedImagesMax = 200;
 
@@ -43,6 +49,8 @@ export class ImageService {
   readonly #turns = new Limiter(1, importQueueMax);
   readonly #closing = new AbortController();
   readonly #underway = new Set<Promise<unknown>>();
+  /** By tenant, how many are under way or wait. */
+  readonly #perTenant = new Map<string, number>();
 
   constructor(deps: ImageServiceDeps) {
     this.#deps = deps;
@@ -61,16 +69,18 @@ export class ImageService {
 
   /**
    * Raises beside what the library raises: `forbidden` when a caller other than the operator names a path or wants to
-   * share, `exhausted` when too many imports wait or there are too many images, `timeout`.
+   * share, `exhausted` when too many imports wait, its turn does not come or there are too many images, `timeout`.
    */
   async add(caller: Caller, request: ImageRequest, signal: AbortSignal): Promise<Image> {
     checkImporter(caller, request);
+    const leave = this.#enter(caller.tenant);
     const work = this.#add(caller, request, AbortSignal.any([signal, this.#closing.signal]));
     this.#underway.add(work);
     try {
       return await work;
     } finally {
       this.#underway.delete(work);
+      leave();
     }
   }
 
@@ -110,7 +120,7 @@ export class ImageService {
       signal,
     );
     try {
-      await this.#checkCount(caller, tenant);
+      await this.#checkCount(tenant);
       return await this.#deps.images.add({ ...rest, tenant }, limit.signal);
     } finally {
       limit.clear();
@@ -118,22 +128,39 @@ export class ImageService {
     }
   }
 
+  /** Counts an import of the tenant until the answer is called. */
+  #enter(tenant: string): () => void {
+    const count = this.#perTenant.get(tenant) ?? 0;
+    if (count >= importsPerTenantMax) {
+      throw new AppError('exhausted', 'your tenant has an import under way and one that waits already', {
+        hint: 'Try again when one of them is done.',
+      });
+    }
+    this.#perTenant.set(tenant, count + 1);
+    return () => {
+      const left = (this.#perTenant.get(tenant) ?? 1) - 1;
+      if (left > 0) this.#perTenant.set(tenant, left);
+      else this.#perTenant.delete(tenant);
+    };
+  }
+
   async #turn(signal: AbortSignal): Promise<() => void> {
+    const hint = 'Try again when the imports before it are done.';
+    const timeoutMs = this.#deps.turnTimeoutMs ?? turnTimeoutMsDefault;
+    const message = `the import’s turn did not come within ${timeoutMs / 1000} s`;
+    const limit = deadline(timeoutMs, () => new AppError('exhausted', message, { hint }), signal);
     try {
-      return await this.#turns.acquire(signal);
+      return await this.#turns.acquire(limit.signal);
     } catch (error) {
       if (!(error instanceof QueueFullError)) throw error;
-      throw new AppError('exhausted', `${importQueueMax} imports wait already`, {
-        cause: error,
-        hint: 'Try again when they are done.',
-      });
+      throw new AppError('exhausted', `${importQueueMax} imports wait already`, { cause: error, hint });
+    } finally {
+      limit.clear();
     }
   }
 
-  async #checkCount(caller: Caller, tenant: string | null): Promise<void> {
-    const visible = await this.#deps.images.list(caller.tenant);
-    const count = visible.filter((image) => image.tenant === tenant && !image.isBuiltIn).length;
-    if (count < importedImagesMax) return;
+  async #checkCount(tenant: string | null): Promise<void> {
+    if ((await this.#deps.images.countImported(tenant)) < importedImagesMax) return;
     throw new AppError('exhausted', `there are ${importedImagesMax} imported images already`, {
       hint: 'Delete images that are no longer used.',
     });

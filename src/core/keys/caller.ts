@@ -9,6 +9,9 @@ export interface Caller {
   readonly tenant: string;
   /** A short public name of the key, for logs. */
   readonly keyName: string;
+  /** Null: not a key of the database, and so without an end. */
+  readonly keyId: string | null;
+  readonly expiresAt: string | null;
   readonly scopes: readonly Scope[];
   /** Whoever runs this host: may make keys for any tenant and name files of the host. */
   readonly isOperator: boolean;

@@ -12,8 +12,9 @@ import { FakeClock } from '../testing/fake-clock.ts';
 import type { Caller } from './caller.ts';
 import { KeyService, liveKeysMax, type NewKey, revokedKeysMax } from './service.ts';
 
-const operator: Caller = { tenant: 'default', keyName: 'admin', scopes: ['*'], isOperator: true };
-const blue: Caller = { tenant: 'blue', keyName: 'b', scopes: ['*'], isOperator: false };
+const endless = { keyId: null, expiresAt: null };
+const operator: Caller = { tenant: 'default', keyName: 'admin', ...endless, scopes: ['*'], isOperator: true };
+const blue: Caller = { tenant: 'blue', keyName: 'b', ...endless, scopes: ['*'], isOperator: false };
 const green: Caller = { ...blue, tenant: 'green' };
 const request: NewKey = { name: 'ci', scopes: ['machines:read'] };
 const page = { limit: 1000, offset: 0 };
@@ -71,6 +72,8 @@ describe('create', () => {
     expect(await service.verify(secret)).toEqual({
       tenant: 'blue',
       keyName: 'ci',
+      keyId: key.id,
+      expiresAt: null,
       scopes: ['machines:exec', '*'],
       isOperator: false,
     });
@@ -246,7 +249,7 @@ describe('revoke', () => {
     expect((await service.list(blue, page)).keys[0]).toMatchObject({ id: key.id, revokedAt });
   });
 
-  test('a request that read the key just before does not bring it back', async () => {
+  test('a request that read the key just before reads it again', async () => {
     const { key, secret } = await service.create(blue, request);
     const isRead = Promise.withResolvers<void>();
     const mayGoOn = Promise.withResolvers<void>();
@@ -260,10 +263,9 @@ describe('revoke', () => {
     await isRead.promise;
     await service.revoke(blue, key.id);
     mayGoOn.resolve();
-    await early;
-    await expect(service.verify(secret)).rejects.toEqual(
-      refusal('unauthenticated', 'API key has been revoked'),
-    );
+    for (const verified of [early, service.verify(secret)]) {
+      await expect(verified).rejects.toEqual(refusal('unauthenticated', 'API key has been revoked'));
+    }
   });
 
   test('a key that could not be revoked is read anew', async () => {
@@ -358,5 +360,47 @@ describe('the last use', () => {
     clock.advance(1);
     await expect(service.verify(secret)).rejects.toEqual(refusal('unauthenticated'));
     expect(noted).toEqual([]);
+  });
+});
+
+describe('the end of a key', () => {
+  test('is also that of the keys made with it', async () => {
+    const expiresAt = after(60_000);
+    const maker = await service.verify(
+      (await service.create(blue, { ...request, scopes: ['*'], expiresAt })).secret,
+    );
+    const tooLate = new Date(expiresAt.getTime() + 1);
+    for (const later of [undefined, tooLate]) {
+      await expect(service.create(maker, { ...request, expiresAt: later })).rejects.toMatchObject({
+        code: 'forbidden',
+        hint: expect.stringContaining(expiresAt.toISOString()),
+      });
+    }
+    expect((await service.create(maker, { ...request, expiresAt })).key.expiresAt).toBe(
+      expiresAt.toISOString(),
+    );
+  });
+
+  test('is told once to whoever acts for it, and not to others', async () => {
+    const made = await service.create(blue, { ...request, name: 'one' });
+    const other = await service.create(blue, { ...request, name: 'two' });
+    const told: string[] = [];
+    const watch = async (secret: string, name: string) =>
+      service.watchEnd(await service.verify(secret), (reason) => told.push(`${name}: ${reason.message}`));
+    await watch(made.secret, 'one');
+    const release = await watch(made.secret, 'left');
+    await watch(other.secret, 'two');
+    release();
+    await service.revoke(blue, made.key.id);
+    await service.revoke(blue, made.key.id);
+    expect(told).toEqual(['one: API key has been revoked']);
+  });
+
+  test('by time is told when it comes', async () => {
+    const soon = new Date(clock.now().getTime() + 20);
+    const { secret } = await service.create(blue, { ...request, expiresAt: soon });
+    const told = Promise.withResolvers<AppError>();
+    service.watchEnd(await service.verify(secret), told.resolve);
+    expect((await told.promise).message).toBe('API key has expired');
   });
 });

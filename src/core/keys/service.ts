@@ -6,6 +6,7 @@ import { shortId } from '../../lib/ids.ts';
 import { AppError } from '../errors.ts';
 import type { KeyPage } from '../ports/store.ts';
 import { type Caller, checkScope, type KeyVerifier, type Scope, scopes as scopesInOrder } from './caller.ts';
+import { KeyEndings } from './endings.ts';
 import type { ApiKey } from './key.ts';
 import { digestOf, makeSecret, prefixOf } from './secret.ts';
 import { KeyVerification, type VerificationDeps } from './verification.ts';
@@ -36,6 +37,7 @@ export interface KeyWithSecret {
 export class KeyService implements KeyVerifier {
   readonly #deps: VerificationDeps;
   readonly #verification: KeyVerification;
+  readonly #endings = new KeyEndings();
 
   constructor(deps: VerificationDeps) {
     this.#deps = deps;
@@ -95,6 +97,12 @@ export class KeyService implements KeyVerifier {
       // Also when it failed: whether it was committed may be unknown.
       this.#verification.forget(key);
     }
+    this.#endings.revoke(id);
+  }
+
+  /** See KeyEndings.watch: for answers that go on. Of a key that ended elsewhere only its expiry is told. */
+  watchEnd(caller: Caller, listener: (reason: AppError) => void): () => void {
+    return this.#endings.watch(caller, this.#deps.clock.now(), listener);
   }
 
   /** As KeyVerifier says; `unavailable` and the like when the store fails. */
@@ -127,13 +135,19 @@ function checkRequest(request: NewKey, tenant: string, now: Date): void {
   if (expiresAt.getTime() > latestMs) throw invalid('the time a key expires must be before the year 10000');
 }
 
-function checkMaker(caller: Caller, { scopes }: NewKey, tenant: string): void {
+function checkMaker(caller: Caller, { scopes, expiresAt }: NewKey, tenant: string): void {
   if (tenant !== caller.tenant && !caller.isOperator) {
     throw new AppError('forbidden', 'Insufficient permissions for this action', {
       hint: 'Only the operator of this host makes keys for another tenant.',
     });
   }
   for (const scope of scopes) checkScope(caller, scope);
+  const outlives = caller.expiresAt !== null && !(expiresAt && expiresAt <= new Date(caller.expiresAt));
+  if (outlives) {
+    throw new AppError('forbidden', 'Insufficient permissions for this action', {
+      hint: `A key made with this one must expire no later than it does: ${caller.expiresAt}.`,
+    });
+  }
 }
 
 function invalid(message: string): AppError {

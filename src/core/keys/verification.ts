@@ -9,6 +9,7 @@ import { AppError } from '../errors.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Store } from '../ports/store.ts';
 import type { Caller, KeyVerifier } from './caller.ts';
+import { expired, revoked } from './endings.ts';
 import type { ApiKey } from './key.ts';
 import { digestOf, isSecret, prefixOf } from './secret.ts';
 
@@ -54,13 +55,12 @@ export class KeyVerification implements KeyVerifier {
     if (secret === null) throw new AppError('unauthenticated', 'Authorization header is required');
     const key = isSecret(secret) ? await this.#find(secret) : null;
     if (key === null) throw new AppError('unauthenticated', 'Invalid API key');
-    if (key.revokedAt !== null) throw new AppError('unauthenticated', 'API key has been revoked');
+    if (key.revokedAt !== null) throw revoked();
     const now = this.#clock.now();
-    if (key.expiresAt !== null && Date.parse(key.expiresAt) <= now.getTime()) {
-      throw new AppError('unauthenticated', 'API key has expired');
-    }
+    if (key.expiresAt !== null && Date.parse(key.expiresAt) <= now.getTime()) throw expired();
     this.#noteUse(key, now);
-    return { tenant: key.tenant, keyName: key.name, scopes: key.scopes, isOperator: false };
+    const { tenant, name: keyName, id: keyId, expiresAt, scopes } = key;
+    return { tenant, keyName, keyId, expiresAt, scopes, isOperator: false };
   }
 
   /** From here on the key is read again before it is good. */
@@ -83,12 +83,15 @@ export class KeyVerification implements KeyVerifier {
     const ageMs = readAtMs - (remembered?.readAtMs ?? 0);
     // A clock that was set back makes the age negative.
     if (remembered && ageMs >= 0 && ageMs < freshMs) return remembered.key;
-    const forgottenCount = this.#forgottenCount;
-    const candidates = await this.#store.keys.withPrefix(prefixOf(secret));
-    const key = candidates.find((each) => timingSafeEqual(Buffer.from(each.hash, 'hex'), digest)) ?? null;
-    if (key && forgottenCount === this.#forgottenCount) this.#remembered.set(hash, { key, readAtMs });
-    else this.#remembered.delete(hash);
-    return key;
+    for (;;) {
+      const forgottenCount = this.#forgottenCount;
+      const candidates = await this.#store.keys.withPrefix(prefixOf(secret));
+      if (forgottenCount !== this.#forgottenCount) continue;
+      const key = candidates.find((each) => timingSafeEqual(Buffer.from(each.hash, 'hex'), digest)) ?? null;
+      if (key) this.#remembered.set(hash, { key, readAtMs });
+      else this.#remembered.delete(hash);
+      return key;
+    }
   }
 
   #noteUse(key: ApiKey, now: Date): void {

@@ -24,6 +24,8 @@ export interface ImageLibrary extends Images {
    * for a kernel that cannot boot guests here, `exhausted` when there is no space; the signal's reason when it aborts.
    */
   add(request: ImageImport, signal: AbortSignal): Promise<Image>;
+  /** How many of a tenant's images, or of the shared ones (null), were imported; hidden by another's name or not. */
+  countImported(tenant: string | null): Promise<number>;
   /** Removes the image and its content; `not_found` when it is gone already. */
   remove(image: Image): Promise<void>;
 }

@@ -182,6 +182,10 @@ export class FakeImages implements ImageLibrary {
     return image;
   }
 
+  async countImported(tenant: string | null): Promise<number> {
+    return this.#images.filter((image) => image.tenant === tenant && !image.isBuiltIn).length;
+  }
+
   async remove(image: Image): Promise<void> {
     const index = this.#images.findIndex(({ digest }) => digest === image.digest);
     if (index < 0) throw new AppError('not_found', `no image '${image.name}'`);

@@ -80,7 +80,7 @@ test('a character whose bytes come apart is whole, and one that is cut off is re
   async function* pieces() {
     for (const byte of Buffer.from('é!é').subarray(0, -1)) yield Buffer.from([byte]);
   }
-  expect(await new Response(toText(pieces())).text()).toBe('é!\ufffd');
+  expect(await new Response(toText(pieces(), new AbortController().signal)).text()).toBe('é!\ufffd');
 });
 
 test.each([
@@ -101,6 +101,17 @@ test('an engine without console: 400', async () => {
   const response = await read();
   expect(response.statusCode).toBe(400);
   expect(JSON.parse(String(await body(response)))).toMatchObject({ error: { code: 'BAD_REQUEST' } });
+});
+
+test('HEAD takes nobody’s place', async () => {
+  const headers = { Authorization: `Bearer ${testKey}` };
+  for (let i = 0; i <= followersPerMachineMax; i++) {
+    const head = await fetch(`${url}/machines/web/console?follow=true`, { method: 'HEAD', headers });
+    expect(head.status).toBe(200);
+  }
+  const response = await follow();
+  expect(response.statusCode).toBe(200);
+  response.destroy();
 });
 
 test('two who follow see the same, until the machine stops', async () => {

@@ -8,8 +8,11 @@ export const textHeaders = {
   'X-Accel-Buffering': 'no',
 } as const;
 
-/** The console as valid UTF-8, pulled as fast as the client reads; who leaves ends it. */
-export function toText(pieces: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+/**
+ * The console as valid UTF-8, pulled as fast as the client reads; who leaves ends it. Cut off, and not ended, when the
+ * signal is why nothing more comes.
+ */
+export function toText(pieces: AsyncIterable<Uint8Array>, signal: AbortSignal): ReadableStream<Uint8Array> {
   const iterator = pieces[Symbol.asyncIterator]();
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   const encoder = new TextEncoder();
@@ -21,7 +24,10 @@ export function toText(pieces: AsyncIterable<Uint8Array>): ReadableStream<Uint8A
           const { done, value } = await iterator.next();
           const text = done ? decoder.decode() : decoder.decode(value, { stream: true });
           if (text !== '') controller.enqueue(encoder.encode(text));
-          if (done) return controller.close();
+          if (done) {
+            signal.throwIfAborted();
+            return controller.close();
+          }
           if (text !== '') return;
         }
       },

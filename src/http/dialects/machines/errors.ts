@@ -71,6 +71,7 @@ export function refusalBody(status: RefusalStatus, requestId: string | null): st
 const refusals: Readonly<Record<RefusalStatus, readonly [code: string, message: string]>> = {
   400: ['BAD_REQUEST', 'the request is not valid HTTP'],
   408: ['TIMEOUT', 'the request’s headers did not arrive in time'],
+  417: ['BAD_REQUEST', 'only 100-continue can be expected'],
   431: ['BAD_REQUEST', 'the request’s headers are too large'],
 };
 

@@ -6,6 +6,7 @@ import type { Machine } from '../../../core/machines/machine.ts';
 import type { ActionResult } from '../../../core/machines/service.ts';
 import type { MachineAction } from '../../../core/machines/states.ts';
 import type { HttpDeps, HttpEnv } from '../../context.ts';
+import { requestSignal } from '../../signal.ts';
 import { textHeaders, toText } from './console.ts';
 import { ndjson, routes } from './definitions.ts';
 import { nounApp } from './documented.ts';
@@ -38,26 +39,12 @@ export function machinesDialect(deps: HttpDeps): OpenAPIHono<HttpEnv> {
   app.openapi(routes.get, async (c) => {
     return c.json(await bodyFor(await machines.get(c.get('caller').tenant, c.req.valid('param').id)), 200);
   });
-  app.openapi(routes.start, async (c) => {
-    const result = await machines.start(c.get('caller').tenant, c.req.valid('param').id);
-    return c.json(await bodyFor(done('start', result)), 200);
-  });
-  app.openapi(routes.stop, async (c) => {
-    const result = await machines.stop(c.get('caller').tenant, c.req.valid('param').id);
-    return c.json(await bodyFor(done('stop', result)), 200);
-  });
-  app.openapi(routes.restart, async (c) => {
-    const result = await machines.restart(c.get('caller').tenant, c.req.valid('param').id);
-    return c.json(await bodyFor(done('restart', result)), 200);
-  });
-  app.openapi(routes.pause, async (c) => {
-    const result = await machines.pause(c.get('caller').tenant, c.req.valid('param').id);
-    return c.json(await bodyFor(done('pause', result)), 200);
-  });
-  app.openapi(routes.resume, async (c) => {
-    const result = await machines.resume(c.get('caller').tenant, c.req.valid('param').id);
-    return c.json(await bodyFor(done('resume', result)), 200);
-  });
+  for (const action of ['start', 'stop', 'restart', 'pause', 'resume'] as const) {
+    app.openapi(routes[action], async (c) => {
+      const result = await machines[action](c.get('caller').tenant, c.req.valid('param').id);
+      return c.json(await bodyFor(done(action, result)), 200);
+    });
+  }
   app.openapi(routes.wait, async (c) => {
     const { status, timeout } = c.req.valid('query');
     const machine = await waitFor(
@@ -66,7 +53,7 @@ export function machinesDialect(deps: HttpDeps): OpenAPIHono<HttpEnv> {
       c.req.valid('param').id,
       status,
       timeout,
-      c.req.raw.signal,
+      requestSignal(c, deps.apiKeys),
     );
     return c.json(await bodyFor(machine), 200);
   });
@@ -77,17 +64,16 @@ export function machinesDialect(deps: HttpDeps): OpenAPIHono<HttpEnv> {
   });
   app.openapi(routes.console, async (c) => {
     const { lines, follow } = c.req.valid('query');
-    const pieces = await machines.console(
-      c.get('caller').tenant,
-      c.req.valid('param').id,
-      { lines, follow: follow === 'true' },
-      c.req.raw.signal,
-    );
-    return c.body(toText(pieces), 200, textHeaders) as never;
+    // Of HEAD's answer nobody reads the body, and nobody would end the following.
+    const isFollowed = follow === 'true' && c.req.method !== 'HEAD';
+    const signal = requestSignal(c, deps.apiKeys);
+    const { id } = c.req.valid('param');
+    const pieces = await machines.console(c.get('caller').tenant, id, { lines, follow: isFollowed }, signal);
+    return c.body(toText(pieces, signal), 200, textHeaders) as never;
   });
   app.openapi(routes.exec, async (c) => {
     const request = toExecRequest(c.req.valid('json'));
-    const signal = c.req.raw.signal;
+    const signal = requestSignal(c, deps.apiKeys);
     const session = await machines.exec(c.get('caller').tenant, c.req.valid('param').id, request, signal);
     if (wantsStream(c.req.header('accept'))) {
       // The types know only answers that are one JSON value.

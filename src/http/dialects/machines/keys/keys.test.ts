@@ -1,6 +1,6 @@
 /** `/api/v1/keys`, and what keys are good for, on a real server. */
 import { inspect } from 'node:util';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { readContract } from '../../../../../test/contract/document.ts';
 import { type FakeFlotilla, serveFake, startFake, testKey } from '../../../../../test/support/fake.ts';
 import { type Scope, scopes } from '../../../../core/keys/caller.ts';
@@ -184,6 +184,38 @@ describe('scopes', () => {
       expect(await call(key, 'POST', '/api/v1/keys', body)).toEqual(forbidden);
     },
   );
+});
+
+describe('an answer that goes on', () => {
+  const follow = async (key: string) => {
+    await fake.machines.create('default', { name: 'web', vcpuCount: 1, memoryMib: 128 });
+    await fake.machines.start('default', 'web');
+    const response = await fetch(`${url}/machines/web/console?follow=true`, {
+      headers: { Authorization: `Bearer ${key}` },
+    });
+    expect(response.status).toBe(200);
+    return response.text();
+  };
+
+  test('ends with its key', async () => {
+    const reader = await makeKey({ scopes: ['machines:read'] });
+    const text = follow(reader.key);
+    text.catch(() => undefined);
+    await vi.waitUntil(() => logged.some((line) => line.includes('/machines/web/console')));
+    expect((await call(testKey, 'DELETE', `/api/v1/keys/${reader.id}`)).status).toBe(204);
+    await expect(text).rejects.toThrow();
+  });
+
+  test('that is a wait is refused when its key is revoked', async () => {
+    const reader = await makeKey({ scopes: ['machines:read'] });
+    await fake.machines.create('default', { name: 'web', vcpuCount: 1, memoryMib: 128 });
+    const waited = call(reader.key, 'GET', '/machines/web/wait?status=running');
+    await vi.waitUntil(
+      async () => (await call(testKey, 'GET', `/api/v1/keys/${reader.id}`)).body.last_used_at,
+    );
+    await call(testKey, 'DELETE', `/api/v1/keys/${reader.id}`);
+    expect(await waited).toEqual(failure(401, 'UNAUTHORIZED', 'API key has been revoked'));
+  });
 });
 
 describe('tenants', () => {

@@ -13,7 +13,10 @@ let url: string;
 const keys = {
   verify: async (key: string | null) => {
     const [tenant = '', scope = ''] = key?.split('/') ?? [];
-    return { tenant, keyName: 'test', scopes: [scope as Scope], isOperator: false };
+    return {
+      ...{ tenant, keyName: 'test', keyId: null, expiresAt: null },
+      ...{ scopes: [scope as Scope], isOperator: false },
+    };
   },
 };
 const mine = 'mine/machines:read';

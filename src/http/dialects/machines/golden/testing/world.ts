@@ -32,7 +32,7 @@ export async function openWorld(world: World): Promise<OpenWorld> {
   });
   const { server, url } = await serveFake(fake, {
     ...(bodyBytesMax === undefined ? {} : { bodyBytesMax }),
-    ...(world.isAuthOff ? { keys: openVerifier, allowedHosts: new Set(['127.0.0.1']) } : {}),
+    ...(world.isAuthOff ? { keys: openVerifier, isHostName: (name: string) => name === '127.0.0.1' } : {}),
   });
   const placer = new MachinePlacer(fake);
   const captures: Captures = new Map([['key', testKey]]);

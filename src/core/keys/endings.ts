@@ -1,0 +1,42 @@
+/**
+ * Tells whoever still acts for a key that it has ended: an answer that goes on, such as a stream, must not outlive the key
+ * it was asked for with.
+ */
+import { deadline } from '../../lib/abort.ts';
+import { AppError } from '../errors.ts';
+import type { Caller } from './caller.ts';
+
+/** Node's timers take no more; no connection lives as long. */
+const timerMsMax = 2 ** 31 - 1;
+
+type Listener = (reason: AppError) => void;
+
+export const revoked = () => new AppError('unauthenticated', 'API key has been revoked');
+export const expired = () => new AppError('unauthenticated', 'API key has expired');
+
+export class KeyEndings {
+  /** By the key's id. */
+  readonly #listeners = new Map<string, Set<Listener>>();
+
+  /** Calls the listener once, when the caller's key is revoked here or expires. Returns what ends the watch. */
+  watch({ keyId, expiresAt }: Caller, now: Date, listener: Listener): () => void {
+    if (keyId === null) return () => undefined;
+    const listeners = this.#listeners.get(keyId) ?? new Set();
+    this.#listeners.set(keyId, listeners);
+    listeners.add(listener);
+    const msLeft = expiresAt === null ? Number.POSITIVE_INFINITY : Date.parse(expiresAt) - now.getTime();
+    const timer = msLeft <= timerMsMax ? deadline(Math.max(0, msLeft), expired) : null;
+    timer?.signal.addEventListener('abort', () => listener(timer.signal.reason), { once: true });
+    return () => {
+      timer?.clear();
+      listeners.delete(listener);
+      if (listeners.size === 0) this.#listeners.delete(keyId);
+    };
+  }
+
+  revoke(keyId: string): void {
+    const listeners = this.#listeners.get(keyId);
+    this.#listeners.delete(keyId);
+    for (const listener of listeners ?? []) listener(revoked());
+  }
+}
