@@ -1,8 +1,41 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { ProcessError, run } from './process.ts';
+import { readProcessStat } from './procfs.ts';
 
 const timeoutMs = 10_000;
+
+describe('a program that is bound to us', () => {
+  it('ends when the process that started it is killed', async () => {
+    const script = `
+      import { run } from ${JSON.stringify(new URL('process.ts', import.meta.url).href)};
+      run('sleep', ['1000'], { timeoutMs: 600_000, isBoundToUs: true });
+      process.stdout.write('started\\n');`;
+    const parent = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: 'pipe' });
+    await once(parent.stdout, 'data');
+    const sleeper = () =>
+      readFile(`/proc/${parent.pid}/task/${parent.pid}/children`, 'utf8').then((text) => Number(text.trim()));
+    const nameOf = (pid: number) => readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '');
+    const pid = await sleeper();
+    expect(pid).toBeGreaterThan(0);
+    await vi.waitUntil(async () => (await nameOf(pid)) === 'sleep\n');
+    parent.kill('SIGKILL');
+    await once(parent, 'close');
+    await vi.waitUntil(async () => readProcessStat(pid) === null || readProcessStat(pid)?.state === 'Z');
+  });
+
+  it('answers, and says when it is missing, like any other', async () => {
+    const options = { timeoutMs, isBoundToUs: true };
+    expect(await run('echo', ['hello'], options)).toMatchObject({ stdout: 'hello\n' });
+    await expect(run('no-such-program', [], options)).rejects.toMatchObject({
+      command: 'no-such-program',
+      isMissing: true,
+    });
+  });
+});
 
 describe('a stream as standard input', () => {
   it('reaches the program whole', async () => {

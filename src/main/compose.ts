@@ -22,7 +22,7 @@ import { readBootId } from '../lib/procfs.ts';
 import { makeTreeKit } from '../setup/kit/tree-kit.ts';
 import { QcowDisks } from '../storage/disks/qcow-disks.ts';
 import { ImageStore } from '../storage/images/store.ts';
-import { toolEnvironment } from '../storage/images/unpack.ts';
+import { toolEnvironment } from '../storage/images/tools.ts';
 import { CacheLayout, StateLayout } from '../storage/layout.ts';
 import { openStore } from '../store/store.ts';
 import { systemClock } from './clock.ts';
@@ -69,6 +69,7 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
   const images = new ImageStore({
     state: layout,
     cache,
+    log,
     makeBootKit: (tree, target, signal) => makeTreeKit({ cache, env: toolEnvironment, signal }, tree, target),
   });
   const imageHolds = new ImageHolds();

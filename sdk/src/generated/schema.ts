@@ -249,7 +249,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Import an image from the host
-         * @description Makes an image of a directory or a tar archive on the daemon’s host; for the operator’s key only. Either the whole image is there when this answers, or nothing is. One import goes on at a time and four wait.
+         * @description Makes an image of a directory or a tar archive on the daemon’s host; for the operator’s key only. Either the whole image is there when this answers, or nothing is. One import goes on at a time; at most four wait, one of each tenant, for 30 s.
          */
         readonly post: operations["importImage"];
         readonly delete?: never;
@@ -269,7 +269,7 @@ export interface paths {
         readonly get: operations["getImage"];
         /**
          * Upload an image
-         * @description The body is a tar archive of a root directory, plain or packed with gzip or zstd, of at most 64 GiB unpacked. The image is your tenant’s own. Either the whole image is there when this answers, or nothing is. One import goes on at a time and four wait.
+         * @description The body is a tar archive of a root directory, plain or packed with gzip or zstd, of at most 64 GiB unpacked; each file, directory and link counts 8 KiB beside its content. The image is your tenant’s own. Either the whole image is there when this answers, or nothing is. One import goes on at a time; at most four wait, one of each tenant, for 30 s.
          */
         readonly put: operations["uploadImage"];
         readonly post?: never;

@@ -36,10 +36,9 @@ export interface ImagePage {
 export const importTimeoutMsDefault = 20 * 60_000;
 /** Imports that may wait for the one under way: each holds a connection open. */
 export const importQueueMax = 4;
-/** One under way and one that waits, so that nobody has all places. */
-export const importsPerTenantMax = 2;
 /** How long an import waits for its turn: a client that goes while its upload waits is not seen to go. */
 export const turnTimeoutMsDefault = 30_000;
+const turnHint = 'Try again when the imports before it are done.';
 /** Of one tenant, and shared ones that were imported. */
 export const importedImagesMax = 200;
 
@@ -49,8 +48,8 @@ export class ImageService {
   readonly #turns = new Limiter(1, importQueueMax);
   readonly #closing = new AbortController();
   readonly #underway = new Set<Promise<unknown>>();
-  /** By tenant, how many are under way or wait. */
-  readonly #perTenant = new Map<string, number>();
+  /** Of tenants that import now. */
+  readonly #perTenant = new Map<string, { readonly turns: Limiter; users: number }>();
 
   constructor(deps: ImageServiceDeps) {
     this.#deps = deps;
@@ -73,14 +72,12 @@ export class ImageService {
    */
   async add(caller: Caller, request: ImageRequest, signal: AbortSignal): Promise<Image> {
     checkImporter(caller, request);
-    const leave = this.#enter(caller.tenant);
     const work = this.#add(caller, request, AbortSignal.any([signal, this.#closing.signal]));
     this.#underway.add(work);
     try {
       return await work;
     } finally {
       this.#underway.delete(work);
-      leave();
     }
   }
 
@@ -112,7 +109,7 @@ export class ImageService {
   async #add(caller: Caller, request: ImageRequest, signal: AbortSignal): Promise<Image> {
     const { isShared, ...rest } = request;
     const tenant = isShared ? null : caller.tenant;
-    const release = await this.#turn(signal);
+    const release = await this.#turn(caller.tenant, signal);
     const timeoutMs = this.#deps.importTimeoutMs ?? importTimeoutMsDefault;
     const limit = deadline(
       timeoutMs,
@@ -128,35 +125,48 @@ export class ImageService {
     }
   }
 
-  /** Counts an import of the tenant until the answer is called. */
-  #enter(tenant: string): () => void {
-    const count = this.#perTenant.get(tenant) ?? 0;
-    if (count >= importsPerTenantMax) {
-      throw new AppError('exhausted', 'your tenant has an import under way and one that waits already', {
-        hint: 'Try again when one of them is done.',
-      });
-    }
-    this.#perTenant.set(tenant, count + 1);
-    return () => {
-      const left = (this.#perTenant.get(tenant) ?? 1) - 1;
-      if (left > 0) this.#perTenant.set(tenant, left);
-      else this.#perTenant.delete(tenant);
-    };
-  }
-
-  async #turn(signal: AbortSignal): Promise<() => void> {
-    const hint = 'Try again when the imports before it are done.';
+  /**
+   * Waits for the tenant's turn, then for the host's, and answers how both are given up. A tenant's second import comes
+   * after what others wait with meanwhile.
+   */
+  async #turn(tenant: string, signal: AbortSignal): Promise<() => void> {
     const timeoutMs = this.#deps.turnTimeoutMs ?? turnTimeoutMsDefault;
     const message = `the import’s turn did not come within ${timeoutMs / 1000} s`;
-    const limit = deadline(timeoutMs, () => new AppError('exhausted', message, { hint }), signal);
+    const limit = deadline(timeoutMs, () => new AppError('exhausted', message, { hint: turnHint }), signal);
+    const own = this.#tenantTurns(tenant);
     try {
-      return await this.#turns.acquire(limit.signal);
+      const tenantFull = 'your tenant has an import under way and one that waits already';
+      const leaveTenant = await acquire(own.turns, limit.signal, tenantFull);
+      try {
+        const hostFull = `${importQueueMax} imports wait already`;
+        const leaveHost = await acquire(this.#turns, limit.signal, hostFull);
+        return () => {
+          leaveHost();
+          leaveTenant();
+          own.leave();
+        };
+      } catch (error) {
+        leaveTenant();
+        throw error;
+      }
     } catch (error) {
-      if (!(error instanceof QueueFullError)) throw error;
-      throw new AppError('exhausted', `${importQueueMax} imports wait already`, { cause: error, hint });
+      own.leave();
+      throw error;
     } finally {
       limit.clear();
     }
+  }
+
+  /** One goes on and one waits; kept while somebody uses it. */
+  #tenantTurns(tenant: string): { readonly turns: Limiter; readonly leave: () => void } {
+    const entry = this.#perTenant.get(tenant) ?? { turns: new Limiter(1, 1), users: 0 };
+    this.#perTenant.set(tenant, entry);
+    entry.users += 1;
+    const leave = () => {
+      entry.users -= 1;
+      if (entry.users === 0) this.#perTenant.delete(tenant);
+    };
+    return { turns: entry.turns, leave };
   }
 
   async #checkCount(tenant: string | null): Promise<void> {
@@ -164,6 +174,15 @@ export class ImageService {
     throw new AppError('exhausted', `there are ${importedImagesMax} imported images already`, {
       hint: 'Delete images that are no longer used.',
     });
+  }
+}
+
+async function acquire(turns: Limiter, signal: AbortSignal, fullMessage: string): Promise<() => void> {
+  try {
+    return await turns.acquire(signal);
+  } catch (error) {
+    if (!(error instanceof QueueFullError)) throw error;
+    throw new AppError('exhausted', fullMessage, { cause: error, hint: turnHint });
   }
 }
 

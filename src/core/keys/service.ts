@@ -142,8 +142,8 @@ function checkMaker(caller: Caller, { scopes, expiresAt }: NewKey, tenant: strin
     });
   }
   for (const scope of scopes) checkScope(caller, scope);
-  const outlives = caller.expiresAt !== null && !(expiresAt && expiresAt <= new Date(caller.expiresAt));
-  if (outlives) {
+  const endsMs = expiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
+  if (caller.expiresAt !== null && endsMs > Date.parse(caller.expiresAt)) {
     throw new AppError('forbidden', 'Insufficient permissions for this action', {
       hint: `A key made with this one must expire no later than it does: ${caller.expiresAt}.`,
     });

@@ -182,6 +182,11 @@ export class FakeImages implements ImageLibrary {
     return image;
   }
 
+  /** As it is, beside what is there. */
+  put(image: Image): void {
+    this.#images.push(image);
+  }
+
   async countImported(tenant: string | null): Promise<number> {
     return this.#images.filter((image) => image.tenant === tenant && !image.isBuiltIn).length;
   }

@@ -14,12 +14,19 @@ import type { SetupContext } from '../context.ts';
 import type { Distro } from '../distro.ts';
 import { readJson } from '../fingerprint.ts';
 import { publish, withWorkspace } from '../workspace.ts';
-import { moduleBytesMax, moduleName, parseModinfo, unpackModule } from './modinfo.ts';
+import { moduleBytesMax, parseModinfo, unpackModule } from './modinfo.ts';
+import { findModuleFiles } from './module-files.ts';
 import { type ModulePlan, parseBuiltins, planModules } from './modules.ts';
-import { extractVmlinux } from './vmlinux.ts';
+import { extractVmlinux, runXz } from './vmlinux.ts';
 
 /** Raised when what `kernel/<release>/` holds changes its form; an older one is then made anew. */
 const recipe = 2;
+
+/** Debian's has 30 KiB. */
+const builtinsBytesMax = 2 ** 20;
+/** Guests of Debian's kernel need 17, of 1.3 MiB in all without debug symbols. Some are read twice. */
+const modulesMax = 256;
+const modulesBytesMax = 128 * 2 ** 20;
 
 /** What programs that work on a kernel's files are run with. */
 export type ToolContext = Pick<SetupContext, 'env' | 'signal'>;
@@ -145,17 +152,25 @@ export async function copyModules(
   target: string,
   canStrip: boolean,
 ): Promise<ModulePlan> {
-  const builtins = parseBuiltins((await readBounded(join(root, 'modules.builtin'))).toString());
-  const files = (await readdir(root, { recursive: true, withFileTypes: true })).filter(
-    (entry) => entry.isFile() && /\.ko(\.(xz|zst|gz))?$/.test(entry.name),
-  );
-  const paths = new Map(files.map(({ name, parentPath }) => [moduleName(name), join(parentPath, name)]));
-  const load = async (path: string) => unpackModule(path, await readBounded(path), unxz(context, target));
+  const builtinList = await readBounded(join(root, 'modules.builtin'), builtinsBytesMax);
+  const builtins = parseBuiltins(builtinList.toString());
+  const paths = await findModuleFiles(root, context.signal);
+  const load = async (path: string) => {
+    context.signal.throwIfAborted();
+    return unpackModule(path, await readBounded(path, moduleBytesMax), unxz(context, target));
+  };
+  const room = { modules: modulesMax, bytes: modulesBytesMax };
   const plan = await planModules({
     isBuiltin: (name) => builtins.has(name),
     depends: async (name) => {
       const path = paths.get(name);
-      return path === undefined ? null : parseModinfo(await load(path)).depends;
+      if (path === undefined) return null;
+      const module = await load(path);
+      room.modules -= 1;
+      room.bytes -= module.length;
+      if (room.modules < 0 || room.bytes < 0)
+        throw new AppError('unsupported', 'guests would need too many modules');
+      return parseModinfo(module).depends;
     },
   });
   for (const name of [...plan.first, ...plan.fallback]) {
@@ -168,9 +183,9 @@ export async function copyModules(
   return plan;
 }
 
-async function readBounded(path: string): Promise<Buffer> {
+async function readBounded(path: string, bytesMax: number): Promise<Buffer> {
   const { size } = await stat(path);
-  if (size > moduleBytesMax) throw new AppError('unsupported', `${basename(path)} is larger than a module`);
+  if (size > bytesMax) throw new AppError('unsupported', `${basename(path)} is larger than it can be`);
   return readFile(path);
 }
 
@@ -178,8 +193,7 @@ function unxz(context: ToolContext, scratchDir: string): (data: Buffer) => Promi
   return async (data) => {
     const scratch = join(scratchDir, 'scratch');
     await writeFile(`${scratch}.xz`, data);
-    const args = [`--fsize=${moduleBytesMax}`, '--', 'xz', '-d', '-q', '-f', `${scratch}.xz`];
-    await run('prlimit', args, { env: context.env, signal: context.signal, timeoutMs: 60_000 });
+    await runXz(`${scratch}.xz`, moduleBytesMax, context);
     const unpacked = await readFile(scratch);
     await rm(scratch);
     return unpacked;

@@ -1,15 +1,26 @@
 /** What a kernel module says about itself in its `.modinfo` section; spares us `depmod` and `modprobe`. */
-import { gunzipSync, zstdDecompressSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { gunzip, zstdDecompress } from 'node:zlib';
 import { AppError } from '../../core/errors.ts';
 
 /** The largest in use has some 5 MiB, with its debug symbols 40. */
 export const moduleBytesMax = 64 * 2 ** 20;
+
+/** A driver that knows many devices has some 100 KiB. */
+const modinfoBytesMax = 2 ** 20;
+/** The kernel's own limit. */
+const nameLengthMax = 55;
 
 const elf = { sectionOffset: 0x28, sectionEntryBytes: 0x3a, sectionCount: 0x3c, namesIndex: 0x3e };
 
 export interface Modinfo {
   /** Modules that must be loaded before this one, in the kernel's spelling (underscores). */
   readonly depends: readonly string[];
+}
+
+/** Whether a file can be a module that another one or a guest asks for. */
+export function isModuleFile(fileName: string): boolean {
+  return /^[\w-]+\.ko(\.(xz|zst|gz))?$/.test(fileName) && moduleName(fileName).length <= nameLengthMax;
 }
 
 /** The kernel's spelling of a module name: a file's `-` is a `_`. */
@@ -20,13 +31,15 @@ export function moduleName(fileName: string): string {
 /** Reads `.modinfo` of a 64-bit little-endian module; raises `unsupported` for anything else. */
 export function parseModinfo(module: Buffer): Modinfo {
   const section = findSection(module, '.modinfo');
+  if (section.length > modinfoBytesMax)
+    throw new AppError('unsupported', 'not a kernel module: too much .modinfo');
   const entries = section.toString('latin1').split('\0');
   const list = entries.find((entry) => entry.startsWith('depends='))?.slice('depends='.length) ?? '';
   return {
     depends: list
       .split(',')
       .filter((name) => name !== '')
-      .map((name) => name.replaceAll('-', '_')),
+      .map((name) => name.slice(0, nameLengthMax).replaceAll('-', '_')),
   };
 }
 
@@ -61,7 +74,7 @@ export async function unpackModule(
   unxz: (data: Buffer) => Promise<Buffer>,
 ): Promise<Buffer> {
   const limit = { maxOutputLength: moduleBytesMax };
-  if (fileName.endsWith('.zst')) return zstdDecompressSync(data, limit);
-  if (fileName.endsWith('.gz')) return gunzipSync(data, limit);
+  if (fileName.endsWith('.zst')) return promisify(zstdDecompress)(data, limit);
+  if (fileName.endsWith('.gz')) return promisify(gunzip)(data, limit);
   return fileName.endsWith('.xz') ? unxz(data) : data;
 }

@@ -1,6 +1,7 @@
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { makeModule } from '../testing.ts';
-import { moduleName, parseModinfo } from './modinfo.ts';
+import { isModuleFile, moduleBytesMax, moduleName, parseModinfo, unpackModule } from './modinfo.ts';
 import { type ModuleSource, parseBuiltins, planModules } from './modules.ts';
 
 function source(
@@ -70,12 +71,36 @@ describe('parseModinfo', () => {
     ['not ELF', Buffer.alloc(200)],
     ['without the section', makeModule(['depends='], '.other')],
     ['cut off', makeModule(['depends=']).subarray(0, -64)],
+    ['nothing but information', makeModule([`depends=${'x'.repeat(2 ** 20)}`])],
   ])('refuses a file that is %s', (_, file) => {
     expect(() => parseModinfo(file)).toThrow('not a kernel module');
   });
 });
 
+describe('unpackModule', () => {
+  it.each([
+    ['m.ko.gz', gzipSync],
+    ['m.ko.zst', zstdCompressSync],
+  ])('unpacks %s while others get their turns, and not without end', async (name, pack) => {
+    const never = () => Promise.reject(new Error('not xz'));
+    const data = pack(Buffer.alloc(moduleBytesMax));
+    let turns = 0;
+    const turn = setInterval(() => {
+      turns += 1;
+    }, 1);
+    expect(await unpackModule(name, data, never)).toHaveLength(moduleBytesMax);
+    clearInterval(turn);
+    expect(turns).toBeGreaterThan(0);
+    await expect(unpackModule(name, pack(Buffer.alloc(moduleBytesMax + 1)), never)).rejects.toThrow();
+  });
+});
+
 describe('names', () => {
+  it('tells the files that a guest can ask for', () => {
+    const names = ['ext4.ko', 'a-b.ko.xz', `${'x'.repeat(56)}.ko`, 'a b.ko', 'modules.dep', 'x.ko.lz4'];
+    expect(names.filter(isModuleFile)).toEqual(['ext4.ko', 'a-b.ko.xz']);
+  });
+
   it('turns file names into module names', () => {
     expect(['virtio-rng.ko', 'ext4.ko.xz', 'a-b.ko.zst'].map(moduleName)).toEqual([
       'virtio_rng',

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -14,20 +14,27 @@ beforeEach(async () => {
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
 describe('findPayload', () => {
-  it('leaves out the size the build appends', () => {
+  const find = async (image: Buffer) => {
+    await writeFile(join(dir, 'bzImage'), image);
+    const { compression, start, end } = await findPayload(join(dir, 'bzImage'));
+    return { compression, data: image.subarray(start, end) };
+  };
+
+  it('leaves out the size the build appends', async () => {
     const payload = zstdPayload(fakeVmlinux);
-    const found = findPayload(makeBzImage(payload));
+    const found = await find(makeBzImage(payload));
     expect(found.compression).toBe('zstd');
     expect(found.data.equals(payload.subarray(0, -4))).toBe(true);
   });
 
-  it('takes zero setup sectors for four', () => {
-    expect(findPayload(makeBzImage(zstdPayload(fakeVmlinux), { setupSectors: 0 })).compression).toBe('zstd');
+  it('takes zero setup sectors for four', async () => {
+    const image = makeBzImage(zstdPayload(fakeVmlinux), { setupSectors: 0 });
+    expect((await find(image)).compression).toBe('zstd');
   });
 
-  it('keeps the whole of a gzip payload, which carries its size itself', () => {
+  it('keeps the whole of a gzip payload, which carries its size itself', async () => {
     const payload = gzipSync(fakeVmlinux);
-    expect(findPayload(makeBzImage(payload)).data.equals(payload)).toBe(true);
+    expect((await find(makeBzImage(payload))).data.equals(payload)).toBe(true);
   });
 
   it.each([
@@ -36,8 +43,12 @@ describe('findPayload', () => {
     ['boot protocol 0x207', makeBzImage(zstdPayload(fakeVmlinux), { version: 0x0207 })],
     ['cut off', makeBzImage(zstdPayload(fakeVmlinux)).subarray(0, -1)],
     ['unknown compression', makeBzImage(Buffer.from('not compressed at all'))],
-  ])('refuses an image that is no kernel: %s', (reason, image) => {
-    expect(() => findPayload(image)).toThrow(reason);
+    ['unknown compression', makeBzImage(Buffer.alloc(0))],
+  ])('refuses an image that is no kernel: %s', async (reason, image) => {
+    await expect(find(image)).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringContaining(reason),
+    });
   });
 });
 
@@ -65,6 +76,23 @@ describe('extractVmlinux', () => {
     const payload = Buffer.concat([await readFile(join(dir, packed)), Buffer.alloc(4)]);
     expect((await extract(payload)).equals(fakeVmlinux)).toBe(true);
     expect(await readdir(dir)).not.toContain('scratch');
+  });
+
+  it.each([
+    ['gzip', (data: Buffer) => gzipSync(data, { level: 1 })],
+    ['zstd', zstdPayload],
+  ])('unpacks %s while others get their turns', async (_, pack) => {
+    const payload = pack(Buffer.concat([fakeVmlinux, Buffer.alloc(128 * 2 ** 20)]));
+    await writeFile(join(dir, 'bzImage'), makeBzImage(payload));
+    const options = { env: process.env, signal: AbortSignal.timeout(30_000) };
+    let turns = 0;
+    const turn = setInterval(() => {
+      turns += 1;
+    }, 1);
+    await extractVmlinux(join(dir, 'bzImage'), join(dir, 'vmlinux'), join(dir, 'scratch'), options);
+    clearInterval(turn);
+    expect(turns).toBeGreaterThan(5);
+    expect((await stat(join(dir, 'vmlinux'))).size).toBe(fakeVmlinux.length + 128 * 2 ** 20);
   });
 
   it('refuses a payload that is no ELF file', async () => {

@@ -1,3 +1,4 @@
+import { linkSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -81,6 +82,26 @@ describe('which kernel of a tree', () => {
     });
   });
 
+  it('none of a /boot that is too full, before the rest of it is read', async () => {
+    await addKernel('6.1.0');
+    await Promise.all(
+      Array.from({ length: 4096 }, (_, index) => writeFile(join(tree, 'boot', `vmlinuz-${index}`), '')),
+    );
+    await expect(findTreeKernel(tree)).rejects.toMatchObject({
+      code: 'invalid',
+      message: '/boot of the root file system has more than 4096 entries',
+    });
+  });
+
+  it('none beyond the 64 newest', async () => {
+    await addKernel('1.0.0');
+    const newer = Array.from({ length: 64 }, (_, index) => join(tree, 'boot', `vmlinuz-2.${index}`));
+    for (const path of newer) await writeFile(path, 'without modules');
+    await expect(findTreeKernel(tree)).rejects.toMatchObject({ code: 'invalid' });
+    await rm(newer[0] ?? '');
+    expect(await findTreeKernel(tree)).toMatchObject({ release: '1.0.0' });
+  });
+
   it('none that links lead to outside', async () => {
     await addKernel('6.1.0');
     await rm(join(tree, 'boot'), { recursive: true });
@@ -141,6 +162,58 @@ describe('a kit of it', () => {
   ])('refuses %s', async (_, image) => {
     await addKernel('6.1.0', { image });
     await expect(make()).rejects.toMatchObject({ code: 'unsupported' });
+  });
+
+  it('refuses more files than a kernel has modules', async () => {
+    const modules = await addKernel('6.1.0');
+    // One file under many names: a new name costs less than a new file.
+    const file = join(modules, 'kernel/virtio_blk.ko.gz');
+    await mkdir(join(modules, 'many'));
+    for (let index = 0; index < 50_000; index += 1) linkSync(file, join(modules, `many/${index}`));
+    await expect(make()).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringContaining('more than 50000 files'),
+    });
+  });
+
+  it.each([
+    ['too deep', 'd/'.repeat(17), 'deep'],
+    ['with too long a path', `${'d'.repeat(200)}/`.repeat(3), 'path too long'],
+  ])('refuses directories of modules %s', async (_, path, words) => {
+    await mkdir(join(await addKernel('6.1.0'), path), { recursive: true });
+    await expect(make()).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringContaining(words),
+    });
+  });
+
+  it('does not look at what only those need who build modules', async () => {
+    const modules = await addKernel('6.1.0');
+    await mkdir(join(modules, 'build', 'd/'.repeat(17)), { recursive: true });
+    await make();
+    expect(await readdir(target)).toContain('kit.json');
+  });
+
+  it('refuses a list of built-in modules that is none', async () => {
+    const modules = await addKernel('6.1.0');
+    await writeFile(join(modules, 'modules.builtin'), Buffer.alloc(2 ** 20 + 1, 'a\n'));
+    await expect(make()).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringContaining('modules.builtin'),
+    });
+  });
+
+  it('refuses modules that need very many others', async () => {
+    const modules = await addKernel('6.1.0', { without: ['virtio_blk'] });
+    const write = (name: string, needs: string) =>
+      writeFile(join(modules, `kernel/${name}.ko`), makeModule([`depends=${needs}`]));
+    await write('virtio_blk', 'm0');
+    for (let index = 0; index < 260; index += 1) await write(`m${index}`, `m${index + 1}`);
+    await write('m260', '');
+    await expect(make()).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringContaining('too many modules'),
+    });
   });
 
   it('refuses a module that unpacks to too much', async () => {

@@ -2,7 +2,7 @@
  * A boot kit of the kernel that a root file system brings along. The tree is a stranger's: links in it are not followed,
  * what is unpacked is bounded, and none of it is run here.
  */
-import { copyFile, lstat, mkdir, readdir, rm } from 'node:fs/promises';
+import { copyFile, lstat, mkdir, opendir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../core/errors.ts';
 import type { CacheLayout } from '../../storage/layout.ts';
@@ -12,6 +12,12 @@ import { extractVmlinux, requireElf, vmlinuxBytesMax } from '../kernel/vmlinux.t
 import { writeKit } from './kit.ts';
 
 const imagePattern = /^(vmlinuz|vmlinux)-([A-Za-z0-9][\w.+~-]{0,63})$/;
+/** Of `/boot`; real ones have some dozens. */
+const bootEntriesMax = 4096;
+/** Kernels looked at. */
+const kernelsMax = 64;
+/** Numbers in a release count as numbers: 6.10 is newer than 6.9. */
+const releases = new Intl.Collator('en', { numeric: true });
 const moduleParents = ['lib/modules', 'usr/lib/modules'] as const;
 
 export interface TreeKernel {
@@ -25,14 +31,7 @@ export interface TreeKernel {
 /** The newest kernel of a tree that has modules. Raises `invalid` saying what was looked for. */
 export async function findTreeKernel(tree: string): Promise<TreeKernel> {
   const boot = await ownPath(tree, 'boot', 'directory');
-  const names = boot === null ? [] : await readdir(boot);
-  const kernels = names
-    .flatMap((name) => {
-      const [, kind, release] = imagePattern.exec(name) ?? [];
-      return kind && release ? [{ name, kind, release }] : [];
-    })
-    // Where both are, the ELF file needs no unpacking.
-    .sort((one, other) => -byRelease(one.release, other.release) || (one.kind < other.kind ? -1 : 1));
+  const kernels = boot === null ? [] : await listKernels(boot);
   for (const { name, kind, release } of kernels) {
     const imagePath = await ownPath(tree, `boot/${name}`, 'file');
     const modulesPath = await findModules(tree, release);
@@ -82,6 +81,31 @@ export async function makeTreeKit(
   }
 }
 
+interface NamedKernel {
+  readonly name: string;
+  readonly kind: string;
+  readonly release: string;
+}
+
+/** The newest first; not all of very many. */
+async function listKernels(boot: string): Promise<readonly NamedKernel[]> {
+  const kernels: NamedKernel[] = [];
+  let entries = 0;
+  for await (const { name } of await opendir(boot)) {
+    entries += 1;
+    if (entries > bootEntriesMax) {
+      throw new AppError('invalid', `/boot of the root file system has more than ${bootEntriesMax} entries`);
+    }
+    const [, kind, release] = imagePattern.exec(name) ?? [];
+    if (kind && release) kernels.push({ name, kind, release });
+  }
+  // Where both are, the ELF file needs no unpacking.
+  kernels.sort(
+    (one, other) => releases.compare(other.release, one.release) || (one.kind < other.kind ? -1 : 1),
+  );
+  return kernels.slice(0, kernelsMax);
+}
+
 async function takeKernel(
   context: ToolContext,
   { imagePath, isElf }: TreeKernel,
@@ -113,9 +137,4 @@ async function ownPath(tree: string, path: string, kind: 'directory' | 'file'): 
     if (!isRight) return null;
   }
   return join(tree, path);
-}
-
-/** Numbers in a release count as numbers: 6.10 is newer than 6.9. */
-function byRelease(one: string, other: string): number {
-  return one.localeCompare(other, 'en', { numeric: true });
 }

@@ -22,6 +22,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../core/errors.ts';
 import type { Image, ImageImport, ImageSource } from '../../core/ports/images.ts';
 import { fileDigest } from '../../lib/digest.ts';
+import { silentLog } from '../../lib/log.ts';
 import { run } from '../../lib/process.ts';
 import { CacheLayout, StateLayout } from '../layout.ts';
 import type { ImportLimits, MakeBootKit } from './making.ts';
@@ -96,6 +97,13 @@ function entry(
   return Buffer.concat([header, content, Buffer.alloc((512 - (content.length % 512)) % 512)]);
 }
 const end = Buffer.alloc(1024);
+const deepPath = (levels: number) => Array.from({ length: levels }, () => 'a').join('/');
+/** A directory below many others. */
+function deep(levels: number): readonly Buffer[] {
+  const rest = ` path=${deepPath(levels)}/\n`;
+  const length = rest.length + String(rest.length + 4).length;
+  return [entry('pax', { type: 'x', content: `${length}${rest}` }), entry('a/', { type: '5' })];
+}
 const program = [entry('bin/', { type: '5' }), entry('bin/sh', { content: 'x' })];
 
 /** What debugfs says about the image, without mounting it. */
@@ -347,6 +355,34 @@ describe('a hostile archive', () => {
     await expectNothingLeft();
   });
 
+  it('many empty files, which take more of the disk than of the archive', async () => {
+    store = open({ bytesMax: 8 * 2 ** 20 });
+    const many = Array.from({ length: 1_500 }, (_, index) => entry(`bin/${index}`));
+    await expect(store.add(request(stream(...program, ...many, end)), never)).rejects.toMatchObject({
+      code: 'invalid',
+      message: 'the root file system is larger than 8 MiB',
+      hint: expect.stringContaining('8 KiB'),
+    });
+    await expectNothingLeft();
+  });
+
+  it('a path longer than the kernel takes', async () => {
+    const tar = [...program, ...deep(2040), end];
+    await expect(store.add(request(stream(...tar)), never)).rejects.toMatchObject({
+      code: 'invalid',
+      message: 'the root file system has a path of more than 1024 bytes',
+    });
+    await expectNothingLeft();
+  });
+
+  it('a path that is long and no longer than paths may be', async () => {
+    const image = await store.add(request(stream(...program, ...deep(512), end)), never);
+    expect(await inspect(image, `stat /${deepPath(512)}`)).toContain('Type: directory');
+    await expect(
+      store.add(request(stream(...program, ...deep(513), end), { name: 'other' }), never),
+    ).rejects.toMatchObject({ code: 'invalid' });
+  });
+
   it('more entries than the limit', async () => {
     store = open({ entriesMax: 50 });
     const many = Array.from({ length: 5_000 }, (_, index) => entry(`bin/${index}`));
@@ -475,6 +511,77 @@ describe('an import that is given up', () => {
     await writeFile(state.imageName('lost', 'one'), JSON.stringify(record));
     await open().sync();
     await expectNothingLeft();
+  });
+
+  describe('what keeps the next start from removing it', () => {
+    const offerBusybox = async () => {
+      await mkdir(cache.image('busybox'), { recursive: true });
+      await writeFile(join(cache.image('busybox'), 'root.ext4'), 'root');
+      const sizes = { rootMib: 32, memoryMibMin: 64, createdAt: '2026-01-01T00:00:00Z' };
+      const record = { name: 'busybox', digest: sha256('root'), ...sizes };
+      await writeFile(join(cache.image('busybox'), 'image.json'), JSON.stringify(record));
+    };
+
+    it('is not that it is deep', async () => {
+      await offerBusybox();
+      const tree = join(state.images, '.import-deep');
+      await mkdir(tree);
+      const tar = Buffer.concat([...deep(2040), end]);
+      await run('tar', ['--extract', `--directory=${tree}`], { stdin: tar, timeoutMs: 30_000 });
+      await open().sync();
+      expect(await readdir(state.images)).toEqual(['blobs', 'names', 'tenants']);
+      expect(await store.resolve('one', 'busybox')).toMatchObject({ isBuiltIn: true });
+    });
+
+    it('keeps nothing else out', async ({ skip }) => {
+      await offerBusybox();
+      const [stuck, loose] = ['.import-a', '.import-b'].map((name) => join(state.images, name));
+      await mkdir(join(stuck ?? '', 'mounted'), { recursive: true });
+      await mkdir(loose ?? '');
+      const mounted = join(stuck ?? '', 'mounted');
+      try {
+        await run('mount', ['-t', 'tmpfs', 'flotilla-test', mounted], { timeoutMs: 30_000 });
+      } catch {
+        skip('this user or container may not mount');
+      }
+      try {
+        await writeFile(join(mounted, 'file'), 'stays');
+        await expect(open().sync()).rejects.toThrow('remove what an import left');
+        expect(await readFile(join(mounted, 'file'), 'utf8')).toBe('stays');
+        expect(await readdir(state.images)).toEqual(['.import-a', 'blobs', 'names', 'tenants']);
+        expect(await store.resolve('one', 'busybox')).toMatchObject({ isBuiltIn: true });
+      } finally {
+        await run('umount', [mounted], { timeoutMs: 30_000 });
+      }
+    });
+
+    it('does not replace the result', async ({ skip }) => {
+      const warned = Promise.withResolvers<object>();
+      const log = { ...silentLog, warn: (fields: object) => warned.resolve(fields) };
+      let mounted = '';
+      store = new ImageStore({ state, cache, log });
+      const source: ImageSource = {
+        kind: 'stream',
+        chunks: (async function* () {
+          yield* program;
+          const staging = (await readdir(state.images)).find((name) => name.startsWith('.import-'));
+          mounted = join(state.images, staging ?? '', 'mounted');
+          await mkdir(mounted);
+          await run('mount', ['-t', 'tmpfs', 'flotilla-test', mounted], { timeoutMs: 30_000 }).catch(() => {
+            mounted = '';
+          });
+          yield end;
+        })(),
+      };
+      const image = await store.add(request(source), never);
+      if (mounted === '') skip('this user or container may not mount');
+      await run('umount', [mounted], { timeoutMs: 30_000 });
+      expect(await warned.promise).toMatchObject({ path: expect.stringContaining('.import-') });
+      expect(await store.resolve('one', 'tiny')).toEqual(image);
+      // The next start, and also a call while this daemon lives.
+      await store.sync();
+      expect(await readdir(state.images)).toEqual(['blobs', 'names', 'tenants']);
+    });
   });
 
   it('a start does not touch one under way', async () => {

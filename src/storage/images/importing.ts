@@ -65,5 +65,7 @@ async function linkOrCopy(source: string, target: string): Promise<void> {
 export async function copySparse(source: string, target: string): Promise<void> {
   // In English, because its words are what tells a full disk.
   const env = { LC_ALL: 'C' };
-  await run('cp', ['--sparse=always', '--reflink=auto', '--', source, target], { timeoutMs: copyMs, env });
+  await run('cp', ['--sparse=always', '--reflink=auto', '--', source, target], {
+    ...{ timeoutMs: copyMs, env, isBoundToUs: true },
+  });
 }

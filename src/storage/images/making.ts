@@ -1,5 +1,6 @@
 /** Makes an image in a staging directory: unpack, look, size, write, hash. Nothing of it is anybody's yet. */
-import { mkdir, rm, statfs } from 'node:fs/promises';
+import type { StatsFs } from 'node:fs';
+import { mkdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../core/errors.ts';
 import type { ImageImport } from '../../core/ports/images.ts';
@@ -7,7 +8,8 @@ import { fileDigest } from '../../lib/digest.ts';
 import { buildRoot, checkTree } from './building.ts';
 import { type BootKitRecord, bootKitRecord, readRecord } from './records.ts';
 import { openSource, type Places } from './sources.ts';
-import { unpack } from './unpack.ts';
+import { removeTree } from './tools.ts';
+import { type UnpackLimits, unpack } from './unpack.ts';
 
 /**
  * Makes a boot kit of the newest kernel in `tree` and leaves it in `target`, an empty directory: `kernel`, `initrd` and
@@ -16,7 +18,7 @@ import { unpack } from './unpack.ts';
 export type MakeBootKit = (tree: string, target: string, signal: AbortSignal) => Promise<void>;
 
 export interface ImportLimits {
-  /** Of the tar stream, unpacked. */
+  /** See `UnpackLimits`. */
   readonly bytesMax: number;
   readonly entriesMax: number;
   /** What an import leaves free where the state directory is. */
@@ -57,14 +59,13 @@ export async function makeImage(
   const tree = join(staging, 'tree');
   const rootPath = join(staging, 'root.ext4');
   const timeoutMs = limits.toolTimeoutMs;
-  const room = await affordable(staging, limits);
+  const room = planRoom(await statfs(staging), limits);
   const chunks = await openSource(request.source, options, signal);
-  const { entriesMax } = limits;
-  const unpacked = await unpack(chunks, tree, { ...room, entriesMax, timeoutMs }, signal);
+  const unpacked = await unpack(chunks, tree, { ...room, timeoutMs }, signal);
   await checkTree(tree);
   const kit = request.kernel === 'image' ? await makeKit(tree, staging, options) : null;
   const rootMib = await buildRoot(tree, rootPath, unpacked, { name: request.name, timeoutMs, signal });
-  await rm(tree, { recursive: true, force: true });
+  await removeTree(tree);
   const digest = await fileDigest(rootPath, signal);
   return { rootPath, rootMib, digest, createdAt: new Date().toISOString(), kit };
 }
@@ -77,22 +78,39 @@ function requireRoot(): void {
   });
 }
 
-/** How much may be unpacked: for a while its files are there twice. */
-async function affordable(
-  dir: string,
-  { bytesMax, reserveBytes }: ImportLimits,
-): Promise<{ readonly bytesMax: number; readonly tooLarge: AppError }> {
-  const { bavail, bsize } = await statfs(dir);
-  const free = Math.floor((bavail * bsize - reserveBytes) / 2);
-  if (free >= bytesMax) {
-    const message = `the root file system is larger than ${Math.floor(bytesMax / 2 ** 20)} MiB`;
-    return { bytesMax, tooLarge: new AppError('invalid', message) };
-  }
-  const tooLarge = new AppError('exhausted', 'this host’s disk has no room for the root file system', {
+type FileSystemFacts = Pick<StatsFs, 'bavail' | 'bsize' | 'files' | 'ffree'>;
+type Room = Omit<UnpackLimits, 'timeoutMs'>;
+
+/**
+ * How much may be unpacked where so much is free: half of it, as its files are there twice for a while and others need
+ * inodes too. Raises `exhausted` when that is nothing. Pure.
+ */
+export function planRoom(
+  { bavail, bsize, files, ffree }: FileSystemFacts,
+  { bytesMax, entriesMax, reserveBytes }: Omit<ImportLimits, 'toolTimeoutMs'>,
+): Room {
+  const full = new AppError('exhausted', 'this host’s disk has no room for the root file system', {
     hint: 'Free some space in the state directory, or delete machines.',
   });
-  if (free <= 0) throw tooLarge;
-  return { bytesMax: free, tooLarge };
+  const freeBytes = Math.floor((bavail * bsize - reserveBytes) / 2);
+  // Some file systems make inodes as they go, and say they have none.
+  const freeEntries = files === 0 ? Number.POSITIVE_INFINITY : Math.floor(ffree / 2);
+  if (freeBytes <= 0 || freeEntries <= 0) throw full;
+  const mib = Math.floor(bytesMax / 2 ** 20);
+  return {
+    bytesMax: Math.min(bytesMax, freeBytes),
+    tooLarge:
+      freeBytes < bytesMax
+        ? full
+        : new AppError('invalid', `the root file system is larger than ${mib} MiB`, {
+            hint: 'Each file, directory and link counts 8 KiB beside its content.',
+          }),
+    entriesMax: Math.min(entriesMax, freeEntries),
+    tooMany:
+      freeEntries < entriesMax
+        ? full
+        : new AppError('invalid', `the archive has more than ${entriesMax} entries`),
+  };
 }
 
 async function makeKit(

@@ -7,7 +7,8 @@ import { isAbsolute } from 'node:path';
 import { AppError } from '../../core/errors.ts';
 import type { ImageSource } from '../../core/ports/images.ts';
 import type { CacheLayout, StateLayout } from '../layout.ts';
-import { lastWords, toolEnvironment } from './unpack.ts';
+import { toolEnvironment } from './tools.ts';
+import { lastWords } from './unpack.ts';
 
 export interface Places {
   readonly state: StateLayout;

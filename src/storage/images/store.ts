@@ -12,6 +12,7 @@ import { AppError, wrapError } from '../../core/errors.ts';
 import type { BootKit, Image, ImageImport, ImageLibrary } from '../../core/ports/images.ts';
 import { syncDirectory } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
+import { type Logger, silentLog } from '../../lib/log.ts';
 import type { CacheLayout, StateLayout } from '../layout.ts';
 import { ImageCatalogue, makeDirectory, namesIn } from './catalogue.ts';
 import { explained, importFile, stagingPrefix } from './importing.ts';
@@ -24,6 +25,7 @@ import {
   makeImage,
 } from './making.ts';
 import { type ImageRecord, imageRecord, isImageName, readRecord } from './records.ts';
+import { removeTree } from './tools.ts';
 
 const setupHint = 'Run ./flotilla setup to make the built-in images busybox and debian-12.';
 
@@ -32,6 +34,7 @@ export interface ImageStoreOptions {
   readonly cache: CacheLayout;
   /** Without it, no image is imported with a kernel of its own. */
   readonly makeBootKit?: MakeBootKit;
+  readonly log?: Logger;
   /** For tests. */
   readonly limits?: Partial<ImportLimits>;
 }
@@ -42,6 +45,7 @@ export class ImageStore implements ImageLibrary {
   readonly #options: ImageStoreOptions;
   readonly #catalogue: ImageCatalogue;
   readonly #kits: BootKits;
+  readonly #log: Logger;
   /** Directories of imports under way. */
   readonly #staging = new Set<string>();
   /** Changes of what is there run one after another; it never rejects. */
@@ -53,6 +57,7 @@ export class ImageStore implements ImageLibrary {
     this.#options = options;
     this.#catalogue = new ImageCatalogue(options.state);
     this.#kits = new BootKits(options);
+    this.#log = options.log ?? silentLog;
   }
 
   /**
@@ -63,10 +68,16 @@ export class ImageStore implements ImageLibrary {
   sync(): Promise<void> {
     return this.#exclusively(async () => {
       await this.#makeDirectories();
-      await this.#removeLeftovers();
       const failures: unknown[] = [];
       const attempt = (doing: string, work: Promise<void>) =>
         work.catch((error) => failures.push(wrapError(explained(error), doing)));
+      for (const path of await this.#leftovers()) {
+        await attempt('remove what an import left', removeTree(path));
+      }
+      for (const record of await this.#catalogue.all()) {
+        if (record.isBuiltIn || (await this.#hasBlob(record))) continue;
+        await attempt(`forget image ${record.name}`, this.#discard(record));
+      }
       for (const name of await namesIn(this.#cache.images)) {
         await attempt(`import image ${name}`, this.#bringIn(name));
       }
@@ -135,9 +146,17 @@ export class ImageStore implements ImageLibrary {
     } catch (error) {
       throw signal.aborted ? signal.reason : explained(error);
     } finally {
-      await rm(staging, { recursive: true, force: true });
       this.#staging.delete(staging);
+      // The next start tries again.
+      await removeTree(staging).catch((error: unknown) => {
+        this.#log.warn({ err: error, path: staging }, 'what an import leaves cannot be removed');
+      });
     }
+  }
+
+  async countImported(tenant: string | null): Promise<number> {
+    const records = await this.#catalogue.all();
+    return records.filter((record) => record.tenant === tenant && !record.isBuiltIn).length;
   }
 
   remove({ tenant, name, digest }: Image): Promise<void> {
@@ -247,17 +266,15 @@ export class ImageStore implements ImageLibrary {
     await makeDirectory(tenantImages, 0o700);
   }
 
-  async #removeLeftovers(): Promise<void> {
+  /** What imports left that are not under way. */
+  async #leftovers(): Promise<readonly string[]> {
+    const found: string[] = [];
     const dirs = [this.#state.images, this.#state.blobs, this.#state.boot];
     for (const dir of [...dirs, ...(await this.#catalogue.directories())]) {
-      const leftovers = (await readdir(dir)).filter((name) => /^\.(import|tmp)-/.test(name));
-      for (const path of leftovers.map((name) => join(dir, name))) {
-        if (!this.#staging.has(path)) await rm(path, { recursive: true, force: true });
-      }
+      const names = (await readdir(dir)).filter((name) => /^\.(import|tmp)-/.test(name));
+      found.push(...names.map((name) => join(dir, name)).filter((path) => !this.#staging.has(path)));
     }
-    for (const record of await this.#catalogue.all()) {
-      if (!record.isBuiltIn && !(await this.#hasBlob(record))) await this.#discard(record);
-    }
+    return found;
   }
 
   #exclusively<T>(work: () => Promise<T>): Promise<T> {

@@ -9,12 +9,15 @@ import { Readable } from 'node:stream';
 import { AppError } from '../../core/errors.ts';
 import { ProcessError, run } from '../../lib/process.ts';
 import { tarStream } from './archive.ts';
+import { toolEnvironment } from './tools.ts';
 
 export interface UnpackLimits {
-  /** Of the tar stream, unpacked; beyond it `tooLarge` is raised. */
+  /** Of the tar stream, unpacked, and `entryBytes` for each entry; beyond it `tooLarge` is raised. */
   readonly bytesMax: number;
   readonly tooLarge: AppError;
+  /** Beyond it `tooMany` is raised. */
   readonly entriesMax: number;
+  readonly tooMany: AppError;
   readonly timeoutMs: number;
 }
 
@@ -25,9 +28,8 @@ export interface Unpacked {
 
 /** tar keeps what it must do at the end in memory, and a header may claim any length. */
 const memoryBytesMax = 2 * 2 ** 30;
-const toolPath = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin';
-/** Programs see nothing of the daemon's environment, and speak English. */
-export const toolEnvironment = { PATH: toolPath, LC_ALL: 'C' } as const;
+/** What the disk loses by an entry beside its content: its inode, its name, and the rest of its last block. */
+const entryBytes = 8192;
 
 /** What tar says after what was wrong. */
 const closing =
@@ -43,7 +45,7 @@ export async function unpack(
   signal: AbortSignal,
 ): Promise<Unpacked> {
   await mkdir(tree, { mode: 0o755 });
-  const tooMany = new AbortController();
+  const over = new AbortController();
   let entries = 0;
   let bytes = 0;
   let isCut = false;
@@ -51,7 +53,7 @@ export async function unpack(
   const counted = async function* () {
     for await (const chunk of tarStream(chunks)) {
       bytes += chunk.length;
-      if (bytes > limits.bytesMax) throw limits.tooLarge;
+      if (bytes + entries * entryBytes > limits.bytesMax) throw limits.tooLarge;
       last = Buffer.concat([last, chunk.subarray(-endBytes)]).subarray(-endBytes);
       yield chunk;
     }
@@ -59,7 +61,7 @@ export async function unpack(
   };
   const args = [
     ...[`--as=${memoryBytesMax}`, `--fsize=${limits.bytesMax}`, '--core=0', '--'],
-    ...['setpriv', '--pdeathsig', 'KILL', '--', 'tar', '--extract', '--file=-', `--directory=${tree}`],
+    ...['tar', '--extract', '--file=-', `--directory=${tree}`],
     ...['--numeric-owner', '--same-owner', '--same-permissions', '--xattrs', '--xattrs-include=*'],
     ...['--delay-directory-restore', '--verbose', '--quoting-style=escape', '--warning=no-timestamp'],
   ];
@@ -67,14 +69,14 @@ export async function unpack(
     await run('prlimit', args, {
       stdin: Readable.from(counted(), { objectMode: false }),
       env: toolEnvironment,
-      signal: AbortSignal.any([signal, tooMany.signal]),
+      signal: AbortSignal.any([signal, over.signal]),
       timeoutMs: limits.timeoutMs,
+      isBoundToUs: true,
       outputBytesMax: 65_536,
       onLine: () => {
         entries += 1;
-        if (entries > limits.entriesMax && !tooMany.signal.aborted) {
-          tooMany.abort(new AppError('invalid', `the archive has more than ${limits.entriesMax} entries`));
-        }
+        if (entries > limits.entriesMax) over.abort(limits.tooMany);
+        else if (bytes + entries * entryBytes > limits.bytesMax) over.abort(limits.tooLarge);
       },
     });
   } catch (error) {

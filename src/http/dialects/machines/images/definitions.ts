@@ -16,7 +16,7 @@ const importFailures = {
     "an image named 'alpine-3.20' exists already",
   ),
   503: failure(
-    'Not now: no room, too many imports wait or images are there, or shutting down.',
+    'Not now: no room, too many imports wait or images are there, its turn did not come, or shutting down.',
     'RESOURCE_EXHAUSTED',
     '4 imports wait already',
     true,
@@ -25,7 +25,7 @@ const importFailures = {
 } as const;
 
 const wholeOrNothing =
-  'Either the whole image is there when this answers, or nothing is. One import goes on at a time and four wait.';
+  'Either the whole image is there when this answers, or nothing is. One import goes on at a time; at most four wait, one of each tenant, for 30 s.';
 
 export const routes = {
   import: createRoute({
@@ -62,7 +62,7 @@ export const routes = {
     tags,
     ...needs('machines:write'),
     summary: 'Upload an image',
-    description: `The body is a tar archive of a root directory, plain or packed with gzip or zstd, of at most 64 GiB unpacked. The image is your tenant’s own. ${wholeOrNothing}`,
+    description: `The body is a tar archive of a root directory, plain or packed with gzip or zstd, of at most 64 GiB unpacked; each file, directory and link counts 8 KiB beside its content. The image is your tenant’s own. ${wholeOrNothing}`,
     request: {
       params: schema.uploadParams,
       query: schema.uploadQuery,
@@ -78,6 +78,12 @@ export const routes = {
     responses: {
       201: imageAnswer,
       ...invalid('the archive cannot be unpacked: This does not look like a tar archive'),
+      408: failure(
+        'The body stands still for 60 s, or comes at less than 1 MiB in 10 s with 20 s to spare. Time counts from its turn on.',
+        'TIMEOUT',
+        'the upload stood still, or came at less than 1 MiB in 10 seconds',
+        true,
+      ),
       ...importFailures,
     },
   }),

@@ -1,5 +1,6 @@
 /** `/api/v1/images` on a real server over fakes: what each caller may do, and in which words it is refused. */
 import { request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type FakeFlotilla, serveFake, startFake, testKey } from '../../../../../test/support/fake.ts';
 import { AppError } from '../../../../core/errors.ts';
@@ -24,7 +25,7 @@ afterEach(async () => {
 });
 
 const operator = {
-  ...{ tenant: 'default', keyName: 'admin', isOperator: true },
+  ...{ tenant: 'default', keyName: 'admin', keyId: null, expiresAt: null, isOperator: true },
   scopes: ['*'] as readonly Scope[],
 };
 
@@ -204,9 +205,7 @@ describe('import and upload', () => {
       await gate.promise;
       underway -= 1;
     };
-    const add = (name: string) =>
-      fake.imageService.add(operator, importOf(name), new AbortController().signal);
-    const importing = ['a', 'b', 'c', 'd', 'e'].map(add);
+    const importing = ['a', 'b', 'c', 'd', 'e'].map((name) => addAs(name, name));
     await begun.promise;
     expect(await send('PUT', '/f', { bytes })).toMatchObject({
       status: 503,
@@ -216,6 +215,110 @@ describe('import and upload', () => {
     await Promise.all(importing);
     expect(underwayMax).toBe(1);
     expect((await send('PUT', '/f', { bytes })).status).toBe(201);
+  });
+});
+
+/** By the operator's key, but on behalf of a tenant. */
+function addAs(tenant: string, name: string, service = fake.imageService): Promise<Image> {
+  return service.add({ ...operator, tenant }, importOf(name), new AbortController().signal);
+}
+
+describe('a tenant', () => {
+  test('has one import under way and one that waits, and leaves the other places to others', async () => {
+    const gate = Promise.withResolvers<void>();
+    const order: string[] = [];
+    fake.images.onImport = ({ name }) => {
+      order.push(name);
+      return gate.promise;
+    };
+    const importing = ['a', 'b'].map((name) => addAs('default', name));
+    const refused = await send('PUT', '/c', { bytes });
+    expect(refused).toMatchObject({
+      status: 503,
+      body: {
+        error: {
+          code: 'RESOURCE_EXHAUSTED',
+          message: 'your tenant has an import under way and one that waits already',
+          hint: 'Try again when the imports before it are done.',
+          retryable: true,
+        },
+      },
+    });
+    const other = addAs('one', 'd');
+    gate.resolve();
+    await Promise.all([...importing, other]);
+    // The other tenant came later, and did not wait for both.
+    expect(order).toEqual(['a', 'd', 'b']);
+    expect((await send('PUT', '/c', { bytes })).status).toBe(201);
+  });
+
+  test('whose turn does not come is told so, and has left the queue', async () => {
+    const gate = Promise.withResolvers<void>();
+    const service = new ImageService({
+      ...{ images: fake.images, store: fake.store, holds: new ImageHolds() },
+      turnTimeoutMs: 1,
+    });
+    fake.images.onImport = () => gate.promise;
+    const first = addAs('one', 'a', service);
+    for (let round = 0; round < 6; round++) {
+      await expect(addAs('two', 'b', service)).rejects.toMatchObject({
+        code: 'exhausted',
+        message: 'the import’s turn did not come within 0.001 s',
+        hint: 'Try again when the imports before it are done.',
+      });
+    }
+    gate.resolve();
+    await first;
+    expect((await addAs('two', 'b', service)).name).toBe('b');
+  });
+
+  test('has 200 images at most, also when its own hide shared ones', async () => {
+    const add = (isShared: boolean, index: number) =>
+      fake.imageService.add(operator, { ...importOf(`n${index}`), isShared }, new AbortController().signal);
+    for (let index = 0; index < 200; index++) {
+      await add(true, index);
+      if (index % 2 === 0) {
+        const name = `n${index}`;
+        fake.images.put({ ...(await fake.images.resolve('default', name)), tenant: 'default' });
+      }
+    }
+    await expect(add(true, 200)).rejects.toMatchObject({
+      code: 'exhausted',
+      message: 'there are 200 imported images already',
+    });
+    expect((await add(false, 200)).tenant).toBe('default');
+  });
+});
+
+describe('a client that left before its import began', () => {
+  test('begins none', async () => {
+    const asked = Promise.withResolvers<void>();
+    const left = Promise.withResolvers<void>();
+    const added = Promise.withResolvers<AbortSignal>();
+    const imageService = {
+      add: (_: unknown, __: unknown, signal: AbortSignal) => {
+        added.resolve(signal);
+        return Promise.reject(new AppError('unavailable', 'not now'));
+      },
+    } as unknown as ImageService;
+    const keys = {
+      verify: async () => {
+        asked.resolve();
+        await left.promise;
+        return operator;
+      },
+    };
+    const other = await serveFake(fake, { imageService, keys });
+    const socket = connect(other.server.port, '127.0.0.1');
+    socket.write('PUT /api/v1/images/tiny HTTP/1.1\r\nHost: x\r\n\r\n');
+    await asked.promise;
+    const closed = other.server.close(60_000);
+    socket.destroy();
+    // The server's last connection has gone; it says so to the answer in the turn after.
+    await closed;
+    for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+    left.resolve();
+    expect((await added.promise).aborted).toBe(true);
   });
 });
 

@@ -2,12 +2,13 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Image, ImageSource } from '../../../../core/ports/images.ts';
 import type { HttpDeps, HttpEnv } from '../../../context.ts';
+import { requestSignal } from '../../../signal.ts';
 import { nounApp } from '../documented.ts';
 import { routes } from './definitions.ts';
 import type { ImageBody, ImportImageBody } from './schema.ts';
-import { signalOf, uploadedChunks } from './upload.ts';
+import { uploadedChunks } from './upload.ts';
 
-export function imagesDialect({ imageService }: HttpDeps): OpenAPIHono<HttpEnv> {
+export function imagesDialect({ imageService, apiKeys }: HttpDeps): OpenAPIHono<HttpEnv> {
   const app = nounApp();
   app.openapi(routes.import, async (c) => {
     const body = c.req.valid('json');
@@ -20,7 +21,7 @@ export function imagesDialect({ imageService }: HttpDeps): OpenAPIHono<HttpEnv> 
         isShared: body.shared,
         source: toSource(body),
       },
-      signalOf(c.env.outgoing),
+      requestSignal(c, apiKeys),
     );
     return c.json(toImageBody(image), 201);
   });
@@ -33,9 +34,9 @@ export function imagesDialect({ imageService }: HttpDeps): OpenAPIHono<HttpEnv> 
         kernel,
         memoryMibMin: min_memory_mib,
         isShared: false,
-        source: { kind: 'stream', chunks: uploadedChunks(c.env.incoming) },
+        source: { kind: 'stream', chunks: uploadedChunks(c.env.incoming, c.env.outgoing) },
       },
-      signalOf(c.env.outgoing),
+      requestSignal(c, apiKeys),
     );
     return c.json(toImageBody(image), 201);
   });
