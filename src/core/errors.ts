@@ -32,6 +32,8 @@ export interface AppErrorOptions {
   readonly hint?: string;
   /** Machine-readable facts; never secrets. */
   readonly details?: Readonly<Record<string, unknown>>;
+  /** True: what was asked for may have been done, and asking again may do it twice. */
+  readonly isMaybeDone?: boolean;
 }
 
 /** A failure with a code. `message` is safe to show a caller unless the code is `internal`. */
@@ -39,6 +41,7 @@ export class AppError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
   readonly details: Readonly<Record<string, unknown>> | undefined;
+  readonly isMaybeDone: boolean;
 
   constructor(code: ErrorCode, message: string, options: AppErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -46,6 +49,7 @@ export class AppError extends Error {
     this.code = code;
     this.hint = options.hint;
     this.details = options.details;
+    this.isMaybeDone = options.isMaybeDone ?? false;
   }
 }
 
@@ -60,6 +64,7 @@ export function wrapError(error: unknown, doing: string, code: ErrorCode = 'inte
       cause: error,
       ...(error.hint === undefined ? {} : { hint: error.hint }),
       ...(error.details === undefined ? {} : { details: error.details }),
+      isMaybeDone: error.isMaybeDone,
     };
     return new AppError(error.code, `${doing}: ${error.message}`, options);
   }

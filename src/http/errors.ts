@@ -18,8 +18,9 @@ export const statusOfCode = {
 
 export type ErrorStatus = (typeof statusOfCode)[ErrorCode] | 408 | 413;
 
-/** Whether the same request may succeed later without a change. */
-export function isRetryable(code: ErrorCode): boolean {
+/** Whether the same request may succeed later without a change, and may be made again. */
+export function isRetryable({ code, isMaybeDone }: AppError): boolean {
+  if (isMaybeDone) return false;
   return code === 'exhausted' || code === 'timeout' || code === 'unavailable' || code === 'guest';
 }
 

@@ -178,7 +178,10 @@ function bind(server: Server, host: string, port: number): Promise<void> {
     reject(
       new AppError('unavailable', `address ${host}:${port} ${why}`, {
         cause: error,
-        hint: 'Set PORT to a free port, or stop what uses this one.',
+        hint:
+          error.code === 'EADDRINUSE'
+            ? 'Set PORT to a free port, or stop what uses this one.'
+            : 'Set FLOTILLA_LISTEN to an address of this host, such as 127.0.0.1.',
       }),
     );
   });

@@ -7,7 +7,11 @@ import { AppError } from '../core/errors.ts';
 import { stateDirBytesMax } from '../storage/layout.ts';
 
 const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1');
-const port = z.coerce.number().int().min(0).max(65_535);
+const port = z
+  .string()
+  .regex(/^\d{1,5}$/, 'must be a port, 0 to 65535')
+  .transform(Number)
+  .refine((value) => value <= 65_535, 'must be a port, 0 to 65535');
 
 const environment = z.object({
   PORT: port.default(3000),

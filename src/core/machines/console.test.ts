@@ -105,13 +105,12 @@ describe('the console', () => {
     await following.return?.();
   });
 
-  test('ends for all who follow when the service closes', async () => {
+  test('is cut off for all who follow when the service closes', async () => {
     await fake.machines.start(tenant, 'web');
     const following = await open({ follow: true });
     await following.next();
     const next = following.next();
-    await fake.machines.close();
-    expect(await next).toMatchObject({ done: true });
+    await Promise.all([expect(next).rejects.toMatchObject({ code: 'unavailable' }), fake.machines.close()]);
   });
 
   test('of an engine without one is unsupported', async () => {

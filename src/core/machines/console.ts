@@ -74,7 +74,7 @@ export class Consoles {
     return { [Symbol.asyncIterator]: () => endingIterator(pieces, end) };
   }
 
-  /** Ends every follower's stream. */
+  /** Cuts every follower's stream off. */
   close(): void {
     this.#closing.abort();
   }
@@ -97,6 +97,8 @@ export class Consoles {
     } catch (error) {
       if (!stop.aborted) throw error;
     }
+    // A stream that ends says that the machine did.
+    if (this.#closing.signal.aborted) throw new AppError('unavailable', 'the daemon is shutting down');
   }
 
   /** A start that has just begun, or waits for its turn, has no console to follow yet. */

@@ -81,8 +81,12 @@ describe('images', () => {
     } finally {
       process.umask(umask);
     }
-    for (const path of [dirname(state.blobs), state.blobs, state.boot])
-      expect(await modeOf(path)).toBe(0o755);
+    for (const path of [dirname(state.blobs), state.boot]) expect(await modeOf(path)).toBe(0o755);
+  });
+
+  it('lets the VMMs through to the blobs, and nobody see which there are', async () => {
+    await store.sync();
+    expect(await modeOf(state.blobs)).toBe(0o711);
   });
 
   it('survives the cache', async () => {

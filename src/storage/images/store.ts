@@ -27,7 +27,8 @@ import {
 import { type ImageRecord, imageRecord, isImageName, readRecord } from './records.ts';
 import { removeTree } from './tools.ts';
 
-const setupHint = 'Run ./flotilla setup to make the built-in images busybox and debian-12.';
+const builtIn = ['busybox', 'debian-12'];
+const setupHint = `Run ./flotilla setup to make the built-in images ${builtIn.join(' and ')}.`;
 
 export interface ImageStoreOptions {
   readonly state: StateLayout;
@@ -90,8 +91,13 @@ export class ImageStore implements ImageLibrary {
     const image = isImageName(name) ? await this.#find(tenant, name) : null;
     if (image) return image;
     const there = (await this.list(tenant)).map((each) => each.name);
-    const hint = there.length > 0 ? `There is: ${there.join(', ')}. ${setupHint}` : setupHint;
-    throw new AppError('not_found', `no image ${JSON.stringify(name.slice(0, 127))}`, { hint });
+    const hints = [
+      ...(there.length > 0 ? [`There is: ${there.join(', ')}.`] : []),
+      ...(builtIn.every((each) => there.includes(each)) ? [] : [setupHint]),
+    ];
+    throw new AppError('not_found', `no image ${JSON.stringify(name.slice(0, 127))}`, {
+      hint: hints.join(' '),
+    });
   }
 
   async list(tenant: string): Promise<readonly Image[]> {
@@ -262,7 +268,9 @@ export class ImageStore implements ImageLibrary {
 
   async #makeDirectories(): Promise<void> {
     const { images, blobs, imageNames, boot, tenantImages } = this.#state;
-    for (const dir of [images, blobs, imageNames, boot]) await makeDirectory(dir, 0o755);
+    for (const dir of [images, imageNames, boot]) await makeDirectory(dir, 0o755);
+    // VMMs open the one they were told of; nobody finds another tenant's by looking.
+    await makeDirectory(blobs, 0o711);
     await makeDirectory(tenantImages, 0o700);
   }
 

@@ -21,10 +21,10 @@ const changed = {
     'machine k3v9x2m1q8zt changed while it was being changed',
   ),
 } as const;
-const guestLost = (description: string) => ({
-  502: failure(description, 'VSOCK_ERROR', 'Failed to communicate with VM', true),
+const guestLost = (description: string, retryable: boolean) => ({
+  502: failure(description, 'VSOCK_ERROR', 'Failed to communicate with VM', retryable),
 });
-const guestUnreachable = guestLost('The guest cannot be reached.');
+const guestUnreachable = guestLost('The guest cannot be reached.', true);
 const machineAnswer = json('The machine.', schema.machineBody);
 const tags = ['machines'];
 
@@ -248,12 +248,14 @@ that are not UTF-8 are replaced by U+FFFD.
       ...commonFailures,
       ...notFound,
       ...tooLarge,
-      ...guestLost('The guest cannot be reached, or was lost: the command may have run.'),
+      ...guestLost(
+        'The guest cannot be reached, or was lost: unless `retryable`, the command may have run.',
+        false,
+      ),
       504: failure(
         'The command was killed at its timeout.',
         'TIMEOUT',
         'Command execution timed out after 30 seconds',
-        true,
       ),
     },
   }),

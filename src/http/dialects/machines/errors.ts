@@ -40,6 +40,7 @@ export function renderError(thrown: unknown, c: Context<HttpEnv>, log: Logger): 
   const error = toAppError(thrown);
   const { status, code, message, hint } = shapeOf(error);
   const requestId = c.get('requestId');
+  if (status === 401) c.header('WWW-Authenticate', 'Bearer');
   if (status === 500) log.error({ requestId, path: c.req.path, err: thrown }, 'request failed');
   return c.json(
     {
@@ -47,7 +48,7 @@ export function renderError(thrown: unknown, c: Context<HttpEnv>, log: Logger): 
         code,
         message,
         ...(requestId ? { request_id: requestId } : {}),
-        retryable: isRetryable(error.code),
+        retryable: isRetryable(error),
         ...(hint ? { hint } : {}),
       },
     },
@@ -148,7 +149,7 @@ function describe(issue: z.core.$ZodIssue, name: string, input: unknown): string
     case 'unrecognized_keys':
       return `unknown field: ${issue.keys.join(', ')}`;
     default:
-      return issue.message.startsWith('must ') ? `${name} ${issue.message}` : `${name}: ${issue.message}`;
+      return /^(must|is) /.test(issue.message) ? `${name} ${issue.message}` : `${name}: ${issue.message}`;
   }
 }
 

@@ -67,9 +67,12 @@ function exitOf(
     case 'signalled':
       return { exit_code: signalExitCode(outcome.signal), outcome: 'signalled', signal: outcome.signal };
     case 'timed_out':
-      throw new AppError('timeout', `Command execution timed out after ${timeoutMs / 1000} seconds`);
+      throw new AppError('timeout', `Command execution timed out after ${timeoutMs / 1000} seconds`, {
+        isMaybeDone: true,
+      });
     case 'unknown':
       throw new AppError('guest', 'Failed to communicate with VM', {
+        isMaybeDone: true,
         hint: `How the command ended is not known: ${outcome.reason}.`,
       });
   }

@@ -285,7 +285,7 @@ export const execBody = z
         example: 'aGVsbG8K',
       }),
   })
-  .refine((body) => (body.command ?? body.cmd) !== undefined, { path: ['command'], message: 'must be given' })
+  .refine((body) => (body.command ?? body.cmd) !== undefined, { path: ['command'], message: 'is required' })
   .openapi('Exec', { anyOf: [{ required: ['command'] }, { required: ['cmd'] }] });
 export type ExecBody = z.infer<typeof execBody>;
 
