@@ -19,7 +19,7 @@ export async function benchApi(context: BenchContext): Promise<BenchReport> {
   const rates = await measureRates(context);
   const idle = await idleResidentMib(context);
   const results = [...rates, measured('daemon_rss_idle_mib', 'MiB', idle, median)];
-  if (context.isFull) {
+  if (!context.isQuick) {
     const running = await runningResidentMib(context);
     results.push(measured('daemon_rss_20_mib', 'MiB', running, median));
   }

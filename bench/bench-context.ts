@@ -3,8 +3,8 @@ export interface BenchContext {
   readonly env: NodeJS.ProcessEnv;
   /** Rounds; null: the bench's own number. */
   readonly samples: number | null;
-  /** Also what takes a minute. */
-  readonly isFull: boolean;
+  /** Without what takes minutes. */
+  readonly isQuick: boolean;
   /** The image that machines start from. */
   readonly image: string;
   readonly signal: AbortSignal;

@@ -22,7 +22,7 @@ async function runBench(
 }
 
 it('prints one object with a value and the samples of each result, and progress on standard error', async () => {
-  const { code, stdout, stderr } = await runBench(['api', '--json', '--samples', '1']);
+  const { code, stdout, stderr } = await runBench(['api', '--json', '--quick', '--samples', '1']);
   expect(code, stderr).toBe(0);
   const report = JSON.parse(stdout) as {
     bench: string;

@@ -14,7 +14,7 @@ export type BenchName = (typeof benchNames)[number];
 
 export interface BenchOptions {
   readonly isJson: boolean;
-  readonly isFull: boolean;
+  readonly isQuick: boolean;
   readonly samples: number | null;
   readonly image: string;
 }
@@ -41,7 +41,7 @@ export async function bench(name: BenchName, env: NodeJS.ProcessEnv, options: Be
     const report = await benches[name]({
       env,
       samples: options.samples,
-      isFull: options.isFull,
+      isQuick: options.isQuick,
       image: options.image,
       signal: controller.signal,
       say: (line) => process.stderr.write(`${line}\n`),

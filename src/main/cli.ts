@@ -61,12 +61,15 @@ program
   .option('--json', 'print one JSON object')
   .option('--samples <n>', 'how many rounds', positiveInteger)
   .option('--image <name>', 'what machines start from', 'busybox')
-  .option('--full', 'api: also the memory of a daemon with 20 machines')
+  .option('--quick', 'api: without the memory of a daemon with 20 machines')
   .action(
-    async (name: BenchName, options: { json?: boolean; samples?: number; image: string; full?: boolean }) => {
+    async (
+      name: BenchName,
+      options: { json?: boolean; samples?: number; image: string; quick?: boolean },
+    ) => {
       const { bench } = await import('../../bench/bench.ts');
-      const { json: isJson = false, full: isFull = false, samples = null, image } = options;
-      process.exitCode = await bench(name, process.env, { isJson, isFull, samples, image });
+      const { json: isJson = false, quick: isQuick = false, samples = null, image } = options;
+      process.exitCode = await bench(name, process.env, { isJson, isQuick, samples, image });
     },
   );
 
