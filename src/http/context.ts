@@ -5,7 +5,6 @@ import type { Caller, KeyVerifier } from '../core/keys/caller.ts';
 import type { KeyService } from '../core/keys/service.ts';
 import type { MachineService } from '../core/machines/service.ts';
 import type { OperationService } from '../core/operations/service.ts';
-import type { Clock } from '../core/ports/clock.ts';
 import type { Disks } from '../core/ports/disks.ts';
 import type { Images } from '../core/ports/images.ts';
 import type { Logger } from '../lib/log.ts';
@@ -24,7 +23,6 @@ export interface HttpDeps {
   readonly keys: KeyVerifier;
   /** What makes and revokes keys; `keys` is what requests are let in by. */
   readonly apiKeys: KeyService;
-  readonly clock: Clock;
   readonly log: Logger;
   readonly version: string;
   /** Whether a request may name this host (without port) while authentication is off; null: authentication is on. */

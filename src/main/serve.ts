@@ -4,6 +4,7 @@
  */
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { pino } from 'pino';
+import { AppError } from '../core/errors.ts';
 import { createApp } from '../http/app.ts';
 import { refusalBody } from '../http/dialects/machines/errors.ts';
 import { type HttpServer, listen } from '../http/server.ts';
@@ -49,10 +50,15 @@ export async function startDaemon(
     await writeFileAtomic(layout.pidFile, `${process.pid}\n`, 0o644);
     cleanup.defer(() => rm(layout.pidFile, { force: true }));
     // In the background: checking what is new takes seconds, and who needs an image before then brings in that one.
-    const synced = flotilla.images
-      .sync()
-      .catch((error: unknown) => log.error({ err: error }, 'images could not be brought in from the cache'));
-    cleanup.defer(() => synced);
+    const stopping = new AbortController();
+    const synced = flotilla.images.sync(stopping.signal).catch((error: unknown) => {
+      if (stopping.signal.aborted) return;
+      log.error({ err: error }, 'images could not be brought in from the cache');
+    });
+    cleanup.defer(() => {
+      stopping.abort(new AppError('unavailable', 'the daemon is shutting down'));
+      return synced;
+    });
     await takeUp(flotilla);
     const urls = await open(config, flotilla, log, cleanup);
     return { flotilla, urls, close: () => cleanup.disposeAsync() };
@@ -86,7 +92,6 @@ async function open(
     disks: edges.disks,
     keys: config.isAuthDisabled ? openVerifier : adminKeyVerifier(key, apiKeys),
     apiKeys,
-    clock: edges.clock,
     log,
     version,
     isHostName: config.isAuthDisabled ? hostNames(config) : null,

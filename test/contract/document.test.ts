@@ -7,7 +7,6 @@ import { createApp } from '../../src/http/app.ts';
 import { makeDocument } from '../../src/http/openapi.ts';
 import { silentLog } from '../../src/lib/log.ts';
 import { adminKeyVerifier } from '../../src/main/admin-key.ts';
-import { systemClock } from '../../src/main/clock.ts';
 import { version } from '../../src/main/version.ts';
 import { serveFake, startFake, testKey } from '../support/fake.ts';
 import { readContract } from './document.ts';
@@ -41,7 +40,6 @@ test('it has every route of the application but its own pages', async () => {
     imageService: fake.imageService,
     keys: adminKeyVerifier(testKey, apiKeys),
     apiKeys,
-    clock: systemClock,
     log: silentLog,
     version,
     isHostName: null,

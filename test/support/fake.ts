@@ -122,7 +122,6 @@ export async function serveFake(
     disks: fake.disks,
     keys: adminKeyVerifier(testKey, fake.apiKeys),
     apiKeys: fake.apiKeys,
-    clock: systemClock,
     log: silentLog,
     version: 'test',
     isHostName: null,

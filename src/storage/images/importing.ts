@@ -17,13 +17,18 @@ const unlinkable = ['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP'];
 
 /**
  * Makes `target` (which must not exist) hold the content `digest` names, readable by everyone, written by no one, and
- * synced. Raises `unavailable` when the source is something else, `exhausted` when the disk is full.
+ * synced. Raises `unavailable` when the source is something else, `exhausted` when the disk is full, and the signal's reason.
  */
-export async function importFile(source: string, target: string, digest: string): Promise<void> {
+export async function importFile(
+  source: string,
+  target: string,
+  digest: string,
+  signal?: AbortSignal,
+): Promise<void> {
   try {
-    await linkOrCopy(source, target);
+    await linkOrCopy(source, target, signal);
     await chmod(target, 0o444);
-    const actual = await fileDigest(target);
+    const actual = await fileDigest(target, signal);
     if (actual !== digest) {
       throw new AppError('unavailable', `${source} is not what its record says`, {
         hint: 'Remove its directory from the cache and run ./flotilla setup.',
@@ -52,20 +57,21 @@ export function explained(error: unknown): unknown {
   });
 }
 
-async function linkOrCopy(source: string, target: string): Promise<void> {
+async function linkOrCopy(source: string, target: string, signal?: AbortSignal): Promise<void> {
   try {
     await link(source, target);
   } catch (error) {
     if (!unlinkable.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-    await copySparse(source, target);
+    await copySparse(source, target, signal);
   }
 }
 
 /** Copies a file without filling its holes. */
-export async function copySparse(source: string, target: string): Promise<void> {
+export async function copySparse(source: string, target: string, signal?: AbortSignal): Promise<void> {
   // In English, because its words are what tells a full disk.
   const env = { LC_ALL: 'C' };
   await run('cp', ['--sparse=always', '--reflink=auto', '--', source, target], {
     ...{ timeoutMs: copyMs, env, isBoundToUs: true },
+    ...(signal === undefined ? {} : { signal }),
   });
 }

@@ -89,6 +89,15 @@ describe('images', () => {
     expect(await modeOf(state.blobs)).toBe(0o711);
   });
 
+  it('is left off, whole or not at all, when the daemon ends', async () => {
+    await offer('busybox', 'root');
+    const reason = new Error('shutting down');
+    await expect(store.sync(AbortSignal.abort(reason))).rejects.toThrow('shutting down');
+    expect(await readdir(state.blobs)).toEqual([]);
+    await store.sync();
+    expect((await store.resolve('default', 'busybox')).digest).toBe(digestOf('root'));
+  });
+
   it('survives the cache', async () => {
     await offer('busybox', 'root');
     await store.sync();

@@ -64,9 +64,9 @@ export class ImageStore implements ImageLibrary {
   /**
    * Brings in what the cache has and we have not, or has made anew, and removes what an interrupted import left. To be
    * called when the daemon starts; may be repeated. An empty cache is no failure. What cannot be brought in does not
-   * keep the rest out; the first such failure is raised at the end.
+   * keep the rest out; the first such failure is raised at the end. Ends with the signal's reason.
    */
-  sync(): Promise<void> {
+  sync(signal?: AbortSignal): Promise<void> {
     return this.#exclusively(async () => {
       await this.#makeDirectories();
       const failures: unknown[] = [];
@@ -80,8 +80,10 @@ export class ImageStore implements ImageLibrary {
         await attempt(`forget image ${record.name}`, this.#discard(record));
       }
       for (const name of await namesIn(this.#cache.images)) {
-        await attempt(`import image ${name}`, this.#bringIn(name));
+        signal?.throwIfAborted();
+        await attempt(`import image ${name}`, this.#bringIn(name, signal));
       }
+      signal?.throwIfAborted();
       await attempt('import boot kit', this.#kits.bringIn());
       if (failures.length > 0) throw failures[0];
     });
@@ -247,7 +249,7 @@ export class ImageStore implements ImageLibrary {
     return exists(this.#state.blob(digest));
   }
 
-  async #bringIn(name: string): Promise<void> {
+  async #bringIn(name: string, signal?: AbortSignal): Promise<void> {
     const dir = this.#cache.image(name);
     const offered = await readRecord(join(dir, 'image.json'), imageRecord);
     if (!offered) return;
@@ -259,7 +261,7 @@ export class ImageStore implements ImageLibrary {
     const blob = this.#state.blob(offered.digest);
     if (!(await exists(blob))) {
       const staging = join(this.#state.blobs, `${stagingPrefix}${shortId()}`);
-      await importFile(join(dir, 'root.ext4'), staging, offered.digest);
+      await importFile(join(dir, 'root.ext4'), staging, offered.digest, signal);
       await rename(staging, blob);
       await syncDirectory(this.#state.blobs);
     }
