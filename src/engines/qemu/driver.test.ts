@@ -1,6 +1,6 @@
 /** The engine contract on the real QEMU, and what only QEMU does. Needs set-up's kernel. */
 import { statSync, watch } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { EngineHandle, ExitFacts } from '../../core/ports/engine.ts';
@@ -108,12 +108,12 @@ describe('QemuDriver', () => {
   it('finds and ends a VMM whose record was never written', async () => {
     const handle = await launch();
     await driver.close();
-    const directory = new RunDirectory(fixture.layout, handle.incarnation);
-    await directory.removeRecord();
+    const record = join(new RunDirectory(fixture.layout, handle.incarnation).path, 'vmm.json');
+    await rm(record);
     driver = fixture.makeDriver();
     expect(await driver.find(handle.incarnation)).toEqual(handle);
     await driver.close();
-    await directory.removeRecord();
+    await rm(record);
     driver = fixture.makeDriver();
     await driver.destroy(handle.incarnation);
     expect(await fixture.countVmms(handle.incarnation)).toBe(0);

@@ -154,9 +154,6 @@ export class RunDirectory {
   async writeRecord(record: VmmRecord): Promise<void> {
     await replaceFile(this.#recordFile, `${JSON.stringify(record)}\n`);
   }
-  async removeRecord(): Promise<void> {
-    await rm(this.#recordFile, { force: true });
-  }
   async readExit(): Promise<ExitFacts | null> {
     return parseExitFacts(await this.#readJson(this.#exitFile));
   }
