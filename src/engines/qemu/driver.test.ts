@@ -109,11 +109,11 @@ describe('QemuDriver', () => {
     const handle = await launch();
     await driver.close();
     const record = join(new RunDirectory(fixture.layout, handle.incarnation).path, 'vmm.json');
-    await rm(record);
+    await rm(record, { force: true });
     driver = fixture.makeDriver();
     expect(await driver.find(handle.incarnation)).toEqual(handle);
     await driver.close();
-    await rm(record);
+    await rm(record, { force: true });
     driver = fixture.makeDriver();
     await driver.destroy(handle.incarnation);
     expect(await fixture.countVmms(handle.incarnation)).toBe(0);
