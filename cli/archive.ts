@@ -36,6 +36,8 @@ export function openArchive(path: string): Archive {
 
 function wholeFile(path: string, length: number): Archive {
   const stream = createReadStream(path);
+  // Whoever reads is told by what is read; whoever has stopped has no use for it.
+  stream.on('error', () => undefined);
   async function* read() {
     try {
       yield* stream as AsyncIterable<Buffer>;
@@ -48,15 +50,21 @@ function wholeFile(path: string, length: number): Archive {
     length,
     async close() {
       if (stream.closed) return;
-      stream.destroy();
-      await once(stream, 'close');
+      // The error of a stream that was left half read is none of the caller's.
+      const { promise, resolve } = Promise.withResolvers<void>();
+      stream.once('close', resolve).destroy();
+      await promise;
     },
   };
 }
 
-/** Owners by number, as names mean others in the image; nothing that is mounted below the directory. */
+/**
+ * Owners by number, as names mean others in the image; nothing that is mounted below the directory; holes are not sent as
+ * zeros.
+ */
 function packed(path: string): Archive {
-  const args = ['--create', '--numeric-owner', '--one-file-system', `--directory=${path}`, '--file=-', '.'];
+  const flags = ['--create', '--sparse', '--numeric-owner', '--one-file-system'];
+  const args = [...flags, `--directory=${path}`, '--file=-', '.'];
   const child = spawn('tar', args, { stdio: ['ignore', 'pipe', 'pipe'] });
   // Node throws away what nobody has begun to read when a program ends.
   const output = child.stdout.pipe(new PassThrough());

@@ -119,6 +119,34 @@ test('start --json gives the API’s own object', async () => {
   );
 });
 
+test('of several machines --json is one array, in the order they were named', async () => {
+  for (const name of ['a', 'b', 'c']) api.add(name, name === 'b' ? 'running' : 'stopped');
+  const result = await cli('start', '--json', 'c', 'b', 'a', 'c');
+  expect(result).toMatchObject({ code: 1, stderr: "error: b: Cannot start machine in 'running' state\n" });
+  const started = JSON.parse(result.stdout.toString());
+  expect(started.map(({ name }: { name: string }) => name)).toEqual(['c', 'a']);
+  const none = await cli('start', '--json', 'b', 'c');
+  expect([none.code, JSON.parse(none.stdout.toString())]).toEqual([1, []]);
+  expect(await cli('start', '--json', 'b')).toMatchObject({ code: 1, stdout: Buffer.alloc(0) });
+});
+
+test.each(['API key has expired', 'API key has been revoked'])('%s: another is needed', async (message) => {
+  api.refuse('GET /machines', 401, 'UNAUTHORIZED', message);
+  const result = await runCli(['ls'], { env: { FLOTILLA_URL: api.url, FLOTILLA_KEY: 'hf_old' } });
+  expect(result.stderr).toBe(
+    `error: ${message}\n` +
+      'hint: the key came from FLOTILLA_KEY; make a new key (flotilla keys create) or use another\n',
+  );
+});
+
+test('an address with a path that leads nowhere is said to have one', async () => {
+  const result = await runCli(['ls'], { env: { FLOTILLA_URL: `${api.url}/foo` } });
+  expect(result.code).toBe(1);
+  expect(result.stderr).toContain(
+    `hint: the address ${api.url}/foo has a path: is the daemon there? the address came from FLOTILLA_URL\n`,
+  );
+});
+
 test('rm refuses a running machine and says how, -f removes it', async () => {
   api.add('a', 'running');
   api.add('b', 'stopped');
@@ -153,6 +181,9 @@ test('pause and resume', async () => {
   expect(await cli('pause', 'a')).toMatchObject({ code: 0, stdout: Buffer.from('a\n') });
   expect(names()).toEqual(['a paused']);
   expect((await cli('pause', 'a')).stderr).toBe("error: a: Cannot pause machine in 'paused' state\n");
+  expect((await cli('start', 'a')).stderr).toBe(
+    "error: a: Cannot start machine in 'paused' state\nhint: flotilla resume lets it go on\n",
+  );
   const resumed = await cli('resume', '--json', 'a');
   expect(JSON.parse(resumed.stdout.toString())).toMatchObject({ name: 'a', status: 'running' });
 });
@@ -199,7 +230,9 @@ test('exec streams, exits with the command’s code, and fails with 125 where th
   expect(await cli('exec', 'web', '--', 'exit', '9')).toMatchObject({ code: 9 });
   expect(await cli('exec', 'off', '--', 'exit', '9')).toMatchObject({
     code: 125,
-    stderr: 'error: Machine must be running to execute commands\n',
+    stderr:
+      'error: Machine must be running to execute commands\n' +
+      'hint: flotilla start starts a machine that is stopped, flotilla resume one that is paused\n',
   });
 });
 
@@ -222,7 +255,7 @@ test.each([
   api = await FakeApi.start();
   expect(result.code).toBe(code);
   expect(result.stderr).toBe(
-    `error: cannot reach ${url}: ECONNREFUSED\n` +
+    `error: cannot reach ${url}: the connection was refused (ECONNREFUSED)\n` +
       'hint: is it running? start it with ./flotilla up or ./flotilla serve\n',
   );
 });

@@ -1,4 +1,4 @@
-/** Sending an image: the archive as it is read, what is said meanwhile, and the failure that came first. */
+/** Sending an image: the archive as it is read, and what is said meanwhile. */
 import type { Image, ImageUploadOptions } from '../sdk/src/index.ts';
 import { type Archive, openArchive } from './archive.ts';
 import type { Context } from './context.ts';
@@ -19,17 +19,12 @@ export async function importImage(
   try {
     const upload = () => patientClient.images.upload(name, sent.bytes(), { ...options, signal, idleMs });
     return await progress.during(() => sent.words(), upload);
-  } catch (error) {
-    signal.throwIfAborted();
-    // What broke off the upload is the reason, and not that the connection ended for it.
-    throw sent.failure ?? error;
   } finally {
     await archive.close();
   }
 }
 
 class Sent {
-  failure: unknown;
   readonly #context: Context;
   readonly #archive: Archive;
   readonly #path: string;
@@ -51,14 +46,9 @@ class Sent {
   async *bytes(): AsyncGenerator<Uint8Array, void, undefined> {
     const { progress } = this.#context;
     if (!progress.isShown) this.#context.note(`sending ${this.#path}`);
-    try {
-      for await (const chunk of this.#archive.bytes) {
-        this.#length += chunk.length;
-        yield chunk;
-      }
-    } catch (error) {
-      this.failure = error;
-      throw error;
+    for await (const chunk of this.#archive.bytes) {
+      this.#length += chunk.length;
+      yield chunk;
     }
     this.#isWhole = true;
     if (!progress.isShown) this.#context.note(this.words());

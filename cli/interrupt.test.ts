@@ -75,6 +75,27 @@ test('an interruption during start cancels it and removes the machine', async ()
   expect(api.machines.size).toBe(0);
 });
 
+test('an interruption of create --start tells that the start goes on', async () => {
+  const release = api.hold('POST /machines :id start');
+  const cli = start(['create', 'busybox', '--name', 'web', '--start']);
+  await api.saw(/start$/);
+  cli.child.kill('SIGINT');
+  const result = await cli.done;
+  release();
+  expect(result).toMatchObject({ code: 130, stderr: 'machine web was made; its start goes on\n' });
+});
+
+test('create --start whose answer is lost does not say how the start ended', async () => {
+  const release = api.hold('POST /machines :id start');
+  const cli = start(['create', 'busybox', '--name', 'web', '--start']);
+  await api.saw(/start$/);
+  api.dropConnections();
+  const result = await cli.done;
+  release();
+  expect(result.code).toBe(1);
+  expect(result.stderr).toMatch(/^machine web was made; its start may go on\nerror: cannot reach /);
+});
+
 test('a second signal exits at once and names what is left', async () => {
   const release = api.hold('POST /machines');
   const cli = start(['run', '--name', 'mine', 'busybox', '--', 'hang']);

@@ -16,14 +16,24 @@ export function machineAction(context: Context, { name, description, doing }: Ma
   return new Command(name)
     .description(description)
     .argument('<machine...>', 'ids or names')
-    .option('--json', 'print each machine as the API gives it')
+    .option('--json', 'print the machine as the API gives it; of several, an array')
     .action(async (ids: string[], options: { readonly json?: true }) => {
+      const done = new Map<string, Machine>();
       const exitCode = await forEachId(context, ids, doing, async (id) => {
         const machine = await act(context.client, name, id, context.signal);
-        return options.json ? json(machine) : line(machine.name);
+        done.set(id, machine);
+        return options.json ? '' : line(machine.name);
       });
+      if (options.json) await context.print(jsonOf(ids, done));
       context.exitWith(exitCode);
     });
+}
+
+/** In the order they were named; those that failed are on stderr. */
+function jsonOf(ids: readonly string[], done: ReadonlyMap<string, Machine>): string {
+  const machines = [...new Set(ids)].flatMap((id) => done.get(id) ?? []);
+  if (ids.length > 1) return json(machines);
+  return machines.map(json).join('');
 }
 
 function act(

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FakeApi } from './testing/fake-api.ts';
+import { Refusal } from './testing/refusal.ts';
 import { type CliResult, runCli, startCli } from './testing/run-cli.ts';
 
 let api: FakeApi;
@@ -36,13 +37,50 @@ test('console prints what the guest printed, byte for byte where there is no ter
 });
 
 test('console --follow goes on until the machine ends', async () => {
-  api.add('web');
+  const machine = api.add('web');
   api.consoleText = 'before\n';
   const running = start(['console', 'web', '-f']);
   await api.saw(/^console .*follow=true/);
   api.printConsole('after\n');
+  machine.status = 'stopped';
   api.printConsole(null);
   expect(await running.done).toEqual({ code: 0, stdout: Buffer.from('before\nafter\n'), stderr: '' });
+});
+
+test('console --follow that ends before the machine does is a failure', async () => {
+  api.add('web');
+  const running = start(['console', 'web', '-f']);
+  await api.saw(/^console .*follow=true/);
+  api.printConsole(null);
+  expect(await running.done).toMatchObject({
+    code: 1,
+    stderr:
+      'error: the console of web ended, but the machine runs\nhint: flotilla console -f web follows it again\n',
+  });
+});
+
+test('console --follow says when nobody can tell whether the machine runs', async () => {
+  api.add('web');
+  api.refuse('GET /machines :id', 401, 'UNAUTHORIZED', 'API key has expired');
+  const running = start(['console', 'web', '-f']);
+  await api.saw(/^console .*follow=true/);
+  api.printConsole(null);
+  expect(await running.done).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('ended, perhaps not the machine: API key has expired\n'),
+  });
+});
+
+test.each([
+  [404, 'NOT_FOUND', 'gone'],
+  [400, 'BAD_REQUEST', 'machine web has failed'],
+])('console --follow of a machine that ends otherwise (%i) is no failure', async (status, code, message) => {
+  api.add('web');
+  api.refuse('GET /machines :id wait', status, code, message);
+  const running = start(['console', 'web', '-f']);
+  await api.saw(/^console .*follow=true/);
+  api.printConsole(null);
+  expect(await running.done).toMatchObject({ code: 0, stderr: '' });
 });
 
 test('Ctrl-C ends console --follow quietly', async () => {
@@ -71,6 +109,11 @@ test.each([
   [['keys', 'create', '--name', 'a', '--scope', 'odd'], /They are machines:read, /],
   [['keys', 'create', '--name', 'a', '--scope', '*', '--expires', '3 weeks'], /must look like 30d/],
   [['keys', 'create', '--name', 'a', '--scope', '*', '--expires', '0d'], /must be in the future/],
+  [['keys', 'create', '--name', 'a', '--scope', '*', '--expires', '999999999d'], /before the year 10000/],
+  [
+    ['keys', 'create', '--name', 'a', '--scope', '*', '--expires', '9999-12-31T23:00:00-02:00'],
+    /before the year 10000/,
+  ],
   [['keys', 'nope'], /unknown command 'nope'/],
   [['keys'], /Usage: flotilla keys/],
   [['images', 'import', 'a', '/nonexistent'], /there is no \/nonexistent on this machine/],
@@ -141,6 +184,23 @@ test('images import packs a directory whose name looks like an option', async ()
   const result = await cli('images', 'import', 'mine', root, '--json');
   expect(parsed(result)).toMatchObject({ name: 'mine' });
   expect(api.nouns.uploaded?.includes('./etc/made-by')).toBe(true);
+});
+
+test('images import does not send holes', async () => {
+  const root = join(work, 'root');
+  mkdirSync(root);
+  writeFileSync(join(root, 'disk'), '');
+  truncateSync(join(root, 'disk'), 64 * 1024 * 1024);
+  expect(await cli('images', 'import', 'mine', root)).toMatchObject({ code: 0 });
+  expect(api.nouns.uploaded?.length).toBeLessThan(1024 * 1024);
+});
+
+test('an import that is refused in the middle says why', async () => {
+  const archive = join(work, 'root.tar');
+  writeFileSync(archive, Buffer.alloc(20_000_000));
+  api.nouns.uploadRefusal = new Refusal(422, 'INVALID', 'this is no archive');
+  const result = await cli('images', 'import', 'mine', archive);
+  expect(result).toMatchObject({ code: 1, stderr: `sending ${archive}\nerror: this is no archive\n` });
 });
 
 test('a directory that tar cannot pack whole makes no image', async () => {

@@ -37,18 +37,20 @@ export function someOf<Word extends string>(
   };
 }
 
+const year10000 = Date.UTC(10_000, 0);
 const unitMs = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const;
 
 /** A time in the future as RFC 3339 says it: from a duration such as `30d` or `12h`, or from such a time. */
 export function futureTime(now: number): (text: string) => string {
   return (text) => {
-    const [, count = '', unit = ''] = /^(\d{1,6})([mhdw])$/.exec(text) ?? [];
+    const [, count = '', unit = ''] = /^(\d+)([mhdw])$/.exec(text) ?? [];
     const isTime = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)$/.test(text);
     const at = unit in unitMs ? now + Number(count) * unitMs[unit as keyof typeof unitMs] : Date.parse(text);
     if ((unit === '' && !isTime) || Number.isNaN(at)) {
       throw new InvalidArgumentError('It must look like 30d, 12h, 90m or 2030-01-31T12:00:00Z.');
     }
     if (at <= now) throw new InvalidArgumentError('It must be in the future.');
+    if (at >= year10000) throw new InvalidArgumentError('It must be before the year 10000.');
     return new Date(at).toISOString();
   };
 }

@@ -1,5 +1,5 @@
 /** The command line as a whole: its help, and the one command that was asked for. */
-import { type Argument, Command, type CommanderError } from 'commander';
+import { Argument, Command, type CommanderError } from 'commander';
 import { type CatalogEntry, catalog } from './catalog.ts';
 import type { Context } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -41,7 +41,7 @@ export function buildProgram(loaded: readonly Command[]): Command {
     .addHelpText('after', environmentHelp);
   for (const entry of catalog) {
     const found = loaded.find((command) => command.name() === entry.name);
-    const command = found ?? new Command(entry.name).action(() => undefined);
+    const command = found ?? named(entry);
     command.summary(entry.summary).aliases(entry.aliases).helpGroup(entry.group);
     if (command.description() === '') command.description(`${capitalised(entry.summary)}.`);
     program.addCommand(command.usage(`[options] ${entry.terms}`.trimEnd()));
@@ -59,6 +59,13 @@ export async function loadProgram(context: Context): Promise<Command> {
 /** The code for what commander throws instead of exiting: help and version that were asked for are no failures. */
 export function exitCodeOfUsage(error: CommanderError): number {
   return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+}
+
+/** A command that is only talked about. Terms such as `boot|exec|api` are the words it can be given. */
+function named({ name, terms }: CatalogEntry): Command {
+  const command = new Command(name).action(() => undefined);
+  const words = terms.split('|');
+  return words.length > 1 ? command.addArgument(new Argument('[what]').choices(words)) : command;
 }
 
 function inherit(command: Command, parent: Command): void {

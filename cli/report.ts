@@ -33,6 +33,9 @@ function messageOf(error: unknown): string {
 function hintFor(error: unknown, { config, noun }: Circumstances): string | undefined {
   if (error instanceof CliError) return error.hint;
   if (!(error instanceof FlotillaError) || config === null) return undefined;
+  if (error.status === 404 && hasPath(config.url)) {
+    return `the address ${config.url} has a path: is the daemon there? the address came from ${config.urlFrom}`;
+  }
   if (error.hint !== undefined && error.status !== 401) return error.hint;
   if (error.code === clientErrorCodes.unreachable) {
     return config.isLocal
@@ -40,18 +43,38 @@ function hintFor(error: unknown, { config, noun }: Circumstances): string | unde
       : `is it running, and is the address right? it came from ${config.urlFrom}`;
   }
   if (error.code === clientErrorCodes.badResponse) {
-    return `is ${config.url} a Flotilla daemon? the address came from ${config.urlFrom}`;
+    const path = hasPath(config.url) ? ' the address has a path;' : '';
+    return `is ${config.url} a Flotilla daemon?${path} the address came from ${config.urlFrom}`;
   }
   if (error.code === clientErrorCodes.timeout) {
     return `the daemon may still be at it: ${noun.listing} shows`;
   }
-  if (error.status === 401) {
-    return config.key === undefined
-      ? `the daemon wants a key: ${config.keyFrom}`
-      : `the key came from ${config.keyFrom}; is it one of this daemon's (${config.url})?${elsewhere(config)}`;
-  }
+  if (error.status === 401) return keyHint(error, config);
+  if (error.status === 400) return stateHint(error.message);
   if (error.status === 403) return `the key from ${config.keyFrom} may not do this${elsewhere(config)}`;
   return error.status === 404 ? `${noun.listing} shows the ${noun.plural} there are` : undefined;
+}
+
+function keyHint({ message }: FlotillaError, config: CliConfig): string {
+  const { key, keyFrom, url } = config;
+  if (key === undefined) return `the daemon wants a key: ${keyFrom}`;
+  // The API has one code for every key it does not take.
+  return /\b(expired|revoked)\b/.test(message)
+    ? `the key came from ${keyFrom}; make a new key (flotilla keys create) or use another`
+    : `the key came from ${keyFrom}; is it one of this daemon's (${url})?${elsewhere(config)}`;
+}
+
+/** The API's words for a machine's state are its contract; they name no command of ours. */
+function stateHint(message: string): string | undefined {
+  if (/^Machine must be running\b/.test(message)) {
+    return 'flotilla start starts a machine that is stopped, flotilla resume one that is paused';
+  }
+  const isPaused = /^Cannot (?!pause\b)\w+ machine in 'paused' state/.test(message);
+  return isPaused ? 'flotilla resume lets it go on' : undefined;
+}
+
+function hasPath(url: string): boolean {
+  return URL.canParse(url) && new URL(url).pathname !== '/';
 }
 
 /** Said where the key is of one source and the address of another. */

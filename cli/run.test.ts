@@ -83,7 +83,16 @@ test.each([
   [['signal', 'KILL'], 137, /^$/],
   [['timeout'], 124, /^error: the command was killed after 3600 s\nhint: /],
   [['lost'], 125, /^error: nobody knows how the command ended: the guest went\ufffd\[2J away\n$/],
-  [['cut'], 125, /^error: nobody knows how the command ended: the connection ended/],
+  [
+    ['cut'],
+    125,
+    /^error: nobody knows how the command ended: the connection ended.*\nhint: is the daemon running/,
+  ],
+  [
+    ['break'],
+    125,
+    /^error: nobody .*: the connection to the daemon broke \(\w+\)\nhint: is the daemon running\?/,
+  ],
 ])('%j exits with %i, and the machine is gone', async (command, code, stderr) => {
   const result = await run(['busybox', '--', ...command]);
   expect(result.code).toBe(code);

@@ -69,8 +69,15 @@ function settle(context: Context, outcome: ExecOutcome, request: ExecRequest): n
       return exitCodes.timedOut;
     case 'unknown':
       context.note(`error: nobody knows how the command ended: ${printable(outcome.reason)}`);
+      if (outcome.connection_lost) context.note(`hint: ${whereDaemonIs(context)}`);
       return exitCodes.infrastructure;
   }
+}
+
+function whereDaemonIs({ config }: Context): string {
+  return config.isLocal
+    ? 'is the daemon running? flotilla doctor tells'
+    : `is the daemon at ${config.url} running, and the network fine?`;
 }
 
 async function readStdin(context: Context): Promise<Uint8Array> {

@@ -1,6 +1,8 @@
 /** `console`: what a machine printed, and prints. */
 import { Command, Option } from 'commander';
+import { FlotillaError } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
+import { CliError } from '../errors.ts';
 import { wholeNumber } from '../options.ts';
 import { json, terminalText } from '../output.ts';
 import { isTerminal } from '../progress.ts';
@@ -14,6 +16,9 @@ interface ConsoleOptions {
 
 /** As long as a timer can be: a machine may have nothing to say for weeks. */
 const silenceMsMax = 2 ** 31 - 1;
+/** How long the daemon may take to notice that a guest has ended. */
+const noticeSeconds = 2;
+const askMs = 5_000;
 
 export function define(context: Context): Command {
   return new Command('console')
@@ -41,8 +46,28 @@ async function show(context: Context, machine: string, options: ConsoleOptions):
     for await (const text of context.patientClient.machines.followConsole(machine, following)) {
       await context.print(clean(text));
     }
+    await checkEnded(context, machine);
     return;
   }
   const text = await context.client.machines.console(machine, { lines }, { signal });
   await context.print(options.json ? json({ machine, text }) : clean(text));
+}
+
+/** Throws CliError when the machine that was followed still runs, or when that cannot be found out. */
+async function checkEnded({ client, signal }: Context, machine: string): Promise<void> {
+  try {
+    const { status } = await client.machines.get(machine, { signal, timeoutMs: askMs });
+    if (status !== 'running' && status !== 'paused') return;
+    const query = { status: 'stopped', timeout: noticeSeconds } as const;
+    await client.machines.wait(machine, query, { signal, timeoutMs: noticeSeconds * 1000 + askMs });
+  } catch (error) {
+    signal.throwIfAborted();
+    const status = error instanceof FlotillaError ? error.status : 0;
+    // It is gone, or it has failed.
+    if (status === 404 || status === 400) return;
+    const hint = `flotilla console -f ${machine} follows it again`;
+    if (status === 504) throw new CliError(`the console of ${machine} ended, but the machine runs`, { hint });
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CliError(`the console of ${machine} ended, perhaps not the machine: ${reason}`, { hint });
+  }
 }

@@ -1,6 +1,6 @@
 /** `create`: a machine that stays. */
 import { Command } from 'commander';
-import type { MachineCreate } from '../../sdk/src/index.ts';
+import { FlotillaError, type MachineCreate } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
 import { mebibytesOption, memoryMibFor, pairs, ports, randomName, vcpus } from '../options.ts';
 import { json, line } from '../output.ts';
@@ -49,9 +49,16 @@ async function create(context: Context, image: string, options: CreateOptions): 
       const start = () => client.machines.start(id, { signal });
       machine = await context.progress.during(() => `starting ${spec.name}`, start);
     } catch (error) {
-      context.note(`machine ${machine.name} was made, but not started`);
+      context.note(`machine ${machine.name} was made${outcomeOfStart(error, signal)}`);
       throw error;
     }
   }
   await context.print(options.json ? json(machine) : line(machine.name));
+}
+
+/** A start is the daemon's own once it was asked for: only its answer says that there is none. */
+function outcomeOfStart(error: unknown, signal: AbortSignal): string {
+  if (signal.aborted) return '; its start goes on';
+  const isAnswered = error instanceof FlotillaError && error.status > 0;
+  return isAnswered ? ', but not started' : '; its start may go on';
 }

@@ -15,6 +15,8 @@ export class FakeNouns {
   readonly operations: Fields[] = [];
   /** The bytes of the last upload that came whole. */
   uploaded: Buffer | null = null;
+  /** What uploads are answered with as soon as they have begun. */
+  uploadRefusal: Refusal | null = null;
   readonly note: (entry: string) => void;
 
   constructor(note: (entry: string) => void) {
@@ -76,6 +78,7 @@ async function upload(
   try {
     for await (const chunk of request) {
       if (chunks.length === 0) nouns.note('upload begun');
+      if (nouns.uploadRefusal !== null) throw nouns.uploadRefusal;
       chunks.push(chunk as Buffer);
     }
   } catch (error) {

@@ -69,6 +69,8 @@ export async function runProgram(
       return finish({ outcome: 'signalled', signal: argument });
     case 'timeout':
       return finish({ outcome: 'timed_out' });
+    case 'break':
+      return void response.write('\n', () => response.destroy());
     case 'lost':
       return finish({ outcome: 'unknown', reason: 'the guest went\u001b[2J away' });
     default:

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { FlotillaClient } from './client.ts';
+import { reasonOf } from './errors.ts';
 import { bodyOf, sendJson, serve } from './testing/server.ts';
+import type { ExecRequest } from './types.ts';
 
 const machine = { id: 'm1', name: 'web', status: 'running', vcpu_count: 1, mem_size_mib: 128 };
 
@@ -161,7 +163,7 @@ test('a server that is not there is named with the reason', async () => {
   await expect(new FlotillaClient({ url: server.url }).machines.start('m1')).rejects.toMatchObject({
     status: 0,
     code: 'UNREACHABLE',
-    message: `cannot reach ${server.url}: ECONNREFUSED`,
+    message: `cannot reach ${server.url}: the connection was refused (ECONNREFUSED)`,
   });
 });
 
@@ -194,7 +196,28 @@ test('a buffered exec sends stdin as base64 and refuses to wait longer than it c
     outcome: 'exited',
     got: { command: ['cat'], stdin: Buffer.from('hé').toString('base64') },
   });
+  expect(await machines.exec('m1', { command: ['cat'], stdin: 'hé' })).toMatchObject({
+    got: { command: ['cat'], stdin: Buffer.from('hé').toString('base64') },
+  });
   await expect(machines.exec('m1', { command: ['x'], timeout: 241 })).rejects.toMatchObject({
     code: 'INVALID_ARGUMENT',
   });
+});
+
+test.each([null, 7, {}, [1]])('a stdin of %j is refused before anything is sent', async (stdin) => {
+  const { machines } = new FlotillaClient({ url: 'http://127.0.0.1:9' });
+  const request = { command: ['cat'], stdin } as unknown as ExecRequest;
+  const refused = { name: 'FlotillaError', code: 'INVALID_ARGUMENT' };
+  await expect(machines.exec('m1', request)).rejects.toMatchObject(refused);
+  await expect(machines.execStream('m1', request).next()).rejects.toMatchObject(refused);
+});
+
+test.each([
+  ['UND_ERR_SOCKET', 'other side closed', 'the connection to the daemon broke (UND_ERR_SOCKET)'],
+  ['ENOTFOUND', 'getaddrinfo ENOTFOUND x', 'there is no host of that name (ENOTFOUND)'],
+  ['CERT_HAS_EXPIRED', 'certificate has expired', 'certificate has expired (CERT_HAS_EXPIRED)'],
+  ['EODD', '', 'the connection failed (EODD)'],
+])('the code %s is never all that is said', (code, message, expected) => {
+  const cause = Object.assign(new Error(message), { code });
+  expect(reasonOf(new TypeError('fetch failed', { cause }))).toBe(expected);
 });

@@ -71,12 +71,33 @@ export function unreachable(origin: string, thrown: unknown): FlotillaError {
   });
 }
 
-/** The innermost reason of what a network call threw. */
+const broke = 'the connection to the daemon broke';
+const late = 'the connection to the daemon timed out';
+const noWay = 'the network has no way to it';
+const noName = 'there is no host of that name';
+const reasons: ReadonlyMap<string, string> = new Map([
+  ['EAI_AGAIN', 'its name cannot be looked up now'],
+  ['ECONNABORTED', broke],
+  ['ECONNREFUSED', 'the connection was refused'],
+  ['ECONNRESET', broke],
+  ['EHOSTUNREACH', noWay],
+  ['ENETUNREACH', noWay],
+  ['ENOTFOUND', noName],
+  ['EPIPE', broke],
+  ['ETIMEDOUT', late],
+  ['UND_ERR_BODY_TIMEOUT', late],
+  ['UND_ERR_CONNECT_TIMEOUT', late],
+  ['UND_ERR_HEADERS_TIMEOUT', late],
+  ['UND_ERR_SOCKET', broke],
+]);
+
+/** The innermost reason of what a network call threw: in words, and the system's code behind them if there is one. */
 export function reasonOf(thrown: unknown): string {
   const cause = thrown instanceof Error && thrown.cause !== undefined ? thrown.cause : thrown;
   if (!(cause instanceof Error)) return String(cause);
   const code = 'code' in cause ? text(cause.code) : undefined;
-  return code ?? cause.message;
+  if (code === undefined) return cause.message;
+  return `${reasons.get(code) ?? text(cause.message) ?? 'the connection failed'} (${code})`;
 }
 
 function errorObject(body: string): Readonly<Record<string, unknown>> {

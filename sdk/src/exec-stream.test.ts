@@ -68,8 +68,13 @@ test.each([
 });
 
 test.each([
-  ['ends early', (response: ServerResponse) => response.end(), /ended before the outcome/],
-  ['breaks', (response: ServerResponse) => response.destroy(), /./],
+  ['ends early', (response: ServerResponse) => response.end(), /ended before the outcome/, true],
+  [
+    'breaks',
+    (response: ServerResponse) => response.destroy(),
+    /^the connection to the daemon broke \(/,
+    true,
+  ],
   ['is not JSON', (response: ServerResponse) => response.end('what\n'), /JSON/],
   ['is cut in the outcome', (response: ServerResponse) => response.end('{"type":"outcome","outc'), /JSON/],
   [
@@ -82,7 +87,7 @@ test.each([
     (response: ServerResponse) => response.end(line({ type: 'stdout', offset: 2, data: '*' })),
     /base64/,
   ],
-])('a stream that %s yields what came, then unknown', async (_, finish, reason) => {
+])('a stream that %s yields what came, then unknown', async (_, finish, reason, isLost?) => {
   const events = await eventsFrom((_request, response) => {
     begin(response);
     response.write(line(out('hi')), () => finish(response));
@@ -91,15 +96,16 @@ test.each([
     type: 'outcome',
     outcome: 'unknown',
     reason: expect.stringMatching(reason),
+    ...(isLost === true ? { connection_lost: true } : {}),
   });
+  expect(Object.hasOwn(events.at(-1) ?? {}, 'connection_lost')).toBe(isLost === true);
   expect(events.slice(0, -1)).toEqual([{ type: 'stdout', offset: 0, data: new TextEncoder().encode('hi') }]);
 });
 
 test('a server that falls silent yields unknown', async () => {
   const events = await eventsFrom((_, response) => begin(response), { silenceMs: 30 });
-  expect(events).toEqual([
-    { type: 'outcome', outcome: 'unknown', reason: expect.stringMatching(/said nothing/) },
-  ]);
+  const reason = expect.stringMatching(/said nothing/);
+  expect(events).toEqual([{ type: 'outcome', outcome: 'unknown', reason, connection_lost: true }]);
 });
 
 test('what follows the outcome is not read', async () => {

@@ -13,7 +13,7 @@ import { isRecord, reasonOf } from './errors.ts';
 import { operationTable } from './generated/operations.ts';
 import { readNdjson } from './ndjson.ts';
 import { openStream, type StreamOptions, silenceGuard, silenceMsDefault } from './stream.ts';
-import type { Transport } from './transport.ts';
+import { invalidArgument, type Transport } from './transport.ts';
 import type { ExecEvent, ExecOutcome, ExecRequest, WireExec } from './types.ts';
 
 /** The server's own default for `timeout`. */
@@ -21,10 +21,17 @@ export const execTimeoutSecondsDefault = 30;
 /** What the server may take beyond the command's own timeout to say that it passed. */
 const graceMs = 60_000;
 
-/** The wire form of a request. */
+/** The wire form of a request. Throws FlotillaError `INVALID_ARGUMENT` for a stdin that is neither text nor bytes. */
 export function execBody(request: ExecRequest): WireExec {
   const { stdin, ...rest } = request;
-  return stdin === undefined ? rest : { ...rest, stdin: encodeBase64(stdin) };
+  return stdin === undefined ? rest : { ...rest, stdin: encodeBase64(stdinBytes(stdin)) };
+}
+
+/** The types do not hold for who writes JavaScript. */
+function stdinBytes(stdin: unknown): Uint8Array {
+  if (typeof stdin === 'string') return new TextEncoder().encode(stdin);
+  if (stdin instanceof Uint8Array) return stdin;
+  throw invalidArgument('stdin is neither a string nor a Uint8Array');
 }
 
 /** Nothing is sent before the first `next()`. */
@@ -41,17 +48,23 @@ export async function* streamExec(
     const body = await openStream(transport, call, mediaType, options, connection);
     const budgetMs = (request.timeout ?? execTimeoutSecondsDefault) * 1000 + graceMs;
     const read = silenceGuard(body.getReader(), connection, options.silenceMs ?? silenceMsDefault, budgetMs);
+    let isLost = false;
+    const noticing = () =>
+      read().catch((error: unknown) => {
+        isLost = true;
+        throw error;
+      });
     try {
-      for await (const value of readNdjson(read)) {
+      for await (const value of readNdjson(noticing)) {
         const event = parseEvent(value);
         if (event === null) continue;
         yield event;
         if (event.type === 'outcome') return;
       }
-      yield unknown('the connection ended before the outcome was reported');
+      yield unknown('the connection ended before the outcome was reported', true);
     } catch (error) {
       options.signal?.throwIfAborted();
-      yield unknown(reasonOf(connection.signal.aborted ? connection.signal.reason : error));
+      yield unknown(reasonOf(connection.signal.aborted ? connection.signal.reason : error), isLost);
     }
   } finally {
     connection.release();
@@ -59,8 +72,8 @@ export async function* streamExec(
   }
 }
 
-function unknown(reason: string): ExecEvent {
-  return { type: 'outcome', outcome: 'unknown', reason };
+function unknown(reason: string, isLost: boolean): ExecEvent {
+  return { type: 'outcome', outcome: 'unknown', reason, ...(isLost ? { connection_lost: true } : {}) };
 }
 
 /** Null for heartbeats and for kinds of a newer server; throws on a known kind that lacks what it must have. */

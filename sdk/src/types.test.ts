@@ -52,7 +52,7 @@ test('fields that are always there are, and what is the server’s to choose may
 test('a command has its bytes as bytes, and an outcome what belongs to it', () => {
   expectTypeOf<{ command: string[] }>().toExtend<types.ExecRequest>();
   expectTypeOf<{ cwd: string }>().not.toExtend<types.ExecRequest>();
-  expectTypeOf<types.ExecRequest['stdin']>().toEqualTypeOf<Uint8Array | undefined>();
+  expectTypeOf<types.ExecRequest['stdin']>().toEqualTypeOf<Uint8Array | string | undefined>();
   expectTypeOf<types.ExecOutput['data']>().toEqualTypeOf<Uint8Array>();
   expectTypeOf<types.ExecOutcome['outcome']>().toEqualTypeOf<
     Extract<Schemas['ExecEvent'], { type: 'outcome' }>['outcome']

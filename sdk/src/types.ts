@@ -29,9 +29,12 @@ export type ConsoleQuery = Omit<QueryOf<'getMachineConsole'>, 'follow'>;
 
 /** A command as it is sent. */
 export type WireExec = Schemas['Exec'];
-/** A command to run in a machine. `stdin` travels as base64 inside the request: keep it to a few MiB. */
+/** A command to run in a machine. `stdin` travels inside the request: keep it to a few MiB. */
 export type ExecRequest = Omit<WireExec, 'cmd' | 'command' | 'stdin'> &
-  Required<Pick<WireExec, 'command'>> & { readonly stdin?: Uint8Array };
+  Required<Pick<WireExec, 'command'>> & {
+    /** Text goes as UTF-8. */
+    readonly stdin?: Uint8Array | string;
+  };
 /** The buffered answer of a command. */
 export type ExecResult = Schemas['ExecResult'];
 
@@ -42,12 +45,15 @@ type Ended<Outcome extends WireOutcome['outcome'], Told extends keyof WireOutcom
   readonly outcome: Outcome;
 } & { readonly [Field in Told]: NonNullable<WireOutcome[Field]> };
 
-/** How a command ended; `signal` is without `SIG`. `unknown` means nobody can say; it is never a guess. */
+/**
+ * How a command ended; `signal` is without `SIG`. `unknown` means nobody can say; it is never a guess. With
+ * `connection_lost` it is this side that heard no more, and without it the server that said so.
+ */
 export type ExecOutcome =
   | Ended<'exited', 'exit_code'>
   | Ended<'signalled', 'signal'>
   | Ended<'timed_out'>
-  | Ended<'unknown', 'reason'>;
+  | (Ended<'unknown', 'reason'> & { readonly connection_lost?: true });
 
 /** A piece of output; `offset` is where it begins in its stream, in bytes. */
 export type ExecOutput = Pick<WireOutput, 'type' | 'offset'> & { readonly data: Uint8Array };

@@ -1,6 +1,6 @@
-import { expect, test, vi } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { sendJson, serve } from './testing/server.ts';
-import { type Call, Transport } from './transport.ts';
+import { type Call, type FetchLike, Transport } from './transport.ts';
 import { type UploadOptions, type UploadSource, upload } from './upload.ts';
 
 const call: Call = { method: 'PUT', path: '/images/x', isRepeatable: false };
@@ -9,6 +9,10 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 function send(url: string, source: UploadSource, options: UploadOptions = {}): Promise<unknown> {
   return upload(new Transport({ url, key: 'hf_k' }), call, source, 'application/x-tar', options);
 }
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 async function* pieces(...texts: readonly string[]) {
   for (const text of texts) yield bytes(text);
@@ -71,16 +75,38 @@ test('is never sent again', async () => {
   expect(requests).toBe(1);
 });
 
-test('a source that fails ends it, with the source’s reason', async () => {
+test('a source that fails ends it, with the source’s own error', async () => {
+  const gone = new Error('the disk is gone');
   async function* failing() {
     yield bytes('x');
-    throw new Error('the disk is gone');
+    throw gone;
   }
   await using server = await serve((request) => void request.on('error', () => undefined).resume());
-  await expect(send(server.url, failing())).rejects.toMatchObject({
-    code: 'UNREACHABLE',
-    message: expect.stringContaining('the disk is gone'),
-  });
+  await expect(send(server.url, failing())).rejects.toBe(gone);
+});
+
+/** Asks for one piece, and answers before it is there. */
+const hasty: FetchLike = async (_, { body }) => {
+  void (body as ReadableStream)
+    .getReader()
+    .read()
+    .catch(() => undefined);
+  return new Response('{"error":{"code":"CONFLICT","message":"taken"}}', { status: 409 });
+};
+
+test.each<[string, (piece: PromiseWithResolvers<IteratorResult<Uint8Array>>) => void]>([
+  ['comes', ({ resolve }) => resolve({ done: false, value: bytes('x') })],
+  ['fails', ({ reject }) => reject(new Error('the disk is gone'))],
+])('a piece that %s after the answer changes nothing, and starts no clock', async (_, settle) => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const piece = Promise.withResolvers<IteratorResult<Uint8Array>>();
+  const source: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => ({ next: () => piece.promise }) };
+  const transport = new Transport({ url: 'http://in.memory', fetch: hasty });
+  const sent = upload(transport, call, source, 'application/x-tar', {});
+  await expect(sent).rejects.toMatchObject({ status: 409, code: 'CONFLICT' });
+  settle(piece);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(vi.getTimerCount()).toBe(0);
 });
 
 test('the caller’s abort comes back as the caller’s own reason', async () => {

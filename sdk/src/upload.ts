@@ -20,7 +20,10 @@ export interface UploadOptions extends Pick<CallOptions, 'signal'> {
 const idleMsDefault = 280_000;
 const blobBytesPerMs = 64;
 
-/** The answer's JSON. The source is told when no more of it is wanted. */
+/**
+ * The answer's JSON. The source is told when no more of it is wanted. Throws what the source threw, when it was that which
+ * ended the upload.
+ */
 export async function upload(
   transport: Transport,
   call: Call,
@@ -30,17 +33,25 @@ export async function upload(
 ): Promise<unknown> {
   const idleMs = options.idleMs ?? idleMsDefault;
   const connection = linkedAbort(options.signal);
+  const state: State = { isOver: false, thrown: null };
   let timer: ReturnType<typeof setTimeout> | undefined;
   const giveMs = (ms: number) => {
+    // A piece that was asked for may come when nobody waits for it any more.
+    if (state.isOver) return;
     clearTimeout(timer);
     timer = setTimeout(() => connection.abort(idle(call, ms)), ms);
   };
   const pieces = source instanceof Blob ? null : piecesOf(source);
-  const bytes = pieces === null ? (source as Blob) : streamOf(pieces, () => giveMs(idleMs));
+  const bytes = pieces === null ? (source as Blob) : streamOf(pieces, state, () => giveMs(idleMs));
   giveMs(idleMs + (bytes instanceof Blob ? bytes.size / blobBytesPerMs : 0));
   try {
     return await transport.once({ ...call, upload: { bytes, mediaType } }, connection.signal);
+  } catch (error) {
+    const isAnswered = !(error instanceof FlotillaError) || error.code !== clientErrorCodes.unreachable;
+    if (state.thrown === null || isAnswered) throw error;
+    throw state.thrown.reason;
   } finally {
+    state.isOver = true;
     clearTimeout(timer);
     connection.release();
     // Whatever was answered before the end of the body, the rest of it is not wanted. Nobody waits for a source that
@@ -48,6 +59,12 @@ export async function upload(
     connection.abort(new Error('the upload is over'));
     void pieces?.stop().catch(() => undefined);
   }
+}
+
+interface State {
+  isOver: boolean;
+  /** What the source threw. */
+  thrown: { readonly reason: unknown } | null;
 }
 
 interface Pieces {
@@ -74,11 +91,14 @@ function piecesOf(source: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
 }
 
 /** Read as fast as it is sent; `onPiece` is called for each piece. */
-function streamOf(pieces: Pieces, onPiece: () => void): ReadableStream<Uint8Array> {
+function streamOf(pieces: Pieces, state: State, onPiece: () => void): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const piece = await pieces.next();
+        const piece = await pieces.next().catch((reason: unknown) => {
+          state.thrown = { reason };
+          throw reason;
+        });
         onPiece();
         if (piece === null) controller.close();
         else controller.enqueue(piece);
