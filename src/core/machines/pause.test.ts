@@ -129,6 +129,22 @@ describe('resume', () => {
     expect(await reached('failed')).toMatchObject({ failure: { code: 'vmm_died' } });
   });
 
+  test('that waits for a silent guest is given up by a stop', async () => {
+    const vmm = await begin();
+    await pause();
+    const waiting = Promise.withResolvers<void>();
+    fake.guest.onReady = (signal) => {
+      waiting.resolve();
+      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    };
+    const resumed = expect(resume()).rejects.toMatchObject({ code: 'conflict' });
+    await waiting.promise;
+    fake.guest.onReady = async () => undefined;
+    fake.guest.onShutdown = () => vmm.powerOff();
+    expect(await fake.machines.stop(tenant, 'web')).toMatchObject({ machine: { state: 'stopped' } });
+    await resumed;
+  });
+
   test('on a full disk: refused, still paused', async () => {
     const vmm = await begin();
     await pause();

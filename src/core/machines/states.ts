@@ -59,7 +59,7 @@ const rules: Readonly<Record<MachineAction, Rule>> = {
   restart: { accept: ['running'] },
   stop: {
     accept: ['running', 'paused', 'failed'],
-    cancel: ['starting'],
+    cancel: ['starting', 'resuming'],
     ignore: ['created', 'stopped', 'stopping'],
   },
   pause: { accept: ['running'], ignore: ['paused', 'pausing'] },
