@@ -5,6 +5,7 @@
 import { Hono, type MiddlewareHandler } from 'hono';
 import { cors } from 'hono/cors';
 import { AppError } from '../core/errors.ts';
+import type { Caller } from '../core/keys/caller.ts';
 import { authenticate } from './auth.ts';
 import { readBodies } from './body.ts';
 import type { HttpDeps, HttpEnv } from './context.ts';
@@ -50,7 +51,7 @@ export function createApp(deps: HttpDeps): Hono<HttpEnv> {
   return app;
 }
 
-/** What changes something is told at `info`, what only reads at `debug`. */
+/** What changes something or is refused is told at `info`; what only reads, and strangers, at `debug`. */
 function logRequests({ log }: HttpDeps): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
     const requestId = requestIdOf(c.env.outgoing);
@@ -58,8 +59,9 @@ function logRequests({ log }: HttpDeps): MiddlewareHandler<HttpEnv> {
     const begun = performance.now();
     await next();
     const { method, path } = c.req;
-    const caller = c.get('caller');
-    log[method === 'GET' || method === 'HEAD' ? 'debug' : 'info'](
+    const caller: Caller | undefined = c.get('caller');
+    const isRead = method === 'GET' || method === 'HEAD';
+    log[caller === undefined || (isRead && c.res.status < 400) ? 'debug' : 'info'](
       {
         requestId,
         method,

@@ -7,7 +7,8 @@ const description = `
 Fleets of microVMs on machines you own.
 
 Every error body is \`{"error":{"code","message"}}\`; \`code\` is for programs and \`message\` for people. An
-\`X-Request-Id\` that you send comes back and is in the daemon's log; without one, one is made.
+\`X-Request-Id\` that you send comes back; without one, one is made. The daemon's log has it for what changed something or
+was refused, and with \`FLOTILLA_LOG_LEVEL=debug\` for all.
 
 A request that is no HTTP, or whose header section is too large or comes too slowly, is answered with the same body and
 400, 431 or 408; so is one whose body does not come, with 408.

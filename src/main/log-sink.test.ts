@@ -1,4 +1,4 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -26,5 +26,29 @@ test('writes lines in their order', () => {
   for (const line of ['one\n', 'two\n', 'é\n']) sink.write(line);
   closeSync(fd);
   expect(readFileSync(path, 'utf8')).toBe('one\ntwo\né\n');
+  rmSync(directory, { recursive: true });
+});
+
+test('begins a log of ours anew when it is full, and keeps the one before', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'log-'));
+  const path = join(directory, 'log');
+  const fd = openSync(path, 'a', 0o600);
+  const sink = logSink(fd, { path, bytesMax: 20 });
+  for (const line of ['one\n', 'a line too many for it\n', 'two\n']) sink.write(line);
+  closeSync(fd);
+  expect(readFileSync(path, 'utf8')).toBe('two\n');
+  expect(readFileSync(`${path}.1`, 'utf8')).toBe('one\na line too many for it\n');
+  expect(statSync(`${path}.1`).mode & 0o777).toBe(0o600);
+  rmSync(directory, { recursive: true });
+});
+
+test('leaves a file alone that is not ours', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'log-'));
+  const fd = openSync(join(directory, 'theirs'), 'a');
+  const sink = logSink(fd, { path: join(directory, 'log'), bytesMax: 5 });
+  for (const line of ['one\n', 'two\n', 'three\n']) sink.write(line);
+  closeSync(fd);
+  expect(readdirSync(directory)).toEqual(['theirs']);
+  expect(readFileSync(join(directory, 'theirs'), 'utf8')).toBe('one\ntwo\nthree\n');
   rmSync(directory, { recursive: true });
 });

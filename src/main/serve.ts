@@ -123,7 +123,7 @@ function urlOf({ host, port }: HttpServer): string {
 export async function serve(config: Config): Promise<void> {
   const log = pino(
     { level: config.logLevel, redact: ['key', 'token', 'secret', '*.key', '*.token', 'authorization'] },
-    logSink(process.stdout.fd),
+    logSink(process.stdout.fd, { path: new StateLayout(config.stateDir).logFile }),
   );
   const daemon = await startDaemon(config, log);
   const { promise, resolve } = Promise.withResolvers<string>();

@@ -2,7 +2,7 @@
  * Every path Flotilla uses, in one place. Pure: makes names, touches nothing.
  *
  * state directory (0711: the VMMs' own users pass through it)
- *   daemon.pid · daemon.lock · daemon.url · admin.key · link.key · boot-id · flotilla.db · reserve · daemon.log
+ *   daemon.pid · daemon.lock · daemon.url · admin.key · link.key · boot-id · flotilla.db · reserve · daemon.log · daemon.log.1
  *   images/blobs/<sha256>        root file systems, 0444, never changed
  *   images/names/<name>.json     name → digest, of shared images
  *   images/tenants/<tenant>/<name>.json   likewise, of a tenant's own
