@@ -20,6 +20,16 @@ export function linkedAbort(parent: AbortSignal | undefined): LinkedAbort {
   };
 }
 
+/** What timers hold; a longer one would fire at once. */
+const timerMsMax = 2 ** 31 - 1;
+
+/** Calls `act` after `ms`, which may be infinite; returns what keeps it from being called. */
+export function startTimer(ms: number, act: () => void): () => void {
+  if (ms === Number.POSITIVE_INFINITY) return () => undefined;
+  const timer = setTimeout(act, Math.min(Math.max(ms, 0), timerMsMax));
+  return () => clearTimeout(timer);
+}
+
 /** Runs `work` with a signal that aborts with `makeReason()` after `ms`, or with the parent's reason. */
 export async function withDeadline<T>(
   ms: number,
@@ -28,11 +38,11 @@ export async function withDeadline<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const linked = linkedAbort(parent);
-  const timer = setTimeout(() => linked.abort(makeReason()), ms);
+  const stopTimer = startTimer(ms, () => linked.abort(makeReason()));
   try {
     return await work(linked.signal);
   } finally {
-    clearTimeout(timer);
+    stopTimer();
     linked.release();
   }
 }

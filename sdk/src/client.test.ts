@@ -148,6 +148,13 @@ test('the deadline covers the body and the pauses between attempts', async () =>
   }
 });
 
+test('a deadline beyond what timers hold is far away, not now', async () => {
+  await using server = await serve((_, response) => sendJson(response, 200, { status: 'ok' }));
+  for (const timeoutMs of [2 ** 31, Number.POSITIVE_INFINITY]) {
+    expect(await new FlotillaClient({ url: server.url }).health({ timeoutMs })).toEqual({ status: 'ok' });
+  }
+});
+
 test('the caller’s abort comes back as the caller’s own reason', async () => {
   const abort = new AbortController();
   const reason = new Error('changed my mind');

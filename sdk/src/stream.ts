@@ -1,5 +1,5 @@
 /** Answers that come bit by bit: how long one may take to begin, and how long it may be silent. */
-import type { LinkedAbort } from './abort.ts';
+import { type LinkedAbort, startTimer } from './abort.ts';
 import { clientErrorCodes, FlotillaError } from './errors.ts';
 import { badResponse, type Call, type CallOptions, type Transport } from './transport.ts';
 
@@ -10,8 +10,6 @@ export interface StreamOptions extends CallOptions {
 
 export const silenceMsDefault = 90_000;
 const openTimeoutMs = 60_000;
-/** Timers set for longer go off at once. */
-const timerMsMax = 2 ** 31 - 1;
 
 /**
  * The body of an answer of this media type. Throws the server's refusal, `CLIENT_TIMEOUT` when the answer does not begin
@@ -31,9 +29,9 @@ export async function openStream(
       code: clientErrorCodes.timeout,
       message: `${call.method} ${call.path} did not begin to answer within ${Math.round(ms / 1000)} s`,
     });
-  const timer = setTimeout(() => connection.abort(late()), ms);
+  const stopTimer = startTimer(ms, () => connection.abort(late()));
   const asked: Call = { ...call, accept: mediaType };
-  const response = await transport.open(asked, connection.signal).finally(() => clearTimeout(timer));
+  const response = await transport.open(asked, connection.signal).finally(stopTimer);
   const type = response.headers.get('content-type') ?? '';
   if (!type.startsWith(mediaType) || response.body === null) {
     throw badResponse(`asked for ${mediaType}, got '${type}'`);
@@ -56,12 +54,12 @@ export function silenceGuard(
     const begun = performance.now();
     const ms = Math.min(silenceMs, leftMs);
     const reason = new Error(`the server said nothing for ${Math.round(ms / 1000)} s`);
-    const timer = setTimeout(() => connection.abort(reason), Math.min(Math.max(ms, 0), timerMsMax));
+    const stopTimer = startTimer(ms, () => connection.abort(reason));
     try {
       const { value } = await reader.read();
       return value ?? null;
     } finally {
-      clearTimeout(timer);
+      stopTimer();
       leftMs -= performance.now() - begun;
     }
   };

@@ -2,7 +2,7 @@
  * Sending bytes that may take any time: an upload is not repeated and has no deadline in all, but ends when nothing moves
  * for a while: when neither a piece of the body is taken nor, after the last one, an answer comes.
  */
-import { linkedAbort } from './abort.ts';
+import { linkedAbort, startTimer } from './abort.ts';
 import { clientErrorCodes, FlotillaError } from './errors.ts';
 import type { Call, CallOptions, Transport } from './transport.ts';
 
@@ -34,12 +34,12 @@ export async function upload(
   const idleMs = options.idleMs ?? idleMsDefault;
   const connection = linkedAbort(options.signal);
   const state: State = { isOver: false, thrown: null };
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let stopTimer: () => void = () => undefined;
   const giveMs = (ms: number) => {
     // A piece that was asked for may come when nobody waits for it any more.
     if (state.isOver) return;
-    clearTimeout(timer);
-    timer = setTimeout(() => connection.abort(idle(call, ms)), ms);
+    stopTimer();
+    stopTimer = startTimer(ms, () => connection.abort(idle(call, ms)));
   };
   const pieces = source instanceof Blob ? null : piecesOf(source);
   const bytes = pieces === null ? (source as Blob) : streamOf(pieces, state, () => giveMs(idleMs));
@@ -52,7 +52,7 @@ export async function upload(
     throw state.thrown.reason;
   } finally {
     state.isOver = true;
-    clearTimeout(timer);
+    stopTimer();
     connection.release();
     // Whatever was answered before the end of the body, the rest of it is not wanted. Nobody waits for a source that
     // may be the reason why nothing moved.

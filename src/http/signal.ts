@@ -17,3 +17,13 @@ export function requestSignal(c: Context<HttpEnv>, keys: KeyService): AbortSigna
   });
   return controller.signal;
 }
+
+/**
+ * For an answer that goes on: ends its connection when the signal aborts, also when the client does not read. Returns
+ * what ends it at once.
+ */
+export function cutOnAbort(c: Context<HttpEnv>, signal: AbortSignal): () => void {
+  const cut = () => void c.env.outgoing.destroy();
+  signal.addEventListener('abort', cut, { once: true });
+  return cut;
+}

@@ -147,6 +147,18 @@ export function operationsContract(open: OpenStore): void {
       await expect(store.operations.list({ tenant: 'default', ...page })).rejects.toThrow(InvariantError);
     });
 
+    it('prunes each tenant’s by themselves', async () => {
+      for (let n = 1; n <= 3; n++)
+        for (const tenant of ['busy', 'quiet'].slice(0, n === 1 ? 2 : 1))
+          await store.operations.insert(
+            sampleOperation({ id: `${tenant}${n}`, tenant, createdAt: at(n), state: 'failed' }),
+          );
+      await store.operations.prune(1);
+      const ids = ['busy1', 'busy2', 'busy3', 'quiet1'];
+      const left = await Promise.all(ids.map(async (id) => (await store.operations.get(id))?.id));
+      expect(left).toEqual([undefined, undefined, 'busy3', 'quiet1']);
+    });
+
     it('prunes ended ones beyond the newest, and never an open one', async () => {
       await store.operations.insert(sampleOperation({ id: 'open', createdAt: at(0) }));
       for (let n = 1; n <= 5; n++)

@@ -105,15 +105,23 @@ async function prune(access: Access, keep: number): Promise<void> {
   await access.atomically((db) =>
     db
       .deleteFrom('operations')
-      .where('state', 'not in', openStates)
-      .where('id', 'not in', (eb) =>
+      .where('id', 'in', (eb) =>
         eb
-          .selectFrom('operations')
-          .select('id')
-          .where('state', 'not in', openStates)
-          .orderBy('created_at', 'desc')
-          .orderBy('id', 'desc')
-          .limit(keep),
+          .selectFrom(
+            eb
+              .selectFrom('operations')
+              .select(({ fn }) => [
+                'id',
+                fn
+                  .agg<number>('row_number')
+                  .over((ob) => ob.partitionBy('tenant').orderBy('created_at', 'desc').orderBy('id', 'desc'))
+                  .as('position'),
+              ])
+              .where('state', 'not in', openStates)
+              .as('ended'),
+          )
+          .select('ended.id')
+          .where('ended.position', '>', keep),
       )
       .execute(),
   );

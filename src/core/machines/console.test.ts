@@ -1,5 +1,5 @@
 /** The console as core gives it, on the fake engine with the real store. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
 import type { FakeMachine } from '../../engines/fake/machine.ts';
 import { type ConsoleRequest, followersPerMachineMax, lastLines } from './console.ts';
@@ -103,6 +103,18 @@ describe('the console', () => {
     launching.resolve();
     await starting;
     await following.return?.();
+  });
+
+  test('lets go of one who does not read when its signal aborts', async () => {
+    await fake.machines.start(tenant, 'web');
+    const leaving = new AbortController();
+    const following = await open({ follow: true }, leaving.signal);
+    await following.next();
+    const machine = await guest();
+    expect(machine.followers).toBe(1);
+    leaving.abort();
+    // Though nobody asks for more.
+    await vi.waitUntil(() => machine.followers === 0);
   });
 
   test('is cut off for all who follow when the service closes', async () => {

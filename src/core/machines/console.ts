@@ -62,15 +62,17 @@ export class Consoles {
     if (!follow) return oneOf(lastLines(await driver.readConsole(incarnation, consoleBytesMax), lines));
     const free = this.#followers.take(machine.id);
     const leaving = new AbortController();
+    const stop = AbortSignal.any([leaving.signal, this.#closing.signal]);
+    const pieces = this.#follow(driver, machine, lines, stop);
     const end = () => {
       signal.removeEventListener('abort', end);
       leaving.abort();
+      // One that nobody reads from stands still and would not see that it is to stop.
+      pieces.return(undefined).catch(() => undefined);
       free();
     };
     signal.addEventListener('abort', end, { once: true });
     if (signal.aborted) end();
-    const stop = AbortSignal.any([leaving.signal, this.#closing.signal]);
-    const pieces = this.#follow(driver, machine, lines, stop);
     return { [Symbol.asyncIterator]: () => endingIterator(pieces, end) };
   }
 

@@ -96,7 +96,7 @@ export interface OperationRepository {
   requestCancel(id: string): Promise<boolean>;
   /** Open ones, oldest first. */
   open(): Promise<readonly Operation[]>;
-  /** Removes ended operations beyond the newest `keep`. */
+  /** Removes each tenant's ended operations beyond its newest `keep`. */
   prune(keep: number): Promise<void>;
 }
 

@@ -16,6 +16,8 @@ export class FakeMachine {
   #console = Buffer.alloc(0);
   /** Bytes ever printed. */
   #printed = 0;
+  /** Who follows the console now. */
+  followers = 0;
 
   constructor(spec: LaunchSpec, handle: EngineHandle) {
     this.spec = spec;
@@ -54,15 +56,20 @@ export class FakeMachine {
   ): AsyncGenerator<Uint8Array> {
     const stop = AbortSignal.any([this.ended, closing, signal]);
     let seen = this.#printed;
-    yield this.console(bytesMax);
-    for (;;) {
-      signal.throwIfAborted();
-      const isLast = stop.aborted;
-      const unseen = Math.min(this.#printed - seen, this.#console.length);
-      seen = this.#printed;
-      if (unseen > 0) yield this.console(unseen);
-      else if (isLast) return;
-      else await this.#printedMore(stop);
+    this.followers += 1;
+    try {
+      yield this.console(bytesMax);
+      for (;;) {
+        signal.throwIfAborted();
+        const isLast = stop.aborted;
+        const unseen = Math.min(this.#printed - seen, this.#console.length);
+        seen = this.#printed;
+        if (unseen > 0) yield this.console(unseen);
+        else if (isLast) return;
+        else await this.#printedMore(stop);
+      }
+    } finally {
+      this.followers -= 1;
     }
   }
 

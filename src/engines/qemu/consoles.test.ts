@@ -111,3 +111,15 @@ it('finds what it is not told of', async () => {
   expect(text(await next)).toBe('late\n');
   await following.return(undefined);
 });
+
+it('has its last line however it is read while it is cut', async () => {
+  for (let round = 0; round < 20; round++) {
+    await print(numbered(0, 160_000));
+    const last = `round ${round}\n`;
+    await print(last);
+    const trimmed = consoles.trim(directory);
+    const tails = await Promise.all(Array.from({ length: 5 }, () => consoles.tail(directory, 64)));
+    await trimmed;
+    for (const tail of tails) expect(tail.toString().endsWith(last)).toBe(true);
+  }
+});

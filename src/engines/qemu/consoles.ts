@@ -32,6 +32,11 @@ export class Consoles {
     });
   }
 
+  /** The last bytes there are; empty when there is no console yet. */
+  tail(directory: RunDirectory, bytesMax: number): Promise<Buffer> {
+    return this.#lock.run(directory.incarnation, () => directory.consoleTail(bytesMax));
+  }
+
   /**
    * The last `bytesMax` bytes as one piece, then what is appended. Ends when `last` has aborted and all was read; rejects
    * with the reason of `signal`.

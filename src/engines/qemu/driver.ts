@@ -173,7 +173,7 @@ export class QemuDriver implements EngineDriver, Consoled, Pausable {
 
   async readConsole(incarnation: string, bytesMax: number): Promise<Uint8Array> {
     const directory = this.#directory(incarnation);
-    return await directory.consoleTail(Math.min(bytesMax, consoleLimits.bytesMax));
+    return await this.#consoles.tail(directory, Math.min(bytesMax, consoleLimits.bytesMax));
   }
 
   async *followConsole(
@@ -273,6 +273,7 @@ export class QemuDriver implements EngineDriver, Consoled, Pausable {
         await this.#release(directory);
         this.#vmms.delete(incarnation);
       },
+      consoleTail: (bytesMax) => this.#consoles.tail(directory, bytesMax),
       onTrouble: (message, error) => this.#trouble(incarnation, message, error),
     });
     this.#vmms.set(incarnation, vmm);

@@ -164,6 +164,7 @@ export class RunDirectory {
   async logTail(): Promise<string> {
     return (await readTail(this.logFile, 4096)).toString('utf8');
   }
+  /** Only for `Consoles`, which keeps the file from being cut meanwhile. */
   async consoleTail(bytesMax: number): Promise<Buffer> {
     return await readTail(this.consoleFile, bytesMax);
   }

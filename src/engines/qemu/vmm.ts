@@ -37,6 +37,8 @@ export interface VmmOptions {
   readonly hasRunOutOfMemory: () => Promise<boolean>;
   /** Called once, when the process is gone and before anyone is told: gives back what it held on this host. */
   readonly onEnded: () => Promise<void>;
+  /** The last bytes of the console. */
+  readonly consoleTail: (bytesMax: number) => Promise<Buffer>;
   /** Something went wrong that nobody waits for. */
   readonly onTrouble: (message: string, error: unknown) => void;
 }
@@ -217,7 +219,7 @@ export class Vmm {
   #guestEnded(event: string | null): void {
     this.#begin(async () => {
       const written = await this.#options.directory.readExit();
-      const console = await this.#options.directory.consoleTail(consoleTailBytes);
+      const console = await this.#options.consoleTail(consoleTailBytes);
       return await this.#finish(written ?? guestExitFacts(event, console.toString('utf8')));
     }).catch(() => undefined);
   }

@@ -9,26 +9,32 @@ export const textHeaders = {
 } as const;
 
 /**
- * The console as valid UTF-8, pulled as fast as the client reads; who leaves ends it. Cut off, and not ended, when the
- * signal is why nothing more comes.
+ * The console as valid UTF-8, pulled as fast as the client reads; who leaves ends it. When the pieces fail, `cut` ends the
+ * connection: a stream that ends by itself says that the machine did.
  */
-export function toText(pieces: AsyncIterable<Uint8Array>, signal: AbortSignal): ReadableStream<Uint8Array> {
+export function toText(pieces: AsyncIterable<Uint8Array>, cut: () => void): ReadableStream<Uint8Array> {
   const iterator = pieces[Symbol.asyncIterator]();
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   const encoder = new TextEncoder();
+  const next = async (): Promise<string | null> => {
+    // A pull that brings nothing would be the last.
+    for (;;) {
+      const { done, value } = await iterator.next();
+      const text = done ? decoder.decode() : decoder.decode(value, { stream: true });
+      if (text !== '') return text;
+      if (done) return null;
+    }
+  };
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        // A pull that brings nothing would be the last.
-        for (;;) {
-          const { done, value } = await iterator.next();
-          const text = done ? decoder.decode() : decoder.decode(value, { stream: true });
-          if (text !== '') controller.enqueue(encoder.encode(text));
-          if (done) {
-            signal.throwIfAborted();
-            return controller.close();
-          }
-          if (text !== '') return;
+        try {
+          const text = await next();
+          if (text === null) controller.close();
+          else controller.enqueue(encoder.encode(text));
+        } catch {
+          cut();
+          controller.close();
         }
       },
       async cancel() {

@@ -83,8 +83,11 @@ function signalExitCode(signal: string): number {
   return 128 + (numbers[`SIG${signal}`] ?? 0);
 }
 
-/** The session as lines of JSON, pulled as fast as the client reads; leaving early kills the command. */
-export function toNdjson(session: ExecSession): ReadableStream<Uint8Array> {
+/**
+ * The session as lines of JSON, pulled as fast as the client reads; leaving early kills the command. When the session
+ * fails, `cut` ends the connection: a stream without an outcome must not look whole.
+ */
+export function toNdjson(session: ExecSession, cut: () => void): ReadableStream<Uint8Array> {
   const iterator = session[Symbol.asyncIterator]();
   const offsets = { stdout: 0, stderr: 0 };
   let pending: Promise<IteratorResult<ExecEvent>> | null = null;
@@ -92,10 +95,11 @@ export function toNdjson(session: ExecSession): ReadableStream<Uint8Array> {
     {
       async pull(controller) {
         pending ??= iterator.next();
-        const result = await orHeartbeat(pending);
+        const result = await orHeartbeat(pending).catch(() => null);
         if (result === 'heartbeat') return controller.enqueue(line({ type: 'heartbeat' }));
         pending = null;
-        if (result.done) return controller.close();
+        if (result === null) cut();
+        if (result === null || result.done) return controller.close();
         controller.enqueue(line(toEventBody(result.value, offsets)));
       },
       async cancel() {

@@ -6,7 +6,7 @@ import type { Machine } from '../../../core/machines/machine.ts';
 import type { ActionResult } from '../../../core/machines/service.ts';
 import type { MachineAction } from '../../../core/machines/states.ts';
 import type { HttpDeps, HttpEnv } from '../../context.ts';
-import { requestSignal } from '../../signal.ts';
+import { cutOnAbort, requestSignal } from '../../signal.ts';
 import { textHeaders, toText } from './console.ts';
 import { ndjson, routes } from './definitions.ts';
 import { nounApp } from './documented.ts';
@@ -15,6 +15,7 @@ import type * as schema from './schema.ts';
 import {
   type BootPaths,
   statesOf,
+  statesToWaitFor,
   toCreateRequest,
   toExecRequest,
   toMachineBody,
@@ -69,7 +70,7 @@ export function machinesDialect(deps: HttpDeps): OpenAPIHono<HttpEnv> {
     const signal = requestSignal(c, deps.apiKeys);
     const { id } = c.req.valid('param');
     const pieces = await machines.console(c.get('caller').tenant, id, { lines, follow: isFollowed }, signal);
-    return c.body(toText(pieces, signal), 200, textHeaders) as never;
+    return c.body(toText(pieces, cutOnAbort(c, signal)), 200, textHeaders) as never;
   });
   app.openapi(routes.exec, async (c) => {
     const request = toExecRequest(c.req.valid('json'));
@@ -77,7 +78,7 @@ export function machinesDialect(deps: HttpDeps): OpenAPIHono<HttpEnv> {
     const session = await machines.exec(c.get('caller').tenant, c.req.valid('param').id, request, signal);
     if (wantsStream(c.req.header('accept'))) {
       // The types know only answers that are one JSON value.
-      return c.body(toNdjson(session), 200, { 'Content-Type': ndjson }) as never;
+      return c.body(toNdjson(session, cutOnAbort(c, signal)), 200, { 'Content-Type': ndjson }) as never;
     }
     return c.json(await gather(session, request.timeoutMs), 200);
   });
@@ -93,7 +94,12 @@ async function waitFor(
   signal: AbortSignal,
 ): Promise<Machine> {
   try {
-    return await machines.wait(tenant, id, { states: statesOf(status), timeoutMs: seconds * 1000 }, signal);
+    return await machines.wait(
+      tenant,
+      id,
+      { states: statesToWaitFor(status), timeoutMs: seconds * 1000 },
+      signal,
+    );
   } catch (error) {
     if (!isAppError(error, 'timeout')) throw error;
     throw new AppError('timeout', `Timed out waiting for machine ${id} to reach status ${status}`, {

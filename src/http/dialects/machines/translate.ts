@@ -2,7 +2,7 @@
 import { AppError } from '../../../core/errors.ts';
 import type { Machine } from '../../../core/machines/machine.ts';
 import type { CreateRequest } from '../../../core/machines/spec.ts';
-import { type MachineState, machineStates } from '../../../core/machines/states.ts';
+import { isTransit, type MachineState, machineStates } from '../../../core/machines/states.ts';
 import type { ExecRequest } from '../../../core/ports/guest.ts';
 import type { CreateBody, ExecBody, MachineBody, MachineStatus, MachineSummary } from './schema.ts';
 
@@ -29,6 +29,13 @@ export function statusWord(state: MachineState): MachineStatus {
 /** The states a status stands for; what a filter means. */
 export function statesOf(status: MachineStatus): readonly MachineState[] {
   return machineStates.filter((state) => state !== 'deleted' && statusWords[state] === status);
+}
+
+/** Those that hold still: who waits for a status means to act on it, and a machine on its way out of it refuses that. */
+export function statesToWaitFor(status: MachineStatus): readonly MachineState[] {
+  const states = statesOf(status);
+  const still = states.filter((state) => !isTransit(state));
+  return still.length > 0 ? still : states;
 }
 
 /** Raises `unsupported` for what is asked of a machine and cannot be had yet. */
