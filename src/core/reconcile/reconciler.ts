@@ -9,10 +9,11 @@
 import type { Machine } from '../machines/machine.ts';
 import type { MachineService } from '../machines/service.ts';
 import { type Edges, engineOf } from '../machines/steps/context.ts';
-import { letGoOn, standStill, tellTime } from '../machines/steps/pause.ts';
+import { tellTime } from '../machines/steps/pause.ts';
 import type { Store } from '../ports/store.ts';
 import { observe } from './observe.ts';
 import { diskFullCode, planRepairs, type Repair } from './plan.ts';
+import { putProcessorsRight } from './processors.ts';
 
 /** Between two looks of the timer. */
 const intervalMs = 10_000;
@@ -122,14 +123,12 @@ export class Reconciler {
       case 'host_rebooted':
         return machines.hostRebooted(repair.machine, repair.isToRun);
       case 'mark_disk_full':
-        return this.#setFailure(repair.machine, true);
+        return this.#setDiskFull(repair.machine, true);
       case 'clear_disk_full':
-        return this.#setFailure(repair.machine, false);
+        return this.#setDiskFull(repair.machine, false);
       case 'resume':
-        return this.#resume(repair.machine);
       case 'pause':
-        if (!(await this.#isStill(repair.machine))) return;
-        return standStill(edges, repair.machine, AbortSignal.timeout(processorsTimeoutMs));
+        return this.#putProcessorsRight(repair.machine);
       case 'end_stray':
         return this.#endStray(repair.machine);
       case 'destroy_orphan':
@@ -139,26 +138,26 @@ export class Reconciler {
     }
   }
 
-  async #resume(machine: Machine): Promise<void> {
-    const { edges } = this.#deps;
-    if (!(await this.#isStill(machine))) return;
-    await letGoOn(edges, machine, AbortSignal.timeout(processorsTimeoutMs));
-    await this.#setFailure(machine, false);
+  async #putProcessorsRight(machine: Machine): Promise<void> {
+    const { store, edges } = this.#deps;
+    const signal = AbortSignal.timeout(processorsTimeoutMs);
+    if (!(await putProcessorsRight(store, edges, machine, signal))) return;
+    await this.#setDiskFull(machine, false);
     // Not waited for: a guest that finds no space after all answers nobody.
     void tellTime(edges, machine, this.#closing.signal);
   }
 
-  /** Whether nobody has changed or begun anything since the machine was looked at. */
-  async #isStill(seen: Machine): Promise<boolean> {
-    const now = await this.#deps.store.machines.get(seen.id);
-    return now?.state === seen.state && now.incarnation === seen.incarnation;
-  }
-
-  async #setFailure(machine: Machine, isDiskFull: boolean): Promise<void> {
+  /** Only of a machine that runs on as it was seen: a failure or its absence that others record meanwhile is theirs. */
+  #setDiskFull(seen: Machine, isFull: boolean): Promise<void> {
     const at = this.#deps.edges.clock.now().toISOString();
     const message = 'the host’s disk is full; the guest is paused and goes on when there is space';
-    const failure = isDiskFull ? { code: diskFullCode, message, at, console: [] } : null;
-    await this.#deps.store.machines.patch(machine.id, machine.incarnation, { failure }, at);
+    const failure = isFull ? { code: diskFullCode, message, at, console: [] } : null;
+    return this.#deps.store.transaction(async ({ machines }) => {
+      const now = await machines.get(seen.id);
+      if (now?.state !== 'running' || now.incarnation !== seen.incarnation || now.operationId) return;
+      if (!isFull && now.failure?.code !== diskFullCode) return;
+      await machines.patch(now.id, now.incarnation, { failure }, at);
+    });
   }
 
   async #endStray(machine: Machine): Promise<void> {
