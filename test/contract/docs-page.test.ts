@@ -1,26 +1,10 @@
 /** The page at `/docs` in a real browser: it shows every operation and asks nobody but the daemon for anything. */
-import { access } from 'node:fs/promises';
-import { type Browser, chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { HttpServer } from '../../src/http/server.ts';
+import { isChromiumInstalled, launchChromium } from '../support/chromium.ts';
 import { type FakeFlotilla, serveFake, startFake } from '../support/fake.ts';
 import { readContract } from './document.ts';
-
-const executablePath = '/usr/bin/chromium';
-/** Without these a Chromium that is root starts not at all, and any asks its maker's hosts for news. */
-const args = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-const isInstalled = await access(executablePath).then(
-  () => true,
-  () => false,
-);
 
 let fake: FakeFlotilla;
 let server: HttpServer;
@@ -30,7 +14,7 @@ let browser: Browser | undefined;
 beforeAll(async () => {
   fake = await startFake();
   ({ server, url } = await serveFake(fake));
-  if (isInstalled) browser = await chromium.launch({ executablePath, args });
+  if (isChromiumInstalled) browser = await launchChromium();
 });
 afterAll(async () => {
   await browser?.close();
@@ -38,7 +22,7 @@ afterAll(async () => {
   await fake.close();
 });
 
-test.runIf(isInstalled)('shows every operation, without a foreign request or an error', async () => {
+test.runIf(isChromiumInstalled)('shows every operation, without a foreign request or an error', async () => {
   const page = await (browser as Browser).newPage({ viewport: { width: 1200, height: 1600 } });
   const foreign: string[] = [];
   const complaints: string[] = [];

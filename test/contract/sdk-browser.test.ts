@@ -1,31 +1,16 @@
 /** The built SDK as a browser loads it: without a bundler, in a page of another origin than the daemon's. */
-import { access, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type * as Sdk from '../../sdk/src/index.ts';
 import { FlotillaClient } from '../../sdk/src/index.ts';
 import type { HttpServer } from '../../src/http/server.ts';
+import { isChromiumInstalled, launchChromium } from '../support/chromium.ts';
 import { type FakeFlotilla, serveFake, startFake, testKey } from '../support/fake.ts';
 import { type InstalledSdk, installSdk } from '../support/sdk-package.ts';
-
-const executablePath = '/usr/bin/chromium';
-/** Without these a Chromium that is root starts not at all, and any asks its maker's hosts for news. */
-const args = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-const isInstalled = await access(executablePath).then(
-  () => true,
-  () => false,
-);
 
 const html = `<!doctype html><title>page</title><script type="module">
 import * as sdk from '/dist/index.js';
@@ -42,7 +27,7 @@ let port: number;
 let browser: Browser | undefined;
 
 beforeAll(async () => {
-  if (!isInstalled) return;
+  if (!isChromiumInstalled) return;
   sdk = await installSdk();
   pages = createServer((request, response) => {
     const path = new URL(request.url ?? '/', 'http://page').pathname;
@@ -64,10 +49,10 @@ beforeAll(async () => {
     { type: 'outcome', outcome: { outcome: 'exited', exitCode: 3 } },
   ];
   ({ server, url } = await serveFake(fake, { corsOrigins: new Set([`http://localhost:${port}`]) }));
-  browser = await chromium.launch({ executablePath, args });
+  browser = await launchChromium();
 });
 afterAll(async () => {
-  if (!isInstalled) return;
+  if (!isChromiumInstalled) return;
   await browser?.close();
   await server.close(0);
   await fake.close();
@@ -106,17 +91,20 @@ async function openPage(host: string): Promise<Page> {
   return page;
 }
 
-test.runIf(isInstalled)('a page whose origin is let in lists machines and streams a command', async () => {
-  const page = await openPage('localhost');
-  expect(await page.evaluate(useSdk, { url, key: testKey })).toEqual({
-    names: ['from-page'],
-    seen: ['stdout hé ', 'stderr oh ', '{"type":"outcome","outcome":"exited","exit_code":3}'],
-    refusal: [409, true],
-  });
-  await page.close();
-});
+test.runIf(isChromiumInstalled)(
+  'a page whose origin is let in lists machines and streams a command',
+  async () => {
+    const page = await openPage('localhost');
+    expect(await page.evaluate(useSdk, { url, key: testKey })).toEqual({
+      names: ['from-page'],
+      seen: ['stdout hé ', 'stderr oh ', '{"type":"outcome","outcome":"exited","exit_code":3}'],
+      refusal: [409, true],
+    });
+    await page.close();
+  },
+);
 
-test.runIf(isInstalled)('a page of any other origin gets nothing', async () => {
+test.runIf(isChromiumInstalled)('a page of any other origin gets nothing', async () => {
   const page = await openPage('127.0.0.1');
   expect(await page.evaluate(useSdk, { url, key: testKey })).toEqual({ code: 'UNREACHABLE' });
   await page.close();
