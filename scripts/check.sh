@@ -47,6 +47,7 @@ race_flag() {
 check 'set-up' ./flotilla setup
 check 'PostgreSQL for tests' scripts/postgres-for-tests.sh
 check 'Chromium for tests' scripts/chromium-for-tests.sh
+check 'shells for tests' scripts/shells-for-tests.sh
 check 'Schemathesis for tests' scripts/schemathesis-for-tests.sh
 check 'biome' biome ci .
 check 'tsc' tsc --noEmit
