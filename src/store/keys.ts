@@ -5,7 +5,7 @@ import type { KeyFilter, KeyPage, KeyRepository } from '../core/ports/store.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
 import { decodeKey, encodeKey } from './key-row.ts';
-import { canHold, type Database, encodeTime } from './schema.ts';
+import { canHold, checkPage, type Database, encodeTime } from './schema.ts';
 
 export function keyRepository(access: Access): KeyRepository {
   return {
@@ -62,8 +62,7 @@ async function withPrefix(access: Access, prefix: string): Promise<readonly ApiK
 
 async function list(access: Access, filter: KeyFilter): Promise<KeyPage> {
   const { tenant, limit, offset } = filter;
-  invariant(Number.isSafeInteger(limit) && limit >= 0, `not a limit: ${limit}`);
-  invariant(Number.isSafeInteger(offset) && offset >= 0, `not an offset: ${offset}`);
+  checkPage(filter);
   const { rows, total } = await access.snapshot(async (db) => {
     const matching = tenant === undefined ? db.selectFrom('api_keys') : ofTenant(db, tenant);
     const counted = await matching

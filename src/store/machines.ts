@@ -10,7 +10,7 @@ import type { Access } from './access.ts';
 import { compiledQuery } from './compiled.ts';
 import { DuplicateError } from './database.ts';
 import { decodeMachine, encodeChanges, encodeMachine } from './machine-row.ts';
-import { canHold, type Database, type MachineTable } from './schema.ts';
+import { canHold, checkPage, type Database, type MachineTable } from './schema.ts';
 
 /** `decode` is `decodeMachine`, or what remembers its results. */
 export function machineRepository(access: Access, decode: Decode): MachineRepository {
@@ -118,8 +118,7 @@ const selectTenantPage = compiledQuery((db, tenant: string, limit: number, offse
 
 async function list(access: Access, filter: MachineFilter) {
   const { tenant, states, limit, offset } = filter;
-  invariant(Number.isSafeInteger(limit) && limit >= 0, `not a limit: ${limit}`);
-  invariant(Number.isSafeInteger(offset) && offset >= 0, `not an offset: ${offset}`);
+  checkPage(filter);
   // `in ()` is an error to PostgreSQL.
   if (states?.length === 0) return { rows: [], total: 0 };
   const rows = await access.read((db) =>

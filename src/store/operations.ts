@@ -6,7 +6,7 @@ import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
 import { DuplicateError } from './database.ts';
 import { decodeOperation, encodeOperation, encodeProgress } from './operation-row.ts';
-import { canHold } from './schema.ts';
+import { canHold, checkPage } from './schema.ts';
 
 /** As in the partial unique index `operations_one_open`. */
 const openStates: readonly OperationState[] = ['running', 'undoing'];
@@ -75,8 +75,7 @@ async function insert(access: Access, operation: Operation): Promise<void> {
 
 async function list(access: Access, filter: OperationFilter): Promise<OperationPage> {
   const { tenant, machineId, states, limit, offset } = filter;
-  invariant(Number.isSafeInteger(limit) && limit >= 0, `not a limit: ${limit}`);
-  invariant(Number.isSafeInteger(offset) && offset >= 0, `not an offset: ${offset}`);
+  checkPage(filter);
   // `in ()` is an error to PostgreSQL, and so is text that holds NUL.
   if (states?.length === 0 || !canHold(machineId ?? '')) return { operations: [], total: 0 };
   const { rows, total } = await access.snapshot(async (db) => {

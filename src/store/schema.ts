@@ -79,6 +79,12 @@ export function canHold(text: string): boolean {
   return !text.includes('\0');
 }
 
+/** A page that cannot be asked for is a defect of the caller. */
+export function checkPage({ limit, offset }: { readonly limit: number; readonly offset: number }): void {
+  invariant(Number.isSafeInteger(limit) && limit >= 0, `not a limit: ${limit}`);
+  invariant(Number.isSafeInteger(offset) && offset >= 0, `not an offset: ${offset}`);
+}
+
 export function encodeJson(value: unknown): string {
   const text = JSON.stringify(value);
   invariant(text !== undefined, 'a value that has no JSON was to be stored');

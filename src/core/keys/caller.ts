@@ -5,6 +5,9 @@ import { AppError } from '../errors.ts';
 export const scopes = ['machines:read', 'machines:write', 'machines:exec', '*'] as const;
 export type Scope = (typeof scopes)[number];
 
+/** What a tenant may be called. */
+export const tenantPattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
+
 export interface Caller {
   readonly tenant: string;
   /** A short public name of the key, for logs. */

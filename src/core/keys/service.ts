@@ -5,7 +5,14 @@
 import { shortId } from '../../lib/ids.ts';
 import { AppError } from '../errors.ts';
 import type { KeyPage } from '../ports/store.ts';
-import { type Caller, checkScope, type KeyVerifier, type Scope, scopes as scopesInOrder } from './caller.ts';
+import {
+  type Caller,
+  checkScope,
+  type KeyVerifier,
+  type Scope,
+  scopes as scopesInOrder,
+  tenantPattern,
+} from './caller.ts';
 import { KeyEndings } from './endings.ts';
 import type { ApiKey } from './key.ts';
 import { digestOf, makeSecret, prefixOf } from './secret.ts';
@@ -126,7 +133,7 @@ function checkRequest(request: NewKey, tenant: string, now: Date): void {
   if (!/^[^\p{Cc}\p{Cs}]{1,128}$/u.test(name)) {
     throw invalid('the name of a key must have 1 to 128 printable characters');
   }
-  if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(tenant)) {
+  if (!tenantPattern.test(tenant)) {
     throw invalid('a tenant must be a word of at most 63 of a-z, 0-9 and -, and not begin with -');
   }
   if (scopes.length === 0) throw invalid('a key must have a scope');

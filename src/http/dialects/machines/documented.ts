@@ -2,6 +2,7 @@
 import { OpenAPIHono, type z } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
 import { AppError } from '../../../core/errors.ts';
+import { hasBody } from '../../body.ts';
 import type { HttpEnv } from '../../context.ts';
 import { BadRequest, describeIssue } from './errors.ts';
 import { errorBody, exampleRequestId } from './schema.ts';
@@ -64,11 +65,9 @@ export function nounApp(): OpenAPIHono<HttpEnv> {
 
 /** A body of another type would be read as an empty one, and its fields called missing. */
 const requireJson: MiddlewareHandler<HttpEnv> = async (c, next) => {
-  const hasBody =
-    c.req.header('transfer-encoding') !== undefined || Number(c.req.header('content-length') ?? 0) > 0;
-  const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase();
-  if (hasBody && c.req.method === 'POST' && type !== 'application/json') {
-    throw new BadRequest('Content-Type must be application/json');
+  if (c.req.method === 'POST' && hasBody(c.env.incoming)) {
+    const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase();
+    if (type !== 'application/json') throw new BadRequest('Content-Type must be application/json');
   }
   await next();
 };

@@ -1,6 +1,6 @@
 /** What `/api/v1/images` accepts and sends. */
 import { z } from '@hono/zod-openapi';
-import { integerMax, moment, noNul, noNulPattern, wholeNumber } from '../schema.ts';
+import { moment, noNul, noNulPattern, pageQuery, wholeNumber } from '../schema.ts';
 
 const namePattern = /^[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,126}$/;
 const memoryMibLimits = { least: 16, most: 1_048_576, usual: 96 } as const;
@@ -68,15 +68,7 @@ export const imageParams = z.object({
     .openapi({ param: { description: 'The image’s name.' }, example: 'busybox' }),
 });
 
-export const listImagesQuery = z.object({
-  limit: wholeNumber(z.number().int().min(1).max(1000).default(50)).openapi({
-    param: { description: 'Images on a page.' },
-  }),
-  offset: wholeNumber(z.number().int().min(0).default(0)).openapi({
-    maximum: integerMax,
-    param: { description: 'Images to skip.' },
-  }),
-});
+export const listImagesQuery = z.object(pageQuery('Images'));
 
 export const imageBody = z
   .object({

@@ -1,11 +1,10 @@
 /** What `/api/v1/keys` accepts and sends. */
 import { z } from '@hono/zod-openapi';
-import { scopes } from '../../../../core/keys/caller.ts';
-import { integerMax, moment, wholeNumber } from '../schema.ts';
+import { scopes, tenantPattern } from '../../../../core/keys/caller.ts';
+import { moment, pageQuery } from '../schema.ts';
 
 /** What cannot be shown, halves of surrogate pairs included. */
 const printable = /^[^\p{Cc}\p{Cs}]*$/u;
-const tenant = /^[a-z0-9][a-z0-9-]{0,62}$/;
 /** To the second at least, in capitals, without a leap second. */
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
 
@@ -43,7 +42,7 @@ export const createKeyBody = z
       }),
     tenant: z
       .string()
-      .regex(tenant, 'must be 1 to 63 of a-z, 0-9 and -, and not begin with -')
+      .regex(tenantPattern, 'must be 1 to 63 of a-z, 0-9 and -, and not begin with -')
       .optional()
       .openapi({
         description: 'Whose machines it is for. Default: yours, and only the operator may name another.',
@@ -86,15 +85,7 @@ export const keyList = z
   })
   .openapi('KeyList');
 
-export const listKeysQuery = z.object({
-  limit: wholeNumber(z.number().int().min(1).max(1000).default(50)).openapi({
-    param: { description: 'Keys on a page.' },
-  }),
-  offset: wholeNumber(z.number().int().min(0).default(0)).openapi({
-    maximum: integerMax,
-    param: { description: 'Keys to skip.' },
-  }),
-});
+export const listKeysQuery = z.object(pageQuery('Keys'));
 
 export const keyParams = z.object({
   id: z
