@@ -38,6 +38,7 @@ export interface AppErrorOptions {
 
 /** A failure with a code. `message` is safe to show a caller unless the code is `internal`. */
 export class AppError extends Error {
+  override readonly name: string = 'AppError';
   readonly code: ErrorCode;
   readonly hint: string | undefined;
   readonly details: Readonly<Record<string, unknown>> | undefined;
@@ -45,11 +46,26 @@ export class AppError extends Error {
 
   constructor(code: ErrorCode, message: string, options: AppErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.name = 'AppError';
     this.code = code;
     this.hint = options.hint;
     this.details = options.details;
     this.isMaybeDone = options.isMaybeDone ?? false;
+  }
+}
+
+/**
+ * The store was lost while a transaction was committed: it happened wholly or not at all, and only reading again tells
+ * which.
+ */
+export class CommitUnknownError extends AppError {
+  override readonly name = 'CommitUnknownError';
+
+  constructor(cause?: unknown) {
+    super('unavailable', 'the connection to the database was lost while changes were committed', {
+      cause,
+      hint: 'look whether the change was made before you try again',
+      isMaybeDone: true,
+    });
   }
 }
 

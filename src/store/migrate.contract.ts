@@ -4,7 +4,7 @@ import { InvariantError } from '../lib/invariant.ts';
 import type { OpenDatabase } from './database.ts';
 import { migrate } from './migrate.ts';
 import { migrations } from './migrations/index.ts';
-import type { Migration } from './migrations/migration.ts';
+import type { Migration, NoTables } from './migrations/migration.ts';
 import { encodeOperation } from './operation-row.ts';
 import type { OperationTable } from './schema.ts';
 import { sampleOperation } from './testing/samples.ts';
@@ -18,8 +18,26 @@ export interface EmptyPlace {
 const next: Migration = {
   version: migrations.length + 1,
   name: 'next',
-  up: (schema) => schema.createTable('next').addColumn('id', 'text').execute(),
+  up: ({ schema }) => schema.createTable('next').addColumn('id', 'text').execute(),
 };
+
+/** Reads each row, decides in the program, and writes it elsewhere: what no schema builder could do. */
+async function splitIds(tx: NoTables): Promise<void> {
+  const db = tx.$extendTables<{ next: { id: string }; split: { prefix: string; number: number } }>();
+  await tx.schema
+    .createTable('split')
+    .addColumn('prefix', 'text', (column) => column.notNull())
+    .addColumn('number', 'integer', (column) => column.notNull())
+    .execute();
+  for (const { id } of await db.selectFrom('next').select('id').execute()) {
+    const [prefix = '', number] = id.split('-');
+    await db
+      .insertInto('split')
+      .values({ prefix, number: Number(number) })
+      .execute();
+  }
+  await tx.schema.dropTable('next').execute();
+}
 
 export function migrateContract(name: string, open: () => Promise<EmptyPlace>): void {
   describe(`migrations on ${name}`, () => {
@@ -70,6 +88,32 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
       expect(page.total).toBe(1);
     });
 
+    it('moves rows into a new shape, and leaves them as they were when that fails', async () => {
+      await migrate(database.db, [...migrations, next]);
+      const old = database.db.$extendTables<{ next: { id: string } }>();
+      for (const id of ['a-1', 'b-22']) await old.insertInto('next').values({ id }).execute();
+      const splitting: Migration = { version: next.version + 1, name: 'split', up: splitIds };
+      const failing: Migration = {
+        ...splitting,
+        up: async (tx) => {
+          await splitIds(tx);
+          throw new Error('half-way');
+        },
+      };
+      await expect(migrate(database.db, [...migrations, next, failing])).rejects.toThrow('half-way');
+      expect(await old.selectFrom('next').selectAll().orderBy('id').execute()).toEqual([
+        { id: 'a-1' },
+        { id: 'b-22' },
+      ]);
+      await migrate(database.db, [...migrations, next, splitting]);
+      const split = database.db.$extendTables<{ split: { prefix: string; number: number } }>();
+      expect(await split.selectFrom('split').selectAll().orderBy('prefix').execute()).toEqual([
+        { prefix: 'a', number: 1 },
+        { prefix: 'b', number: 22 },
+      ]);
+      expect(await tableNames()).not.toContain('next');
+    });
+
     it('survives two at once', async () => {
       await Promise.all([migrate(database.db), migrate(database.db)]);
       expect(await applied()).toEqual(migrations.map(({ version }) => version));
@@ -97,9 +141,9 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
     it('leaves nothing of a migration that fails half-way', async () => {
       const failing: Migration = {
         ...next,
-        up: async (schema) => {
-          await next.up(schema);
-          await schema.createTable('machines').addColumn('id', 'text').execute();
+        up: async (tx) => {
+          await next.up(tx);
+          await tx.schema.createTable('machines').addColumn('id', 'text').execute();
         },
       };
       await migrate(database.db);

@@ -32,7 +32,7 @@ export async function migrate(
       .execute();
     refuseForeign(applied, migrations);
     for (const { version, name, up } of migrations.slice(applied.length)) {
-      await up(tx.schema);
+      await up(tx.$pickTables<never>());
       await tx.insertInto('schema_migrations').values({ version, name }).execute();
     }
   });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type PostgresServer, startPostgres } from '../../test/support/postgres.ts';
-import { isAppError } from '../core/errors.ts';
+import { CommitUnknownError, isAppError } from '../core/errors.ts';
 import type { Store } from '../core/ports/store.ts';
 import { openStore } from './store.ts';
 import { sampleMachine } from './testing/samples.ts';
@@ -72,15 +72,26 @@ describe('a lost connection', () => {
     expect(await untilRecovered(() => store.machines.all())).toEqual([]);
   });
 
-  it('during a commit leaves open whether it happened, and the error says so', async () => {
-    const proxy = await cutAtCommit(url);
+  // Before the commit reaches the server nothing is written; after it everything is. The two look the same from here.
+  it.each([
+    ['before the commit arrives', 'request', 0],
+    ['after the commit was answered', 'answer', 1],
+  ] as const)('%s leaves open whether it happened, and the error says so', async (_, cutting, rows) => {
+    const proxy = await cutAtCommit(url, cutting);
+    const far = await openStore({ databaseUrl: proxy.url, path: '' });
+    proxy.arm();
     try {
-      await expect(openStore({ databaseUrl: proxy.url, path: '' })).rejects.toMatchObject({
+      const write = far.machines.insert(sampleMachine());
+      await expect(write).rejects.toBeInstanceOf(CommitUnknownError);
+      await expect(write).rejects.toMatchObject({
         code: 'unavailable',
+        isMaybeDone: true,
         message: expect.stringContaining('while changes were committed'),
         hint: expect.stringContaining('look whether'),
       });
+      expect(await store.machines.all()).toHaveLength(rows);
     } finally {
+      await far.close();
       await proxy.close();
     }
   });
@@ -102,13 +113,14 @@ describe('durability', () => {
   });
 });
 
-/** A way to the server that breaks as soon as it carries a commit. */
-async function cutAtCommit(target: string) {
+/** A way to the server that breaks, once armed, instead of carrying a commit there or its answer back. */
+async function cutAtCommit(target: string, cutting: 'request' | 'answer') {
   const parsed = new URL(target.replace('@/', '@host/'));
   const socketName = '.s.PGSQL.5432';
   const targetPath = join(parsed.searchParams.get('host') ?? '', socketName);
   const directory = await mkdtemp(join(tmpdir(), 'pgx-'));
   const sockets = new Set<Socket>();
+  let isArmed = false;
   const proxy = createServer((client) => {
     const upstream = connect(targetPath);
     const cut = () =>
@@ -119,15 +131,23 @@ async function cutAtCommit(target: string) {
       sockets.add(socket);
       socket.on('error', cut).on('close', cut);
     }
-    upstream.pipe(client);
+    let isCommitting = false;
+    upstream.on('data', (data) => {
+      if (isCommitting) cut();
+      else client.write(data);
+    });
     client.on('data', (data) => {
-      if (data.includes('commit\0')) cut();
+      isCommitting = isArmed && data.includes('commit\0');
+      if (isCommitting && cutting === 'request') cut();
       else upstream.write(data);
     });
   });
   proxy.listen(join(directory, socketName));
   await once(proxy, 'listening');
   return {
+    arm: () => {
+      isArmed = true;
+    },
     url: target.replace(/host=.*$/, `host=${encodeURIComponent(directory)}`),
     async close() {
       for (const socket of sockets) socket.destroy();

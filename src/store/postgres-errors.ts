@@ -1,6 +1,6 @@
 /** What PostgreSQL's errors mean to us. Their codes: postgresql.org/docs/15/errcodes-appendix.html. */
 import { DatabaseError } from 'pg';
-import { AppError, type ErrorCode } from '../core/errors.ts';
+import { AppError, CommitUnknownError, type ErrorCode } from '../core/errors.ts';
 import { DuplicateError } from './database.ts';
 import { uniqueIndexes } from './schema.ts';
 
@@ -86,10 +86,7 @@ export function breaksConnection(error: unknown): boolean {
 /** For an error of the commit itself: the server may have committed before the connection broke. */
 export function explainCommit(error: unknown): Error | null {
   if (!breaksConnection(error)) return explainPostgres(error);
-  return new AppError('unavailable', 'the connection to the database was lost while changes were committed', {
-    cause: error,
-    hint: 'look whether the change was made before you try again',
-  });
+  return new CommitUnknownError(error);
 }
 
 function unreachable(error: unknown): AppError {

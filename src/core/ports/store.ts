@@ -10,7 +10,8 @@ import type { Operation, OperationState } from '../operations/operation.ts';
 export interface Store extends Repositories {
   /**
    * Runs `work` in one serialised write transaction. `exhausted` when the disk is full; before that, `work` may be run
-   * anew, after what it had done was rolled back.
+   * anew, after what it had done was rolled back. CommitUnknownError, of this and of each single write: it was
+   * committed or was not, and reading again tells which. After any other error nothing was written.
    */
   transaction<T>(work: (tx: Repositories) => Promise<T>): Promise<T>;
   close(): Promise<void>;

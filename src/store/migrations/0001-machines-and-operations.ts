@@ -5,7 +5,7 @@ import type { Migration } from './migration.ts';
 export const machinesAndOperations: Migration = {
   version: 1,
   name: 'machines-and-operations',
-  async up(schema) {
+  async up({ schema }) {
     await schema
       .createTable('machines')
       .addColumn('id', 'text', (column) => column.primaryKey().notNull())

@@ -7,7 +7,7 @@ import type { Migration } from './migration.ts';
 export const operationTenants: Migration = {
   version: 2,
   name: 'operation-tenants',
-  async up(schema) {
+  async up({ schema }) {
     await schema
       .alterTable('operations')
       .addColumn('tenant', 'text', (column) => column.notNull().defaultTo('default'))

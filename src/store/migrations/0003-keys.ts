@@ -3,7 +3,7 @@ import type { Migration } from './migration.ts';
 export const keys: Migration = {
   version: 3,
   name: 'keys',
-  async up(schema) {
+  async up({ schema }) {
     await schema
       .createTable('api_keys')
       .addColumn('id', 'text', (column) => column.primaryKey().notNull())
