@@ -3,8 +3,9 @@
  * that write, wholly or not at all. The outer access opens a transaction where one is needed; the inner one is inside
  * a transaction already.
  *
- * Writers wait for one another here, before they take a connection, so that the order is that of arrival and readers
- * find a connection. Using the outer access inside a transaction would wait for that transaction for ever; the
+ * As many write at once as the database takes; the others wait here, before they take a connection, so that the order
+ * is that of arrival and readers find a connection. Where several write, a repository says with Locks what nobody else
+ * may change until its transaction ends. Using the outer access inside a transaction would wait for that transaction for ever; the
  * asynchronous context tells, and it becomes a defect at once instead.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -13,10 +14,11 @@ import { AppError } from '../core/errors.ts';
 import { abortable, deadline } from '../lib/abort.ts';
 import { invariant } from '../lib/invariant.ts';
 import { Limiter } from '../lib/limiter.ts';
-import { DiskFullError, type OpenDatabase } from './database.ts';
+import { ContentionError, DiskFullError, type OpenDatabase } from './database.ts';
+import { type Locks, locksIn, noLocks } from './locks.ts';
 import type { Database } from './schema.ts';
 
-export type Work<T> = (db: Kysely<Database>) => Promise<T>;
+export type Work<T> = (db: Kysely<Database>, locks: Locks) => Promise<T>;
 
 /** Raises what OpenDatabase says, `unavailable` also when closed or when too many wait to write. */
 export interface Access {
@@ -25,8 +27,8 @@ export interface Access {
   /** For several statements that only read and must speak of the same moment. */
   snapshot<T>(work: Work<T>): Promise<T>;
   /**
-   * For whatever writes; serialised with every other write. The work is begun anew when the disk was full and space
-   * could be given up for it. `timeout` when it does not end.
+   * For whatever writes. The work is begun anew when the disk was full and space could be given up for it, and, a few
+   * times, on a ContentionError. `timeout` when it does not end.
    */
   atomically<T>(work: Work<T>): Promise<T>;
 }
@@ -50,14 +52,18 @@ export interface AccessLimits {
 /** Far more than a host has machines. */
 const writersWaitingMax = 10_000;
 
+/** Of those that wait for one another in a circle one goes on each time, and hardly ever are there more than two. */
+const contentionAttemptsMax = 10;
+
 interface TransactionMark {
   isOpen: boolean;
 }
 
-export function createAccess({ db, close, reserve }: OpenDatabase, limits: AccessLimits = {}): OuterAccess {
+export function createAccess(database: OpenDatabase, limits: AccessLimits = {}): OuterAccess {
+  const { db, close, reserve, writersMax } = database;
   const { transactionMs = 30_000, queueMs = 60_000 } = limits;
   const marks = new AsyncLocalStorage<TransactionMark>();
-  const writers = new Limiter(1, writersWaitingMax);
+  const writers = new Limiter(writersMax, writersWaitingMax);
   const underWay = new Set<Promise<unknown>>();
   let closing: Promise<void> | null = null;
 
@@ -83,7 +89,7 @@ export function createAccess({ db, close, reserve }: OpenDatabase, limits: Acces
     const mark: TransactionMark = { isOpen: true };
     try {
       return await marks.run(mark, () =>
-        db.transaction().execute((tx) => ended(() => work(tx), transactionMs)),
+        db.transaction().execute((tx) => ended(() => work(tx, locksIn(tx, database)), transactionMs)),
       );
     } finally {
       // What `work` left running keeps this context; from here on it is outside.
@@ -95,11 +101,14 @@ export function createAccess({ db, close, reserve }: OpenDatabase, limits: Acces
     const release = await waitToWrite(writers, queueMs);
     try {
       await reserve?.prepare();
-      for (;;) {
+      for (let attempts = 1; ; attempts++) {
         try {
           return await attempt(work);
         } catch (error) {
-          const mayRetry = error instanceof DiskFullError && (await reserve?.giveUp());
+          const mayRetry =
+            error instanceof ContentionError
+              ? attempts < contentionAttemptsMax
+              : error instanceof DiskFullError && (await reserve?.giveUp());
           if (!mayRetry) throw error;
         }
       }
@@ -110,13 +119,17 @@ export function createAccess({ db, close, reserve }: OpenDatabase, limits: Acces
 
   return {
     checkOutside,
-    read: async (work) => enter(() => work(db)),
+    read: async (work) => enter(() => work(db, noLocks)),
     snapshot: async (work) =>
       enter(() =>
-        db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only').execute(work),
+        db
+          .transaction()
+          .setIsolationLevel('repeatable read')
+          .setAccessMode('read only')
+          .execute((tx) => work(tx, noLocks)),
       ),
     atomically: async (work) => enter(() => write(work)),
-    transaction: async (work) => enter(() => write((tx) => work(innerAccess(tx)))),
+    transaction: async (work) => enter(() => write((tx, locks) => work(innerAccess(tx, locks)))),
     close: () => {
       closing ??= Promise.allSettled(underWay).then(close);
       return closing;
@@ -124,8 +137,8 @@ export function createAccess({ db, close, reserve }: OpenDatabase, limits: Acces
   };
 }
 
-function innerAccess(tx: Kysely<Database>): Access {
-  const inside = async <T>(work: Work<T>) => work(tx);
+function innerAccess(tx: Kysely<Database>, locks: Locks): Access {
+  const inside = async <T>(work: Work<T>) => work(tx, locks);
   return { read: inside, snapshot: inside, atomically: inside };
 }
 

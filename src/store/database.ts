@@ -4,12 +4,17 @@ import { AppError } from '../core/errors.ts';
 import type { Database } from './schema.ts';
 
 /**
- * A database whose write transactions are serialised with one another and durable when their promise resolves. A
- * transaction of access mode `read only` sees one moment and waits for nobody. Its errors are ours: DuplicateError;
- * DiskFullError; AppError `unavailable` when it cannot be reached or others keep it locked.
+ * A database whose write transactions are durable when their promise resolves. A transaction of access mode `read only`
+ * sees one moment and waits for nobody. Its errors are ours: DuplicateError; DiskFullError; ContentionError; AppError
+ * `unavailable` when it cannot be reached or others keep it locked; CommitUnknownError.
  */
 export interface OpenDatabase {
   readonly db: Kysely<Database>;
+  /**
+   * How many transactions of this process write at once. More than one: they are kept apart by the locks they take
+   * (locks.ts). One: nobody writes beside a transaction, and there are no such locks.
+   */
+  readonly writersMax: number;
   /** Nobody but this process writes to it while it is open. */
   readonly isOurs: boolean;
   /** When the database shares its disk with others. */
@@ -44,6 +49,13 @@ export class DuplicateError extends Error {
   /** Whether the index is the one on exactly these columns. */
   isOn(...columns: readonly string[]): boolean {
     return this.columns.join() === columns.join();
+  }
+}
+
+/** The database ended one of several transactions that waited for one another; all of it may be run again. */
+export class ContentionError extends AppError {
+  constructor(cause: unknown) {
+    super('unavailable', 'others kept changing the same records', { cause, hint: 'try again' });
   }
 }
 

@@ -15,20 +15,21 @@ export function keyRepository(access: Access): KeyRepository {
     },
     get: async (id) => {
       if (!canHold(id)) return null;
-      const row = await access.read((db) =>
-        db.selectFrom('api_keys').selectAll().where('id', '=', id).executeTakeFirst(),
+      const row = await access.read((db, locks) =>
+        locks.rows(db.selectFrom('api_keys').selectAll().where('id', '=', id)).executeTakeFirst(),
       );
       return row === undefined ? null : decodeKey(row);
     },
     withPrefix: (prefix) => withPrefix(access, prefix),
     list: (filter) => list(access, filter),
     countLive: async (tenant) => {
-      const { count } = await access.read((db) =>
-        ofTenant(db, tenant)
+      const { count } = await access.read(async (db, locks) => {
+        await locks.name(`api_keys of ${tenant}`);
+        return ofTenant(db, tenant)
           .where('revoked_at', 'is', null)
           .select(({ fn }) => fn.countAll<number | string>().as('count'))
-          .executeTakeFirstOrThrow(),
-      );
+          .executeTakeFirstOrThrow();
+      });
       return Number(count);
     },
     revoke: async (id, at) => {

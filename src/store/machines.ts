@@ -9,6 +9,7 @@ import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
 import { compiledQuery } from './compiled.ts';
 import { DuplicateError } from './database.ts';
+import type { Locks } from './locks.ts';
 import { decodeMachine, encodeChanges, encodeMachine } from './machine-row.ts';
 import { canHold, checkPage, type Database, type MachineTable } from './schema.ts';
 
@@ -17,7 +18,7 @@ export function machineRepository(access: Access, decode: Decode): MachineReposi
   return {
     insert: (machine) => insert(access, machine),
     get: async (id) => {
-      const row = await access.read((db) => selectRow(db, id));
+      const row = await access.read((db, locks) => selectRow(db, locks, id));
       return row === undefined ? null : decode(row);
     },
     find: async (tenant, idOrName) => {
@@ -44,7 +45,8 @@ type Decode = (row: MachineTable) => Machine;
 
 async function insert(access: Access, machine: Omit<Machine, 'slot'>): Promise<Machine> {
   try {
-    return await access.atomically(async (db) => {
+    return await access.atomically(async (db, locks) => {
+      await locks.name('machines.slot');
       const row = encodeMachine({ ...machine, slot: await lowestFreeSlot(db) });
       await db.insertInto('machines').values(row).execute();
       return decodeMachine(row);
@@ -80,16 +82,12 @@ async function lowestFreeSlot(db: Kysely<Database>): Promise<number> {
   return slot;
 }
 
-const selectByName = compiledQuery((db, tenant: string, name: string) =>
-  db.selectFrom('machines').selectAll().where('tenant', '=', tenant).where('name', '=', name),
-);
-
 /** Two lookups, the second seldom: one with `or` takes SQLite twice as long. */
 async function find(access: Access, tenant: string, idOrName: string): Promise<MachineTable | undefined> {
   if (!canHold(idOrName)) return undefined;
-  const row = await access.read((db) => selectRow(db, idOrName));
+  const row = await access.read((db, locks) => selectRow(db, locks, idOrName));
   if (row?.tenant === tenant) return row;
-  return (await access.read((db) => selectByName(db, tenant, idOrName)))[0];
+  return access.read((db, locks) => selectRowByName(db, locks, tenant, idOrName));
 }
 
 /** The rows that match, before they are ordered and cut into pages. */
@@ -142,8 +140,8 @@ async function count(access: Access, filter: MachineFilter): Promise<number | st
 
 function compareAndSet(access: Access, change: StateChange): Promise<boolean> {
   const { id, from, fromOperationId, to, at } = change;
-  return access.atomically(async (db) => {
-    const row = await selectRow(db, id);
+  return access.atomically(async (db, locks) => {
+    const row = await selectRow(db, locks, id);
     if (row === undefined || row.state !== from || row.operation_id !== fromOperationId) return false;
     const before = decodeMachine(row);
     const after: Machine = { ...before, ...change.patch, state: to, updatedAt: at };
@@ -167,8 +165,8 @@ function patch(
   details: MachineDetails,
   at: string,
 ): Promise<boolean> {
-  return access.atomically(async (db) => {
-    const row = await selectRow(db, id);
+  return access.atomically(async (db, locks) => {
+    const row = await selectRow(db, locks, id);
     if (row === undefined || row.incarnation !== incarnation) return false;
     const after: Machine = { ...decodeMachine(row), ...details, updatedAt: at };
     const result = await db
@@ -182,8 +180,8 @@ function patch(
 }
 
 function remove(access: Access, id: string): Promise<void> {
-  return access.atomically(async (db) => {
-    const row = await selectRow(db, id);
+  return access.atomically(async (db, locks) => {
+    const row = await selectRow(db, locks, id);
     if (row === undefined) return;
     const { state } = decodeMachine(row);
     const isDeletable = state === 'deleted' || transitions[state].includes('deleted');
@@ -192,13 +190,15 @@ function remove(access: Access, id: string): Promise<void> {
   });
 }
 
-const selectById = compiledQuery((db, id: string) =>
-  db.selectFrom('machines').selectAll().where('id', '=', id),
-);
-
-async function selectRow(db: Kysely<Database>, id: string): Promise<MachineTable | undefined> {
+async function selectRow(db: Kysely<Database>, locks: Locks, id: string): Promise<MachineTable | undefined> {
   if (!canHold(id)) return undefined;
-  return (await selectById(db, id))[0];
+  return locks.rows(db.selectFrom('machines').selectAll().where('id', '=', id)).executeTakeFirst();
+}
+
+function selectRowByName(db: Kysely<Database>, locks: Locks, tenant: string, name: string) {
+  return locks
+    .rows(db.selectFrom('machines').selectAll().where('tenant', '=', tenant).where('name', '=', name))
+    .executeTakeFirst();
 }
 
 /** Equality that holds for null too. */

@@ -58,23 +58,23 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
       (await database.db.introspection.getTables()).map(({ name }) => name).sort();
 
     it('applies everything to an empty database, and nothing the second time', async () => {
-      await migrate(database.db);
+      await migrate(database);
       const before = await tableNames();
-      await migrate(database.db);
+      await migrate(database);
       expect(await tableNames()).toEqual(before);
       expect(before).toEqual(['api_keys', 'machines', 'operations', 'schema_migrations']);
       expect(await applied()).toEqual(migrations.map(({ version }) => version));
     });
 
     it('applies only what is missing', async () => {
-      await migrate(database.db);
-      await migrate(database.db, [...migrations, next]);
+      await migrate(database);
+      await migrate(database, [...migrations, next]);
       expect(await applied()).toEqual([...migrations, next].map(({ version }) => version));
       expect(await tableNames()).toContain('next');
     });
 
     it('gives operations of an older database to the default tenant', async () => {
-      await migrate(database.db, migrations.slice(0, 1));
+      await migrate(database, migrations.slice(0, 1));
       const { tenant, ...old } = encodeOperation(sampleOperation({ id: 'old', tenant: 'default' }));
       // As version 1 wrote it: the column was not there.
       await database.db
@@ -89,7 +89,7 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
     });
 
     it('moves rows into a new shape, and leaves them as they were when that fails', async () => {
-      await migrate(database.db, [...migrations, next]);
+      await migrate(database, [...migrations, next]);
       const old = database.db.$extendTables<{ next: { id: string } }>();
       for (const id of ['a-1', 'b-22']) await old.insertInto('next').values({ id }).execute();
       const splitting: Migration = { version: next.version + 1, name: 'split', up: splitIds };
@@ -100,12 +100,12 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
           throw new Error('half-way');
         },
       };
-      await expect(migrate(database.db, [...migrations, next, failing])).rejects.toThrow('half-way');
+      await expect(migrate(database, [...migrations, next, failing])).rejects.toThrow('half-way');
       expect(await old.selectFrom('next').selectAll().orderBy('id').execute()).toEqual([
         { id: 'a-1' },
         { id: 'b-22' },
       ]);
-      await migrate(database.db, [...migrations, next, splitting]);
+      await migrate(database, [...migrations, next, splitting]);
       const split = database.db.$extendTables<{ split: { prefix: string; number: number } }>();
       expect(await split.selectFrom('split').selectAll().orderBy('prefix').execute()).toEqual([
         { prefix: 'a', number: 1 },
@@ -115,24 +115,24 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
     });
 
     it('survives two at once', async () => {
-      await Promise.all([migrate(database.db), migrate(database.db)]);
+      await Promise.all([migrate(database), migrate(database)]);
       expect(await applied()).toEqual(migrations.map(({ version }) => version));
     });
 
     it('refuses a schema newer than the program, names both versions, and touches nothing', async () => {
-      await migrate(database.db, [...migrations, next]);
+      await migrate(database, [...migrations, next]);
       const refusal = {
         code: 'unsupported',
         message: `the database has schema version ${next.version}, this program knows versions up to ${migrations.length}`,
       };
-      await expect(migrate(database.db)).rejects.toMatchObject(refusal);
+      await expect(migrate(database)).rejects.toMatchObject(refusal);
       await expect(place.openStore()).rejects.toMatchObject(refusal);
       expect(await applied()).toContain(next.version);
     });
 
     it('refuses the schema of another build with the same number', async () => {
-      await migrate(database.db, [...migrations, next]);
-      await expect(migrate(database.db, [...migrations, { ...next, name: 'other' }])).rejects.toMatchObject({
+      await migrate(database, [...migrations, next]);
+      await expect(migrate(database, [...migrations, { ...next, name: 'other' }])).rejects.toMatchObject({
         code: 'unsupported',
         message: expect.stringMatching(/'next'.*'other'/),
       });
@@ -146,15 +146,15 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
           await tx.schema.createTable('machines').addColumn('id', 'text').execute();
         },
       };
-      await migrate(database.db);
+      await migrate(database);
       const before = await tableNames();
-      await expect(migrate(database.db, [...migrations, failing])).rejects.toThrow('already exists');
+      await expect(migrate(database, [...migrations, failing])).rejects.toThrow('already exists');
       expect(await tableNames()).toEqual(before);
       expect(await applied()).toEqual(migrations.map(({ version }) => version));
     });
 
     it('calls a gap in the numbers a defect', async () => {
-      await expect(migrate(database.db, [...migrations, { ...next, version: 99 }])).rejects.toThrow(
+      await expect(migrate(database, [...migrations, { ...next, version: 99 }])).rejects.toThrow(
         InvariantError,
       );
     });

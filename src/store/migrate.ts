@@ -1,10 +1,11 @@
 /** Brings a database up to the schema this program knows; never down. */
-import type { Kysely } from 'kysely';
 import { AppError } from '../core/errors.ts';
 import { invariant } from '../lib/invariant.ts';
+import type { OpenDatabase } from './database.ts';
+import { locksIn } from './locks.ts';
 import { migrations as allMigrations } from './migrations/index.ts';
 import type { Migration } from './migrations/migration.ts';
-import type { Database, MigrationTable } from './schema.ts';
+import type { MigrationTable } from './schema.ts';
 
 /**
  * Applies what is missing, all of it in one transaction; run again it changes nothing, and of two at once the second finds nothing
@@ -12,13 +13,14 @@ import type { Database, MigrationTable } from './schema.ts';
  * is newer than the program or was made by another line of it; the database is untouched then.
  */
 export async function migrate(
-  db: Kysely<Database>,
+  database: Pick<OpenDatabase, 'db' | 'writersMax'>,
   migrations: readonly Migration[] = allMigrations,
 ): Promise<void> {
   migrations.forEach(({ version }, index) => {
     invariant(version === index + 1, 'migrations are numbered 1, 2, 3…');
   });
-  await db.transaction().execute(async (tx) => {
+  await database.db.transaction().execute(async (tx) => {
+    await locksIn(tx, database).name('schema_migrations');
     await tx.schema
       .createTable('schema_migrations')
       .ifNotExists()

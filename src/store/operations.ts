@@ -16,8 +16,8 @@ export function operationRepository(access: Access): OperationRepository {
     insert: (operation) => insert(access, operation),
     get: async (id) => {
       if (!canHold(id)) return null;
-      const row = await access.read((db) =>
-        db.selectFrom('operations').selectAll().where('id', '=', id).executeTakeFirst(),
+      const row = await access.read((db, locks) =>
+        locks.rows(db.selectFrom('operations').selectAll().where('id', '=', id)).executeTakeFirst(),
       );
       return row === undefined ? null : decodeOperation(row);
     },

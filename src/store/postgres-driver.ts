@@ -1,5 +1,5 @@
 /**
- * `pg` as a Kysely dialect. Kysely's own driver serves no transaction that must be the only one that writes, and puts
+ * `pg` as a Kysely dialect. Kysely's own driver cannot tell a commit whose answer is lost from one that failed, and puts
  * a connection whose query was given up back among the good ones.
  */
 import {
@@ -15,18 +15,14 @@ import { invariant } from '../lib/invariant.ts';
 import { Lease, leaseOf } from './lease.ts';
 import { breaksConnection, explainCommit, explainPostgres } from './postgres-errors.ts';
 
-/** Names the lock on this program's writes within one database: 'FLOT'. */
-const writeLock = 0x46_4c_4f_54;
-
 /**
- * Read committed, because each statement must see what was committed before the lock was given: a stricter level sees
- * the moment at which the wait for the lock began. A server set up to commit without waiting for its disk is told to
+ * Read committed, because each statement must see what was committed before it was given the locks it waited for: a
+ * stricter level sees the moment at which the transaction began. A server set up to commit without waiting for its disk is told to
  * wait; one that waits for more is left to it.
  */
 const beginWriting = `
   begin isolation level read committed read write;
-  select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
-  select pg_advisory_xact_lock(${writeLock});`;
+  select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';`;
 
 const beginReading = 'begin isolation level repeatable read read only';
 

@@ -1,7 +1,7 @@
 /** What PostgreSQL's errors mean to us. Their codes: postgresql.org/docs/15/errcodes-appendix.html. */
 import { DatabaseError } from 'pg';
 import { AppError, CommitUnknownError, type ErrorCode } from '../core/errors.ts';
-import { DuplicateError } from './database.ts';
+import { ContentionError, DuplicateError } from './database.ts';
 import { uniqueIndexes } from './schema.ts';
 
 interface Meaning {
@@ -11,6 +11,8 @@ interface Meaning {
 }
 
 const uniqueViolation = '23505';
+/** Deadlocks and failures of serialisation: the server ended this transaction so that another can go on. */
+const rollbackClass = '40';
 
 const lost: Meaning = {
   code: 'unavailable',
@@ -74,6 +76,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
 export function explainPostgres(error: unknown): Error | null {
   if (!(error instanceof DatabaseError)) return unreachable(error);
   if (error.code === uniqueViolation) return duplicate(error);
+  if (error.code?.startsWith(rollbackClass)) return new ContentionError(error);
   const meaning = meanings[error.code ?? ''] ?? meanings[error.code?.slice(0, 2) ?? ''];
   return meaning === undefined ? null : toAppError(meaning, error);
 }

@@ -1,6 +1,6 @@
 /**
  * The store's database when it is PostgreSQL: one that an operator runs and names by URL, shared with whoever else
- * the URL is given to. Writes are serialised by one advisory lock (docs/decisions/0005), reads run beside them.
+ * the URL is given to. Writers lock the rows they change (docs/decisions/0024), and readers wait for nobody.
  */
 import { Kysely, sql } from 'kysely';
 import { Client, Pool, type PoolConfig } from 'pg';
@@ -13,8 +13,8 @@ import type { Database } from './schema.ts';
 /** What the URL leaves open. A `statement_timeout` and the like in the URL's query win. */
 const defaults: PoolConfig = {
   application_name: 'flotilla',
-  /** One writes at a time, the others read; Debian's server takes 100 from everyone. */
-  max: 8,
+  /** Debian's server takes 100 from everyone. */
+  max: 10,
   idleTimeoutMillis: 30_000,
   keepAlive: true,
   /** For a new connection as for one of the pool. */
@@ -26,6 +26,9 @@ const defaults: PoolConfig = {
   /** On the server's side, for a program that hangs: after the store's own limit on a transaction has had its chance. */
   idle_in_transaction_session_timeout: 45_000,
 };
+
+/** The other connections of the pool are for who reads. */
+const writersMax = 6;
 
 const closeMs = 5_000;
 
@@ -48,7 +51,7 @@ export async function openPostgres(url: string): Promise<OpenDatabase> {
     await close();
     throw wrapError(error, `open PostgreSQL ${place}`, 'unavailable');
   }
-  return { db, isOurs: false, close };
+  return { db, isOurs: false, writersMax, close };
 }
 
 /** Host, port and database for people; never user or password. Raises `invalid`, without the text of the URL. */

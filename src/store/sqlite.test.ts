@@ -63,7 +63,7 @@ describe('openSqlite', () => {
 
   it('reports a full disk as exhausted, undoes the transaction, and goes on', async () => {
     const database = await openSqlite(path);
-    await migrate(database.db);
+    await migrate(database);
     // The same result code as a disk without space.
     await sql`pragma max_page_count = 40`.execute(database.db);
     const store = createStore(database);
@@ -100,7 +100,7 @@ describe('openSqlite', () => {
 
   it('keeps few statements for everything the store does', async () => {
     const database = await openSqlite(path);
-    await migrate(database.db);
+    await migrate(database);
     const store = createStore(database);
     for (let n = 0; n < 600; n++) {
       await store.machines.find('default', `name-${n}`);

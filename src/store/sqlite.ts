@@ -49,6 +49,7 @@ export async function openSqlite(path: string, reserve?: Reserve): Promise<OpenS
     return {
       db,
       isOurs: true,
+      writersMax: 1,
       ...(reserve === undefined ? {} : { reserve: makeRoom(database, reserve) }),
       statementCount: () => statements.size,
       close: async () => {

@@ -66,7 +66,7 @@ export async function openStore(place: StorePlace, limits?: AccessLimits): Promi
   const openServer = async (url: string) => (await import('./postgres.ts')).openPostgres(url);
   const database = await (databaseUrl ? openServer(databaseUrl) : openFile());
   try {
-    await migrate(database.db);
+    await migrate(database);
   } catch (error) {
     await database.close();
     throw error;

@@ -9,8 +9,10 @@ import type { Operation, OperationState } from '../operations/operation.ts';
 
 export interface Store extends Repositories {
   /**
-   * Runs `work` in one serialised write transaction. `exhausted` when the disk is full; before that, `work` may be run
-   * anew, after what it had done was rolled back. CommitUnknownError, of this and of each single write: it was
+   * Runs `work` in one transaction that may write. What it has got or found by id, name or count stays as it is until the
+   * transaction ends: others who would change it wait. What it has listed does not. `work` may be run anew, after what it
+   * had done was rolled back: when the disk was full, and when it and another waited for one another. `exhausted` when the
+   * disk stays full. CommitUnknownError, of this and of each single write: it was
    * committed or was not, and reading again tells which. After any other error nothing was written.
    */
   transaction<T>(work: (tx: Repositories) => Promise<T>): Promise<T>;

@@ -95,7 +95,7 @@ async function withFile<T>(path: string, readOnly: boolean, work: Work<T>): Prom
     // Kysely closes nothing when no query ever ran.
     statements.close();
   };
-  return withDatabase({ db, isOurs: false, close }, damage, work);
+  return withDatabase({ db, isOurs: false, writersMax: 1, close }, damage, work);
 }
 
 async function withDatabase<T>(

@@ -3,6 +3,8 @@
  * `counter`, each from a read of it; then inserts machines that the others insert too, and prints the names it got.
  */
 import { isAppError } from '../../core/errors.ts';
+import type { StepRecord } from '../../core/operations/operation.ts';
+import { DuplicateError } from '../database.ts';
 import { openStore } from '../store.ts';
 import { at, sampleMachine, sampleOperation } from './samples.ts';
 
@@ -10,13 +12,25 @@ const databaseUrl = process.argv[2];
 if (databaseUrl === undefined) throw new Error('usage: racing-writer.ts URL');
 const store = await openStore({ databaseUrl, path: '' });
 
+/** Of all who find none, one begins it; to the others it is a duplicate, and they find it the next time. */
+async function begin(step: StepRecord): Promise<boolean> {
+  try {
+    await store.operations.insert(sampleOperation({ id: 'counter', steps: [step] }));
+    return true;
+  } catch (error) {
+    if (error instanceof DuplicateError) return false;
+    throw error;
+  }
+}
+
 const stepsOfEach = 20;
 for (let n = 0; n < stepsOfEach; n++) {
+  const step: StepRecord = { name: `${process.pid}`, phase: 'started', output: null, at: at(n) };
+  if (n === 0 && (await begin(step))) continue;
   await store.transaction(async ({ operations }) => {
     const counter = await operations.get('counter');
-    const step = { name: `${process.pid}`, phase: 'started', output: null, at: at(n) } as const;
-    if (counter === null) await operations.insert(sampleOperation({ id: 'counter', steps: [step] }));
-    else await operations.save({ ...counter, steps: [...counter.steps, step] });
+    if (counter === null) throw new Error('lost');
+    await operations.save({ ...counter, steps: [...counter.steps, step] });
   });
 }
 
