@@ -10,6 +10,7 @@ import { once } from 'node:events';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../src/core/errors.ts';
+import { limitsOfSize } from '../src/core/ports/engine.ts';
 import type { ExecRequest, GuestTarget } from '../src/core/ports/guest.ts';
 import { Cgroups, vmmLimits } from '../src/engines/qemu/cgroup.ts';
 import { GuestClient } from '../src/guest/client.ts';
@@ -134,7 +135,8 @@ export class RawMachine {
     const { vcpuCount, memoryMib } = machineSize;
     const { incarnation } = this.#target;
     if (this.#child.pid === undefined) throw new AppError('engine', 'the raw VM could not be started');
-    await this.#cgroups.apply(incarnation, this.#child.pid, vmmLimits(vcpuCount, memoryMib));
+    const limits = vmmLimits({ vcpuCount, memoryMib, disks: [], limits: limitsOfSize });
+    await this.#cgroups.apply(incarnation, this.#child.pid, limits);
     const limited = AbortSignal.any([signal, AbortSignal.timeout(bootTimeoutMs)]);
     await this.#guest.waitReady(this.#target, limited);
     const identity = { hostname: 'raw', machineId: randomBytes(16).toString('hex') };

@@ -114,11 +114,14 @@ function withoutDatabase({ DATABASE_URL: _, ...env }: NodeJS.ProcessEnv): NodeJS
   return env;
 }
 
+const destroyTimeoutMs = 60_000;
+
 /** Machines outlive their daemon; this ends what it has left running. */
 async function destroyMachines(layout: StateLayout): Promise<void> {
   const driver = new QemuDriver({ layout, uidBase: null });
+  const signal = AbortSignal.timeout(destroyTimeoutMs);
   try {
-    for (const incarnation of await driver.list()) await driver.destroy(incarnation);
+    for (const incarnation of await driver.list(signal)) await driver.destroy(incarnation, signal);
   } finally {
     await driver.close();
   }

@@ -153,9 +153,10 @@ export class GuestClient implements GuestLink {
   }
 
   #dialer(address: GuestAddress): (signal: AbortSignal) => Promise<Duplex> {
-    const { 'virtio-serial': virtioSerial, memory } = this.#transports;
+    const { 'virtio-serial': virtioSerial, unix, memory } = this.#transports;
     if (address.transport === 'virtio-serial' && virtioSerial)
       return (signal) => virtioSerial(address, signal);
+    if (address.transport === 'unix' && unix) return (signal) => unix(address, signal);
     if (address.transport === 'memory' && memory) return (signal) => memory(address, signal);
     throw new AppError('invalid', `this daemon has no ${address.transport} transport`);
   }

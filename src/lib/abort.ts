@@ -22,7 +22,11 @@ export function deadline(
 
 /** Settles as `promise` does, or rejects with the signal's reason as soon as it aborts. */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
+  if (signal.aborted) {
+    // Nobody hears how it settles.
+    promise.catch(() => undefined);
+    throw signal.reason;
+  }
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = () => reject(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });

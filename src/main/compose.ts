@@ -7,14 +7,16 @@ import { ImageHolds } from '../core/images/holds.ts';
 import { ImageService } from '../core/images/service.ts';
 import { KeyService } from '../core/keys/service.ts';
 import { MachineService } from '../core/machines/service.ts';
-import type { Edges, Engine } from '../core/machines/steps/context.ts';
+import type { Edges } from '../core/machines/steps/context.ts';
 import type { RunnerHooks } from '../core/operations/runner.ts';
 import { OperationService } from '../core/operations/service.ts';
 import type { Clock } from '../core/ports/clock.ts';
+import type { EngineDriver } from '../core/ports/engine.ts';
 import type { Store } from '../core/ports/store.ts';
 import { Reconciler } from '../core/reconcile/reconciler.ts';
 import { QemuDriver } from '../engines/qemu/driver.ts';
 import { GuestClient } from '../guest/client.ts';
+import { dialUnixConnect } from '../guest/transports/unix-connect.ts';
 import { dialVirtioSerial } from '../guest/transports/virtio-serial.ts';
 import { writeFileAtomic } from '../lib/files.ts';
 import type { Logger } from '../lib/log.ts';
@@ -53,7 +55,7 @@ export interface ComposeOptions {
   readonly hooks?: RunnerHooks;
   readonly clock?: Clock;
   /** Replaces the engines of this host; for tests. */
-  readonly engines?: ReadonlyMap<string, Engine>;
+  readonly engines?: ReadonlyMap<string, EngineDriver>;
 }
 
 export async function compose(config: Config, log: Logger, options: ComposeOptions = {}): Promise<Flotilla> {
@@ -76,7 +78,7 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
   const imageService = new ImageService({ images, store, holds: imageHolds });
   const guest = new GuestClient({
     secret: await loadLinkKey(layout.linkKeyFile),
-    transports: { 'virtio-serial': dialVirtioSerial },
+    transports: { 'virtio-serial': dialVirtioSerial, unix: dialUnixConnect },
     log,
   });
   const engines =

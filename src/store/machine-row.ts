@@ -29,17 +29,22 @@ const spec: z.ZodType<MachineSpec> = z.strictObject({
   labels: z.record(z.string(), z.string()),
 });
 
-const handle: z.ZodType<EngineHandle> = z.strictObject({
+const handle: z.ZodType<EngineHandle> = z.object({
   engine: z.string(),
   version: z.number(),
   incarnation: z.string(),
   guest: z.discriminatedUnion('transport', [
     z.strictObject({ transport: z.literal('virtio-serial'), path: z.string() }),
+    z.strictObject({
+      transport: z.literal('unix'),
+      path: z.string(),
+      connectPort: z.number().nullable(),
+    }),
     z.strictObject({ transport: z.literal('memory'), key: z.string() }),
   ]),
   pid: z.number().nullable(),
   controlSocket: z.string().nullable(),
-  data: z.record(z.string(), z.unknown()),
+  data: z.unknown(),
 });
 
 const failure: z.ZodType<MachineFailure> = z.strictObject({

@@ -7,6 +7,8 @@ import { run } from '../../src/lib/process.ts';
 import { CacheLayout } from '../../src/storage/layout.ts';
 import { startTestHost, type TestHost } from '../support/host.ts';
 
+const never = new AbortController().signal;
+
 let host: TestHost;
 let work: string;
 let root: string;
@@ -84,7 +86,7 @@ async function runOn(image: string, command: readonly string[]): Promise<Record<
   });
   expect(created).toMatchObject({ status: 201, body: { image } });
   const path = `/api/v1/machines/${String(created.body.id)}`;
-  const { kernelPath } = await host.daemon.flotilla.images.bootKit(String(created.body.image_digest));
+  const { kernelPath } = await host.daemon.flotilla.images.bootKit(String(created.body.image_digest), never);
   expect(await call('POST', `${path}/start`)).toMatchObject({
     status: 200,
     body: { status: 'running', kernel_image_path: kernelPath },
@@ -133,8 +135,8 @@ test('with a kernel of its own', async () => {
   const imported = await call('POST', '/api/v1/images', { name: 'own', directory: root, kernel: 'image' });
   expect(imported).toMatchObject({ status: 201, body: { kernel: 'image', kernel_release: release } });
   const { images } = host.daemon.flotilla;
-  const { kernelPath } = await images.bootKit(String(imported.body.digest));
-  expect(kernelPath).not.toBe((await images.bootKit('of another image')).kernelPath);
+  const { kernelPath } = await images.bootKit(String(imported.body.digest), never);
+  expect(kernelPath).not.toBe((await images.bootKit('of another image', never)).kernelPath);
   expect(await runOn('own', ['uname', '-r'])).toMatchObject({ stdout: `${release}\n` });
   expect((await call('DELETE', '/api/v1/images/own')).status).toBe(204);
   await expect(readFile(kernelPath)).rejects.toMatchObject({ code: 'ENOENT' });

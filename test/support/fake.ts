@@ -14,7 +14,7 @@ import type { EngineCapabilities } from '../../src/core/ports/engine.ts';
 import type { Store } from '../../src/core/ports/store.ts';
 import { Reconciler } from '../../src/core/reconcile/reconciler.ts';
 import { FakeDisks, FakeGuest, FakeImages } from '../../src/core/testing/fakes.ts';
-import { FakeDriver } from '../../src/engines/fake/driver.ts';
+import { FakeDriver, type FakeDriverOptions } from '../../src/engines/fake/driver.ts';
 import { createApp } from '../../src/http/app.ts';
 import type { HttpDeps } from '../../src/http/context.ts';
 import { refusalBody } from '../../src/http/dialects/machines/errors.ts';
@@ -52,6 +52,8 @@ export interface FakeOptions {
   readonly bootTimeoutMs?: number;
   /** What the engine says it can; where nothing is said, as the fake engine does. */
   readonly capabilities?: Partial<EngineCapabilities>;
+  /** What the engine cannot do. */
+  readonly without?: FakeDriverOptions['without'];
   /** Silent without. */
   readonly log?: Logger;
 }
@@ -62,7 +64,11 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
     path: join(directory, 'flotilla.db'),
     ...(options.databaseUrl === undefined ? {} : { databaseUrl: options.databaseUrl }),
   });
-  const driver = new FakeDriver({ kind: 'qemu', capabilities: options.capabilities ?? {} });
+  const driver = new FakeDriver({
+    kind: 'qemu',
+    capabilities: options.capabilities ?? {},
+    without: options.without ?? [],
+  });
   const guest = new FakeGuest();
   const disks = new FakeDisks();
   const engines = new Map([['qemu', driver]]);

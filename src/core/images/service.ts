@@ -32,6 +32,8 @@ export interface ImagePage {
   readonly total: number;
 }
 
+/** For a look into the catalogue. */
+const lookTimeoutMs = 15_000;
 /** From an import's turn to its end: 64 GiB at some 60 MiB a second. */
 export const importTimeoutMsDefault = 20 * 60_000;
 /** Imports that may wait for the one under way: each holds a connection open. */
@@ -63,7 +65,7 @@ export class ImageService {
 
   /** Raises `not_found`. */
   get(caller: Caller, name: string): Promise<Image> {
-    return this.#deps.images.resolve(caller.tenant, name);
+    return this.#deps.images.resolve(caller.tenant, name, AbortSignal.timeout(lookTimeoutMs));
   }
 
   /**
@@ -90,7 +92,7 @@ export class ImageService {
   /** Raises `not_found`, `forbidden` (a shared one), `conflict` (built in, or machines use it). */
   async delete(caller: Caller, name: string): Promise<void> {
     const { images, store, holds } = this.#deps;
-    const image = await images.resolve(caller.tenant, name);
+    const image = await images.resolve(caller.tenant, name, AbortSignal.timeout(lookTimeoutMs));
     checkDeletable(caller, image);
     await holds.remove(image.digest, async () => {
       const machines = await store.machines.all();

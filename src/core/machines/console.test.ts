@@ -126,7 +126,7 @@ describe('the console', () => {
   });
 
   test('of an engine without one is unsupported', async () => {
-    Object.assign(fake.driver.capabilities, { hasConsole: false });
+    Object.assign(fake.driver, { console: null });
     await expect(open()).rejects.toMatchObject({ code: 'unsupported' });
   });
 

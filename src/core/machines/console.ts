@@ -5,7 +5,7 @@
 import { abortable } from '../../lib/abort.ts';
 import { AppError } from '../errors.ts';
 import type { ChangeBus } from '../events/bus.ts';
-import type { Consoled } from '../ports/engine.ts';
+import type { EngineConsole } from '../ports/engine.ts';
 import type { Store } from '../ports/store.ts';
 import type { Machine } from './machine.ts';
 import { endingIterator, Slots } from './slots.ts';
@@ -56,14 +56,14 @@ export class Consoles {
     { lines, follow }: ConsoleRequest,
     signal: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
-    const driver = consoledOf(this.#deps.edges, machine);
+    const console = consoleOf(this.#deps.edges, machine);
     const { incarnation } = machine;
     if (incarnation === null) return oneOf(new Uint8Array(0));
-    if (!follow) return oneOf(lastLines(await driver.readConsole(incarnation, consoleBytesMax), lines));
+    if (!follow) return oneOf(lastLines(await console.read(incarnation, consoleBytesMax, signal), lines));
     const free = this.#followers.take(machine.id);
     const leaving = new AbortController();
     const stop = AbortSignal.any([leaving.signal, this.#closing.signal]);
-    const pieces = this.#follow(driver, machine, lines, stop);
+    const pieces = this.#follow(console, machine, lines, stop);
     const end = () => {
       signal.removeEventListener('abort', end);
       leaving.abort();
@@ -82,7 +82,7 @@ export class Consoles {
   }
 
   async *#follow(
-    driver: Consoled,
+    console: EngineConsole,
     machine: Machine,
     lines: number,
     stop: AbortSignal,
@@ -92,7 +92,7 @@ export class Consoles {
     try {
       await this.#launched(machine, stop);
       let isFirst = true;
-      for await (const bytes of driver.followConsole(incarnation, consoleBytesMax, stop)) {
+      for await (const bytes of console.follow(incarnation, consoleBytesMax, stop)) {
         yield isFirst ? lastLines(bytes, lines) : bytes;
         isFirst = false;
       }
@@ -121,16 +121,10 @@ export class Consoles {
   }
 }
 
-function consoledOf(edges: Edges, machine: Machine): Consoled {
-  const driver = engineOf(edges, machine);
-  const { readConsole, followConsole } = driver;
-  if (driver.capabilities.hasConsole && readConsole && followConsole) {
-    return {
-      readConsole: (...args) => readConsole.apply(driver, args),
-      followConsole: (...args) => followConsole.apply(driver, args),
-    };
-  }
-  throw new AppError('unsupported', `machines of engine '${driver.kind}' have no console`);
+function consoleOf(edges: Edges, machine: Machine): EngineConsole {
+  const { console, kind } = engineOf(edges, machine);
+  if (console) return console;
+  throw new AppError('unsupported', `machines of engine '${kind}' have no console`);
 }
 
 async function* oneOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

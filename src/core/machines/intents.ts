@@ -4,7 +4,7 @@ import type { Limiter } from '../../lib/limiter.ts';
 import { AppError } from '../errors.ts';
 import type { MachinePatch } from '../ports/store.ts';
 import type { DesiredState, Machine } from './machine.ts';
-import { type Edges, engineOf } from './steps/context.ts';
+import { type Edges, engineOf, lookTimeoutMs } from './steps/context.ts';
 
 export interface Intent {
   readonly desired: DesiredState;
@@ -23,7 +23,7 @@ export function nextBoot(machine: Machine): Intent {
 
 /** Raises `unsupported` when the machine has less memory than its image and its engine need. */
 export async function requireBootable(edges: Edges, machine: Machine): Promise<void> {
-  const image = await edges.images.find(machine.imageDigest);
+  const image = await edges.images.find(machine.imageDigest, AbortSignal.timeout(lookTimeoutMs));
   const memoryMibMin = Math.max(image?.memoryMibMin ?? 0, engineOf(edges, machine).capabilities.memoryMibMin);
   if (machine.spec.memoryMib >= memoryMibMin) return;
   throw new AppError(

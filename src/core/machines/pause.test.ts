@@ -58,7 +58,7 @@ describe('pause', () => {
   });
 
   test('is refused before anything is written down where the engine cannot', async () => {
-    await begin({ capabilities: { canPause: false } });
+    await begin({ without: ['pause'] });
     await expect(pause()).rejects.toMatchObject({
       code: 'unsupported',
       message: expect.stringContaining('qemu'),

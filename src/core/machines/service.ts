@@ -21,7 +21,7 @@ import { findMachine, stateConflict } from './lookup.ts';
 import type { Machine, MachineSpec } from './machine.ts';
 import { type CreateRequest, type MachineDefaults, makeSpec } from './spec.ts';
 import { decide } from './states.ts';
-import { type Edges, guestOf } from './steps/context.ts';
+import { type Edges, guestOf, lookTimeoutMs } from './steps/context.ts';
 import { type OperationDefinitions, operationDefinitions } from './steps/definitions.ts';
 import { pausableOf } from './steps/pause.ts';
 import { bootTimeoutMsDefault } from './steps/start.ts';
@@ -111,7 +111,7 @@ export class MachineService {
     }
     const name = request.image ?? this.#defaults.image;
     const operation = await this.#imageHolds.hold(
-      () => this.#edges.images.resolve(tenant, name),
+      () => this.#edges.images.resolve(tenant, name, AbortSignal.timeout(lookTimeoutMs)),
       (image) =>
         this.#recordNew(tenant, makeSpec(request, this.#defaults, image, driver.capabilities), image.digest),
     );

@@ -1,18 +1,23 @@
-/** A machine's own writable disk. Raises `exhausted` when there is no space, `not_found` when the base is gone. */
+import type { DiskFormat } from './engine.ts';
+
+/**
+ * A machine's own writable disk. Raises `exhausted` when there is no space, `not_found` when the base is gone, and the
+ * signal's reason as soon as it aborts; what had begun may still be done afterwards.
+ */
 export interface Disks {
   /**
    * Makes the machine's root disk of `diskMib` on top of the image's base, owned by the VMM of `slot`. Called again it
    * keeps the disk that is there. Either the whole disk exists afterwards or nothing does.
    */
-  prepare(request: DiskRequest): Promise<DiskRecord>;
+  prepare(request: DiskRequest, signal: AbortSignal): Promise<DiskRecord>;
   /** Where the machine's disk is or would be; looks at nothing. */
   locate(machineId: string): DiskRecord;
   /** Removing nothing succeeds. */
-  remove(machineId: string): Promise<void>;
+  remove(machineId: string, signal: AbortSignal): Promise<void>;
   /** What is free where the disks are, in MiB. */
-  freeMib(): Promise<number>;
+  freeMib(signal: AbortSignal): Promise<number>;
   /** Machine ids that have a disk here. */
-  list(): Promise<readonly string[]>;
+  list(signal: AbortSignal): Promise<readonly string[]>;
 }
 
 export interface DiskRequest {
@@ -24,5 +29,5 @@ export interface DiskRequest {
 
 export interface DiskRecord {
   readonly path: string;
-  readonly format: 'qcow2' | 'raw';
+  readonly format: DiskFormat;
 }

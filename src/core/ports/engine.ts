@@ -7,9 +7,17 @@
 /** Where the guest link of one incarnation is reached. */
 export type GuestAddress =
   | { readonly transport: 'virtio-serial'; readonly path: string }
+  /**
+   * A unix socket. With a `connectPort` the VMM is first asked to connect that port of the guest, by Firecracker's
+   * handshake: the line `CONNECT <port>`, answered by `OK <number>`.
+   */
+  | { readonly transport: 'unix'; readonly path: string; readonly connectPort: number | null }
   | { readonly transport: 'memory'; readonly key: string };
 
-/** How a launched incarnation is found again; plain JSON, stored by core, understood by its driver only. */
+/**
+ * How a launched incarnation is found again; plain JSON, stored by core. Core reads what is named here; `data` is the
+ * driver's own and anything else may be in it.
+ */
 export interface EngineHandle {
   readonly engine: string;
   /** Version of the driver's `data`, so that a newer daemon can read an older handle. */
@@ -20,16 +28,17 @@ export interface EngineHandle {
   readonly pid: number | null;
   /** The engine's own control socket, when it has one; shown to callers, used by the driver only. */
   readonly controlSocket: string | null;
-  readonly data: Readonly<Record<string, unknown>>;
+  readonly data: unknown;
 }
 
+export type DiskFormat = 'qcow2' | 'raw';
+
 export interface EngineCapabilities {
-  readonly canPause: boolean;
-  readonly canSnapshot: boolean;
-  readonly hasConsole: boolean;
   readonly vcpuCountMax: number;
   readonly memoryMibMin: number;
   readonly memoryMibMax: number;
+  /** What it can open as a disk, the preferred format first. */
+  readonly diskFormats: readonly DiskFormat[];
 }
 
 /** What an engine can do on this host, found by trying it. */
@@ -44,7 +53,21 @@ export interface EngineProbe {
   readonly notes: readonly string[];
 }
 
-/** Everything a driver needs to boot one incarnation. Paths are absolute and inside the state directory. */
+/** What an incarnation begins from. Paths are absolute and inside the state directory. */
+export type LaunchSource =
+  | {
+      readonly kind: 'kernel';
+      readonly kernelPath: string;
+      readonly initrdPath: string;
+      /** Added by the image after the driver's own arguments. */
+      readonly kernelArgs: string;
+    }
+  /** The memory and devices that `EngineSnapshots.save` wrote to a directory. */
+  | { readonly kind: 'restore'; readonly directory: string }
+  /** A root file system whose processes run under this host's kernel. */
+  | { readonly kind: 'container'; readonly rootPath: string; readonly argv: readonly string[] };
+
+/** Everything a driver needs to start one incarnation. */
 export interface LaunchSpec {
   readonly machineId: string;
   readonly incarnation: string;
@@ -53,19 +76,44 @@ export interface LaunchSpec {
   readonly vcpuCount: number;
   readonly memoryMib: number;
   readonly diskMib: number;
-  readonly kernelPath: string;
-  readonly initrdPath: string;
-  /** Added by the image after the driver's own arguments. */
-  readonly kernelArgs: string;
+  readonly source: LaunchSource;
   /** The root disk first. */
   readonly disks: readonly DiskAttachment[];
+  readonly nics: readonly NicAttachment[];
+  readonly limits: LaunchLimits;
 }
 
 export interface DiskAttachment {
   readonly path: string;
-  readonly format: 'qcow2' | 'raw';
+  readonly format: DiskFormat;
   readonly readOnly: boolean;
 }
+
+/** A network interface of the guest, on a tap device of this host. */
+export interface NicAttachment {
+  readonly tap: string;
+  readonly mac: string;
+}
+
+/** What the VMM with all it runs may take from this host, under control groups. Null: as the driver derives it from the size. */
+export interface LaunchLimits {
+  /** Processors' worth of time; 0.5 is half of one. */
+  readonly cpuCount: number | null;
+  /** The guest's memory and the VMM's own together. */
+  readonly memoryMib: number | null;
+  readonly io: IoLimits | null;
+}
+
+/** Per second, on the device that holds the root disk. Null: no limit. */
+export interface IoLimits {
+  readonly readBytes: number | null;
+  readonly writeBytes: number | null;
+  readonly readOperations: number | null;
+  readonly writeOperations: number | null;
+}
+
+/** Limits that only follow from the machine's size. */
+export const limitsOfSize: LaunchLimits = { cpuCount: null, memoryMib: null, io: null };
 
 /** How and why an incarnation ended, as far as the engine saw it. */
 export interface ExitFacts {
@@ -87,61 +135,78 @@ export type EngineStatus =
   | { readonly state: 'exited'; readonly facts: ExitFacts }
   | { readonly state: 'absent' };
 
-/** Raises `engine`, `unsupported`, `timeout`, `exhausted`. */
+/**
+ * Raises `engine`, `unsupported`, `timeout`, `exhausted`. A call whose signal aborts rejects with the signal's reason at
+ * once; what it had begun may still be done afterwards, so whoever gave up looks again before acting.
+ */
 export interface EngineDriver {
   readonly kind: string;
   readonly capabilities: EngineCapabilities;
+  /** Null when incarnations have no console. */
+  readonly console: EngineConsole | null;
+  /** Null when guests cannot be paused. */
+  readonly pause: EnginePause | null;
+  /** Null when guests' memory cannot be saved. */
+  readonly snapshots: EngineSnapshots | null;
   /** Tries the engine for real; the answer is kept for the life of the driver. Never rejects. */
   probe(signal?: AbortSignal): Promise<EngineProbe>;
-  /** Builds and boots in one call. Called again with the same incarnation it finds what the first call made. */
+  /**
+   * Starts an incarnation in one call. Called again with the same incarnation it finds what the first call made. A source,
+   * disk format or network interface that this engine does not take is refused as `unsupported` before anything is made.
+   */
   launch(spec: LaunchSpec, signal: AbortSignal): Promise<EngineHandle>;
   /** The handle of an incarnation that runs here but whose handle was never saved; null when there is none. */
-  find(incarnation: string): Promise<EngineHandle | null>;
-  inspect(handle: EngineHandle): Promise<EngineStatus>;
+  find(incarnation: string, signal: AbortSignal): Promise<EngineHandle | null>;
+  inspect(handle: EngineHandle, signal: AbortSignal): Promise<EngineStatus>;
   /**
    * Ends the VMM at once and waits for it to be gone; harmless when it is. A graceful end is the guest's business.
-   * Afterwards only what `readConsole` needs is left, until `destroy`.
+   * Afterwards only what the console needs is left, until `destroy`.
    */
   stop(handle: EngineHandle, signal: AbortSignal): Promise<void>;
   /** Removes everything the incarnation left on this host, its process too. Destroying nothing succeeds. */
-  destroy(incarnation: string): Promise<void>;
+  destroy(incarnation: string, signal: AbortSignal): Promise<void>;
   /**
    * Calls `listener` once, when the incarnation ends for whatever reason (also when it has already ended).
    * Returns a function that stops watching. Works for processes that are no children of ours.
    */
   onExit(handle: EngineHandle, listener: (facts: ExitFacts) => void): () => void;
   /** Incarnations that have anything on this host: a process, a directory, a socket. */
-  list(): Promise<readonly string[]>;
+  list(signal: AbortSignal): Promise<readonly string[]>;
   /** Those of them whose VMM lives. */
-  listLiving(): Promise<readonly string[]>;
+  listLiving(signal: AbortSignal): Promise<readonly string[]>;
   /** Stops watching everything; touches no VM. */
   close(): Promise<void>;
 }
 
-/** For engines whose capabilities say `hasConsole`. */
-export interface Consoled {
-  /** The last bytes of the serial console, at most `bytesMax`; empty when there is none yet. Survives the VMM. */
-  readConsole(incarnation: string, bytesMax: number): Promise<Uint8Array>;
+/** The serial consoles of an engine's incarnations. */
+export interface EngineConsole {
+  /** The last bytes, at most `bytesMax`; empty when there is none yet. Survives the VMM. */
+  read(incarnation: string, bytesMax: number, signal: AbortSignal): Promise<Uint8Array>;
   /**
-   * What `readConsole` gives as one piece, which may be empty, then what the guest prints, nothing left out between.
-   * Ends when the incarnation has ended and all was read, or the driver is closed; rejects with the signal's reason.
-   * Who reads more slowly than the guest prints holds nobody up, and misses what is no longer kept.
+   * What `read` gives as one piece, which may be empty, then what the guest prints, without a gap. Ends when the
+   * incarnation has ended and all was read, or the driver is closed; rejects with the signal's reason. A slow reader does
+   * not block the guest or other readers; it loses the output that is no longer kept.
    */
-  followConsole(incarnation: string, bytesMax: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  follow(incarnation: string, bytesMax: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
-/** For engines whose capabilities say `canPause`. Both raise `engine` when the incarnation has ended. */
-export interface Pausable {
+/** Both raise `engine` when the incarnation has ended. */
+export interface EnginePause {
   /**
    * Stops the guest's processors; its memory, its devices and what is connected to them stay. `inspect` then says
    * `on_request`. Harmless when it stands still already, whatever made it so: that reason remains.
    */
   pause(handle: EngineHandle, signal: AbortSignal): Promise<void>;
   /**
-   * Lets the guest go on, whatever made it stand still; harmless when it runs. One that waited for space on the host's
+   * Resumes the guest, whatever made it stand still; harmless when it runs. One that waited for space on the host's
    * disk waits again when there is still none.
    */
   resume(handle: EngineHandle, signal: AbortSignal): Promise<void>;
+}
+
+export interface EngineSnapshots {
+  /** Writes a paused guest's memory and devices to an empty directory, for a launch from `restore`. */
+  save(handle: EngineHandle, directory: string, signal: AbortSignal): Promise<void>;
 }
 
 /** The reason of a guest that stands still because `pause` was called. */

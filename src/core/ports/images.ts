@@ -1,19 +1,22 @@
-/** Root file systems that machines start from, and the kernels and initramfs that boot them. */
+/**
+ * Root file systems that machines start from, and the kernels and initramfs that boot them. A call whose signal aborts
+ * rejects with its reason at once.
+ */
 export interface Images {
   /**
    * The image that a tenant means by a name: its own, else the shared one. Raises `not_found` with a hint that says what
    * there is.
    */
-  resolve(tenant: string, name: string): Promise<Image>;
+  resolve(tenant: string, name: string, signal: AbortSignal): Promise<Image>;
   /** What a tenant can name, by name. */
   list(tenant: string): Promise<readonly Image[]>;
   /** The image of this content, whosever it is; null when no name means it any more. */
-  find(digest: string): Promise<Image | null>;
+  find(digest: string, signal: AbortSignal): Promise<Image | null>;
   /**
    * What guests on this image are booted with: the image's own kernel if it was imported with one, else this host's.
    * `unavailable` before set-up made that.
    */
-  bootKit(imageDigest: string): Promise<BootKit>;
+  bootKit(imageDigest: string, signal: AbortSignal): Promise<BootKit>;
 }
 
 /** Images that can be added and removed. Neither knows who uses them. */

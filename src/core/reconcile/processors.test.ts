@@ -44,8 +44,8 @@ async function run(meanwhile: () => Promise<unknown> = async () => undefined): P
 
 /** `before` happens after the last check and before the engine carries the next such call out. */
 function beforeNext(call: 'pause' | 'resume', before: () => Promise<unknown>): void {
-  const original = fake.driver[call].bind(fake.driver);
-  vi.spyOn(fake.driver, call).mockImplementationOnce(async (handle, signal) => {
+  const original = fake.driver.processors[call];
+  vi.spyOn(fake.driver.processors, call).mockImplementationOnce(async (handle, signal) => {
     await before();
     return original(handle, signal);
   });
@@ -75,8 +75,8 @@ describe('a full disk', () => {
 
   test('that is over leaves the reason of a machine that fails as soon as it goes on', async () => {
     vmm.pause('disk_full');
-    const original = fake.driver.resume.bind(fake.driver);
-    vi.spyOn(fake.driver, 'resume').mockImplementationOnce(async (handle, signal) => {
+    const original = fake.driver.processors.resume;
+    vi.spyOn(fake.driver.processors, 'resume').mockImplementationOnce(async (handle, signal) => {
       await original(handle, signal);
       await die();
     });

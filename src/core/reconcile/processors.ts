@@ -28,7 +28,7 @@ export async function putProcessorsRight(
 ): Promise<boolean> {
   let wanted = processorsOf(seen.state);
   if (!seen.handle || !wanted) return false;
-  const status = await engineOf(edges, seen).inspect(seen.handle);
+  const status = await engineOf(edges, seen).inspect(seen.handle, signal);
   if (!isWrong(status, wanted)) return false;
   // Read after the VMM was asked: what a pause or resume has done by now is recorded, or its operation is.
   const before = await store.machines.get(seen.id);

@@ -20,6 +20,7 @@ const intervalMs = 10_000;
 /** From a finding of the timer to the look that confirms it; events are told in milliseconds. */
 const confirmMs = 1_000;
 const endStrayTimeoutMs = 30_000;
+const removeTimeoutMs = 30_000;
 const processorsTimeoutMs = 30_000;
 /** How many ended operations are remembered, and how often the rest is forgotten. */
 const operationsKept = 1_000;
@@ -132,9 +133,11 @@ export class Reconciler {
       case 'end_stray':
         return this.#endStray(repair.machine);
       case 'destroy_orphan':
-        return edges.engines.get(repair.engine)?.destroy(repair.incarnation);
+        return edges.engines
+          .get(repair.engine)
+          ?.destroy(repair.incarnation, AbortSignal.timeout(removeTimeoutMs));
       case 'remove_disk':
-        return edges.disks.remove(repair.machineId);
+        return edges.disks.remove(repair.machineId, AbortSignal.timeout(removeTimeoutMs));
     }
   }
 
@@ -162,8 +165,9 @@ export class Reconciler {
 
   async #endStray(machine: Machine): Promise<void> {
     const driver = engineOf(this.#deps.edges, machine);
-    const handle = machine.incarnation && (await driver.find(machine.incarnation));
-    if (handle) await driver.stop(handle, AbortSignal.timeout(endStrayTimeoutMs));
+    const signal = AbortSignal.timeout(endStrayTimeoutMs);
+    const handle = machine.incarnation && (await driver.find(machine.incarnation, signal));
+    if (handle) await driver.stop(handle, signal);
   }
 
   #exclusively<T>(work: () => Promise<T>): Promise<T> {

@@ -76,7 +76,8 @@ export class FakeDisks implements Disks {
   /** Thrown by the next `prepare`. */
   nextFailure: Error | null = null;
 
-  async prepare({ machineId }: { readonly machineId: string }) {
+  async prepare({ machineId }: { readonly machineId: string }, signal?: AbortSignal) {
+    signal?.throwIfAborted();
     if (this.nextFailure) {
       const failure = this.nextFailure;
       this.nextFailure = null;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../core/errors.ts';
-import type { ExitFacts } from '../../core/ports/engine.ts';
+import { type ExitFacts, limitsOfSize } from '../../core/ports/engine.ts';
 import { engineContract } from '../engine.contract.ts';
 import { guestMarker } from '../testing/tiny-guest.ts';
 import { FakeDriver, FakeHost, type LaunchHook } from './driver.ts';
@@ -15,15 +15,16 @@ function spec(incarnation: string, slot = 1, kernelArgs = '') {
     vcpuCount: 1,
     memoryMib: 64,
     diskMib: 64,
-    kernelPath: '/kernel',
-    initrdPath: '/initrd',
-    kernelArgs,
+    source: { kind: 'kernel' as const, kernelPath: '/kernel', initrdPath: '/initrd', kernelArgs },
     disks: [],
+    nics: [],
+    limits: limitsOfSize,
   };
 }
 
 /** Plays the contract's guest: prints, then ends as its kernel arguments say. */
-const playGuest: LaunchHook = ({ kernelArgs }, _handle, machine) => {
+const playGuest: LaunchHook = ({ source }, _handle, machine) => {
+  const kernelArgs = source.kind === 'kernel' ? source.kernelArgs : '';
   machine.print(`${guestMarker}\n`);
   if (kernelArgs === 'poweroff') machine.powerOff();
   if (kernelArgs === 'reset' || kernelArgs === 'panic') machine.reset();
@@ -91,9 +92,9 @@ describe('FakeDriver', () => {
     const handle = await driver.launch(spec('a'), never);
     driver.machine('a').pause('disk_full');
     expect(await driver.inspect(handle)).toEqual({ state: 'paused', reason: 'disk_full' });
-    await driver.pause(handle, never);
+    await driver.pause?.pause(handle, never);
     expect(await driver.inspect(handle)).toEqual({ state: 'paused', reason: 'disk_full' });
-    await driver.resume(handle, never);
+    await driver.pause?.resume(handle, never);
     expect(await driver.inspect(handle)).toEqual({ state: 'running' });
   });
 

@@ -4,15 +4,15 @@
  */
 import { AppError } from '../../core/errors.ts';
 import {
-  type Consoled,
   type EngineCapabilities,
+  type EngineConsole,
   type EngineDriver,
   type EngineHandle,
+  type EnginePause,
   type EngineProbe,
   type EngineStatus,
   type ExitFacts,
   type LaunchSpec,
-  type Pausable,
   pausedOnRequest,
 } from '../../core/ports/engine.ts';
 import { abortable, sleep } from '../../lib/abort.ts';
@@ -39,6 +39,8 @@ export interface FakeDriverOptions {
   readonly kind?: string;
   readonly host?: FakeHost;
   readonly capabilities?: Partial<EngineCapabilities>;
+  /** What this engine is to be unable to do. */
+  readonly without?: readonly ('console' | 'pause')[];
   readonly onLaunch?: LaunchHook;
 }
 
@@ -48,9 +50,14 @@ interface Script {
   readonly failures: Map<FakeCall, Error[]>;
 }
 
-export class FakeDriver implements EngineDriver, Consoled, Pausable {
+export class FakeDriver implements EngineDriver {
   readonly kind: string;
   readonly capabilities: EngineCapabilities;
+  readonly console: EngineConsole | null;
+  readonly pause: EnginePause | null;
+  /** What `pause` is when there is one; for tests that replace its calls. */
+  readonly processors: EnginePause;
+  readonly snapshots = null;
   readonly host: FakeHost;
   /** How often each call was made, for tests that count. */
   readonly calls = new Map<FakeCall, number>();
@@ -65,14 +72,15 @@ export class FakeDriver implements EngineDriver, Consoled, Pausable {
     this.host = options.host ?? new FakeHost();
     this.#onLaunch = options.onLaunch ?? (() => undefined);
     this.capabilities = {
-      canPause: true,
-      canSnapshot: false,
-      hasConsole: true,
       vcpuCountMax: 32,
       memoryMibMin: 1,
       memoryMibMax: 1024 * 1024,
+      diskFormats: ['qcow2', 'raw'],
       ...options.capabilities,
     };
+    this.console = options.without?.includes('console') ? null : this.#makeConsole();
+    this.processors = this.#makePause();
+    this.pause = options.without?.includes('pause') ? null : this.processors;
   }
 
   /** Every later `call` takes `ms` longer; 0 takes that back. */
@@ -98,7 +106,9 @@ export class FakeDriver implements EngineDriver, Consoled, Pausable {
 
   async launch(spec: LaunchSpec, signal: AbortSignal): Promise<EngineHandle> {
     signal.throwIfAborted();
-    const { incarnation } = spec;
+    const { incarnation, source } = spec;
+    if (source.kind !== 'kernel')
+      throw new AppError('unsupported', `engine '${this.kind}' cannot launch from '${source.kind}'`);
     const underWay = this.#launching.get(incarnation);
     if (underWay !== undefined) return await abortable(underWay, signal);
     const launching = this.#launch(spec, signal).finally(() => this.#launching.delete(incarnation));
@@ -106,14 +116,14 @@ export class FakeDriver implements EngineDriver, Consoled, Pausable {
     return await launching;
   }
 
-  async find(incarnation: string): Promise<EngineHandle | null> {
-    await this.#play('find');
+  async find(incarnation: string, signal?: AbortSignal): Promise<EngineHandle | null> {
+    await this.#play('find', signal);
     const machine = this.host.machines.get(incarnation);
     return machine === undefined || machine.status.state === 'exited' ? null : machine.handle;
   }
 
-  async inspect(handle: EngineHandle): Promise<EngineStatus> {
-    await this.#play('inspect');
+  async inspect(handle: EngineHandle, signal?: AbortSignal): Promise<EngineStatus> {
+    await this.#play('inspect', signal);
     return this.host.machines.get(handle.incarnation)?.status ?? { state: 'absent' };
   }
 
@@ -122,18 +132,8 @@ export class FakeDriver implements EngineDriver, Consoled, Pausable {
     this.#end(handle.incarnation);
   }
 
-  async pause(handle: EngineHandle, signal: AbortSignal): Promise<void> {
-    await this.#play('pause', signal);
-    this.#living(handle).pause(pausedOnRequest);
-  }
-
-  async resume(handle: EngineHandle, signal: AbortSignal): Promise<void> {
-    await this.#play('resume', signal);
-    this.#living(handle).resume();
-  }
-
-  async destroy(incarnation: string): Promise<void> {
-    await this.#play('destroy');
+  async destroy(incarnation: string, signal?: AbortSignal): Promise<void> {
+    await this.#play('destroy', signal);
     this.#end(incarnation);
     this.host.machines.delete(incarnation);
   }
@@ -152,13 +152,14 @@ export class FakeDriver implements EngineDriver, Consoled, Pausable {
     };
   }
 
-  async listLiving(): Promise<readonly string[]> {
+  async listLiving(signal?: AbortSignal): Promise<readonly string[]> {
+    signal?.throwIfAborted();
     const machines = [...this.host.machines.values()];
     return machines.filter(({ status }) => status.state !== 'exited').map(({ handle }) => handle.incarnation);
   }
 
-  async list(): Promise<readonly string[]> {
-    await this.#play('list');
+  async list(signal?: AbortSignal): Promise<readonly string[]> {
+    await this.#play('list', signal);
     return [...this.host.machines.keys()];
   }
 
@@ -168,18 +169,33 @@ export class FakeDriver implements EngineDriver, Consoled, Pausable {
     this.#watches.clear();
   }
 
-  async readConsole(incarnation: string, bytesMax: number): Promise<Uint8Array> {
-    return this.host.machines.get(incarnation)?.console(bytesMax) ?? new Uint8Array(0);
+  #makeConsole(): EngineConsole {
+    const machineOf = (incarnation: string) => this.host.machines.get(incarnation);
+    const closing = this.#closing.signal;
+    return {
+      read: async (incarnation, bytesMax, signal) => {
+        signal.throwIfAborted();
+        return machineOf(incarnation)?.console(bytesMax) ?? new Uint8Array(0);
+      },
+      async *follow(incarnation, bytesMax, signal) {
+        const machine = machineOf(incarnation);
+        if (machine === undefined) yield new Uint8Array(0);
+        else yield* machine.followConsole(bytesMax, closing, signal);
+      },
+    };
   }
 
-  async *followConsole(
-    incarnation: string,
-    bytesMax: number,
-    signal: AbortSignal,
-  ): AsyncGenerator<Uint8Array> {
-    const machine = this.host.machines.get(incarnation);
-    if (machine === undefined) yield new Uint8Array(0);
-    else yield* machine.followConsole(bytesMax, this.#closing.signal, signal);
+  #makePause(): EnginePause {
+    return {
+      pause: async (handle, signal) => {
+        await this.#play('pause', signal);
+        this.#living(handle).pause(pausedOnRequest);
+      },
+      resume: async (handle, signal) => {
+        await this.#play('resume', signal);
+        this.#living(handle).resume();
+      },
+    };
   }
 
   async #launch(spec: LaunchSpec, signal: AbortSignal): Promise<EngineHandle> {

@@ -48,7 +48,7 @@ export class FakeMachine {
     for (const wake of this.#readers) wake();
   }
 
-  /** See Consoled.followConsole; `closing` ends it as the incarnation's end does. */
+  /** See EngineConsole.follow; `closing` ends it as the incarnation's end does. */
   async *followConsole(
     bytesMax: number,
     closing: AbortSignal,

@@ -10,6 +10,8 @@ import { StateLayout } from '../../storage/layout.ts';
 import { QemuDriver } from './driver.ts';
 import { RunDirectory } from './run-directory.ts';
 
+const never = new AbortController().signal;
+
 const isRoot = process.geteuid?.() === 0;
 const vmmUid = 700_007;
 const incarnation = 'abc';
@@ -63,27 +65,27 @@ async function recorded(args: readonly string[], uid?: number): Promise<ProcessI
 
 it('neither adopts nor ends a process that a record names and that is no VMM', async () => {
   const identity = await recorded([]);
-  expect(await driver.find(incarnation)).toBeNull();
-  await driver.destroy(incarnation);
+  expect(await driver.find(incarnation, never)).toBeNull();
+  await driver.destroy(incarnation, never);
   expect(isAlive(identity)).toBe(true);
 });
 
 it("neither adopts nor ends another incarnation's VMM", async () => {
   const identity = await recorded(['-name', 'flotilla-abd', `path=${layout.runDir('abd')}/qmp.sock,`]);
-  expect(await driver.find(incarnation)).toBeNull();
-  await driver.destroy(incarnation);
+  expect(await driver.find(incarnation, never)).toBeNull();
+  await driver.destroy(incarnation, never);
   expect(isAlive(identity)).toBe(true);
 });
 
 it("adopts and ends the process that has the incarnation's command line", async () => {
   const identity = await recorded(['-name', 'flotilla-abc', `path=${directory.path}/qmp.sock,`]);
-  expect(await driver.find(incarnation)).toMatchObject({ pid: identity.pid });
-  await driver.destroy(incarnation);
+  expect(await driver.find(incarnation, never)).toMatchObject({ pid: identity.pid });
+  await driver.destroy(incarnation, never);
   expect(isAlive(identity)).toBe(false);
 });
 
 it.runIf(isRoot)('ends a VMM that has written over its own command line', async () => {
   const identity = await recorded([], vmmUid);
-  await driver.destroy(incarnation);
+  await driver.destroy(incarnation, never);
   expect(isAlive(identity)).toBe(false);
 });

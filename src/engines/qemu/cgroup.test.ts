@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { limitsOfSize } from '../../core/ports/engine.ts';
 import { findHierarchies, limitFiles, vmmLimits } from './cgroup.ts';
 
 const v1 = [
@@ -7,6 +8,8 @@ const v1 = [
   'cgroup /sys/fs/cgroup/memory cgroup rw,relatime,memory 0 0',
   'cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0',
 ].join('\n');
+
+const spec = { vcpuCount: 2, memoryMib: 256, disks: [], limits: limitsOfSize };
 
 describe('findHierarchies', () => {
   it('finds controllers of version 1 and those the unified hierarchy has beside them', () => {
@@ -31,7 +34,7 @@ describe('findHierarchies', () => {
 });
 
 it('writes a quota of whole processors, and a period before it', () => {
-  const limits = vmmLimits(2, 256);
+  const limits = vmmLimits(spec);
   expect(limitFiles('cpu', 1, limits)).toEqual([
     ['cpu.cfs_period_us', '100000'],
     ['cpu.cfs_quota_us', '200000'],
@@ -40,4 +43,18 @@ it('writes a quota of whole processors, and a period before it', () => {
   expect(limitFiles('memory', 1, limits)).toEqual([['memory.limit_in_bytes', `${448 * 1024 * 1024}`]]);
   expect(limitFiles('memory', 2, limits)).toEqual([['memory.max', `${448 * 1024 * 1024}`]]);
   expect(limitFiles('pids', 2, limits)).toEqual([['pids.max', '98']]);
+});
+
+it('honours the limits that a launch asks for', () => {
+  const io = { readBytes: 1000, writeBytes: null, readOperations: null, writeOperations: 20 };
+  const disks = [{ path: '/disk', format: 'raw' as const, readOnly: false }];
+  const limits = vmmLimits({ ...spec, disks, limits: { cpuCount: 0.5, memoryMib: 100, io } });
+  expect(limitFiles('cpu', 2, limits)).toEqual([['cpu.max', '50000 100000']]);
+  expect(limitFiles('memory', 2, limits)).toEqual([['memory.max', `${100 * 1024 * 1024}`]]);
+  expect(limitFiles('io', 2, limits, '8:0')).toEqual([['io.max', '8:0 rbps=1000 wiops=20']]);
+  expect(limitFiles('io', 1, limits, '8:0')).toEqual([
+    ['blkio.throttle.read_bps_device', '8:0 1000'],
+    ['blkio.throttle.write_iops_device', '8:0 20'],
+  ]);
+  expect(limitFiles('io', 2, vmmLimits(spec), '8:0')).toEqual([]);
 });

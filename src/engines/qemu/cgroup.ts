@@ -4,8 +4,9 @@
  *
  * Each machine's group is `flotilla/<incarnation>` at the top of each hierarchy.
  */
-import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, realpath, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { IoLimits, LaunchSpec } from '../../core/ports/engine.ts';
 import { sleep } from '../../lib/abort.ts';
 import { shortId } from '../../lib/ids.ts';
 import { tcgBufferMib } from './command-line.ts';
@@ -14,10 +15,12 @@ export interface CgroupLimits {
   readonly cpuCount: number;
   readonly memoryBytes: number;
   readonly tasksMax: number;
+  /** Of the device that holds the file. */
+  readonly io: (IoLimits & { readonly file: string }) | null;
 }
 
 const controllers = ['cpu', 'memory', 'pids'] as const;
-type Controller = (typeof controllers)[number];
+type Controller = (typeof controllers)[number] | 'io';
 
 /** Where a controller's groups are made. */
 export interface Hierarchy {
@@ -32,13 +35,23 @@ const vmmOverheadMib = 128;
 /** QEMU's pool for disk requests grows to 64 threads; beside it are the vCPUs and a few of its own. */
 const vmmTasks = 96;
 
-/** What a VMM of this size may use. */
-export function vmmLimits(vcpuCount: number, memoryMib: number): CgroupLimits {
+/** What the VMM of an incarnation may use. */
+export function vmmLimits(
+  spec: Pick<LaunchSpec, 'vcpuCount' | 'memoryMib' | 'limits' | 'disks'>,
+): CgroupLimits {
+  const { vcpuCount, limits, disks } = spec;
+  const file = disks[0]?.path;
   return {
-    cpuCount: vcpuCount,
-    memoryBytes: (memoryMib + tcgBufferMib + vmmOverheadMib) * 1024 * 1024,
+    cpuCount: limits.cpuCount ?? vcpuCount,
+    memoryBytes: (limits.memoryMib ?? spec.memoryMib + tcgBufferMib + vmmOverheadMib) * 1024 * 1024,
     tasksMax: vmmTasks + vcpuCount,
+    io: limits.io && file !== undefined ? { ...limits.io, file } : null,
   };
+}
+
+/** Version 1 calls the controller of disks by another name. */
+function nameIn(type: string, controller: Controller): string {
+  return type === 'cgroup' && controller === 'io' ? 'blkio' : controller;
 }
 
 /** Which hierarchy has each controller, from /proc/mounts and the unified hierarchy's own list. Pure. */
@@ -51,8 +64,8 @@ export function findHierarchies(
     const [, path = '', type = '', options = ''] = line.split(' ');
     const offered =
       type === 'cgroup' ? options.split(',') : type === 'cgroup2' ? (unifiedControllers.get(path) ?? []) : [];
-    for (const controller of controllers)
-      if (offered.includes(controller) && !found.has(controller))
+    for (const controller of [...controllers, 'io'] as const)
+      if (offered.includes(nameIn(type, controller)) && !found.has(controller))
         found.set(controller, { version: type === 'cgroup' ? 1 : 2, path });
   }
   return found;
@@ -75,6 +88,7 @@ export function limitFiles(
   controller: Controller,
   version: 1 | 2,
   limits: CgroupLimits,
+  device: string | null = null,
 ): readonly (readonly [file: string, value: string])[] {
   const quotaUs = Math.round(limits.cpuCount * cpuPeriodUs);
   switch (controller) {
@@ -89,7 +103,37 @@ export function limitFiles(
       return [[version === 2 ? 'memory.max' : 'memory.limit_in_bytes', `${limits.memoryBytes}`]];
     case 'pids':
       return [['pids.max', `${limits.tasksMax}`]];
+    case 'io':
+      return limits.io && device !== null ? ioFiles(version, limits.io, device) : [];
   }
+}
+
+function ioFiles(version: 1 | 2, io: IoLimits, device: string): readonly (readonly [string, string])[] {
+  const settings = [
+    ['rbps', 'blkio.throttle.read_bps_device', io.readBytes],
+    ['wbps', 'blkio.throttle.write_bps_device', io.writeBytes],
+    ['riops', 'blkio.throttle.read_iops_device', io.readOperations],
+    ['wiops', 'blkio.throttle.write_iops_device', io.writeOperations],
+  ] as const;
+  const set = settings.filter(([, , value]) => value !== null);
+  if (version === 1) return set.map(([, file, value]) => [file, `${device} ${value}`]);
+  return set.length === 0
+    ? []
+    : [['io.max', [device, ...set.map(([key, , value]) => `${key}=${value}`)].join(' ')]];
+}
+
+/** `major:minor` of the whole device that holds a file: the kernel takes no limit on a partition. */
+async function deviceOf(file: string): Promise<string> {
+  const { dev } = await stat(file, { bigint: true });
+  // As the C library packs them.
+  const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn);
+  const minor = (dev & 0xffn) | ((dev >> 12n) & ~0xffn);
+  const directory = await realpath(`/sys/dev/block/${major}:${minor}`);
+  const whole = await readFile(join(directory, 'partition')).then(
+    () => join(directory, '..'),
+    () => directory,
+  );
+  return (await readFile(join(whole, 'dev'), 'utf8')).trim();
 }
 
 async function removeGroup(path: string): Promise<void> {
@@ -121,7 +165,8 @@ async function makeGroup(
       for (const above of [hierarchy.path, parent])
         await writeFile(join(above, 'cgroup.subtree_control'), `+${controller}`);
     }
-    for (const [file, value] of limitFiles(controller, hierarchy.version, limits))
+    const device = controller === 'io' && limits.io ? await deviceOf(limits.io.file) : null;
+    for (const [file, value] of limitFiles(controller, hierarchy.version, limits, device))
       await writeFile(join(group, file), value);
     if (pid !== undefined) await writeFile(join(group, 'cgroup.procs'), `${pid}`);
     return null;
@@ -130,6 +175,8 @@ async function makeGroup(
     return `no ${controller} limit for machines: ${syscall} in ${parent}: ${code}`;
   }
 }
+
+const probeLimits: CgroupLimits = { cpuCount: 1, memoryBytes: 64 << 20, tasksMax: 1, io: null };
 
 export class Cgroups {
   #hierarchies: Promise<ReadonlyMap<Controller, Hierarchy>> | null = null;
@@ -142,7 +189,7 @@ export class Cgroups {
       .filter((controller) => !usable.has(controller))
       .map((controller) => `no ${controller} limit for machines: this host has no such control group`);
     for (const [controller, hierarchy] of await this.#read()) {
-      const note = await makeGroup(controller, hierarchy, name, vmmLimits(1, 64));
+      const note = await makeGroup(controller, hierarchy, name, probeLimits);
       if (note === null) continue;
       notes.push(note);
       usable.delete(controller);
@@ -156,6 +203,7 @@ export class Cgroups {
   async apply(name: string, pid: number, limits: CgroupLimits): Promise<readonly string[]> {
     const notes: string[] = [];
     for (const [controller, hierarchy] of await this.#read()) {
+      if (controller === 'io' && limits.io === null) continue;
       const note = await makeGroup(controller, hierarchy, name, limits, pid);
       if (note !== null) notes.push(note);
     }

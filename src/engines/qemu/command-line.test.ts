@@ -1,21 +1,26 @@
 import { describe, expect, it } from 'vitest';
-import type { LaunchSpec } from '../../core/ports/engine.ts';
-import { argumentsDigest, type CommandLineFacts, qemuArguments } from './command-line.ts';
+import { limitsOfSize } from '../../core/ports/engine.ts';
+import { argumentsDigest, type CommandLineFacts, type KernelSpec, qemuArguments } from './command-line.ts';
 
-const spec: LaunchSpec = {
+const spec: KernelSpec = {
   machineId: 'machine00001',
   incarnation: 'incarnation1',
   slot: 4,
   vcpuCount: 2,
   memoryMib: 256,
   diskMib: 1024,
-  kernelPath: '/s/boot/kernel',
-  initrdPath: '/s/boot/initrd',
-  kernelArgs: 'image=given',
+  source: {
+    kind: 'kernel',
+    kernelPath: '/s/boot/kernel',
+    initrdPath: '/s/boot/initrd',
+    kernelArgs: 'image=given',
+  },
   disks: [
     { path: '/s/disks/m/root.qcow2', format: 'qcow2', readOnly: false },
     { path: '/s/disks/m/seed.raw', format: 'raw', readOnly: true },
   ],
+  nics: [],
+  limits: limitsOfSize,
 };
 
 const tcg: CommandLineFacts = {

@@ -3,7 +3,11 @@
  * golden test is the review of every change.
  */
 import { createHash } from 'node:crypto';
-import type { DiskAttachment, LaunchSpec } from '../../core/ports/engine.ts';
+import type { DiskAttachment, LaunchSource, LaunchSpec } from '../../core/ports/engine.ts';
+
+type KernelBoot = Extract<LaunchSource, { readonly kind: 'kernel' }>;
+/** What QEMU starts today. */
+export type KernelSpec = LaunchSpec & { readonly source: KernelBoot };
 
 export type Accelerator = 'kvm' | 'tcg';
 
@@ -35,7 +39,7 @@ export function escapeOption(value: string): string {
   return value.replaceAll(',', ',,');
 }
 
-function kernelArguments(spec: LaunchSpec, facts: CommandLineFacts): string {
+function kernelArguments(source: KernelBoot, facts: CommandLineFacts): string {
   const own = ['console=ttyS0', 'quiet', 'panic=-1', 'reboot=t'];
   if (facts.accelerator === 'tcg') {
     // Without a given frequency a guest under TCG cannot calibrate its clock: with ACPI it hangs, without it drifts.
@@ -43,7 +47,7 @@ function kernelArguments(spec: LaunchSpec, facts: CommandLineFacts): string {
     // QEMU's APIC bus runs at 1 GHz; the project's kernel takes that as given and skips 200 ms of measuring.
     if (!facts.hasAcpi) own.push('lapic_timer_khz=1000000');
   }
-  return [...own, spec.kernelArgs.trim()].filter((part) => part !== '').join(' ');
+  return [...own, source.kernelArgs.trim()].filter((part) => part !== '').join(' ');
 }
 
 function diskArguments(disk: DiskAttachment, index: number): readonly string[] {
@@ -69,7 +73,7 @@ function diskArguments(disk: DiskAttachment, index: number): readonly string[] {
 const tcgCpu = 'max,-erms,-fsrm';
 
 /** The arguments after the program's name. */
-export function qemuArguments(spec: LaunchSpec, facts: CommandLineFacts): readonly string[] {
+export function qemuArguments(spec: KernelSpec, facts: CommandLineFacts): readonly string[] {
   const acceleration =
     facts.accelerator === 'kvm'
       ? ['-accel', 'kvm', '-cpu', 'host']
@@ -102,11 +106,11 @@ export function qemuArguments(spec: LaunchSpec, facts: CommandLineFacts): readon
     '-serial',
     'chardev:console',
     '-kernel',
-    spec.kernelPath,
+    spec.source.kernelPath,
     '-initrd',
-    spec.initrdPath,
+    spec.source.initrdPath,
     '-append',
-    kernelArguments(spec, facts),
+    kernelArguments(spec.source, facts),
     '-device',
     'virtio-serial-device',
     '-chardev',

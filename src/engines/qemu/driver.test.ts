@@ -56,7 +56,7 @@ describe('QemuDriver', () => {
     driver = fixture.makeDriver();
   });
   afterEach(async () => {
-    for (const incarnation of made.splice(0)) await driver.destroy(incarnation);
+    for (const incarnation of made.splice(0)) await driver.destroy(incarnation, never);
   });
   afterAll(async () => {
     await driver.close();
@@ -111,11 +111,11 @@ describe('QemuDriver', () => {
     const record = join(new RunDirectory(fixture.layout, handle.incarnation).path, 'vmm.json');
     await rm(record, { force: true });
     driver = fixture.makeDriver();
-    expect(await driver.find(handle.incarnation)).toEqual(handle);
+    expect(await driver.find(handle.incarnation, never)).toEqual(handle);
     await driver.close();
     await rm(record, { force: true });
     driver = fixture.makeDriver();
-    await driver.destroy(handle.incarnation);
+    await driver.destroy(handle.incarnation, never);
     expect(await fixture.countVmms(handle.incarnation)).toBe(0);
   });
 
@@ -123,11 +123,11 @@ describe('QemuDriver', () => {
     const hung = await launch();
     const other = await launch();
     process.kill(Number(hung.pid), 'SIGSTOP');
-    expect(await driver.inspect(other)).toEqual({ state: 'running' });
-    expect(await driver.inspect(hung)).toEqual({ state: 'running' });
+    expect(await driver.inspect(other, never)).toEqual({ state: 'running' });
+    expect(await driver.inspect(hung, never)).toEqual({ state: 'running' });
     await driver.stop(hung, never);
     expect(await fixture.countVmms(hung.incarnation)).toBe(0);
-    expect(await driver.inspect(other)).toEqual({ state: 'running' });
+    expect(await driver.inspect(other, never)).toEqual({ state: 'running' });
   });
 
   it('bounds the console of a guest that never stops printing', async () => {
@@ -146,7 +146,7 @@ describe('QemuDriver', () => {
     const { size, blocks } = await stat(consoleFile);
     expect(blocks * 512).toBeGreaterThanOrEqual(size - 4096);
     await driver.stop(handle, never);
-    const tail = Buffer.from(await driver.readConsole(handle.incarnation, 64 * 1024)).toString();
+    const tail = Buffer.from(await driver.console.read(handle.incarnation, 64 * 1024, never)).toString();
     expect(tail).not.toContain('\0');
     expect(tail).toMatch(/(?:a line of some sixty bytes that fills the console of this guest\r?\n){100}/);
   });

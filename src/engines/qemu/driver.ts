@@ -7,14 +7,14 @@
  */
 import { AppError } from '../../core/errors.ts';
 import type {
-  Consoled,
+  EngineConsole,
   EngineDriver,
   EngineHandle,
+  EnginePause,
   EngineProbe,
   EngineStatus,
   ExitFacts,
   LaunchSpec,
-  Pausable,
 } from '../../core/ports/engine.ts';
 import { abortable } from '../../lib/abort.ts';
 import { type Logger, silentLog } from '../../lib/log.ts';
@@ -26,7 +26,7 @@ import { diedFacts } from './exit-facts.ts';
 import { identityOf, makeHandle, qemuKind } from './handle.ts';
 import { qemuCapabilities } from './host-facts.ts';
 import { KeyedLock } from './keyed-lock.ts';
-import { Launcher } from './launcher.ts';
+import { checkSpec, Launcher } from './launcher.ts';
 import { type ProbeOptions, probeQemu, type QemuHost, type QemuProbe, setupHint } from './probe.ts';
 import { findVmms, isVmmOf, killProcess, waitGone } from './processes.ts';
 import { listRunDirectories, RunDirectory } from './run-directory.ts';
@@ -50,9 +50,19 @@ export interface QemuDriverOptions {
   readonly kvmDevice?: string;
 }
 
-export class QemuDriver implements EngineDriver, Consoled, Pausable {
+export class QemuDriver implements EngineDriver {
   readonly kind = qemuKind;
   readonly capabilities = qemuCapabilities();
+  readonly console: EngineConsole = {
+    read: (incarnation, bytesMax, signal) =>
+      abortable(this.#consoles.tail(this.#directory(incarnation), withinConsole(bytesMax)), signal),
+    follow: (incarnation, bytesMax, signal) => this.#followConsole(incarnation, bytesMax, signal),
+  };
+  readonly pause: EnginePause = {
+    pause: async (handle, signal) => await this.#living(handle).command('stop', signal),
+    resume: async (handle, signal) => await this.#living(handle).command('cont', signal),
+  };
+  readonly snapshots = null;
   readonly #layout: StateLayout;
   readonly #log: Pick<Logger, 'warn'>;
   readonly #probeOptions: Omit<ProbeOptions, 'notes'>;
@@ -79,7 +89,6 @@ export class QemuDriver implements EngineDriver, Consoled, Pausable {
       uidBase: options.uidBase,
       hasAcpi: options.hasAcpi ?? true,
       cgroups: this.#cgroups,
-      capabilities: this.capabilities,
       watch: (directory, spawned) => this.#watch(directory, spawned.identity, spawned),
       log: this.#log,
     });
@@ -95,17 +104,18 @@ export class QemuDriver implements EngineDriver, Consoled, Pausable {
   }
 
   async launch(spec: LaunchSpec, signal: AbortSignal): Promise<EngineHandle> {
+    const checked = checkSpec(spec, this.capabilities);
     return await this.#lock.run(spec.incarnation, async () => {
       signal.throwIfAborted();
       // The directory is made before the process, so without it there is nothing to find.
       const isKnown = await this.#directory(spec.incarnation).exists();
-      const found = isKnown ? await this.find(spec.incarnation) : null;
+      const found = isKnown ? await this.#find(spec.incarnation) : null;
       if (found !== null) return found;
       const host = await this.#host(signal);
       // What a launch that did not get through has left; no process of it lives.
       if (isKnown) await this.#destroy(spec.incarnation);
       try {
-        return await this.#launcher.launch(spec, host, signal);
+        return await this.#launcher.launch(checked, host, signal);
       } catch (error) {
         await this.#destroy(spec.incarnation);
         throw error;
@@ -113,7 +123,11 @@ export class QemuDriver implements EngineDriver, Consoled, Pausable {
     });
   }
 
-  async find(incarnation: string): Promise<EngineHandle | null> {
+  async find(incarnation: string, signal: AbortSignal): Promise<EngineHandle | null> {
+    return await whileWanted(signal, () => this.#find(incarnation));
+  }
+
+  async #find(incarnation: string): Promise<EngineHandle | null> {
     const directory = this.#directory(incarnation);
     const recorded = await this.#recordedProcess(directory);
     const identity = recorded ?? (await findVmms(this.#layout, incarnation))[0];
@@ -122,7 +136,11 @@ export class QemuDriver implements EngineDriver, Consoled, Pausable {
     return makeHandle(directory, identity);
   }
 
-  async inspect(handle: EngineHandle): Promise<EngineStatus> {
+  async inspect(handle: EngineHandle, signal: AbortSignal): Promise<EngineStatus> {
+    return await whileWanted(signal, () => this.#inspect(handle));
+  }
+
+  async #inspect(handle: EngineHandle): Promise<EngineStatus> {
     const vmm = this.#vmmOf(handle);
     if (vmm !== null) return await vmm.status();
     const directory = this.#directory(handle.incarnation);
@@ -131,21 +149,15 @@ export class QemuDriver implements EngineDriver, Consoled, Pausable {
   }
 
   async stop(handle: EngineHandle, signal: AbortSignal): Promise<void> {
-    const vmm = this.#vmmOf(handle);
-    if (vmm === null) await this.#release(this.#directory(handle.incarnation));
-    else await vmm.stop(signal);
+    await whileWanted(signal, async () => {
+      const vmm = this.#vmmOf(handle);
+      if (vmm === null) await this.#release(this.#directory(handle.incarnation));
+      else await vmm.stop();
+    });
   }
 
-  async pause(handle: EngineHandle, signal: AbortSignal): Promise<void> {
-    await this.#living(handle).command('stop', signal);
-  }
-
-  async resume(handle: EngineHandle, signal: AbortSignal): Promise<void> {
-    await this.#living(handle).command('cont', signal);
-  }
-
-  async destroy(incarnation: string): Promise<void> {
-    await this.#lock.run(incarnation, () => this.#destroy(incarnation));
+  async destroy(incarnation: string, signal: AbortSignal): Promise<void> {
+    await whileWanted(signal, () => this.#lock.run(incarnation, () => this.#destroy(incarnation)));
   }
 
   onExit(handle: EngineHandle, listener: (facts: ExitFacts) => void): () => void {
@@ -162,32 +174,30 @@ export class QemuDriver implements EngineDriver, Consoled, Pausable {
     };
   }
 
-  async list(): Promise<readonly string[]> {
-    const [directories, vmms] = await Promise.all([listRunDirectories(this.#layout), findVmms(this.#layout)]);
+  async list(signal: AbortSignal): Promise<readonly string[]> {
+    const [directories, vmms] = await whileWanted(signal, () =>
+      Promise.all([listRunDirectories(this.#layout), findVmms(this.#layout)]),
+    );
     return [...new Set([...directories, ...vmms.map((vmm) => vmm.incarnation)])];
   }
 
-  async listLiving(): Promise<readonly string[]> {
-    return (await findVmms(this.#layout)).map(({ incarnation }) => incarnation);
+  async listLiving(signal: AbortSignal): Promise<readonly string[]> {
+    const vmms = await whileWanted(signal, () => findVmms(this.#layout));
+    return vmms.map(({ incarnation }) => incarnation);
   }
 
-  async readConsole(incarnation: string, bytesMax: number): Promise<Uint8Array> {
-    const directory = this.#directory(incarnation);
-    return await this.#consoles.tail(directory, Math.min(bytesMax, consoleLimits.bytesMax));
-  }
-
-  async *followConsole(
+  async *#followConsole(
     incarnation: string,
     bytesMax: number,
     signal: AbortSignal,
   ): AsyncGenerator<Uint8Array> {
-    const handle = await this.find(incarnation);
+    const handle = await this.find(incarnation, signal);
     const ended = new AbortController();
     const unwatch = handle === null ? ended.abort() : this.onExit(handle, () => ended.abort());
     const last = AbortSignal.any([ended.signal, this.#closing.signal]);
     try {
       const directory = this.#directory(incarnation);
-      yield* this.#consoles.follow(directory, Math.min(bytesMax, consoleLimits.bytesMax), last, signal);
+      yield* this.#consoles.follow(directory, withinConsole(bytesMax), last, signal);
     } finally {
       unwatch?.();
     }
@@ -328,4 +338,15 @@ export class QemuDriver implements EngineDriver, Consoled, Pausable {
   #trouble(incarnation: string, message: string, error: unknown): void {
     this.#log.warn({ incarnation, err: error }, message);
   }
+}
+
+/** The console's file keeps no more than this. */
+function withinConsole(bytesMax: number): number {
+  return Math.min(bytesMax, consoleLimits.bytesMax);
+}
+
+/** Begins nothing for a caller who has left, and stops waiting for what does not end; that goes on unheard. */
+async function whileWanted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  return await abortable(work(), signal);
 }

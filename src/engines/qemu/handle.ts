@@ -1,6 +1,7 @@
 /** The driver's own part of an EngineHandle. */
 import type { EngineHandle } from '../../core/ports/engine.ts';
 import { type ProcessIdentity, readBootId } from '../../lib/procfs.ts';
+import { objectAt } from './qmp-messages.ts';
 import type { RunDirectory } from './run-directory.ts';
 
 export const qemuKind = 'qemu';
@@ -20,7 +21,7 @@ export function makeHandle(directory: RunDirectory, identity: ProcessIdentity): 
 
 /** The process a handle names; null when it cannot exist any more, because the host has booted since. */
 export function identityOf(handle: EngineHandle): ProcessIdentity | null {
-  const { startTime, bootId } = handle.data;
+  const { startTime, bootId } = objectAt(handle, 'data');
   if (handle.pid === null || typeof startTime !== 'string' || bootId !== readBootId()) return null;
   return { pid: handle.pid, startTime };
 }

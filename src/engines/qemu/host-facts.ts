@@ -10,12 +10,10 @@ const memoryMibMin = 96;
 
 export function qemuCapabilities(): EngineCapabilities {
   return {
-    canPause: true,
-    canSnapshot: false,
-    hasConsole: true,
     vcpuCountMax: Math.min(availableParallelism(), vcpuCountLimit),
     memoryMibMin,
     memoryMibMax: Math.floor(totalmem() / (1024 * 1024)),
+    diskFormats: ['qcow2', 'raw'],
   };
 }
 

@@ -7,7 +7,7 @@ import type { Logger } from '../../lib/log.ts';
 import { isAlive, readBootId } from '../../lib/procfs.ts';
 import type { StateLayout } from '../../storage/layout.ts';
 import { type Cgroups, vmmLimits } from './cgroup.ts';
-import { argumentsDigest, qemuArguments } from './command-line.ts';
+import { argumentsDigest, type KernelSpec, qemuArguments } from './command-line.ts';
 import { confinedCommand, fileBytesMax } from './confine.ts';
 import { lastWords } from './exit-facts.ts';
 import { makeHandle } from './handle.ts';
@@ -29,7 +29,6 @@ export interface LauncherOptions {
   readonly uidBase: number | null;
   readonly hasAcpi: boolean;
   readonly cgroups: Cgroups;
-  readonly capabilities: EngineCapabilities;
   readonly watch: (directory: RunDirectory, spawned: Spawned) => Vmm;
   readonly log: Pick<Logger, 'warn'>;
 }
@@ -56,8 +55,7 @@ export class Launcher {
   }
 
   /** Raises `engine`, `unsupported`, `exhausted`, `timeout`, and the signal's reason. */
-  async launch(spec: LaunchSpec, host: QemuHost, signal: AbortSignal): Promise<EngineHandle> {
-    this.#checkSpec(spec);
+  async launch(spec: KernelSpec, host: QemuHost, signal: AbortSignal): Promise<EngineHandle> {
     const directory = new RunDirectory(this.#options.layout, spec.incarnation, this.#options.log);
     const limit = deadline(
       greetTimeoutMs,
@@ -75,7 +73,7 @@ export class Launcher {
   }
 
   async #launch(
-    spec: LaunchSpec,
+    spec: KernelSpec,
     host: QemuHost,
     directory: RunDirectory,
     signal: AbortSignal,
@@ -104,11 +102,7 @@ export class Launcher {
     const { identity } = spawned;
     const vmm = this.#options.watch(directory, spawned);
 
-    const notes = await cgroups.apply(
-      spec.incarnation,
-      identity.pid,
-      vmmLimits(spec.vcpuCount, spec.memoryMib),
-    );
+    const notes = await cgroups.apply(spec.incarnation, identity.pid, vmmLimits(spec));
     if (notes.length > 0) this.#options.log.warn({ incarnation: spec.incarnation, notes }, 'limits not set');
     const qmp = await this.#greeted(vmm, signal);
     await directory.writeRecord({
@@ -135,26 +129,6 @@ export class Launcher {
     }
   }
 
-  #checkSpec(spec: LaunchSpec): void {
-    const { vcpuCountMax, memoryMibMin, memoryMibMax } = this.#options.capabilities;
-    const isFit =
-      Number.isInteger(spec.vcpuCount) &&
-      spec.vcpuCount >= 1 &&
-      spec.vcpuCount <= vcpuCountMax &&
-      Number.isInteger(spec.memoryMib) &&
-      spec.memoryMib >= memoryMibMin &&
-      spec.memoryMib <= memoryMibMax &&
-      Number.isInteger(spec.slot) &&
-      spec.slot >= 0 &&
-      spec.slot <= slotMax;
-    if (isFit) return;
-    throw new AppError(
-      'unsupported',
-      `QEMU here takes 1 to ${vcpuCountMax} vCPUs and ${memoryMibMin} to ${memoryMibMax} MiB of memory`,
-      { details: { vcpuCount: spec.vcpuCount, memoryMib: spec.memoryMib, slot: spec.slot } },
-    );
-  }
-
   #tscKhz(host: QemuHost): number {
     if (host.accelerator === 'kvm') return 0;
     const khz = readTscKhz();
@@ -162,4 +136,27 @@ export class Launcher {
       throw new AppError('unsupported', 'this host does not tell the frequency of its time stamp counter');
     return khz;
   }
+}
+
+/** Raises `unsupported` for what this engine does not take. Pure. */
+export function checkSpec(spec: LaunchSpec, capabilities: EngineCapabilities): KernelSpec {
+  const { vcpuCountMax, memoryMibMin, memoryMibMax, diskFormats } = capabilities;
+  const { source } = spec;
+  if (source.kind !== 'kernel')
+    throw new AppError('unsupported', `QEMU here cannot launch from '${source.kind}'`);
+  if (spec.nics.length > 0) throw new AppError('unsupported', 'QEMU here takes no network interfaces');
+  const odd = spec.disks.find(({ format }) => !diskFormats.includes(format));
+  if (odd) throw new AppError('unsupported', `QEMU here takes no ${odd.format} disks`);
+  const isWithin = (value: number, min: number, max: number) =>
+    Number.isInteger(value) && value >= min && value <= max;
+  const isFit =
+    isWithin(spec.vcpuCount, 1, vcpuCountMax) &&
+    isWithin(spec.memoryMib, memoryMibMin, memoryMibMax) &&
+    isWithin(spec.slot, 0, slotMax);
+  if (isFit) return { ...spec, source };
+  throw new AppError(
+    'unsupported',
+    `QEMU here takes 1 to ${vcpuCountMax} vCPUs and ${memoryMibMin} to ${memoryMibMax} MiB of memory`,
+    { details: { vcpuCount: spec.vcpuCount, memoryMib: spec.memoryMib, slot: spec.slot } },
+  );
 }

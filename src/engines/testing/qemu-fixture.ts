@@ -2,7 +2,7 @@
 import { chmod, copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { LaunchSpec } from '../../core/ports/engine.ts';
+import { type LaunchSpec, limitsOfSize } from '../../core/ports/engine.ts';
 import { readProcessStat } from '../../lib/procfs.ts';
 import { CacheLayout, StateLayout } from '../../storage/layout.ts';
 import type { EngineFixture } from '../engine.contract.ts';
@@ -74,10 +74,10 @@ export async function makeQemuFixture(): Promise<QemuFixture> {
         vcpuCount: 1,
         memoryMib: 128,
         diskMib: 64,
-        kernelPath,
-        initrdPath,
-        kernelArgs: behaviourArgument(behaviour),
+        source: { kind: 'kernel', kernelPath, initrdPath, kernelArgs: behaviourArgument(behaviour) },
         disks: [],
+        nics: [],
+        limits: limitsOfSize,
       };
     },
     consoleMarker: guestMarker,

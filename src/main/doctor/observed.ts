@@ -14,6 +14,9 @@ import { RunDirectory } from '../../engines/qemu/run-directory.ts';
 import { readBootId } from '../../lib/procfs.ts';
 import type { StateLayout } from '../../storage/layout.ts';
 
+/** For a file system that hangs. */
+const lookTimeoutMs = 15_000;
+
 export interface Sources {
   readonly layout: StateLayout;
   readonly driver: Pick<EngineDriver, 'kind' | 'list'>;
@@ -24,6 +27,7 @@ export interface Sources {
 /** Changes nothing and connects to nothing. */
 export async function observeQuietly(sources: Sources, machines: readonly Machine[]): Promise<Observed> {
   const { layout, driver, disks } = sources;
+  const signal = AbortSignal.timeout(lookTimeoutMs);
   const alive = new Set((await findVmms(layout)).map(({ incarnation }) => incarnation));
   const statuses = new Map<string, EngineStatus>();
   const strays = new Set<string>();
@@ -38,11 +42,11 @@ export async function observeQuietly(sources: Sources, machines: readonly Machin
   }
   return {
     hasHostRebooted: !sources.isDaemonRunning && (await hasHostRebooted(layout.bootIdFile)),
-    freeMib: await freeMib(disks),
+    freeMib: await freeMib(disks, signal),
     statuses,
     strays,
-    incarnations: new Map([[driver.kind, await driver.list()]]),
-    disks: await disks.list(),
+    incarnations: new Map([[driver.kind, await driver.list(signal)]]),
+    disks: await disks.list(signal),
   };
 }
 
@@ -59,8 +63,8 @@ async function statusOfDead(layout: StateLayout, incarnation: string): Promise<E
 }
 
 /** Without a directory for disks there is no room in it either. */
-function freeMib(disks: Pick<Disks, 'freeMib'>): Promise<number> {
-  return disks.freeMib().catch((error: NodeJS.ErrnoException) => {
+function freeMib(disks: Pick<Disks, 'freeMib'>, signal: AbortSignal): Promise<number> {
+  return disks.freeMib(signal).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return 0;
     throw error;
   });

@@ -8,6 +8,8 @@ import { run } from '../../lib/process.ts';
 import { StateLayout } from '../layout.ts';
 import { QcowDisks } from './qcow-disks.ts';
 
+const never = new AbortController().signal;
+
 const imageDigest = `sha256:${'ab'.repeat(32)}`;
 const imageMib = 2;
 const isRoot = process.getuid?.() === 0;
@@ -48,7 +50,7 @@ async function describeDisk(path: string): Promise<Record<string, unknown>> {
 
 describe('prepare', () => {
   it('makes a sound qcow2 of the size asked for on top of the image', async () => {
-    const record = await disks.prepare(request());
+    const record = await disks.prepare(request(), never);
     expect(record).toEqual({ path: layout.disk('machine00001'), format: 'qcow2' });
     expect(disks.locate('machine00001')).toEqual(record);
     expect(await describeDisk(record.path)).toMatchObject({
@@ -62,7 +64,7 @@ describe('prepare', () => {
   });
 
   it('shows the image through the disk', async () => {
-    const { path } = await disks.prepare(request());
+    const { path } = await disks.prepare(request(), never);
     const flat = join(directory, 'flat.raw');
     await run('qemu-img', ['convert', '-O', 'raw', path, flat], { timeoutMs: 10_000 });
     const image = await readFile(layout.blob(imageDigest));
@@ -70,14 +72,14 @@ describe('prepare', () => {
   });
 
   it('keeps the disk that is there, whatever it is asked for', async () => {
-    const { path } = await disks.prepare(request());
+    const { path } = await disks.prepare(request(), never);
     await writeFile(path, 'what the guest wrote');
-    await disks.prepare(request({ diskMib: 128 }));
+    await disks.prepare(request({ diskMib: 128 }), never);
     expect(await readFile(path, 'utf8')).toBe('what the guest wrote');
   });
 
   it('takes exactly the image size', async () => {
-    const { path } = await disks.prepare(request({ diskMib: imageMib }));
+    const { path } = await disks.prepare(request({ diskMib: imageMib }), never);
     expect(await describeDisk(path)).toMatchObject({ 'virtual-size': imageMib * 1024 * 1024 });
   });
 
@@ -85,17 +87,17 @@ describe('prepare', () => {
     const machineDir = layout.diskDir('machine00001');
     await mkdir(machineDir, { recursive: true });
     await writeFile(join(machineDir, '.tmp-abcdefghijkl'), 'half a disk');
-    await disks.prepare(request());
+    await disks.prepare(request(), never);
     expect(await readdir(machineDir)).toEqual(['root.qcow2']);
     await writeFile(join(machineDir, '.tmp-abcdefghijkl'), 'half a disk');
-    await disks.prepare(request());
+    await disks.prepare(request(), never);
     expect(await readdir(machineDir)).toEqual(['root.qcow2']);
   });
 
   it('lets others pass to the disk, but not list or read, whatever the umask', async () => {
     const before = process.umask(0o077);
     cleanups.push(() => process.umask(before));
-    const { path } = await disks.prepare(request());
+    const { path } = await disks.prepare(request(), never);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
     expect((await stat(layout.diskDir('machine00001'))).mode & 0o777).toBe(0o711);
     expect((await stat(layout.disks)).mode & 0o777).toBe(0o711);
@@ -103,7 +105,7 @@ describe('prepare', () => {
 
   it.runIf(isRoot)('gives the disk to the user of the slot, who alone can open it (needs root)', async () => {
     const owned = new QcowDisks({ layout, uidBase: 700_000 });
-    const { path } = await owned.prepare(request());
+    const { path } = await owned.prepare(request(), never);
     expect(await stat(path)).toMatchObject({ uid: 700_007, gid: 700_007 });
     const read = (uid: number) =>
       execFileSync('/usr/bin/head', ['-c', '4', path], {
@@ -116,18 +118,18 @@ describe('prepare', () => {
   });
 
   it.runIf(isRoot)('hands over a disk that was there (needs root)', async () => {
-    await disks.prepare(request());
-    const { path } = await new QcowDisks({ layout, uidBase: 700_000 }).prepare(request());
+    await disks.prepare(request(), never);
+    const { path } = await new QcowDisks({ layout, uidBase: 700_000 }).prepare(request(), never);
     expect(await stat(path)).toMatchObject({ uid: 700_007, gid: 700_007 });
   });
 });
 
 describe('prepare refuses', () => {
   /** Nothing is left of an attempt that failed. */
-  const expectNothing = async () => expect(await disks.list()).toEqual([]);
+  const expectNothing = async () => expect(await disks.list(never)).toEqual([]);
 
   it('a disk smaller than its image', async () => {
-    await expect(disks.prepare(request({ diskMib: 1 }))).rejects.toMatchObject({
+    await expect(disks.prepare(request({ diskMib: 1 }), never)).rejects.toMatchObject({
       code: 'invalid',
       message: expect.stringMatching(/1 MiB is smaller than its image, which needs 2 MiB/),
     });
@@ -136,13 +138,15 @@ describe('prepare refuses', () => {
 
   it('an image that is gone', async () => {
     const gone = `sha256:${'cd'.repeat(32)}`;
-    await expect(disks.prepare(request({ imageDigest: gone }))).rejects.toMatchObject({ code: 'not_found' });
+    await expect(disks.prepare(request({ imageDigest: gone }), never)).rejects.toMatchObject({
+      code: 'not_found',
+    });
     await expectNothing();
   });
 
   it('a host without qemu-img, and says what to do', async () => {
     const bare = new QcowDisks({ layout, uidBase: null, qemuImg: join(directory, 'no-qemu-img') });
-    await expect(bare.prepare(request())).rejects.toMatchObject({
+    await expect(bare.prepare(request(), never)).rejects.toMatchObject({
       code: 'unsupported',
       hint: expect.stringContaining('./flotilla setup'),
     });
@@ -153,7 +157,7 @@ describe('prepare refuses', () => {
     const failing = join(directory, 'failing');
     await writeFile(failing, '#!/bin/sh\necho "the moon is full" >&2\nexit 1\n', { mode: 0o755 });
     const broken = new QcowDisks({ layout, uidBase: null, qemuImg: failing });
-    await expect(broken.prepare(request())).rejects.toMatchObject({
+    await expect(broken.prepare(request(), never)).rejects.toMatchObject({
       code: 'internal',
       message: expect.stringContaining('the moon is full'),
     });
@@ -170,38 +174,38 @@ describe('prepare refuses', () => {
       skip('this user or container may not mount a small file system');
     }
     cleanups.push(() => execFileSync('umount', [layout.disks]));
-    await expect(disks.prepare(request())).rejects.toMatchObject({ code: 'exhausted' });
+    await expect(disks.prepare(request(), never)).rejects.toMatchObject({ code: 'exhausted' });
     await expectNothing();
   });
 
   it('names that lead elsewhere', async () => {
-    await expect(async () => disks.prepare(request({ machineId: '../images' }))).rejects.toThrow(
+    await expect(async () => disks.prepare(request({ machineId: '../images' }), never)).rejects.toThrow(
       'machine id',
     );
-    await expect(async () => disks.remove('..')).rejects.toThrow('machine id');
+    await expect(async () => disks.remove('..', never)).rejects.toThrow('machine id');
   });
 });
 
 describe('remove and list', () => {
   it('removes the whole disk, and nothing when there is none', async () => {
-    await disks.prepare(request());
-    await disks.prepare(request({ machineId: 'machine00002' }));
-    expect([...(await disks.list())].sort()).toEqual(['machine00001', 'machine00002']);
-    await disks.remove('machine00001');
-    await disks.remove('machine00001');
-    expect(await disks.list()).toEqual(['machine00002']);
+    await disks.prepare(request(), never);
+    await disks.prepare(request({ machineId: 'machine00002' }), never);
+    expect([...(await disks.list(never))].sort()).toEqual(['machine00001', 'machine00002']);
+    await disks.remove('machine00001', never);
+    await disks.remove('machine00001', never);
+    expect(await disks.list(never)).toEqual(['machine00002']);
     expect((await stat(layout.blob(imageDigest))).size).toBe(imageMib * 1024 * 1024);
   });
 
   it('lists nothing before the first disk', async () => {
-    expect(await disks.list()).toEqual([]);
+    expect(await disks.list(never)).toEqual([]);
   });
 
   it('lists a machine of which only leftovers are here, so that they can be removed', async () => {
     await mkdir(layout.diskDir('machine00003'), { recursive: true });
     await writeFile(join(layout.diskDir('machine00003'), '.tmp-abcdefghijkl'), '');
-    expect(await disks.list()).toEqual(['machine00003']);
-    await disks.remove('machine00003');
-    expect(await disks.list()).toEqual([]);
+    expect(await disks.list(never)).toEqual(['machine00003']);
+    await disks.remove('machine00003', never);
+    expect(await disks.list(never)).toEqual([]);
   });
 });

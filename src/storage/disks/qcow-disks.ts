@@ -9,6 +9,7 @@ import { chmod, chown, mkdir, open, readdir, rename, rm, rmdir, stat, statfs } f
 import { join } from 'node:path';
 import { AppError, wrapError } from '../../core/errors.ts';
 import type { DiskRecord, DiskRequest, Disks } from '../../core/ports/disks.ts';
+import { abortable } from '../../lib/abort.ts';
 import { ensureDirectory, hasErrorCode, isOutOfSpace, syncDirectory } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
 import { ProcessError, run } from '../../lib/process.ts';
@@ -51,36 +52,23 @@ export class QcowDisks implements Disks {
     return { path: this.#layout.disk(machineId), format: 'qcow2' };
   }
 
-  async prepare(request: DiskRequest): Promise<DiskRecord> {
-    const disk = this.locate(request.machineId);
-    const directory = this.#layout.diskDir(request.machineId);
-    try {
-      await removeLeftovers(directory);
-      // A disk that is there keeps its contents, but belongs to whoever the slot's user is today.
-      if (await exists(disk.path)) await this.#handOver(disk.path, request.slot);
-      else await this.#create(request, directory, disk.path);
-      return disk;
-    } catch (error) {
-      throw explained(error, request.machineId);
-    }
+  async prepare(request: DiskRequest, signal: AbortSignal): Promise<DiskRecord> {
+    return await abortable(this.#prepare(request, signal), signal);
   }
 
-  async freeMib(): Promise<number> {
-    const { bavail, bsize } = await statfs(this.#layout.disks);
+  async freeMib(signal: AbortSignal): Promise<number> {
+    const { bavail, bsize } = await abortable(statfs(this.#layout.disks), signal);
     return Math.floor((bavail * bsize) / bytesPerMib);
   }
 
-  async remove(machineId: string): Promise<void> {
-    const directory = this.#layout.diskDir(machineId);
-    if (!(await exists(directory))) return;
-    await rm(directory, { recursive: true, force: true });
-    await syncDirectory(this.#layout.disks);
+  async remove(machineId: string, signal: AbortSignal): Promise<void> {
+    await abortable(this.#remove(machineId), signal);
   }
 
   /** Also machines of whose disk only a crash's leftovers are here, so that those are found and removed. */
-  async list(): Promise<readonly string[]> {
+  async list(signal: AbortSignal): Promise<readonly string[]> {
     try {
-      const entries = await readdir(this.#layout.disks, { withFileTypes: true });
+      const entries = await abortable(readdir(this.#layout.disks, { withFileTypes: true }), signal);
       return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
     } catch (error) {
       if (hasErrorCode(error, 'ENOENT')) return [];
@@ -88,7 +76,28 @@ export class QcowDisks implements Disks {
     }
   }
 
-  async #create(request: DiskRequest, directory: string, path: string): Promise<void> {
+  async #prepare(request: DiskRequest, signal: AbortSignal): Promise<DiskRecord> {
+    const disk = this.locate(request.machineId);
+    const directory = this.#layout.diskDir(request.machineId);
+    try {
+      await removeLeftovers(directory);
+      // A disk that is there keeps its contents, but belongs to whoever the slot's user is today.
+      if (await exists(disk.path)) await this.#handOver(disk.path, request.slot);
+      else await this.#create(request, directory, disk.path, signal);
+      return disk;
+    } catch (error) {
+      throw explained(error, request.machineId);
+    }
+  }
+
+  async #remove(machineId: string): Promise<void> {
+    const directory = this.#layout.diskDir(machineId);
+    if (!(await exists(directory))) return;
+    await rm(directory, { recursive: true, force: true });
+    await syncDirectory(this.#layout.disks);
+  }
+
+  async #create(request: DiskRequest, directory: string, path: string, signal: AbortSignal): Promise<void> {
     const sizeBytes = request.diskMib * bytesPerMib;
     const base = this.#layout.blob(request.imageDigest);
     await checkBase(base, request, sizeBytes);
@@ -99,7 +108,7 @@ export class QcowDisks implements Disks {
       // Made here first, because qemu-img keeps the mode of a file that exists and gives a new one to everybody.
       await (await open(temporary, 'wx', 0o600)).close();
       const args = ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', base, temporary, String(sizeBytes)];
-      await run(this.#qemuImg, args, { timeoutMs: createTimeoutMs });
+      await run(this.#qemuImg, args, { timeoutMs: createTimeoutMs, signal });
       await this.#handOver(temporary, request.slot);
       await sync(temporary);
       await rename(temporary, path);

@@ -145,7 +145,7 @@ describe('importing a directory', () => {
       /Mode:\s+04750[\s\S]*User:\s+1234\s+Group:\s+4321[\s\S]*Links: 2/,
     );
     expect(await inspect(image, 'stat /absolute')).toContain('"/etc/passwd"');
-    expect(await store.resolve('one', 'tiny')).toEqual(image);
+    expect(await store.resolve('one', 'tiny', never)).toEqual(image);
     expect(await readdir(state.images)).toEqual(['blobs', 'names', 'tenants']);
     await run('e2fsck', ['-fn', state.blob(image.digest)], { timeoutMs: 30_000 });
   });
@@ -418,9 +418,9 @@ describe('whose image', () => {
     const own = await add('one', 'tiny');
     await add('two', 'tiny');
     expect(await store.list('one')).toEqual([shared, own]);
-    expect(await store.resolve('one', 'tiny')).toEqual(own);
+    expect(await store.resolve('one', 'tiny', never)).toEqual(own);
     expect(await store.list('three')).toEqual([shared]);
-    await expect(store.resolve('three', 'tiny')).rejects.toMatchObject({
+    await expect(store.resolve('three', 'tiny', never)).rejects.toMatchObject({
       code: 'not_found',
       hint: expect.stringContaining('There is: base.'),
     });
@@ -439,8 +439,8 @@ describe('whose image', () => {
   it('a tenant’s own name wins over one shared later', async () => {
     const own = await add('one', 'tiny');
     const shared = await add(null, 'tiny');
-    expect(await store.resolve('one', 'tiny')).toEqual(own);
-    expect(await store.resolve('two', 'tiny')).toEqual(shared);
+    expect(await store.resolve('one', 'tiny', never)).toEqual(own);
+    expect(await store.resolve('two', 'tiny', never)).toEqual(shared);
     expect(await store.list('one')).toEqual([own]);
   });
 
@@ -469,7 +469,7 @@ describe('whose image', () => {
     const mine = await add(null, 'debian-12');
     await offer('debian-12');
     await store.sync();
-    expect(await store.resolve('one', 'debian-12')).toEqual(mine);
+    expect(await store.resolve('one', 'debian-12', never)).toEqual(mine);
   });
 });
 
@@ -478,7 +478,7 @@ describe('removing', () => {
     const image = await store.add(request(stream(...program, end)), never);
     await store.remove(image);
     await expectNothingLeft();
-    expect(await store.find(image.digest)).toBeNull();
+    expect(await store.find(image.digest, never)).toBeNull();
     await expect(store.remove(image)).rejects.toMatchObject({ code: 'not_found' });
   });
 });
@@ -530,7 +530,7 @@ describe('an import that is given up', () => {
       await run('tar', ['--extract', `--directory=${tree}`], { stdin: tar, timeoutMs: 30_000 });
       await open().sync();
       expect(await readdir(state.images)).toEqual(['blobs', 'names', 'tenants']);
-      expect(await store.resolve('one', 'busybox')).toMatchObject({ isBuiltIn: true });
+      expect(await store.resolve('one', 'busybox', never)).toMatchObject({ isBuiltIn: true });
     });
 
     it('keeps nothing else out', async ({ skip }) => {
@@ -549,7 +549,7 @@ describe('an import that is given up', () => {
         await expect(open().sync()).rejects.toThrow('remove what an import left');
         expect(await readFile(join(mounted, 'file'), 'utf8')).toBe('stays');
         expect(await readdir(state.images)).toEqual(['.import-a', 'blobs', 'names', 'tenants']);
-        expect(await store.resolve('one', 'busybox')).toMatchObject({ isBuiltIn: true });
+        expect(await store.resolve('one', 'busybox', never)).toMatchObject({ isBuiltIn: true });
       } finally {
         await run('umount', [mounted], { timeoutMs: 30_000 });
       }
@@ -577,7 +577,7 @@ describe('an import that is given up', () => {
       if (mounted === '') skip('this user or container may not mount');
       await run('umount', [mounted], { timeoutMs: 30_000 });
       expect(await warned.promise).toMatchObject({ path: expect.stringContaining('.import-') });
-      expect(await store.resolve('one', 'tiny')).toEqual(image);
+      expect(await store.resolve('one', 'tiny', never)).toEqual(image);
       // The next start, and also a call while this daemon lives.
       await store.sync();
       expect(await readdir(state.images)).toEqual(['blobs', 'names', 'tenants']);
@@ -623,12 +623,12 @@ describe('an image’s own kernel', () => {
     const one = await store.add(withKernel('one'), never);
     const two = await store.add(withKernel('two'), never);
     expect(one).toMatchObject({ kernel: 'image', kernelRelease: '9.9.9' });
-    expect(await store.bootKit(one.digest)).toMatchObject({
+    expect(await store.bootKit(one.digest, never)).toMatchObject({
       kernelPath: join(state.bootKit(sha256('kit')), 'kernel'),
       kernelRelease: '9.9.9',
     });
     await store.remove(one);
-    expect(await readFile((await store.bootKit(two.digest)).initrdPath, 'utf8')).toBe('initrd');
+    expect(await readFile((await store.bootKit(two.digest, never)).initrdPath, 'utf8')).toBe('initrd');
     await store.remove(two);
     await expectNothingLeft();
   });

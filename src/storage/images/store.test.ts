@@ -7,6 +7,8 @@ import { CacheLayout, StateLayout } from '../layout.ts';
 import { copySparse, importFile } from './importing.ts';
 import { ImageStore } from './store.ts';
 
+const never = new AbortController().signal;
+
 let dir: string;
 let state: StateLayout;
 let cache: CacheLayout;
@@ -61,7 +63,7 @@ describe('images', () => {
     expect(await readFile(blob, 'utf8')).toBe('root');
     expect((await stat(blob)).ino).toBe((await stat(join(cache.image('busybox'), 'root.ext4'))).ino);
     expect(await modeOf(blob)).toBe(0o444);
-    expect(await store.resolve('default', 'busybox')).toEqual({
+    expect(await store.resolve('default', 'busybox', never)).toEqual({
       name: 'busybox',
       digest: digestOf('root'),
       rootMib: 32,
@@ -95,7 +97,7 @@ describe('images', () => {
     await expect(store.sync(AbortSignal.abort(reason))).rejects.toThrow('shutting down');
     expect(await readdir(state.blobs)).toEqual([]);
     await store.sync();
-    expect((await store.resolve('default', 'busybox')).digest).toBe(digestOf('root'));
+    expect((await store.resolve('default', 'busybox', never)).digest).toBe(digestOf('root'));
   });
 
   it('survives the cache', async () => {
@@ -103,14 +105,16 @@ describe('images', () => {
     await store.sync();
     await rm(cache.root, { recursive: true });
     await store.sync();
-    expect((await store.resolve('default', 'busybox')).digest).toBe(digestOf('root'));
+    expect((await store.resolve('default', 'busybox', never)).digest).toBe(digestOf('root'));
     expect(await readFile(state.blob(digestOf('root')), 'utf8')).toBe('root');
   });
 
   it('finds an image made after the last sync, once for many who ask', async () => {
     await store.sync();
     await offer('debian-12', 'root');
-    const found = await Promise.all(Array.from({ length: 8 }, () => store.resolve('default', 'debian-12')));
+    const found = await Promise.all(
+      Array.from({ length: 8 }, () => store.resolve('default', 'debian-12', never)),
+    );
     expect(new Set(found.map((image) => image.digest))).toEqual(new Set([digestOf('root')]));
     expect(await readdir(state.blobs)).toHaveLength(1);
   });
@@ -128,7 +132,7 @@ describe('images', () => {
     await store.sync();
     await offer('busybox', 'new');
     await store.sync();
-    expect((await store.resolve('default', 'busybox')).digest).toBe(digestOf('new'));
+    expect((await store.resolve('default', 'busybox', never)).digest).toBe(digestOf('new'));
     expect(await readFile(state.blob(digestOf('old')), 'utf8')).toBe('old');
   });
 
@@ -137,7 +141,7 @@ describe('images', () => {
     await store.sync();
     await rm(state.blob(digestOf('root')));
     expect(await store.list('default')).toEqual([]);
-    expect((await store.resolve('default', 'busybox')).digest).toBe(digestOf('root'));
+    expect((await store.resolve('default', 'busybox', never)).digest).toBe(digestOf('root'));
   });
 
   it('removes what an interrupted import left', async () => {
@@ -178,7 +182,7 @@ describe('images', () => {
   it('says what there is when asked for what there is not', async () => {
     await offer('busybox', 'root');
     await store.sync();
-    await expect(store.resolve('default', 'debian-99')).rejects.toMatchObject({
+    await expect(store.resolve('default', 'debian-99', never)).rejects.toMatchObject({
       code: 'not_found',
       message: 'no image "debian-99"',
       hint: expect.stringMatching(/busybox.*\.\/flotilla setup/),
@@ -188,7 +192,7 @@ describe('images', () => {
   it.each(['', '../../etc/passwd', 'a/b', 'A', '.hidden', 'a..b', 'x'.repeat(200)])(
     'finds nothing under the impossible name %j',
     async (name) => {
-      await expect(store.resolve('default', name)).rejects.toMatchObject({ code: 'not_found' });
+      await expect(store.resolve('default', name, never)).rejects.toMatchObject({ code: 'not_found' });
     },
   );
 
@@ -200,7 +204,7 @@ describe('images', () => {
 describe('boot kits', () => {
   it('brings the kit in and answers paths in the state directory', async () => {
     const digest = await offerKit('kernel', 'initrd');
-    const kit = await store.bootKit(digestOf('root'));
+    const kit = await store.bootKit(digestOf('root'), never);
     expect(kit).toEqual({
       kernelPath: join(state.bootKit(digest), 'kernel'),
       initrdPath: join(state.bootKit(digest), 'initrd'),
@@ -216,21 +220,25 @@ describe('boot kits', () => {
     const old = await offerKit('kernel', 'old');
     await store.sync();
     const next = await offerKit('kernel', 'new');
-    expect((await store.bootKit(digestOf('root'))).initrdPath).toBe(join(state.bootKit(old), 'initrd'));
+    expect((await store.bootKit(digestOf('root'), never)).initrdPath).toBe(
+      join(state.bootKit(old), 'initrd'),
+    );
     await store.sync();
-    expect((await store.bootKit(digestOf('root'))).initrdPath).toBe(join(state.bootKit(next), 'initrd'));
+    expect((await store.bootKit(digestOf('root'), never)).initrdPath).toBe(
+      join(state.bootKit(next), 'initrd'),
+    );
     expect(await readFile(join(state.bootKit(old), 'initrd'), 'utf8')).toBe('old');
   });
 
   it('leaves nothing of a kit whose files are not what they should be', async () => {
     await offerKit('kernel', 'initrd');
     await writeFile(join(cache.bootKit, 'initrd'), 'changed');
-    await expect(store.bootKit(digestOf('root'))).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(store.bootKit(digestOf('root'), never)).rejects.toMatchObject({ code: 'unavailable' });
     expect(await readdir(state.boot)).toEqual([]);
   });
 
   it('says to run set-up when there is none', async () => {
-    await expect(store.bootKit(digestOf('root'))).rejects.toMatchObject({
+    await expect(store.bootKit(digestOf('root'), never)).rejects.toMatchObject({
       code: 'unavailable',
       hint: expect.stringContaining('./flotilla setup'),
     });

@@ -10,6 +10,7 @@ import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, wrapError } from '../../core/errors.ts';
 import type { BootKit, Image, ImageImport, ImageLibrary } from '../../core/ports/images.ts';
+import { abortable } from '../../lib/abort.ts';
 import { syncDirectory } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
 import { type Logger, silentLog } from '../../lib/log.ts';
@@ -89,7 +90,11 @@ export class ImageStore implements ImageLibrary {
     });
   }
 
-  async resolve(tenant: string, name: string): Promise<Image> {
+  async resolve(tenant: string, name: string, signal: AbortSignal): Promise<Image> {
+    return await abortable(this.#resolve(tenant, name), signal);
+  }
+
+  async #resolve(tenant: string, name: string): Promise<Image> {
     const image = isImageName(name) ? await this.#find(tenant, name) : null;
     if (image) return image;
     const there = (await this.list(tenant)).map((each) => each.name);
@@ -111,12 +116,17 @@ export class ImageStore implements ImageLibrary {
     return [...byName.values()].map(toImage).sort((one, other) => (one.name < other.name ? -1 : 1));
   }
 
-  async find(digest: string): Promise<Image | null> {
-    const record = (await this.#catalogue.all()).find((each) => each.digest === digest);
+  async find(digest: string, signal: AbortSignal): Promise<Image | null> {
+    const records = await abortable(this.#catalogue.all(), signal);
+    const record = records.find((each) => each.digest === digest);
     return record ? toImage(record) : null;
   }
 
-  async bootKit(imageDigest: string): Promise<BootKit> {
+  async bootKit(imageDigest: string, signal: AbortSignal): Promise<BootKit> {
+    return await abortable(this.#bootKit(imageDigest), signal);
+  }
+
+  async #bootKit(imageDigest: string): Promise<BootKit> {
     const { kitDigest } = (await this.#catalogue.all()).find(({ digest }) => digest === imageDigest) ?? {};
     if (kitDigest) return this.#kits.get(kitDigest);
     const kit = await this.#kits.current();

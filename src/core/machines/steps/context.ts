@@ -4,16 +4,16 @@ import type { Logger } from '../../../lib/log.ts';
 import { AppError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Disks } from '../../ports/disks.ts';
-import type { Consoled, EngineDriver, Pausable } from '../../ports/engine.ts';
+import type { EngineDriver } from '../../ports/engine.ts';
 import type { GuestLink, GuestTarget } from '../../ports/guest.ts';
 import type { Images } from '../../ports/images.ts';
 import type { Machine, MachineFailure } from '../machine.ts';
 
-/** A driver with whatever it can do beside. */
-export type Engine = EngineDriver & Partial<Consoled> & Partial<Pausable>;
+/** How long a look at this host may take where no operation's deadline bounds it. */
+export const lookTimeoutMs = 15_000;
 
 export interface Edges {
-  readonly engines: ReadonlyMap<string, Engine>;
+  readonly engines: ReadonlyMap<string, EngineDriver>;
   readonly guest: GuestLink;
   readonly disks: Disks;
   readonly images: Images;
@@ -22,7 +22,7 @@ export interface Edges {
 }
 
 /** The driver of a machine's engine; `unsupported` when this host no longer has it. */
-export function engineOf(edges: Edges, machine: Machine): Engine {
+export function engineOf(edges: Edges, machine: Machine): EngineDriver {
   const driver = edges.engines.get(machine.spec.engine);
   if (driver) return driver;
   throw new AppError('unsupported', `this host has no engine '${machine.spec.engine}'`, {
@@ -42,8 +42,8 @@ export function guestOf(machine: Machine): GuestTarget {
 export const guestFreeMibMin = 64;
 
 /** Raises `exhausted` when a guest would soon find the host's disk full; also keeps the last of it for records. */
-export async function requireDiskSpace(edges: Edges): Promise<void> {
-  const freeMib = await edges.disks.freeMib();
+export async function requireDiskSpace(edges: Edges, signal: AbortSignal): Promise<void> {
+  const freeMib = await edges.disks.freeMib(signal);
   if (freeMib >= guestFreeMibMin) return;
   throw new AppError(
     'exhausted',
@@ -61,7 +61,9 @@ const quotedLinesMax = 12;
 export async function consoleTail(edges: Edges, machine: Machine): Promise<readonly string[]> {
   if (!machine.incarnation) return [];
   try {
-    const bytes = await engineOf(edges, machine).readConsole?.(machine.incarnation, consoleTailBytes);
+    const signal = AbortSignal.timeout(lookTimeoutMs);
+    const { console } = engineOf(edges, machine);
+    const bytes = await console?.read(machine.incarnation, consoleTailBytes, signal);
     return printableLines(new TextDecoder().decode(bytes ?? new Uint8Array()));
   } catch (error) {
     edges.log.warn({ machine: machine.id, err: error }, 'console cannot be read');

@@ -12,16 +12,12 @@ export function createOperation(edges: Edges): OperationDefinition {
       {
         name: 'disk',
         timeoutMs: diskTimeoutMs,
-        async do({ machine }) {
-          await requireDiskSpace(edges);
-          await edges.disks.prepare({
-            machineId: machine.id,
-            slot: machine.slot,
-            imageDigest: machine.imageDigest,
-            diskMib: machine.spec.diskMib,
-          });
+        async do({ machine, signal }) {
+          await requireDiskSpace(edges, signal);
+          const { id, slot, imageDigest, spec } = machine;
+          await edges.disks.prepare({ machineId: id, slot, imageDigest, diskMib: spec.diskMib }, signal);
         },
-        undo: ({ machine }) => edges.disks.remove(machine.id),
+        undo: ({ machine, signal }) => edges.disks.remove(machine.id, signal),
       },
     ],
     succeeded: 'created',

@@ -12,17 +12,17 @@ export function deleteOperation(edges: Edges): OperationDefinition {
       {
         name: 'destroy',
         timeoutMs: stepTimeoutMs,
-        async do({ machine }) {
+        async do({ machine, signal }) {
           if (!machine.incarnation) return;
           await edges.guest.release(machine.incarnation);
-          await engineOf(edges, machine).destroy(machine.incarnation);
+          await engineOf(edges, machine).destroy(machine.incarnation, signal);
           return { details: { handle: null } };
         },
       },
       {
         name: 'disk',
         timeoutMs: stepTimeoutMs,
-        do: ({ machine }) => edges.disks.remove(machine.id),
+        do: ({ machine, signal }) => edges.disks.remove(machine.id, signal),
       },
     ],
     succeeded: 'deleted',

@@ -5,7 +5,12 @@
  */
 import { AppError } from '../../errors.ts';
 import type { OperationDefinition, StepContext } from '../../operations/runner.ts';
-import { type EngineHandle, type EngineStatus, type Pausable, pausedOnRequest } from '../../ports/engine.ts';
+import {
+  type EngineHandle,
+  type EnginePause,
+  type EngineStatus,
+  pausedOnRequest,
+} from '../../ports/engine.ts';
 import type { Machine } from '../machine.ts';
 import { type Edges, engineOf, failureOf, guestOf } from './context.ts';
 import { identityOf } from './ready.ts';
@@ -42,29 +47,29 @@ export function pauseOperation(edges: Edges): OperationDefinition {
 export function pausableOf(
   edges: Edges,
   machine: Machine,
-): { readonly driver: Pausable; readonly handle: EngineHandle } {
-  const { pause, resume, capabilities } = engineOf(edges, machine);
-  if (!capabilities.canPause || !pause || !resume) {
+): { readonly processors: EnginePause; readonly handle: EngineHandle } {
+  const processors = engineOf(edges, machine).pause;
+  if (!processors) {
     throw new AppError('unsupported', `engine '${machine.spec.engine}' cannot pause machines`, {
       hint: 'Stop the machine instead.',
     });
   }
   if (!machine.handle)
     throw new AppError('internal', `machine ${machine.id} has no VMM in state ${machine.state}`);
-  return { driver: engineOf(edges, machine) as Pausable, handle: machine.handle };
+  return { processors, handle: machine.handle };
 }
 
 /** Makes the guest stand still; its silence means nothing from now on. */
 export async function standStill(edges: Edges, machine: Machine, signal: AbortSignal): Promise<void> {
-  const { driver, handle } = pausableOf(edges, machine);
+  const { processors, handle } = pausableOf(edges, machine);
   edges.guest.setQuiet(handle.incarnation, true);
-  await driver.pause(handle, signal);
+  await processors.pause(handle, signal);
 }
 
 /** Lets the guest go on; what it does not answer from now on counts. */
 export async function letGoOn(edges: Edges, machine: Machine, signal: AbortSignal): Promise<void> {
-  const { driver, handle } = pausableOf(edges, machine);
-  await driver.resume(handle, signal);
+  const { processors, handle } = pausableOf(edges, machine);
+  await processors.resume(handle, signal);
   edges.guest.setQuiet(handle.incarnation, false);
 }
 
@@ -77,7 +82,7 @@ async function goOnAgain(edges: Edges, { machine, signal }: StepContext): Promis
   if (machine.incarnation) edges.guest.setQuiet(machine.incarnation, false);
   if (!machine.handle) return;
   // Nothing to undo when its VMM is gone: whoever watches it says so.
-  if (!isPausedOnRequest(await engineOf(edges, machine).inspect(machine.handle))) return;
+  if (!isPausedOnRequest(await engineOf(edges, machine).inspect(machine.handle, signal))) return;
   await letGoOn(edges, machine, signal);
   await tellTime(edges, machine, signal);
 }

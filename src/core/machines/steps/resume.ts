@@ -21,12 +21,12 @@ export function resumeOperation(edges: Edges): OperationDefinition {
         isVolatile: true,
         timeoutMs: continueTimeoutMs,
         async do({ machine, signal }) {
-          await requireDiskSpace(edges);
+          await requireDiskSpace(edges, signal);
           await letGoOn(edges, machine, signal);
         },
         async undo({ machine, signal }) {
           if (!machine.handle) return;
-          const { state } = await engineOf(edges, machine).inspect(machine.handle);
+          const { state } = await engineOf(edges, machine).inspect(machine.handle, signal);
           // Nothing to undo when its VMM is gone: whoever watches it says so.
           if (state === 'running' || state === 'paused') await standStill(edges, machine, signal);
         },

@@ -6,7 +6,7 @@ import type { Limiter } from '../../../lib/limiter.ts';
 import { AppError } from '../../errors.ts';
 import type { OperationKind } from '../../operations/operation.ts';
 import type { OperationDefinition, Step, StepContext } from '../../operations/runner.ts';
-import type { EngineHandle } from '../../ports/engine.ts';
+import { type EngineHandle, limitsOfSize } from '../../ports/engine.ts';
 import type { Machine } from '../machine.ts';
 import { type Edges, engineOf, failureOf, requireDiskSpace } from './context.ts';
 import { readyStep } from './ready.ts';
@@ -94,11 +94,11 @@ function clearStep(edges: Edges): Step {
 }
 
 /** Nothing refers to the previous incarnation any more; whatever is left of it goes. */
-async function clearPrevious(edges: Edges, { machine, operation }: StepContext): Promise<void> {
+async function clearPrevious(edges: Edges, { machine, operation, signal }: StepContext): Promise<void> {
   const { previousIncarnation } = operation.params as unknown as StartParams;
   if (!previousIncarnation) return;
   await edges.guest.release(previousIncarnation);
-  await engineOf(edges, machine).destroy(previousIncarnation);
+  await engineOf(edges, machine).destroy(previousIncarnation, signal);
 }
 
 function launchStep(edges: Edges): Step {
@@ -108,9 +108,9 @@ function launchStep(edges: Edges): Step {
     timeoutMs: launchTimeoutMs,
     async do({ machine, signal }) {
       const incarnation = requireIncarnation(machine);
-      await requireDiskSpace(edges);
+      await requireDiskSpace(edges, signal);
       const [kit, disk] = await Promise.all([
-        edges.images.bootKit(machine.imageDigest),
+        edges.images.bootKit(machine.imageDigest, signal),
         edges.disks.locate(machine.id),
       ]);
       const handle = await engineOf(edges, machine).launch(
@@ -121,10 +121,15 @@ function launchStep(edges: Edges): Step {
           vcpuCount: machine.spec.vcpuCount,
           memoryMib: machine.spec.memoryMib,
           diskMib: machine.spec.diskMib,
-          kernelPath: kit.kernelPath,
-          initrdPath: kit.initrdPath,
-          kernelArgs: kit.kernelArgs,
+          source: {
+            kind: 'kernel',
+            kernelPath: kit.kernelPath,
+            initrdPath: kit.initrdPath,
+            kernelArgs: kit.kernelArgs,
+          },
           disks: [{ path: disk.path, format: disk.format, readOnly: false }],
+          nics: [],
+          limits: limitsOfSize,
         },
         signal,
       );
@@ -134,9 +139,9 @@ function launchStep(edges: Edges): Step {
       const incarnation = requireIncarnation(machine);
       await edges.guest.release(incarnation);
       const driver = engineOf(edges, machine);
-      const handle = machine.handle ?? (await driver.find(incarnation));
+      const handle = machine.handle ?? (await driver.find(incarnation, signal));
       if (handle) await driver.stop(handle, signal);
-      else await driver.destroy(incarnation);
+      else await driver.destroy(incarnation, signal);
     },
   };
 }

@@ -44,7 +44,7 @@ async function end(edges: Edges, machine: Machine, signal: AbortSignal): Promise
   if (!machine.incarnation) return;
   await edges.guest.release(machine.incarnation);
   const driver = engineOf(edges, machine);
-  const handle = machine.handle ?? (await driver.find(machine.incarnation));
+  const handle = machine.handle ?? (await driver.find(machine.incarnation, signal));
   if (handle) await driver.stop(handle, signal);
 }
 
@@ -64,7 +64,7 @@ export async function askGuestToPowerOff(
   const exited = Promise.withResolvers<void>();
   const stopWatching = driver.onExit(handle, () => exited.resolve());
   try {
-    const status = await abortable(driver.inspect(handle), signal);
+    const status = await abortable(driver.inspect(handle, signal), signal);
     if (isPausedOnRequest(status)) await letGoOn(edges, { ...machine, handle }, signal);
     else if (status.state !== 'running') return;
     const target = { machineId: machine.id, incarnation: handle.incarnation, address: handle.guest };

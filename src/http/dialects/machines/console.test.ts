@@ -97,7 +97,7 @@ test.each([
 });
 
 test('an engine without console: 400', async () => {
-  Object.assign(fake.driver.capabilities, { hasConsole: false });
+  Object.assign(fake.driver, { console: null });
   const response = await read();
   expect(response.statusCode).toBe(400);
   expect(JSON.parse(String(await body(response)))).toMatchObject({ error: { code: 'BAD_REQUEST' } });

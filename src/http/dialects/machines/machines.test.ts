@@ -145,7 +145,7 @@ describe('pause and resume', () => {
   test('400 where the engine cannot pause', async () => {
     await server.close(0);
     await fake.close();
-    fake = await startFake({ capabilities: { canPause: false } });
+    fake = await startFake({ without: ['pause'] });
     ({ server, url } = await serveFake(fake));
     const id = await create();
     await post(id, 'start');

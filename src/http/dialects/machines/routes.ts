@@ -114,8 +114,12 @@ function done(action: MachineAction, result: ActionResult): Machine {
   return result.machine;
 }
 
+/** Shown for information only: a disk that hangs does not hold the answer up. */
+const bootKitTimeoutMs = 5_000;
+
 async function bootPaths(deps: HttpDeps, machine: Machine): Promise<BootPaths> {
-  const kit = await deps.images.bootKit(machine.imageDigest).catch(() => null);
+  const signal = AbortSignal.timeout(bootKitTimeoutMs);
+  const kit = await deps.images.bootKit(machine.imageDigest, signal).catch(() => null);
   return {
     kernelPath: kit?.kernelPath ?? null,
     kernelArgs: kit?.kernelArgs ?? null,

@@ -89,12 +89,12 @@ export class MachinePlacer {
 
   async #holdPause(id: string): Promise<void> {
     const { driver, machines } = this.#fake;
-    const { pause } = driver;
+    const { pause } = driver.processors;
     await this.#reached((hang) => {
-      driver.pause = hang;
+      Object.assign(driver.processors, { pause: hang });
       return machines.pause(tenant, id);
     });
-    driver.pause = pause;
+    Object.assign(driver.processors, { pause });
   }
 
   async #holdStop(id: string): Promise<void> {

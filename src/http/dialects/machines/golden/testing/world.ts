@@ -28,7 +28,7 @@ export async function openWorld(world: World): Promise<OpenWorld> {
   const { bootTimeoutMs, bodyBytesMax, canPause } = world;
   const fake = await startFake({
     ...(bootTimeoutMs === undefined ? {} : { bootTimeoutMs }),
-    ...(canPause === undefined ? {} : { capabilities: { canPause } }),
+    ...(canPause === false ? { without: ['pause'] as const } : {}),
   });
   const { server, url } = await serveFake(fake, {
     ...(bodyBytesMax === undefined ? {} : { bodyBytesMax }),

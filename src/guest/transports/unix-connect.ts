@@ -1,0 +1,72 @@
+/**
+ * Connects to a guest behind a unix socket, directly or, with a `connectPort`, through the handshake of Firecracker's
+ * vsock: the host sends `CONNECT <port>\n` and hears `OK <number>\n` before the guest's first byte.
+ */
+import { connect, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { abortable } from '../../lib/abort.ts';
+import type { AddressOf } from './transport.ts';
+
+/** `OK 4294967295\n` and a little more; a guest's bytes may follow at once. */
+const answerBytesMax = 32;
+const newline = 0x0a;
+
+/** Rejects when nothing listens, when the VMM refuses the port, and with the signal's reason. */
+export async function dialUnixConnect(address: AddressOf<'unix'>, signal: AbortSignal): Promise<Duplex> {
+  signal.throwIfAborted();
+  const socket = connect({ path: address.path });
+  // A late error of a socket that nobody has must not be an uncaught one.
+  socket.on('error', () => undefined);
+  try {
+    await abortable(connected(socket), signal);
+    if (address.connectPort !== null) await abortable(shakeHands(socket, address.connectPort), signal);
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}
+
+async function connected(socket: Socket): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  socket.once('connect', resolve);
+  socket.once('error', reject);
+  try {
+    await promise;
+  } finally {
+    socket.removeListener('error', reject);
+  }
+}
+
+/** What came after the answer's line is put back. */
+async function shakeHands(socket: Socket, port: number): Promise<void> {
+  socket.write(`CONNECT ${port}\n`);
+  let heard = Buffer.alloc(0);
+  while (!heard.includes(newline)) {
+    if (heard.length > answerBytesMax) break;
+    const chunk = await nextChunk(socket);
+    // A VMM that has no such port closes without a word.
+    if (chunk === null) throw new Error(`the VMM refused port ${port}`);
+    heard = Buffer.concat([heard, chunk]);
+  }
+  const end = heard.indexOf(newline);
+  const isWhole = end >= 0 && end <= answerBytesMax;
+  if (!isWhole || !/^OK \d+$/.test(heard.toString('latin1', 0, end)))
+    throw new Error(`the VMM did not connect port ${port}`);
+  const rest = heard.subarray(end + 1);
+  if (rest.length > 0) socket.unshift(rest);
+}
+
+/** Null at the end. */
+async function nextChunk(socket: Socket): Promise<Buffer | null> {
+  for (;;) {
+    const chunk: Buffer | null = socket.read();
+    if (chunk !== null) return chunk;
+    if (socket.readableEnded || socket.destroyed) return null;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const events = ['readable', 'end', 'close'] as const;
+    for (const event of events) socket.once(event, resolve);
+    await promise;
+    for (const event of events) socket.removeListener(event, resolve);
+  }
+}
