@@ -7,6 +7,6 @@ import { listen } from '../src/http/server.ts';
 
 const app = new Hono();
 app.get('/', (c) => c.json({ hello: 'world' }));
-const server = await listen(app.fetch, '127.0.0.1', 0);
+const server = await listen(app.fetch, { host: '127.0.0.1', port: 0 });
 process.once('SIGTERM', () => void server.close(0));
 process.stdout.write(`http://${server.host}:${server.port}\n`);

@@ -2,14 +2,18 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { makeOperations } from '../sdk/scripts/operations.ts';
 import { makeSchema } from '../sdk/scripts/schema.ts';
-import { makeDocument } from '../src/http/openapi.ts';
+import { dialects } from '../src/http/dialects.ts';
+import { makeDocuments } from '../src/http/openapi.ts';
 import { version } from '../src/main/version.ts';
 
 const root = new URL('../', import.meta.url);
-const text = `${JSON.stringify(makeDocument(version), null, 2)}\n`;
-const document = JSON.parse(text);
+const texts = Object.entries(makeDocuments(dialects, version)).map(
+  ([name, document]) => [`openapi/${name}.json`, `${JSON.stringify(document, null, 2)}\n`] as const,
+);
+const documents = Object.fromEntries(texts);
+const document = JSON.parse(documents['openapi/machines.json'] ?? '');
 const files = {
-  'openapi/machines.json': text,
+  ...documents,
   'sdk/src/generated/schema.ts': await makeSchema(document),
   'sdk/src/generated/operations.ts': makeOperations(document),
 };

@@ -1,78 +1,95 @@
 /**
- * The one HTTP application: request ids, limits, authentication, then the dialects. Knows no engine, store or guest;
- * it is handed core's services.
+ * The one HTTP application: request ids, the caller's session, and the routes of every dialect. Knows no engine, store or
+ * guest; it is handed core's services.
  */
 import { Hono, type MiddlewareHandler } from 'hono';
 import { cors } from 'hono/cors';
-import { AppError } from '../core/errors.ts';
-import type { Caller } from '../core/keys/caller.ts';
-import { authenticate } from './auth.ts';
-import { readBodies } from './body.ts';
+import { invariant } from '../lib/invariant.ts';
+import { bodyBytesMax, gate, isGate, unknownRouteAccess } from './access.ts';
 import type { HttpDeps, HttpEnv } from './context.ts';
-import { renderError } from './dialects/machines/errors.ts';
-import { isUpload, nouns } from './dialects/machines/nouns.ts';
+import { type Dialect, fullPath, methodsOf, pickDialect } from './dialect.ts';
 import { docs } from './docs.ts';
+import { MethodNotAllowed, toAppError } from './errors.ts';
+import { bodyBytesHeld, Holdings, requestsHeld } from './holdings.ts';
+import { makeDocuments } from './openapi.ts';
+import { checkHost } from './origin.ts';
 import { requestIdHeader, requestIdOf } from './request-id.ts';
+import { RequestLog } from './request-log.ts';
+import { Session, type SessionDeps } from './session.ts';
 
-/** The largest request: an exec with 8 MiB of stdin in base64 and room for its other fields. */
-const bodyBytesMax = 12 * 1024 * 1024;
 const bodyDeadlineMs = 60_000;
 /** How long a browser may remember that an origin is allowed. */
 const corsMaxAgeS = 600;
+/** What a client that is refused for now is asked to wait: most of what is short is back in a second. */
+const retryAfterS = 1;
 
 /**
- * The order matters: what refuses strangers comes before what reads their bodies. No middleware may touch the web
- * Request's body or signal, or make the answer's Headers: the adapter builds those objects only when they are asked
- * for, and they cost more than all else that a small request does.
+ * No middleware may touch the web Request's body or signal, or make the answer's Headers: the adapter builds those
+ * objects only when they are asked for, and they cost more than all else that a small request does.
  */
-export function createApp(deps: HttpDeps): Hono<HttpEnv> {
+export function createApp(dialects: readonly Dialect[], deps: HttpDeps): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>();
-  app.use(logRequests(deps));
+  const root = pickDialect(dialects, '/');
+  const document = makeDocuments(dialects, deps.version)[root.document.name];
+  invariant(document !== undefined, 'the first dialect has no document');
+  app.use(openSessions(deps));
   if (deps.corsOrigins.size > 0) app.use(allowOrigins(deps.corsOrigins));
   if (deps.isHostName) app.use(checkHost(deps.isHostName, deps.corsOrigins));
-  app.route('/docs', docs(deps.version));
-  app.use(authenticate(deps.keys));
-  app.use(
-    readBodies({
-      bytesMax: deps.bodyBytesMax ?? bodyBytesMax,
-      deadlineMs: deps.bodyDeadlineMs ?? bodyDeadlineMs,
-      isStreamed: isUpload,
-    }),
-  );
-  app.get('/health', (c) => c.json({ status: 'ok', version: deps.version }));
-  for (const { prefixes, makeApp } of nouns) {
+  app.route('/docs', docs(document));
+  for (const { prefixes, routes, makeApp } of dialects.flatMap(({ nouns }) => nouns)) {
     const noun = makeApp(deps);
-    for (const prefix of prefixes) app.route(prefix, noun);
+    for (const prefix of prefixes) {
+      for (const route of routes) {
+        const { middleware } = route;
+        invariant(isGate(middleware), `${route.method} ${fullPath(prefix, route)} has no gate`);
+      }
+      app.route(prefix, noun);
+    }
   }
-  app.notFound((c) => {
-    throw new AppError('not_found', `Route ${c.req.method} ${c.req.path} not found`);
+  app.all('*', gate(unknownRouteAccess), (c) => {
+    const { method, path } = c.req;
+    const dialect = pickDialect(dialects, path);
+    throw dialect.unknownRoute(method, path, methodsOf(dialect, path));
   });
-  app.onError((error, c) => renderError(error, c, deps.log));
+  app.onError((thrown, c) => {
+    const error = toAppError(thrown);
+    const requestId = c.get('requestId');
+    const { status, body } = pickDialect(dialects, c.req.path).renderError(error, requestId);
+    if (status === 500) deps.log.error({ requestId, path: c.req.path, err: thrown }, 'request failed');
+    return c.json(body, status, {
+      ...(status === 401 ? { 'WWW-Authenticate': 'Bearer' } : {}),
+      ...(status === 503 ? { 'Retry-After': String(retryAfterS) } : {}),
+      ...(error instanceof MethodNotAllowed ? { Allow: error.allowed.join(', ') } : {}),
+    });
+  });
   return app;
 }
 
-/** What changes something or is refused is told at `info`; what only reads, and strangers, at `debug`. */
-function logRequests({ log }: HttpDeps): MiddlewareHandler<HttpEnv> {
+/** Gives every request its session, and tells the log of it once it is answered. */
+function openSessions(deps: HttpDeps): MiddlewareHandler<HttpEnv> {
+  const requestLog = new RequestLog(deps.log);
+  const sessionDeps: SessionDeps = {
+    keys: deps.keys,
+    endings: deps.apiKeys,
+    bodyBytes: new Holdings(bodyBytesHeld, 'memory for request bodies'),
+    requests: new Holdings(requestsHeld, 'requests under way'),
+    bodyLimits: {
+      bytesMax: deps.bodyBytesMax ?? bodyBytesMax,
+      deadlineMs: deps.bodyDeadlineMs ?? bodyDeadlineMs,
+    },
+  };
   return async (c, next) => {
     const requestId = requestIdOf(c.env.outgoing);
     c.set('requestId', requestId);
+    c.set('session', new Session(sessionDeps, c.env));
     const begun = performance.now();
     await next();
     const { method, path } = c.req;
-    const caller: Caller | undefined = c.get('caller');
-    const isRead = method === 'GET' || method === 'HEAD';
-    log[caller === undefined || (isRead && c.res.status < 400) ? 'debug' : 'info'](
-      {
-        requestId,
-        method,
-        path,
-        status: c.res.status,
-        ms: performance.now() - begun,
-        tenant: caller?.tenant,
-        keyName: caller?.keyName,
-      },
-      'request',
-    );
+    requestLog.note({
+      ...{ requestId, method, path, status: c.res.status, ms: performance.now() - begun },
+      caller: c.get('caller'),
+      address: c.env.connection.address,
+    });
   };
 }
 
@@ -83,39 +100,4 @@ function allowOrigins(origins: ReadonlySet<string>): MiddlewareHandler<HttpEnv> 
     exposeHeaders: [requestIdHeader, 'Retry-After'],
     maxAge: corsMaxAgeS,
   });
-}
-
-/**
- * Without keys, a web page in the user's browser could reach us: by a name it controls (DNS rebinding), or by a request
- * that needs no answer (a form, a fetch without CORS). Programs send neither Origin nor Sec-Fetch-Site.
- */
-function checkHost(
-  isHostName: (name: string) => boolean,
-  corsOrigins: ReadonlySet<string>,
-): MiddlewareHandler<HttpEnv> {
-  return async (c, next) => {
-    const host = c.req.header('host') ?? '';
-    const origin = c.req.header('origin');
-    const isWelcome = origin !== undefined && corsOrigins.has(origin);
-    const isOurs = isOwnOrigin(origin, host) && isOwnSite(c.req.header('sec-fetch-site'));
-    if (!isHostName(hostNameOf(host)) || !(isWelcome || isOurs)) {
-      throw new AppError('forbidden', 'requests from elsewhere are not served while authentication is off', {
-        hint: 'Use the address itself or localhost, or turn authentication on.',
-      });
-    }
-    await next();
-  };
-}
-
-/** The port counts: another of this host's may be anybody's. */
-function isOwnOrigin(origin: string | undefined, host: string): boolean {
-  return origin === undefined || origin === `http://${host}` || origin === `https://${host}`;
-}
-
-function isOwnSite(site: string | undefined): boolean {
-  return site === undefined || site === 'none' || site === 'same-origin';
-}
-
-function hostNameOf(hostAndPort: string): string {
-  return hostAndPort.replace(/:\d+$/, '').toLowerCase();
 }

@@ -1,59 +1,52 @@
-/** Reads requests' bodies: whole, within a limit and a deadline, before anybody asks for them. */
+/** Reads a request's body whole, within a limit, a deadline and the caller's budget of memory. */
 import type { IncomingMessage } from 'node:http';
-import type { MiddlewareHandler } from 'hono';
 import { AppError } from '../core/errors.ts';
-import type { HttpEnv } from './context.ts';
 import { BodyTooLarge, BodyTooSlow } from './errors.ts';
 
-export interface BodyLimits {
+export interface ReadLimits {
   readonly bytesMax: number;
   /** For the whole body. */
   readonly deadlineMs: number;
-  /** Routes that read their body as it comes, with limits of their own. */
-  readonly isStreamed: (method: string, path: string) => boolean;
-}
-
-/** What the adapter takes a body from when it is there already. */
-interface WithRawBody {
-  rawBody?: Buffer;
-}
-
-export function readBodies(limits: BodyLimits): MiddlewareHandler<HttpEnv> {
-  return (c, next) => {
-    const { incoming, outgoing } = c.env;
-    if (incoming.method === 'GET' || incoming.method === 'HEAD' || !hasBody(incoming)) return next();
-    if (incoming.headers.expect !== undefined) outgoing.writeContinue();
-    if (limits.isStreamed(c.req.method, c.req.path)) return next();
-    return readWhole(incoming, limits).then(
-      (body) => {
-        (incoming as WithRawBody).rawBody = body;
-        return next();
-      },
-      (error: unknown) => {
-        // Who is too slow for the body is too slow for the rest of it.
-        if (error instanceof BodyTooSlow) outgoing.setHeader('Connection', 'close');
-        throw error;
-      },
-    );
-  };
+  /** Told how many more bytes are going to be held; throws when there is no room for them. */
+  readonly reserve: (bytes: number) => void;
 }
 
 export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
-async function readWhole(incoming: IncomingMessage, { bytesMax, deadlineMs }: BodyLimits): Promise<Buffer> {
-  if (Number(incoming.headers['content-length'] ?? 0) > bytesMax) throw new BodyTooLarge(bytesMax);
+/** How long the client says its body is; 0 when it does not say. */
+export function declaredBytes({ headers }: IncomingMessage): number {
+  return Number(headers['content-length'] ?? 0);
+}
+
+/** Raises BodyTooLarge, BodyTooSlow, `invalid` when the client goes, and what `reserve` throws. */
+export async function readWhole(incoming: IncomingMessage, limits: ReadLimits): Promise<Buffer> {
+  const { bytesMax, deadlineMs, reserve } = limits;
+  const declared = declaredBytes(incoming);
+  let reserved = declared;
+  reserve(reserved);
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  // In one piece where the length is known: joining pieces would hold the body twice.
+  const whole = declared > 0 ? Buffer.allocUnsafe(declared) : null;
   const chunks: Buffer[] = [];
   let bytes = 0;
   const onData = (chunk: Buffer) => {
+    const begin = bytes;
     bytes += chunk.length;
-    if (bytes > bytesMax) reject(new BodyTooLarge(bytesMax));
-    else chunks.push(chunk);
+    if (bytes > bytesMax) return reject(new BodyTooLarge(bytesMax));
+    if (whole !== null) return void chunk.copy(whole, begin);
+    try {
+      reserve(Math.max(0, bytes - reserved));
+      reserved = Math.max(reserved, bytes);
+      chunks.push(chunk);
+    } catch (error) {
+      reject(error);
+    }
   };
-  const onEnd = () => resolve(Buffer.concat(chunks));
+  const onEnd = () => resolve(whole ?? Buffer.concat(chunks));
   const onGone = () => reject(new AppError('invalid', 'the request ended before its body did'));
+  if (incoming.destroyed && !incoming.complete) onGone();
   const timer = setTimeout(() => reject(new BodyTooSlow(deadlineMs)), deadlineMs);
   incoming.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone);
   try {

@@ -8,10 +8,17 @@ import type { OperationService } from '../core/operations/service.ts';
 import type { Disks } from '../core/ports/disks.ts';
 import type { Images } from '../core/ports/images.ts';
 import type { Logger } from '../lib/log.ts';
+import type { Connection } from './connection.ts';
+import type { Session } from './session.ts';
 
 export interface HttpEnv {
-  Bindings: HttpBindings;
-  Variables: { requestId: string; caller: Caller };
+  Bindings: HttpBindings & { readonly connection: Connection };
+  Variables: {
+    requestId: string;
+    session: Session;
+    /** Set by the gate of a route that asks for a key. */
+    caller: Caller;
+  };
 }
 
 export interface HttpDeps {
@@ -29,7 +36,7 @@ export interface HttpDeps {
   readonly isHostName: ((name: string) => boolean) | null;
   /** Origins whose pages may call the API from a browser. */
   readonly corsOrigins: ReadonlySet<string>;
-  /** For tests; the defaults are in `app.ts`. */
+  /** For tests: less than what the routes allow. */
   readonly bodyBytesMax?: number;
   readonly bodyDeadlineMs?: number;
 }

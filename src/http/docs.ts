@@ -3,8 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { Hono } from 'hono';
+import { forEveryone } from './access.ts';
 import type { HttpEnv } from './context.ts';
-import { makeDocument } from './openapi.ts';
+import type { OpenApiDocument } from './openapi.ts';
 
 /** What of the package is served, by the names it has there. Without a charset, browsers misread the bundle. */
 const assets: Readonly<Record<string, string>> = {
@@ -46,25 +47,40 @@ const page = `<!doctype html>
 const startScript = `SwaggerUIBundle({ url: 'docs/json', dom_id: '#swagger-ui', validatorUrl: null, deepLinking: true });
 `;
 
-/** To be mounted at `/docs`, before authentication. */
-export function docs(version: string): Hono<HttpEnv> {
+/** To be mounted at `/docs`. Every file is read once and shared by all answers. */
+export function docs(document: OpenApiDocument): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>();
-  const directory = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
-  const document = JSON.stringify(makeDocument(version));
-  app.use(async (c, next) => {
-    await next();
-    c.header('X-Content-Type-Options', 'nosniff');
-  });
-  app.get('/', (c) => c.html(page, 200, { 'Content-Security-Policy': contentSecurityPolicy }));
-  app.get('/json', (c) => c.body(document, 200, { 'Content-Type': 'application/json' }));
-  app.get('/assets/start.js', (c) =>
-    c.body(startScript, 200, { 'Content-Type': 'text/javascript; charset=utf-8' }),
+  const { middleware: gate } = forEveryone();
+  const text = JSON.stringify(document);
+  const typed = (type: string) => ({ 'Content-Type': type, 'X-Content-Type-Options': 'nosniff' });
+  app.get('/', gate, (c) =>
+    c.body(page, 200, {
+      ...typed('text/html; charset=UTF-8'),
+      'Content-Security-Policy': contentSecurityPolicy,
+    }),
   );
+  app.get('/json', gate, (c) => c.body(text, 200, typed('application/json')));
+  app.get('/assets/start.js', gate, (c) => c.body(startScript, 200, typed('text/javascript; charset=utf-8')));
+  const readAsset = assetReader();
   for (const [name, type] of Object.entries(assets)) {
-    app.get(`/assets/${name}`, async (c) => {
-      const bytes = new Uint8Array(await readFile(join(directory, name)));
-      return c.body(bytes, 200, { 'Content-Type': type, 'Cache-Control': 'max-age=3600' });
+    app.get(`/assets/${name}`, gate, async (c) => {
+      const headers = { ...typed(type), 'Cache-Control': 'max-age=3600' };
+      return c.body(await readAsset(name), 200, headers);
     });
   }
   return app;
+}
+
+function assetReader(): (name: string) => Promise<Uint8Array<ArrayBuffer>> {
+  const directory = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
+  const read = new Map<string, Promise<Uint8Array<ArrayBuffer>>>();
+  return (name) => {
+    const known = read.get(name);
+    if (known) return known;
+    const bytes = readFile(join(directory, name)).then((file) => new Uint8Array(file));
+    read.set(name, bytes);
+    // One that could not be read is tried again.
+    bytes.catch(() => read.delete(name));
+    return bytes;
+  };
 }

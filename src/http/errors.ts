@@ -1,4 +1,8 @@
-/** Core's error codes and their HTTP statuses: the one table. A dialect may say a status of its own; none invents a code. */
+/**
+ * Core's error codes on the wire: their HTTP statuses, and the body that a dialect without words of its own answers with.
+ * A dialect may say a status or a word of its own; none invents a code.
+ */
+import { HTTPException } from 'hono/http-exception';
 import { AppError, type ErrorCode } from '../core/errors.ts';
 
 export const statusOfCode = {
@@ -16,7 +20,16 @@ export const statusOfCode = {
   internal: 500,
 } as const satisfies Record<ErrorCode, number>;
 
-export type ErrorStatus = (typeof statusOfCode)[ErrorCode] | 408 | 413;
+export type ErrorStatus = (typeof statusOfCode)[ErrorCode] | 405 | 408 | 413;
+
+/** What keeps a request from the application: no HTTP, headers too slow or too large, an unknown expectation. */
+export type RefusalStatus = 400 | 408 | 417 | 431;
+
+export interface ErrorAnswer {
+  readonly status: ErrorStatus;
+  /** Sent as JSON. */
+  readonly body: object;
+}
 
 /** Whether the same request may succeed later without a change, and may be made again. */
 export function isRetryable({ code, isMaybeDone }: AppError): boolean {
@@ -38,8 +51,99 @@ export class BodyTooSlow extends AppError {
   }
 }
 
-/** These two have statuses of their own. */
+/** A request that cannot be read at all, as against one whose fields are wrong. */
+export class BadRequest extends AppError {
+  constructor(message: string) {
+    super('invalid', message);
+  }
+}
+
+/** A path that is there, but not with this method. For dialects that tell the two apart. */
+export class MethodNotAllowed extends AppError {
+  readonly allowed: readonly string[];
+
+  constructor(method: string, path: string, allowed: readonly string[]) {
+    super('not_found', `Route ${method} ${path} not found`);
+    this.allowed = allowed;
+  }
+}
+
 export function statusOf(error: AppError): ErrorStatus {
   if (error instanceof BodyTooLarge) return 413;
-  return error instanceof BodyTooSlow ? 408 : statusOfCode[error.code];
+  if (error instanceof BodyTooSlow) return 408;
+  return error instanceof MethodNotAllowed ? 405 : statusOfCode[error.code];
 }
+
+/** Anything thrown as an AppError; what is neither one nor an unreadable request is a defect of ours. */
+export function toAppError(thrown: unknown): AppError {
+  if (thrown instanceof AppError) return thrown;
+  if (thrown instanceof HTTPException && thrown.status === 400) return new BadRequest(thrown.message);
+  return new AppError('internal', 'An unexpected error occurred', { cause: thrown });
+}
+
+/** How a dialect says core's codes. */
+export type ErrorWords = Readonly<Record<ErrorCode, string>>;
+
+export const neutralWords: ErrorWords = {
+  invalid: 'VALIDATION_ERROR',
+  unauthenticated: 'UNAUTHORIZED',
+  forbidden: 'FORBIDDEN',
+  not_found: 'NOT_FOUND',
+  conflict: 'CONFLICT',
+  unsupported: 'BAD_REQUEST',
+  exhausted: 'RESOURCE_EXHAUSTED',
+  timeout: 'TIMEOUT',
+  unavailable: 'UNAVAILABLE',
+  guest: 'GUEST_ERROR',
+  engine: 'ENGINE_ERROR',
+  internal: 'INTERNAL_ERROR',
+};
+
+/** What a caller reads of an error. */
+export interface ErrorShape {
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string | undefined;
+}
+
+/** The words for an error that no dialect says in another way. The message of a defect is never shown. */
+export function neutralShape(error: AppError, words: ErrorWords = neutralWords): ErrorShape {
+  const { code, message, hint } = error;
+  if (code === 'internal') return { code: words.internal, message: 'An unexpected error occurred' };
+  return { code: error instanceof BadRequest ? 'BAD_REQUEST' : words[code], message, hint };
+}
+
+/** `{"error":{"code","message","request_id","retryable","hint"}}`. */
+export function neutralBody(
+  { code, message, hint }: ErrorShape,
+  requestId: string | null,
+  retryable: boolean,
+) {
+  return {
+    error: {
+      code,
+      message,
+      ...(requestId ? { request_id: requestId } : {}),
+      retryable,
+      ...(hint ? { hint } : {}),
+    },
+  };
+}
+
+/** An error as a dialect without words of its own answers it. */
+export function neutralError(error: AppError, requestId: string | null): ErrorAnswer {
+  return { status: statusOf(error), body: neutralBody(neutralShape(error), requestId, isRetryable(error)) };
+}
+
+/** The body for a request that reached no route, because it is no HTTP or its headers do not come. */
+export function neutralRefusal(status: RefusalStatus, requestId: string | null): string {
+  const [code, message] = refusals[status];
+  return JSON.stringify(neutralBody({ code, message }, requestId, status === 408));
+}
+
+const refusals: Readonly<Record<RefusalStatus, readonly [code: string, message: string]>> = {
+  400: ['BAD_REQUEST', 'the request is not valid HTTP'],
+  408: ['TIMEOUT', 'the request’s headers did not arrive in time'],
+  417: ['BAD_REQUEST', 'only 100-continue can be expected'],
+  431: ['BAD_REQUEST', 'the request’s headers are too large'],
+};

@@ -1,6 +1,6 @@
 /**
- * The node:http server under the application: a name for every request, limits against slow clients, an answer to what
- * is no HTTP, and a drain that does not wait for idle ones.
+ * The node:http server under the application: a name for every request, limits against slow and greedy clients, an
+ * answer to what is no HTTP, and a drain that does not wait for idle ones.
  */
 import {
   createServer,
@@ -9,11 +9,14 @@ import {
   type ServerResponse,
   STATUS_CODES,
 } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { AppError } from '../core/errors.ts';
 import { hasBody } from './body.ts';
+import { type Connection, stalledMsDefault } from './connection.ts';
+import { type ConnectionLimits, Connections } from './connections.ts';
+import type { RefusalStatus } from './errors.ts';
 import { nameRequest, newRequestId, requestIdHeader, requestIdOf } from './request-id.ts';
 
 /** Time a client has to send its headers. Who reads a body sets a deadline for that. */
@@ -22,23 +25,17 @@ const headersTimeoutMsDefault = 15_000;
 const checkIntervalMs = 5_000;
 /** How long a client may go on sending what was refused. */
 const lingerMsDefault = 10_000;
-const connectionsMax = 4096;
 const sweepMs = 50;
 /** Silence after which TCP asks whether the client is still there. */
 const keepAliveDelayMs = 60_000;
 
 export interface HttpServer {
   readonly host: string;
+  /** 0 on a unix socket. */
   readonly port: number;
   /** Refuses new requests, lets those under way end for at most `graceMs`, then cuts them. */
   close(graceMs: number): Promise<void>;
 }
-
-/**
- * What keeps a request from the application: it is no HTTP, its headers come too slowly, it expects what is not known, or
- * its headers are too large.
- */
-export type RefusalStatus = 400 | 408 | 417 | 431;
 
 export interface ListenOptions {
   /** The JSON that such a request is answered with; without it there is no body. */
@@ -46,36 +43,56 @@ export interface ListenOptions {
   readonly headersTimeoutMs?: number;
   /** See `linger`. */
   readonly lingerMs?: number;
+  /** How long a client may take nothing of what is sent to it. */
+  readonly stalledMs?: number;
+  readonly connectionLimits?: ConnectionLimits;
 }
 
-type Fetch = (request: Request, bindings: HttpBindings) => Response | Promise<Response>;
+export type Fetch = (
+  request: Request,
+  bindings: HttpBindings & { readonly connection: Connection },
+) => Response | Promise<Response>;
+
+/** Where to listen: an address, or the path of a unix socket. */
+export type Place = { readonly host: string; readonly port: number } | { readonly path: string };
 
 /** Raises `unavailable` when the address is taken or cannot be had. */
-export async function listen(
-  fetch: Fetch,
-  host: string,
-  port: number,
-  options: ListenOptions = {},
-): Promise<HttpServer> {
+export async function listen(fetch: Fetch, place: Place, options: ListenOptions = {}): Promise<HttpServer> {
   const {
     refuse = () => '',
     headersTimeoutMs = headersTimeoutMsDefault,
     lingerMs = lingerMsDefault,
+    stalledMs = stalledMsDefault,
   } = options;
-  const handle = getRequestListener((request, bindings) => fetch(request, bindings as HttpBindings), {
-    autoCleanupIncoming: false,
-    // Raised before the application is asked: a Host or a target that makes no URL.
-    errorHandler: () =>
-      new Response(refuse(400, null), { status: 400, headers: { 'Content-Type': 'application/json' } }),
-  });
+  const connections = new Connections(options.connectionLimits);
+  const bySocket = new WeakMap<Duplex, Connection>();
+  const connectionOf = (socket: Socket): Connection => {
+    const known = bySocket.get(socket);
+    if (known) return known;
+    const opened = connections.open(socket, socket.remoteAddress);
+    bySocket.set(socket, opened);
+    return opened;
+  };
+  const handle = getRequestListener(
+    (request, bindings) => {
+      const { incoming, outgoing } = bindings as HttpBindings;
+      return fetch(request, { incoming, outgoing, connection: connectionOf(incoming.socket) });
+    },
+    {
+      autoCleanupIncoming: false,
+      // Raised before the application is asked: a Host or a target that makes no URL.
+      errorHandler: () =>
+        new Response(refuse(400, null), { status: 400, headers: { 'Content-Type': 'application/json' } }),
+    },
+  );
   let isDraining = false;
-  const answers = new WeakMap<Duplex, ServerResponse>();
   const serve = (incoming: IncomingMessage, outgoing: ServerResponse) => {
     nameRequest(incoming, outgoing);
-    answers.set(incoming.socket, outgoing);
     if (hasBody(incoming)) outgoing.once('finish', () => linger(incoming, lingerMs));
-    if (isDraining) outgoing.setHeader('Connection', 'close');
-    void handle(incoming, outgoing);
+    connectionOf(incoming.socket).enter(incoming, outgoing, () => {
+      if (isDraining) outgoing.setHeader('Connection', 'close');
+      void handle(incoming, outgoing);
+    });
   };
   const server = createServer(
     {
@@ -88,37 +105,36 @@ export async function listen(
     },
     serve,
   );
+  server.on('connection', connectionOf);
   // Who reads the body tells the client to send it, so that a stranger is refused before.
   server.on('checkContinue', serve);
   server.on('checkExpectation', (incoming: IncomingMessage, outgoing: ServerResponse) => {
     nameRequest(incoming, outgoing);
-    const body = refuse(417, requestIdOf(outgoing));
-    outgoing.writeHead(417, {
-      'Content-Type': 'application/json',
-      'Content-Length': Buffer.byteLength(body),
-      Connection: 'close',
+    connectionOf(incoming.socket).enter(incoming, outgoing, () => {
+      const body = refuse(417, requestIdOf(outgoing));
+      outgoing.writeHead(417, {
+        'Content-Type': 'application/json',
+        'Content-Length': Buffer.byteLength(body),
+        Connection: 'close',
+      });
+      outgoing.end(body);
     });
-    outgoing.end(body);
   });
-  server.maxConnections = connectionsMax;
+  // Node's timer counts from the last byte that moved in either direction.
+  server.setTimeout(stalledMs, (socket) => {
+    if (socket.writableLength > 0 || !connectionOf(socket).isBusy) socket.destroy();
+  });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    const refuseNow = () => {
+    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+    connectionOf(socket as Socket).refuse(() => {
       if (socket.writable) socket.end(refusal(statusOfClientError(error.code), refuse));
-    };
-    const answer = answers.get(socket);
-    const isUnderWay = answer !== undefined && !answer.writableFinished;
-    if (error.code === 'ECONNRESET') socket.destroy();
-    else if (!isUnderWay) refuseNow();
-    // What follows a whole request is wrong, not the request.
-    else if (answer.req.complete) answer.once('finish', refuseNow);
-    else if (answer.headersSent) socket.destroy();
-    else refuseNow();
+    });
   });
-  await bind(server, host, port);
-  const address = server.address() as AddressInfo;
+  await bind(server, place);
+  const address = server.address() as AddressInfo | string;
   return {
-    host,
-    port: address.port,
+    host: 'host' in place ? place.host : place.path,
+    port: typeof address === 'string' ? 0 : address.port,
     async close(graceMs) {
       isDraining = true;
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -171,12 +187,13 @@ function refusal(status: RefusalStatus, refuse: NonNullable<ListenOptions['refus
   return `${head.join('\r\n')}\r\n\r\n${body}`;
 }
 
-function bind(server: Server, host: string, port: number): Promise<void> {
+function bind(server: Server, place: Place): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const name = 'path' in place ? place.path : `${place.host}:${place.port}`;
   server.once('error', (error: NodeJS.ErrnoException) => {
     const why = error.code === 'EADDRINUSE' ? 'is in use' : `cannot be had (${error.code ?? error.message})`;
     reject(
-      new AppError('unavailable', `address ${host}:${port} ${why}`, {
+      new AppError('unavailable', `address ${name} ${why}`, {
         cause: error,
         hint:
           error.code === 'EADDRINUSE'
@@ -185,6 +202,6 @@ function bind(server: Server, host: string, port: number): Promise<void> {
       }),
     );
   });
-  server.listen(port, host, resolve);
+  server.listen(place, resolve);
   return promise;
 }

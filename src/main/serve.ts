@@ -6,7 +6,8 @@ import { chmod, mkdir, rm } from 'node:fs/promises';
 import { pino } from 'pino';
 import { AppError } from '../core/errors.ts';
 import { createApp } from '../http/app.ts';
-import { refusalBody } from '../http/dialects/machines/errors.ts';
+import { pickDialect } from '../http/dialect.ts';
+import { dialects } from '../http/dialects.ts';
 import { type HttpServer, listen } from '../http/server.ts';
 import { writeFileAtomic } from '../lib/files.ts';
 import type { Logger } from '../lib/log.ts';
@@ -84,7 +85,7 @@ async function open(
 ): Promise<readonly string[]> {
   const { layout, machines, apiKeys, operations, images, imageService, edges } = flotilla;
   const { key, isNew } = await loadAdminKey(layout.adminKeyFile);
-  const app = createApp({
+  const app = createApp(dialects, {
     machines,
     operations,
     images,
@@ -97,6 +98,7 @@ async function open(
     isHostName: config.isAuthDisabled ? hostNames(config) : null,
     corsOrigins: config.corsOrigins,
   });
+  const { refusal: refuse } = pickDialect(dialects, '/');
   const servers: HttpServer[] = [];
   cleanup.defer(async () => {
     const drained = servers.map((server) => server.close(drainMs));
@@ -104,7 +106,7 @@ async function open(
     await Promise.all([...drained, machines.close(), imageService.close()]);
   });
   for (const { host, port } of config.listen) {
-    servers.push(await listen(app.fetch, host, port, { refuse: refusalBody }));
+    servers.push(await listen(app.fetch, { host, port }, { refuse }));
   }
   const urls = servers.map(urlOf);
   await writeFileAtomic(layout.urlFile, `${urls[0]}\n`, 0o644);

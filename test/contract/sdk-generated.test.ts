@@ -5,11 +5,12 @@ import type { OpenApiDocument } from '../../sdk/scripts/document.ts';
 import { makeOperations } from '../../sdk/scripts/operations.ts';
 import { makeSchema } from '../../sdk/scripts/schema.ts';
 import { operationTable } from '../../sdk/src/generated/operations.ts';
-import { makeDocument } from '../../src/http/openapi.ts';
+import { dialects } from '../../src/http/dialects.ts';
+import { makeDocuments } from '../../src/http/openapi.ts';
 import { version } from '../../src/main/version.ts';
 import { readContract } from './document.ts';
 
-const document = (): OpenApiDocument => JSON.parse(JSON.stringify(makeDocument(version)));
+const document = (): OpenApiDocument => JSON.parse(JSON.stringify(makeDocuments(dialects, version).machines));
 
 test.each([
   ['schema.ts', makeSchema],

@@ -17,7 +17,8 @@ import { FakeDisks, FakeGuest, FakeImages } from '../../src/core/testing/fakes.t
 import { FakeDriver, type FakeDriverOptions } from '../../src/engines/fake/driver.ts';
 import { createApp } from '../../src/http/app.ts';
 import type { HttpDeps } from '../../src/http/context.ts';
-import { refusalBody } from '../../src/http/dialects/machines/errors.ts';
+import { dialects } from '../../src/http/dialects.ts';
+import { nativeDialect } from '../../src/http/native/dialect.ts';
 import { type HttpServer, type ListenOptions, listen } from '../../src/http/server.ts';
 import { type Logger, silentLog } from '../../src/lib/log.ts';
 import { adminKeyVerifier } from '../../src/main/admin-key.ts';
@@ -115,12 +116,9 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
   };
 }
 
-/** The HTTP server on top, with one key. */
-export async function serveFake(
-  fake: FakeFlotilla,
-  options: Partial<HttpDeps> & ListenOptions = {},
-): Promise<{ readonly url: string; readonly server: HttpServer }> {
-  const app = createApp({
+/** What the HTTP application needs of it, with one key. */
+export function fakeDeps(fake: FakeFlotilla): HttpDeps {
+  return {
     machines: fake.machines,
     operations: new OperationService(fake.store),
     images: fake.images,
@@ -132,8 +130,19 @@ export async function serveFake(
     version: 'test',
     isHostName: null,
     corsOrigins: new Set(),
-    ...options,
-  });
-  const server = await listen(app.fetch, '127.0.0.1', 0, { refuse: refusalBody, ...options });
+  };
+}
+
+/** The HTTP server on top. */
+export async function serveFake(
+  fake: FakeFlotilla,
+  options: Partial<HttpDeps> & ListenOptions = {},
+): Promise<{ readonly url: string; readonly server: HttpServer }> {
+  const app = createApp(dialects, { ...fakeDeps(fake), ...options });
+  const server = await listen(
+    app.fetch,
+    { host: '127.0.0.1', port: 0 },
+    { refuse: nativeDialect.refusal, ...options },
+  );
   return { url: `http://127.0.0.1:${server.port}`, server };
 }

@@ -5,7 +5,6 @@
  * that may be had as a stream; and whether a call may be repeated when nobody knows whether it was served.
  */
 export const operationTable = {
-  getHealth: { method: 'GET', path: '/health', takes: null, answer: 'json', stream: null, isRepeatable: true },
   createMachine: { method: 'POST', path: '/machines', takes: 'application/json', answer: 'json', stream: null, isRepeatable: false },
   listMachines: { method: 'GET', path: '/machines', takes: null, answer: 'json', stream: null, isRepeatable: true },
   getMachine: { method: 'GET', path: '/machines/{id}', takes: null, answer: 'json', stream: null, isRepeatable: true },
@@ -18,6 +17,7 @@ export const operationTable = {
   waitForMachine: { method: 'GET', path: '/machines/{id}/wait', takes: null, answer: 'json', stream: null, isRepeatable: true },
   getMachineConsole: { method: 'GET', path: '/machines/{id}/console', takes: null, answer: 'stream', stream: 'text/plain', isRepeatable: true },
   execInMachine: { method: 'POST', path: '/machines/{id}/exec', takes: 'application/json', answer: 'json', stream: 'application/x-ndjson', isRepeatable: false },
+  getHealth: { method: 'GET', path: '/health', takes: null, answer: 'json', stream: null, isRepeatable: true },
   importImage: { method: 'POST', path: '/api/v1/images', takes: 'application/json', answer: 'json', stream: null, isRepeatable: false },
   listImages: { method: 'GET', path: '/api/v1/images', takes: null, answer: 'json', stream: null, isRepeatable: true },
   uploadImage: { method: 'PUT', path: '/api/v1/images/{name}', takes: 'application/x-tar', answer: 'json', stream: null, isRepeatable: false },

@@ -1,25 +1,5 @@
 // Made by scripts/generate.ts from the OpenAPI document.
 export interface paths {
-    readonly "/health": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
-        };
-        /**
-         * Ask whether the daemon answers
-         * @description Needs no key.
-         */
-        readonly get: operations["getHealth"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
-    };
     readonly "/machines": {
         readonly parameters: {
             readonly query?: never;
@@ -234,6 +214,26 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/health": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Ask whether the daemon answers
+         * @description Needs no key.
+         */
+        readonly get: operations["getHealth"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/v1/images": {
         readonly parameters: {
             readonly query?: never;
@@ -372,26 +372,6 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        readonly Health: {
-            /**
-             * @example ok
-             * @enum {string}
-             */
-            readonly status: "ok";
-            /** @example 0.1.0 */
-            readonly version: string;
-        };
-        readonly Error: {
-            readonly error: {
-                /** @example NOT_FOUND */
-                readonly code: string;
-                /** @example Machine with id 'abc123' not found */
-                readonly message: string;
-                readonly request_id?: string;
-                readonly retryable?: boolean;
-                readonly hint?: string;
-            };
-        };
         readonly Machine: {
             /** @example k3v9x2m1q8zt */
             readonly id: string;
@@ -526,6 +506,17 @@ export interface components {
          * @enum {string}
          */
         readonly MachineStatus: "pending" | "starting" | "running" | "paused" | "stopping" | "stopped" | "failed";
+        readonly Error: {
+            readonly error: {
+                /** @example NOT_FOUND */
+                readonly code: string;
+                /** @example Machine with id 'abc123' not found */
+                readonly message: string;
+                readonly request_id?: string;
+                readonly retryable?: boolean;
+                readonly hint?: string;
+            };
+        };
         readonly CreateMachine: {
             /**
              * @description Unique among your machines.
@@ -733,6 +724,15 @@ export interface components {
              * @example aGVsbG8K
              */
             readonly stdin?: string;
+        };
+        readonly Health: {
+            /**
+             * @example ok
+             * @enum {string}
+             */
+            readonly status: "ok";
+            /** @example 0.1.0 */
+            readonly version: string;
         };
         readonly Image: {
             /** @example alpine-3.20 */
@@ -1003,26 +1003,6 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    readonly getHealth: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
-        };
-        readonly requestBody?: never;
-        readonly responses: {
-            /** @description It does. */
-            readonly 200: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Health"];
-                };
-            };
-        };
-    };
     readonly listMachines: {
         readonly parameters: {
             readonly query?: {
@@ -1339,6 +1319,26 @@ export interface operations {
                 content: {
                     readonly "application/json": components["schemas"]["ExecResult"];
                     readonly "application/x-ndjson": components["schemas"]["ExecEvent"];
+                };
+            };
+        };
+    };
+    readonly getHealth: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description It does. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Health"];
                 };
             };
         };

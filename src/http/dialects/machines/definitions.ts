@@ -1,7 +1,7 @@
 /** The routes of `/machines`, as they are documented and checked; what they do is in `routes.ts`. */
 import { createRoute, type RouteConfig, z } from '@hono/zod-openapi';
-import { needs } from '../../auth.ts';
-import { bodyOf, commonFailures, failure, invalid, json, tooLarge } from './documented.ts';
+import { bodyBytesMax, needs, smallBodyBytesMax } from '../../access.ts';
+import { bodyOf, commonFailures, failure, invalid, json, tooLarge } from '../../documented.ts';
 import * as schema from './schema.ts';
 
 export const ndjson = 'application/x-ndjson';
@@ -61,7 +61,7 @@ export const routes = {
     path: '/',
     operationId: 'createMachine',
     tags,
-    ...needs('machines:write'),
+    ...needs('machines:write', { body: { kind: 'json', bytesMax: smallBodyBytesMax } }),
     summary: 'Create a machine',
     description: 'Records it and prepares its disk; it does not run before it is started.',
     request: bodyOf(schema.createBody, {
@@ -194,7 +194,7 @@ Lets a paused machine go on, and answers when its guest does and knows the time.
     path: '/{id}/console',
     operationId: 'getMachineConsole',
     tags,
-    ...needs('machines:read'),
+    ...needs('machines:read', { answer: 'stream' }),
     summary: 'Read the console',
     description: `
 The last lines that the machine’s serial console printed in this run of it, or in its last one; empty before its first
@@ -229,7 +229,7 @@ that are not UTF-8 are replaced by U+FFFD.
     path: '/{id}/exec',
     operationId: 'execInMachine',
     tags,
-    ...needs('machines:exec'),
+    ...needs('machines:exec', { body: { kind: 'json', bytesMax: bodyBytesMax }, answer: 'stream' }),
     summary: 'Run a command',
     description: `With \`Accept: ${ndjson}\` the answer is a stream of events, one JSON object a line.`,
     request: {

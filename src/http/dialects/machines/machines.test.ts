@@ -58,7 +58,7 @@ describe('a body', () => {
       name: 'x'.repeat(13 * 1024 * 1024),
     });
     expect(status).toBe(413);
-    expect(body).toMatchObject(failure('VALIDATION_ERROR', 'request body is larger than 12582912 bytes'));
+    expect(body).toMatchObject(failure('VALIDATION_ERROR', 'request body is larger than 262144 bytes'));
   });
 
   test.each([

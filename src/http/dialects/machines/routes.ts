@@ -6,10 +6,9 @@ import type { Machine } from '../../../core/machines/machine.ts';
 import type { ActionResult } from '../../../core/machines/service.ts';
 import type { MachineAction } from '../../../core/machines/states.ts';
 import type { HttpDeps, HttpEnv } from '../../context.ts';
-import { cutOnAbort, requestSignal } from '../../signal.ts';
+import { nounApp } from '../../documented.ts';
 import { textHeaders, toText } from './console.ts';
 import { ndjson, routes } from './definitions.ts';
-import { nounApp } from './documented.ts';
 import { gather, toNdjson } from './exec.ts';
 import type * as schema from './schema.ts';
 import {
@@ -22,7 +21,7 @@ import {
   toSummary,
 } from './translate.ts';
 
-export function machinesDialect(deps: HttpDeps): OpenAPIHono<HttpEnv> {
+export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
   const app = nounApp();
   const { machines } = deps;
   const bodyFor = async (machine: Machine) => toMachineBody(machine, await bootPaths(deps, machine));
@@ -54,7 +53,7 @@ export function machinesDialect(deps: HttpDeps): OpenAPIHono<HttpEnv> {
       c.req.valid('param').id,
       status,
       timeout,
-      requestSignal(c, deps.apiKeys),
+      c.get('session').signal,
     );
     return c.json(await bodyFor(machine), 200);
   });
@@ -67,18 +66,28 @@ export function machinesDialect(deps: HttpDeps): OpenAPIHono<HttpEnv> {
     const { lines, follow } = c.req.valid('query');
     // Of HEAD's answer nobody reads the body, and nobody would end the following.
     const isFollowed = follow === 'true' && c.req.method !== 'HEAD';
-    const signal = requestSignal(c, deps.apiKeys);
+    const session = c.get('session');
     const { id } = c.req.valid('param');
-    const pieces = await machines.console(c.get('caller').tenant, id, { lines, follow: isFollowed }, signal);
-    return c.body(toText(pieces, cutOnAbort(c, signal)), 200, textHeaders) as never;
+    const pieces = await machines.console(
+      c.get('caller').tenant,
+      id,
+      { lines, follow: isFollowed },
+      session.signal,
+    );
+    return c.body(toText(pieces, session.cutOnAbort()), 200, textHeaders) as never;
   });
   app.openapi(routes.exec, async (c) => {
     const request = toExecRequest(c.req.valid('json'));
-    const signal = requestSignal(c, deps.apiKeys);
-    const session = await machines.exec(c.get('caller').tenant, c.req.valid('param').id, request, signal);
+    const stream = c.get('session');
+    const session = await machines.exec(
+      c.get('caller').tenant,
+      c.req.valid('param').id,
+      request,
+      stream.signal,
+    );
     if (wantsStream(c.req.header('accept'))) {
       // The types know only answers that are one JSON value.
-      return c.body(toNdjson(session, cutOnAbort(c, signal)), 200, { 'Content-Type': ndjson }) as never;
+      return c.body(toNdjson(session, stream.cutOnAbort()), 200, { 'Content-Type': ndjson }) as never;
     }
     return c.json(await gather(session, request.timeoutMs), 200);
   });

@@ -1,5 +1,6 @@
 /** What this dialect accepts and sends. One schema serves validation and the OpenAPI document. */
 import { z } from '@hono/zod-openapi';
+import { integerMax, moment, noNul, noNulPattern, openApi31, pageQuery, wholeNumber } from '../../schema.ts';
 
 export const machineStatuses = [
   'pending',
@@ -12,19 +13,7 @@ export const machineStatuses = [
 ] as const;
 export type MachineStatus = (typeof machineStatuses)[number];
 
-/** What `request_id` looks like in examples. */
-export const exampleRequestId = '0a1b8d52-3f6c-4d7e-9b1a-5c2e7f8d9a10';
-
-/** The library’s types know the keywords of OpenAPI 3.0 only. */
-const openApi31 = (keywords: Readonly<Record<string, unknown>>): object => keywords;
-
-/** What `z.int()` takes at most, which the document leaves out unless told. */
-export const integerMax = Number.MAX_SAFE_INTEGER;
-
 const port = z.int().min(1).max(65535);
-/** Text that may become a file name, an argument or an environment entry holds no NUL. */
-export const noNul = (text: string) => !text.includes('\0');
-export const noNulPattern = '^[^\\u0000]*$';
 const argument = z
   .string()
   .max(131_072)
@@ -110,11 +99,6 @@ export type CreateBody = z.infer<typeof createBody>;
 const status = z
   .enum(machineStatuses)
   .openapi('MachineStatus', { description: 'What a machine is, in the words of this API.' });
-/** A time, as every noun shows it. */
-export const moment = z.iso
-  .datetime()
-  .openapi({ description: 'UTC, ISO 8601.', example: '2026-11-22T08:30:00.000Z' });
-
 const summaryFields = {
   id: z.string().openapi({ example: 'k3v9x2m1q8zt' }),
   name: z.string().openapi({ example: 'web-server' }),
@@ -186,21 +170,6 @@ export const machineList = z
     total: z.int().openapi({ description: 'Machines that match, on all pages.', example: 1 }),
   })
   .openapi('MachineList');
-
-/** A query says a number in decimal digits: JavaScript’s own coercion would take `1e1`, `0x10` and nothing at all. */
-export const wholeNumber = <T extends z.ZodType>(number: T) =>
-  z.preprocess((text) => (typeof text === 'string' && /^-?\d+$/.test(text) ? Number(text) : text), number);
-
-/** What asks for a page of a list of `things`, a word that begins a sentence. */
-export const pageQuery = (things: string) => ({
-  limit: wholeNumber(z.number().int().min(1).max(1000).default(50)).openapi({
-    param: { description: `${things} on a page.` },
-  }),
-  offset: wholeNumber(z.number().int().min(0).default(0)).openapi({
-    maximum: integerMax,
-    param: { description: `${things} to skip.` },
-  }),
-});
 
 export const listQuery = z.object({ status: status.optional(), ...pageQuery('Machines') });
 
@@ -319,15 +288,3 @@ export const execEvent = z
   ])
   .openapi('ExecEvent');
 export type ExecEventBody = z.infer<typeof execEvent>;
-
-export const errorBody = z
-  .object({
-    error: z.object({
-      code: z.string().openapi({ example: 'NOT_FOUND' }),
-      message: z.string().openapi({ example: "Machine with id 'abc123' not found" }),
-      request_id: z.string().optional(),
-      retryable: z.boolean().optional(),
-      hint: z.string().optional(),
-    }),
-  })
-  .openapi('Error');

@@ -1,7 +1,7 @@
 /** The routes of `/api/v1/images`, as they are documented and checked; what they do is in `routes.ts`. */
 import { createRoute, type RouteConfig, z } from '@hono/zod-openapi';
-import { needs } from '../../../auth.ts';
-import { bodyOf, commonFailures, failure, invalid, json, tooLarge } from '../documented.ts';
+import { needs, smallBodyBytesMax } from '../../access.ts';
+import { bodyOf, commonFailures, failure, invalid, json, tooLarge } from '../../documented.ts';
 import * as schema from './schema.ts';
 
 const tags = ['images'];
@@ -33,7 +33,7 @@ export const routes = {
     path: '/',
     operationId: 'importImage',
     tags,
-    ...needs('machines:write'),
+    ...needs('machines:write', { body: { kind: 'json', bytesMax: smallBodyBytesMax } }),
     summary: 'Import an image from the host',
     description: `Makes an image of a directory or a tar archive on the daemon’s host; for the operator’s key only. ${wholeOrNothing}`,
     request: bodyOf(schema.importImageBody, {
@@ -60,7 +60,7 @@ export const routes = {
     path: '/{name}',
     operationId: 'uploadImage',
     tags,
-    ...needs('machines:write'),
+    ...needs('machines:write', { body: { kind: 'stream' } }),
     summary: 'Upload an image',
     description: `The body is a tar archive of a root directory, plain or packed with gzip or zstd, of at most 64 GiB unpacked; each file, directory and link counts 8 KiB beside its content. The image is your tenant’s own. ${wholeOrNothing}`,
     request: {

@@ -1,9 +1,9 @@
 /** `/operations`: what is under way, and why what failed did. */
 import { createRoute, type OpenAPIHono, type RouteConfig } from '@hono/zod-openapi';
-import type { Operation } from '../../../../core/operations/operation.ts';
-import { needs } from '../../../auth.ts';
-import type { HttpDeps, HttpEnv } from '../../../context.ts';
-import { commonFailures, failure, invalid, json, nounApp } from '../documented.ts';
+import type { Operation } from '../../../core/operations/operation.ts';
+import { needs } from '../../access.ts';
+import type { HttpDeps, HttpEnv } from '../../context.ts';
+import { commonFailures, failure, invalid, json, nounApp } from '../../documented.ts';
 import * as schema from './schema.ts';
 
 const tags = ['operations'];
@@ -50,7 +50,7 @@ const routes = {
 /** With paths below the noun's prefix: what the OpenAPI document is made from. */
 export const operationRoutes: readonly RouteConfig[] = Object.values(routes);
 
-export function operationsDialect({ operations }: HttpDeps): OpenAPIHono<HttpEnv> {
+export function operationsApp({ operations }: HttpDeps): OpenAPIHono<HttpEnv> {
   const app = nounApp();
   app.openapi(routes.list, async (c) => {
     const { machine, state, limit, offset } = c.req.valid('query');

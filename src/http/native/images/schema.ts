@@ -1,6 +1,6 @@
 /** What `/api/v1/images` accepts and sends. */
 import { z } from '@hono/zod-openapi';
-import { moment, noNul, noNulPattern, pageQuery, wholeNumber } from '../schema.ts';
+import { moment, noNul, noNulPattern, pageQuery, wholeNumber } from '../../schema.ts';
 
 const namePattern = /^[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,126}$/;
 const memoryMibLimits = { least: 16, most: 1_048_576, usual: 96 } as const;

@@ -1,7 +1,7 @@
 /** The routes of `/api/v1/keys`, as they are documented and checked; what they do is in `routes.ts`. */
 import { createRoute, type RouteConfig } from '@hono/zod-openapi';
-import { needs } from '../../../auth.ts';
-import { bodyOf, commonFailures, failure, invalid, json, tooLarge } from '../documented.ts';
+import { needs, smallBodyBytesMax } from '../../access.ts';
+import { bodyOf, commonFailures, failure, invalid, json, tooLarge } from '../../documented.ts';
 import * as schema from './schema.ts';
 
 const failures = {
@@ -16,14 +16,16 @@ const notFound = {
   404: failure('No such key.', 'NOT_FOUND', "Key with id 'm4t8w1x6c3ra' not found"),
 } as const;
 const wrongId = invalid('id must have at most 128 characters');
-const shared = { tags: ['keys'], ...needs('*') };
+const tags = ['keys'];
+const shared = { tags, ...needs('*') };
 
 export const routes = {
   create: createRoute({
     method: 'post',
     path: '/',
     operationId: 'createKey',
-    ...shared,
+    tags,
+    ...needs('*', { body: { kind: 'json', bytesMax: smallBodyBytesMax } }),
     summary: 'Create a key',
     description:
       'The answer has the key itself, once: keep it. A tenant has at most 1000 keys that are not revoked.',

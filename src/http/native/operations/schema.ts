@@ -1,7 +1,7 @@
 /** Operations as this dialect shows them: what was done and when, never what steps keep for one another. */
 import { z } from '@hono/zod-openapi';
-import { operationKinds, operationStates, stepPhases } from '../../../../core/operations/operation.ts';
-import { moment, pageQuery } from '../schema.ts';
+import { operationKinds, operationStates, stepPhases } from '../../../core/operations/operation.ts';
+import { moment, pageQuery } from '../../schema.ts';
 
 const state = z.enum(operationStates).openapi('OperationState', {
   description:

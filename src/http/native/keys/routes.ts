@@ -1,12 +1,12 @@
 /** `/api/v1/keys`: glue between HTTP and core, a few lines a route. */
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import type { ApiKey } from '../../../../core/keys/key.ts';
-import type { HttpDeps, HttpEnv } from '../../../context.ts';
-import { nounApp } from '../documented.ts';
+import type { ApiKey } from '../../../core/keys/key.ts';
+import type { HttpDeps, HttpEnv } from '../../context.ts';
+import { nounApp } from '../../documented.ts';
 import { routes } from './definitions.ts';
 import type { KeyBody } from './schema.ts';
 
-export function keysDialect({ apiKeys }: HttpDeps): OpenAPIHono<HttpEnv> {
+export function keysApp({ apiKeys }: HttpDeps): OpenAPIHono<HttpEnv> {
   const app = nounApp();
   app.openapi(routes.create, async (c) => {
     const { name, scopes, tenant, expires_at } = c.req.valid('json');

@@ -1,10 +1,8 @@
-/** What the routes of every noun of this dialect say in the same way: their answers, failures and bodies, for the document. */
+/** What the routes of every noun say in the same way: their answers, failures and bodies, for the document. */
 import { OpenAPIHono, type z } from '@hono/zod-openapi';
-import type { MiddlewareHandler } from 'hono';
-import { AppError } from '../../../core/errors.ts';
-import { hasBody } from '../../body.ts';
-import type { HttpEnv } from '../../context.ts';
-import { BadRequest, describeIssue } from './errors.ts';
+import { AppError } from '../core/errors.ts';
+import type { HttpEnv } from './context.ts';
+import { describeIssue } from './issues.ts';
 import { errorBody, exampleRequestId } from './schema.ts';
 
 export const json = <T extends z.ZodType>(description: string, body: T) => ({
@@ -52,25 +50,14 @@ export const bodyOf = <T extends z.ZodType>(body: T, example: z.input<T>) => ({
   body: { required: true, content: { 'application/json': { schema: body, example } } },
 });
 
-/** An application for one noun: what it is sent is checked against its schemas, and refused in this dialect's words. */
+/** An application for one noun: what it is sent is checked against its schemas, and refused in words. */
 export function nounApp(): OpenAPIHono<HttpEnv> {
-  const app = new OpenAPIHono<HttpEnv>({
+  return new OpenAPIHono<HttpEnv>({
     defaultHook: (result) => {
       if (!result.success) throw new AppError('invalid', describeIssue(result.error, inputOf(result)));
     },
   });
-  app.use(requireJson);
-  return app;
 }
-
-/** A body of another type would be read as an empty one, and its fields called missing. */
-const requireJson: MiddlewareHandler<HttpEnv> = async (c, next) => {
-  if (c.req.method === 'POST' && hasBody(c.env.incoming)) {
-    const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase();
-    if (type !== 'application/json') throw new BadRequest('Content-Type must be application/json');
-  }
-  await next();
-};
 
 function inputOf(result: object): unknown {
   return 'data' in result ? result.data : undefined;

@@ -2,8 +2,8 @@
 import type { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
 import type { Readable } from 'node:stream';
-import { AppError } from '../../../../core/errors.ts';
-import { BodyTooSlow } from '../../../errors.ts';
+import { AppError } from '../../../core/errors.ts';
+import { BodyTooSlow } from '../../errors.ts';
 
 /** Only the time that we wait for the client counts. */
 export interface UploadLimits {

@@ -1,7 +1,7 @@
 /** What `/api/v1/keys` accepts and sends. */
 import { z } from '@hono/zod-openapi';
-import { scopes, tenantPattern } from '../../../../core/keys/caller.ts';
-import { moment, pageQuery } from '../schema.ts';
+import { scopes, tenantPattern } from '../../../core/keys/caller.ts';
+import { moment, pageQuery } from '../../schema.ts';
 
 /** What cannot be shown, halves of surrogate pairs included. */
 const printable = /^[^\p{Cc}\p{Cs}]*$/u;

@@ -1,14 +1,13 @@
 /** `/api/v1/images`: glue between HTTP and core, a few lines a route. */
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import type { Image, ImageSource } from '../../../../core/ports/images.ts';
-import type { HttpDeps, HttpEnv } from '../../../context.ts';
-import { requestSignal } from '../../../signal.ts';
-import { nounApp } from '../documented.ts';
+import type { Image, ImageSource } from '../../../core/ports/images.ts';
+import type { HttpDeps, HttpEnv } from '../../context.ts';
+import { nounApp } from '../../documented.ts';
 import { routes } from './definitions.ts';
 import type { ImageBody, ImportImageBody } from './schema.ts';
 import { uploadedChunks } from './upload.ts';
 
-export function imagesDialect({ imageService, apiKeys }: HttpDeps): OpenAPIHono<HttpEnv> {
+export function imagesApp({ imageService }: HttpDeps): OpenAPIHono<HttpEnv> {
   const app = nounApp();
   app.openapi(routes.import, async (c) => {
     const body = c.req.valid('json');
@@ -21,7 +20,7 @@ export function imagesDialect({ imageService, apiKeys }: HttpDeps): OpenAPIHono<
         isShared: body.shared,
         source: toSource(body),
       },
-      requestSignal(c, apiKeys),
+      c.get('session').signal,
     );
     return c.json(toImageBody(image), 201);
   });
@@ -36,7 +35,7 @@ export function imagesDialect({ imageService, apiKeys }: HttpDeps): OpenAPIHono<
         isShared: false,
         source: { kind: 'stream', chunks: uploadedChunks(c.env.incoming, c.env.outgoing) },
       },
-      requestSignal(c, apiKeys),
+      c.get('session').signal,
     );
     return c.json(toImageBody(image), 201);
   });

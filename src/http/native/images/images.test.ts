@@ -2,14 +2,14 @@
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type FakeFlotilla, serveFake, startFake, testKey } from '../../../../../test/support/fake.ts';
-import { AppError } from '../../../../core/errors.ts';
-import { ImageHolds } from '../../../../core/images/holds.ts';
-import { ImageService } from '../../../../core/images/service.ts';
-import type { Scope } from '../../../../core/keys/caller.ts';
-import type { Image, ImageImport } from '../../../../core/ports/images.ts';
-import { FakeImages } from '../../../../core/testing/fakes.ts';
-import type { HttpServer } from '../../../server.ts';
+import { type FakeFlotilla, serveFake, startFake, testKey } from '../../../../test/support/fake.ts';
+import { AppError } from '../../../core/errors.ts';
+import { ImageHolds } from '../../../core/images/holds.ts';
+import { ImageService } from '../../../core/images/service.ts';
+import type { Scope } from '../../../core/keys/caller.ts';
+import type { Image, ImageImport } from '../../../core/ports/images.ts';
+import { FakeImages } from '../../../core/testing/fakes.ts';
+import type { HttpServer } from '../../server.ts';
 
 let fake: FakeFlotilla;
 let server: HttpServer;

@@ -1,13 +1,13 @@
 /** `/api/v1/keys`, and what keys are good for, on a real server. */
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { readContract } from '../../../../../test/contract/document.ts';
-import { type FakeFlotilla, serveFake, startFake, testKey } from '../../../../../test/support/fake.ts';
-import { type Scope, scopes } from '../../../../core/keys/caller.ts';
-import { digestOf, makeSecret, prefixOf } from '../../../../core/keys/secret.ts';
-import type { Logger } from '../../../../lib/log.ts';
-import { sampleKey } from '../../../../store/testing/samples.ts';
-import type { HttpServer } from '../../../server.ts';
+import { readContract } from '../../../../test/contract/document.ts';
+import { type FakeFlotilla, serveFake, startFake, testKey } from '../../../../test/support/fake.ts';
+import { type Scope, scopes } from '../../../core/keys/caller.ts';
+import { digestOf, makeSecret, prefixOf } from '../../../core/keys/secret.ts';
+import type { Logger } from '../../../lib/log.ts';
+import { sampleKey } from '../../../store/testing/samples.ts';
+import type { HttpServer } from '../../server.ts';
 
 let fake: FakeFlotilla;
 let server: HttpServer;

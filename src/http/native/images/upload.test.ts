@@ -5,11 +5,9 @@ import { connect, type Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { Hono } from 'hono';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { silentLog } from '../../../../lib/log.ts';
-import { readBodies } from '../../../body.ts';
-import type { HttpEnv } from '../../../context.ts';
-import { type HttpServer, listen } from '../../../server.ts';
-import { renderError } from '../errors.ts';
+import type { HttpEnv } from '../../context.ts';
+import { neutralError, toAppError } from '../../errors.ts';
+import { type HttpServer, listen } from '../../server.ts';
 import { type UploadLimits, uploadedChunks } from './upload.ts';
 
 const never = { idleMs: 2 ** 30, graceMs: 2 ** 30, mibMs: 2 ** 30 };
@@ -26,7 +24,6 @@ describe('on a connection', () => {
   /** A client of a server that answers how many bytes it read. */
   async function serve(limits: UploadLimits): Promise<Socket> {
     const app = new Hono<HttpEnv>();
-    app.use(readBodies({ bytesMax: 1, deadlineMs: 1, isStreamed: () => true }));
     app.put('/', async (c) => {
       let bytes = 0;
       for await (const chunk of uploadedChunks(c.env.incoming, c.env.outgoing, limits)) {
@@ -34,8 +31,14 @@ describe('on a connection', () => {
       }
       return c.text(`got ${bytes}`);
     });
-    app.onError((error, c) => renderError(error, c, silentLog));
-    server = await listen((request, bindings) => app.fetch(request, bindings), '127.0.0.1', 0);
+    app.onError((error, c) => {
+      const { status, body } = neutralError(toAppError(error), null);
+      return c.json(body, status);
+    });
+    server = await listen((request, bindings) => app.fetch(request, bindings), {
+      host: '127.0.0.1',
+      port: 0,
+    });
     client = connect(server.port, '127.0.0.1');
     return client;
   }
@@ -72,7 +75,10 @@ describe('on a connection', () => {
       }
       return c.text('');
     });
-    server = await listen((request, bindings) => app.fetch(request, bindings), '127.0.0.1', 0);
+    server = await listen((request, bindings) => app.fetch(request, bindings), {
+      host: '127.0.0.1',
+      port: 0,
+    });
     client = connect(server.port, '127.0.0.1');
     client.write(`${head}hello`);
     await reading.promise;

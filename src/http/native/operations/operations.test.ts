@@ -1,9 +1,9 @@
 /** `/api/v1/operations` on a real server: what is under way, how the others ended, and who may know. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type FakeFlotilla, serveFake, startFake } from '../../../../../test/support/fake.ts';
-import { AppError } from '../../../../core/errors.ts';
-import type { Scope } from '../../../../core/keys/caller.ts';
-import type { HttpServer } from '../../../server.ts';
+import { type FakeFlotilla, serveFake, startFake } from '../../../../test/support/fake.ts';
+import { AppError } from '../../../core/errors.ts';
+import type { Scope } from '../../../core/keys/caller.ts';
+import type { HttpServer } from '../../server.ts';
 
 let fake: FakeFlotilla;
 let server: HttpServer;

@@ -1,0 +1,44 @@
+/** Whoever watches for the end of a key is told, also when it came before the watch. */
+import { expect, test } from 'vitest';
+import type { AppError } from '../errors.ts';
+import type { Caller } from './caller.ts';
+import { KeyEndings } from './endings.ts';
+
+const now = new Date('2026-01-01T00:00:00Z');
+const caller: Caller = {
+  ...{ tenant: 'a', keyName: 'k', keyId: 'key1', isOperator: false },
+  ...{ expiresAt: null, scopes: ['*'] as const },
+};
+
+function watch(endings: KeyEndings, who: Caller = caller) {
+  const reasons: string[] = [];
+  const end = endings.watch(who, now, ({ message }: AppError) => reasons.push(message));
+  return { reasons, end };
+}
+
+test('a key that was revoked before the watch is told at once', () => {
+  const endings = new KeyEndings();
+  endings.revoke('key1');
+  expect(watch(endings).reasons).toEqual(['API key has been revoked']);
+});
+
+test('a key that expired before the watch is told at once', () => {
+  const late = { ...caller, expiresAt: now.toISOString() };
+  expect(watch(new KeyEndings(), late).reasons).toEqual(['API key has expired']);
+});
+
+test('a key that is revoked while it is watched is told once, and not after the watch has ended', () => {
+  const endings = new KeyEndings();
+  const [kept, ended] = [watch(endings), watch(endings)];
+  ended.end();
+  endings.revoke('key1');
+  endings.revoke('key1');
+  kept.end();
+  expect(kept.reasons).toEqual(['API key has been revoked']);
+  expect(ended.reasons).toEqual([]);
+});
+
+test('the operator’s key has no end to watch', () => {
+  const endings = new KeyEndings();
+  expect(watch(endings, { ...caller, keyId: null }).reasons).toEqual([]);
+});

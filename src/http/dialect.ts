@@ -1,0 +1,79 @@
+/**
+ * One way to speak to this daemon: where it is mounted, its routes, its words for errors, and its OpenAPI document. The
+ * dialect of a request is the one with the longest prefix of its path, also when it is refused before a route is known.
+ */
+import type { OpenAPIHono, RouteConfig } from '@hono/zod-openapi';
+import type { AppError } from '../core/errors.ts';
+import type { HttpDeps, HttpEnv } from './context.ts';
+import type { ErrorAnswer, RefusalStatus } from './errors.ts';
+
+export interface Noun {
+  /** The first is the one documented; the others answer alike. */
+  readonly prefixes: readonly [string, ...string[]];
+  /** With paths below the prefix. */
+  readonly routes: readonly RouteConfig[];
+  readonly makeApp: (deps: HttpDeps) => OpenAPIHono<HttpEnv>;
+}
+
+export interface DocumentHead {
+  /** The document's file in `openapi/`, without ending. Dialects of one name share a document. */
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  readonly tags: readonly { readonly name: string; readonly description: string }[];
+}
+
+export interface Dialect {
+  readonly name: string;
+  /** `/` is everything that no other dialect has. */
+  readonly prefixes: readonly [string, ...string[]];
+  readonly nouns: readonly Noun[];
+  readonly document: DocumentHead;
+  renderError(error: AppError, requestId: string | null): ErrorAnswer;
+  /** The JSON for what never becomes a request; asked of the dialect at `/`, as no path is known. */
+  refusal(status: RefusalStatus, requestId: string | null): string;
+  /** The error for a path of its own that has no route with this method; `allowed` are the methods it has. */
+  unknownRoute(method: string, path: string, allowed: readonly string[]): AppError;
+}
+
+/** The one with the longest prefix that the path has, whole segments counted. */
+export function pickDialect(dialects: readonly Dialect[], path: string): Dialect {
+  let picked = dialects[0];
+  let length = -1;
+  for (const dialect of dialects) {
+    for (const prefix of dialect.prefixes) {
+      if (prefix.length <= length || !isBelow(path, prefix)) continue;
+      picked = dialect;
+      length = prefix.length;
+    }
+  }
+  if (picked === undefined) throw new Error('there is no dialect');
+  return picked;
+}
+
+/** The methods that a path has routes for. */
+export function methodsOf({ nouns }: Dialect, path: string): readonly string[] {
+  const methods = nouns.flatMap(({ prefixes, routes }) =>
+    routes
+      .filter((route) => prefixes.some((prefix) => isPathOf(fullPath(prefix, route), path)))
+      .map((route) => route.method.toUpperCase()),
+  );
+  return [...new Set(methods)].sort();
+}
+
+/** A route's path with its noun's prefix. */
+export function fullPath(prefix: string, route: Pick<RouteConfig, 'path'>): string {
+  return route.path === '/' ? prefix : `${prefix === '/' ? '' : prefix}${route.path}`;
+}
+
+function isBelow(path: string, prefix: string): boolean {
+  return prefix === '/' || path === prefix || path.startsWith(`${prefix}/`);
+}
+
+function isPathOf(template: string, path: string): boolean {
+  const [wanted, given] = [template.split('/'), path.split('/')];
+  return (
+    wanted.length === given.length &&
+    wanted.every((part, index) => (part.startsWith('{') ? given[index] !== '' : part === given[index]))
+  );
+}

@@ -1,0 +1,57 @@
+/** What is wrong with a request, from the first issue that a schema found with it. Pure. */
+import type { z } from 'zod';
+
+/** The first thing wrong with a body or query, as callers are told: `vcpu_count must be at least 1`. */
+export function describeIssue(error: z.core.$ZodError, input: unknown): string {
+  const issue = error.issues[0];
+  return issue ? describe(issue, nameOf(issue.path), input) : 'request is invalid';
+}
+
+function nameOf(path: readonly PropertyKey[]): string {
+  return path.map(String).join('.') || 'body';
+}
+
+function describe(issue: z.core.$ZodIssue, name: string, input: unknown): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      if (valueAt(input, issue.path) === undefined) return `${name} is required`;
+      return `${name} must be ${article(issue.expected)}`;
+    case 'too_small':
+      if (issue.origin === 'string') return `${name} must not be empty`;
+      if (issue.origin === 'array') return `${name} must not be empty`;
+      return `${name} must be at least ${issue.minimum}`;
+    case 'too_big':
+      if (issue.origin === 'string') return `${name} must have at most ${issue.maximum} characters`;
+      if (issue.origin === 'array') return `${name} must have at most ${issue.maximum} items`;
+      return `${name} must be at most ${issue.maximum}`;
+    case 'invalid_value':
+      if (valueAt(input, issue.path) === undefined) return `${name} is required`;
+      return `${name} must be one of: ${issue.values.map(String).join(', ')}`;
+    case 'invalid_key': {
+      const [first] = issue.issues;
+      const wrong = first ? describe(first, 'a key', input) : 'a key is invalid';
+      return `${nameOf(issue.path.slice(0, -1))}: ${wrong}`;
+    }
+    case 'unrecognized_keys':
+      return `unknown field: ${issue.keys.join(', ')}`;
+    default:
+      return /^(must|is) /.test(issue.message) ? `${name} ${issue.message}` : `${name}: ${issue.message}`;
+  }
+}
+
+function article(expected: string): string {
+  // There are no other numbers here.
+  if (expected === 'number' || expected === 'int') return 'an integer';
+  if (expected === 'array' || expected === 'object') return `an ${expected}`;
+  if (expected === 'record') return 'an object';
+  return `a ${expected}`;
+}
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  let value = input;
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null) return undefined;
+    value = (value as Record<PropertyKey, unknown>)[key];
+  }
+  return value;
+}

@@ -1,0 +1,47 @@
+/** What the schemas of several nouns have in common. */
+import { z } from '@hono/zod-openapi';
+
+/** What `request_id` looks like in examples. */
+export const exampleRequestId = '0a1b8d52-3f6c-4d7e-9b1a-5c2e7f8d9a10';
+
+/** The library’s types know the keywords of OpenAPI 3.0 only. */
+export const openApi31 = (keywords: Readonly<Record<string, unknown>>): object => keywords;
+
+/** What `z.int()` takes at most, which the document leaves out unless told. */
+export const integerMax = Number.MAX_SAFE_INTEGER;
+
+/** Text that may become a file name, an argument or an environment entry holds no NUL. */
+export const noNul = (text: string) => !text.includes('\0');
+export const noNulPattern = '^[^\\u0000]*$';
+
+/** A time, as every noun shows it. */
+export const moment = z.iso
+  .datetime()
+  .openapi({ description: 'UTC, ISO 8601.', example: '2026-11-22T08:30:00.000Z' });
+
+/** A query says a number in decimal digits: JavaScript’s own coercion would take `1e1`, `0x10` and nothing at all. */
+export const wholeNumber = <T extends z.ZodType>(number: T) =>
+  z.preprocess((text) => (typeof text === 'string' && /^-?\d+$/.test(text) ? Number(text) : text), number);
+
+/** What asks for a page of a list of `things`, a word that begins a sentence. */
+export const pageQuery = (things: string) => ({
+  limit: wholeNumber(z.number().int().min(1).max(1000).default(50)).openapi({
+    param: { description: `${things} on a page.` },
+  }),
+  offset: wholeNumber(z.number().int().min(0).default(0)).openapi({
+    maximum: integerMax,
+    param: { description: `${things} to skip.` },
+  }),
+});
+
+export const errorBody = z
+  .object({
+    error: z.object({
+      code: z.string().openapi({ example: 'NOT_FOUND' }),
+      message: z.string().openapi({ example: "Machine with id 'abc123' not found" }),
+      request_id: z.string().optional(),
+      retryable: z.boolean().optional(),
+      hint: z.string().optional(),
+    }),
+  })
+  .openapi('Error');

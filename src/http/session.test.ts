@@ -1,0 +1,99 @@
+/** A session gives back what it holds, once, however its peer ends. */
+import { EventEmitter } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { PassThrough } from 'node:stream';
+import { expect, test } from 'vitest';
+import { AppError } from '../core/errors.ts';
+import type { Caller } from '../core/keys/caller.ts';
+import { Connection } from './connection.ts';
+import { Holdings } from './holdings.ts';
+import { Session } from './session.ts';
+
+const caller: Caller = {
+  ...{ tenant: 'a', keyName: 'k', keyId: 'key1', isOperator: false },
+  ...{ expiresAt: null, scopes: ['*'] as const },
+};
+
+function open({ isGone = false, endedWith = null as AppError | null } = {}) {
+  const outgoing = Object.assign(new EventEmitter(), { destroyed: isGone, writableFinished: false });
+  const watches = new Set<(reason: AppError) => void>();
+  const bodyBytes = new Holdings({ total: 100, perHolder: 60 }, 'bytes');
+  const requests = new Holdings({ total: 2, perHolder: 1 }, 'requests');
+  const session = new Session(
+    {
+      keys: { verify: async () => caller },
+      endings: {
+        watchEnd: (_, listener) => {
+          if (endedWith) listener(endedWith);
+          else watches.add(listener);
+          return () => void watches.delete(listener);
+        },
+      },
+      ...{ bodyBytes, requests, bodyLimits: { bytesMax: 1, deadlineMs: 1 } },
+    },
+    {
+      incoming: { headers: {} } as IncomingMessage,
+      outgoing: outgoing as unknown as ServerResponse,
+      connection: new Connection(new PassThrough(), 'here', () => undefined),
+    },
+  );
+  const close = (isFinished: boolean) => {
+    outgoing.writableFinished = isFinished;
+    outgoing.destroyed = true;
+    outgoing.emit('close');
+  };
+  return { session, watches, close, bodyBytes, requests };
+}
+
+test('when the client has its answer, everything is given back and nothing is aborted', () => {
+  const { session, watches, close, bodyBytes, requests } = open();
+  session.admit(caller);
+  session.reserve(30);
+  session.reserve(30);
+  const { signal } = session;
+  expect(watches.size).toBe(1);
+  close(true);
+  expect([watches.size, bodyBytes.isEmpty, requests.isEmpty]).toEqual([0, true, true]);
+  expect(signal.aborted).toBe(false);
+});
+
+test('when the client goes, the signal says so', () => {
+  const { session, watches, close } = open();
+  session.admit(caller);
+  const { signal } = session;
+  close(false);
+  expect(signal.reason).toMatchObject({ code: 'unavailable' });
+  expect(watches.size).toBe(0);
+});
+
+test('a client that went before is not waited for: aborted at once, no watch and nothing held', () => {
+  const { session, watches, bodyBytes, requests } = open({ isGone: true });
+  session.admit(caller);
+  session.reserve(30);
+  expect(session.signal.reason).toMatchObject({ code: 'unavailable' });
+  expect([watches.size, bodyBytes.isEmpty, requests.isEmpty]).toEqual([0, true, true]);
+});
+
+test('a key that has ended aborts at once', () => {
+  const { session } = open({ endedWith: new AppError('unauthenticated', 'revoked') });
+  session.admit(caller);
+  expect(session.signal.reason).toMatchObject({ code: 'unauthenticated' });
+});
+
+test('what would be too much is refused and not held', () => {
+  const { session, close, bodyBytes } = open();
+  session.admit(caller);
+  session.reserve(50);
+  expect(() => session.reserve(20)).toThrow(expect.objectContaining({ code: 'exhausted' }));
+  close(true);
+  expect(bodyBytes.isEmpty).toBe(true);
+});
+
+test('the operator’s share is nobody else’s', () => {
+  const holdings = new Holdings({ total: 100, perHolder: 60 }, 'bytes');
+  holdings.take('a', 60);
+  holdings.take('b', 40);
+  expect(() => holdings.take('c', 1)).toThrow(expect.objectContaining({ code: 'exhausted' }));
+  holdings.take(null, 60);
+  expect(() => holdings.take(null, 1)).toThrow(expect.objectContaining({ code: 'exhausted' }));
+});

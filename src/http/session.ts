@@ -1,0 +1,125 @@
+/**
+ * One request, or one stream that a request has become: who asks, until when it is worked on, and what it holds. The
+ * gate opens it; handlers read `caller` and `signal`; what goes on takes it along. Everything it holds is given back
+ * once, when the peer is closed.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { AppError } from '../core/errors.ts';
+import type { Caller, KeyVerifier } from '../core/keys/caller.ts';
+import type { KeyService } from '../core/keys/service.ts';
+import { invariant } from '../lib/invariant.ts';
+import { bearerKey } from './access.ts';
+import type { Connection } from './connection.ts';
+import { type Holdings, holderOf } from './holdings.ts';
+
+export interface BodyLimits {
+  readonly bytesMax: number;
+  readonly deadlineMs: number;
+}
+
+export interface SessionDeps {
+  readonly keys: KeyVerifier;
+  readonly endings: Pick<KeyService, 'watchEnd'>;
+  readonly bodyBytes: Holdings;
+  readonly requests: Holdings;
+  readonly bodyLimits: BodyLimits;
+}
+
+export interface SessionPeer {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+  readonly connection: Connection;
+}
+
+export class Session {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+  readonly #connection: Connection;
+  readonly #deps: SessionDeps;
+  readonly #releases: (() => void)[] = [];
+  #caller: Caller | null = null;
+  #controller: AbortController | null = null;
+
+  constructor(deps: SessionDeps, { incoming, outgoing, connection }: SessionPeer) {
+    this.#deps = deps;
+    this.incoming = incoming;
+    this.outgoing = outgoing;
+    this.#connection = connection;
+  }
+
+  get bodyLimits(): BodyLimits {
+    return this.#deps.bodyLimits;
+  }
+
+  /** Checks the request's key. Raises `unauthenticated`, also for a key that was good a moment ago. */
+  async identify(): Promise<Caller> {
+    return this.#deps.keys.verify(bearerKey(this.incoming.headers.authorization));
+  }
+
+  /** Counts the request as its caller's from here until the peer is closed. Raises `exhausted`. */
+  admit(caller: Caller): void {
+    const holder = holderOf(caller);
+    this.#caller = caller;
+    this.#connection.admit(holder);
+    this.#deps.requests.take(holder, 1);
+    this.#onEnd(() => this.#deps.requests.give(holder, 1));
+  }
+
+  get caller(): Caller {
+    invariant(this.#caller !== null, 'a session without a caller was asked for it');
+    return this.#caller;
+  }
+
+  /** Counts memory as the caller's until the peer is closed. Raises `exhausted`. */
+  reserve(bytes: number): void {
+    const holder = holderOf(this.caller);
+    if (bytes === 0) return;
+    this.#deps.bodyBytes.take(holder, bytes);
+    this.#onEnd(() => this.#deps.bodyBytes.give(holder, bytes));
+  }
+
+  /** Aborts when the client goes before it has its whole answer, and when its key is revoked or expires. */
+  get signal(): AbortSignal {
+    if (this.#controller !== null) return this.#controller.signal;
+    const controller = new AbortController();
+    this.#controller = controller;
+    const gone = () => controller.abort(new AppError('unavailable', 'the client has gone'));
+    if (this.outgoing.destroyed) {
+      gone();
+      return controller.signal;
+    }
+    const unwatch = this.#deps.endings.watchEnd(this.caller, (reason) => controller.abort(reason));
+    this.#onEnd(() => {
+      unwatch();
+      if (!this.outgoing.writableFinished) gone();
+    });
+    return controller.signal;
+  }
+
+  /** Ends the connection: an answer that breaks off must not look whole. */
+  readonly cut = (): void => {
+    this.outgoing.destroy();
+  };
+
+  /** For an answer that goes on: ends its connection when the signal aborts, also when the client does not read. */
+  cutOnAbort(): () => void {
+    const { signal } = this;
+    if (signal.aborted) this.cut();
+    else signal.addEventListener('abort', this.cut, { once: true });
+    return this.cut;
+  }
+
+  /** Calls `release` once the peer is closed; at once when it is: `close` has been emitted and comes no second time. */
+  #onEnd(release: () => void): void {
+    if (this.outgoing.destroyed) {
+      release();
+      return;
+    }
+    if (this.#releases.length === 0) {
+      this.outgoing.once('close', () => {
+        for (const each of this.#releases.splice(0)) each();
+      });
+    }
+    this.#releases.push(release);
+  }
+}
