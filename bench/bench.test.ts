@@ -45,6 +45,20 @@ it('prints one object with a value and the samples of each result, and progress 
   expect(stderr).toContain('api 1/1');
 });
 
+it('measures the neighbour of guests that flood', async () => {
+  const { code, stdout, stderr } = await runBench(['hostile', '--json', '--samples', '1']);
+  expect(code, stderr).toBe(0);
+  const report = JSON.parse(stdout) as { results: { name: string; unit: string; samples: number[] }[] };
+  expect(report.results.map(({ name, unit }) => [name, unit])).toEqual([
+    ['hostile_neighbour_p50_ratio', 'ratio'],
+    ['alone_p50_ms', 'ms'],
+    ['beside_p50_ms', 'ms'],
+    ['alone_p99_ms', 'ms'],
+    ['beside_p99_ms', 'ms'],
+  ]);
+  for (const { samples } of report.results) expect(samples).toHaveLength(1);
+});
+
 it('leaves nothing when it is interrupted', async () => {
   // What it leaves would fail this file: see test/support/leaks.ts.
   const { code, stdout } = await runBench(['api', '--json'], (kill) => kill('SIGINT'));

@@ -7,9 +7,10 @@ import { benchApi } from './api.ts';
 import type { BenchContext } from './bench-context.ts';
 import { benchBoot } from './boot.ts';
 import { benchExec } from './exec.ts';
+import { benchHostile } from './hostile.ts';
 import { type BenchReport, formatReport } from './report.ts';
 
-export const benchNames = ['boot', 'exec', 'api'] as const;
+export const benchNames = ['boot', 'exec', 'api', 'hostile'] as const;
 export type BenchName = (typeof benchNames)[number];
 
 export interface BenchOptions {
@@ -23,6 +24,7 @@ const benches: Readonly<Record<BenchName, (context: BenchContext) => Promise<Ben
   boot: benchBoot,
   exec: benchExec,
   api: benchApi,
+  hostile: benchHostile,
 };
 
 /** Prints the report on standard output, progress on standard error; resolves with the program's exit code. */

@@ -119,7 +119,7 @@ for (const [shell, complete] of Object.entries(shells)) {
     ['flotilla run -e A busy', ['busybox']],
     ['flotilla run busybox -- w', []],
     ['flotilla exec web -- --', []],
-    ['flotilla bench ', ['api', 'boot', 'exec']],
+    ['flotilla bench ', ['api', 'boot', 'exec', 'hostile']],
     ['flotilla keys create --scope m', ['machines:exec', 'machines:read', 'machines:write']],
   ])(`${shell}: %j is completed${why}`, async (line, expected) => {
     const words = await complete(line as string);

@@ -12,11 +12,12 @@ import { AppError } from '../core/errors.ts';
 import type { GuestAnnouncement } from '../core/ports/guest.ts';
 import { deadline, sleep } from '../lib/abort.ts';
 import type { Logger } from '../lib/log.ts';
+import { RateLimit } from '../lib/rate-limit.ts';
 import { serveGuestCall } from './announcements.ts';
 import { abortError } from './calls.ts';
 import { exchangePreamble } from './preamble.ts';
 import type { GuestTimings } from './timings.ts';
-import { YamuxSession } from './yamux/session.ts';
+import { LinkFloodError, YamuxSession } from './yamux/session.ts';
 
 export interface LinkOptions {
   readonly dial: (signal: AbortSignal) => Promise<Duplex>;
@@ -32,6 +33,10 @@ interface Waiter {
   readonly reject: (reason: AppError) => void;
 }
 
+/** Lines that one guest can cause in the daemon's bounded log. */
+const logLinesMax = 20;
+const logWindowMs = 60_000;
+
 const released = () => new AppError('guest', 'the guest link was released');
 
 export class IncarnationLink {
@@ -39,11 +44,14 @@ export class IncarnationLink {
   readonly #stop = new AbortController();
   readonly #waiters = new Set<Waiter>();
   readonly #loop: Promise<void>;
+  readonly #lines = new RateLimit({ countMax: logLinesMax, windowMs: logWindowMs });
   #wake: () => void = () => undefined;
   #session: YamuxSession | null = null;
   #lastFailure: string | null = null;
   #attempts = 0;
   #preambles = 0;
+  #floods = 0;
+  #isFlooded = false;
   #announcement: GuestAnnouncement | null = null;
   /** Resolved when it ends; null when the guest is expected to answer. */
   #quiet: PromiseWithResolvers<void> | null = null;
@@ -122,7 +130,8 @@ export class IncarnationLink {
       const reason = await this.#serve(carrier, received);
       if (performance.now() - upAt >= timings.sessionStableMs) this.#attempts = 0;
       this.#lastFailure = reason.message;
-      if (!this.#stop.signal.aborted) log.info({ incarnation, reason: reason.message }, 'guest link lost');
+      this.#isFlooded = reason instanceof LinkFloodError;
+      if (!this.#stop.signal.aborted) this.#told('guest link lost', { incarnation, reason: reason.message });
     } catch (error) {
       this.#lastFailure = error instanceof Error ? error.message : String(error);
       log.debug({ incarnation, reason: this.#lastFailure }, 'guest link not up yet');
@@ -165,7 +174,8 @@ export class IncarnationLink {
       onStream: (stream) => {
         void serveGuestCall(stream, timings.callMs, (announcement) => {
           // A guest may announce without end; the log hears of changes.
-          if (this.#announcement !== announcement) log.info({ incarnation, announcement }, 'guest announced');
+          if (this.#announcement !== announcement)
+            this.#told('guest announced', { incarnation, announcement });
           this.#announcement = announcement;
         });
       },
@@ -183,6 +193,7 @@ export class IncarnationLink {
 
   /** Waits before the next attempt; a caller that waits, or comes meanwhile, shortens the wait. */
   async #pause(): Promise<void> {
+    if (this.#isFlooded) return this.#pauseAfterFlood();
     const { backoffMs, backoffMaxMs, backoffWantedMaxMs } = this.#options.timings;
     const ms = Math.min(backoffMaxMs, backoffMs * 2 ** Math.min(this.#attempts, 20));
     const wantedMs = Math.min(ms, backoffWantedMaxMs);
@@ -198,6 +209,22 @@ export class IncarnationLink {
     } finally {
       this.#wake = () => undefined;
     }
+  }
+
+  /** A guest that floods costs this process its time; nobody who waits for it shortens the pause. */
+  async #pauseAfterFlood(): Promise<void> {
+    const { floodPauseMs, floodPauseMaxMs } = this.#options.timings;
+    const ms = Math.min(floodPauseMaxMs, floodPauseMs * 2 ** Math.min(this.#floods, 20));
+    this.#floods += 1;
+    this.#isFlooded = false;
+    await sleep(ms, this.#stop.signal).catch(() => undefined);
+  }
+
+  /** The guest decides how often these lines are written, so their number is bounded. */
+  #told(event: string, facts: Readonly<Record<string, unknown>>): void {
+    const dropped = this.#lines.take(performance.now());
+    if (dropped === null) return;
+    this.#options.log.info(dropped === 0 ? facts : { ...facts, linesDropped: dropped }, event);
   }
 }
 

@@ -14,6 +14,9 @@ export interface GuestTimings {
   readonly backoffMs: number;
   readonly backoffMaxMs: number;
   readonly backoffWantedMaxMs: number;
+  /** Pause after a session that was ended for a flood; doubled each time up to `floodPauseMaxMs`, whoever waits. */
+  readonly floodPauseMs: number;
+  readonly floodPauseMaxMs: number;
   /** A session that lasted this long lets the pauses begin small again. */
   readonly sessionStableMs: number;
   /** A call that finds the link down waits this long for it. */
@@ -43,6 +46,8 @@ export const defaultTimings: GuestTimings = {
   backoffMs: 10,
   backoffMaxMs: 2_000,
   backoffWantedMaxMs: 100,
+  floodPauseMs: 30_000,
+  floodPauseMaxMs: 600_000,
   sessionStableMs: 5_000,
   linkWaitMs: 15_000,
   callMs: 15_000,

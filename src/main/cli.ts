@@ -57,7 +57,7 @@ program
 program
   .command('bench')
   .description('measure this host in ratios, with a daemon and machines of its own')
-  .addArgument(new Argument('<name>', 'what to measure').choices(['boot', 'exec', 'api']))
+  .addArgument(new Argument('<name>', 'what to measure').choices(['boot', 'exec', 'api', 'hostile']))
   .option('--json', 'print one JSON object')
   .option('--samples <n>', 'how many rounds', positiveInteger)
   .option('--image <name>', 'what machines start from', 'busybox')

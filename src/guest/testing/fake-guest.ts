@@ -73,6 +73,15 @@ export class FakeGuest {
     this.#carrier = null;
   }
 
+  /** Bytes to the host as they are, between the session's own frames. Resolves, when taken, with whether a host is there. */
+  async sendRaw(bytes: Uint8Array): Promise<boolean> {
+    const carrier = this.#carrier;
+    if (carrier === null || carrier.destroyed) return false;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    carrier.write(bytes, (error) => resolve(!error));
+    return await promise;
+  }
+
   /** A stream to the host, for a guest that does with it as it likes. Null when no host is there. */
   open(): YamuxStream | null {
     return this.#session?.open() ?? null;

@@ -79,15 +79,29 @@ export class FrameParser {
     this.#handler = handler;
   }
 
-  push(chunk: Buffer): void {
+  /**
+   * Takes the chunk, or so much of it that no more than `framesMax` frames begin. Returns the bytes taken and the frames
+   * that began. A handler that wants no more in the middle of a chunk throws.
+   */
+  push(
+    chunk: Buffer,
+    framesMax = Number.POSITIVE_INFINITY,
+  ): { readonly bytes: number; readonly frames: number } {
     let offset = 0;
+    let frames = 0;
     while (offset < chunk.length) {
       if (this.#bodyBytesLeft > 0) offset = this.#takeBody(chunk, offset);
+      else if (frames >= framesMax) break;
       else if (this.#cutBytes === 0 && chunk.length - offset >= headerBytes) {
         this.#begin(decodeHeader(chunk, offset));
         offset += headerBytes;
-      } else offset = this.#takeCutHeader(chunk, offset);
+        frames += 1;
+      } else {
+        offset = this.#takeCutHeader(chunk, offset);
+        if (this.#cutBytes === 0) frames += 1;
+      }
     }
+    return { bytes: offset, frames };
   }
 
   #takeBody(chunk: Buffer, offset: number): number {

@@ -1,8 +1,10 @@
 /**
- * One end of a yamux session over one carrier; the host is always the client, the server end is for fake guests. What the peer does wrong (a malformed frame, an overrun window,
- * a flood that it does not read the answers to) ends this session with an error and touches nothing else.
+ * One end of a yamux session over one carrier; the host is always the client, the server end is for fake guests. What the
+ * peer does wrong (a malformed frame, an overrun window, answers that it does not read, a flood of frames that say
+ * nothing) ends this session with an error and touches nothing else.
  *
- * The carrier is never paused: each stream's window bounds what can wait here for its reader.
+ * Each stream's window bounds what can wait here for its reader. The carrier is paused only while the peer sends more than
+ * one turn of the event loop may take (`intake.ts`).
  */
 import type { Duplex } from 'node:stream';
 import { AppError, wrapError } from '../../core/errors.ts';
@@ -17,6 +19,7 @@ import {
   initialWindowBytes,
   ProtocolError,
 } from './frames.ts';
+import { Intake } from './intake.ts';
 import { Liveness } from './liveness.ts';
 import { type StreamOwner, YamuxStream } from './stream.ts';
 
@@ -27,6 +30,20 @@ const peerStreamsMax = 16;
 /** Frames wait here only while the peer does not read: control frames beyond this mean that it never will. */
 const carrierBacklogBytesMax = 1024 * 1024;
 const streamIdMax = 0xffff_ffff;
+/**
+ * Frames that change nothing here and that an honest peer has no reason to send, between two pings of ours. The answers to
+ * our pings and what crosses a reset are far fewer.
+ */
+export const emptyFramesMax = 4096;
+/** hashicorp/yamux grants half a window or more; growth in crumbs is a flood. */
+const grantBytesMin = 1024;
+
+/** Why a session ended whose peer sent more empty frames than any honest one; its link must not be made again at once. */
+export class LinkFloodError extends AppError {
+  constructor() {
+    super('guest', 'the guest floods its link with empty frames');
+  }
+}
 
 export interface SessionOptions {
   readonly pingIntervalMs: number;
@@ -55,6 +72,8 @@ export class YamuxSession implements StreamOwner {
   #peerStreams = 0;
   #isGoingAway = false;
   #isCorked = false;
+  #emptyFrames = 0;
+  readonly #intake: Intake;
   #error: AppError | null = null;
 
   /** Takes the carrier over; `received` are bytes of this session that were read from it already. */
@@ -70,12 +89,13 @@ export class YamuxSession implements StreamOwner {
       onBody: (piece) => this.#bodyStream?.receive(piece),
       onBodyEnd: () => this.#onBodyEnd(),
     });
+    this.#intake = new Intake(carrier, (bytes, framesMax) => this.#take(bytes, framesMax));
     this.#liveness = new Liveness({
       intervalMs: options.pingIntervalMs,
       deadlineMs: options.pingDeadlineMs,
       sendPing: (number) => this.#sendControl(frameType.ping, frameFlag.syn, 0, number),
       onDeath: () => this.#onDeath(),
-      onTick: (nowMs) => this.#resetLingering(nowMs),
+      onTick: (nowMs) => this.#onTick(nowMs),
     });
     carrier.on('data', (chunk: Buffer) => this.#onChunk(chunk));
     carrier.on('drain', () => this.#onDrain());
@@ -168,19 +188,32 @@ export class YamuxSession implements StreamOwner {
   #onChunk(chunk: Buffer): void {
     if (this.#error !== null) return;
     this.#liveness.heard();
+    this.#intake.push(chunk);
+  }
+
+  #take(bytes: Buffer, framesMax: number): { readonly bytes: number; readonly frames: number } {
     try {
-      this.#parser.push(chunk);
+      return this.#parser.push(bytes, framesMax);
     } catch (error) {
       if (error instanceof ProtocolError) {
         const reason = new AppError('guest', `the guest broke the link's protocol: ${error.message}`);
         this.#end(reason, goAwayCode.protocolError);
-      } else this.#end(wrapError(error, 'read from the guest link'), goAwayCode.internalError);
+      } else if (error instanceof LinkFloodError) this.#end(error, goAwayCode.protocolError);
+      else this.#end(wrapError(error, 'read from the guest link'), goAwayCode.internalError);
+      return { bytes: bytes.length, frames: 0 };
     }
+  }
+
+  /** Counts a frame that changes nothing; throws when there are too many. */
+  #onEmptyFrame(): void {
+    this.#emptyFrames += 1;
+    if (this.#emptyFrames > emptyFramesMax) throw new LinkFloodError();
   }
 
   #onHeader(header: FrameHeader): void {
     this.#bodyStream = null;
     this.#bodyEndsStream = false;
+    if (isEmpty(header)) this.#onEmptyFrame();
     if (header.type === frameType.ping) this.#onPing(header);
     else if (header.type === frameType.goAway) this.#onGoAway(header.length);
     else this.#onStreamFrame(header);
@@ -191,6 +224,7 @@ export class YamuxSession implements StreamOwner {
     else this.#checkIdIsUsed(streamId);
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
+      if (!isEmpty({ type, flags, streamId, length })) this.#onEmptyFrame();
       // What was on its way when we reset the stream; never more than the window it was sent against.
       if (type === frameType.data && length > receiveWindowBytes)
         throw new ProtocolError(`${length} bytes for a stream that is over`);
@@ -264,7 +298,8 @@ export class YamuxSession implements StreamOwner {
     this.close(new AppError('timeout', `the guest did not answer a ping within ${ms} ms`));
   }
 
-  #resetLingering(nowMs: number): void {
+  #onTick(nowMs: number): void {
+    this.#emptyFrames = 0;
     const before = nowMs - this.#options.closeLingerMs;
     for (const stream of this.#streams.values())
       if (stream.closedAtMs !== null && stream.closedAtMs <= before)
@@ -281,6 +316,7 @@ export class YamuxSession implements StreamOwner {
     if (!this.#carrier.destroyed) this.#carrier.write(encodeHeader(frameType.goAway, 0, 0, code));
     this.#error = reason;
     this.#liveness.stop();
+    this.#intake.stop();
     const streams = [...this.#streams.values()];
     this.#streams.clear();
     this.#waitingForCarrier.clear();
@@ -291,4 +327,10 @@ export class YamuxSession implements StreamOwner {
       this.#resolveClosed(reason);
     });
   }
+}
+
+function isEmpty({ type, flags, length }: FrameHeader): boolean {
+  if (type === frameType.ping) return true;
+  if (type === frameType.data) return flags === 0 && length === 0;
+  return type === frameType.windowUpdate && flags === 0 && length < grantBytesMin;
 }

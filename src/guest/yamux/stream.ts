@@ -11,7 +11,8 @@ import { type FrameType, frameFlag, frameType, initialWindowBytes, ProtocolError
 
 /** Of one data frame; keeps streams taking turns and a frame's delay behind another short. */
 const dataFrameBytesMax = 64 * 1024;
-const sendWindowBytesMax = 0xffff_ffff;
+/** No honest peer has so much room for one stream; growth without end would be a flood that costs it nothing. */
+const sendWindowBytesMax = 16 * 1024 * 1024;
 /** Writers wait for their writes; this many at once is a defect. */
 const pendingWritesMax = 1024;
 
