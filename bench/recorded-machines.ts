@@ -18,10 +18,12 @@ export async function recordMachines(layout: StateLayout, count: number): Promis
   return machines.map(({ id }) => id);
 }
 
-function recorded(index: number): Omit<Machine, 'slot'> {
+function recorded(index: number): Machine {
   const at = new Date(Date.UTC(2026, 0, 1) + index * 1000).toISOString();
   return {
     id: shortId(),
+    // The daemon that starts takes over what belongs to no host.
+    hostId: '',
     tenant: 'default',
     spec: {
       name: `recorded-${index}`,
@@ -39,6 +41,8 @@ function recorded(index: number): Omit<Machine, 'slot'> {
     desired: 'stopped',
     operationId: null,
     incarnation: null,
+    bootId: null,
+    slot: index + 1,
     handle: null,
     failure: null,
     createdAt: at,

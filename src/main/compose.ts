@@ -1,19 +1,14 @@
 /** Joins edges and core; used by `serve` and by tests. The only place where drivers are named. */
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
-import { ChangeBus } from '../core/events/bus.ts';
-import { ImageHolds } from '../core/images/holds.ts';
-import { ImageService } from '../core/images/service.ts';
+import { availableParallelism, totalmem } from 'node:os';
+import { type Core, createCore } from '../core/core.ts';
 import { KeyService } from '../core/keys/service.ts';
-import { MachineService } from '../core/machines/service.ts';
 import type { Edges } from '../core/machines/steps/context.ts';
 import type { RunnerHooks } from '../core/operations/runner.ts';
-import { OperationService } from '../core/operations/service.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { EngineDriver } from '../core/ports/engine.ts';
 import type { Store } from '../core/ports/store.ts';
-import { Reconciler } from '../core/reconcile/reconciler.ts';
 import { QemuDriver } from '../engines/qemu/driver.ts';
 import { GuestClient } from '../guest/client.ts';
 import { dialUnixConnect } from '../guest/transports/unix-connect.ts';
@@ -29,25 +24,22 @@ import { CacheLayout, StateLayout } from '../storage/layout.ts';
 import { openStore } from '../store/store.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
+import { loadHostId, readBootIdBefore } from './host-id.ts';
 import { makeStateDirectory } from './state-directory.ts';
 
 /** What is used when a caller leaves it out. Disks are sparse: 10 GiB costs nothing until written. */
 const defaults = { image: 'debian-12', engine: 'qemu', diskMib: 10_240 };
 
-export interface Flotilla {
+const mib = 1024 * 1024;
+/** Memory that guests do not get: the daemon's and the host's own. */
+const hostMemoryMib = 512;
+
+export interface Flotilla extends Core {
   readonly layout: StateLayout;
   readonly store: Store;
   readonly edges: Edges;
   readonly images: ImageStore;
-  readonly imageService: ImageService;
-  readonly machines: MachineService;
   readonly apiKeys: KeyService;
-  readonly operations: OperationService;
-  readonly reconciler: Reconciler;
-  /** Records that what the host's reboot ended has been dealt with; a crash before it deals with it again. */
-  noteBoot(): Promise<void>;
-  /** Leaves machines running. */
-  close(): Promise<void>;
 }
 
 export interface ComposeOptions {
@@ -74,8 +66,6 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
     log,
     makeBootKit: (tree, target, signal) => makeTreeKit({ cache, env: toolEnvironment, signal }, tree, target),
   });
-  const imageHolds = new ImageHolds();
-  const imageService = new ImageService({ images, store, holds: imageHolds });
   const guest = new GuestClient({
     secret: await loadLinkKey(layout.linkKeyFile),
     transports: { 'virtio-serial': dialVirtioSerial, unix: dialUnixConnect },
@@ -85,36 +75,28 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
     options.engines ?? new Map([['qemu', new QemuDriver({ layout, uidBase: config.uidBase, log })]]);
   const disks = new QcowDisks({ layout, uidBase: config.uidBase });
   const edges: Edges = { engines, guest, disks, images, clock: options.clock ?? systemClock, log };
-  const hasHostRebooted = await hasBootedSince(layout.bootIdFile);
-  const bus = new ChangeBus(log);
   const apiKeys = new KeyService({ store, clock: edges.clock, log });
-  const machines = new MachineService({
+  const core = await createCore({
     store,
-    bus,
     edges,
+    images,
     defaults,
-    imageHolds,
+    capacity: { memoryMib: Math.floor((totalmem() / mib - hostMemoryMib) * config.memoryOvercommit) },
     startsMax: availableParallelism(),
+    hostId: await loadHostId(layout),
+    bootId: readBootId(),
+    bootIdBefore: await readBootIdBefore(layout),
     hooks: options.hooks,
-    hasHostRebooted,
-    onLeftUndone: () => reconciler.nudge(),
   });
-  const reconciler = new Reconciler({ store, edges, machines, hasHostRebooted });
   return {
+    ...core,
     layout,
     store,
     edges,
     images,
-    imageService,
-    machines,
     apiKeys,
-    operations: new OperationService(store),
-    reconciler,
-    noteBoot: () => writeFileAtomic(layout.bootIdFile, `${readBootId()}\n`),
     async close() {
-      await reconciler.close();
-      await imageService.close();
-      await machines.close();
+      await core.close();
       await guest.close();
       for (const engine of engines.values()) await engine.close();
       await apiKeys.close();
@@ -133,13 +115,4 @@ async function loadLinkKey(path: string): Promise<Buffer> {
   const secret = randomBytes(32);
   await writeFileAtomic(path, secret, 0o600);
   return secret;
-}
-
-/** Whether the host has booted since `noteBoot` was last called on the same file; false when it never was. */
-async function hasBootedSince(path: string): Promise<boolean> {
-  const before = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
-    throw error;
-  });
-  return before !== null && before.trim() !== readBootId();
 }

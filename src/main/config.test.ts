@@ -13,6 +13,7 @@ describe('readConfig', () => {
       databaseUrl: null,
       isAuthDisabled: false,
       uidBase: 600_000,
+      memoryOvercommit: 1,
       logLevel: 'info',
     });
   });

@@ -31,6 +31,13 @@ const environment = z.object({
   FLOTILLA_CORS_ORIGINS: z.string().default(''),
   /** The first uid of the range that VMMs run under; one for each machine. Clear of Debian's and systemd's ranges. */
   FLOTILLA_UID_BASE: z.coerce.number().int().min(1000).max(2_000_000_000).default(600_000),
+  /** Memory that guests may have together, over what the host has; 1.5 lets half as much again be reserved. */
+  FLOTILLA_MEMORY_OVERCOMMIT: z
+    .string()
+    .regex(/^\d{1,2}(\.\d{1,3})?$/, 'must be a number from 0.1 to 16, such as 1.5')
+    .transform(Number)
+    .refine((ratio) => ratio >= 0.1 && ratio <= 16, 'must be a number from 0.1 to 16, such as 1.5')
+    .default(1),
   FLOTILLA_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -45,6 +52,8 @@ export interface Config {
   readonly corsOrigins: ReadonlySet<string>;
   /** Null when not root: VMMs then run as the daemon's own user. */
   readonly uidBase: number | null;
+  /** See FLOTILLA_MEMORY_OVERCOMMIT. */
+  readonly memoryOvercommit: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -82,6 +91,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean = process.get
     isAuthDisabled: values.DISABLE_AUTH,
     corsOrigins: parseOrigins(values.FLOTILLA_CORS_ORIGINS),
     uidBase: isRoot ? values.FLOTILLA_UID_BASE : null,
+    memoryOvercommit: values.FLOTILLA_MEMORY_OVERCOMMIT,
     logLevel: values.FLOTILLA_LOG_LEVEL,
   };
 }

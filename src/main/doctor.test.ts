@@ -12,7 +12,7 @@ import type { Finding } from '../setup/doctor/finding.ts';
 import type { Report } from '../setup/doctor/report.ts';
 import { StateLayout } from '../storage/layout.ts';
 import { openSqliteStore } from '../store/store.ts';
-import { sampleHandle, sampleMachine, sampleOperation } from '../store/testing/samples.ts';
+import { sampleHandle, sampleHostId, sampleMachine, sampleOperation } from '../store/testing/samples.ts';
 
 const launcher = join(repository, 'flotilla');
 
@@ -59,11 +59,14 @@ async function putDisk(machineId: string): Promise<void> {
 }
 
 async function record(machines: readonly Machine[]): Promise<void> {
+  await writeFile(layout.hostIdFile, `${sampleHostId}\n`);
   const store = await openSqliteStore(layout.database);
   for (const machine of machines) {
     await store.machines.insert(machine);
     if (machine.operationId === null) continue;
-    await store.operations.insert(sampleOperation({ id: machine.operationId, machineId: machine.id }));
+    await store.operations.insert(
+      sampleOperation({ id: machine.operationId, subjects: [{ kind: 'machine', id: machine.id }] }),
+    );
   }
   await store.close();
 }

@@ -26,6 +26,7 @@ import { checkEngine, checkLimits } from './doctor/engines.ts';
 import { checkDisks, checkOperations, checkRepairs, recordedMachine, summarise } from './doctor/machines.ts';
 import { observeQuietly } from './doctor/observed.ts';
 import { type Records, withRecords } from './doctor/records.ts';
+import { readHostId } from './host-id.ts';
 
 /** A daemon that runs is told of changes in milliseconds; what two looks this far apart both find is no such moment. */
 const confirmMs = 1_500;
@@ -109,10 +110,11 @@ async function examineState(given: StateExamination): Promise<readonly Finding[]
   const foreign = checkOwner(layout.root, root.uid, process.geteuid?.() ?? root.uid);
   if (foreign?.level === 'error') return [foreign];
   const users: Users = { daemon: { uid: root.uid, gid: root.gid }, uidBase: config.uidBase };
+  const hostId = await readHostId(layout);
   let machines: readonly Machine[] = [];
   const recorded = await check('database', () =>
     withRecords(
-      { databaseUrl: config.databaseUrl, path: layout.database },
+      { databaseUrl: config.databaseUrl, path: layout.database, hostId },
       isDaemonRunning,
       async (records, findings) => {
         if (records === null) return findings;

@@ -1,6 +1,6 @@
 /**
- * The daemon. Start order: lock, store, images, recovery, reconciliation, then the listener, so that whoever is answered
- * sees the truth. SIGTERM and SIGINT end the daemon and leave the machines running.
+ * The daemon. Start order: lock, store, images, a runner for each open operation, reconciliation, then the listener, so
+ * that whoever is answered sees the truth. SIGTERM and SIGINT end the daemon and leave the machines running.
  */
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { pino } from 'pino';
@@ -9,6 +9,7 @@ import { createApp } from '../http/app.ts';
 import { pickDialect } from '../http/dialect.ts';
 import { dialects } from '../http/dialects.ts';
 import { type HttpServer, listen } from '../http/server.ts';
+import { abortable } from '../lib/abort.ts';
 import { writeFileAtomic } from '../lib/files.ts';
 import type { Logger } from '../lib/log.ts';
 import { StateLayout } from '../storage/layout.ts';
@@ -37,7 +38,7 @@ export interface Daemon {
 export async function startDaemon(
   config: Config,
   log: Logger,
-  options: ComposeOptions = {},
+  options: ComposeOptions & { readonly signal?: AbortSignal } = {},
 ): Promise<Daemon> {
   const made = await mkdir(config.stateDir, { recursive: true });
   if (made !== undefined) await chmod(config.stateDir, 0o711);
@@ -60,7 +61,7 @@ export async function startDaemon(
       stopping.abort(new AppError('unavailable', 'the daemon is shutting down'));
       return synced;
     });
-    await takeUp(flotilla);
+    await takeUp(flotilla, log, cleanup, options.signal);
     const urls = await open(config, flotilla, log, cleanup);
     return { flotilla, urls, close: () => cleanup.disposeAsync() };
   } catch (error) {
@@ -69,11 +70,25 @@ export async function startDaemon(
   }
 }
 
-/** What a crash, an exit or the host's reboot left undone, before anyone is answered. */
-async function takeUp({ machines, reconciler, noteBoot }: Flotilla): Promise<void> {
-  await machines.recover();
-  await reconciler.run();
-  await noteBoot();
+/**
+ * Gives every operation that a crash left open a runner, and looks at the host, before anyone is answered. The operations
+ * go on in the background; callers see their machines in transit until they end.
+ */
+async function takeUp(
+  { supervisor, reconciler, interrupt }: Flotilla,
+  log: Logger,
+  cleanup: AsyncDisposableStack,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<void> {
+  const { ended } = await supervisor.recover();
+  const logged = ended.catch((error: unknown) =>
+    log.error({ err: error }, 'open operations could not be taken up'),
+  );
+  cleanup.defer(async () => {
+    await interrupt();
+    await logged;
+  });
+  await abortable(reconciler.run(), signal);
   reconciler.start();
 }
 
@@ -103,7 +118,7 @@ async function open(
   cleanup.defer(async () => {
     const drained = servers.map((server) => server.close(drainMs));
     // Requests under way wait for operations; these are interrupted, and left for the next daemon.
-    await Promise.all([...drained, machines.close(), imageService.close()]);
+    await Promise.all([...drained, flotilla.interrupt()]);
   });
   for (const { host, port } of config.listen) {
     servers.push(await listen(app.fetch, { host, port }, { refuse }));
@@ -127,9 +142,21 @@ export async function serve(config: Config): Promise<void> {
     { level: config.logLevel, redact: ['key', 'token', 'secret', '*.key', '*.token', 'authorization'] },
     logSink(process.stdout.fd, { path: new StateLayout(config.stateDir).logFile }),
   );
-  const daemon = await startDaemon(config, log);
+  const stopping = new AbortController();
   const { promise, resolve } = Promise.withResolvers<string>();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
+  // From the beginning: a signal during a long start must leave as little behind as one later.
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(name, () => {
+      stopping.abort(new AppError('unavailable', `the daemon was asked to stop by ${name}`));
+      resolve(name);
+    });
+  }
+  const daemon = await startDaemon(config, log, { signal: stopping.signal }).catch((error: unknown) => {
+    if (!stopping.signal.aborted) throw error;
+    log.info({ reason: String(error) }, 'stopped while starting; machines go on');
+    return null;
+  });
+  if (!daemon) return;
   const signal = await promise;
   log.info({ signal }, 'shutting down; machines go on');
   await daemon.close();

@@ -2,7 +2,7 @@
  * Every path Flotilla uses, in one place. Pure: makes names, touches nothing.
  *
  * state directory (0711: the VMMs' own users pass through it)
- *   daemon.pid · daemon.lock · daemon.url · admin.key · link.key · boot-id · flotilla.db · reserve · daemon.log · daemon.log.1
+ *   daemon.pid · daemon.lock · daemon.url · admin.key · link.key · host-id · flotilla.db · reserve · daemon.log · daemon.log.1
  *   images/blobs/<sha256>        root file systems, 0444, never changed
  *   images/names/<name>.json     name → digest, of shared images
  *   images/tenants/<tenant>/<name>.json   likewise, of a tenant's own
@@ -58,7 +58,10 @@ export class StateLayout {
   get linkKeyFile(): string {
     return join(this.root, 'link.key');
   }
-  /** The host's boot id when a daemon last started here. */
+  get hostIdFile(): string {
+    return join(this.root, 'host-id');
+  }
+  /** The host's boot id when a daemon of an earlier version last started here. Read once, never written. */
   get bootIdFile(): string {
     return join(this.root, 'boot-id');
   }

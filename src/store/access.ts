@@ -59,7 +59,12 @@ interface TransactionMark {
   isOpen: boolean;
 }
 
-export function createAccess(database: OpenDatabase, limits: AccessLimits = {}): OuterAccess {
+/** `onCommitted` is called after each write. */
+export function createAccess(
+  database: OpenDatabase,
+  limits: AccessLimits = {},
+  onCommitted: () => void = () => undefined,
+): OuterAccess {
   const { db, close, reserve, writersMax } = database;
   const { transactionMs = 30_000, queueMs = 60_000 } = limits;
   const marks = new AsyncLocalStorage<TransactionMark>();
@@ -103,7 +108,9 @@ export function createAccess(database: OpenDatabase, limits: AccessLimits = {}):
       await reserve?.prepare();
       for (let attempts = 1; ; attempts++) {
         try {
-          return await attempt(work);
+          const result = await attempt(work);
+          onCommitted();
+          return result;
         } catch (error) {
           const mayRetry =
             error instanceof ContentionError

@@ -7,7 +7,7 @@ import { invariant } from '../lib/invariant.ts';
 import type { Database } from './schema.ts';
 
 /** Stands for an argument while its query is built. */
-class Slot {
+class Placeholder {
   readonly index: number;
 
   constructor(index: number) {
@@ -28,11 +28,13 @@ export function compiledQuery<Arguments extends readonly (string | number)[], Ro
     const { adapter } = db.getExecutor();
     let query = byAdapter.get(adapter);
     if (query === undefined) {
-      const slots = args.map((_, index) => new Slot(index)) as unknown as Arguments;
-      query = build(db, ...slots).compile();
+      const placeholders = args.map((_, index) => new Placeholder(index)) as unknown as Arguments;
+      query = build(db, ...placeholders).compile();
       byAdapter.set(adapter, query);
     }
-    const parameters = query.parameters.map((value) => (value instanceof Slot ? args[value.index] : value));
+    const parameters = query.parameters.map((value) =>
+      value instanceof Placeholder ? args[value.index] : value,
+    );
     invariant(!parameters.includes(undefined), 'a compiled query lacks an argument');
     const { rows } = await db.executeQuery<Row>({ ...query, parameters });
     return rows;

@@ -1,6 +1,7 @@
 /** An open database: what a driver gives the store, and the one error that repositories put into words of their own. */
 import type { Kysely } from 'kysely';
 import { AppError } from '../core/errors.ts';
+import type { RemoteBell } from './doorbell.ts';
 import type { Database } from './schema.ts';
 
 /**
@@ -17,6 +18,8 @@ export interface OpenDatabase {
   readonly writersMax: number;
   /** Nobody but this process writes to it while it is open. */
   readonly isOurs: boolean;
+  /** When other processes write to it as well. */
+  readonly bell?: RemoteBell;
   /** When the database shares its disk with others. */
   readonly reserve?: SpaceReserve;
   /** Harmless when closed. Ends a transaction under way without committing it. */

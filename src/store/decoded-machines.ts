@@ -8,13 +8,16 @@ import type { MachineTable } from './schema.ts';
 const rememberedMax = 2048;
 
 const columns = [
+  'host_id',
   'tenant',
   'name',
   'slot',
+  'memory_mib',
   'state',
   'desired',
   'operation_id',
   'incarnation',
+  'boot_id',
   'image_digest',
   'spec',
   'handle',

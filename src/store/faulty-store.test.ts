@@ -7,7 +7,7 @@ import { CommitUnknownError } from '../core/errors.ts';
 import type { Store } from '../core/ports/store.ts';
 import { type FaultyStore, faultyStore } from '../core/testing/faulty-store.ts';
 import { openSqliteStore } from './store.ts';
-import { sampleMachine } from './testing/samples.ts';
+import { sampleHostId, sampleMachine } from './testing/samples.ts';
 
 let directory: string;
 let inner: Store;
@@ -38,15 +38,15 @@ test.each([
     ];
     for (const write of writes) await expect(write()).rejects.toMatchObject(error);
     await store.machines.insert(sampleMachine({ name: 'after' }));
-    expect(await inner.machines.all()).toHaveLength(2 + 2 * rows);
+    expect(await inner.machines.all(sampleHostId)).toHaveLength(2 + 2 * rows);
     expect(faulty.commits).toBe(4);
   },
 );
 
 test('reads and work that fails by itself come to no commit', async () => {
   faulty.failAt(1, 'lost');
-  await faulty.store.machines.all();
-  await faulty.store.operations.open();
+  await faulty.store.machines.all(sampleHostId);
+  await faulty.store.operations.open(sampleHostId);
   const work = faulty.store.transaction(async () => {
     throw new Error('changed my mind');
   });

@@ -9,7 +9,7 @@ import type { MachineRepository, Store } from '../core/ports/store.ts';
 import { InvariantError } from '../lib/invariant.ts';
 import { cachedMachines, MachineCache } from './machine-cache.ts';
 import { openSqliteStore } from './store.ts';
-import { at, sampleMachine } from './testing/samples.ts';
+import { at, sampleHostId, sampleMachine } from './testing/samples.ts';
 
 let directory: string;
 let store: Store;
@@ -37,7 +37,7 @@ const leaving = { state: 'deleting', desired: 'deleted', operationId: 'op' } as 
 
 /** `all` asks the database itself. */
 async function committed(id: string): Promise<Machine | undefined> {
-  return (await store.machines.all()).find((machine) => machine.id === id);
+  return (await store.machines.all(sampleHostId)).find((machine) => machine.id === id);
 }
 
 test('reads and writes in any order, overlapping or not: what is read afterwards is what is stored', async () => {
@@ -59,7 +59,7 @@ test('reads and writes in any order, overlapping or not: what is read afterwards
         .catch(() => undefined),
     read: (id) => store.machines.get(id),
     find: (id) => store.machines.find('default', id),
-    remove: (id) => store.machines.remove(id),
+    remove: (id) => store.machines.remove(id, at(1)),
     insert: (id) => store.machines.insert(sampleMachine({ id, ...leaving })).catch(() => undefined),
   };
   const act = fc.constantFrom(...(Object.keys(acts) as Act[]));

@@ -51,7 +51,7 @@ export function notingWrites(repository: MachineRepository, note: (id: string) =
     insert: (machine) => noted(machine.id, () => repository.insert(machine)),
     compareAndSet: (change) => noted(change.id, () => repository.compareAndSet(change)),
     patch: (id, ...rest) => noted(id, () => repository.patch(id, ...rest)),
-    remove: (id) => noted(id, () => repository.remove(id)),
+    remove: (id, at) => noted(id, () => repository.remove(id, at)),
   };
 }
 

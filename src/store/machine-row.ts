@@ -29,6 +29,25 @@ const spec: z.ZodType<MachineSpec> = z.strictObject({
   labels: z.record(z.string(), z.string()),
 });
 
+/** The version of `spec` that this program writes. */
+export const specVersion = 1;
+
+/** Upgrades from each version to the next, by the version they begin from. Versions without a number are 1. */
+const specUpgrades: Readonly<Record<number, (spec: Record<string, unknown>) => Record<string, unknown>>> = {};
+
+/** A stored spec of any known version as one of today's. Raises InvariantError for a newer one. */
+function upgradeSpec(stored: unknown): unknown {
+  if (typeof stored !== 'object' || stored === null) return stored;
+  const { version = 1, ...rest } = stored as Record<string, unknown>;
+  invariant(
+    typeof version === 'number' && version <= specVersion,
+    `a spec of version ${String(version)} is newer than this program`,
+  );
+  let current = rest;
+  for (let from = version; from < specVersion; from++) current = specUpgrades[from]?.(current) ?? current;
+  return current;
+}
+
 const handle: z.ZodType<EngineHandle> = z.object({
   engine: z.string(),
   version: z.number(),
@@ -56,6 +75,7 @@ const failure: z.ZodType<MachineFailure> = z.strictObject({
 
 const machine: z.ZodType<Machine> = z.strictObject({
   id: z.string().min(1),
+  hostId: z.string(),
   tenant: z.string(),
   spec,
   imageDigest: z.string(),
@@ -63,6 +83,7 @@ const machine: z.ZodType<Machine> = z.strictObject({
   desired: z.enum(['running', 'stopped', 'deleted']),
   operationId: z.string().nullable(),
   incarnation: z.string().nullable(),
+  bootId: z.string().nullable(),
   handle: handle.nullable(),
   failure: failure.nullable(),
   slot: z.number(),
@@ -76,10 +97,12 @@ export function encodeMachine(value: Machine): MachineTable {
   const checked = check(value);
   return {
     id: checked.id,
+    host_id: checked.hostId,
     tenant: checked.tenant,
     name: checked.spec.name,
     slot: checked.slot,
-    spec: encodeJson(checked.spec),
+    memory_mib: checked.spec.memoryMib,
+    spec: encodeJson({ version: specVersion, ...checked.spec }),
     created_at: encodeTime(checked.createdAt),
     ...encodeChanging(checked),
   };
@@ -96,6 +119,7 @@ function encodeChanging(value: Machine) {
     desired: value.desired,
     operation_id: value.operationId,
     incarnation: value.incarnation,
+    boot_id: value.bootId,
     image_digest: value.imageDigest,
     handle: encodeNullableJson(value.handle),
     failure: encodeNullableJson(value.failure),
@@ -108,13 +132,15 @@ function encodeChanging(value: Machine) {
 export function decodeMachine(row: MachineTable): Machine {
   const decoded = check({
     id: row.id,
+    hostId: row.host_id,
     tenant: row.tenant,
-    spec: decodeJson(row.spec, 'machines.spec'),
+    spec: upgradeSpec(decodeJson(row.spec, 'machines.spec')),
     imageDigest: row.image_digest,
     state: row.state,
     desired: row.desired,
     operationId: row.operation_id,
     incarnation: row.incarnation,
+    bootId: row.boot_id,
     handle: decodeNullableJson(row.handle, 'machines.handle'),
     failure: decodeNullableJson(row.failure, 'machines.failure'),
     slot: row.slot,

@@ -3,7 +3,7 @@ import type { Machine } from '../core/machines/machine.ts';
 import type { StateChange, Store } from '../core/ports/store.ts';
 import { InvariantError } from '../lib/invariant.ts';
 import type { OpenStore } from './store.contract.ts';
-import { at, sampleHandle, sampleMachine } from './testing/samples.ts';
+import { at, sampleHandle, sampleHostId, sampleMachine } from './testing/samples.ts';
 
 export function machinesContract(open: OpenStore): void {
   let store: Store;
@@ -42,21 +42,6 @@ export function machinesContract(open: OpenStore): void {
       expect(machine.createdAt).toBe('2026-01-01T00:00:00.000Z');
     });
 
-    it('gives the lowest free slot, from 1 on, whatever the caller says', async () => {
-      const slots: number[] = [];
-      const ids: string[] = [];
-      for (let n = 0; n < 4; n++) {
-        const machine = await store.machines.insert(sampleMachine({ slot: 99 }));
-        slots.push(machine.slot);
-        ids.push(machine.id);
-      }
-      expect(slots).toEqual([1, 2, 3, 4]);
-      for (const id of [ids[0], ids[2]]) await forceRemove(store, id ?? '');
-      expect((await store.machines.insert(sampleMachine())).slot).toBe(1);
-      expect((await store.machines.insert(sampleMachine())).slot).toBe(3);
-      expect((await store.machines.insert(sampleMachine())).slot).toBe(5);
-    });
-
     it('refuses a taken name within a tenant, in words for people', async () => {
       await store.machines.insert(sampleMachine({ name: 'web' }));
       await expect(store.machines.insert(sampleMachine({ name: 'web' }))).rejects.toMatchObject({
@@ -71,13 +56,13 @@ export function machinesContract(open: OpenStore): void {
       await expect(store.machines.insert(sampleMachine({ id }))).rejects.toMatchObject({ code: 'conflict' });
     });
 
-    it('lets exactly one of many concurrent inserts have a name, and gives each winner its own slot', async () => {
+    it('lets exactly one of many concurrent inserts have a name', async () => {
       const attempts = Array.from({ length: 20 }, (_, n) =>
         store.machines.insert(sampleMachine({ name: `web-${n % 5}` })),
       );
       const results = await Promise.allSettled(attempts);
       const won = results.filter((result) => result.status === 'fulfilled');
-      expect(won.map(({ value }) => value.slot).sort()).toEqual([1, 2, 3, 4, 5]);
+      expect(won).toHaveLength(5);
       for (const result of results)
         if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'conflict' });
     });
@@ -90,7 +75,7 @@ export function machinesContract(open: OpenStore): void {
       ['no time', { createdAt: 'yesterday' }],
     ])('refuses a machine that breaks an invariant: %s', async (_, fields) => {
       await expect(store.machines.insert(sampleMachine(fields))).rejects.toThrow(InvariantError);
-      expect(await store.machines.all()).toEqual([]);
+      expect(await store.machines.all(sampleHostId)).toEqual([]);
     });
   });
 
@@ -148,7 +133,7 @@ export function machinesContract(open: OpenStore): void {
       const sorted = [...seen].sort((a, b) => compare(b.createdAt, a.createdAt) || compare(b.id, a.id));
       expect(seen.map(({ id }) => id)).toEqual(sorted.map(({ id }) => id));
       expect(await store.machines.list({ limit: 10, offset: count })).toEqual({ machines: [], total: count });
-      expect(await store.machines.all()).toHaveLength(count);
+      expect(await store.machines.all(sampleHostId)).toHaveLength(count);
     });
 
     it('filters by tenant and by states, and counts what matches', async () => {
@@ -265,33 +250,13 @@ export function machinesContract(open: OpenStore): void {
 
     it('removes a machine that may be deleted, and only such a one', async () => {
       const running = await store.machines.insert(sampleMachine({ state: 'running', incarnation: 'i1' }));
-      await expect(store.machines.remove(running.id)).rejects.toThrow(InvariantError);
+      await expect(store.machines.remove(running.id, at(1))).rejects.toThrow(InvariantError);
       const { id } = await store.machines.insert(sampleMachine({ state: 'deleting', operationId: 'op1' }));
-      await store.machines.remove(id);
-      await store.machines.remove(id);
-      expect(await store.machines.all()).toEqual([running]);
+      await store.machines.remove(id, at(1));
+      await store.machines.remove(id, at(1));
+      expect(await store.machines.all(sampleHostId)).toEqual([running]);
     });
   });
-}
-
-/** Through states that lead to `deleted`. */
-async function forceRemove(store: Store, id: string): Promise<void> {
-  const base = { id, at: at(1) };
-  await store.machines.compareAndSet({
-    ...base,
-    from: 'created',
-    fromOperationId: null,
-    to: 'deleting',
-    patch: { operationId: 'op-delete' },
-  });
-  await store.machines.compareAndSet({
-    ...base,
-    from: 'deleting',
-    fromOperationId: 'op-delete',
-    to: 'deleted',
-    patch: { operationId: null },
-  });
-  await store.machines.remove(id);
 }
 
 /** By code unit, as the ids and times in use sort in every database. */

@@ -1,14 +1,22 @@
 /** Machines in the database. Knows nothing of which transitions make sense beyond refusing those that never do. */
 import { type Kysely, type SqlBool, sql } from 'kysely';
 import { AppError } from '../core/errors.ts';
+import type { Event, EventType } from '../core/events/event.ts';
 import { checkChange } from '../core/machines/invariants.ts';
 import type { Machine } from '../core/machines/machine.ts';
 import { transitions } from '../core/machines/states.ts';
-import type { MachineDetails, MachineFilter, MachineRepository, StateChange } from '../core/ports/store.ts';
+import type {
+  MachineDetails,
+  MachineFilter,
+  MachineRepository,
+  MemoryQuery,
+  StateChange,
+} from '../core/ports/store.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
 import { compiledQuery } from './compiled.ts';
 import { DuplicateError } from './database.ts';
+import { recordEvent } from './events.ts';
 import type { Locks } from './locks.ts';
 import { decodeMachine, encodeChanges, encodeMachine } from './machine-row.ts';
 import { canHold, checkPage, type Database, type MachineTable } from './schema.ts';
@@ -29,26 +37,33 @@ export function machineRepository(access: Access, decode: Decode): MachineReposi
       const { rows, total } = await list(access, filter);
       return { machines: rows.map(decode), total };
     },
-    all: async () => {
+    all: async (hostId) => {
       const rows = await access.read((db) =>
-        db.selectFrom('machines').selectAll().orderBy('created_at').orderBy('id').execute(),
+        db
+          .selectFrom('machines')
+          .selectAll()
+          .where('host_id', '=', hostId)
+          .orderBy('created_at')
+          .orderBy('id')
+          .execute(),
       );
       return rows.map(decode);
     },
+    memoryMib: (query) => memoryMib(access, query),
     compareAndSet: (change) => compareAndSet(access, change),
     patch: (id, incarnation, details, at) => patch(access, id, incarnation, details, at),
-    remove: (id) => remove(access, id),
+    remove: (id, at) => remove(access, id, at),
   };
 }
 
 type Decode = (row: MachineTable) => Machine;
 
-async function insert(access: Access, machine: Omit<Machine, 'slot'>): Promise<Machine> {
+async function insert(access: Access, machine: Machine): Promise<Machine> {
   try {
-    return await access.atomically(async (db, locks) => {
-      await locks.name('machines.slot');
-      const row = encodeMachine({ ...machine, slot: await lowestFreeSlot(db) });
+    return await access.atomically(async (db) => {
+      const row = encodeMachine(machine);
       await db.insertInto('machines').values(row).execute();
+      await recordEvent(db, eventOf(machine, 'machine.created', { state: machine.state }));
       return decodeMachine(row);
     });
   } catch (error) {
@@ -63,23 +78,17 @@ async function insert(access: Access, machine: Omit<Machine, 'slot'>): Promise<M
   }
 }
 
-/** The lowest number from 1 on that follows a taken one, or 0, and is itself free. */
-async function lowestFreeSlot(db: Kysely<Database>): Promise<number> {
-  const taken = db.selectFrom('machines').select('slot');
-  const { slot } = await db
-    .selectFrom(taken.unionAll(db.selectNoFrom(sql<number>`0`.as('slot'))).as('lower'))
-    .select(({ fn }) => sql<number>`${fn.min('lower.slot')} + 1`.as('slot'))
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('machines as upper')
-            .select('upper.slot')
-            .where('upper.slot', '=', sql<number>`lower.slot + 1`),
-        ),
-      ),
-    )
-    .executeTakeFirstOrThrow();
-  return slot;
+async function memoryMib(access: Access, { hostId, states, except }: MemoryQuery): Promise<number> {
+  const { sum } = await access.read((db) =>
+    db
+      .selectFrom('machines')
+      .select(({ fn }) => fn.sum<number | string | null>('memory_mib').as('sum'))
+      .where('host_id', '=', hostId)
+      .where('state', 'in', states)
+      .where('id', '!=', except)
+      .executeTakeFirstOrThrow(),
+  );
+  return Number(sum ?? 0);
 }
 
 /** Two lookups, the second seldom: one with `or` takes SQLite twice as long. */
@@ -154,7 +163,10 @@ function compareAndSet(access: Access, change: StateChange): Promise<boolean> {
       .where('state', '=', from)
       .where(isSame('operation_id', fromOperationId))
       .executeTakeFirst();
-    return result.numUpdatedRows === 1n;
+    if (result.numUpdatedRows !== 1n) return false;
+    // A machine that is deleted is removed next, which is the event.
+    if (to !== 'deleted') await recordEvent(db, eventOf(after, 'machine.state_changed', { from, to }));
+    return true;
   });
 }
 
@@ -175,19 +187,29 @@ function patch(
       .where('id', '=', id)
       .where(isSame('incarnation', incarnation))
       .executeTakeFirst();
-    return result.numUpdatedRows === 1n;
+    if (result.numUpdatedRows !== 1n) return false;
+    await recordEvent(db, eventOf(after, 'machine.changed', { fields: Object.keys(details) }));
+    return true;
   });
 }
 
-function remove(access: Access, id: string): Promise<void> {
+function remove(access: Access, id: string, at: string): Promise<void> {
   return access.atomically(async (db, locks) => {
     const row = await selectRow(db, locks, id);
     if (row === undefined) return;
-    const { state } = decodeMachine(row);
+    const machine = decodeMachine(row);
+    const { state } = machine;
     const isDeletable = state === 'deleted' || transitions[state].includes('deleted');
     invariant(isDeletable, `machine ${id}: ${state} does not lead to deleted`);
     await db.deleteFrom('machines').where('id', '=', id).execute();
+    await recordEvent(db, { ...eventOf(machine, 'machine.deleted', {}), at });
   });
+}
+
+function eventOf(machine: Machine, type: EventType, data: Readonly<Record<string, unknown>>): Event {
+  const { id, tenant, spec, operationId, incarnation, failure, updatedAt } = machine;
+  const common = { name: spec.name, operationId, incarnation, failure: failure?.code ?? null };
+  return { type, tenant, subject: { kind: 'machine', id }, data: { ...common, ...data }, at: updatedAt };
 }
 
 async function selectRow(db: Kysely<Database>, locks: Locks, id: string): Promise<MachineTable | undefined> {

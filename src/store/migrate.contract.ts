@@ -5,9 +5,7 @@ import type { OpenDatabase } from './database.ts';
 import { migrate } from './migrate.ts';
 import { migrations } from './migrations/index.ts';
 import type { Migration, NoTables } from './migrations/migration.ts';
-import { encodeOperation } from './operation-row.ts';
-import type { OperationTable } from './schema.ts';
-import { sampleOperation } from './testing/samples.ts';
+import { at, sampleMachine, sampleOperation } from './testing/samples.ts';
 
 /** An empty database, which the suite closes, and the store on the same one as a program opens it. */
 export interface EmptyPlace {
@@ -62,7 +60,17 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
       const before = await tableNames();
       await migrate(database);
       expect(await tableNames()).toEqual(before);
-      expect(before).toEqual(['api_keys', 'machines', 'operations', 'schema_migrations']);
+      expect(before).toEqual([
+        'allocation_cursors',
+        'allocations',
+        'api_keys',
+        'events',
+        'hosts',
+        'machines',
+        'operation_subjects',
+        'operations',
+        'schema_migrations',
+      ]);
       expect(await applied()).toEqual(migrations.map(({ version }) => version));
     });
 
@@ -73,19 +81,45 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
       expect(await tableNames()).toContain('next');
     });
 
-    it('gives operations of an older database to the default tenant', async () => {
+    it('gives the rows of the first version a tenant, and then a host, subjects and allocations', async () => {
       await migrate(database, migrations.slice(0, 1));
-      const { tenant, ...old } = encodeOperation(sampleOperation({ id: 'old', tenant: 'default' }));
-      // As version 1 wrote it: the column was not there.
-      await database.db
-        .insertInto('operations')
-        .values(old as OperationTable)
+      const first = database.db.$extendTables<{
+        machines: Record<string, unknown>;
+        operations: Record<string, unknown>;
+      }>();
+      const times = { created_at: at(0), updated_at: at(0) };
+      const { spec } = sampleMachine({ name: 'web' });
+      await first
+        .insertInto('machines')
+        .values({
+          ...{ id: 'm1', tenant: 'default', name: 'web', state: 'creating', desired: 'stopped', slot: 7 },
+          ...{ operation_id: 'op1', image_digest: 'sha256:0', spec: JSON.stringify(spec), ...times },
+        })
         .execute();
+      const operation = { kind: 'machine.create', machine_id: 'm1', params: '{}', steps: '[]', ...times };
+      for (const [id, state] of Object.entries({ op1: 'running', op0: 'failed' })) {
+        await first
+          .insertInto('operations')
+          .values({ id, state, is_cancel_requested: 0, ...operation })
+          .execute();
+      }
       const store = await place.openStore();
-      const page = await store.operations.list({ tenant, limit: 9, offset: 0 });
+      const subject = { kind: 'machine', id: 'm1' } as const;
+      const page = await store.operations.list({ tenant: 'default', subject, limit: 9, offset: 0 });
+      expect(page.operations.map(({ id, subjects, revision }) => ({ id, subjects, revision }))).toEqual([
+        { id: 'op1', subjects: [subject], revision: 0 },
+        { id: 'op0', subjects: [subject], revision: 0 },
+      ]);
+      await expect(store.operations.insert(sampleOperation({ subjects: [subject] }))).rejects.toMatchObject({
+        code: 'conflict',
+      });
+      await store.hosts.claim({ hostId: 'h', bootIdBefore: null, at: at(1) });
+      expect(await store.machines.all('h')).toMatchObject([{ id: 'm1', slot: 7, spec }]);
+      const query = { hostId: 'h', states: ['creating'] as const, except: '' };
+      expect(await store.machines.memoryMib(query)).toBe(spec.memoryMib);
+      const range = { hostId: 'h', kind: 'vmm_uid', owner: subject, at: at(1) } as const;
+      expect(await store.allocations.take({ ...range, min: 7, max: 8 })).toBe(8);
       await store.close();
-      expect(page.operations.map(({ id }) => id)).toEqual(['old']);
-      expect(page.total).toBe(1);
     });
 
     it('moves rows into a new shape, and leaves them as they were when that fails', async () => {

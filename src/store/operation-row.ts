@@ -3,10 +3,13 @@ import { z } from 'zod';
 import {
   type Operation,
   type OperationFailure,
+  type Owner,
   operationKinds,
   operationStates,
   type StepRecord,
+  type Subject,
   stepPhases,
+  subjectKinds,
 } from '../core/operations/operation.ts';
 import {
   decodeBoolean,
@@ -33,16 +36,26 @@ const failure: z.ZodType<OperationFailure> = z.strictObject({
   step: z.string().nullable(),
 });
 
+const subject: z.ZodType<Subject> = z.strictObject({ kind: z.enum(subjectKinds), id: z.string().min(1) });
+
+const owner: z.ZodType<Owner> = z.strictObject({
+  hostId: z.string(),
+  epoch: z.number(),
+  bootId: z.string(),
+});
+
 const operation: z.ZodType<Operation> = z.strictObject({
   id: z.string().min(1),
   tenant: z.string(),
   kind: z.enum(operationKinds),
-  machineId: z.string().min(1),
+  subjects: z.array(subject).min(1),
   params: z.record(z.string(), z.unknown()),
   state: z.enum(operationStates),
   steps: z.array(step),
   isCancelRequested: z.boolean(),
   failure: failure.nullable(),
+  owner,
+  revision: z.number(),
   createdAt: z.string(),
   updatedAt: z.string(),
 });
@@ -54,8 +67,9 @@ export function encodeOperation(value: Operation): OperationTable {
     id: checked.id,
     tenant: checked.tenant,
     kind: checked.kind,
-    machine_id: checked.machineId,
+    subjects: encodeJson(checked.subjects),
     params: encodeJson(checked.params),
+    host_id: checked.owner.hostId,
     is_cancel_requested: encodeBoolean(checked.isCancelRequested),
     created_at: encodeTime(checked.createdAt),
     ...encodeProgressOf(checked),
@@ -70,6 +84,9 @@ export function encodeProgress(value: Operation): ReturnType<typeof encodeProgre
 function encodeProgressOf(value: Operation) {
   return {
     state: value.state,
+    epoch: value.owner.epoch,
+    boot_id: value.owner.bootId,
+    revision: value.revision,
     // `undefined` has no JSON; a step without output says null.
     steps: encodeJson(value.steps.map((record) => ({ ...record, output: record.output ?? null }))),
     failure: encodeNullableJson(value.failure),
@@ -83,12 +100,14 @@ export function decodeOperation(row: OperationTable): Operation {
     id: row.id,
     tenant: row.tenant,
     kind: row.kind,
-    machineId: row.machine_id,
+    subjects: decodeJson(row.subjects, 'operations.subjects'),
     params: decodeJson(row.params, 'operations.params'),
     state: row.state,
     steps: decodeJson(row.steps, 'operations.steps'),
     isCancelRequested: decodeBoolean(row.is_cancel_requested),
     failure: decodeNullableJson(row.failure, 'operations.failure'),
+    owner: { hostId: row.host_id, epoch: row.epoch, bootId: row.boot_id },
+    revision: row.revision,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   });

@@ -3,7 +3,7 @@ import type { Operation } from '../core/operations/operation.ts';
 import type { OperationFilter, Store } from '../core/ports/store.ts';
 import { InvariantError } from '../lib/invariant.ts';
 import type { OpenStore } from './store.contract.ts';
-import { at, sampleOperation } from './testing/samples.ts';
+import { at, sampleHostId, sampleOperation } from './testing/samples.ts';
 
 export function operationsContract(open: OpenStore): void {
   let store: Store;
@@ -27,18 +27,20 @@ export function operationsContract(open: OpenStore): void {
     it.each(['running', 'undoing'] as const)('refuses a second one while one is %s', async (state) => {
       const first = sampleOperation({ state });
       await store.operations.insert(first);
-      const second = sampleOperation({ machineId: first.machineId });
+      const second = sampleOperation({ subjects: [...first.subjects] });
       await expect(store.operations.insert(second)).rejects.toMatchObject({
         code: 'conflict',
-        message: `Machine '${first.machineId}' has an operation under way`,
+        message: expect.stringContaining('another operation is under way'),
       });
-      await store.operations.save({ ...first, state: 'failed' });
+      await store.operations.save(first, { ...first, state: 'failed' });
       await store.operations.insert(second);
     });
 
     it('lets exactly one of many concurrent inserts begin', async () => {
       const results = await Promise.allSettled(
-        Array.from({ length: 10 }, () => store.operations.insert(sampleOperation({ machineId: 'm1' }))),
+        Array.from({ length: 10 }, () =>
+          store.operations.insert(sampleOperation({ subjects: [{ kind: 'machine', id: 'm1' }] })),
+        ),
       );
       expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
       for (const result of results)
@@ -51,7 +53,7 @@ export function operationsContract(open: OpenStore): void {
       const steps = [{ name: 'launch', phase: 'failed' as const, output: null, at: at(2) }];
       const failure = { code: 'engine', message: 'no', step: 'launch' };
       const progress = { state: 'undoing', steps, failure, updatedAt: at(3) } as const;
-      await store.operations.save({
+      await store.operations.save(operation, {
         ...operation,
         ...progress,
         params: { other: true },
@@ -65,19 +67,63 @@ export function operationsContract(open: OpenStore): void {
       const operation = sampleOperation();
       await store.operations.insert(operation);
       const step = { name: 'disk', phase: 'started' as const, output: undefined, at: at(1) };
-      await store.operations.save({ ...operation, steps: [step] });
+      await store.operations.save(operation, { ...operation, steps: [step] });
       expect((await store.operations.get(operation.id))?.steps).toEqual([{ ...step, output: null }]);
     });
 
-    it('calls it a defect to save what was never inserted', async () => {
-      await expect(store.operations.save(sampleOperation())).rejects.toThrow(InvariantError);
+    it('saves only what is stored as it was read: same owner, epoch and revision, and open', async () => {
+      const operation = sampleOperation();
+      const { owner } = operation;
+      expect(await store.operations.save(operation, operation)).toBeNull();
+      await store.operations.insert(operation);
+      const others: Partial<Operation>[] = [
+        { revision: 1 },
+        { owner: { ...owner, hostId: 'host-2' } },
+        { owner: { ...owner, epoch: 2 } },
+      ];
+      const failed = { ...operation, state: 'failed', revision: 1 } as const;
+      for (const other of others) {
+        expect(await store.operations.save({ ...operation, ...other }, failed)).toBeNull();
+      }
+      expect(await store.operations.get(operation.id)).toEqual(operation);
+      expect(await store.operations.save(operation, failed)).toEqual(failed);
+      // It has ended: not even its own state is written again.
+      expect(await store.operations.save(failed, { ...failed, state: 'succeeded' })).toBeNull();
+      expect(await store.operations.get(operation.id)).toEqual(failed);
+    });
+
+    it('lets one of two that save from the same read win', async () => {
+      const operation = sampleOperation();
+      await store.operations.insert(operation);
+      const saves = [1, 2].map((epoch) =>
+        store.operations.save(operation, {
+          ...operation,
+          owner: { ...operation.owner, epoch },
+          revision: 1,
+        }),
+      );
+      expect((await Promise.all(saves)).filter((saved) => saved !== null)).toHaveLength(1);
+    });
+
+    it('has one open operation a subject, of any kind, whatever else it is about', async () => {
+      const image = { kind: 'image', id: 'tiny' } as const;
+      const machine = { kind: 'machine', id: 'tiny' } as const;
+      const first = sampleOperation({ subjects: [image, { kind: 'machine', id: 'a' }] });
+      await store.operations.insert(first);
+      await store.operations.insert(sampleOperation({ subjects: [machine] }));
+      const second = sampleOperation({ subjects: [{ kind: 'machine', id: 'b' }, image] });
+      await expect(store.operations.insert(second)).rejects.toMatchObject({ code: 'conflict' });
+      // Nothing of the refused one is left.
+      await store.operations.insert(sampleOperation({ subjects: [{ kind: 'machine', id: 'b' }] }));
+      expect(await store.operations.get(second.id)).toBeNull();
     });
 
     it('keeps a cancel request through a save that knows nothing of it', async () => {
       const operation = sampleOperation();
       await store.operations.insert(operation);
       expect(await store.operations.requestCancel(operation.id)).toBe(true);
-      await store.operations.save({ ...operation, updatedAt: at(1) });
+      const saved = await store.operations.save(operation, { ...operation, updatedAt: at(1) });
+      expect(saved?.isCancelRequested).toBe(true);
       expect((await store.operations.get(operation.id))?.isCancelRequested).toBe(true);
     });
 
@@ -94,7 +140,9 @@ export function operationsContract(open: OpenStore): void {
       await store.operations.insert(sampleOperation({ id: 'a', createdAt: at(2), state: 'undoing' }));
       await store.operations.insert(sampleOperation({ id: 'c', createdAt: at(1) }));
       await store.operations.insert(sampleOperation({ id: 'd', state: 'cancelled' }));
-      expect((await store.operations.open()).map(({ id }) => id)).toEqual(['c', 'a', 'b']);
+      const elsewhere = { hostId: 'host-2', epoch: 1, bootId: 'boot-1' };
+      await store.operations.insert(sampleOperation({ id: 'e', owner: elsewhere }));
+      expect((await store.operations.open(sampleHostId)).map(({ id }) => id)).toEqual(['c', 'a', 'b']);
     });
 
     it('gives the newest of one tenant page by page, each once, while others end', async () => {
@@ -108,7 +156,7 @@ export function operationsContract(open: OpenStore): void {
         const page = await store.operations.list({ tenant: 'default', limit: 5, offset });
         expect(page.total).toBe(count);
         for (const each of page.operations)
-          await store.operations.save({ ...each, state: 'failed', updatedAt: at(50 - offset) });
+          await store.operations.save(each, { ...each, state: 'failed', updatedAt: at(50 - offset) });
         seen.push(...page.operations);
       }
       expect(new Set(seen.map(({ id }) => id)).size).toBe(count);
@@ -119,23 +167,48 @@ export function operationsContract(open: OpenStore): void {
     });
 
     it('lists by machine and by states, and never another tenant’s', async () => {
-      const mine = sampleOperation({ tenant: 'a', machineId: 'm1', state: 'failed', createdAt: at(2) });
-      const open = sampleOperation({ tenant: 'a', machineId: 'm1', createdAt: at(3) });
-      const other = sampleOperation({ tenant: 'a', machineId: 'm2', state: 'cancelled', createdAt: at(1) });
-      const foreign = sampleOperation({ tenant: 'b', machineId: 'm1', state: 'failed', createdAt: at(4) });
+      const mine = sampleOperation({
+        tenant: 'a',
+        subjects: [{ kind: 'machine', id: 'm1' }],
+        state: 'failed',
+        createdAt: at(2),
+      });
+      const open = sampleOperation({
+        tenant: 'a',
+        subjects: [{ kind: 'machine', id: 'm1' }],
+        createdAt: at(3),
+      });
+      const other = sampleOperation({
+        tenant: 'a',
+        subjects: [{ kind: 'machine', id: 'm2' }],
+        state: 'cancelled',
+        createdAt: at(1),
+      });
+      const foreign = sampleOperation({
+        tenant: 'b',
+        subjects: [{ kind: 'machine', id: 'm1' }],
+        state: 'failed',
+        createdAt: at(4),
+      });
       for (const each of [mine, open, other, foreign]) await store.operations.insert(each);
       const list = async (filter: Omit<OperationFilter, 'limit' | 'offset'>) =>
         store.operations.list({ limit: 10, offset: 0, ...filter });
       expect(await list({ tenant: 'a' })).toEqual({ operations: [open, mine, other], total: 3 });
-      expect(await list({ tenant: 'a', machineId: 'm1' })).toEqual({ operations: [open, mine], total: 2 });
+      expect(await list({ tenant: 'a', subject: { kind: 'machine', id: 'm1' } })).toEqual({
+        operations: [open, mine],
+        total: 2,
+      });
       const states = ['failed', 'cancelled'] as const;
       expect(await list({ tenant: 'a', states })).toEqual({ operations: [mine, other], total: 2 });
-      expect(await list({ tenant: 'a', machineId: 'm1', states })).toEqual({ operations: [mine], total: 1 });
+      expect(await list({ tenant: 'a', subject: { kind: 'machine', id: 'm1' }, states })).toEqual({
+        operations: [mine],
+        total: 1,
+      });
       expect(await list({ tenant: 'b' })).toEqual({ operations: [foreign], total: 1 });
       const none = { operations: [], total: 0 };
       expect(await list({ tenant: 'a', states: [] })).toEqual(none);
-      expect(await list({ tenant: 'b', machineId: 'm2' })).toEqual(none);
-      expect(await list({ tenant: 'a', machineId: 'm\x01' })).toEqual(none);
+      expect(await list({ tenant: 'b', subject: { kind: 'machine', id: 'm2' } })).toEqual(none);
+      expect(await list({ tenant: 'a', subject: { kind: 'machine', id: 'm\x01' } })).toEqual(none);
       expect(await list({ tenant: 'nobody' })).toEqual(none);
     });
 

@@ -1,15 +1,14 @@
 /** Operations in the database. */
 import { AppError } from '../core/errors.ts';
-import type { Operation, OperationState } from '../core/operations/operation.ts';
+import type { Event, EventType } from '../core/events/event.ts';
+import { isOpen, type Operation, openStates } from '../core/operations/operation.ts';
 import type { OperationFilter, OperationPage, OperationRepository } from '../core/ports/store.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
 import { DuplicateError } from './database.ts';
+import { recordEvent } from './events.ts';
 import { decodeOperation, encodeOperation, encodeProgress } from './operation-row.ts';
-import { canHold, checkPage } from './schema.ts';
-
-/** As in the partial unique index `operations_one_open`. */
-const openStates: readonly OperationState[] = ['running', 'undoing'];
+import { canHold, checkPage, encodeBoolean } from './schema.ts';
 
 export function operationRepository(access: Access): OperationRepository {
   return {
@@ -22,16 +21,7 @@ export function operationRepository(access: Access): OperationRepository {
       return row === undefined ? null : decodeOperation(row);
     },
     list: (filter) => list(access, filter),
-    save: async (operation) => {
-      const result = await access.atomically((db) =>
-        db
-          .updateTable('operations')
-          .set(encodeProgress(operation))
-          .where('id', '=', operation.id)
-          .executeTakeFirst(),
-      );
-      invariant(result.numUpdatedRows === 1n, `operation ${operation.id} was never inserted`);
-    },
+    save: (before, after) => save(access, before, after),
     requestCancel: async (id) => {
       if (!canHold(id)) return false;
       const result = await access.atomically((db) =>
@@ -44,11 +34,12 @@ export function operationRepository(access: Access): OperationRepository {
       );
       return result.numUpdatedRows === 1n;
     },
-    open: async () => {
+    open: async (hostId) => {
       const rows = await access.read((db) =>
         db
           .selectFrom('operations')
           .selectAll()
+          .where('host_id', '=', hostId)
           .where('state', 'in', openStates)
           .orderBy('created_at')
           .orderBy('id')
@@ -62,27 +53,78 @@ export function operationRepository(access: Access): OperationRepository {
 
 async function insert(access: Access, operation: Operation): Promise<void> {
   const row = encodeOperation(operation);
+  const subjects = operation.subjects.map(({ kind, id }) => ({
+    operation_id: operation.id,
+    kind,
+    subject_id: id,
+    is_open: encodeBoolean(isOpen(operation)),
+  }));
   try {
-    await access.atomically((db) => db.insertInto('operations').values(row).execute());
+    await access.atomically(async (db) => {
+      await db.insertInto('operations').values(row).execute();
+      await db.insertInto('operation_subjects').values(subjects).execute();
+      await recordEvent(db, eventOf(operation, 'operation.begun'));
+    });
   } catch (error) {
-    if (!(error instanceof DuplicateError) || !error.isOn('machine_id')) throw error;
-    throw new AppError('conflict', `Machine '${operation.machineId}' has an operation under way`, {
+    if (!(error instanceof DuplicateError) || !error.isOn('kind', 'subject_id')) throw error;
+    const named = operation.subjects.map(({ kind, id }) => `${kind} '${id}'`).join(', ');
+    throw new AppError('conflict', `${named}: another operation is under way`, {
       cause: error,
       hint: 'wait for it to end, then try again',
     });
   }
 }
 
+/** The condition on the row is what makes it a compare-and-set, on either database. */
+async function save(access: Access, before: Operation, after: Operation): Promise<Operation | null> {
+  const { id, owner, revision } = before;
+  return access.atomically(async (db) => {
+    const [row] = await db
+      .updateTable('operations')
+      .set({ ...encodeProgress(after), ...(after.isCancelRequested ? { is_cancel_requested: 1 } : {}) })
+      .where('id', '=', id)
+      .where('state', 'in', openStates)
+      .where('host_id', '=', owner.hostId)
+      .where('epoch', '=', owner.epoch)
+      .where('revision', '=', revision)
+      .returningAll()
+      .execute();
+    if (!row) return null;
+    if (!isOpen(after)) {
+      await db.updateTable('operation_subjects').set({ is_open: 0 }).where('operation_id', '=', id).execute();
+    }
+    if (before.state !== after.state) {
+      const type = after.state === 'undoing' ? 'operation.undoing' : 'operation.ended';
+      await recordEvent(db, eventOf(after, type));
+    }
+    return decodeOperation(row);
+  });
+}
+
+function eventOf(operation: Operation, type: EventType): Event {
+  const { id, tenant, kind, subjects, state, failure, updatedAt } = operation;
+  const data = { kind, subjects, state, failure: failure?.code ?? null };
+  return { type, tenant, subject: { kind: 'operation', id }, data, at: updatedAt };
+}
+
 async function list(access: Access, filter: OperationFilter): Promise<OperationPage> {
-  const { tenant, machineId, states, limit, offset } = filter;
+  const { tenant, subject, states, limit, offset } = filter;
   checkPage(filter);
   // `in ()` is an error to PostgreSQL, and so is text that holds NUL.
-  if (states?.length === 0 || !canHold(machineId ?? '')) return { operations: [], total: 0 };
+  if (states?.length === 0 || !canHold(subject?.id ?? '')) return { operations: [], total: 0 };
   const { rows, total } = await access.snapshot(async (db) => {
     const matching = db
       .selectFrom('operations')
       .where('tenant', '=', tenant)
-      .$if(machineId !== undefined, (query) => query.where('machine_id', '=', machineId ?? ''))
+      .$if(subject !== undefined, (query) =>
+        query.where('id', 'in', (eb) =>
+          eb
+            .selectFrom('operation_subjects')
+            .select('operation_id')
+            .where('kind', '=', subject?.kind ?? '')
+            .where('subject_id', '=', subject?.id ?? ''),
+        ),
+      )
       .$if(states !== undefined, (query) => query.where('state', 'in', states ?? []));
     const counted = await matching
       .select(({ fn }) => fn.countAll<number | string>().as('total'))
@@ -101,8 +143,8 @@ async function list(access: Access, filter: OperationFilter): Promise<OperationP
 
 async function prune(access: Access, keep: number): Promise<void> {
   invariant(Number.isSafeInteger(keep) && keep >= 0, `not a count: ${keep}`);
-  await access.atomically((db) =>
-    db
+  await access.atomically(async (db) => {
+    await db
       .deleteFrom('operations')
       .where('id', 'in', (eb) =>
         eb
@@ -122,6 +164,11 @@ async function prune(access: Access, keep: number): Promise<void> {
           .select('ended.id')
           .where('ended.position', '>', keep),
       )
-      .execute(),
-  );
+      .execute();
+    await db
+      .deleteFrom('operation_subjects')
+      .where('operation_id', 'not in', (eb) => eb.selectFrom('operations').select('id'))
+      .where('is_open', '=', 0)
+      .execute();
+  });
 }

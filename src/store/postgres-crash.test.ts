@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type PostgresServer, startPostgres } from '../../test/support/postgres.ts';
 import { CommitUnknownError, isAppError } from '../core/errors.ts';
+import { subjectId } from '../core/operations/operation.ts';
 import type { Store } from '../core/ports/store.ts';
 import { openStore } from './store.ts';
-import { sampleMachine } from './testing/samples.ts';
+import { sampleHostId, sampleMachine } from './testing/samples.ts';
 import { writeAndKill } from './testing/writers.ts';
 
 let server: PostgresServer;
@@ -46,10 +47,10 @@ async function untilRecovered<T>(attempt: () => Promise<T>): Promise<T> {
 
 describe('a lost connection', () => {
   it('that nobody used is replaced', async () => {
-    await Promise.all(Array.from({ length: 20 }, () => store.machines.all()));
+    await Promise.all(Array.from({ length: 20 }, () => store.machines.all(sampleHostId)));
     await cutConnections();
     await untilRecovered(() => store.machines.insert(sampleMachine({ name: 'after' })));
-    expect(await untilRecovered(() => store.machines.all())).toHaveLength(1);
+    expect(await untilRecovered(() => store.machines.all(sampleHostId))).toHaveLength(1);
   });
 
   it('takes its transaction with it, in words, and the store goes on', async () => {
@@ -60,7 +61,7 @@ describe('a lost connection', () => {
     });
     await expect(work).rejects.toMatchObject({ code: 'unavailable', hint: expect.any(String) });
     const { id } = await untilRecovered(() => store.machines.insert(sampleMachine()));
-    expect((await store.machines.all()).map((machine) => machine.id)).toEqual([id]);
+    expect((await store.machines.all(sampleHostId)).map((machine) => machine.id)).toEqual([id]);
   });
 
   it('between two statements ends nothing but the transaction', async () => {
@@ -69,7 +70,7 @@ describe('a lost connection', () => {
       await cutConnections();
     });
     await expect(work).rejects.toMatchObject({ code: 'unavailable' });
-    expect(await untilRecovered(() => store.machines.all())).toEqual([]);
+    expect(await untilRecovered(() => store.machines.all(sampleHostId))).toEqual([]);
   });
 
   // Before the commit reaches the server nothing is written; after it everything is. The two look the same from here.
@@ -89,7 +90,7 @@ describe('a lost connection', () => {
         message: expect.stringContaining('while changes were committed'),
         hint: expect.stringContaining('look whether'),
       });
-      expect(await store.machines.all()).toHaveLength(rows);
+      expect(await store.machines.all(sampleHostId)).toHaveLength(rows);
     } finally {
       await far.close();
       await proxy.close();
@@ -104,10 +105,14 @@ describe('durability', () => {
       acknowledged.push(...(await writeAndKill(['url', url], count)));
       await server.crash();
     }
-    const machines = new Set((await untilRecovered(() => store.machines.all())).map((machine) => machine.id));
+    const machines = new Set(
+      (await untilRecovered(() => store.machines.all(sampleHostId))).map((machine) => machine.id),
+    );
     expect(acknowledged.filter((id) => !machines.has(id))).toEqual([]);
-    const operations = await store.operations.open();
-    expect(operations.map(({ machineId }) => machineId).sort()).toEqual([...machines].sort());
+    const operations = await store.operations.open(sampleHostId);
+    expect(operations.map((operation) => subjectId(operation, 'machine')).sort()).toEqual(
+      [...machines].sort(),
+    );
     // At most the one under way at each kill was committed without being acknowledged.
     expect(machines.size - acknowledged.length).toBeLessThanOrEqual(2);
   });

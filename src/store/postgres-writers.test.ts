@@ -8,7 +8,7 @@ import { createAccess } from './access.ts';
 import { ContentionError, type OpenDatabase } from './database.ts';
 import { openPostgres } from './postgres.ts';
 import { openStore } from './store.ts';
-import { at, sampleKey, sampleMachine, sampleOperation } from './testing/samples.ts';
+import { at, sampleHostId, sampleKey, sampleMachine, sampleOperation } from './testing/samples.ts';
 
 let server: PostgresServer;
 let template: string;
@@ -58,7 +58,7 @@ describe('writers of different machines', () => {
       }),
     );
     expect(await Promise.all(changed)).toEqual(machines.map(() => true));
-    expect((await stores[0].machines.all()).map(({ state }) => state)).toEqual(
+    expect((await stores[0].machines.all(sampleHostId)).map(({ state }) => state)).toEqual(
       machines.map(() => 'starting'),
     );
   });
@@ -101,7 +101,9 @@ describe('writers of one machine', () => {
   it('begin one operation', async () => {
     const results = await Promise.allSettled(
       Array.from({ length: 16 }, (_, n) =>
-        stores[n % 2 === 0 ? 0 : 1].operations.insert(sampleOperation({ machineId: 'one' })),
+        stores[n % 2 === 0 ? 0 : 1].operations.insert(
+          sampleOperation({ subjects: [{ kind: 'machine', id: 'one' }] }),
+        ),
       ),
     );
     expect(fulfilled(results)).toHaveLength(1);
@@ -111,19 +113,21 @@ describe('writers of one machine', () => {
 });
 
 describe('races for what no row stands for', () => {
-  it('a name goes to one, and slots to one each, without gaps', async () => {
+  it('a name goes to one, and numbers to one each', async () => {
     const results = await Promise.allSettled(
       Array.from({ length: 24 }, (_, n) =>
-        stores[n % 2 === 0 ? 0 : 1].transaction((tx) =>
-          tx.machines.insert(sampleMachine({ name: `web-${n % 6}` })),
-        ),
+        stores[n % 2 === 0 ? 0 : 1].transaction(async (tx) => {
+          const machine = sampleMachine({ name: `web-${n % 6}` });
+          const owner = { kind: 'machine', id: machine.id } as const;
+          const range = { hostId: sampleHostId, kind: 'vmm_uid', min: 1, max: 100 } as const;
+          const slot = await tx.allocations.take({ ...range, owner, at: at(n) });
+          return tx.machines.insert({ ...machine, slot });
+        }),
       ),
     );
-    expect(
-      fulfilled(results)
-        .map(({ slot }) => slot)
-        .sort((a, b) => a - b),
-    ).toEqual([1, 2, 3, 4, 5, 6]);
+    const slots = fulfilled(results).map(({ slot }) => slot);
+    expect(slots).toHaveLength(6);
+    expect(new Set(slots).size).toBe(6);
     for (const result of results)
       if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'conflict' });
   });
@@ -155,7 +159,7 @@ describe('writers that wait for one another in a circle', () => {
           const operation = await tx.operations.get(id);
           if (operation === null) throw new Error('lost');
           const step = { name: `${order[0]}`, phase: 'started' as const, output: null, at: at(1) };
-          await tx.operations.save({ ...operation, steps: [...operation.steps, step] });
+          await tx.operations.save(operation, { ...operation, steps: [...operation.steps, step] });
           holding += 1;
           if (holding === 2) bothHold.resolve();
           await bothHold.promise;

@@ -7,6 +7,7 @@ import { Client, Pool, type PoolConfig } from 'pg';
 import { AppError, wrapError } from '../core/errors.ts';
 import { abortable, deadline } from '../lib/abort.ts';
 import type { OpenDatabase } from './database.ts';
+import { PostgresBell } from './postgres-bell.ts';
 import { PgDialect } from './postgres-driver.ts';
 import type { Database } from './schema.ts';
 
@@ -51,7 +52,8 @@ export async function openPostgres(url: string): Promise<OpenDatabase> {
     await close();
     throw wrapError(error, `open PostgreSQL ${place}`, 'unavailable');
   }
-  return { db, isOurs: false, writersMax, close };
+  const bell = new PostgresBell(pool, { ...defaults, connectionString: url });
+  return { db, isOurs: false, writersMax, bell, close };
 }
 
 /** Host, port and database for people; never user or password. Raises `invalid`, without the text of the URL. */

@@ -3,17 +3,24 @@
  * PostgreSQL: JSON is text, a boolean is 0 or 1, a time is RFC 3339 text of one fixed width that sorts as time does.
  * The functions below are the only place that knows.
  */
+import type { Generated } from 'kysely';
 import { invariant } from '../lib/invariant.ts';
 
 export interface Database {
   readonly machines: MachineTable;
   readonly operations: OperationTable;
+  readonly operation_subjects: OperationSubjectTable;
   readonly api_keys: KeyTable;
+  readonly hosts: HostTable;
+  readonly allocations: AllocationTable;
+  readonly allocation_cursors: AllocationCursorTable;
+  readonly events: EventTable;
   readonly schema_migrations: MigrationTable;
 }
 
 export interface MachineTable {
   readonly id: string;
+  readonly host_id: string;
   readonly tenant: string;
   /** The spec's name again, for the unique index. */
   readonly name: string;
@@ -21,7 +28,10 @@ export interface MachineTable {
   readonly desired: string;
   readonly operation_id: string | null;
   readonly incarnation: string | null;
+  readonly boot_id: string | null;
   readonly slot: number;
+  /** The spec's memory again, to be added up. */
+  readonly memory_mib: number;
   readonly image_digest: string;
   readonly spec: string;
   readonly handle: string | null;
@@ -35,7 +45,11 @@ export interface OperationTable {
   readonly id: string;
   readonly tenant: string;
   readonly kind: string;
-  readonly machine_id: string;
+  readonly subjects: string;
+  readonly host_id: string;
+  readonly epoch: number;
+  readonly boot_id: string;
+  readonly revision: number;
   readonly params: string;
   readonly state: string;
   readonly steps: string;
@@ -43,6 +57,47 @@ export interface OperationTable {
   readonly failure: string | null;
   readonly created_at: string;
   readonly updated_at: string;
+}
+
+/** The subjects of operations again, for the unique index of open ones. */
+export interface OperationSubjectTable {
+  readonly operation_id: string;
+  readonly kind: string;
+  readonly subject_id: string;
+  readonly is_open: number;
+}
+
+export interface HostTable {
+  readonly id: string;
+  readonly epoch: number;
+  readonly claimed_at: string;
+}
+
+export interface AllocationTable {
+  readonly host_id: string;
+  readonly kind: string;
+  readonly value: number;
+  readonly owner_kind: string;
+  readonly owner_id: string;
+  readonly created_at: string;
+}
+
+export interface AllocationCursorTable {
+  readonly host_id: string;
+  readonly kind: string;
+  readonly latest: number;
+}
+
+export interface EventTable {
+  readonly seq: Generated<number | string>;
+  /** The transaction's id on PostgreSQL, 0 on SQLite. */
+  readonly xid: Generated<number | string>;
+  readonly type: string;
+  readonly tenant: string;
+  readonly subject_kind: string;
+  readonly subject_id: string;
+  readonly data: string;
+  readonly at: string;
 }
 
 export interface KeyTable {
@@ -67,9 +122,13 @@ export interface MigrationTable {
 export const uniqueIndexes: Readonly<Record<string, readonly string[]>> = {
   machines_pkey: ['id'],
   machines_tenant_name: ['tenant', 'name'],
-  machines_slot: ['slot'],
   operations_pkey: ['id'],
-  operations_one_open: ['machine_id'],
+  operation_subjects_pkey: ['operation_id', 'kind', 'subject_id'],
+  operation_subjects_one_open: ['kind', 'subject_id'],
+  events_pkey: ['seq'],
+  hosts_pkey: ['id'],
+  allocations_pkey: ['host_id', 'kind', 'value'],
+  allocation_cursors_pkey: ['host_id', 'kind'],
   api_keys_pkey: ['id'],
   schema_migrations_pkey: ['version'],
 };

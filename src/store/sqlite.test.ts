@@ -5,12 +5,13 @@ import { DatabaseSync } from 'node:sqlite';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { machineStates } from '../core/machines/states.ts';
+import { subjectId } from '../core/operations/operation.ts';
 import { InvariantError } from '../lib/invariant.ts';
 import { migrate } from './migrate.ts';
 import { openSqlite, statementCountMax } from './sqlite.ts';
 import { storeContract } from './store.contract.ts';
 import { createStore, openSqliteStore } from './store.ts';
-import { sampleMachine } from './testing/samples.ts';
+import { sampleHostId, sampleMachine } from './testing/samples.ts';
 import { writeAndKill } from './testing/writers.ts';
 
 let directory: string;
@@ -72,7 +73,7 @@ describe('openSqlite', () => {
       for (let n = 0; n < 10_000; n++) await tx.machines.insert(sampleMachine());
     });
     await expect(work).rejects.toMatchObject({ code: 'exhausted' });
-    expect((await store.machines.all()).map(({ spec }) => spec.name)).toEqual(['before']);
+    expect((await store.machines.all(sampleHostId)).map(({ spec }) => spec.name)).toEqual(['before']);
     await store.close();
   });
 
@@ -106,7 +107,7 @@ describe('openSqlite', () => {
       await store.machines.find('default', `name-${n}`);
       await store.machines.list({ limit: n, offset: n, states: machineStates.slice(0, n % 8) });
     }
-    expect(database.statementCount()).toBeLessThan(40);
+    expect(database.statementCount()).toBeLessThan(80);
     for (let n = 0; n < 600; n++) await sql.raw(`select ${n}`).execute(database.db);
     expect(database.statementCount()).toBe(statementCountMax);
     await store.close();
@@ -141,10 +142,14 @@ describe('durability', () => {
     const acknowledged: string[] = [];
     for (const count of [1, 40, 300]) acknowledged.push(...(await writeAndKill(['file', path], count)));
     const store = await openSqliteStore(path);
-    const machines = new Map((await store.machines.all()).map((machine) => [machine.id, machine]));
+    const machines = new Map(
+      (await store.machines.all(sampleHostId)).map((machine) => [machine.id, machine]),
+    );
     expect(acknowledged.filter((id) => !machines.has(id))).toEqual([]);
-    const operations = await store.operations.open();
-    expect(operations.map(({ machineId }) => machineId).sort()).toEqual([...machines.keys()].sort());
+    const operations = await store.operations.open(sampleHostId);
+    expect(operations.map((operation) => subjectId(operation, 'machine')).sort()).toEqual(
+      [...machines.keys()].sort(),
+    );
     // At most the one under way at each kill was committed without being acknowledged.
     expect(machines.size - acknowledged.length).toBeLessThanOrEqual(3);
     await store.close();

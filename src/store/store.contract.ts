@@ -5,6 +5,7 @@ import type { AccessLimits } from './access.ts';
 import { keysContract } from './keys.contract.ts';
 import { machinesContract } from './machines.contract.ts';
 import { operationsContract } from './operations.contract.ts';
+import { ownershipContract } from './ownership.contract.ts';
 import { transactionsContract } from './transactions.contract.ts';
 
 /** Makes an empty store; the suite closes it before it asks for another in the same test. */
@@ -15,6 +16,7 @@ export function storeContract(name: string, open: OpenStore): void {
     // Each in a suite of its own: each opens a store for every test in its suite.
     describe('machines', () => machinesContract(open));
     describe('operations', () => operationsContract(open));
+    describe('ownership', () => ownershipContract(open));
     describe('keys', () => keysContract(open));
     describe('transactions', () => transactionsContract(open));
   });

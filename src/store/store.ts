@@ -6,8 +6,12 @@
 import type { Repositories, Store } from '../core/ports/store.ts';
 import { type Logger, silentLog } from '../lib/log.ts';
 import { type Access, type AccessLimits, createAccess } from './access.ts';
+import { allocationRepository } from './allocations.ts';
 import type { OpenDatabase } from './database.ts';
 import { DecodedMachines } from './decoded-machines.ts';
+import { Doorbell } from './doorbell.ts';
+import { eventRepository } from './events.ts';
+import { hostRepository } from './hosts.ts';
 import { keyRepository } from './keys.ts';
 import { cachedMachines, MachineCache, notingWrites } from './machine-cache.ts';
 import { machineRepository } from './machines.ts';
@@ -22,7 +26,8 @@ import { openSqlite } from './sqlite.ts';
  * transaction to end. An error inside a transaction ends it; catching one to go on is not portable.
  */
 export function createStore(database: OpenDatabase, limits?: AccessLimits): Store {
-  const access = createAccess(database, limits);
+  const doorbell = new Doorbell(database.bell);
+  const access = createAccess(database, limits, () => doorbell.ring());
   const decoded = new DecodedMachines();
   const cache = new MachineCache();
   const outer = repositories(access, decoded);
@@ -40,7 +45,13 @@ export function createStore(database: OpenDatabase, limits?: AccessLimits): Stor
         cache.forget(written);
       }
     },
-    close: () => access.close(),
+    onEvents: (listener) => doorbell.onRing(listener),
+    close: async () => {
+      // Refuses new work from here on, whatever the bell takes to close.
+      const closed = access.close();
+      await doorbell.close();
+      await closed;
+    },
   };
 }
 
@@ -84,5 +95,8 @@ function repositories(access: Access, decoded: DecodedMachines): Repositories {
     machines: machineRepository(access, (row) => decoded.decode(row)),
     operations: operationRepository(access),
     keys: keyRepository(access),
+    hosts: hostRepository(access),
+    allocations: allocationRepository(access),
+    events: eventRepository(access),
   };
 }

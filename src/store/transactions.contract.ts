@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { subjectId } from '../core/operations/operation.ts';
 import type { Repositories, Store } from '../core/ports/store.ts';
 import { InvariantError } from '../lib/invariant.ts';
 import type { OpenStore } from './store.contract.ts';
-import { at, sampleMachine, sampleOperation } from './testing/samples.ts';
+import { at, sampleHostId, sampleMachine, sampleOperation } from './testing/samples.ts';
 
 export function transactionsContract(open: OpenStore): void {
   let store: Store;
@@ -16,7 +17,9 @@ export function transactionsContract(open: OpenStore): void {
       const machine = sampleMachine({ state: 'creating', operationId: 'op1' });
       const value = await store.transaction(async (tx) => {
         await tx.machines.insert(machine);
-        await tx.operations.insert(sampleOperation({ id: 'op1', machineId: machine.id }));
+        await tx.operations.insert(
+          sampleOperation({ id: 'op1', subjects: [{ kind: 'machine', id: machine.id }] }),
+        );
         expect(await tx.machines.get(machine.id)).toMatchObject({ id: machine.id });
         return 'done';
       });
@@ -33,8 +36,8 @@ export function transactionsContract(open: OpenStore): void {
         throw new Error('changed my mind');
       });
       await expect(work).rejects.toThrow('changed my mind');
-      expect(await store.machines.all()).toEqual([]);
-      expect(await store.operations.open()).toEqual([]);
+      expect(await store.machines.all(sampleHostId)).toEqual([]);
+      expect(await store.operations.open(sampleHostId)).toEqual([]);
       await store.machines.insert(machine);
     });
 
@@ -42,11 +45,13 @@ export function transactionsContract(open: OpenStore): void {
       const operation = sampleOperation();
       await store.operations.insert(operation);
       const work = store.transaction(async (tx) => {
-        await tx.machines.insert(sampleMachine({ id: operation.machineId }));
-        await tx.operations.insert(sampleOperation({ machineId: operation.machineId }));
+        await tx.machines.insert(sampleMachine({ id: subjectId(operation, 'machine') }));
+        await tx.operations.insert(
+          sampleOperation({ subjects: [{ kind: 'machine', id: subjectId(operation, 'machine') }] }),
+        );
       });
       await expect(work).rejects.toMatchObject({ code: 'conflict' });
-      expect(await store.machines.all()).toEqual([]);
+      expect(await store.machines.all(sampleHostId)).toEqual([]);
     });
 
     it('are serialised: a read and the write that follows from it are not torn apart', async () => {
@@ -64,7 +69,7 @@ export function transactionsContract(open: OpenStore): void {
               output: null,
               at: at(1),
             };
-            await tx.operations.save({ ...operation, steps: [...operation.steps, step] });
+            await tx.operations.save(operation, { ...operation, steps: [...operation.steps, step] });
           }),
         ),
       );
@@ -75,18 +80,18 @@ export function transactionsContract(open: OpenStore): void {
       const uses: ((outer: Store) => Promise<unknown>)[] = [
         (outer) => outer.machines.get('x'),
         (outer) => outer.machines.insert(sampleMachine()),
-        (outer) => outer.operations.open(),
+        (outer) => outer.operations.open(sampleHostId),
         (outer) => outer.transaction(async () => undefined),
       ];
       for (const use of uses)
         await expect(store.transaction(() => use(store))).rejects.toThrow(InvariantError);
-      expect(await store.machines.all()).toEqual([]);
+      expect(await store.machines.all(sampleHostId)).toEqual([]);
     });
 
     it('let what they left running use the store afterwards', async () => {
       const committed = Promise.withResolvers<void>();
       const late = await store.transaction(async () => ({
-        done: committed.promise.then(() => store.machines.all()),
+        done: committed.promise.then(() => store.machines.all(sampleHostId)),
       }));
       committed.resolve();
       expect(await late.done).toEqual([]);
@@ -95,7 +100,7 @@ export function transactionsContract(open: OpenStore): void {
     it('refuse their repositories once they have ended', async () => {
       const leaked = await store.transaction(async (tx): Promise<{ tx: Repositories }> => ({ tx }));
       await expect(leaked.tx.machines.insert(sampleMachine())).rejects.toThrow();
-      expect(await store.machines.all()).toEqual([]);
+      expect(await store.machines.all(sampleHostId)).toEqual([]);
     });
 
     it('take nothing with them that was still under way when they failed', async () => {
@@ -112,7 +117,7 @@ export function transactionsContract(open: OpenStore): void {
       });
       await expect(work).rejects.toThrow('changed my mind');
       expect(await Promise.all(left)).toContain(false);
-      expect(await store.operations.open()).toEqual([]);
+      expect(await store.operations.open(sampleHostId)).toEqual([]);
     });
   });
 
@@ -135,7 +140,7 @@ export function transactionsContract(open: OpenStore): void {
         message: expect.stringContaining('2000 ms'),
       });
       await next;
-      expect((await store.machines.all()).map(({ spec }) => spec.name)).toEqual(['next']);
+      expect((await store.machines.all(sampleHostId)).map(({ spec }) => spec.name)).toEqual(['next']);
     });
 
     it('can write nothing when they wake up', async () => {
@@ -149,7 +154,7 @@ export function transactionsContract(open: OpenStore): void {
       await expect(stuck).rejects.toMatchObject({ code: 'timeout' });
       waking.resolve();
       await expect(late.promise).rejects.toThrow();
-      expect(await store.machines.all()).toEqual([]);
+      expect(await store.machines.all(sampleHostId)).toEqual([]);
     });
   });
 

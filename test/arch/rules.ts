@@ -74,6 +74,7 @@ const pureBuiltins = [
 /** What an outer edge knows of core: its ports, and the types and pure rules of what goes through them. */
 const portsAndTypes = [
   'src/core/errors.ts',
+  'src/core/events/event.ts',
   'src/core/keys/caller.ts',
   'src/core/keys/key.ts',
   'src/core/machines/invariants.ts',
@@ -106,6 +107,7 @@ export const rules: Rules = {
       folder: 'src/core/ports',
       ours: [
         'src/core/errors.ts',
+        'src/core/events/event.ts',
         'src/core/keys/key.ts',
         'src/core/machines/machine.ts',
         'src/core/machines/states.ts',

@@ -1,5 +1,5 @@
 /** The operation that requests ask for, while the fuzz has it there. */
-import type { Operation, OperationState } from '../../src/core/operations/operation.ts';
+import { isOpen, type Operation, type OperationState } from '../../src/core/operations/operation.ts';
 import type { FakeFlotilla } from '../support/fake.ts';
 
 export const operationsPath = '/api/v1/operations';
@@ -10,12 +10,14 @@ const failed: Operation = {
   id: subjectOperationId,
   tenant: 'default',
   kind: 'machine.start',
-  machineId: 'gone',
+  subjects: [{ kind: 'machine', id: 'gone' }],
   params: { previousIncarnation: null },
   state: 'failed',
   steps: [{ name: 'ready', phase: 'undone', output: { kept: 'inside' }, at }],
   isCancelRequested: false,
   failure: { code: 'timed_out', message: 'the guest did not answer within 60 s', step: 'ready' },
+  owner: { hostId: 'host', epoch: 1, bootId: 'boot-1' },
+  revision: 0,
   createdAt: at,
   updatedAt: at,
 };
@@ -25,10 +27,9 @@ export async function arrangeOperation(
   { store }: FakeFlotilla,
   state: OperationState | 'absent',
 ): Promise<void> {
+  const before = await store.operations.get(subjectOperationId);
+  // One that has ended cannot be saved any more.
+  if (before && isOpen(before)) await store.operations.save(before, { ...before, state: 'failed' });
   await store.operations.prune(0);
-  const isThere = (await store.operations.get(subjectOperationId)) !== null;
-  const wanted = state === 'absent' ? failed : { ...failed, state };
-  if (isThere) await store.operations.save(wanted);
-  else if (state !== 'absent') await store.operations.insert(wanted);
-  if (state === 'absent') await store.operations.prune(0);
+  if (state !== 'absent') await store.operations.insert({ ...failed, state });
 }

@@ -1,6 +1,6 @@
 /** The host goes down under running machines: every process is gone, and the boot id is another. */
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type DaemonProcess, makeStateDirectory, startDaemonProcess } from '../support/daemon.ts';
 
@@ -31,7 +31,12 @@ test('what was to run when the host went down runs again; what was not stays sto
 
   await daemon.kill();
   process.kill(pid ?? -1, 'SIGKILL');
-  await writeFile(join(directory.path, 'boot-id'), '00000000-0000-0000-0000-000000000000\n');
+  // The boot that the records name is another than the host's.
+  const database = new DatabaseSync(join(directory.path, 'flotilla.db'));
+  database.exec(
+    "update machines set boot_id = '00000000-0000-0000-0000-000000000000' where boot_id is not null",
+  );
+  database.close();
 
   daemon = await startDaemonProcess(directory.path);
   const after = await daemon.client.machines.wait('on', { status: 'running', timeout: 30 });

@@ -3,8 +3,8 @@
  * effect, may be undone twice; and the daemon may die between any two records.
  */
 import { afterEach, describe, expect, test } from 'vitest';
-import type { RunnerHooks, Step } from '../../src/core/operations/runner.ts';
-import { type FakeFlotilla, startFake } from '../support/fake.ts';
+import type { Step } from '../../src/core/operations/definition.ts';
+import { type FakeFlotilla, type FakeHooks, startFake } from '../support/fake.ts';
 import { name, type OperationCase, operationCases, tenant } from './operation-cases.ts';
 
 /** States of a machine whose VMM lives, in the same state. */
@@ -16,7 +16,7 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
   afterEach(() => fake.close());
 
   /** Hooks that do nothing until the operation under test begins. */
-  interface Trap extends RunnerHooks {
+  interface Trap extends FakeHooks {
     isArmed: boolean;
   }
 
@@ -35,8 +35,8 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
 
   /** Everything on the host belongs to a machine that accounts for it, and nothing is under way. */
   async function expectNothingLost(): Promise<void> {
-    const machines = await fake.store.machines.all();
-    expect(await fake.store.operations.open()).toEqual([]);
+    const machines = await fake.store.machines.all('host');
+    expect(await fake.store.operations.open('host')).toEqual([]);
     expect([...fake.disks.made].sort()).toEqual(machines.map(({ id }) => id).sort());
     const incarnations = new Set(machines.map(({ incarnation }) => incarnation));
     for (const [incarnation, machine] of fake.driver.host.machines) {
@@ -53,9 +53,7 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
 
   /** From wherever it ended, the machine can still be brought to run and be deleted. */
   async function expectUsable(): Promise<void> {
-    const { machines, reconciler } = fake.restarted();
-    await machines.recover();
-    await reconciler.run();
+    const { machines } = await fake.recovered();
     const state = await stateNow();
     if (state === 'deleted') await operationCases[0]?.act(machines);
     if (state === 'paused') await machines.resume(tenant, name);
@@ -107,7 +105,7 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
 
       test.each(failures)('fails at %s %s: undone, twice, and usable again', async (failing, when) => {
         const fail =
-          (step: Step): Step['do'] =>
+          (step: Step<unknown>): Step<unknown>['do'] =>
           async (context) => {
             if (when === 'after its effect') await step.do(context);
             throw new Error(`injected into ${step.name}`);
@@ -161,9 +159,7 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
           await begin(operation, trap);
           void operation.act(fake.machines);
           await died.promise;
-          const { machines, reconciler } = fake.restarted();
-          await machines.recover();
-          await reconciler.run();
+          await fake.recovered();
           expect(await stateNow()).toBe(operation.succeeded);
           await expectNothingLost();
           await expectUsable();
@@ -200,11 +196,9 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
           await begin(operation, trap);
           void operation.act(fake.machines).catch(() => undefined);
           await died.promise;
-          const { machines, reconciler } = fake.restarted();
-          await machines.recover();
-          await reconciler.run();
+          await fake.recovered();
           expect(await stateNow()).toBe(operation.failed);
-          expect(await fake.store.operations.open()).toEqual([]);
+          expect(await fake.store.operations.open('host')).toEqual([]);
         },
       );
     },

@@ -128,7 +128,7 @@ test('a create on a full disk is refused and leaves nothing; get, list, stop and
   await fill();
   for (let n = 0; n < 3; n++) await expect(create(`no-${n}`)).rejects.toMatchObject(isExhausted);
   expect((await host.client.machines.list()).machines.map(({ name }) => name)).toEqual(['before']);
-  expect(await host.daemon.flotilla.store.operations.open()).toEqual([]);
+  expect(await host.daemon.flotilla.store.operations.open(host.daemon.flotilla.owner.hostId)).toEqual([]);
   expect(await namesBelow(layout.disks)).toEqual(disks);
   expect(await host.client.machines.get(id)).toMatchObject({ status: 'running', failure: null });
   expect(await host.client.machines.stop(id)).toMatchObject({ status: 'stopped', failure: null });
@@ -193,7 +193,7 @@ test('with the reserve used up as well, machines are shown, used, stopped and de
   expect((await host.client.machines.list()).total).toBe(1);
   expect(await host.client.machines.stop(id)).toMatchObject({ status: 'stopped' });
   await host.client.machines.delete(id);
-  expect(await host.daemon.flotilla.store.operations.open()).toEqual([]);
+  expect(await host.daemon.flotilla.store.operations.open(host.daemon.flotilla.owner.hostId)).toEqual([]);
   await expectAlive();
 });
 

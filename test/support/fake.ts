@@ -2,17 +2,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ChangeBus } from '../../src/core/events/bus.ts';
-import { ImageHolds } from '../../src/core/images/holds.ts';
-import { ImageService } from '../../src/core/images/service.ts';
+import { type Core, createCore } from '../../src/core/core.ts';
 import { KeyService } from '../../src/core/keys/service.ts';
-import { MachineService } from '../../src/core/machines/service.ts';
 import type { Edges } from '../../src/core/machines/steps/context.ts';
+import { changedSteps } from '../../src/core/operations/journal.ts';
+import type { Operation, StepPhase } from '../../src/core/operations/operation.ts';
 import type { RunnerHooks } from '../../src/core/operations/runner.ts';
-import { OperationService } from '../../src/core/operations/service.ts';
 import type { EngineCapabilities } from '../../src/core/ports/engine.ts';
 import type { Store } from '../../src/core/ports/store.ts';
-import { Reconciler } from '../../src/core/reconcile/reconciler.ts';
 import { FakeDisks, FakeGuest, FakeImages } from '../../src/core/testing/fakes.ts';
 import { FakeDriver, type FakeDriverOptions } from '../../src/engines/fake/driver.ts';
 import { createApp } from '../../src/http/app.ts';
@@ -27,29 +24,47 @@ import { openStore } from '../../src/store/store.ts';
 
 export const testKey = `hf_${'k'.repeat(32)}`;
 
-export interface FakeFlotilla {
+export interface FakeFlotilla extends Core {
+  /** Without the daemon's fence. */
   readonly store: Store;
   readonly driver: FakeDriver;
   readonly guest: FakeGuest;
   readonly disks: FakeDisks;
   readonly images: FakeImages;
-  readonly imageService: ImageService;
-  readonly machines: MachineService;
   readonly apiKeys: KeyService;
-  readonly reconciler: Reconciler;
   readonly edges: Edges;
   /** The host as a fresh daemon finds it: a new core on the same store and the same fakes; nothing is recovered yet. */
-  restarted(hasHostRebooted?: boolean): {
-    readonly machines: MachineService;
-    readonly reconciler: Reconciler;
+  restarted(options?: RestartOptions): Promise<Core>;
+  /** What a fresh daemon does with what it finds, to the end. */
+  recovered(options?: RestartOptions): Promise<Core>;
+}
+
+export interface RestartOptions {
+  readonly hasHostRebooted?: boolean;
+  readonly hooks?: FakeHooks;
+  /** Replaces the store from here on. */
+  readonly store?: Store;
+}
+
+export interface FakeHooks extends RunnerHooks {
+  /** Called for each step that a write changed. */
+  recorded?(operation: Operation, step: string, phase: StepPhase): Promise<void>;
+}
+
+function runnerHooks(hooks: FakeHooks): RunnerHooks {
+  return {
+    wrap: (step, kind) => hooks.wrap?.(step, kind) ?? step,
+    async written(before, after) {
+      await hooks.written?.(before, after);
+      for (const { name, phase } of changedSteps(before, after)) await hooks.recorded?.(after, name, phase);
+    },
   };
-  close(): Promise<void>;
 }
 
 export interface FakeOptions {
   /** A database of its own on a PostgreSQL server; SQLite without. */
   readonly databaseUrl?: string;
-  readonly hooks?: RunnerHooks;
+  readonly hooks?: FakeHooks;
   readonly bootTimeoutMs?: number;
   /** What the engine says it can; where nothing is said, as the fake engine does. */
   readonly capabilities?: Partial<EngineCapabilities>;
@@ -57,6 +72,9 @@ export interface FakeOptions {
   readonly without?: FakeDriverOptions['without'];
   /** Silent without. */
   readonly log?: Logger;
+  /** Wraps the store that the core gets. */
+  readonly wrapStore?: (store: Store) => Store;
+  readonly memoryMib?: number;
 }
 
 export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla> {
@@ -74,40 +92,53 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
   const disks = new FakeDisks();
   const engines = new Map([['qemu', driver]]);
   const images = new FakeImages();
-  const imageHolds = new ImageHolds();
   const edges: Edges = { engines, guest, disks, images, clock: systemClock, log: silentLog };
   const defaults = { image: 'debian-12', engine: 'qemu', diskMib: 1024 };
-  const bus = new ChangeBus(silentLog);
-  const deps = { store, bus, edges, defaults, imageHolds, startsMax: 2, hasHostRebooted: false };
-  const machines = new MachineService({
-    ...deps,
-    hooks: options.hooks,
-    bootTimeoutMs: options.bootTimeoutMs,
+  const capacity = { memoryMib: options.memoryMib ?? 1_000_000 };
+  const cores: Core[] = [];
+  let boots = 1;
+  const restarted = async (restart: RestartOptions = {}): Promise<Core> => {
+    if (restart.hasHostRebooted) boots += 1;
+    const core = await createCore({
+      store: restart.store ?? store,
+      edges,
+      images,
+      defaults,
+      capacity,
+      startsMax: 2,
+      hostId: 'host',
+      bootId: `boot-${boots}`,
+      bootTimeoutMs: options.bootTimeoutMs,
+      hooks: runnerHooks(restart.hooks ?? {}),
+    });
+    // The one before is not closed: a daemon that was killed closes nothing.
+    cores.splice(0, cores.length, core);
+    return core;
+  };
+  const { hooks, wrapStore } = options;
+  const core = await restarted({
+    ...(hooks === undefined ? {} : { hooks }),
+    ...(wrapStore === undefined ? {} : { store: wrapStore(store) }),
   });
-  const services: MachineService[] = [machines];
   const apiKeys = new KeyService({ store, clock: systemClock, log: options.log ?? silentLog });
   return {
+    ...core,
     store,
     driver,
     guest,
     disks,
     images,
-    imageService: new ImageService({ images, store, holds: imageHolds }),
-    machines,
     apiKeys,
     edges,
-    reconciler: new Reconciler({ store, edges, machines, hasHostRebooted: false }),
-    restarted(hasHostRebooted = false) {
-      // The one before is not closed: a daemon that was killed closes nothing.
-      const service = new MachineService({ ...deps, hasHostRebooted });
-      services.splice(0, services.length, service);
-      return {
-        machines: service,
-        reconciler: new Reconciler({ store, edges, machines: service, hasHostRebooted }),
-      };
+    restarted,
+    async recovered(restart = {}) {
+      const next = await restarted(restart);
+      await (await next.supervisor.recover()).ended;
+      await next.reconciler.run();
+      return next;
     },
     async close() {
-      for (const service of services) await service.close();
+      for (const each of cores) await each.close();
       await driver.close();
       await apiKeys.close();
       await store.close();
@@ -120,7 +151,7 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
 export function fakeDeps(fake: FakeFlotilla): HttpDeps {
   return {
     machines: fake.machines,
-    operations: new OperationService(fake.store),
+    operations: fake.operations,
     images: fake.images,
     imageService: fake.imageService,
     disks: fake.disks,

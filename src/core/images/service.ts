@@ -13,6 +13,8 @@ import type { ImageHolds } from './holds.ts';
 export interface ImageServiceDeps {
   readonly images: ImageLibrary;
   readonly store: Store;
+  /** The host whose machines use the images. */
+  readonly hostId: string;
   /** The same that machines are created with. */
   readonly holds: ImageHolds;
   /** For tests; see `importTimeoutMsDefault`. */
@@ -91,11 +93,11 @@ export class ImageService {
 
   /** Raises `not_found`, `forbidden` (a shared one), `conflict` (built in, or machines use it). */
   async delete(caller: Caller, name: string): Promise<void> {
-    const { images, store, holds } = this.#deps;
+    const { images, store, holds, hostId } = this.#deps;
     const image = await images.resolve(caller.tenant, name, AbortSignal.timeout(lookTimeoutMs));
     checkDeletable(caller, image);
     await holds.remove(image.digest, async () => {
-      const machines = await store.machines.all();
+      const machines = await store.machines.all(hostId);
       const count = machines.filter(({ imageDigest }) => imageDigest === image.digest).length;
       if (count > 0) {
         throw new AppError(

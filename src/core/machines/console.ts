@@ -4,11 +4,11 @@
  */
 import { abortable } from '../../lib/abort.ts';
 import { AppError } from '../errors.ts';
-import type { ChangeBus } from '../events/bus.ts';
+import type { EventBus } from '../events/bus.ts';
 import type { EngineConsole } from '../ports/engine.ts';
 import type { Store } from '../ports/store.ts';
 import type { Machine } from './machine.ts';
-import { endingIterator, Slots } from './slots.ts';
+import { endingIterator, PerMachineLimit } from './per-machine-limit.ts';
 import { type Edges, engineOf } from './steps/context.ts';
 
 export interface ConsoleRequest {
@@ -25,14 +25,14 @@ export const followersPerMachineMax = 16;
 
 export interface ConsolesDeps {
   readonly store: Store;
-  readonly bus: ChangeBus;
+  readonly bus: EventBus;
   readonly edges: Edges;
 }
 
 export class Consoles {
   readonly #deps: ConsolesDeps;
   readonly #closing = new AbortController();
-  readonly #followers = new Slots(
+  readonly #followers = new PerMachineLimit(
     followersPerMachineMax,
     (machineId) =>
       new AppError(

@@ -13,11 +13,11 @@ export interface Intent {
 }
 
 /** What a start and a restart intend: a new incarnation, and the old one named for the steps that clear it away. */
-export function nextBoot(machine: Machine): Intent {
+export function nextBoot(machine: Machine, bootId: string): Intent {
   return {
     desired: 'running',
     params: { previousIncarnation: machine.incarnation, previousHandle: machine.handle },
-    patch: { incarnation: shortId(), handle: null, failure: null },
+    patch: { incarnation: shortId(), bootId, handle: null, failure: null },
   };
 }
 
@@ -33,7 +33,7 @@ export async function requireBootable(edges: Edges, machine: Machine): Promise<v
   );
 }
 
-/** Raises `exhausted` when so many wait for their turn to start that no more may. */
+/** Raises `exhausted` when the start queue is full. */
 export function requireTurn(limiter: Limiter): void {
   if (!limiter.isFull) return;
   throw new AppError('exhausted', 'too many machines are waiting to start', {

@@ -5,6 +5,7 @@ import { isTransit, type MachineState, machineStates } from './states.ts';
 
 const machine: Machine = {
   id: 'm1',
+  hostId: 'host',
   tenant: 'default',
   spec: {
     name: 'web',
@@ -22,6 +23,7 @@ const machine: Machine = {
   desired: 'stopped',
   operationId: null,
   incarnation: 'i1',
+  bootId: null,
   handle: null,
   failure: null,
   slot: 1,

@@ -3,10 +3,7 @@
  * answer means all is well, otherwise each line names one broken rule. A broken rule is a defect, never a user's error.
  */
 import type { Machine } from './machine.ts';
-import { isTransit, type MachineState, transitions } from './states.ts';
-
-/** States in which nothing of an incarnation is left on the host, so no handle may be kept. */
-const statesWithoutHandle: readonly MachineState[] = ['creating', 'created', 'stopped', 'deleted'];
+import { isTransit, type MachineState, statesWithoutHandle, transitions } from './states.ts';
 
 /** States that only a machine with a VMM can be in. */
 const statesWithHandle: readonly MachineState[] = ['pausing', 'paused', 'resuming'];

@@ -2,6 +2,7 @@
  * The machine: what was asked for, what it is, and the rules that hold for both.
  * Knows nothing of how a machine is stored, shown or run.
  */
+import type { SubjectFailure } from '../operations/definition.ts';
 import type { EngineHandle } from '../ports/engine.ts';
 import type { MachineState } from './states.ts';
 
@@ -23,17 +24,12 @@ export interface MachineSpec {
 export type DesiredState = 'running' | 'stopped' | 'deleted';
 
 /** Why a machine is not what was wanted; shown to people. */
-export interface MachineFailure {
-  /** A stable word: `engine_failed`, `guest_unready`, `vmm_died`, `guest_panic`, `disk_full`, … */
-  readonly code: string;
-  readonly message: string;
-  readonly at: string;
-  /** The console's last lines at that moment, made printable; empty when there were none. */
-  readonly console: readonly string[];
-}
+export type MachineFailure = SubjectFailure;
 
 export interface Machine {
   readonly id: string;
+  /** The host it is on; only that host's daemon acts on it. */
+  readonly hostId: string;
   readonly tenant: string;
   readonly spec: MachineSpec;
   readonly imageDigest: string;
@@ -43,9 +39,11 @@ export interface Machine {
   readonly operationId: string | null;
   /** One boot of the machine; new at every start. */
   readonly incarnation: string | null;
+  /** The boot of the host during which the incarnation was started; after a reboot its VMM is gone. */
+  readonly bootId: string | null;
   readonly handle: EngineHandle | null;
   readonly failure: MachineFailure | null;
-  /** Unique among this host's machines while the machine exists; see LaunchSpec.slot. */
+  /** The allocation of kind `vmm_uid`: unique among this host's machines, and not used again soon. */
   readonly slot: number;
   /** RFC 3339, UTC, with `Z`. */
   readonly createdAt: string;

@@ -190,8 +190,8 @@ describe('a paused machine', () => {
     const vmm = await begin();
     await pause();
     const spoken = fake.guest.calls.length;
-    const next = fake.restarted();
-    await next.machines.recover();
+    const next = await fake.restarted();
+    await (await next.supervisor.recover()).ended;
     expect((await next.reconciler.run()).map(({ kind }) => kind)).toEqual(['adopt']);
     expect(await next.machines.get(tenant, 'web')).toMatchObject({ state: 'paused' });
     expect(fake.guest.calls).toHaveLength(spoken);
@@ -206,9 +206,7 @@ describe('a paused machine', () => {
     await begin();
     await pause();
     fake.driver.host.machines.clear();
-    const next = fake.restarted(true);
-    await next.machines.recover();
-    await next.reconciler.run();
+    const next = await fake.recovered({ hasHostRebooted: true });
     expect(await next.machines.get(tenant, 'web')).toMatchObject({
       state: 'stopped',
       desired: 'stopped',
@@ -225,7 +223,7 @@ test.each(['machine.pause', 'machine.resume'] as const)(
     await begin({
       hooks: {
         recorded: async (operation, _step, phase) => {
-          if (operation.kind !== kind || phase !== 'succeeded') return;
+          if (operation.kind !== kind || phase !== 'started') return;
           died.resolve();
           await new Promise(() => undefined);
         },
@@ -235,9 +233,7 @@ test.each(['machine.pause', 'machine.resume'] as const)(
     void (kind === 'machine.pause' ? pause() : resume());
     await died.promise;
     fake.driver.host.machines.clear();
-    const next = fake.restarted(true);
-    await next.machines.recover();
-    await next.reconciler.run();
+    const next = await fake.recovered({ hasHostRebooted: true });
     // The pause had not been answered: it ran. The resume had not: it was paused.
     const state = kind === 'machine.pause' ? 'running' : 'stopped';
     const wanted = { states: [state], timeoutMs: 5_000 } as const;

@@ -104,7 +104,7 @@ describe('races', () => {
     const creating = fake.machines.create(tenant, request).catch((error: unknown) => error);
     await reached.promise;
     const deleting = fake.machines.delete(tenant, 'web', { force: false });
-    while (!(await fake.store.operations.open())[0]?.isCancelRequested) await turn();
+    while (!(await fake.store.operations.open('host'))[0]?.isCancelRequested) await turn();
     goOn.resolve();
     expect(await deleting).toMatchObject({ verdict: 'done', machine: { state: 'deleted' } });
     expect(await creating).toMatchObject({ code: 'conflict' });
@@ -167,7 +167,7 @@ describe('an operation that lost its runner', () => {
     });
     void machines.start(tenant, 'web');
     await launched.promise;
-    return fake.restarted();
+    return await fake.restarted();
   }
 
   test('is undone by a stop, which does not wait for ever', async () => {
@@ -181,7 +181,7 @@ describe('an operation that lost its runner', () => {
 
   test('is refused once the daemon shuts down', async () => {
     const next = await orphaned();
-    await next.machines.close();
+    await next.interrupt();
     await expect(next.machines.stop(tenant, 'web')).rejects.toMatchObject({ code: 'unavailable' });
   });
 });
@@ -196,9 +196,7 @@ describe('after a reboot of the host', () => {
     const before = await machines.get(tenant, 'web');
     driver.host.machines.clear();
 
-    const next = fake.restarted(true);
-    await next.machines.recover();
-    await next.reconciler.run();
+    const next = await fake.recovered({ hasHostRebooted: true });
     const wanted = { states: ['running'] as const, timeoutMs: 5_000 };
     const after = await next.machines.wait(tenant, 'web', wanted, new AbortController().signal);
     expect(after.incarnation).not.toBe(before.incarnation);
@@ -219,8 +217,7 @@ describe('after a reboot of the host', () => {
     void machines.start(tenant, 'web');
     await died.promise;
     driver.host.machines.clear();
-    const next = fake.restarted(true);
-    await next.machines.recover();
+    const next = await fake.recovered({ hasHostRebooted: true });
     expect(await next.machines.get(tenant, 'web')).toMatchObject({ state: 'running', failure: null });
     expect(driver.host.machines.size).toBe(1);
   });

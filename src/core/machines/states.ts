@@ -74,6 +74,20 @@ const rules: Readonly<Record<MachineAction, Rule>> = {
   },
 };
 
+/** States in which a VMM may hold the machine's memory. */
+export const statesWithMemory: readonly MachineState[] = [
+  'starting',
+  'running',
+  'pausing',
+  'paused',
+  'resuming',
+  'snapshotting',
+  'stopping',
+];
+
+/** States in which nothing of an incarnation is left on the host, so no handle may be kept. */
+export const statesWithoutHandle: readonly MachineState[] = ['creating', 'created', 'stopped', 'deleted'];
+
 /** What to do with an action on a machine in this state. `force` is the caller's insistence, where it matters. */
 export function decide(action: MachineAction, state: MachineState, force = false): Decision {
   const rule = rules[action];

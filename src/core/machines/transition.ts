@@ -6,7 +6,7 @@ import { invariant } from '../../lib/invariant.ts';
 import { AppError } from '../errors.ts';
 import type { MachinePatch, Repositories } from '../ports/store.ts';
 import type { Machine } from './machine.ts';
-import { isTransit, type MachineState, transitions } from './states.ts';
+import { isTransit, type MachineState, statesWithoutHandle, transitions } from './states.ts';
 
 /**
  * Moves `machine` to `to` and applies `patch`; returns the machine as it is now. Raises `conflict` when the machine has
@@ -33,7 +33,7 @@ export async function transition(
     to !== 'starting' || (next.incarnation !== null && next.incarnation !== machine.incarnation),
     `starting without a new incarnation (${machine.id})`,
   );
-  invariant(next.handle === null || holdsHandle(to), `${to} with a handle (${machine.id})`);
+  invariant(next.handle === null || !statesWithoutHandle.includes(to), `${to} with a handle (${machine.id})`);
   const done = await tx.machines.compareAndSet({
     id: machine.id,
     from: machine.state,
@@ -47,10 +47,6 @@ export async function transition(
       hint: 'Read the machine again and repeat the request.',
     });
   }
-  if (to === 'deleted') await tx.machines.remove(machine.id);
+  if (to === 'deleted') await tx.machines.remove(machine.id, updatedAt);
   return next;
-}
-
-function holdsHandle(state: MachineState): boolean {
-  return state !== 'creating' && state !== 'created' && state !== 'stopped' && state !== 'deleted';
 }

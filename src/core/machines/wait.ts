@@ -1,7 +1,7 @@
 /** Waiting for a machine to reach a state: told by the bus, never polled. */
 import { abortable, deadline } from '../../lib/abort.ts';
 import { AppError } from '../errors.ts';
-import type { ChangeBus } from '../events/bus.ts';
+import type { EventBus } from '../events/bus.ts';
 import type { Store } from '../ports/store.ts';
 import type { Machine } from './machine.ts';
 import type { MachineState } from './states.ts';
@@ -18,7 +18,7 @@ export interface WaitRequest {
  */
 export async function waitForState(
   store: Store,
-  bus: ChangeBus,
+  bus: EventBus,
   request: WaitRequest,
   parent: AbortSignal,
 ): Promise<Machine> {

@@ -1,216 +1,151 @@
 /**
- * Runs operations. The rule: the intent is a row before the first effect, each step is written down before and after,
- * and an operation always ends: forwards in its success state, or backwards through the undo of every step that began.
+ * Carries operations out: asks `next` for a move, writes the log, makes the move, and asks again. Knows no subject by name
+ * and decides nothing itself. Every step has a deadline; one that ignores it is abandoned, so that neither a caller nor
+ * the daemon's end waits for ever.
  *
- *   begin ─ one transaction: machine → transit, operation row
- *   step  ─ log `started` → do → log `succeeded` with its output
- *   fail  ─ operation `undoing` → undo of each begun step, newest first → log `undone`
- *   end   ─ one transaction: machine → stable state, operation closed
- *
- * An operation found open after a crash is run through the same code: steps logged `succeeded` are not run again, the
- * one that was under way is (`recover.ts` decides).
+ *   begin  one transaction: the subject enters its transit state, the operation is inserted
+ *   step   log `started` → do → log `succeeded` with its output
+ *   fail   log `undoing` → undo of each step that started, newest first → log `undone`
+ *   end    one transaction: the subject enters a stable state, the operation is closed
  */
-import { deadline } from '../../lib/abort.ts';
-import { shortId } from '../../lib/ids.ts';
-import type { Limiter } from '../../lib/limiter.ts';
 import type { Logger } from '../../lib/log.ts';
 import { AppError, wrapError } from '../errors.ts';
-import type { Machine, MachineFailure } from '../machines/machine.ts';
-import type { MachineState, TransitState } from '../machines/states.ts';
-import { transition } from '../machines/transition.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { MachineDetails, MachinePatch, Repositories, Store } from '../ports/store.ts';
-import type { Operation, OperationKind, StepPhase, StepRecord } from './operation.ts';
+import type { Repositories, Store } from '../ports/store.ts';
+import { bounded } from './bounded.ts';
+import { OperationCancelled, type OperationDefinition, type Step, type StepResult } from './definition.ts';
+import { Journal, type JournalHooks, OperationLost, WriteUncertain } from './journal.ts';
+import { type Move, next, type OperationEvent } from './next.ts';
+import { isOpen, type Operation, type OperationKind, type Owner } from './operation.ts';
 
-export interface StepContext {
-  readonly machine: Machine;
-  readonly operation: Operation;
-  /** Aborts when the operation is cancelled, the step's deadline passes, or the daemon shuts down. */
-  readonly signal: AbortSignal;
-}
-
-export interface StepResult {
-  /** Kept in the log. */
-  readonly output?: unknown;
-  /** Written to the machine together with the log, so that neither is there without the other. */
-  readonly details?: MachineDetails;
-}
-
-/** One effect. `do` and `undo` look first, then act: running either twice is the same as once. */
-export interface Step {
-  readonly name: string;
-  /** Its undo is owed from the moment the operation was begun, whether the step itself was reached or not. */
-  readonly isOwedFromBegin?: boolean;
-  /** Its effect is gone after a reboot of the host, and has to be had again. */
-  readonly isVolatile?: boolean;
-  /** Deadline of `do`, in milliseconds. */
-  readonly timeoutMs: number;
-  // biome-ignore lint/suspicious/noConfusingVoidType: a step without a result is the common case.
-  do(context: StepContext): Promise<StepResult | void>;
-  undo?(context: StepContext): Promise<void>;
-}
-
-export interface OperationDefinition {
-  readonly kind: OperationKind;
-  readonly transit: TransitState;
-  readonly steps: readonly Step[];
-  /** Where the machine is when all steps are done, and what else is then true of it. */
-  readonly succeeded: MachineState;
-  onSuccess(machine: Machine, at: Date): MachinePatch;
-  /** Where it is when the steps have been undone. */
-  readonly failed: MachineState;
-  readonly cancelled: MachineState;
-  onUndone(machine: Machine, failure: MachineFailure | null): MachinePatch;
-  /** Turns an error into what the machine shows; may look at the console. */
-  describeFailure(machine: Machine, error: AppError, at: Date): Promise<MachineFailure>;
-  /** Holders at once, when the operation is dear. */
-  readonly limiter?: Limiter;
-}
-
-/** Why a running step was aborted. */
-export class OperationCancelled extends AppError {
-  constructor(kind: OperationKind) {
-    super('conflict', `${kind} was cancelled`, { hint: 'Another request asked for the opposite.' });
-  }
-}
-
-class ShuttingDown extends AppError {
-  constructor() {
-    super('unavailable', 'the daemon is shutting down; the operation goes on when it is back');
-  }
-}
-
-/** Time that undo of one step may take before the operation gives up on it. */
-const undoTimeoutMs = 60_000;
-
-/** Where proofs take hold: they run steps twice, make them fail, and stop the world between any two records. */
-export interface RunnerHooks {
+/** Where proofs take hold: they run steps twice, make them fail, and stop the world between any two writes. */
+export interface RunnerHooks extends JournalHooks {
   /** Replaces a step before it is run or undone. */
-  wrap?(step: Step, kind: OperationKind): Step;
-  /** After a record is durable, before anything else happens. */
-  recorded?(operation: Operation, step: string, phase: StepPhase): Promise<void>;
+  wrap?(step: Step<unknown>, kind: OperationKind): Step<unknown>;
 }
 
 export interface RunnerDeps {
-  readonly hooks?: RunnerHooks | undefined;
-  /** Told when an undo failed: something is left for the reconciler. */
-  readonly onLeftUndone: () => void;
   readonly store: Store;
+  readonly owner: Owner;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Called after an operation was closed though one of its steps could not be undone or did not end. */
+  readonly onLeftUndone: () => void;
+  readonly hooks?: RunnerHooks | undefined;
+}
+
+/** Deadline of one step's undo. */
+const undoTimeoutMs = 60_000;
+/** Deadline of `describeFailure`, which may read a console. */
+const describeTimeoutMs = 5_000;
+
+class ShuttingDown extends AppError {
+  constructor() {
+    super('unavailable', 'the daemon is shutting down; the operation continues when it is back');
+  }
 }
 
 interface Running {
   readonly kind: OperationKind;
   readonly controller: AbortController;
-  readonly ended: Promise<Machine>;
+  readonly ended: Promise<unknown>;
+}
+
+/** One operation under way: what its moves share. */
+interface Run<S> {
+  readonly definition: OperationDefinition<S>;
+  readonly signal: AbortSignal;
+  /** As last written. */
+  operation: Operation;
+  error: AppError | null;
+  /** A step was abandoned or could not be undone. */
+  hasLeftovers: boolean;
 }
 
 export class OperationRunner {
-  readonly #store: Store;
-  readonly #clock: Clock;
-  readonly #log: Logger;
+  readonly #deps: RunnerDeps;
   readonly #hooks: RunnerHooks;
-  readonly #onLeftUndone: () => void;
+  readonly #journal: Journal;
   readonly #running = new Map<string, Running>();
   #isClosing = false;
 
   constructor(deps: RunnerDeps) {
-    this.#store = deps.store;
-    this.#clock = deps.clock;
-    this.#log = deps.log;
+    this.#deps = deps;
     this.#hooks = deps.hooks ?? {};
-    this.#onLeftUndone = deps.onLeftUndone;
+    this.#journal = new Journal({ store: deps.store, owner: deps.owner, hooks: this.#hooks });
   }
 
-  /**
-   * Inside the caller's transaction: writes the intent. `patch` is what else begins with it (a new incarnation).
-   * Raises `conflict` when the machine has an open operation.
-   */
-  async begin(
-    tx: Repositories,
-    machine: Machine,
-    definition: OperationDefinition,
-    params: Readonly<Record<string, unknown>>,
-    patch: MachinePatch = {},
-  ): Promise<{ readonly machine: Machine; readonly operation: Operation }> {
-    if (this.#isClosing) throw new ShuttingDown();
-    const operation = this.newOperation(definition.kind, machine, params);
-    await tx.operations.insert(operation);
-    const begun = await transition(
-      tx,
-      machine,
-      definition.transit,
-      { ...patch, operationId: operation.id },
-      this.#clock.now(),
-    );
-    return { machine: begun, operation };
-  }
-
-  /** Not written down yet. Belongs to the machine's tenant. */
-  newOperation(
-    kind: OperationKind,
-    machine: Pick<Machine, 'id' | 'tenant'>,
-    params: Readonly<Record<string, unknown>>,
-  ): Operation {
-    const at = this.#clock.now().toISOString();
+  /** The fields of a new operation that the runner gives; the caller inserts it with the change of its subject. */
+  newOperation(fields: Pick<Operation, 'id' | 'tenant' | 'kind' | 'subjects' | 'params'>): Operation {
+    const at = this.#deps.clock.now().toISOString();
     return {
-      id: shortId(),
-      tenant: machine.tenant,
-      kind,
-      machineId: machine.id,
-      params,
+      ...fields,
       state: 'running',
       steps: [],
       isCancelRequested: false,
       failure: null,
+      owner: this.#journal.owner,
+      revision: 0,
       createdAt: at,
       updatedAt: at,
     };
   }
 
-  /** Runs an operation that was begun; resolves with the machine in its success state, rejects when it was undone. */
-  run(operation: Operation, definition: OperationDefinition): Promise<Machine> {
+  /** Runs the transaction that inserts an operation; see Journal.begin. Raises `unavailable` when shutting down. */
+  async begin<T extends { readonly operation: Operation } | null>(
+    work: (tx: Repositories) => Promise<T>,
+  ): Promise<T> {
+    if (this.#isClosing) throw new ShuttingDown();
+    return this.#journal.begin(work);
+  }
+
+  /**
+   * Runs an operation that was begun here, or takes up one that was left open. Resolves with the subject when it has
+   * succeeded; rejects when it was undone. Called again while it runs, it joins the first call.
+   */
+  run<S>(operation: Operation, definition: OperationDefinition<S>): Promise<S> {
+    const joined = this.join(operation.id);
+    if (joined) return joined as Promise<S>;
     if (this.#isClosing) return Promise.reject(new ShuttingDown());
     const controller = new AbortController();
-    const ended = this.#execute(operation, definition, controller).finally(() =>
-      this.#running.delete(operation.id),
-    );
+    const run: Run<S> = {
+      definition,
+      signal: controller.signal,
+      operation,
+      error: null,
+      hasLeftovers: false,
+    };
+    const ended = this.#drive(run).finally(() => {
+      this.#running.delete(operation.id);
+      if (run.hasLeftovers) this.#deps.onLeftUndone();
+    });
     this.#running.set(operation.id, { kind: operation.kind, controller, ended });
     return ended;
   }
 
-  /** Closes an operation that can be neither finished nor undone; its machine shows the reason. */
-  async giveUp(operation: Operation, definition: OperationDefinition, reason: string): Promise<void> {
-    const message = `${operation.kind} could not be taken up again: ${reason}`;
-    await this.#store.transaction(async (tx) => {
-      const at = this.#clock.now();
-      const failure = { code: 'abandoned', message, step: null };
-      await tx.operations.save({ ...operation, state: 'failed', failure, updatedAt: at.toISOString() });
-      const machine = await tx.machines.get(operation.machineId);
-      if (machine?.operationId !== operation.id) return;
-      const shown = { code: failure.code, message, at: at.toISOString(), console: [] };
-      const patch = { ...definition.onUndone(machine, shown), operationId: null };
-      await transition(tx, machine, definition.failed, patch, at);
-    });
-  }
-
-  /**
-   * Asks an open operation to stop at its next chance and waits until it has ended, whichever way; false when it does
-   * not run in this process.
-   */
-  async cancel(operationId: string): Promise<boolean> {
-    if (this.#isClosing) throw new ShuttingDown();
-    await this.#store.operations.requestCancel(operationId);
-    const running = this.#running.get(operationId);
-    if (!running) return false;
-    running.controller.abort(new OperationCancelled(running.kind));
-    await running.ended.catch(() => undefined);
-    return true;
+  /** The end of an operation that runs in this process; null when it does not. */
+  join(operationId: string): Promise<unknown> | null {
+    return this.#running.get(operationId)?.ended ?? null;
   }
 
   isRunning(operationId: string): boolean {
     return this.#running.has(operationId);
+  }
+
+  /**
+   * Asks an operation to stop at its next chance and waits until it has ended, whichever way. Returns `elsewhere` when it
+   * is open but does not run in this process.
+   */
+  async cancel(operationId: string): Promise<'ended' | 'elsewhere'> {
+    if (this.#isClosing) throw new ShuttingDown();
+    const wasOpen = await this.#deps.store.operations.requestCancel(operationId);
+    const running = this.#running.get(operationId);
+    if (running) {
+      if (wasOpen) running.controller.abort(new OperationCancelled(running.kind));
+      await running.ended.catch(() => undefined);
+      return 'ended';
+    }
+    return wasOpen ? 'elsewhere' : 'ended';
   }
 
   /** Interrupts what runs and leaves it open for the next start of the daemon. */
@@ -220,188 +155,202 @@ export class OperationRunner {
     await Promise.allSettled([...this.#running.values()].map(({ ended }) => ended));
   }
 
-  async #execute(
-    begun: Operation,
-    definition: OperationDefinition,
-    controller: AbortController,
-  ): Promise<Machine> {
-    let operation = begun;
-    let failure: AppError | null = null;
-    if (operation.state === 'running') {
-      try {
-        operation = await this.#forwards(operation, definition, controller);
-        return await this.#finish(operation, definition);
-      } catch (error) {
-        if (error instanceof ShuttingDown) throw error;
-        failure = error instanceof AppError ? error : wrapError(error, definition.kind);
-        operation = (await this.#store.operations.get(operation.id)) ?? operation;
-        this.#log.warn(
-          { operation: operation.id, machine: operation.machineId, err: error },
-          `${definition.kind} failed`,
-        );
-      }
-    }
-    await this.#backwards(operation, definition, failure);
-    throw failure ?? new AppError('internal', operation.failure?.message ?? `${definition.kind} was undone`);
-  }
-
-  async #forwards(
-    begun: Operation,
-    definition: OperationDefinition,
-    controller: AbortController,
-  ): Promise<Operation> {
-    let operation = begun;
-    const release = await definition.limiter?.acquire(controller.signal);
+  async #drive<S>(run: Run<S>): Promise<S> {
+    const { definition, operation } = run;
+    let release: (() => void) | undefined;
     try {
-      for (const step of definition.steps) {
-        const latest = await this.#store.operations.get(operation.id);
-        if (latest?.isCancelRequested) throw new OperationCancelled(definition.kind);
-        controller.signal.throwIfAborted();
-        if (operation.steps.find((record) => record.name === step.name)?.phase === 'succeeded') continue;
-        operation = await this.#record(operation, step.name, 'started');
-        operation = await this.#runStep(operation, this.#wrapped(step, operation), controller.signal);
+      const waits = operation.state === 'running' && !operation.isCancelRequested;
+      let event = takenUp(operation, this.#journal.owner);
+      if (waits) ({ event, release } = await this.#turn(run));
+      for (;;) {
+        const moved = await this.#advance(run, event);
+        if (moved.move.kind === 'succeed') return moved.subject as S;
+        if (moved.move.kind === 'close') {
+          throw run.error ?? new AppError('internal', run.operation.failure?.message ?? 'it was undone');
+        }
+        if (moved.move.kind === 'undo') release?.();
+        event = await this.#make(run, moved.move);
       }
-      // What was cancelled in its last step is cancelled, too.
-      controller.signal.throwIfAborted();
-      return operation;
+    } catch (error) {
+      if (error instanceof OperationLost) return this.#outcome(run, error);
+      throw error instanceof AppError ? error : wrapError(error, definition.kind);
     } finally {
       release?.();
     }
   }
 
-  async #runStep(operation: Operation, step: Step, parent: AbortSignal): Promise<Operation> {
-    const late = () =>
-      new AppError(
-        'timeout',
-        `${operation.kind}: ${step.name} did not end within ${step.timeoutMs / 1000} s`,
-      );
-    const { signal, clear } = deadline(step.timeoutMs, late, parent);
+  /** Waits for a free place among the operations of this kind. */
+  async #turn<S>(run: Run<S>): Promise<{
+    readonly event: OperationEvent;
+    readonly release?: (() => void) | undefined;
+  }> {
+    const { definition, signal, operation } = run;
     try {
-      const machine = await this.#machine(operation);
-      const result = await step.do({ machine, operation, signal });
-      return await this.#record(operation, step.name, 'succeeded', result ?? {});
+      const release = await definition.limiter?.acquire(signal);
+      return { event: takenUp(operation, this.#journal.owner), release };
     } catch (error) {
-      // A step that was aborted fails in its own words; what counts is why it was aborted.
-      if (parent.aborted) throw parent.reason;
-      if (signal.aborted && !(error instanceof AppError)) throw signal.reason;
-      throw error;
-    } finally {
-      clear();
+      if (signal.aborted && !(signal.reason instanceof OperationCancelled)) throw signal.reason;
+      if (signal.aborted) return { event: { type: 'cancelled' } };
+      return { event: await this.#failed(run, error) };
     }
   }
 
-  async #finish(operation: Operation, definition: OperationDefinition): Promise<Machine> {
-    return this.#store.transaction(async (tx) => {
-      const at = this.#clock.now();
-      const machine = await readMachine(tx, operation);
-      await tx.operations.save({ ...operation, state: 'succeeded', updatedAt: at.toISOString() });
-      const patch = { ...definition.onSuccess(machine, at), operationId: null };
-      return transition(tx, machine, definition.succeeded, patch, at);
-    });
-  }
-
-  async #backwards(begun: Operation, definition: OperationDefinition, error: AppError | null): Promise<void> {
-    const machine = await this.#machine(begun);
-    const isCancelled = begun.isCancelRequested || error instanceof OperationCancelled;
-    const shown =
-      error && !isCancelled ? await definition.describeFailure(machine, error, this.#clock.now()) : null;
-    let operation: Operation = begun;
-    if (operation.state === 'running') {
-      const failedStep = operation.steps.find((record) => record.phase === 'started')?.name ?? null;
-      const failure = {
-        code: shown?.code ?? error?.code ?? 'internal',
-        message: shown?.message ?? error?.message ?? 'cancelled',
-        step: failedStep,
-      };
-      operation = { ...operation, state: 'undoing', failure, updatedAt: this.#clock.now().toISOString() };
-      await this.#store.operations.save(operation);
-    }
-    for (const step of [...definition.steps].reverse()) {
-      const record = operation.steps.find((each) => each.name === step.name);
-      if (record ? record.phase === 'undone' : !step.isOwedFromBegin) continue;
-      operation = await this.#undoStep(operation, this.#wrapped(step, operation));
-    }
-    await this.#close(operation, definition, isCancelled, shown);
-  }
-
-  async #undoStep(operation: Operation, step: Step): Promise<Operation> {
-    const noted = await this.#record(operation, step.name, 'undoing');
-    const late = () => new AppError('timeout', `undo of ${step.name} did not end in time`);
-    const { signal, clear } = deadline(undoTimeoutMs, late);
+  /**
+   * Writes what follows from the event. A write that certainly failed fails the operation, once: when the log cannot be
+   * written on the way back either, the operation stays open and is taken up later.
+   */
+  async #advance<S>(
+    run: Run<S>,
+    event: OperationEvent,
+  ): Promise<{ readonly move: Move; readonly subject?: S }> {
+    if (event.type === 'cancelled') run.error ??= new OperationCancelled(run.definition.kind);
     try {
-      const machine = await this.#machine(operation);
-      await step.undo?.({ machine, operation: noted, signal });
+      const moved = await this.#write(run, event);
+      const isFlagged = run.operation.isCancelRequested && run.operation.state === 'running';
+      return isFlagged && moved.move.kind === 'do' ? await this.#advance(run, { type: 'cancelled' }) : moved;
+    } catch (error) {
+      if (error instanceof OperationCancelled) return this.#advance(run, { type: 'cancelled' });
+      const isFinal = error instanceof OperationLost || error instanceof WriteUncertain;
+      if (isFinal || run.operation.state !== 'running' || run.error) throw error;
+      return this.#advance(run, await this.#failed(run, error));
+    }
+  }
+
+  async #write<S>(
+    run: Run<S>,
+    event: OperationEvent,
+  ): Promise<{ readonly move: Move; readonly subject?: S }> {
+    const { definition, operation: before } = run;
+    const { subject } = definition;
+    const at = this.#deps.clock.now();
+    const { operation: after, move } = next(before, event, definition.steps, at.toISOString());
+    const shown = move.kind === 'close' ? await this.#describe(run, move, after) : null;
+    const details = event.type === 'step_succeeded' ? (event as StepSucceeded).details : undefined;
+    const { value, operation } = await this.#journal.write(before, after, async (tx, saved) => {
+      if (move.kind === 'succeed' && saved.isCancelRequested) throw new OperationCancelled(definition.kind);
+      if (details !== undefined) await subject.keep(tx, after, details, at);
+      if (move.kind === 'succeed') return subject.succeed(tx, after, at);
+      if (move.kind === 'close') {
+        const isCancelled = move.as === 'cancelled';
+        await subject.fail(tx, after, { isCancelled, failure: isCancelled ? null : shown }, at);
+      }
+      return undefined;
+    });
+    run.operation = operation;
+    return value === undefined ? { move } : { move, subject: value };
+  }
+
+  /** Makes a move and tells what came of it. */
+  async #make<S>(run: Run<S>, move: Move & { readonly step: string }): Promise<OperationEvent> {
+    const { definition, operation } = run;
+    const found = definition.steps.find(({ name }) => name === move.step) as Step<S>;
+    const step = (this.#hooks.wrap?.(found as Step<unknown>, operation.kind) ?? found) as Step<S>;
+    return move.kind === 'do' ? this.#do(run, step) : this.#undo(run, step);
+  }
+
+  async #do<S>(run: Run<S>, step: Step<S>): Promise<OperationEvent> {
+    const { operation, signal: parent } = run;
+    try {
+      const result = await bounded(
+        {
+          timeoutMs: step.timeoutMs,
+          parent,
+          what: `${operation.kind}: ${step.name}`,
+          onAbandoned: () => this.#abandoned(run, step.name),
+        },
+        async (signal) => step.do({ subject: await this.#subject(run), operation, signal }),
+      );
+      // What was cancelled in its last moment is cancelled, too.
+      parent.throwIfAborted();
+      const { output = null, details } = (result ?? {}) as StepResult;
+      const event: StepSucceeded = { type: 'step_succeeded', output, details };
+      return event;
+    } catch (error) {
+      if (parent.aborted && !(parent.reason instanceof OperationCancelled)) throw parent.reason;
+      if (parent.aborted) return { type: 'cancelled' };
+      return this.#failed(run, error);
+    }
+  }
+
+  async #undo<S>(run: Run<S>, step: Step<S>): Promise<OperationEvent> {
+    const { operation } = run;
+    try {
+      await bounded(
+        {
+          timeoutMs: undoTimeoutMs,
+          what: `undo of ${step.name}`,
+          onAbandoned: () => this.#abandoned(run, step.name),
+        },
+        async (signal) => step.undo?.({ subject: await this.#subject(run), operation, signal }),
+      );
     } catch (error) {
       // The reconciler removes what could not be undone; the operation must end all the same.
-      this.#log.error({ operation: operation.id, step: step.name, err: error }, 'undo failed');
-      this.#onLeftUndone();
-    } finally {
-      clear();
+      this.#deps.log.error({ operation: operation.id, step: step.name, err: error }, 'undo failed');
+      run.hasLeftovers = true;
     }
-    return this.#record(noted, step.name, 'undone');
+    return { type: 'step_undone' };
   }
 
-  async #close(
-    operation: Operation,
-    definition: OperationDefinition,
-    isCancelled: boolean,
-    shown: MachineFailure | null,
-  ): Promise<void> {
-    const failure: MachineFailure | null =
-      shown ??
-      (isCancelled || !operation.failure
-        ? null
-        : {
-            code: operation.failure.code,
-            message: operation.failure.message,
-            at: this.#clock.now().toISOString(),
-            console: [],
-          });
-    await this.#store.transaction(async (tx) => {
-      const at = this.#clock.now();
-      const machine = await readMachine(tx, operation);
-      const state = isCancelled ? 'cancelled' : 'failed';
-      await tx.operations.save({ ...operation, state, updatedAt: at.toISOString() });
-      const patch = { ...definition.onUndone(machine, failure), operationId: null };
-      await transition(tx, machine, isCancelled ? definition.cancelled : definition.failed, patch, at);
-    });
+  async #failed<S>(run: Run<S>, error: unknown): Promise<OperationEvent> {
+    const { definition, operation } = run;
+    run.error = error instanceof AppError ? error : wrapError(error, definition.kind);
+    const names = { operation: operation.id, subjects: operation.subjects, err: error };
+    this.#deps.log.warn(names, `${definition.kind} failed`);
+    const { code, message } = await this.#failureOf(run, run.error);
+    return { type: 'failed', failure: { code, message } };
   }
 
-  async #record(
-    operation: Operation,
-    name: string,
-    phase: StepPhase,
-    result: StepResult = {},
-  ): Promise<Operation> {
-    const at = this.#clock.now().toISOString();
-    const previous = operation.steps.find((record) => record.name === name);
-    const record: StepRecord = { name, phase, output: result.output ?? previous?.output ?? null, at };
-    const steps = previous
-      ? operation.steps.map((each) => (each.name === name ? record : each))
-      : [...operation.steps, record];
-    const next = { ...operation, steps, updatedAt: at };
-    await this.#store.transaction(async (tx) => {
-      await tx.operations.save(next);
-      if (!result.details) return;
-      const machine = await readMachine(tx, operation);
-      await tx.machines.patch(machine.id, machine.incarnation, result.details, at);
-    });
-    await this.#hooks.recorded?.(next, name, phase);
-    return next;
+  /** A step that ignored its deadline goes on beside its operation: what it still does is looked for afterwards. */
+  #abandoned<S>(run: Run<S>, step: string): () => void {
+    const { operation } = run;
+    run.hasLeftovers = true;
+    this.#deps.log.error({ operation: operation.id, step }, 'step ignored its deadline and was abandoned');
+    return () => this.#deps.onLeftUndone();
   }
 
-  #wrapped(step: Step, operation: Operation): Step {
-    return this.#hooks.wrap?.(step, operation.kind) ?? step;
+  /** The failure that the subject shows; null after a cancellation. */
+  async #describe<S>(run: Run<S>, move: Move, operation: Operation) {
+    if (move.kind !== 'close' || move.as === 'cancelled') return null;
+    if (run.error && !move.wasAbandoned) return this.#failureOf(run, run.error);
+    const { code = 'internal', message = `${operation.kind} was undone` } = operation.failure ?? {};
+    return { code, message, at: this.#deps.clock.now().toISOString(), console: [] };
   }
 
-  async #machine(operation: Operation): Promise<Machine> {
-    return readMachine(this.#store, operation);
+  async #failureOf<S>({ definition, operation }: Run<S>, error: AppError) {
+    const at = this.#deps.clock.now();
+    const plain = { code: error.code, message: error.message, at: at.toISOString(), console: [] };
+    try {
+      const limits = { timeoutMs: describeTimeoutMs, what: 'the description of a failure' };
+      return await bounded(limits, async () => {
+        const subject = await definition.subject.read(this.#deps.store, operation);
+        return subject === null ? plain : definition.describeFailure(subject, error, at);
+      });
+    } catch (cause) {
+      this.#deps.log.warn({ operation: operation.id, err: cause }, 'failure could not be described');
+      return plain;
+    }
+  }
+
+  async #subject<S>({ definition, operation }: Run<S>): Promise<S> {
+    const subject = await definition.subject.read(this.#deps.store, operation);
+    if (subject !== null) return subject;
+    throw new AppError('internal', `operation ${operation.id} has lost its subject`);
+  }
+
+  /** How an operation ended that somebody else closed. */
+  async #outcome<S>({ definition, operation }: Run<S>, lost: OperationLost): Promise<S> {
+    const now = await this.#deps.store.operations.get(operation.id);
+    if (!now || isOpen(now)) throw lost;
+    const subject = now.state === 'succeeded' ? await definition.subject.read(this.#deps.store, now) : null;
+    if (subject !== null) return subject;
+    throw new AppError('conflict', now.failure?.message ?? `${definition.kind} has ended`, { cause: lost });
   }
 }
 
-async function readMachine(repositories: Repositories, operation: Operation): Promise<Machine> {
-  const machine = await repositories.machines.get(operation.machineId);
-  if (!machine)
-    throw new AppError('internal', `operation ${operation.id} has no machine ${operation.machineId}`);
-  return machine;
+type StepSucceeded = Extract<OperationEvent, { type: 'step_succeeded' }> & {
+  readonly details?: unknown;
+};
+
+function takenUp(operation: Operation, owner: Owner): OperationEvent {
+  return { type: 'taken_up', hasHostRebooted: operation.owner.bootId !== owner.bootId };
 }

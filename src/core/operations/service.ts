@@ -1,7 +1,7 @@
 /** What a tenant may know of its operations: those under way, and how the others ended. */
 import { AppError } from '../errors.ts';
 import type { OperationPage, Repositories } from '../ports/store.ts';
-import type { Operation, OperationState } from './operation.ts';
+import type { Operation, OperationState, Subject } from './operation.ts';
 
 export interface OperationQuery {
   /** The id of a machine, which may be gone, or the name of one that is there. */
@@ -25,7 +25,7 @@ export class OperationService {
       tenant,
       limit,
       offset,
-      ...(machine === undefined ? {} : { machineId: await this.#machineId(tenant, machine) }),
+      ...(machine === undefined ? {} : { subject: await this.#machine(tenant, machine) }),
       ...(states === undefined ? {} : { states }),
     });
   }
@@ -38,7 +38,7 @@ export class OperationService {
   }
 
   /** What names no machine that is there is the id of one that was. */
-  async #machineId(tenant: string, idOrName: string): Promise<string> {
-    return (await this.#store.machines.find(tenant, idOrName))?.id ?? idOrName;
+  async #machine(tenant: string, idOrName: string): Promise<Subject> {
+    return { kind: 'machine', id: (await this.#store.machines.find(tenant, idOrName))?.id ?? idOrName };
   }
 }

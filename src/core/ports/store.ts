@@ -2,10 +2,12 @@
  * What core remembers. Two drivers (SQLite, PostgreSQL) pass one contract suite. A transaction either happens wholly or
  * not at all, is durable when its promise resolves, and must contain no effect outside the store.
  */
+
+import type { EventPage, EventPosition } from '../events/event.ts';
 import type { ApiKey } from '../keys/key.ts';
 import type { Machine, MachineFailure } from '../machines/machine.ts';
 import type { MachineState } from '../machines/states.ts';
-import type { Operation, OperationState } from '../operations/operation.ts';
+import type { Operation, OperationState, Subject } from '../operations/operation.ts';
 
 export interface Store extends Repositories {
   /**
@@ -16,6 +18,11 @@ export interface Store extends Repositories {
    * committed or was not, and reading again tells which. After any other error nothing was written.
    */
   transaction<T>(work: (tx: Repositories) => Promise<T>): Promise<T>;
+  /**
+   * Calls `listener` soon after events were committed, by this process or, on PostgreSQL, by another; it says nothing of
+   * which. Now and then it is called for nothing. Returns what ends it.
+   */
+  onEvents(listener: () => void): () => void;
   close(): Promise<void>;
 }
 
@@ -23,6 +30,65 @@ export interface Repositories {
   readonly machines: MachineRepository;
   readonly operations: OperationRepository;
   readonly keys: KeyRepository;
+  readonly hosts: HostRepository;
+  readonly allocations: AllocationRepository;
+  readonly events: EventRepository;
+}
+
+export interface HostClaim {
+  readonly hostId: string;
+  /** The boot during which machines were started whose record does not say it; null when nobody knows. */
+  readonly bootIdBefore: string | null;
+  readonly at: string;
+}
+
+/** The hosts whose machines are recorded here. */
+export interface HostRepository {
+  /**
+   * Makes the caller the one daemon of the host and returns its epoch, which is higher than every epoch before. Adds the
+   * host when it is new.
+   */
+  claim(claim: HostClaim): Promise<number>;
+  /** The epoch of the host's latest claim; null for an unknown host. Inside a transaction no claim passes it. */
+  epoch(hostId: string): Promise<number | null>;
+  /** Inside a transaction: waits for other transactions that reserve the host's memory, and holds them off. */
+  lockCapacity(hostId: string): Promise<void>;
+}
+
+/** What is handed out by number: a value of a kind has at most one owner on a host. */
+export type AllocationKind = 'vmm_uid';
+
+export interface AllocationRequest {
+  readonly hostId: string;
+  readonly kind: AllocationKind;
+  readonly owner: Subject;
+  /** The range of values, both ends included. */
+  readonly min: number;
+  readonly max: number;
+  readonly at: string;
+}
+
+export interface AllocationRepository {
+  /**
+   * The next free value after the one handed out last, so that a freed value is not used again at once; from the range's
+   * end on to its beginning. `exhausted` when all are taken.
+   */
+  take(request: AllocationRequest): Promise<number>;
+  /** Frees all that the owner has on the host. */
+  release(hostId: string, owner: Subject): Promise<void>;
+}
+
+/**
+ * What has changed, written by the other repositories in the transaction that makes the change. Ordered: a reader that
+ * goes on from a position misses nothing.
+ */
+export interface EventRepository {
+  /** Up to `limit` events after the position, oldest first, and the position to go on from. */
+  after(position: EventPosition, limit: number): Promise<EventPage>;
+  /** The position after the newest event. */
+  latest(): Promise<EventPosition>;
+  /** Removes all but the newest `keep`. */
+  prune(keep: number): Promise<void>;
 }
 
 export interface MachineFilter {
@@ -36,7 +102,7 @@ export interface MachineFilter {
 export type MachinePatch = Partial<
   Pick<
     Machine,
-    'desired' | 'operationId' | 'incarnation' | 'handle' | 'failure' | 'startedAt' | 'imageDigest'
+    'desired' | 'operationId' | 'incarnation' | 'bootId' | 'handle' | 'failure' | 'startedAt' | 'imageDigest'
   >
 >;
 
@@ -46,21 +112,30 @@ export type MachineDetails = Partial<Pick<Machine, 'handle' | 'desired'>> & {
 };
 
 export interface MachineRepository {
-  /** `conflict` when the tenant has a machine of that name. Takes the lowest free slot. */
-  insert(machine: Omit<Machine, 'slot'>): Promise<Machine>;
+  /** `conflict` when the tenant has a machine of that name. */
+  insert(machine: Machine): Promise<Machine>;
   get(id: string): Promise<Machine | null>;
   /** By id, else by name within the tenant; an id match wins. */
   find(tenant: string, idOrName: string): Promise<Machine | null>;
   /** Newest first, and how many match in all. */
   list(filter: MachineFilter): Promise<{ readonly machines: readonly Machine[]; readonly total: number }>;
-  /** Every machine; for recovery and reconciliation. */
-  all(): Promise<readonly Machine[]>;
+  /** Every machine of a host; for recovery and reconciliation. */
+  all(hostId: string): Promise<readonly Machine[]>;
+  /** The memory of the host's machines in these states, without one of them, in MiB. */
+  memoryMib(query: MemoryQuery): Promise<number>;
   /** Only for `transition.ts`: writes when the row still has `from` and `operationId`; false when it does not. */
   compareAndSet(change: StateChange): Promise<boolean>;
   /** Changes no state; false when the machine is gone or runs another incarnation. */
   patch(id: string, incarnation: string | null, details: MachineDetails, at: string): Promise<boolean>;
   /** Only for `transition.ts`, to `deleted`. */
-  remove(id: string): Promise<void>;
+  remove(id: string, at: string): Promise<void>;
+}
+
+export interface MemoryQuery {
+  readonly hostId: string;
+  readonly states: readonly MachineState[];
+  /** The id of a machine that does not count. */
+  readonly except: string;
 }
 
 export interface StateChange {
@@ -75,7 +150,7 @@ export interface StateChange {
 
 export interface OperationFilter {
   readonly tenant: string;
-  readonly machineId?: string;
+  readonly subject?: Subject;
   readonly states?: readonly OperationState[];
   readonly limit: number;
   readonly offset: number;
@@ -88,17 +163,21 @@ export interface OperationPage {
 }
 
 export interface OperationRepository {
-  /** `conflict` when the machine has an open operation: a unique index, not a lock, says so. */
+  /** `conflict` when a subject has an open operation: a unique index, not a lock, says so. */
   insert(operation: Operation): Promise<void>;
   get(id: string): Promise<Operation | null>;
   /** Newest first, and how many match in all. */
   list(filter: OperationFilter): Promise<OperationPage>;
-  /** Replaces the mutable part: state, steps, failure, updatedAt. Never the cancel flag. */
-  save(operation: Operation): Promise<void>;
+  /**
+   * Replaces `before` by `after` and returns what is then stored, with the cancel flag as it is there: this sets the flag
+   * but never clears it. Null, and nothing written, when the stored operation has ended or differs from `before` in
+   * owner, epoch or revision.
+   */
+  save(before: Operation, after: Operation): Promise<Operation | null>;
   /** Sets the cancel flag on an open operation; false when it is not open. */
   requestCancel(id: string): Promise<boolean>;
-  /** Open ones, oldest first. */
-  open(): Promise<readonly Operation[]>;
+  /** The open ones of a host, oldest first. */
+  open(hostId: string): Promise<readonly Operation[]>;
   /** Removes each tenant's ended operations beyond its newest `keep`. */
   prune(keep: number): Promise<void>;
 }

@@ -5,11 +5,7 @@ import type { EngineStatus } from '../ports/engine.ts';
 import { isAtRest, type Observed } from './plan.ts';
 
 /** What cannot be inspected is left out, and so left alone. */
-export async function observe(
-  edges: Edges,
-  machines: readonly Machine[],
-  hasHostRebooted: boolean,
-): Promise<Observed> {
+export async function observe(edges: Edges, machines: readonly Machine[], bootId: string): Promise<Observed> {
   const incarnations = new Map<string, readonly string[]>();
   const living = new Set<string>();
   for (const [kind, driver] of edges.engines) {
@@ -31,7 +27,7 @@ export async function observe(
     }),
   );
   return {
-    hasHostRebooted,
+    bootId,
     freeMib: await edges.disks.freeMib(look()),
     statuses,
     strays,

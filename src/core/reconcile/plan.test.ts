@@ -6,11 +6,11 @@ import type { EngineStatus } from '../ports/engine.ts';
 import { type Observed, planRepairs } from './plan.ts';
 
 const machine = (id: string, state: MachineState): Machine =>
-  ({ id, state, incarnation: `boot-${id}` }) as Machine;
+  ({ id, state, incarnation: `boot-${id}`, bootId: 'today' }) as Machine;
 
 function observed(fields: Partial<Observed> = {}): Observed {
   return {
-    hasHostRebooted: false,
+    bootId: 'today',
     freeMib: 1000,
     statuses: new Map(),
     strays: new Set(),
@@ -76,7 +76,7 @@ describe('planRepairs', () => {
   });
 
   test('after a reboot of the host what ran is started again if it was to run, else it is stopped', () => {
-    const seen = observed({ hasHostRebooted: true, statuses: status('web', { state: 'absent' }) });
+    const seen = observed({ bootId: 'tomorrow', statuses: status('web', { state: 'absent' }) });
     const web = { ...machine('web', 'running'), desired: 'running' } as Machine;
     expect(planRepairs([web], [], seen)).toMatchObject([{ kind: 'host_rebooted', isToRun: true }]);
     expect(planRepairs([{ ...web, desired: 'stopped' }], [], seen)).toMatchObject([
@@ -101,7 +101,7 @@ describe('planRepairs', () => {
       expect(planRepairs([web], [], observed({ statuses: full, freeMib }))).toMatchObject([
         { kind: 'adopt' },
       ]);
-    const gone = observed({ hasHostRebooted: true, statuses: status('web', { state: 'absent' }) });
+    const gone = observed({ bootId: 'tomorrow', statuses: status('web', { state: 'absent' }) });
     expect(planRepairs([web], [], gone)).toMatchObject([{ kind: 'host_rebooted', isToRun: false }]);
   });
 

@@ -9,8 +9,8 @@ import type { Operation } from '../operations/operation.ts';
 import type { EngineStatus, ExitFacts } from '../ports/engine.ts';
 
 export interface Observed {
-  /** The host has booted since the daemon last ran: whatever ran then is gone, and that is nobody's fault. */
-  readonly hasHostRebooted: boolean;
+  /** The host's current boot. A machine started in an earlier one lost its VMM to the reboot. */
+  readonly bootId: string;
   /** What is free for disks, in MiB. */
   readonly freeMib: number;
   /** Incarnation → what its engine says, of each machine that should have a VMM. */
@@ -75,7 +75,7 @@ export function planRepairs(
 
 function planRunning(machine: Machine, status: EngineStatus, observed: Observed): readonly Repair[] {
   if (status.state === 'exited' || status.state === 'absent') {
-    if (observed.hasHostRebooted) {
+    if (machine.bootId !== null && machine.bootId !== observed.bootId) {
       return [{ kind: 'host_rebooted', machine, isToRun: isToRun(machine) }];
     }
     return [{ kind: 'exited', machine, facts: status.state === 'exited' ? status.facts : lostFacts }];

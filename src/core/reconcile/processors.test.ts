@@ -31,7 +31,7 @@ async function die(): Promise<void> {
 
 /** One look and its repairs; `meanwhile` happens after the look has read what is recorded. */
 async function run(meanwhile: () => Promise<unknown> = async () => undefined): Promise<readonly string[]> {
-  const seen = await fake.store.machines.all();
+  const seen = await fake.store.machines.all('host');
   const all = vi.spyOn(fake.store.machines, 'all');
   all.mockResolvedValueOnce(seen).mockImplementationOnce(async () => {
     await meanwhile();

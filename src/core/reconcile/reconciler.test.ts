@@ -27,7 +27,7 @@ beforeEach(async () => {
   };
   const log = { ...silentLog, error: (_: object, message: string) => errors.push(message) };
   const edges = { ...fake.edges, clock, log };
-  reconciler = new Reconciler({ store: fake.store, edges, machines: fake.machines, hasHostRebooted: false });
+  reconciler = new Reconciler({ store: fake.store, edges, supervisor: fake.supervisor, owner: fake.owner });
   reconciler.start();
 });
 afterEach(async () => {
@@ -79,7 +79,7 @@ test('a guest that waits for space is not let go on once somebody has paused it'
   const vmm = fake.driver.machine(machine.incarnation ?? '');
   vmm.pause('disk_full');
   const all = vi.spyOn(fake.store.machines, 'all');
-  const seen = await fake.store.machines.all();
+  const seen = await fake.store.machines.all('host');
   // It is paused between the last look at what is recorded and the repair.
   all.mockResolvedValueOnce(seen).mockImplementationOnce(async () => {
     await fake.machines.pause(tenant, 'web');

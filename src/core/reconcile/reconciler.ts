@@ -7,9 +7,10 @@
  * second look finds it again.
  */
 import type { Machine } from '../machines/machine.ts';
-import type { MachineService } from '../machines/service.ts';
 import { type Edges, engineOf } from '../machines/steps/context.ts';
 import { tellTime } from '../machines/steps/pause.ts';
+import type { Supervisor } from '../machines/supervisor.ts';
+import type { Owner } from '../operations/operation.ts';
 import type { Store } from '../ports/store.ts';
 import { observe } from './observe.ts';
 import { diskFullCode, planRepairs, type Repair } from './plan.ts';
@@ -25,33 +26,31 @@ const processorsTimeoutMs = 30_000;
 /** How many ended operations are remembered, and how often the rest is forgotten. */
 const operationsKept = 1_000;
 const ticksToPrune = 60;
+/** How many events are kept: hours of a busy host. */
+const eventsKept = 20_000;
 
 export interface ReconcilerDeps {
   readonly store: Store;
   readonly edges: Edges;
-  readonly machines: MachineService;
-  /** Whether the host has booted since the daemon last ran on this state; true in the first look only. */
-  readonly hasHostRebooted: boolean;
+  readonly supervisor: Supervisor;
+  readonly owner: Owner;
 }
 
 export class Reconciler {
   readonly #deps: ReconcilerDeps;
   #running: Promise<unknown> = Promise.resolve();
-  #hasHostRebooted: boolean;
   #ticks = 0;
   #stopTimer: () => void = () => undefined;
   readonly #closing = new AbortController();
 
   constructor(deps: ReconcilerDeps) {
     this.#deps = deps;
-    this.#hasHostRebooted = deps.hasHostRebooted;
   }
 
   /** One look and its repairs; resolves with them. A repair that fails is logged, the rest goes on. */
   run(): Promise<readonly Repair[]> {
     return this.#exclusively(async () => {
       const repairs = await this.#look();
-      this.#hasHostRebooted = false;
       await this.#carryOutAll(repairs);
       return repairs;
     });
@@ -74,11 +73,17 @@ export class Reconciler {
   }
 
   async #tick(): Promise<void> {
-    const { edges } = this.#deps;
+    const { edges, store, supervisor } = this.#deps;
     try {
+      // Before the looks and outside their lock: an operation that is taken up may take a whole boot.
+      void supervisor.recoverOrphans().catch((error: unknown) => {
+        edges.log.error({ err: error }, 'open operations could not be taken up');
+      });
       await this.#exclusively(async () => {
-        await this.#deps.machines.recoverOrphans();
-        if (this.#ticks++ % ticksToPrune === 0) await this.#deps.store.operations.prune(operationsKept);
+        if (this.#ticks++ % ticksToPrune === 0) {
+          await store.operations.prune(operationsKept);
+          await store.events.prune(eventsKept);
+        }
         const first = await this.#look();
         await this.#carryOutAll(first.filter(isRoutine));
         const doubtful = first.filter((repair) => !isRoutine(repair));
@@ -96,11 +101,15 @@ export class Reconciler {
     }
   }
 
-  /** Observed before read again: what is recorded since can only account for more, so nothing live looks orphaned. */
+  /**
+   * Takes the observation first and reads the store second: a machine recorded in between then explains what was
+   * observed, so nothing live is mistaken for an orphan.
+   */
   async #look(): Promise<readonly Repair[]> {
-    const { store, edges } = this.#deps;
-    const observed = await observe(edges, await store.machines.all(), this.#hasHostRebooted);
-    return planRepairs(await store.machines.all(), await store.operations.open(), observed);
+    const { store, edges, owner } = this.#deps;
+    const { hostId, bootId } = owner;
+    const observed = await observe(edges, await store.machines.all(hostId), bootId);
+    return planRepairs(await store.machines.all(hostId), await store.operations.open(hostId), observed);
   }
 
   async #carryOutAll(repairs: readonly Repair[]): Promise<void> {
@@ -114,15 +123,15 @@ export class Reconciler {
   }
 
   async #carryOut(repair: Repair): Promise<void> {
-    const { edges, machines } = this.#deps;
+    const { edges, supervisor } = this.#deps;
     if (repair.kind !== 'adopt') edges.log.info({ repair: keyOf(repair) }, 'repair');
     switch (repair.kind) {
       case 'adopt':
-        return machines.adopt(repair.machine);
+        return supervisor.adopt(repair.machine);
       case 'exited':
-        return machines.exited(repair.machine, repair.facts);
+        return supervisor.recordExit(repair.machine, repair.facts);
       case 'host_rebooted':
-        return machines.hostRebooted(repair.machine, repair.isToRun);
+        return supervisor.recordHostReboot(repair.machine, repair.isToRun);
       case 'mark_disk_full':
         return this.#setDiskFull(repair.machine, true);
       case 'clear_disk_full':

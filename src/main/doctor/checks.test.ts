@@ -48,7 +48,11 @@ describe('recorded against observed', () => {
 });
 
 describe('operations', () => {
-  const operation = sampleOperation({ id: 'op1', machineId: 'm1', kind: 'machine.start' });
+  const operation = sampleOperation({
+    id: 'op1',
+    subjects: [{ kind: 'machine', id: 'm1' }],
+    kind: 'machine.start',
+  });
   const starting = sampleMachine({ id: 'm1', name: 'web', state: 'starting', operationId: 'op1' });
 
   it('that are open are news only while no daemon runs', () => {

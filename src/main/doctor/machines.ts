@@ -74,8 +74,9 @@ export function checkOperations(
 ): readonly Finding[] {
   const byId = new Map(machines.map((machine) => [machine.id, machine]));
   const operations = open.map((operation) => {
-    const machine = byId.get(operation.machineId);
-    const subject = machine ? subjectOf(machine) : `machine ${operation.machineId}`;
+    const [about] = operation.subjects;
+    const machine = byId.get(about?.id ?? '');
+    const subject = machine ? subjectOf(machine) : `${about?.kind} ${about?.id}`;
     if (isDaemonRunning) return ok(subject, `${operation.kind} is under way`);
     return warn(
       subject,

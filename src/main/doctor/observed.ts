@@ -3,7 +3,6 @@
  * client at a time, and that is the daemon, which may also be just about to start. So a guest counts as running, unless
  * it is recorded as paused or as waiting for space.
  */
-import { readFile } from 'node:fs/promises';
 import type { Machine } from '../../core/machines/machine.ts';
 import type { Disks } from '../../core/ports/disks.ts';
 import { type EngineDriver, type EngineStatus, pausedOnRequest } from '../../core/ports/engine.ts';
@@ -41,7 +40,7 @@ export async function observeQuietly(sources: Sources, machines: readonly Machin
     );
   }
   return {
-    hasHostRebooted: !sources.isDaemonRunning && (await hasHostRebooted(layout.bootIdFile)),
+    bootId: readBootId(),
     freeMib: await freeMib(disks, signal),
     statuses,
     strays,
@@ -68,9 +67,4 @@ function freeMib(disks: Pick<Disks, 'freeMib'>, signal: AbortSignal): Promise<nu
     if (error.code === 'ENOENT') return 0;
     throw error;
   });
-}
-
-async function hasHostRebooted(path: string): Promise<boolean> {
-  const before = await readFile(path, 'utf8').catch(() => null);
-  return before !== null && before.trim() !== readBootId();
 }

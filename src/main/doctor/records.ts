@@ -35,25 +35,27 @@ export type Work<T> = (records: Records | null, findings: readonly Finding[]) =>
 export interface RecordsPlace {
   readonly databaseUrl: string | null;
   readonly path: string;
+  /** Whose records; null when the host has no id yet, as before its first daemon of this version. */
+  readonly hostId: string | null;
 }
 
 /** Runs `work` on a database that is open meanwhile. Raises what opening a database raises. */
 export async function withRecords<T>(
-  { databaseUrl, path }: RecordsPlace,
+  { databaseUrl, path, hostId }: RecordsPlace,
   isDaemonRunning: boolean,
   work: Work<T>,
 ): Promise<T> {
-  if (databaseUrl !== null) return withDatabase(await openPostgres(databaseUrl), [], work);
+  if (databaseUrl !== null) return withDatabase(await openPostgres(databaseUrl), hostId, [], work);
   if (!(await exists(path))) {
     return work(null, [ok('database', 'none yet; the first start of the daemon makes it')]);
   }
-  if (isDaemonRunning) return withFile(path, true, work);
+  if (isDaemonRunning) return withFile(path, hostId, true, work);
   const copy = await mkdtemp(join(tmpdir(), 'flotilla-doctor-'));
   try {
     const target = join(copy, 'flotilla.db');
     await copyFile(path, target);
     if (await exists(`${path}-wal`)) await copyFile(`${path}-wal`, `${target}-wal`);
-    return await withFile(target, false, work);
+    return await withFile(target, hostId, false, work);
   } finally {
     await rm(copy, { recursive: true, force: true });
   }
@@ -78,7 +80,12 @@ export function checkSchema(applied: readonly MigrationTable[], known: readonly 
   return warn('database', `its schema has version ${found}; the next start brings it to ${newest}`);
 }
 
-async function withFile<T>(path: string, readOnly: boolean, work: Work<T>): Promise<T> {
+async function withFile<T>(
+  path: string,
+  hostId: string | null,
+  readOnly: boolean,
+  work: Work<T>,
+): Promise<T> {
   const database = new DatabaseSync(path, { readOnly, timeout: busyTimeoutMs, defensive: true });
   let damage: readonly Finding[];
   try {
@@ -95,11 +102,12 @@ async function withFile<T>(path: string, readOnly: boolean, work: Work<T>): Prom
     // Kysely closes nothing when no query ever ran.
     statements.close();
   };
-  return withDatabase({ db, isOurs: false, writersMax: 1, close }, damage, work);
+  return withDatabase({ db, isOurs: false, writersMax: 1, close }, hostId, damage, work);
 }
 
 async function withDatabase<T>(
   database: OpenDatabase,
+  hostId: string | null,
   damage: readonly Finding[],
   work: Work<T>,
 ): Promise<T> {
@@ -108,8 +116,8 @@ async function withDatabase<T>(
     const findings = [...damage, checkSchema(await readSchema(database), migrations)];
     if (findings.some(({ level }) => level !== 'ok')) return await work(null, findings);
     const records: Records = {
-      machines: () => store.machines.all(),
-      openOperations: () => store.operations.open(),
+      machines: () => store.machines.all(hostId ?? ''),
+      openOperations: () => store.operations.open(hostId ?? ''),
     };
     return await work(records, findings);
   } finally {

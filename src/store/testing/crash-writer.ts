@@ -1,5 +1,6 @@
 /** A child program for tests: inserts machines for ever, and names each on stdout once its insert has been acknowledged. */
 import { writeSync } from 'node:fs';
+import { subjectId } from '../../core/operations/operation.ts';
 import { openStore } from '../store.ts';
 import { sampleMachine, sampleOperation } from './samples.ts';
 
@@ -9,7 +10,7 @@ const store = await openStore({ path: place, databaseUrl: kind === 'url' ? place
 for (;;) {
   const operation = sampleOperation();
   const machine = sampleMachine({
-    id: operation.machineId,
+    id: subjectId(operation, 'machine'),
     state: 'creating',
     operationId: operation.id,
   });

@@ -30,7 +30,7 @@ for (let n = 0; n < stepsOfEach; n++) {
   await store.transaction(async ({ operations }) => {
     const counter = await operations.get('counter');
     if (counter === null) throw new Error('lost');
-    await operations.save({ ...counter, steps: [...counter.steps, step] });
+    await operations.save(counter, { ...counter, steps: [...counter.steps, step] });
   });
 }
 

@@ -5,6 +5,9 @@ import type { Operation } from '../../core/operations/operation.ts';
 import type { EngineHandle } from '../../core/ports/engine.ts';
 import { shortId } from '../../lib/ids.ts';
 
+/** The host of samples. */
+export const sampleHostId = 'host-1';
+
 /** A time `n` milliseconds after a fixed one. */
 export function at(n: number): string {
   return new Date(Date.UTC(2026, 0, 1) + n).toISOString();
@@ -15,6 +18,7 @@ export function sampleMachine(changes: Partial<Machine> & { readonly name?: stri
   const id = fields.id ?? shortId();
   return {
     id,
+    hostId: sampleHostId,
     tenant: 'default',
     spec: {
       name: name ?? `name-${id}`,
@@ -32,6 +36,7 @@ export function sampleMachine(changes: Partial<Machine> & { readonly name?: stri
     desired: 'stopped',
     operationId: null,
     incarnation: null,
+    bootId: null,
     handle: null,
     failure: null,
     slot: 1,
@@ -59,12 +64,14 @@ export function sampleOperation(changes: Partial<Operation> = {}): Operation {
     id: shortId(),
     tenant: 'default',
     kind: 'machine.start',
-    machineId: shortId(),
+    subjects: [{ kind: 'machine', id: shortId() }],
     params: { force: true },
     state: 'running',
     steps: [],
     isCancelRequested: false,
     failure: null,
+    owner: { hostId: sampleHostId, epoch: 1, bootId: 'boot-1' },
+    revision: 0,
     createdAt: at(0),
     updatedAt: at(0),
     ...changes,

@@ -1,10 +1,11 @@
 /** creating → created: the machine's own disk. Undone, the machine is gone. */
-import type { OperationDefinition } from '../../operations/runner.ts';
-import { type Edges, failureOf, requireDiskSpace } from './context.ts';
+
+import type { MachineOperation } from '../subject.ts';
+import { type Edges, requireDiskSpace } from './context.ts';
 
 const diskTimeoutMs = 60_000;
 
-export function createOperation(edges: Edges): OperationDefinition {
+export function createOperation(edges: Edges): MachineOperation {
   return {
     kind: 'machine.create',
     transit: 'creating',
@@ -12,12 +13,12 @@ export function createOperation(edges: Edges): OperationDefinition {
       {
         name: 'disk',
         timeoutMs: diskTimeoutMs,
-        async do({ machine, signal }) {
+        async do({ subject: machine, signal }) {
           await requireDiskSpace(edges, signal);
           const { id, slot, imageDigest, spec } = machine;
           await edges.disks.prepare({ machineId: id, slot, imageDigest, diskMib: spec.diskMib }, signal);
         },
-        undo: ({ machine, signal }) => edges.disks.remove(machine.id, signal),
+        undo: ({ subject: machine, signal }) => edges.disks.remove(machine.id, signal),
       },
     ],
     succeeded: 'created',
@@ -25,6 +26,5 @@ export function createOperation(edges: Edges): OperationDefinition {
     failed: 'deleted',
     cancelled: 'deleted',
     onUndone: () => ({}),
-    describeFailure: (machine, error, at) => failureOf(edges, machine, error, at),
   };
 }

@@ -1,6 +1,5 @@
 /** Every operation on machines. */
-import type { OperationKind } from '../../operations/operation.ts';
-import type { OperationDefinition } from '../../operations/runner.ts';
+import { defineOperation, type MachineDefinition, type MachineOperation } from '../subject.ts';
 import type { Edges } from './context.ts';
 import { createOperation } from './create.ts';
 import { deleteOperation } from './delete.ts';
@@ -9,16 +8,18 @@ import { resumeOperation } from './resume.ts';
 import { type BootOptions, restartOperation, startOperation } from './start.ts';
 import { stopOperation } from './stop.ts';
 
-export type OperationDefinitions = Readonly<Record<OperationKind, OperationDefinition>>;
+export type MachineOperationKind = Extract<MachineOperation['kind'], `machine.${string}`>;
+export type MachineDefinitions = Readonly<Record<MachineOperationKind, MachineDefinition>>;
 
-export function operationDefinitions(edges: Edges, boot: BootOptions): OperationDefinitions {
+export function machineDefinitions(edges: Edges, boot: BootOptions): MachineDefinitions {
+  const define = (operation: MachineOperation) => defineOperation(edges, operation);
   return {
-    'machine.create': createOperation(edges),
-    'machine.start': startOperation(edges, boot),
-    'machine.restart': restartOperation(edges, boot),
-    'machine.stop': stopOperation(edges),
-    'machine.pause': pauseOperation(edges),
-    'machine.resume': resumeOperation(edges),
-    'machine.delete': deleteOperation(edges),
+    'machine.create': define(createOperation(edges)),
+    'machine.start': define(startOperation(edges, boot)),
+    'machine.restart': define(restartOperation(edges, boot)),
+    'machine.stop': define(stopOperation(edges)),
+    'machine.pause': define(pauseOperation(edges)),
+    'machine.resume': define(resumeOperation(edges)),
+    'machine.delete': define(deleteOperation(edges)),
   };
 }

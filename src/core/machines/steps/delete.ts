@@ -1,10 +1,11 @@
 /** deleting → deleted: the VMM if there is one, then the disk, then the row. Nothing here can be undone. */
-import type { OperationDefinition } from '../../operations/runner.ts';
-import { type Edges, engineOf, failureOf } from './context.ts';
+
+import type { MachineOperation } from '../subject.ts';
+import { type Edges, engineOf } from './context.ts';
 
 const stepTimeoutMs = 30_000;
 
-export function deleteOperation(edges: Edges): OperationDefinition {
+export function deleteOperation(edges: Edges): MachineOperation {
   return {
     kind: 'machine.delete',
     transit: 'deleting',
@@ -12,7 +13,7 @@ export function deleteOperation(edges: Edges): OperationDefinition {
       {
         name: 'destroy',
         timeoutMs: stepTimeoutMs,
-        async do({ machine, signal }) {
+        async do({ subject: machine, signal }) {
           if (!machine.incarnation) return;
           await edges.guest.release(machine.incarnation);
           await engineOf(edges, machine).destroy(machine.incarnation, signal);
@@ -22,7 +23,7 @@ export function deleteOperation(edges: Edges): OperationDefinition {
       {
         name: 'disk',
         timeoutMs: stepTimeoutMs,
-        do: ({ machine, signal }) => edges.disks.remove(machine.id, signal),
+        do: ({ subject: machine, signal }) => edges.disks.remove(machine.id, signal),
       },
     ],
     succeeded: 'deleted',
@@ -30,6 +31,5 @@ export function deleteOperation(edges: Edges): OperationDefinition {
     failed: 'failed',
     cancelled: 'failed',
     onUndone: (_, failure) => ({ failure }),
-    describeFailure: (machine, error, at) => failureOf(edges, machine, error, at),
   };
 }

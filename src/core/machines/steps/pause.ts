@@ -4,7 +4,7 @@
  * asked for it counts on.
  */
 import { AppError } from '../../errors.ts';
-import type { OperationDefinition, StepContext } from '../../operations/runner.ts';
+import type { StepContext } from '../../operations/definition.ts';
 import {
   type EngineHandle,
   type EnginePause,
@@ -12,14 +12,15 @@ import {
   pausedOnRequest,
 } from '../../ports/engine.ts';
 import type { Machine } from '../machine.ts';
-import { type Edges, engineOf, failureOf, guestOf } from './context.ts';
+import type { MachineOperation } from '../subject.ts';
+import { type Edges, engineOf, guestOf } from './context.ts';
 import { identityOf } from './ready.ts';
 
 const pauseTimeoutMs = 30_000;
 /** For a guest that goes on to be told the time. */
 const tellTimeoutMs = 15_000;
 
-export function pauseOperation(edges: Edges): OperationDefinition {
+export function pauseOperation(edges: Edges): MachineOperation {
   return {
     kind: 'machine.pause',
     transit: 'pausing',
@@ -28,7 +29,7 @@ export function pauseOperation(edges: Edges): OperationDefinition {
         name: 'pause',
         isVolatile: true,
         timeoutMs: pauseTimeoutMs,
-        do: ({ machine, signal }) => standStill(edges, machine, signal),
+        do: ({ subject: machine, signal }) => standStill(edges, machine, signal),
         undo: (context) => goOnAgain(edges, context),
       },
     ],
@@ -39,7 +40,6 @@ export function pauseOperation(edges: Edges): OperationDefinition {
     failed: 'running',
     cancelled: 'running',
     onUndone: () => ({}),
-    describeFailure: (machine, error, at) => failureOf(edges, machine, error, at),
   };
 }
 
@@ -78,7 +78,7 @@ export function isPausedOnRequest(status: EngineStatus): boolean {
   return status.state === 'paused' && status.reason === pausedOnRequest;
 }
 
-async function goOnAgain(edges: Edges, { machine, signal }: StepContext): Promise<void> {
+async function goOnAgain(edges: Edges, { subject: machine, signal }: StepContext<Machine>): Promise<void> {
   if (machine.incarnation) edges.guest.setQuiet(machine.incarnation, false);
   if (!machine.handle) return;
   // Nothing to undo when its VMM is gone: whoever watches it says so.

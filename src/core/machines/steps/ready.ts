@@ -1,20 +1,21 @@
 /** The last step to `running`: the guest answers, and is told who it is and what time it is. */
 import { abortable } from '../../../lib/abort.ts';
 import { AppError } from '../../errors.ts';
-import type { Step, StepContext } from '../../operations/runner.ts';
+import type { StepContext } from '../../operations/definition.ts';
 import type { EngineHandle } from '../../ports/engine.ts';
 import type { GuestIdentity } from '../../ports/guest.ts';
 import type { Machine } from '../machine.ts';
+import type { MachineStep } from '../subject.ts';
 import { type Edges, engineOf, guestOf } from './context.ts';
 
 /** Fails as soon as the VMM is gone, and with `timeout` when the guest has not answered after `timeoutMs`. */
-export function readyStep(edges: Edges, timeoutMs: number): Step {
+export function readyStep(edges: Edges, timeoutMs: number): MachineStep {
   return {
     name: 'ready',
     isVolatile: true,
     timeoutMs,
     async do(context) {
-      const { machine } = context;
+      const { subject: machine } = context;
       const target = guestOf(machine);
       await whileAlive(edges, context, timeoutMs, async (signal) => {
         await edges.guest.waitReady(target, signal);
@@ -27,11 +28,11 @@ export function readyStep(edges: Edges, timeoutMs: number): Step {
 /** Gives up as soon as the VMM is gone: a guest that cannot answer any more is not worth the deadline. */
 async function whileAlive(
   edges: Edges,
-  context: StepContext,
+  context: StepContext<Machine>,
   timeoutMs: number,
   work: (signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  const { machine } = context;
+  const { subject: machine } = context;
   const controller = new AbortController();
   const signal = AbortSignal.any([context.signal, controller.signal]);
   const stopWatching = engineOf(edges, machine).onExit(machine.handle as EngineHandle, (facts) =>

@@ -2,8 +2,9 @@
  * paused → resuming → running: the processors go on, the guest answers and is told the time. A guest that does not answer
  * in time is paused again, as it was found.
  */
-import type { OperationDefinition } from '../../operations/runner.ts';
-import { type Edges, engineOf, failureOf, requireDiskSpace } from './context.ts';
+
+import type { MachineOperation } from '../subject.ts';
+import { type Edges, engineOf, requireDiskSpace } from './context.ts';
 import { letGoOn, standStill } from './pause.ts';
 import { readyStep } from './ready.ts';
 
@@ -11,7 +12,7 @@ const continueTimeoutMs = 30_000;
 /** From the processors' going on to the guest's answer: milliseconds, seconds on a loaded host. */
 const answerTimeoutMs = 60_000;
 
-export function resumeOperation(edges: Edges): OperationDefinition {
+export function resumeOperation(edges: Edges): MachineOperation {
   return {
     kind: 'machine.resume',
     transit: 'resuming',
@@ -20,11 +21,11 @@ export function resumeOperation(edges: Edges): OperationDefinition {
         name: 'continue',
         isVolatile: true,
         timeoutMs: continueTimeoutMs,
-        async do({ machine, signal }) {
+        async do({ subject: machine, signal }) {
           await requireDiskSpace(edges, signal);
           await letGoOn(edges, machine, signal);
         },
-        async undo({ machine, signal }) {
+        async undo({ subject: machine, signal }) {
           if (!machine.handle) return;
           const { state } = await engineOf(edges, machine).inspect(machine.handle, signal);
           // Nothing to undo when its VMM is gone: whoever watches it says so.
@@ -39,6 +40,5 @@ export function resumeOperation(edges: Edges): OperationDefinition {
     failed: 'paused',
     cancelled: 'paused',
     onUndone: () => ({}),
-    describeFailure: (machine, error, at) => failureOf(edges, machine, error, at),
   };
 }

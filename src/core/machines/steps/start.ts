@@ -4,11 +4,12 @@
  */
 import type { Limiter } from '../../../lib/limiter.ts';
 import { AppError } from '../../errors.ts';
-import type { OperationKind } from '../../operations/operation.ts';
-import type { OperationDefinition, Step, StepContext } from '../../operations/runner.ts';
+import type { StepContext } from '../../operations/definition.ts';
+import type { Operation, OperationKind } from '../../operations/operation.ts';
 import { type EngineHandle, limitsOfSize } from '../../ports/engine.ts';
 import type { Machine } from '../machine.ts';
-import { type Edges, engineOf, failureOf, requireDiskSpace } from './context.ts';
+import type { MachineOperation, MachineStep } from '../subject.ts';
+import { type Edges, engineOf, requireDiskSpace } from './context.ts';
 import { readyStep } from './ready.ts';
 import { askGuestToPowerOff, stopGraceMs } from './stop.ts';
 
@@ -24,7 +25,13 @@ export interface StartParams {
   readonly previousHandle: EngineHandle | null;
 }
 
-export function startOperation(edges: Edges, boot: BootOptions): OperationDefinition {
+/** The store keeps params as plain JSON; `nextBoot` in `intents.ts` writes them. */
+function paramsOf({ params }: Operation): StartParams {
+  const { previousIncarnation = null, previousHandle = null } = params as Partial<StartParams>;
+  return { previousIncarnation, previousHandle };
+}
+
+export function startOperation(edges: Edges, boot: BootOptions): MachineOperation {
   return bootOperation('machine.start', [], edges, boot);
 }
 
@@ -36,16 +43,16 @@ export interface BootOptions {
 }
 
 /** A start that first ends the incarnation that runs, gracefully if it can. */
-export function restartOperation(edges: Edges, boot: BootOptions): OperationDefinition {
+export function restartOperation(edges: Edges, boot: BootOptions): MachineOperation {
   return bootOperation('machine.restart', [quitStep(edges)], edges, boot);
 }
 
 function bootOperation(
   kind: OperationKind,
-  before: readonly Step[],
+  before: readonly MachineStep[],
   edges: Edges,
   { limiter, bootTimeoutMs }: BootOptions,
-): OperationDefinition {
+): MachineOperation {
   return {
     kind,
     transit: 'starting',
@@ -61,18 +68,17 @@ function bootOperation(
       failure,
       ...(failure ? {} : { desired: 'stopped' as const }),
     }),
-    describeFailure: (machine, error, at) => failureOf(edges, machine, error, at),
   };
 }
 
-function quitStep(edges: Edges): Step {
+function quitStep(edges: Edges): MachineStep {
   return {
     name: 'quit',
     // The machine has forgotten the old VMM when this begins.
     isOwedFromBegin: true,
     timeoutMs: stopGraceMs * 2,
-    async do({ machine, operation, signal }) {
-      const { previousHandle } = operation.params as unknown as StartParams;
+    async do({ subject: machine, operation, signal }) {
+      const { previousHandle } = paramsOf(operation);
       if (!previousHandle) return;
       await askGuestToPowerOff(edges, machine, previousHandle, signal);
       await edges.guest.release(previousHandle.incarnation);
@@ -83,7 +89,7 @@ function quitStep(edges: Edges): Step {
   };
 }
 
-function clearStep(edges: Edges): Step {
+function clearStep(edges: Edges): MachineStep {
   return {
     name: 'clear',
     isOwedFromBegin: true,
@@ -94,19 +100,22 @@ function clearStep(edges: Edges): Step {
 }
 
 /** Nothing refers to the previous incarnation any more; whatever is left of it goes. */
-async function clearPrevious(edges: Edges, { machine, operation, signal }: StepContext): Promise<void> {
-  const { previousIncarnation } = operation.params as unknown as StartParams;
+async function clearPrevious(
+  edges: Edges,
+  { subject: machine, operation, signal }: StepContext<Machine>,
+): Promise<void> {
+  const { previousIncarnation } = paramsOf(operation);
   if (!previousIncarnation) return;
   await edges.guest.release(previousIncarnation);
   await engineOf(edges, machine).destroy(previousIncarnation, signal);
 }
 
-function launchStep(edges: Edges): Step {
+function launchStep(edges: Edges): MachineStep {
   return {
     name: 'launch',
     isVolatile: true,
     timeoutMs: launchTimeoutMs,
-    async do({ machine, signal }) {
+    async do({ subject: machine, signal }) {
       const incarnation = requireIncarnation(machine);
       await requireDiskSpace(edges, signal);
       const [kit, disk] = await Promise.all([
@@ -135,7 +144,7 @@ function launchStep(edges: Edges): Step {
       );
       return { details: { handle } };
     },
-    async undo({ machine, signal }) {
+    async undo({ subject: machine, signal }) {
       const incarnation = requireIncarnation(machine);
       await edges.guest.release(incarnation);
       const driver = engineOf(edges, machine);

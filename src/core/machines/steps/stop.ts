@@ -4,18 +4,19 @@
  */
 import { abortable, deadline } from '../../../lib/abort.ts';
 import { AppError } from '../../errors.ts';
-import type { OperationDefinition, StepContext } from '../../operations/runner.ts';
+import type { StepContext } from '../../operations/definition.ts';
 import type { EngineHandle } from '../../ports/engine.ts';
 import type { Machine } from '../machine.ts';
-import { type Edges, engineOf, failureOf } from './context.ts';
+import type { MachineOperation } from '../subject.ts';
+import { type Edges, engineOf } from './context.ts';
 import { isPausedOnRequest, letGoOn } from './pause.ts';
 
 /** How long a guest may take to power off after it was asked. */
 export const stopGraceMs = 10_000;
 const haltTimeoutMs = 30_000;
 
-export function stopOperation(edges: Edges): OperationDefinition {
-  const endVmm = ({ machine, signal }: StepContext) => end(edges, machine, signal);
+export function stopOperation(edges: Edges): MachineOperation {
+  const endVmm = ({ subject: machine, signal }: StepContext<Machine>) => end(edges, machine, signal);
   return {
     kind: 'machine.stop',
     transit: 'stopping',
@@ -23,7 +24,7 @@ export function stopOperation(edges: Edges): OperationDefinition {
       {
         name: 'shutdown',
         timeoutMs: stopGraceMs * 2,
-        async do({ machine, signal }) {
+        async do({ subject: machine, signal }) {
           if (machine.handle) await askGuestToPowerOff(edges, machine, machine.handle, signal);
         },
         // A stop that fails has still to leave nothing that runs.
@@ -36,7 +37,6 @@ export function stopOperation(edges: Edges): OperationDefinition {
     failed: 'failed',
     cancelled: 'failed',
     onUndone: (_, failure) => ({ handle: null, failure }),
-    describeFailure: (machine, error, at) => failureOf(edges, machine, error, at),
   };
 }
 

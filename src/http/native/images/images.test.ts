@@ -133,7 +133,12 @@ describe('import and upload', () => {
         throw new Error('an empty upload');
       },
     });
-    const images = new ImageService({ images: refusing, store: fake.store, holds: new ImageHolds() });
+    const images = new ImageService({
+      hostId: 'host',
+      images: refusing,
+      store: fake.store,
+      holds: new ImageHolds(),
+    });
     const other = await serveFake(fake, { imageService: images });
     const answer = await fetch(`${other.url}/api/v1/images/tiny`, {
       method: 'PUT',
@@ -186,6 +191,7 @@ describe('import and upload', () => {
     fake.images.onImport = (_, signal) =>
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
     const hasty = new ImageService({
+      hostId: 'host',
       ...{ images: fake.images, store: fake.store, holds: new ImageHolds() },
       importTimeoutMs: 1,
     });
@@ -255,6 +261,7 @@ describe('a tenant', () => {
   test('whose turn does not come is told so, and has left the queue', async () => {
     const gate = Promise.withResolvers<void>();
     const service = new ImageService({
+      hostId: 'host',
       ...{ images: fake.images, store: fake.store, holds: new ImageHolds() },
       turnTimeoutMs: 1,
     });

@@ -71,7 +71,7 @@ function toBody(operation: Operation): schema.OperationBody {
   return {
     id: operation.id,
     kind: operation.kind,
-    machine_id: operation.machineId,
+    machine_id: operation.subjects.find(({ kind }) => kind === 'machine')?.id ?? '',
     state: operation.state,
     cancel_requested: operation.isCancelRequested,
     steps: operation.steps.map(({ name, phase, at }) => ({ name, phase, at })),

@@ -110,10 +110,11 @@ function bound(machines: Repositories['machines']): Repositories['machines'] {
     get: (id) => machines.get(id),
     find: (tenant, idOrName) => machines.find(tenant, idOrName),
     list: (filter) => machines.list(filter),
-    all: () => machines.all(),
+    all: (hostId) => machines.all(hostId),
+    memoryMib: (query) => machines.memoryMib(query),
     compareAndSet: (change) => machines.compareAndSet(change),
     patch: (id, incarnation, details, at) => machines.patch(id, incarnation, details, at),
-    remove: (id) => machines.remove(id),
+    remove: (id, at) => machines.remove(id, at),
   };
 }
 

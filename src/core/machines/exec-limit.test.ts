@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { ExecEvent, ExecSession } from '../ports/guest.ts';
-import { ExecSlots, execsPerMachineMax } from './exec-slots.ts';
+import { ExecLimit, execsPerMachineMax } from './exec-limit.ts';
 
 const outcome: ExecEvent = { type: 'outcome', outcome: { outcome: 'exited', exitCode: 0 } };
 
@@ -13,8 +13,8 @@ function session(): ExecSession {
   };
 }
 
-async function full(): Promise<{ readonly slots: ExecSlots; readonly sessions: readonly ExecSession[] }> {
-  const slots = new ExecSlots();
+async function full(): Promise<{ readonly slots: ExecLimit; readonly sessions: readonly ExecSession[] }> {
+  const slots = new ExecLimit();
   const sessions: ExecSession[] = [];
   for (let i = 0; i < execsPerMachineMax; i++) sessions.push(await slots.hold('web', async () => session()));
   return { slots, sessions };
@@ -43,7 +43,7 @@ test('it is free once, though the reader left before the first event and again a
 });
 
 test('a command that could not be started holds none', async () => {
-  const slots = new ExecSlots();
+  const slots = new ExecLimit();
   for (let i = 0; i <= execsPerMachineMax; i++) {
     await expect(slots.hold('web', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
   }

@@ -1,13 +1,13 @@
 /** Counts the commands that run in each machine, so that no caller can have more than a guest and its link can bear. */
 import { AppError } from '../errors.ts';
 import type { ExecSession } from '../ports/guest.ts';
-import { endingIterator, Slots } from './slots.ts';
+import { endingIterator, PerMachineLimit } from './per-machine-limit.ts';
 
 /** Commands that may run in one machine at once. */
 export const execsPerMachineMax = 128;
 
-export class ExecSlots {
-  readonly #slots = new Slots(
+export class ExecLimit {
+  readonly #limit = new PerMachineLimit(
     execsPerMachineMax,
     (machineId) =>
       new AppError('exhausted', `machine ${machineId} runs ${execsPerMachineMax} commands already`, {
@@ -15,9 +15,9 @@ export class ExecSlots {
       }),
   );
 
-  /** Starts a command in a slot of the machine, which is free again when its session ends. Raises `exhausted`. */
+  /** Starts a command that counts until its session ends. Raises `exhausted`. */
   async hold(machineId: string, start: () => Promise<ExecSession>): Promise<ExecSession> {
-    const free = this.#slots.take(machineId);
+    const free = this.#limit.take(machineId);
     try {
       const session = await start();
       return {

@@ -1,7 +1,7 @@
 /** Counts what is open for each machine, so that no caller can have more than a host, a guest and its link can bear. */
 import type { AppError } from '../errors.ts';
 
-export class Slots {
+export class PerMachineLimit {
   readonly #max: number;
   readonly #full: (machineId: string) => AppError;
   readonly #taken = new Map<string, number>();
@@ -12,7 +12,7 @@ export class Slots {
     this.#full = full;
   }
 
-  /** Takes a slot of the machine; returns what frees it, once however often it is called. */
+  /** Counts one more for the machine. Returns the function that counts it off; calling it twice is safe. */
   take(machineId: string): () => void {
     const taken = this.#taken.get(machineId) ?? 0;
     if (taken >= this.#max) throw this.#full(machineId);

@@ -1,0 +1,95 @@
+/** Joins the core's parts. Called by `main`, and by tests with fakes of the ports. */
+import { EventBus } from './events/bus.ts';
+import { fencedStore } from './hosts/fence.ts';
+import { ImageHolds } from './images/holds.ts';
+import { ImageService } from './images/service.ts';
+import type { Capacity } from './machines/capacity.ts';
+import { MachineOperations } from './machines/machine-operations.ts';
+import { MachineService } from './machines/service.ts';
+import type { MachineDefaults } from './machines/spec.ts';
+import type { Edges } from './machines/steps/context.ts';
+import { Supervisor } from './machines/supervisor.ts';
+import type { Owner } from './operations/operation.ts';
+import { OperationRunner, type RunnerHooks } from './operations/runner.ts';
+import { OperationService } from './operations/service.ts';
+import type { ImageLibrary } from './ports/images.ts';
+import type { Store } from './ports/store.ts';
+import { Reconciler } from './reconcile/reconciler.ts';
+
+export interface CoreDeps {
+  /** Not fenced yet. */
+  readonly store: Store;
+  readonly edges: Edges;
+  readonly images: ImageLibrary;
+  readonly defaults: MachineDefaults;
+  readonly capacity: Capacity;
+  /** Starts that run at once. */
+  readonly startsMax: number;
+  readonly hostId: string;
+  /** The current boot of this host. */
+  readonly bootId: string;
+  /** See HostClaim. */
+  readonly bootIdBefore?: string | null;
+  readonly bootTimeoutMs?: number | undefined;
+  /** For proofs only. */
+  readonly hooks?: RunnerHooks | undefined;
+}
+
+export interface Core {
+  readonly owner: Owner;
+  readonly bus: EventBus;
+  readonly machines: MachineService;
+  readonly imageService: ImageService;
+  readonly operations: OperationService;
+  readonly supervisor: Supervisor;
+  readonly reconciler: Reconciler;
+  /** Ends streams and interrupts operations, which stay open for the next daemon. Machines go on. */
+  interrupt(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Claims the host: from here on a daemon that had it before writes nothing more. */
+export async function createCore(deps: CoreDeps): Promise<Core> {
+  const { edges, images, defaults, capacity, hostId, bootId } = deps;
+  const { bootIdBefore = null } = deps;
+  const at = edges.clock.now().toISOString();
+  const epoch = await deps.store.hosts.claim({ hostId, bootIdBefore, at });
+  const owner: Owner = { hostId, epoch, bootId };
+  const store = fencedStore(deps.store, owner);
+  const bus = await EventBus.open({ store, log: edges.log });
+  const runner = new OperationRunner({
+    store,
+    owner,
+    clock: edges.clock,
+    log: edges.log,
+    hooks: deps.hooks,
+    onLeftUndone: () => reconciler.nudge(),
+  });
+  const { startsMax, bootTimeoutMs } = deps;
+  const machineOperations = new MachineOperations({ store, runner, owner, edges, startsMax, bootTimeoutMs });
+  const supervisor = new Supervisor({ store, runner, owner, edges, machineOperations, definitions: {} });
+  const imageHolds = new ImageHolds();
+  const common = { store, bus, edges, runner, machineOperations, supervisor };
+  const machines = new MachineService({ ...common, defaults, capacity, imageHolds });
+  const imageService = new ImageService({ images, store, holds: imageHolds, hostId });
+  const reconciler = new Reconciler({ store, edges, supervisor, owner });
+  const interrupt = async () => {
+    machines.close();
+    await Promise.all([imageService.close(), supervisor.close()]);
+  };
+  return {
+    owner,
+    bus,
+    machines,
+    imageService,
+    operations: new OperationService(store),
+    supervisor,
+    reconciler,
+    interrupt,
+    async close() {
+      await reconciler.close();
+      await interrupt();
+      await bus.close();
+    },
+  };
+}

@@ -1,0 +1,38 @@
+/** One change of something that Flotilla keeps, as the store records it with the change itself. */
+import type { Subject } from '../operations/operation.ts';
+
+export const eventTypes = [
+  'machine.created',
+  'machine.state_changed',
+  'machine.changed',
+  'machine.deleted',
+  'operation.begun',
+  'operation.undoing',
+  'operation.ended',
+  'key.created',
+  'key.revoked',
+] as const;
+export type EventType = (typeof eventTypes)[number];
+
+export interface Event {
+  readonly type: EventType;
+  readonly tenant: string;
+  readonly subject: EventSubject;
+  /** What is worth telling of the change: the states before and after, the operation. Plain JSON, never a secret. */
+  readonly data: Readonly<Record<string, unknown>>;
+  /** RFC 3339, UTC. */
+  readonly at: string;
+}
+
+export interface EventSubject {
+  readonly kind: Subject['kind'] | 'operation' | 'key';
+  readonly id: string;
+}
+
+/** A place in the order of events. Opaque: only the store compares positions. */
+export type EventPosition = string & { readonly __brand: 'EventPosition' };
+
+export interface EventPage {
+  readonly events: readonly Event[];
+  readonly position: EventPosition;
+}

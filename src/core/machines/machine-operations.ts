@@ -1,0 +1,138 @@
+/**
+ * Begins and runs operations on machines, and watches the VMMs they leave running. Shared by the use cases
+ * (`service.ts`), which act for tenants, and the supervisor, which acts for the host.
+ */
+import { shortId } from '../../lib/ids.ts';
+import { Limiter } from '../../lib/limiter.ts';
+import { AppError } from '../errors.ts';
+import type { Operation, OperationKind, Owner } from '../operations/operation.ts';
+import type { OperationRunner } from '../operations/runner.ts';
+import type { MachinePatch, Repositories, Store } from '../ports/store.ts';
+import { ExitWatcher } from './exits.ts';
+import { nextBoot } from './intents.ts';
+import type { Machine } from './machine.ts';
+import type { Edges } from './steps/context.ts';
+import { type MachineDefinitions, machineDefinitions } from './steps/definitions.ts';
+import { bootTimeoutMsDefault } from './steps/start.ts';
+import type { MachineDefinition } from './subject.ts';
+import { transition } from './transition.ts';
+
+export interface MachineOperationsDeps {
+  readonly store: Store;
+  readonly runner: OperationRunner;
+  readonly owner: Owner;
+  readonly edges: Edges;
+  /** Starts that run at once; the others wait without a deadline. */
+  readonly startsMax: number;
+  /** How long a guest may take from launch to its first answer. */
+  readonly bootTimeoutMs?: number | undefined;
+}
+
+export interface Begun {
+  readonly machine: Machine;
+  readonly operation: Operation;
+}
+
+/** Starts that may wait for their turn. */
+const startQueueMax = 10_000;
+
+export class MachineOperations {
+  readonly owner: Owner;
+  readonly definitions: MachineDefinitions;
+  readonly exits: ExitWatcher;
+  readonly startLimiter: Limiter;
+  readonly #deps: MachineOperationsDeps;
+
+  constructor(deps: MachineOperationsDeps) {
+    const { store, edges, owner, startsMax, bootTimeoutMs = bootTimeoutMsDefault } = deps;
+    this.#deps = deps;
+    this.owner = owner;
+    this.startLimiter = new Limiter(startsMax, startQueueMax);
+    this.definitions = machineDefinitions(edges, { limiter: this.startLimiter, bootTimeoutMs });
+    this.exits = new ExitWatcher({ store, edges, restart: (machine) => this.#restarted(machine) });
+  }
+
+  /**
+   * Inside the caller's transaction: the machine enters its transit state and the operation is inserted. `patch` is what
+   * else begins with it. Raises `conflict` when the machine has an open operation.
+   */
+  async begin(
+    tx: Repositories,
+    machine: Machine,
+    definition: MachineDefinition,
+    params: Readonly<Record<string, unknown>>,
+    patch: MachinePatch = {},
+  ): Promise<Begun> {
+    const operation = this.newOperation(definition.kind, machine, params);
+    await tx.operations.insert(operation);
+    const at = this.#deps.edges.clock.now();
+    const begun = await transition(
+      tx,
+      machine,
+      definition.transit,
+      { ...patch, operationId: operation.id },
+      at,
+    );
+    return { machine: begun, operation };
+  }
+
+  newOperation(
+    kind: OperationKind,
+    { id, tenant }: Pick<Machine, 'id' | 'tenant'>,
+    params: Readonly<Record<string, unknown>>,
+  ): Operation {
+    const subjects = [{ kind: 'machine' as const, id }];
+    return this.#deps.runner.newOperation({ id: shortId(), tenant, kind, subjects, params });
+  }
+
+  /** Runs what was begun and watches the VMM it leaves, also when the operation was undone to a state that has one. */
+  async run(operation: Operation, definition: MachineDefinition): Promise<Machine> {
+    try {
+      const machine = await this.#deps.runner.run(operation, definition);
+      this.watch(machine);
+      return machine;
+    } catch (error) {
+      const [subject] = operation.subjects;
+      const machine = await this.#deps.store.machines.get(subject?.id ?? '').catch(() => null);
+      // It may have ended meanwhile, which may be why the operation failed.
+      if (machine) this.watch(machine);
+      throw error;
+    }
+  }
+
+  definitionOf(kind: OperationKind): MachineDefinition | null {
+    const definitions: Readonly<Partial<Record<OperationKind, MachineDefinition>>> = this.definitions;
+    return definitions[kind] ?? null;
+  }
+
+  watch(machine: Machine): void {
+    // It lost its VMM to a reboot, which is no failure of its own: the reconciler decides what becomes of it.
+    if (machine.bootId !== null && machine.bootId !== this.owner.bootId) return;
+    if (machine.state === 'running' || machine.state === 'paused') this.exits.watch(machine);
+  }
+
+  /** Begins to boot a machine whose incarnation has ended; null when it is no longer as it was seen. */
+  async beginBoot(seen: Machine): Promise<Operation | null> {
+    const begun = await this.#deps.runner.begin(async (tx) => {
+      const machine = await tx.machines.get(seen.id);
+      if (machine?.state !== 'running' || machine.incarnation !== seen.incarnation) return null;
+      const { params = {}, patch = {} } = nextBoot(machine, this.owner.bootId);
+      return this.begin(tx, machine, this.definitions['machine.start'], params, patch);
+    });
+    return begun?.operation ?? null;
+  }
+
+  /** Raises `unavailable` for a machine of another host. */
+  requireHere(machine: Machine): void {
+    if (machine.hostId === this.owner.hostId) return;
+    throw new AppError('unavailable', `machine ${machine.id} is on another host`, {
+      hint: 'Ask the daemon of that host.',
+      details: { host: machine.hostId },
+    });
+  }
+
+  async #restarted(seen: Machine): Promise<void> {
+    const operation = await this.beginBoot(seen);
+    if (operation) await this.run(operation, this.definitions['machine.start']);
+  }
+}

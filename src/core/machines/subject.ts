@@ -1,0 +1,89 @@
+/** Machines as the subjects of operations: how one begins, keeps a step's result and ends, each in one transaction. */
+import { AppError } from '../errors.ts';
+import type { OperationDefinition, Step, SubjectPort } from '../operations/definition.ts';
+import { type Operation, type OperationKind, subjectId } from '../operations/operation.ts';
+import type { MachineDetails, MachinePatch, Repositories } from '../ports/store.ts';
+import type { Machine, MachineFailure } from './machine.ts';
+import type { MachineState, TransitState } from './states.ts';
+import { type Edges, failureOf } from './steps/context.ts';
+import { transition } from './transition.ts';
+
+export type MachineStep = Step<Machine>;
+
+/** An operation on a machine, as its file in `steps/` describes it. */
+export interface MachineOperation {
+  readonly kind: OperationKind;
+  readonly transit: TransitState;
+  readonly steps: readonly MachineStep[];
+  /** Where the machine is when all steps are done, and what else is then true of it. */
+  readonly succeeded: MachineState;
+  onSuccess(machine: Machine, at: Date): MachinePatch;
+  /** Where it is when the steps were undone, after a failure and after a cancellation. */
+  readonly failed: MachineState;
+  readonly cancelled: MachineState;
+  onUndone(machine: Machine, failure: MachineFailure | null): MachinePatch;
+  readonly limiter?: OperationDefinition<Machine>['limiter'];
+}
+
+/** A definition that can also begin: the operation's transit state belongs to the intent. */
+export interface MachineDefinition extends OperationDefinition<Machine> {
+  readonly transit: TransitState;
+}
+
+export function defineOperation(edges: Edges, operation: MachineOperation): MachineDefinition {
+  const { kind, transit, steps, limiter } = operation;
+  return {
+    kind,
+    transit,
+    steps,
+    subject: machineSubject(operation),
+    describeFailure: (machine, error, at) => failureOf(edges, machine, error, at),
+    ...(limiter === undefined ? {} : { limiter }),
+  };
+}
+
+function machineSubject(ends: MachineOperation): SubjectPort<Machine> {
+  return {
+    read,
+    async keep(tx, operation, details, at) {
+      const machine = await require(tx, operation);
+      const time = at.toISOString();
+      await tx.machines.patch(machine.id, machine.incarnation, details as MachineDetails, time);
+    },
+    async succeed(tx, operation, at) {
+      const machine = await require(tx, operation);
+      const patch = { ...ends.onSuccess(machine, at), operationId: null };
+      return end(tx, machine, ends.succeeded, patch, at);
+    },
+    async fail(tx, operation, { isCancelled, failure }, at) {
+      const machine = await read(tx, operation);
+      if (!machine) return;
+      const patch = { ...ends.onUndone(machine, failure), operationId: null };
+      await end(tx, machine, isCancelled ? ends.cancelled : ends.failed, patch, at);
+    },
+  };
+}
+
+async function end(
+  tx: Repositories,
+  machine: Machine,
+  to: MachineState,
+  patch: MachinePatch,
+  at: Date,
+): Promise<Machine> {
+  const ended = await transition(tx, machine, to, patch, at);
+  if (to === 'deleted') await tx.allocations.release(machine.hostId, { kind: 'machine', id: machine.id });
+  return ended;
+}
+
+async function read(repositories: Repositories, operation: Operation): Promise<Machine | null> {
+  const machine = await repositories.machines.get(subjectId(operation, 'machine'));
+  const isOurs = machine?.operationId === operation.id || operation.state === 'succeeded';
+  return isOurs ? machine : null;
+}
+
+async function require(repositories: Repositories, operation: Operation): Promise<Machine> {
+  const machine = await read(repositories, operation);
+  if (machine) return machine;
+  throw new AppError('internal', `operation ${operation.id} has lost its machine`);
+}

@@ -1,0 +1,61 @@
+/** The hosts of the database, and which daemon each belongs to. */
+import { type Kysely, sql } from 'kysely';
+import type { HostClaim, HostRepository } from '../core/ports/store.ts';
+import type { Access } from './access.ts';
+import { isPostgres } from './dialect.ts';
+import { canHold, type Database, encodeTime } from './schema.ts';
+
+export function hostRepository(access: Access): HostRepository {
+  return {
+    claim: (claimed) => claim(access, claimed),
+    epoch: async (hostId) => {
+      if (!canHold(hostId)) return null;
+      const row = await access.read((db) =>
+        db
+          .selectFrom('hosts')
+          .select('epoch')
+          .where('id', '=', hostId)
+          // A claim waits for the transactions that have looked; they do not wait for one another.
+          .$if(isPostgres(db) && db.isTransaction, (query) => query.forKeyShare())
+          .executeTakeFirst(),
+      );
+      return row?.epoch ?? null;
+    },
+    lockCapacity: (hostId) => access.atomically((_, locks) => locks.name(`capacity of ${hostId}`)),
+  };
+}
+
+/** Rows from before hosts had ids belong to nobody; the first daemon that starts takes them. */
+function claim(access: Access, { hostId, bootIdBefore, at }: HostClaim): Promise<number> {
+  const claimedAt = encodeTime(at);
+  return access.atomically(async (db, locks) => {
+    await db
+      .insertInto('hosts')
+      .values({ id: hostId, epoch: 0, claimed_at: claimedAt })
+      .onConflict((conflict) => conflict.column('id').doNothing())
+      .execute();
+    // Stronger than the update's own lock: it waits for transactions that hold the epoch.
+    await locks.rows(db.selectFrom('hosts').select('id').where('id', '=', hostId)).execute();
+    const { epoch } = await db
+      .updateTable('hosts')
+      .set({ epoch: sql<number>`epoch + 1`, claimed_at: claimedAt })
+      .where('id', '=', hostId)
+      .returning('epoch')
+      .executeTakeFirstOrThrow();
+    await takeUnowned(db, hostId);
+    await db
+      .updateTable('machines')
+      .set({ boot_id: bootIdBefore })
+      .where('host_id', '=', hostId)
+      .where('incarnation', 'is not', null)
+      .where('boot_id', 'is', null)
+      .execute();
+    return epoch;
+  });
+}
+
+async function takeUnowned(db: Kysely<Database>, hostId: string): Promise<void> {
+  for (const table of ['machines', 'operations', 'allocations'] as const) {
+    await db.updateTable(table).set({ host_id: hostId }).where('host_id', '=', '').execute();
+  }
+}

@@ -1,0 +1,176 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Event, EventPosition } from '../core/events/event.ts';
+import type { AllocationRequest, Store } from '../core/ports/store.ts';
+import type { OpenStore } from './store.contract.ts';
+import { at, sampleHandle, sampleHostId, sampleMachine, sampleOperation } from './testing/samples.ts';
+
+const request = (id: string, fields: Partial<AllocationRequest> = {}): AllocationRequest => ({
+  hostId: sampleHostId,
+  kind: 'vmm_uid',
+  owner: { kind: 'machine', id },
+  min: 1,
+  max: 4,
+  at: at(0),
+  ...fields,
+});
+
+export function ownershipContract(open: OpenStore): void {
+  let store: Store;
+  beforeEach(async () => {
+    store = await open();
+  });
+  afterEach(() => store.close());
+
+  describe('hosts', () => {
+    it('gives each claim a higher epoch, and each host its own', async () => {
+      const claim = (hostId: string) => store.hosts.claim({ hostId, bootIdBefore: null, at: at(0) });
+      expect(await store.hosts.epoch('a')).toBeNull();
+      expect([await claim('a'), await claim('a'), await claim('b')]).toEqual([1, 2, 1]);
+      expect(await store.hosts.epoch('a')).toBe(2);
+    });
+
+    it('gives claims at the same time different epochs', async () => {
+      const claims = Array.from({ length: 8 }, () =>
+        store.hosts.claim({ hostId: 'a', bootIdBefore: null, at: at(0) }),
+      );
+      expect((await Promise.all(claims)).sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    });
+
+    it('hands what belongs to no host to the first that claims, with the boot it was started in', async () => {
+      const ran = { state: 'running', incarnation: 'i', handle: sampleHandle('i') } as const;
+      await store.machines.insert(sampleMachine({ id: 'old', hostId: '', ...ran }));
+      await store.machines.insert(sampleMachine({ id: 'never', hostId: '' }));
+      await store.operations.insert(sampleOperation({ owner: { hostId: '', epoch: 0, bootId: '' } }));
+      await store.hosts.claim({ hostId: 'a', bootIdBefore: 'boot-0', at: at(0) });
+      await store.hosts.claim({ hostId: 'b', bootIdBefore: 'boot-9', at: at(0) });
+      const machines = await store.machines.all('a');
+      expect(machines.map(({ id, bootId }) => [id, bootId]).sort()).toEqual([
+        ['never', null],
+        ['old', 'boot-0'],
+      ]);
+      expect(await store.operations.open('a')).toHaveLength(1);
+      expect(await store.machines.all('b')).toEqual([]);
+    });
+  });
+
+  describe('allocations', () => {
+    it('hands out one value after another, and a freed one not before the range has been through', async () => {
+      const { allocations } = store;
+      expect(await allocations.take(request('a'))).toBe(1);
+      expect(await allocations.take(request('b'))).toBe(2);
+      await allocations.release(sampleHostId, { kind: 'machine', id: 'b' });
+      expect(await allocations.take(request('c'))).toBe(3);
+      expect(await allocations.take(request('d'))).toBe(4);
+      // 1 is taken, and the range begins anew.
+      expect(await allocations.take(request('e'))).toBe(2);
+      await expect(allocations.take(request('f'))).rejects.toMatchObject({ code: 'exhausted' });
+    });
+
+    it('keeps hosts apart, and owners of the same id', async () => {
+      const { allocations } = store;
+      expect(await allocations.take(request('a'))).toBe(1);
+      expect(await allocations.take(request('a', { hostId: 'host-2' }))).toBe(1);
+      await allocations.release(sampleHostId, { kind: 'image', id: 'a' });
+      await allocations.release('host-2', { kind: 'machine', id: 'a' });
+      for (const id of ['b', 'c', 'd']) await allocations.take(request(id));
+      await expect(allocations.take(request('e'))).rejects.toMatchObject({ code: 'exhausted' });
+    });
+
+    it('gives back what a transaction took that was rolled back', async () => {
+      const failed = store.transaction(async (tx) => {
+        await tx.allocations.take(request('a'));
+        throw new Error('no');
+      });
+      await expect(failed).rejects.toThrow('no');
+      expect(await store.allocations.take(request('b'))).toBe(1);
+    });
+  });
+
+  describe('events', () => {
+    const read = async (position: EventPosition, limit = 100) => {
+      // On PostgreSQL events wait for transactions of anybody on the server, which are none of ours.
+      let page = await store.events.after(position, limit);
+      for (let n = 0; page.events.length === 0 && n < 200; n++)
+        page = await store.events.after(position, limit);
+      return page;
+    };
+    const types = (events: readonly Event[]) => events.map(({ type }) => type);
+
+    it('tells of each change once, in order, in pages', async () => {
+      const start = await store.events.latest();
+      const { id } = await store.machines.insert(sampleMachine({ tenant: 'a' }));
+      const operationId = 'op';
+      await store.machines.compareAndSet({
+        id,
+        from: 'created',
+        fromOperationId: null,
+        to: 'deleting',
+        patch: { operationId },
+        at: at(1),
+      });
+      await store.machines.remove(id, at(2));
+      const { events, position } = await read(start, 2);
+      expect(events).toMatchObject([
+        { type: 'machine.created', tenant: 'a', subject: { kind: 'machine', id }, at: at(0) },
+        { type: 'machine.state_changed', data: { from: 'created', to: 'deleting', operationId }, at: at(1) },
+      ]);
+      const rest = await read(position);
+      expect(rest.events).toMatchObject([{ type: 'machine.deleted', at: at(2) }]);
+      expect(await store.events.after(rest.position, 10)).toEqual({ events: [], position: rest.position });
+      expect(await store.events.latest()).toBe(rest.position);
+    });
+
+    it('tells nothing of what was rolled back or changed nothing', async () => {
+      const start = await store.events.latest();
+      const failed = store.transaction(async (tx) => {
+        await tx.machines.insert(sampleMachine());
+        throw new Error('no');
+      });
+      await expect(failed).rejects.toThrow('no');
+      expect(await store.machines.patch('nobody', null, {}, at(1))).toBe(false);
+      const operation = sampleOperation();
+      await store.operations.insert(operation);
+      await store.operations.save(operation, { ...operation, state: 'failed', revision: 1 });
+      await store.operations.save(operation, { ...operation, state: 'succeeded', revision: 1 });
+      const { events } = await read(start);
+      expect(types(events)).toEqual(['operation.begun', 'operation.ended']);
+      expect(events[1]?.data).toMatchObject({ kind: operation.kind, state: 'failed' });
+    });
+
+    it('leaves none out of many written at once', async () => {
+      const start = await store.events.latest();
+      const seen: string[] = [];
+      let position = start;
+      const writes = Array.from({ length: 40 }, () => store.machines.insert(sampleMachine()));
+      const all = Promise.all(writes);
+      while (seen.length < 40) {
+        const page = await store.events.after(position, 7);
+        position = page.position;
+        seen.push(...page.events.map(({ subject }) => subject.id));
+      }
+      expect(seen.sort()).toEqual((await all).map(({ id }) => id).sort());
+    });
+
+    it('rings after each commit, and no more once ended', async () => {
+      let rings = 0;
+      const rung = Promise.withResolvers<void>();
+      const end = store.onEvents(() => {
+        rings += 1;
+        rung.resolve();
+      });
+      await store.machines.insert(sampleMachine());
+      await rung.promise;
+      end();
+      const before = rings;
+      await store.machines.insert(sampleMachine());
+      expect(rings).toBe(before);
+    });
+
+    it('keeps the newest when it prunes', async () => {
+      const start = await store.events.latest();
+      for (const name of ['a', 'b', 'c']) await store.machines.insert(sampleMachine({ id: name }));
+      await store.events.prune(1);
+      expect((await read(start)).events.map(({ subject }) => subject.id)).toEqual(['c']);
+    });
+  });
+}
