@@ -1,28 +1,44 @@
 /**
- * What every operation owes, proved for each on the fake engine and on the database given: any step may run twice, may fail before or after its
- * effect, may be undone twice; and the daemon may die between any two records.
+ * What every operation owes, proved for each on the fake engine and on the database given: any step may run twice, may
+ * fail before or after its effect, may be undone twice; the store may fail at any commit, also after it; and the daemon
+ * may die after any write, and once more while the next one recovers. However it went, the operation is closed with a
+ * record that says how, and nothing on the host is unaccounted for.
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Step } from '../../src/core/operations/definition.ts';
+import { isOpen, type Operation } from '../../src/core/operations/operation.ts';
+import { type CommitFault, commitFaults, faultyStore } from '../../src/core/testing/faulty-store.ts';
 import { type FakeFlotilla, type FakeHooks, startFake } from '../support/fake.ts';
 import { name, type OperationCase, operationCases, tenant } from './operation-cases.ts';
 
 /** States of a machine whose VMM lives, in the same state. */
 const liveStates: readonly string[] = ['running', 'paused'];
+/** More writes than any operation has. */
+const writesMax = 20;
+
+const never = () => new Promise<never>(() => undefined);
+
+/** Hooks that do nothing until the operation under test begins. */
+interface Trap extends FakeHooks {
+  isArmed: boolean;
+}
 
 /** `newDatabase`: the URL of an empty PostgreSQL database, or undefined for SQLite. */
 export function operationProofs(newDatabase: () => Promise<string | undefined>): void {
   let fake: FakeFlotilla;
+  let faults: ReturnType<typeof faultyStore>;
   afterEach(() => fake.close());
-
-  /** Hooks that do nothing until the operation under test begins. */
-  interface Trap extends FakeHooks {
-    isArmed: boolean;
-  }
 
   async function begin(operation: OperationCase, trap: Trap): Promise<void> {
     const databaseUrl = await newDatabase();
-    fake = await startFake({ hooks: trap, ...(databaseUrl === undefined ? {} : { databaseUrl }) });
+    fake = await startFake({
+      hooks: trap,
+      wrapStore: (store) => {
+        faults = faultyStore(store);
+        return faults.store;
+      },
+      ...(databaseUrl === undefined ? {} : { databaseUrl }),
+    });
     // A guest that was asked powers off; otherwise each stop would wait for its grace.
     fake.guest.onShutdown = ({ incarnation }) => fake.driver.machine(incarnation).powerOff();
     await operation.prepare(fake.machines);
@@ -31,6 +47,26 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
 
   async function stateNow(): Promise<string> {
     return (await fake.store.machines.find(tenant, name))?.state ?? 'deleted';
+  }
+
+  /** The newest operation of the kind under test, also of a machine that is gone. */
+  async function recorded({ kind }: OperationCase): Promise<Operation | undefined> {
+    const { operations } = await fake.store.operations.list({ tenant, limit: 50, offset: 0 });
+    return operations.find((each) => each.kind === kind);
+  }
+
+  /** The operation is closed and its log is whole. */
+  async function expectRecord(operation: OperationCase, ended: 'succeeded' | 'failed'): Promise<void> {
+    const record = await recorded(operation);
+    expect(record).toMatchObject({ state: ended, isCancelRequested: false });
+    const phases = record?.steps.map(({ name: step, phase }) => `${step} ${phase}`);
+    if (ended === 'succeeded') {
+      expect(phases).toEqual(operation.steps.map((step) => `${step} succeeded`));
+      expect(record?.failure).toBeNull();
+    } else {
+      expect(record?.steps.every(({ phase }) => phase === 'undone')).toBe(true);
+      expect(record?.failure).not.toBeNull();
+    }
   }
 
   /** Everything on the host belongs to a machine that accounts for it, and nothing is under way. */
@@ -64,12 +100,67 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
     expect(fake.disks.made.size).toBe(0);
   }
 
+  /** A delete that failed half-way leaves a failed machine without a disk: only deleting it again makes sense. */
+  async function expectSound(operation: OperationCase): Promise<void> {
+    const isHalfDeleted = operation.kind === 'machine.delete' && (await stateNow()) === 'failed';
+    if (isHalfDeleted) return void (await fake.machines.delete(tenant, name, { force: true }));
+    await expectNothingLost();
+    await expectUsable();
+  }
+
   const twice =
     <A extends unknown[], R>(fn: (...args: A) => Promise<R>) =>
     async (...args: A): Promise<R> => {
       await fn(...args);
       return fn(...args);
     };
+
+  /** A step that fails when the trap is armed. */
+  const failing =
+    (step: Step<unknown>, when: 'before its effect' | 'after its effect'): Step<unknown>['do'] =>
+    async (context) => {
+      if (when === 'after its effect') await step.do(context);
+      throw new Error(`injected into ${step.name}`);
+    };
+
+  /** A trap in which the daemon dies after its nth write from now on; `died` says which operation was then written. */
+  function mortal(nth: number, hooks: Omit<FakeHooks, 'written' | 'recorded'> = {}) {
+    const { promise: died, resolve } = Promise.withResolvers<Operation>();
+    let writes = 0;
+    const trap: Trap = {
+      isArmed: false,
+      wrap: (step, kind) => (trap.isArmed ? (hooks.wrap?.(step, kind) ?? step) : step),
+      async written(_before, after) {
+        if (!trap.isArmed) return;
+        writes += 1;
+        if (writes < nth) return;
+        resolve(after);
+        await never();
+      },
+    };
+    return { trap, died };
+  }
+
+  /** Runs the proof for the daemon's death after each write, until an operation ends before it would die. */
+  async function atEachWrite(
+    operation: OperationCase,
+    makeTrap: (nth: number) => ReturnType<typeof mortal>,
+    proof: (written: Operation) => Promise<void>,
+  ): Promise<void> {
+    for (let nth = 1; nth < writesMax; nth++) {
+      const { trap, died } = makeTrap(nth);
+      await begin(operation, trap);
+      const ended = operation.act(fake.machines).then(
+        () => null,
+        () => null,
+      );
+      const written = await Promise.race([died, ended]);
+      if (written === null) return expect(nth).toBeGreaterThan(2);
+      await proof(written);
+      await fake.close();
+    }
+    throw new Error('the operation has more writes than this proof expects');
+  }
 
   describe.each(operationCases.map((operation) => [operation.kind, operation] as const))(
     '%s',
@@ -82,6 +173,7 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
         await begin(operation, trap);
         await operation.act(fake.machines);
         expect(await stateNow()).toBe(operation.succeeded);
+        await expectRecord(operation, 'succeeded');
         await expectNothingLost();
       });
 
@@ -103,13 +195,7 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
         [step, 'after its effect'] as const,
       ]);
 
-      test.each(failures)('fails at %s %s: undone, twice, and usable again', async (failing, when) => {
-        const fail =
-          (step: Step<unknown>): Step<unknown>['do'] =>
-          async (context) => {
-            if (when === 'after its effect') await step.do(context);
-            throw new Error(`injected into ${step.name}`);
-          };
+      test.each(failures)('fails at %s %s: undone, twice, and usable again', async (at, when) => {
         const trap: Trap = {
           isArmed: false,
           wrap(step) {
@@ -117,90 +203,127 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
             const { undo } = step;
             return {
               ...step,
-              ...(step.name === failing ? { do: fail(step) } : {}),
+              ...(step.name === at ? { do: failing(step, when) } : {}),
               ...(undo ? { undo: twice((context) => undo(context)) } : {}),
             };
           },
         };
         await begin(operation, trap);
-        await expect(operation.act(fake.machines)).rejects.toThrow(`injected into ${failing}`);
+        await expect(operation.act(fake.machines)).rejects.toThrow(`injected into ${at}`);
         expect(await stateNow()).toBe(operation.failed);
+        await expectRecord(operation, 'failed');
         const machine = await fake.store.machines.find(tenant, name);
         // One that is as it was before, running or paused, has not failed.
         const failure = { message: expect.stringContaining('injected') };
         if (machine?.state === 'failed') expect(machine.failure).toMatchObject(failure);
         else if (machine) expect(machine.failure).toBeNull();
         trap.isArmed = false;
-        // A delete that failed half-way leaves a failed machine without a disk: only deleting it again makes sense.
-        if (operation.kind === 'machine.delete') await fake.machines.delete(tenant, name, { force: true });
-        else {
-          await expectNothingLost();
-          await expectUsable();
-        }
+        await expectSound(operation);
       });
 
-      const moments = operation.steps.flatMap((step) => [
-        [step, 'started'] as const,
-        [step, 'succeeded'] as const,
-      ]);
+      test('the daemon dies after any write: finished after a restart', async () => {
+        await atEachWrite(
+          operation,
+          (nth) => mortal(nth),
+          async () => {
+            await fake.recovered();
+            expect(await stateNow()).toBe(operation.succeeded);
+            await expectRecord(operation, 'succeeded');
+            await expectNothingLost();
+          },
+        );
+      });
 
-      test.each(moments)(
-        'the daemon dies when %s is recorded as %s: finished after a restart',
-        async (at, phase) => {
-          const died = Promise.withResolvers<void>();
-          const trap: Trap = {
-            isArmed: false,
-            recorded: async (_operation, step, recorded) => {
-              if (!trap.isArmed || step !== at || recorded !== phase) return;
-              died.resolve();
-              await new Promise(() => undefined);
+      test('the daemon dies after any write of an operation that fails: undone after a restart', async () => {
+        const last = operation.steps.at(-1);
+        const wrap = (step: Step<unknown>) =>
+          step.name === last ? { ...step, do: failing(step, 'after its effect') } : step;
+        await atEachWrite(
+          operation,
+          (nth) => mortal(nth, { wrap }),
+          async (written) => {
+            await fake.recovered();
+            // Until the failure was written, the next daemon knows nothing of it.
+            const wasFailing = written.state === 'undoing' || written.state === 'failed';
+            expect(await stateNow()).toBe(wasFailing ? operation.failed : operation.succeeded);
+            await expectRecord(operation, wasFailing ? 'failed' : 'succeeded');
+            expect(await fake.store.operations.open('host')).toEqual([]);
+          },
+        );
+      });
+
+      test.each([1, 2])(
+        'the next daemon dies, too, after its write %i: finished by the third',
+        async (nth) => {
+          await atEachWrite(
+            operation,
+            (first) => mortal(first),
+            async () => {
+              const { trap, died } = mortal(nth);
+              trap.isArmed = true;
+              const next = await fake.restarted({ hooks: trap });
+              const { ended } = await next.supervisor.recover();
+              await Promise.race([died, ended]);
+              await fake.recovered();
+              expect(await stateNow()).toBe(operation.succeeded);
+              await expectRecord(operation, 'succeeded');
+              await expectNothingLost();
             },
-          };
-          await begin(operation, trap);
-          void operation.act(fake.machines);
-          await died.promise;
+          );
+        },
+      );
+
+      test.each(commitFaults)(
+        'any one commit is %s: the record and the host agree',
+        async (fault: CommitFault) => {
+          for (let nth = 1; nth < writesMax; nth++) {
+            const trap: Trap = { isArmed: false };
+            await begin(operation, trap);
+            const before = await stateNow();
+            const commits = faults.commits + nth;
+            faults.failAt(nth, fault);
+            const outcome = await operation.act(fake.machines).then(
+              () => 'succeeded' as const,
+              () => 'failed' as const,
+            );
+            const wasHit = faults.commits >= commits;
+            const record = await recorded(operation);
+            if (!wasHit || fault === 'lost') expect(outcome).toBe('succeeded');
+            // The intent was not written: nothing has happened.
+            if (record === undefined || (outcome === 'failed' && nth === 1)) {
+              expect(await stateNow()).toBe(before);
+            } else {
+              expect(await stateNow()).toBe(operation[outcome]);
+              await expectRecord(operation, outcome);
+            }
+            await expectSound(operation);
+            if (!wasHit) return expect(nth).toBeGreaterThan(2);
+            await fake.close();
+          }
+          throw new Error('the operation has more commits than this proof expects');
+        },
+      );
+
+      test('the store fails for good at any commit: the next daemon closes the operation', async () => {
+        for (let nth = 1; nth < writesMax; nth++) {
+          await begin(operation, { isArmed: false });
+          const commits = faults.commits + nth;
+          faults.failAt(nth, 'refused', 1_000);
+          await operation.act(fake.machines).catch(() => undefined);
+          const wasHit = faults.commits >= commits;
           await fake.recovered();
-          expect(await stateNow()).toBe(operation.succeeded);
+          const record = await recorded(operation);
+          if (record !== undefined) {
+            expect(isOpen(record)).toBe(false);
+            const ended = record.state === 'succeeded' ? 'succeeded' : 'failed';
+            expect(await stateNow()).toBe(operation[ended]);
+          }
           await expectNothingLost();
-          await expectUsable();
-        },
-      );
-
-      const undoMoments = operation.steps.flatMap((step) => [
-        [step, 'undoing'] as const,
-        [step, 'undone'] as const,
-      ]);
-
-      test.each(undoMoments)(
-        'the daemon dies when %s is recorded as %s: undone after a restart',
-        async (at, phase) => {
-          const last = operation.steps.at(-1) ?? '';
-          const died = Promise.withResolvers<void>();
-          const trap: Trap = {
-            isArmed: false,
-            wrap: (step) =>
-              trap.isArmed && step.name === last
-                ? {
-                    ...step,
-                    async do() {
-                      throw new Error('injected');
-                    },
-                  }
-                : step,
-            recorded: async (_operation, step, recorded) => {
-              if (!trap.isArmed || step !== at || recorded !== phase) return;
-              died.resolve();
-              await new Promise(() => undefined);
-            },
-          };
-          await begin(operation, trap);
-          void operation.act(fake.machines).catch(() => undefined);
-          await died.promise;
-          await fake.recovered();
-          expect(await stateNow()).toBe(operation.failed);
-          expect(await fake.store.operations.open('host')).toEqual([]);
-        },
-      );
+          if (!wasHit) return;
+          await fake.close();
+        }
+        throw new Error('the operation has more commits than this proof expects');
+      });
     },
   );
 }

@@ -18,7 +18,19 @@ export interface FaultyStore {
 }
 
 /** What only reads commits nothing; every other method of a repository is a transaction of its own. */
-const reads: ReadonlySet<string> = new Set(['get', 'find', 'list', 'all', 'open', 'withPrefix', 'countLive']);
+const reads: ReadonlySet<string> = new Set([
+  'get',
+  'find',
+  'list',
+  'all',
+  'open',
+  'withPrefix',
+  'countLive',
+  'memoryMib',
+  'epoch',
+  'after',
+  'latest',
+]);
 
 export function faultyStore(inner: Store): FaultyStore {
   let commits = 0;

@@ -23,11 +23,12 @@ export function stopOperation(edges: Edges): MachineOperation {
     steps: [
       {
         name: 'shutdown',
+        // A stop that fails must still leave nothing that runs, also when it fails before its first step.
+        isOwedFromBegin: true,
         timeoutMs: stopGraceMs * 2,
         async do({ subject: machine, signal }) {
           if (machine.handle) await askGuestToPowerOff(edges, machine, machine.handle, signal);
         },
-        // A stop that fails has still to leave nothing that runs.
         undo: endVmm,
       },
       { name: 'halt', timeoutMs: haltTimeoutMs, do: endVmm, undo: endVmm },

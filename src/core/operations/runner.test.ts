@@ -1,0 +1,218 @@
+/** What the runner owes its callers beyond the proofs of `test/crash`: joins, losers of a race, steps that hang. */
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
+import { abandonAfterMs } from './bounded.ts';
+
+const tenant = 'default';
+const request = { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' };
+const never = () => new Promise<never>(() => undefined);
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+let fake: FakeFlotilla;
+afterEach(() => fake.close());
+
+/** A guest that is asked to power off does; otherwise each stop waits for its grace. */
+const powersOff = () => {
+  fake.guest.onShutdown = ({ incarnation }) => fake.driver.machine(incarnation).powerOff();
+};
+
+const newest = async () => {
+  const { operations } = await fake.store.operations.list({ tenant, limit: 1, offset: 0 });
+  return operations[0];
+};
+
+describe('a stop that meets the end of a start', () => {
+  test('rewrites nothing: the start stays succeeded, the machine is stopped', async () => {
+    // The stop decides to cancel while the last write of the start is under way.
+    for (let round = 0; round < 8; round++) {
+      const atEnd = Promise.withResolvers<void>();
+      const goOn = Promise.withResolvers<void>();
+      fake = await startFake({
+        hooks: {
+          recorded: async (operation, step, phase) => {
+            if (operation.kind !== 'machine.start' || step !== 'ready' || phase !== 'started') return;
+            atEnd.resolve();
+            await goOn.promise;
+          },
+        },
+      });
+      powersOff();
+      await fake.machines.create(tenant, request);
+      const starting = fake.machines.start(tenant, 'web').catch(() => null);
+      await atEnd.promise;
+      const stopping = fake.machines.stop(tenant, 'web');
+      for (let n = 0; n < round; n++) await turn();
+      goOn.resolve();
+      expect(await stopping).toMatchObject({ machine: { state: 'stopped' } });
+      const started = await starting;
+      const { operations } = await fake.store.operations.list({ tenant, limit: 9, offset: 0 });
+      const start = operations.find(({ kind }) => kind === 'machine.start');
+      expect(start?.state).toBe(started ? 'succeeded' : 'cancelled');
+      expect(await fake.store.operations.open('host')).toEqual([]);
+      if (round < 7) await fake.close();
+    }
+  });
+
+  test('and finds it closed acts on what the machine has become', async () => {
+    const booting = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    fake = await startFake();
+    powersOff();
+    fake.guest.onReady = async () => {
+      booting.resolve();
+      await goOn.promise;
+    };
+    await fake.machines.create(tenant, request);
+    const starting = fake.machines.start(tenant, 'web');
+    await booting.promise;
+    // The start ends between the stop's decision to cancel it and its request.
+    const { operations } = fake.store;
+    const real = operations.requestCancel;
+    vi.spyOn(operations, 'requestCancel').mockImplementationOnce(async (id) => {
+      goOn.resolve();
+      await starting;
+      return real(id);
+    });
+    expect(await fake.machines.stop(tenant, 'web')).toMatchObject({ machine: { state: 'stopped' } });
+    const all = await operations.list({ tenant, limit: 9, offset: 0 });
+    expect(all.operations.map(({ kind, state }) => `${kind} ${state}`).sort()).toEqual([
+      'machine.create succeeded',
+      'machine.start succeeded',
+      'machine.stop succeeded',
+    ]);
+  });
+});
+
+test('two stops of an operation that lost its runner take it up once', async () => {
+  const launched = Promise.withResolvers<void>();
+  fake = await startFake({
+    hooks: {
+      recorded: async (_operation, step, phase) => {
+        if (step !== 'ready' || phase !== 'started') return;
+        launched.resolve();
+        await never();
+      },
+    },
+  });
+  await fake.machines.create(tenant, request);
+  void fake.machines.start(tenant, 'web');
+  await launched.promise;
+  let undone = 0;
+  const next = await fake.restarted({
+    hooks: {
+      recorded: async (_operation, step, phase) => {
+        if (step === 'launch' && phase === 'undone') undone += 1;
+      },
+    },
+  });
+  const stops = await Promise.all([1, 2, 3].map(() => next.machines.stop(tenant, 'web')));
+  for (const { machine } of stops) expect(machine.state).toBe('stopped');
+  expect(undone).toBe(1);
+  expect((await newest())?.state).toBe('cancelled');
+  expect(await next.machines.start(tenant, 'web')).toMatchObject({ machine: { state: 'running' } });
+});
+
+test('a daemon that was replaced writes nothing more, whatever it still runs', async () => {
+  const launched = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  fake = await startFake({
+    hooks: {
+      recorded: async (_operation, step, phase) => {
+        if (step !== 'ready' || phase !== 'started') return;
+        launched.resolve();
+        await goOn.promise;
+      },
+    },
+  });
+  await fake.machines.create(tenant, request);
+  const old = fake.machines.start(tenant, 'web').catch((error: unknown) => error);
+  await launched.promise;
+  await fake.recovered();
+  const before = await newest();
+  expect(before).toMatchObject({ state: 'succeeded', owner: { epoch: 2 } });
+  goOn.resolve();
+  expect(await old).toMatchObject({ message: expect.stringContaining('another daemon') });
+  expect(await newest()).toEqual(before);
+  await expect(fake.machines.stop(tenant, 'web')).rejects.toMatchObject({ code: 'unavailable' });
+});
+
+describe('a step that ignores its deadline', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** Lets timers pass until the promise settles. */
+  async function passing<T>(promise: Promise<T>): Promise<T | Error> {
+    let isSettled = false;
+    const settled = promise
+      .catch((error: Error) => error)
+      .finally(() => {
+        isSettled = true;
+      });
+    for (let n = 0; n < 400 && !isSettled; n++) {
+      await vi.advanceTimersByTimeAsync(1_000);
+      await turn();
+    }
+    return settled;
+  }
+
+  test('is abandoned: a create whose disk hangs fails, and so does its undo, and neither hangs', async () => {
+    fake = await startFake();
+    vi.spyOn(fake.disks, 'prepare').mockImplementation(never);
+    vi.spyOn(fake.disks, 'remove').mockImplementation(never);
+    const error = await passing(fake.machines.create(tenant, request));
+    expect(error).toMatchObject({ code: 'timeout' });
+    expect(await newest()).toMatchObject({ state: 'failed', failure: { code: 'timed_out', step: 'disk' } });
+    expect(await fake.store.operations.open('host')).toEqual([]);
+  });
+
+  test('is abandoned: a delete whose VMM cannot be destroyed leaves a failed machine that says why', async () => {
+    fake = await startFake();
+    await fake.machines.create(tenant, request);
+    await fake.machines.start(tenant, 'web');
+    const destroy = vi.spyOn(fake.driver, 'destroy').mockImplementation(never);
+    const error = await passing(fake.machines.delete(tenant, 'web', { force: true }));
+    expect(error).toMatchObject({ code: 'timeout' });
+    expect(await fake.machines.get(tenant, 'web')).toMatchObject({
+      state: 'failed',
+      failure: { message: expect.stringContaining('did not end within') },
+    });
+    destroy.mockRestore();
+    await fake.machines.delete(tenant, 'web', { force: false });
+  });
+
+  test('does not hold up the end of the daemon', async () => {
+    fake = await startFake();
+    vi.spyOn(fake.disks, 'prepare').mockImplementation(never);
+    const creating = fake.machines.create(tenant, request).catch((error: unknown) => error);
+    while ((await fake.store.operations.open('host'))[0]?.steps.length !== 1) await turn();
+    const closed = fake.interrupt();
+    await vi.advanceTimersByTimeAsync(abandonAfterMs);
+    await closed;
+    expect(await creating).toMatchObject({ code: 'unavailable' });
+    expect(await fake.store.operations.open('host')).toHaveLength(1);
+  });
+});
+
+test('what could not be undone is looked for once the operation is closed', async () => {
+  fake = await startFake();
+  await fake.machines.create(tenant, request);
+  fake.guest.onReady = async () => {
+    fake.driver.failNext('stop', new Error('the VMM does not listen'));
+    throw new Error('the guest said no');
+  };
+  const openThen = Promise.withResolvers<number>();
+  const { all } = fake.store.machines;
+  vi.spyOn(fake.store.machines, 'all').mockImplementationOnce(async (hostId) => {
+    openThen.resolve((await fake.store.operations.open('host')).length);
+    return all(hostId);
+  });
+  await expect(fake.machines.start(tenant, 'web')).rejects.toThrow('the guest said no');
+  expect(await openThen.promise).toBe(0);
+  const [vmm] = [...fake.driver.host.machines.values()];
+  while (vmm?.status.state === 'running') await turn();
+  expect(vmm?.status.state).toBe('exited');
+});
