@@ -1,5 +1,5 @@
 /**
- * Adds up what `check.sh` ran and prints the last line of `make test`. Reads, in the directory given: `checks` (lines
+ * Adds up what `check.sh` or `test.sh` ran and prints their last line. Reads, in the directory given: `checks` (lines
  * `pass NAME` or `fail NAME`), `vitest.json`, `go.json` (`go test -json`), and `vitest.status` and `go.status`, which
  * are there when that runner's own exit code was not 0.
  */

@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+# Sourced by check.sh and test.sh: runs checks and tests one after another without stopping at a failure, collects what
+# came out in the directory `$reports`, and adds it up.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+reports=$(mktemp -d)
+trap 'rm -rf "$reports"' EXIT
+export NO_COLOR=1
+export GOFLAGS=-buildvcs=false GOTOOLCHAIN=local GOWORK=off
+
+# check NAME COMMAND…: runs it, shows its output when it fails, and records which it was.
+check() {
+  local name=$1 output=$reports/output started=$SECONDS
+  shift
+  if "$@" >"$output" 2>&1; then
+    echo "ok      $name ($((SECONDS - started)) s)"
+    echo "pass $name" >>"$reports/checks"
+  else
+    echo "FAILED  $name ($((SECONDS - started)) s)"
+    tail -n 200 "$output"
+    echo "fail $name" >>"$reports/checks"
+  fi
+}
+
+# Prints the files gofmt would change; fails when there are any.
+go_is_formatted() {
+  local files
+  files=$(gofmt -l cmd internal) && echo "$files" && [[ -z $files ]]
+}
+
+in_agent() {
+  (cd guest-agent && "$@")
+}
+
+# The race detector needs a C compiler; without one the tests run all the same.
+race_flag() {
+  if ! command -v gcc >/dev/null && [[ $EUID -eq 0 ]]; then
+    DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends gcc libc6-dev >/dev/null 2>&1 || true
+  fi
+  if command -v gcc >/dev/null; then
+    echo -race
+  else
+    echo 'skipped the race detector: there is no gcc (apt-get install gcc libc6-dev)' >&2
+  fi
+}
+
+# The programs that tests use beside Flotilla's own; quick when they are there.
+test_programs() {
+  check 'PostgreSQL for tests' scripts/postgres-for-tests.sh
+  check 'Chromium for tests' scripts/chromium-for-tests.sh
+  check 'shells for tests' scripts/shells-for-tests.sh
+  check 'Schemathesis for tests' scripts/schemathesis-for-tests.sh
+}
+
+static_checks() {
+  check 'biome' biome ci .
+  check 'tsc' tsc --noEmit
+  check 'gofmt' in_agent go_is_formatted
+  check 'go vet' in_agent go vet ./...
+}
+
+# typescript_tests OPTION…: runs vitest with these options.
+typescript_tests() {
+  echo 'vitest'
+  vitest run --reporter=default --reporter=json --outputFile.json="$reports/vitest.json" "$@" ||
+    echo 'fail vitest' >"$reports/vitest.status"
+}
+
+# go_tests FLAG…: runs the guest agent's tests with these flags.
+go_tests() {
+  echo 'go test'
+  in_agent env CGO_ENABLED="$([[ $* == *-race* ]] && echo 1 || echo 0)" go test "$@" -timeout 10m -json ./... \
+    >"$reports/go.json" || echo 'fail go test' >"$reports/go.status"
+}
+
+# Prints the last line, and exits as it says.
+tally() {
+  node scripts/tally.ts "$reports"
+}
