@@ -15,6 +15,7 @@ import type {
   GuestTarget,
 } from '../core/ports/guest.ts';
 import { deadline } from '../lib/abort.ts';
+import { LimitedLogs } from '../lib/limited-log.ts';
 import { type Logger, silentLog } from '../lib/log.ts';
 import { abortError, type CallOptions, callHello, callIdentify, callShutdown } from './calls.ts';
 import { encodeExecRequest, startExec } from './exec.ts';
@@ -42,7 +43,7 @@ const identifyAttemptsMax = 5;
 export class GuestClient implements GuestLink {
   readonly #secret: Uint8Array;
   readonly #transports: Transports;
-  readonly #log: Logger;
+  readonly #logs: LimitedLogs;
   readonly #now: () => number;
   readonly #timings: GuestTimings;
   readonly #links = new Map<string, IncarnationLink>();
@@ -53,7 +54,7 @@ export class GuestClient implements GuestLink {
       throw new AppError('internal', `the link secret must be ${secretBytes} bytes`);
     this.#secret = options.secret;
     this.#transports = options.transports;
-    this.#log = options.log ?? silentLog;
+    this.#logs = new LimitedLogs(options.log ?? silentLog);
     this.#now = options.now ?? Date.now;
     this.#timings = { ...defaultTimings, ...options.timings };
   }
@@ -82,7 +83,9 @@ export class GuestClient implements GuestLink {
       // The time it was told is as old as the call took; on a crowded host that may be seconds.
       if (performance.now() - sentAt <= clockSlackMs) return;
     }
-    this.#log.warn({ incarnation: target.incarnation }, 'the guest is too slow for its clock to be set well');
+    this.#logs
+      .of(target.incarnation)
+      .warn({ incarnation: target.incarnation }, 'the guest is too slow for its clock to be set well');
   }
 
   async exec(target: GuestTarget, request: ExecRequest, signal: AbortSignal): Promise<ExecSession> {
@@ -145,7 +148,7 @@ export class GuestClient implements GuestLink {
       dial: this.#dialer(address),
       token: incarnationToken(this.#secret, incarnation),
       timings: this.#timings,
-      log: this.#log,
+      log: this.#logs.of(incarnation),
       incarnation,
     });
     this.#links.set(incarnation, link);

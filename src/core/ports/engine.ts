@@ -119,7 +119,7 @@ export const limitsOfSize: LaunchLimits = { cpuCount: null, memoryMib: null, io:
 export interface ExitFacts {
   /**
    * `powered_off`: the guest powered off · `reset`: the guest reset itself (a reboot, or a panic when nothing was
-   * announced) · `stopped`: we asked the VMM to quit · `died`: the VMM ended by itself or was killed.
+   * announced) · `stopped`: we asked the VMM to quit · `died`: the VMM ended by itself, was killed, or can never let its guest go on.
    */
   readonly kind: 'powered_off' | 'reset' | 'stopped' | 'died';
   readonly exitCode: number | null;

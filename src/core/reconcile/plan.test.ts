@@ -119,4 +119,18 @@ describe('planRepairs', () => {
       'clear_disk_full',
     ]);
   });
+
+  test.each(['internal_error', 'io_error', 'guest_panicked'])(
+    'a guest that can never go on is no machine that runs: %s',
+    (reason) => {
+      const statuses = status('web', { state: 'paused', reason });
+      for (const state of ['running', 'paused'] as const)
+        expect(planRepairs([machine('web', state)], [], observed({ statuses }))).toMatchObject([
+          {
+            kind: 'exited',
+            facts: { kind: 'died', reason: expect.stringContaining(reason.split('_')[0] ?? '') },
+          },
+        ]);
+    },
+  );
 });

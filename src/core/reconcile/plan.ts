@@ -40,6 +40,8 @@ export type Repair =
   | { readonly kind: 'remove_disk'; readonly machineId: string };
 
 export const diskFullCode = 'disk_full';
+/** Why processors stand still that nothing lets go on. */
+const brokenReasons: ReadonlySet<string> = new Set(['internal_error', 'io_error', 'guest_panicked']);
 
 /** Machines with an open operation are left to it. */
 export function planRepairs(
@@ -79,6 +81,10 @@ function planRunning(machine: Machine, status: EngineStatus, observed: Observed)
       return [{ kind: 'host_rebooted', machine, isToRun: isToRun(machine) }];
     }
     return [{ kind: 'exited', machine, facts: status.state === 'exited' ? status.facts : lostFacts }];
+  }
+  if (status.state === 'paused' && brokenReasons.has(status.reason)) {
+    const reason = `the guest can never go on: ${status.reason.replaceAll('_', ' ')}`;
+    return [{ kind: 'exited', machine, facts: { ...lostFacts, reason } }];
   }
   const adopt: Repair = { kind: 'adopt', machine };
   // Who paused it lets it go on, and nobody else, also when its disk was full.

@@ -1,12 +1,15 @@
 /** Which processes the driver takes for a VMM on the word of a record. Runs no QEMU. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { EngineHandle, ExitFacts } from '../../core/ports/engine.ts';
 import { isAlive, type ProcessIdentity, readBootId, readProcessStat } from '../../lib/procfs.ts';
 import { StateLayout } from '../../storage/layout.ts';
+import { makeDeepTree } from '../testing/deep-tree.ts';
+import { type FakeQmp, serveFakeQmp, speakQmp } from '../testing/fake-qmp.ts';
 import { QemuDriver } from './driver.ts';
 import { RunDirectory } from './run-directory.ts';
 
@@ -21,6 +24,7 @@ let layout: StateLayout;
 let directory: RunDirectory;
 let driver: QemuDriver;
 const children: ChildProcess[] = [];
+const monitors: FakeQmp[] = [];
 
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'flotilla-adopt-'));
@@ -31,6 +35,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await driver.close();
+  for (const monitor of monitors.splice(0)) await monitor.close();
   for (const child of children.splice(0)) {
     if (child.exitCode !== null || child.signalCode !== null) continue;
     const gone = once(child, 'exit');
@@ -41,7 +46,11 @@ afterEach(async () => {
 });
 
 /** A process that waits for input; the record names it. */
-async function recorded(args: readonly string[], uid?: number): Promise<ProcessIdentity> {
+async function recorded(
+  args: readonly string[],
+  uid?: number,
+  bootId: string = readBootId(),
+): Promise<ProcessIdentity> {
   const child = spawn('/bin/sh', ['-c', 'read line', 'sh', ...args], {
     cwd: '/',
     stdio: ['pipe', 'ignore', 'ignore'],
@@ -54,7 +63,7 @@ async function recorded(args: readonly string[], uid?: number): Promise<ProcessI
   const identity = { pid: stat.pid, startTime: stat.startTime };
   await directory.writeRecord({
     ...identity,
-    bootId: readBootId(),
+    bootId,
     incarnation,
     machineId: null,
     argumentsDigest: null,
@@ -89,3 +98,82 @@ it.runIf(isRoot)('ends a VMM that has written over its own command line', async 
   await driver.destroy(incarnation, never);
   expect(isAlive(identity)).toBe(false);
 });
+
+it('does not believe a record of another boot, whose process may be anybody now', async () => {
+  const identity = await recorded([], isRoot ? vmmUid : undefined, 'another boot');
+  expect(await driver.find(incarnation, never)).toBeNull();
+  await driver.destroy(incarnation, never);
+  expect(isAlive(identity)).toBe(true);
+});
+
+const ownCommandLine = () => ['-name', 'flotilla-abc', `path=${directory.path}/qmp.sock,`];
+
+/** The handle of a process that looks like the VMM. */
+async function adopted(): Promise<EngineHandle> {
+  await recorded(ownCommandLine());
+  const handle = await driver.find(incarnation, never);
+  if (handle === null) throw new Error('the VMM was not found');
+  return handle;
+}
+
+function exitOf(handle: EngineHandle): Promise<ExitFacts> {
+  const { promise, resolve } = Promise.withResolvers<ExitFacts>();
+  driver.onExit(handle, resolve);
+  return promise;
+}
+
+it("sends nothing to another VMM's monitor that a link in its socket's place leads to", async () => {
+  let heard = 0;
+  const monitor = await serveFakeQmp(() => {
+    heard += 1;
+  });
+  monitors.push(monitor);
+  await symlink(monitor.path, directory.qmpSocket);
+  const handle = await adopted();
+  await expect(driver.pause.pause(handle, never)).rejects.toMatchObject({
+    code: 'engine',
+    cause: { name: 'ForeignSocketError' },
+  });
+  await driver.stop(handle, never);
+  expect(heard).toBe(0);
+});
+
+it.each([
+  ['internal-error', /internal error/],
+  ['guest-panicked', /panicked/],
+  ['io-error', /I\/O error/],
+])('ends a VMM whose guest can never go on, and says why: %s', async (status, reason) => {
+  const answers: Readonly<Record<string, unknown>> = {
+    'query-status': { status },
+    'query-block': [{ device: 'disk0', 'io-status': 'failed' }],
+  };
+  const answer = ({ execute, id }: { execute: string; id: number }) =>
+    `${JSON.stringify({ return: answers[execute] ?? {}, id })}\n`;
+  monitors.push(await serveFakeQmp((socket) => speakQmp(socket, answer), directory.qmpSocket));
+  const handle = await adopted();
+  expect(await exitOf(handle)).toMatchObject({ kind: 'died', reason: expect.stringMatching(reason) });
+  expect(await driver.inspect(handle, never)).toMatchObject({ state: 'exited', facts: { kind: 'died' } });
+  expect(await driver.listLiving(never)).toEqual([]);
+});
+
+it('waits with a guest that waits for space, and says so', async () => {
+  const answer = ({ execute, id }: { execute: string; id: number }) => {
+    const value = execute === 'query-status' ? { status: 'io-error' } : [{ 'io-status': 'nospace' }];
+    return `${JSON.stringify({ return: value, id })}\n`;
+  };
+  monitors.push(await serveFakeQmp((socket) => speakQmp(socket, answer), directory.qmpSocket));
+  expect(await driver.inspect(await adopted(), never)).toEqual({ state: 'paused', reason: 'disk_full' });
+});
+
+it.runIf(isRoot)(
+  'tells the end of a VMM that left a tree nobody can walk by path, and removes it',
+  async () => {
+    makeDeepTree(directory.agentSocket);
+    const handle = await adopted();
+    const exit = exitOf(handle);
+    children[0]?.kill('SIGKILL');
+    expect(await exit).toMatchObject({ kind: 'died' });
+    await driver.destroy(incarnation, never);
+    expect(await driver.list(never)).toEqual([]);
+  },
+);

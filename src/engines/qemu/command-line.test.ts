@@ -27,6 +27,7 @@ const tcg: CommandLineFacts = {
   accelerator: 'tcg',
   tscKhz: 2_000_000,
   hasAcpi: true,
+  hasNesting: false,
   qmpSocket: '/s/run/i/qmp.sock',
   agentSocket: '/s/run/i/agent.sock',
   consoleFile: '/s/run/i/console.log',
@@ -44,7 +45,7 @@ describe('qemuArguments', () => {
       -name flotilla-incarnation1
       -M microvm,acpi=on
       -accel tcg,tb-size=64
-      -cpu max,-erms,-fsrm
+      -cpu max,-erms,-fsrm,-vmx,-svm
       -m 256M
       -smp cpus=2
       -nodefaults
@@ -79,7 +80,7 @@ describe('qemuArguments', () => {
       -name flotilla-incarnation1
       -M microvm,acpi=on
       -accel kvm
-      -cpu host
+      -cpu host,-vmx,-svm
       -m 256M
       -smp cpus=2
       -nodefaults
@@ -125,4 +126,15 @@ describe('qemuArguments', () => {
   it('tells command lines apart by their digest', () => {
     expect(argumentsDigest(['a', 'b'])).not.toBe(argumentsDigest(['ab']));
   });
+});
+
+it('shows guests the extensions for guests of their own only when it is told to', () => {
+  const cpu = (facts: CommandLineFacts) => {
+    const args = qemuArguments(spec, facts);
+    return args[args.indexOf('-cpu') + 1];
+  };
+  for (const accelerator of ['kvm', 'tcg'] as const) {
+    expect(cpu({ ...tcg, accelerator })).toMatch(/,-vmx,-svm$/);
+    expect(cpu({ ...tcg, accelerator, hasNesting: true })).not.toMatch(/vmx|svm/);
+  }
 });

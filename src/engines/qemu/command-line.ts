@@ -21,6 +21,8 @@ export interface CommandLineFacts {
    * CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES boots faster without it.
    */
   readonly hasAcpi: boolean;
+  /** Whether guests see the processor's extensions for running guests of their own. */
+  readonly hasNesting: boolean;
   readonly qmpSocket: string;
   readonly agentSocket: string;
   readonly consoleFile: string;
@@ -72,12 +74,16 @@ function diskArguments(disk: DiskAttachment, index: number): readonly string[] {
  */
 const tcgCpu = 'max,-erms,-fsrm';
 
+/** A guest that could run guests of its own would reach code of the host's kernel that few others exercise. */
+const withoutNesting = ',-vmx,-svm';
+
 /** The arguments after the program's name. */
 export function qemuArguments(spec: KernelSpec, facts: CommandLineFacts): readonly string[] {
+  const nesting = facts.hasNesting ? '' : withoutNesting;
   const acceleration =
     facts.accelerator === 'kvm'
-      ? ['-accel', 'kvm', '-cpu', 'host']
-      : ['-accel', `tcg,tb-size=${tcgBufferMib}`, '-cpu', tcgCpu];
+      ? ['-accel', 'kvm', '-cpu', `host${nesting}`]
+      : ['-accel', `tcg,tb-size=${tcgBufferMib}`, '-cpu', `${tcgCpu}${nesting}`];
   return [
     '-name',
     vmmName(spec.incarnation),

@@ -17,6 +17,7 @@ import type {
   LaunchSpec,
 } from '../../core/ports/engine.ts';
 import { abortable } from '../../lib/abort.ts';
+import { LimitedLogs } from '../../lib/limited-log.ts';
 import { type Logger, silentLog } from '../../lib/log.ts';
 import { isAlive, type ProcessIdentity, readBootId } from '../../lib/procfs.ts';
 import type { StateLayout } from '../../storage/layout.ts';
@@ -42,12 +43,14 @@ export interface QemuDriverOptions {
   readonly layout: StateLayout;
   /** The VMM of slot n runs as user and group uidBase + n; null: as the daemon's own user. */
   readonly uidBase: number | null;
-  readonly log?: Pick<Logger, 'warn'>;
+  readonly log?: Logger;
   /** A name to look for in the system's directories, or an absolute path. */
   readonly binary?: string;
   /** Whether the kernels that are launched need ACPI to find their devices; distribution kernels do. */
   readonly hasAcpi?: boolean;
   readonly kvmDevice?: string;
+  /** Whether guests may run guests of their own; default no. */
+  readonly hasNesting?: boolean;
 }
 
 export class QemuDriver implements EngineDriver {
@@ -64,7 +67,7 @@ export class QemuDriver implements EngineDriver {
   };
   readonly snapshots = null;
   readonly #layout: StateLayout;
-  readonly #log: Pick<Logger, 'warn'>;
+  readonly #logs: LimitedLogs;
   readonly #probeOptions: Omit<ProbeOptions, 'notes'>;
   readonly #launcher: Launcher;
   readonly #cgroups = new Cgroups();
@@ -78,7 +81,7 @@ export class QemuDriver implements EngineDriver {
 
   constructor(options: QemuDriverOptions) {
     this.#layout = options.layout;
-    this.#log = options.log ?? silentLog;
+    this.#logs = new LimitedLogs(options.log ?? silentLog);
     this.#probeOptions = {
       binary: options.binary ?? 'qemu-system-x86_64',
       uid: options.uidBase,
@@ -88,9 +91,10 @@ export class QemuDriver implements EngineDriver {
       layout: options.layout,
       uidBase: options.uidBase,
       hasAcpi: options.hasAcpi ?? true,
+      hasNesting: options.hasNesting ?? false,
       cgroups: this.#cgroups,
       watch: (directory, spawned) => this.#watch(directory, spawned.identity, spawned),
-      log: this.#log,
+      logs: this.#logs,
     });
   }
 
@@ -238,7 +242,7 @@ export class QemuDriver implements EngineDriver {
   }
 
   #directory(incarnation: string): RunDirectory {
-    return new RunDirectory(this.#layout, incarnation, this.#log);
+    return new RunDirectory(this.#layout, incarnation, this.#logs.of(incarnation));
   }
 
   async #recordedProcess(directory: RunDirectory): Promise<ProcessIdentity | null> {
@@ -249,7 +253,8 @@ export class QemuDriver implements EngineDriver {
     const uid = await directory.vmmUid();
     if (!(await isVmmOf(record, directory.incarnation, this.#layout, uid))) {
       const why = `process ${record.pid} is not its VMM`;
-      this.#log.warn({ incarnation: directory.incarnation, why }, 'a record is not believed');
+      const { incarnation } = directory;
+      this.#logs.of(incarnation).warn({ incarnation, why }, 'a record is not believed');
       return null;
     }
     return { pid: record.pid, startTime: record.startTime };
@@ -280,8 +285,8 @@ export class QemuDriver implements EngineDriver {
       child: spawned?.child ?? null,
       hasRunOutOfMemory: () => this.#cgroups.hasRunOutOfMemory(incarnation),
       onEnded: async () => {
-        await this.#release(directory);
         this.#vmms.delete(incarnation);
+        await this.#release(directory);
       },
       consoleTail: (bytesMax) => this.#consoles.tail(directory, bytesMax),
       onTrouble: (message, error) => this.#trouble(incarnation, message, error),
@@ -336,7 +341,7 @@ export class QemuDriver implements EngineDriver {
   }
 
   #trouble(incarnation: string, message: string, error: unknown): void {
-    this.#log.warn({ incarnation, err: error }, message);
+    this.#logs.of(incarnation).warn({ incarnation, err: error }, message);
   }
 }
 

@@ -3,7 +3,7 @@ import { AppError, wrapError } from '../../core/errors.ts';
 import type { EngineCapabilities, EngineHandle, LaunchSpec } from '../../core/ports/engine.ts';
 import { abortable, deadline, sleep } from '../../lib/abort.ts';
 import { ensureDirectory } from '../../lib/files.ts';
-import type { Logger } from '../../lib/log.ts';
+import type { LimitedLogs } from '../../lib/limited-log.ts';
 import { isAlive, readBootId } from '../../lib/procfs.ts';
 import type { StateLayout } from '../../storage/layout.ts';
 import { type Cgroups, vmmLimits } from './cgroup.ts';
@@ -28,9 +28,10 @@ export interface LauncherOptions {
   readonly layout: StateLayout;
   readonly uidBase: number | null;
   readonly hasAcpi: boolean;
+  readonly hasNesting: boolean;
   readonly cgroups: Cgroups;
   readonly watch: (directory: RunDirectory, spawned: Spawned) => Vmm;
-  readonly log: Pick<Logger, 'warn'>;
+  readonly logs: LimitedLogs;
 }
 
 /** A system error in a caller's terms. */
@@ -56,7 +57,8 @@ export class Launcher {
 
   /** Raises `engine`, `unsupported`, `exhausted`, `timeout`, and the signal's reason. */
   async launch(spec: KernelSpec, host: QemuHost, signal: AbortSignal): Promise<EngineHandle> {
-    const directory = new RunDirectory(this.#options.layout, spec.incarnation, this.#options.log);
+    const log = this.#options.logs.of(spec.incarnation);
+    const directory = new RunDirectory(this.#options.layout, spec.incarnation, log);
     const limit = deadline(
       greetTimeoutMs,
       () => new AppError('timeout', 'QEMU did not answer in time'),
@@ -78,7 +80,7 @@ export class Launcher {
     directory: RunDirectory,
     signal: AbortSignal,
   ): Promise<EngineHandle> {
-    const { layout, uidBase, cgroups, hasAcpi } = this.#options;
+    const { layout, uidBase, cgroups, hasAcpi, hasNesting } = this.#options;
     const uid = uidBase === null ? null : uidBase + spec.slot;
     // The VMMs' users pass through to their own directories.
     await ensureDirectory(layout.run, 0o711);
@@ -88,6 +90,7 @@ export class Launcher {
       accelerator: host.accelerator,
       tscKhz: this.#tscKhz(host),
       hasAcpi,
+      hasNesting,
       qmpSocket: directory.qmpSocket,
       agentSocket: directory.agentSocket,
       consoleFile: directory.consoleFile,
@@ -103,7 +106,8 @@ export class Launcher {
     const vmm = this.#options.watch(directory, spawned);
 
     const notes = await cgroups.apply(spec.incarnation, identity.pid, vmmLimits(spec));
-    if (notes.length > 0) this.#options.log.warn({ incarnation: spec.incarnation, notes }, 'limits not set');
+    const { incarnation } = spec;
+    if (notes.length > 0) this.#options.logs.of(incarnation).warn({ incarnation, notes }, 'limits not set');
     const qmp = await this.#greeted(vmm, signal);
     await directory.writeRecord({
       ...identity,

@@ -4,8 +4,10 @@
  * QEMU serves one client at a time. A second connection is accepted by the kernel and then hears nothing, just as one
  * to a QEMU that hangs; only the deadline tells.
  */
-import { connect as connectSocket, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { AppError } from '../../core/errors.ts';
+import { abortable, deadline } from '../../lib/abort.ts';
+import { connectOwned } from '../../lib/owned-socket.ts';
 import { LineReader, parseQmpMessage, type QmpMessage } from './qmp-messages.ts';
 
 /** The longest answer we ask for is query-block's: a few KiB. */
@@ -53,21 +55,29 @@ export class QmpClient {
 
   /** Connects and negotiates. The error's cause has the socket's code (`ENOENT`, `ECONNREFUSED`, `EAGAIN`). */
   static async connect(path: string, options: QmpOptions): Promise<QmpClient> {
-    const client = new QmpClient(connectSocket(path), options);
-    const timer = setTimeout(
-      () => client.#fail(new AppError('timeout', 'qmp did not greet in time')),
-      options.timeoutMs,
-    );
+    const late = () => new AppError('timeout', 'qmp did not greet in time');
+    const limit = deadline(options.timeoutMs, late);
+    let client: QmpClient | null = null;
     try {
-      await client.#greeting.promise;
+      client = new QmpClient(await QmpClient.#open(path, limit.signal), options);
+      await abortable(client.#greeting.promise, limit.signal);
       await client.execute('qmp_capabilities', {}, options.timeoutMs);
       client.#isReady = true;
       return client;
     } catch (error) {
-      client.close();
+      client?.close();
       throw error;
     } finally {
-      clearTimeout(timer);
+      limit.clear();
+    }
+  }
+
+  static async #open(path: string, signal: AbortSignal): Promise<Socket> {
+    try {
+      return await connectOwned(path, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new AppError('engine', 'qmp connection failed', { cause: error });
     }
   }
 

@@ -21,6 +21,7 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ExitFacts } from '../../core/ports/engine.ts';
 import { StateLayout } from '../../storage/layout.ts';
+import { makeDeepTree } from '../testing/deep-tree.ts';
 import { readTail } from './owned-file.ts';
 import { RunDirectory, type VmmRecord } from './run-directory.ts';
 
@@ -162,15 +163,22 @@ describe('the console and the log', () => {
   });
 });
 
-it('removes whatever has the name of a socket', async () => {
+it('removes what has the name of a socket, and leaves a tree for the end', async () => {
   await mkdir(join(directory.qmpSocket, 'inner'), { recursive: true });
   const target = join(root, 'target');
   await writeFile(target, 'kept');
   await symlink(target, directory.agentSocket);
   await directory.removeSockets();
-  for (const path of [directory.qmpSocket, directory.agentSocket])
-    await expect(lstat(path)).rejects.toMatchObject({ code: 'ENOENT' });
+  await expect(lstat(directory.agentSocket)).rejects.toMatchObject({ code: 'ENOENT' });
   expect(await readFile(target, 'utf8')).toBe('kept');
+  await directory.remove();
+  expect(await directory.exists()).toBe(false);
+});
+
+it('is removed with a tree in it that is deeper than the longest path', async () => {
+  makeDeepTree(directory.qmpSocket);
+  await directory.remove();
+  expect(await directory.exists()).toBe(false);
 });
 
 it.runIf(isRoot)('knows the user it was given to', async () => {

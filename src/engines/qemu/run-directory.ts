@@ -13,12 +13,13 @@
  * replaces what is there. Where VMMs run as the daemon's own user, ownership tells nothing: the limits hold, the rest
  * does not.
  */
-import { chmod, chown, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, chown, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExitFacts } from '../../core/ports/engine.ts';
 import { ensureDirectory, hasErrorCode, writeFileAtomic } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
 import { type Logger, silentLog } from '../../lib/log.ts';
+import { removeTree } from '../../lib/remove-tree.ts';
 import type { StateLayout } from '../../storage/layout.ts';
 import { parseExitFacts } from './exit-facts.ts';
 import { openOwned, readTail } from './owned-file.ts';
@@ -141,11 +142,16 @@ export class RunDirectory {
 
   /** Removes what is of use only while the VMM lives, when it is gone. */
   async removeSockets(): Promise<void> {
-    for (const path of [this.qmpSocket, this.agentSocket]) await rm(path, { recursive: true, force: true });
+    for (const path of [this.qmpSocket, this.agentSocket]) {
+      await unlink(path).catch((error) => {
+        // The VMM may have put a tree in its place, of any size: that goes with the directory.
+        if (!['ENOENT', 'EISDIR', 'EPERM', 'ENOTDIR'].some((code) => hasErrorCode(error, code))) throw error;
+      });
+    }
   }
 
   async remove(): Promise<void> {
-    await rm(this.path, { recursive: true, force: true });
+    await removeTree(this.path);
   }
 
   async readRecord(): Promise<VmmRecord | null> {

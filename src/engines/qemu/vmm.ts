@@ -4,6 +4,7 @@
  *
  *   SHUTDOWN event, or query-status says `shutdown`  → the guest ended; facts are written down, then QEMU is quit
  *   stop()                                           → `stopped`
+ *   query-status says that the guest can never go on → `died`; facts are written down, then QEMU is quit
  *   the process is gone                              → exit.json if someone wrote it, else `died`
  */
 import type { ChildProcess } from 'node:child_process';
@@ -11,7 +12,7 @@ import { AppError } from '../../core/errors.ts';
 import { type EngineStatus, type ExitFacts, pausedOnRequest } from '../../core/ports/engine.ts';
 import { abortable, deadline } from '../../lib/abort.ts';
 import { isAlive, type ProcessIdentity } from '../../lib/procfs.ts';
-import { consoleTailBytes, diedFacts, guestExitFacts, stoppedFacts } from './exit-facts.ts';
+import { consoleTailBytes, diedFacts, guestExitFacts, lastWords, stoppedFacts } from './exit-facts.ts';
 import { killProcess, waitGone } from './processes.ts';
 import { QmpClient } from './qmp.ts';
 import { isObject, objectAt } from './qmp-messages.ts';
@@ -25,6 +26,12 @@ const processorsTimeoutMs = 10_000;
 const quitTimeoutMs = 2000;
 const killTimeoutMs = 10_000;
 const childExitTimeoutMs = 1000;
+/** What QEMU's status says of a guest that can never go on. */
+const brokenStatuses = {
+  'internal-error': 'QEMU stopped the guest after an internal error',
+  'guest-panicked': 'QEMU stopped the guest because its kernel panicked',
+  'io-error': 'QEMU stopped the guest after an I/O error of its disk',
+} as const;
 /** A QEMU that does not answer is asked again after 1, 2, 4 … ticks, at most this many. */
 const retryTicksMax = 16;
 
@@ -35,7 +42,7 @@ export interface VmmOptions {
   readonly child: ChildProcess | null;
   /** Whether the VMM was ended for reaching its memory limit; asked after its death. */
   readonly hasRunOutOfMemory: () => Promise<boolean>;
-  /** Called once, when the process is gone and before anyone is told: gives back what it held on this host. */
+  /** Called once, when the process is gone and everyone was told: gives back what it held on this host. */
   readonly onEnded: () => Promise<void>;
   /** The last bytes of the console. */
   readonly consoleTail: (bytesMax: number) => Promise<Buffer>;
@@ -138,6 +145,8 @@ export class Vmm {
       timeoutMs: qmpTimeoutMs,
       onEvent: (name, data) => {
         if (name === 'SHUTDOWN' && data.guest === true) this.#guestEnded(String(data.reason));
+        // What stopped the processors may be for good; the status says.
+        if (name === 'STOP') void this.status().catch(() => undefined);
       },
       onClose: () => {
         this.#qmp = null;
@@ -157,8 +166,7 @@ export class Vmm {
     this.#retryTicks = 1;
     try {
       // The guest may have ended while nobody was connected.
-      const { status } = await this.#queryStatus(qmp);
-      if (status === 'shutdown') this.#guestEnded(null);
+      await this.#ask(qmp);
     } catch (error) {
       qmp.close();
       throw error;
@@ -194,7 +202,13 @@ export class Vmm {
       case 'paused':
         return { state: 'paused', reason: pausedOnRequest };
       case 'io-error':
-        return { state: 'paused', reason: (await this.#hasNoSpace(qmp)) ? 'disk_full' : 'io_error' };
+        if (await this.#hasNoSpace(qmp)) return { state: 'paused', reason: 'disk_full' };
+        // Resumed in between, it has forgotten why it stopped.
+        if ((await this.#queryStatus(qmp)).status !== status) return { state: 'running' };
+        return this.#brokenDown(brokenStatuses[status]);
+      case 'internal-error':
+      case 'guest-panicked':
+        return this.#brokenDown(brokenStatuses[status]);
       default:
         return { state: 'paused', reason: status.replaceAll('-', '_') };
     }
@@ -222,6 +236,17 @@ export class Vmm {
       const console = await this.#options.consoleTail(consoleTailBytes);
       return await this.#finish(written ?? guestExitFacts(event, console.toString('utf8')));
     }).catch(() => undefined);
+  }
+
+  /** The VMM lives, its guest never will. */
+  #brokenDown(why: string): null {
+    this.#begin(async () => {
+      const written = await this.#options.directory.readExit();
+      const words = lastWords(await this.#options.directory.logTail());
+      const reason = words === null ? why : `${why}: ${words}`;
+      return await this.#finish(written ?? { kind: 'died', exitCode: null, signal: null, reason });
+    }).catch(() => undefined);
+    return null;
   }
 
   /** Starts the one ending; who asks for another joins it. One that fails can be tried again. */
@@ -277,10 +302,13 @@ export class Vmm {
   async #settle(facts: ExitFacts): Promise<ExitFacts> {
     if (facts.kind === 'died') await this.#write(facts);
     this.#qmp?.close();
-    await this.#options.onEnded();
     this.#facts = facts;
     for (const listener of this.#listeners) this.#tell(facts, listener);
     this.#listeners.clear();
+    // Told first: whatever the VMM has left in the way of a removal, its machine has ended.
+    await this.#options.onEnded().catch((error) => {
+      this.#options.onTrouble('what an ended VMM held could not be released', error);
+    });
     return facts;
   }
 

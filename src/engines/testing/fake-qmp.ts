@@ -16,10 +16,10 @@ export interface FakeQmp {
   close(): Promise<void>;
 }
 
-/** Calls `onConnection` with each client, which has heard nothing yet. */
-export async function serveFakeQmp(onConnection: (socket: Socket) => void): Promise<FakeQmp> {
+/** Calls `onConnection` with each client, which has heard nothing yet; listens at a path of its own unless told where. */
+export async function serveFakeQmp(onConnection: (socket: Socket) => void, at?: string): Promise<FakeQmp> {
   const directory = await mkdtemp(join(tmpdir(), 'flotilla-qmp-'));
-  const path = join(directory, 'qmp.sock');
+  const path = at ?? join(directory, 'qmp.sock');
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);

@@ -2,9 +2,10 @@
  * Connects to a guest behind a unix socket, directly or, with a `connectPort`, through the handshake of Firecracker's
  * vsock: the host sends `CONNECT <port>\n` and hears `OK <number>\n` before the guest's first byte.
  */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { abortable } from '../../lib/abort.ts';
+import { connectOwned } from '../../lib/owned-socket.ts';
 import type { AddressOf } from './transport.ts';
 
 /** `OK 4294967295\n` and a little more; a guest's bytes may follow at once. */
@@ -13,28 +14,13 @@ const newline = 0x0a;
 
 /** Rejects when nothing listens, when the VMM refuses the port, and with the signal's reason. */
 export async function dialUnixConnect(address: AddressOf<'unix'>, signal: AbortSignal): Promise<Duplex> {
-  signal.throwIfAborted();
-  const socket = connect({ path: address.path });
-  // A late error of a socket that nobody has must not be an uncaught one.
-  socket.on('error', () => undefined);
+  const socket = await connectOwned(address.path, signal);
   try {
-    await abortable(connected(socket), signal);
     if (address.connectPort !== null) await abortable(shakeHands(socket, address.connectPort), signal);
     return socket;
   } catch (error) {
     socket.destroy();
     throw error;
-  }
-}
-
-async function connected(socket: Socket): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  socket.once('connect', resolve);
-  socket.once('error', reject);
-  try {
-    await promise;
-  } finally {
-    socket.removeListener('error', reject);
   }
 }
 

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { AppError } from '../../core/errors.ts';
 import type { ImageImport } from '../../core/ports/images.ts';
 import { fileDigest } from '../../lib/digest.ts';
+import { removeTree } from '../../lib/remove-tree.ts';
 import { buildRoot, checkTree } from './building.ts';
 import { type BootKitRecord, bootKitRecord, readRecord } from './records.ts';
 import { openSource, type Places } from './sources.ts';
-import { removeTree } from './tools.ts';
 import { type UnpackLimits, unpack } from './unpack.ts';
 
 /**

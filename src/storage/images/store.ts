@@ -14,6 +14,7 @@ import { abortable } from '../../lib/abort.ts';
 import { syncDirectory } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
 import { type Logger, silentLog } from '../../lib/log.ts';
+import { removeTree } from '../../lib/remove-tree.ts';
 import type { CacheLayout, StateLayout } from '../layout.ts';
 import { ImageCatalogue, makeDirectory, namesIn } from './catalogue.ts';
 import { explained, importFile, stagingPrefix } from './importing.ts';
@@ -26,7 +27,6 @@ import {
   makeImage,
 } from './making.ts';
 import { type ImageRecord, imageRecord, isImageName, readRecord } from './records.ts';
-import { removeTree } from './tools.ts';
 
 const builtIn = ['busybox', 'debian-12'];
 const setupHint = `Run ./flotilla setup to make the built-in images ${builtIn.join(' and ')}.`;
