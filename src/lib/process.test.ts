@@ -37,6 +37,28 @@ describe('a program that is bound to us', () => {
   });
 });
 
+describe('a descendant that left the process group and holds the output', () => {
+  // `setsid -f` forks, leaves the group, and keeps standard output open.
+  const orphan = 'setsid -f sh -c "echo \\$\\$ >&2; exec sleep 1000"; echo done';
+
+  it.each([
+    ['ends well', orphan, timeoutMs],
+    ['is killed at its deadline', `${orphan}; exec sleep 1000`, 500],
+  ])('does not keep a program that %s from being over', async (_, script, limitMs) => {
+    const outcome = await run('sh', ['-c', script], { timeoutMs: limitMs }).catch(
+      (error: ProcessError) => error,
+    );
+    const pid = Number(/^\d+/.exec(outcome.stderr)?.[0]);
+    try {
+      if (outcome instanceof ProcessError) expect(outcome.isTimeout).toBe(true);
+      else expect(outcome.stdout).toBe('done\n');
+      expect(readProcessStat(pid)).not.toBeNull();
+    } finally {
+      process.kill(pid, 'SIGKILL');
+    }
+  });
+});
+
 describe('a stream as standard input', () => {
   it('reaches the program whole', async () => {
     const stdin = Readable.from(Array.from({ length: 100 }, () => Buffer.alloc(10_000, 'a')));

@@ -66,6 +66,8 @@ export class ProcessError extends Error {
 
 /** What `setpriv` exits with when the program is not installed, as shells do. */
 const missingExitCode = 127;
+/** How long output may still come after the program has ended. */
+const pipesDrainMs = 1_000;
 const boundToUs = ['--pdeathsig', 'KILL', '--'] as const;
 
 class Tail {
@@ -136,11 +138,20 @@ export function run(command: string, args: readonly string[], options: RunOption
     killGroup();
   }, options.timeoutMs);
   const onAbort = () => killGroup();
+  // A descendant that left the group may hold the pipes for ever; the program itself has ended, and that is what counts.
+  let drainTimer: NodeJS.Timeout | undefined;
+  const onExit = () => {
+    drainTimer = setTimeout(() => {
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    }, pipesDrainMs);
+  };
   options.signal?.addEventListener('abort', onAbort, { once: true });
   if (options.signal?.aborted) onAbort();
 
   const settle = (exitCode: number | null, signal: NodeJS.Signals | null, cause?: unknown) => {
     clearTimeout(timer);
+    clearTimeout(drainTimer);
     options.signal?.removeEventListener('abort', onAbort);
     if (options.stdin instanceof Readable) options.stdin.destroy();
     if (options.signal?.aborted) return reject(options.signal.reason);
@@ -169,6 +180,7 @@ export function run(command: string, args: readonly string[], options: RunOption
     if (child.stdin) options.stdin.pipe(child.stdin);
   } else if (options.stdin !== undefined) child.stdin?.end(options.stdin);
   child.on('error', (error) => settle(null, null, error));
+  child.on('exit', onExit);
   child.on('close', (code, signal) => settle(code, signal));
   return promise;
 }

@@ -1,21 +1,27 @@
 /** The real clock. */
 import type { Clock } from '../core/ports/clock.ts';
 import { sleep } from '../lib/abort.ts';
+import type { Logger } from '../lib/log.ts';
 
-export const systemClock: Clock = {
-  now: () => new Date(),
-  sleep,
-  every(ms, fn) {
-    let isBusy = false;
-    const timer = setInterval(async () => {
-      if (isBusy) return;
-      isBusy = true;
-      try {
-        await fn();
-      } finally {
-        isBusy = false;
-      }
-    }, ms);
-    return () => clearInterval(timer);
-  },
-};
+/** What `every` calls and fails is logged, and called again when it is due: a timer does not end the daemon. */
+export function systemClock(log: Pick<Logger, 'error'>): Clock {
+  return {
+    now: () => new Date(),
+    sleep,
+    every(ms, fn) {
+      let isBusy = false;
+      const timer = setInterval(async () => {
+        if (isBusy) return;
+        isBusy = true;
+        try {
+          await fn();
+        } catch (error) {
+          log.error({ err: error }, 'timer failed');
+        } finally {
+          isBusy = false;
+        }
+      }, ms);
+      return () => clearInterval(timer);
+    },
+  };
+}

@@ -74,7 +74,7 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
   const engines =
     options.engines ?? new Map([['qemu', new QemuDriver({ layout, uidBase: config.uidBase, log })]]);
   const disks = new QcowDisks({ layout, uidBase: config.uidBase });
-  const edges: Edges = { engines, guest, disks, images, clock: options.clock ?? systemClock, log };
+  const edges: Edges = { engines, guest, disks, images, clock: options.clock ?? systemClock(log), log };
   const apiKeys = new KeyService({ store, clock: edges.clock, log });
   const core = await createCore({
     store,

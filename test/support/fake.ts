@@ -92,7 +92,7 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
   const disks = new FakeDisks();
   const engines = new Map([['qemu', driver]]);
   const images = new FakeImages();
-  const edges: Edges = { engines, guest, disks, images, clock: systemClock, log: silentLog };
+  const edges: Edges = { engines, guest, disks, images, clock: systemClock(silentLog), log: silentLog };
   const defaults = { image: 'debian-12', engine: 'qemu', diskMib: 1024 };
   const capacity = { memoryMib: options.memoryMib ?? 1_000_000 };
   const cores: Core[] = [];
@@ -120,7 +120,7 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
     ...(hooks === undefined ? {} : { hooks }),
     ...(wrapStore === undefined ? {} : { store: wrapStore(store) }),
   });
-  const apiKeys = new KeyService({ store, clock: systemClock, log: options.log ?? silentLog });
+  const apiKeys = new KeyService({ store, clock: systemClock(silentLog), log: options.log ?? silentLog });
   return {
     ...core,
     store,
