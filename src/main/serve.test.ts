@@ -1,8 +1,12 @@
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { subjectId } from '../core/operations/operation.ts';
+import { FakeDriver } from '../engines/fake/driver.ts';
 import { silentLog } from '../lib/log.ts';
+import { readBootId } from '../lib/procfs.ts';
+import { sampleMachine, sampleOperation } from '../store/testing/samples.ts';
 import { type Config, readConfig } from './config.ts';
 import { type Daemon, startDaemon } from './serve.ts';
 
@@ -48,6 +52,56 @@ test('a daemon whose port is taken leaves nothing: no lock, no pid file', async 
   });
   expect(await readdir(join(stateDir, 'b'))).not.toContain('daemon.pid');
   await start(config('b', '0'));
+});
+
+describe('a start with operations that a crash left open', () => {
+  const never = () => new Promise<never>(() => undefined);
+
+  /** A state directory in which a stop is open. */
+  async function withOpenStop(given: Config): Promise<string> {
+    const daemon = await startDaemon(given, silentLog);
+    const { hostId } = daemon.flotilla.owner;
+    const operation = sampleOperation({
+      kind: 'machine.stop',
+      owner: { hostId, epoch: 1, bootId: readBootId() },
+    });
+    const id = subjectId(operation, 'machine');
+    const state = { state: 'stopping', incarnation: 'i1', operationId: operation.id } as const;
+    await daemon.flotilla.store.machines.insert(
+      sampleMachine({ id, hostId, ...state, bootId: readBootId() }),
+    );
+    await daemon.flotilla.store.operations.insert(operation);
+    await daemon.close();
+    return id;
+  }
+
+  test('answers while they still run, and shows their machines in transit', async () => {
+    const given = { ...config('a', '0'), isAuthDisabled: true };
+    const id = await withOpenStop(given);
+    const driver = new FakeDriver({ kind: 'fake' });
+    vi.spyOn(driver, 'find').mockImplementation(never);
+    const daemon = await startDaemon(given, silentLog, { engines: new Map([['fake', driver]]) });
+    daemons.push(daemon);
+    const answer = await fetch(new URL(`/machines/${id}`, daemon.urls[0]));
+    expect(await answer.json()).toMatchObject({ id, status: 'stopping' });
+  });
+
+  test('can be given up while the host is looked at, and leaves nothing', async () => {
+    const given = config('a', '0');
+    const driver = new FakeDriver({ kind: 'fake' });
+    const looked = Promise.withResolvers<void>();
+    vi.spyOn(driver, 'list').mockImplementation(async () => {
+      looked.resolve();
+      return never();
+    });
+    const stopping = new AbortController();
+    const engines = new Map([['fake', driver]]);
+    const starting = startDaemon(given, silentLog, { engines, signal: stopping.signal });
+    await looked.promise;
+    stopping.abort(new Error('SIGTERM'));
+    await expect(starting).rejects.toThrow('SIGTERM');
+    await start(given);
+  });
 });
 
 test('without authentication only local names are served', async () => {

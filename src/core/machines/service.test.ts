@@ -1,5 +1,5 @@
 /** What the use cases promise whatever the engine; on the fake one, with the real store. */
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, type FakeOptions, startFake } from '../../../test/support/fake.ts';
 
 const tenant = 'default';
@@ -203,6 +203,29 @@ describe('after a reboot of the host', () => {
     expect(await next.machines.get(tenant, 'off')).toMatchObject({ state: 'stopped', failure: null });
   });
 
+  test('what could not be looked at, or not be started, at first is put right by a later look', async () => {
+    const { machines, driver, store } = await begin();
+    await machines.start(tenant, 'web');
+    driver.host.machines.clear();
+    driver.failNext('inspect', new Error('the host is busy'));
+    const next = await fake.recovered({ hasHostRebooted: true });
+    expect(await next.machines.get(tenant, 'web')).toMatchObject({ state: 'running', failure: null });
+
+    const { transaction } = store;
+    store.transaction = async () => {
+      throw new Error('the store is busy');
+    };
+    const again = await fake.restarted({ store });
+    await again.reconciler.run();
+    store.transaction = transaction;
+    expect(await again.machines.get(tenant, 'web')).toMatchObject({ state: 'running', failure: null });
+
+    expect((await again.reconciler.run()).map(({ kind }) => kind)).toEqual(['host_rebooted']);
+    const wanted = { states: ['starting', 'running'] as const, timeoutMs: 5_000 };
+    await again.machines.wait(tenant, 'web', wanted, new AbortController().signal);
+    await vi.waitUntil(() => driver.host.machines.size === 1);
+  });
+
   test('a start that the reboot cut off is begun again from its launch', async () => {
     const died = Promise.withResolvers<void>();
     const { machines, driver } = await begin({
@@ -223,7 +246,52 @@ describe('after a reboot of the host', () => {
   });
 });
 
+describe('memory', () => {
+  const create = (name: string) => fake.machines.create(tenant, { ...request, name });
+  const start = (name: string) => fake.machines.start(tenant, name);
+  const short = {
+    code: 'exhausted',
+    message: expect.stringContaining('needs 128 MiB, 72 of 200 MiB are free'),
+    details: { resource: 'memory', neededMib: 128, freeMib: 72, capacityMib: 200 },
+  };
+
+  test('is reserved at start, kept while paused and over a restart, and free again after a stop', async () => {
+    fake = await startFake({ memoryMib: 200 });
+    fake.guest.onShutdown = ({ incarnation }) => fake.driver.machine(incarnation).powerOff();
+    await create('a');
+    await create('b');
+    await start('a');
+    await expect(start('b')).rejects.toMatchObject(short);
+    expect(await fake.machines.get(tenant, 'b')).toMatchObject({ state: 'created', operationId: null });
+    await fake.machines.restart(tenant, 'a');
+    await fake.machines.pause(tenant, 'a');
+    await expect(start('b')).rejects.toMatchObject(short);
+    await fake.machines.stop(tenant, 'a');
+    await start('b');
+  });
+
+  test('that is left for one of two starts goes to one', async () => {
+    fake = await startFake({ memoryMib: 200 });
+    await create('a');
+    await create('b');
+    const results = await Promise.allSettled([start('a'), start('b')]);
+    expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(fake.driver.host.machines.size).toBe(1);
+  });
+});
+
 describe('reconciliation', () => {
+  test('tells whoever listens what it has changed', async () => {
+    const { machines, driver, disks, reconciler, bus } = await begin();
+    const { machine } = await machines.start(tenant, 'web');
+    const told = Promise.withResolvers<unknown>();
+    bus.subscribe(machine.id, (event) => event.type === 'machine.changed' && told.resolve(event.data));
+    driver.machine(machine.incarnation ?? '').pause('disk_full');
+    disks.free = 1;
+    await reconciler.run();
+    expect(await told.promise).toMatchObject({ failure: 'disk_full' });
+  });
+
   test('a VMM that no machine accounts for is destroyed, a disk that none has is removed', async () => {
     const { machines, driver, disks, reconciler } = await begin();
     await machines.start(tenant, 'web');

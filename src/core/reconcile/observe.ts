@@ -1,17 +1,28 @@
 /** One look at this host: what its engines and disks show of what is recorded. Changes nothing. */
+import { abortable } from '../../lib/abort.ts';
 import type { Machine } from '../machines/machine.ts';
 import { type Edges, engineOf, lookTimeoutMs } from '../machines/steps/context.ts';
 import type { EngineStatus } from '../ports/engine.ts';
 import { isAtRest, type Observed } from './plan.ts';
 
 /** What cannot be inspected is left out, and so left alone. */
-export async function observe(edges: Edges, machines: readonly Machine[], bootId: string): Promise<Observed> {
+export async function observe(
+  edges: Edges,
+  machines: readonly Machine[],
+  bootId: string,
+  closing: AbortSignal,
+): Promise<Observed> {
+  // Each question has its own deadline, kept even by who ignores it: what hangs takes no time from the others.
+  const ask = <T>(question: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+    const signal = AbortSignal.any([closing, AbortSignal.timeout(lookTimeoutMs)]);
+    return abortable(question(signal), signal);
+  };
   const incarnations = new Map<string, readonly string[]>();
   const living = new Set<string>();
   for (const [kind, driver] of edges.engines) {
     try {
-      incarnations.set(kind, await driver.list(look()));
-      for (const incarnation of await driver.listLiving(look())) living.add(incarnation);
+      incarnations.set(kind, await ask((signal) => driver.list(signal)));
+      for (const incarnation of await ask((signal) => driver.listLiving(signal))) living.add(incarnation);
     } catch (error) {
       edges.log.warn({ engine: kind, err: error }, 'engine cannot be looked at');
     }
@@ -21,30 +32,28 @@ export async function observe(edges: Edges, machines: readonly Machine[], bootId
   await Promise.all(
     machines.map(async (machine) => {
       if (!machine.incarnation) return;
-      const status = await inspect(edges, machine);
+      const status = await inspect(edges, machine, ask);
       if (status) statuses.set(machine.incarnation, status);
       if (isAtRest(machine) && living.has(machine.incarnation)) strays.add(machine.incarnation);
     }),
   );
   return {
     bootId,
-    freeMib: await edges.disks.freeMib(look()),
+    freeMib: await ask((signal) => edges.disks.freeMib(signal)),
     statuses,
     strays,
     incarnations,
-    disks: await edges.disks.list(look()),
+    disks: await ask((signal) => edges.disks.list(signal)),
   };
 }
 
-/** Each question has its own deadline: what hangs takes no time from the others. */
-function look(): AbortSignal {
-  return AbortSignal.timeout(lookTimeoutMs);
-}
+type Ask = <T>(question: (signal: AbortSignal) => Promise<T>) => Promise<T>;
 
-async function inspect(edges: Edges, machine: Machine): Promise<EngineStatus | null> {
-  if (!machine.handle || (machine.state !== 'running' && machine.state !== 'paused')) return null;
+async function inspect(edges: Edges, machine: Machine, ask: Ask): Promise<EngineStatus | null> {
+  const { handle } = machine;
+  if (!handle || (machine.state !== 'running' && machine.state !== 'paused')) return null;
   try {
-    return await engineOf(edges, machine).inspect(machine.handle, look());
+    return await ask((signal) => engineOf(edges, machine).inspect(handle, signal));
   } catch (error) {
     edges.log.warn({ machine: machine.id, err: error }, 'VMM cannot be inspected');
     return null;

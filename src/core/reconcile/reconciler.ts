@@ -6,6 +6,7 @@
  * is repaired and logged as one. Since an event may be on its way while the timer looks, such a finding counts only when a
  * second look finds it again.
  */
+import { abortable } from '../../lib/abort.ts';
 import type { Machine } from '../machines/machine.ts';
 import { type Edges, engineOf } from '../machines/steps/context.ts';
 import { tellTime } from '../machines/steps/pause.ts';
@@ -20,9 +21,8 @@ import { putProcessorsRight } from './processors.ts';
 const intervalMs = 10_000;
 /** From a finding of the timer to the look that confirms it; events are told in milliseconds. */
 const confirmMs = 1_000;
-const endStrayTimeoutMs = 30_000;
-const removeTimeoutMs = 30_000;
-const processorsTimeoutMs = 30_000;
+/** One repair, whatever it is. What hangs is tried again at the next look. */
+const repairTimeoutMs = 30_000;
 /** How many ended operations are remembered, and how often the rest is forgotten. */
 const operationsKept = 1_000;
 const ticksToPrune = 60;
@@ -108,21 +108,22 @@ export class Reconciler {
   async #look(): Promise<readonly Repair[]> {
     const { store, edges, owner } = this.#deps;
     const { hostId, bootId } = owner;
-    const observed = await observe(edges, await store.machines.all(hostId), bootId);
+    const observed = await observe(edges, await store.machines.all(hostId), bootId, this.#closing.signal);
     return planRepairs(await store.machines.all(hostId), await store.operations.open(hostId), observed);
   }
 
   async #carryOutAll(repairs: readonly Repair[]): Promise<void> {
     for (const repair of repairs) {
       try {
-        await this.#carryOut(repair);
+        const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(repairTimeoutMs)]);
+        await abortable(this.#carryOut(repair, signal), signal);
       } catch (error) {
         this.#deps.edges.log.error({ repair: keyOf(repair), err: error }, 'repair failed');
       }
     }
   }
 
-  async #carryOut(repair: Repair): Promise<void> {
+  async #carryOut(repair: Repair, signal: AbortSignal): Promise<void> {
     const { edges, supervisor } = this.#deps;
     if (repair.kind !== 'adopt') edges.log.info({ repair: keyOf(repair) }, 'repair');
     switch (repair.kind) {
@@ -138,21 +139,18 @@ export class Reconciler {
         return this.#setDiskFull(repair.machine, false);
       case 'resume':
       case 'pause':
-        return this.#putProcessorsRight(repair.machine);
+        return this.#putProcessorsRight(repair.machine, signal);
       case 'end_stray':
-        return this.#endStray(repair.machine);
+        return this.#endStray(repair.machine, signal);
       case 'destroy_orphan':
-        return edges.engines
-          .get(repair.engine)
-          ?.destroy(repair.incarnation, AbortSignal.timeout(removeTimeoutMs));
+        return edges.engines.get(repair.engine)?.destroy(repair.incarnation, signal);
       case 'remove_disk':
-        return edges.disks.remove(repair.machineId, AbortSignal.timeout(removeTimeoutMs));
+        return edges.disks.remove(repair.machineId, signal);
     }
   }
 
-  async #putProcessorsRight(machine: Machine): Promise<void> {
+  async #putProcessorsRight(machine: Machine, signal: AbortSignal): Promise<void> {
     const { store, edges } = this.#deps;
-    const signal = AbortSignal.timeout(processorsTimeoutMs);
     if (!(await putProcessorsRight(store, edges, machine, signal))) return;
     await this.#setDiskFull(machine, false);
     // Not waited for: a guest that finds no space after all answers nobody.
@@ -172,9 +170,8 @@ export class Reconciler {
     });
   }
 
-  async #endStray(machine: Machine): Promise<void> {
+  async #endStray(machine: Machine, signal: AbortSignal): Promise<void> {
     const driver = engineOf(this.#deps.edges, machine);
-    const signal = AbortSignal.timeout(endStrayTimeoutMs);
     const handle = machine.incarnation && (await driver.find(machine.incarnation, signal));
     if (handle) await driver.stop(handle, signal);
   }
