@@ -271,6 +271,7 @@ test('the key and the address come from the state directory; a wrong key is trac
         `hint: the daemon wants a key: FLOTILLA_KEY is not set and ${stateDir}/admin.key does not exist\n`,
     );
     writeFileSync(join(stateDir, 'admin.key'), 'hf_right\n');
+    await locked.listenIn(stateDir);
     expect(await runCli(['ls'], { env })).toMatchObject({ code: 0 });
     const wrong = await runCli(['ls'], { env: { ...env, FLOTILLA_KEY: 'hf_wrong' } });
     expect(wrong.code).toBe(1);

@@ -1,16 +1,33 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readConfig } from './config.ts';
 
 let stateDir: string;
+let socketPath: string;
+let server: Server | null = null;
 
 beforeEach(() => {
   stateDir = mkdtempSync(join(tmpdir(), 'flotilla-cli-'));
+  socketPath = join(stateDir, 'operator/api.sock');
 });
 
-afterEach(() => rmSync(stateDir, { recursive: true }));
+afterEach(() => {
+  server?.close();
+  server = null;
+  rmSync(stateDir, { recursive: true });
+});
+
+/** A daemon's socket, in a directory of this mode. */
+async function listen(mode = 0o700): Promise<void> {
+  mkdirSync(join(stateDir, 'operator'));
+  chmodSync(join(stateDir, 'operator'), mode);
+  server = createServer().listen(socketPath);
+  await once(server, 'listening');
+}
 
 function configOf(env: Readonly<Record<string, string>>) {
   return readConfig({ FLOTILLA_STATE_DIR: stateDir, ...env });
@@ -31,16 +48,42 @@ test('the running daemon’s address comes before the default, the environment�
   expect(configOf({ FLOTILLA_URL: 'http://127.0.0.1:1' })).toMatchObject({ urlFrom: 'FLOTILLA_URL' });
 });
 
-test('the key comes from the environment, else from the state directory', () => {
+test('the key comes from the environment, else from the state directory', async () => {
   writeFileSync(join(stateDir, 'admin.key'), 'hf_file\n');
-  expect(configOf({})).toMatchObject({ key: 'hf_file', keyFrom: `${stateDir}/admin.key` });
+  await listen();
+  expect(configOf({})).toMatchObject({ key: 'hf_file', keyFrom: `${stateDir}/admin.key`, socketPath });
   expect(configOf({ FLOTILLA_KEY: 'hf_env' })).toMatchObject({ key: 'hf_env', keyFrom: 'FLOTILLA_KEY' });
 });
 
-test('the state directory’s key is not sent to another machine', () => {
+describe('without the daemon’s socket the state directory’s key stays where it is', () => {
+  beforeEach(() => {
+    writeFileSync(join(stateDir, 'admin.key'), 'hf_file');
+    writeFileSync(join(stateDir, 'daemon.url'), 'http://127.0.0.1:5005');
+  });
+
+  test('when there is none', () => {
+    expect(configOf({})).toMatchObject({ url: 'http://127.0.0.1:5005', key: undefined, socketPath: null });
+    expect(configOf({}).keyFrom).toMatch(/goes only over .*\/operator\/api.sock, which does not exist$/);
+  });
+
+  test('when others could have put one there', async () => {
+    await listen(0o770);
+    expect(configOf({})).toMatchObject({ key: undefined, socketPath: null });
+    expect(configOf({}).keyFrom).toMatch(/is in .*\/operator, which others can change$/);
+  });
+});
+
+test('the state directory’s key is for its daemon and sent to no other address', async () => {
   writeFileSync(join(stateDir, 'admin.key'), 'hf_file');
-  expect(configOf({ FLOTILLA_URL: 'http://localhost:3000' }).key).toBe('hf_file');
-  expect(configOf({ FLOTILLA_URL: 'http://[::1]:3000' }).key).toBe('hf_file');
+  writeFileSync(join(stateDir, 'daemon.url'), 'http://127.0.0.1:3000');
+  await listen();
+  for (const own of ['http://localhost:3000', 'http://[::1]:3000', 'http://127.0.0.1:3000/']) {
+    expect(configOf({ FLOTILLA_URL: own })).toMatchObject({ key: 'hf_file', socketPath });
+  }
+  expect(configOf({ FLOTILLA_URL: 'http://127.0.0.1:3001' })).toMatchObject({
+    key: undefined,
+    socketPath: null,
+  });
   expect(configOf({ FLOTILLA_URL: 'http://127.0.0.1.example.org' }).key).toBeUndefined();
   expect(configOf({ FLOTILLA_URL: 'https://fleet.example.org' }).key).toBeUndefined();
 });

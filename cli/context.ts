@@ -8,7 +8,7 @@ import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { Interrupts } from './interrupts.ts';
 import { printable, write } from './output.ts';
-import { patientFetch } from './patient-fetch.ts';
+import { patientFetch, socketFetch } from './patient-fetch.ts';
 import { profilePathOf } from './profile.ts';
 import { Progress } from './progress.ts';
 import { describeError } from './report.ts';
@@ -91,9 +91,9 @@ export class Context {
   }
 }
 
-function makeClient({ url, key, urlFrom }: CliConfig, fetch?: FetchLike): FlotillaClient {
+function makeClient({ url, key, urlFrom, socketPath }: CliConfig, fetch?: FetchLike): FlotillaClient {
   try {
-    return new FlotillaClient({ url, key, fetch });
+    return new FlotillaClient({ url, key, fetch: socketPath === null ? fetch : socketFetch(socketPath) });
   } catch (error) {
     if (!(error instanceof FlotillaError)) throw error;
     throw new CliError(error.message, { hint: `it came from ${urlFrom}`, exitCode: exitCodes.usage });

@@ -13,17 +13,28 @@ const keepAliveMs = 30_000;
 /** How long a refusal that needs no body is waited for before the body is sent. */
 const refusalMs = 1_000;
 
+export const patientFetch: FetchLike = (url, init) => send(url, init, null);
+
+/** The same over a unix socket, whatever host the address names. */
+export function socketFetch(socketPath: string): FetchLike {
+  return (url, init) => send(url, init, socketPath);
+}
+
 /**
  * Follows no redirect. Rejects with the system's error, or the signal's reason. Whoever gets an answer to half a body ends
  * the call with the signal.
  */
-export const patientFetch: FetchLike = (url, init) => {
+function send(url: string, init: RequestInit, socketPath: string | null): Promise<Response> {
   const { promise, resolve, reject } = Promise.withResolvers<Response>();
   const { method = 'GET', signal, body = null } = init;
   const request = url.startsWith('https:') ? requestHttps : requestHttp;
   // Told that it will be the last, a server closes the connection as soon as it has answered, over what is being sent.
   const headers = { ...Object.fromEntries(new Headers(init.headers)), connection: 'keep-alive' };
-  const outgoing = request(url, { method, headers, agent: false, ...(signal ? { signal } : {}) });
+  const outgoing = request(url, {
+    ...{ method, headers, agent: false },
+    ...(signal ? { signal } : {}),
+    ...(socketPath === null ? {} : { socketPath }),
+  });
   outgoing.on('socket', (socket) => socket.setKeepAlive(true, keepAliveMs));
   outgoing.on('error', (error) => reject(signal?.aborted ? signal.reason : error));
   outgoing.once('response', (incoming) => {
@@ -34,13 +45,13 @@ export const patientFetch: FetchLike = (url, init) => {
     resolve(new Response(stream, { status, headers: headersOf(incoming.headers) }));
   });
   if (body === null || typeof body === 'string') outgoing.end(body ?? undefined);
-  else if (body instanceof ReadableStream) void send(body, outgoing);
+  else if (body instanceof ReadableStream) void sendBody(body, outgoing);
   else outgoing.destroy(new TypeError('a body is text or a stream'));
   return promise;
-};
+}
 
 /** Sends the body until its end, an answer or a failure, whichever comes first. */
-async function send(body: ReadableStream<Uint8Array>, outgoing: ClientRequest): Promise<void> {
+async function sendBody(body: ReadableStream<Uint8Array>, outgoing: ClientRequest): Promise<void> {
   const over = new AbortController();
   for (const event of ['response', 'close']) outgoing.once(event, () => over.abort());
   const reader = body.getReader();

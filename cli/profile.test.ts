@@ -125,7 +125,7 @@ test('the profile’s key goes to the profile’s address and to no other', () =
   expect(other.key).toBeUndefined();
   expect(other.keyFrom).toBe(`FLOTILLA_KEY is not set, the key in ${path} is for https://fleet.example.org`);
   expect(configOf({ FLOTILLA_URL: 'http://fleet.example.org' }).key).toBeUndefined();
-  expect(configOf({ FLOTILLA_URL: 'http://127.0.0.1:3000' }).key).toBe('hf_file');
+  expect(configOf({ FLOTILLA_URL: 'http://127.0.0.1:3000' }).key).toBeUndefined();
 });
 
 test('a profile of this machine does not get the state directory’s key', () => {

@@ -10,7 +10,7 @@ Environment:
   FLOTILLA_URL        address of the daemon (else the profile's, else the running daemon's on this host,
                       else http://127.0.0.1:3000)
   FLOTILLA_KEY        API key (else the profile's, for the profile's address only, else admin.key in the
-                      state directory, for this host only)
+                      state directory, for this host's daemon only)
   FLOTILLA_PROFILE    profile (~/.config/flotilla/profile.json); flotilla profile set writes it
   FLOTILLA_STATE_DIR  state directory (/var/lib/flotilla for root, else ~/.local/share/flotilla)
 

@@ -3,8 +3,10 @@
  * made-up programs to exec, answers that can be held back, and a log of what happened that can be awaited.
  */
 import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { answerNoun, FakeNouns } from './fake-nouns.ts';
 import { runProgram } from './fake-programs.ts';
 import { Refusal } from './refusal.ts';
@@ -28,13 +30,16 @@ export class FakeApi implements AsyncDisposable {
   readonly #followers = new Set<ServerResponse>();
   readonly #key: string | null;
   readonly #server: Server;
+  readonly #socketServer: Server;
   readonly #gates = new Map<string, Promise<void>>();
   readonly #answers = new Map<string, Refusal>();
   readonly #waiting = new Set<() => void>();
 
   private constructor(key: string | null) {
     this.#key = key;
-    this.#server = createServer((request, response) => void this.#serve(request, response));
+    const serve = (request: IncomingMessage, response: ServerResponse) => void this.#serve(request, response);
+    this.#server = createServer(serve);
+    this.#socketServer = createServer(serve);
   }
 
   /** Listens on a port of its own; with a `key`, everything but `/health` wants it. */
@@ -43,6 +48,14 @@ export class FakeApi implements AsyncDisposable {
     api.#server.listen(0, '127.0.0.1');
     await once(api.#server, 'listening');
     return api;
+  }
+
+  /** Answers on the operator's socket of a state directory too. */
+  async listenIn(stateDir: string): Promise<void> {
+    const directory = join(stateDir, 'operator');
+    mkdirSync(directory, { mode: 0o700 });
+    this.#socketServer.listen(join(directory, 'api.sock'));
+    await once(this.#socketServer, 'listening');
   }
 
   get url(): string {
@@ -93,9 +106,11 @@ export class FakeApi implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections();
-    this.#server.close();
-    await once(this.#server, 'close');
+    for (const server of [this.#server, this.#socketServer].filter(({ listening }) => listening)) {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    }
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {

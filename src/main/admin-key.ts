@@ -3,9 +3,10 @@
  * host can be looked after whatever has become of that.
  */
 import { timingSafeEqual } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { constants, type FileHandle, open } from 'node:fs/promises';
+import { AppError } from '../core/errors.ts';
 import type { Caller, KeyVerifier } from '../core/keys/caller.ts';
-import { makeSecret } from '../core/keys/secret.ts';
+import { isSecret, makeSecret } from '../core/keys/secret.ts';
 import { writeFileAtomic } from '../lib/files.ts';
 
 const admin: Caller = {
@@ -17,16 +18,49 @@ const admin: Caller = {
   isOperator: true,
 };
 
-/** Reads the admin key, or makes it; `isNew` when this call did. */
+/** More than a key and its line feed take. */
+const fileBytesMax = 256;
+
+/** Reads the admin key, or makes it; `isNew` when this call did. Raises `invalid` for a file that cannot be trusted. */
 export async function loadAdminKey(path: string): Promise<{ readonly key: string; readonly isNew: boolean }> {
+  let file: FileHandle;
   try {
-    return { key: (await readFile(path, 'utf8')).trim(), isNew: false };
+    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    const key = makeSecret();
+    await writeFileAtomic(path, `${key}\n`, 0o600);
+    return { key, isNew: true };
   }
-  const key = makeSecret();
-  await writeFileAtomic(path, `${key}\n`, 0o600);
-  return { key, isNew: true };
+  try {
+    return { key: await readKey(path, file), isNew: false };
+  } finally {
+    await file.close();
+  }
+}
+
+async function readKey(path: string, file: FileHandle): Promise<string> {
+  const facts = await file.stat();
+  const me = process.geteuid?.();
+  if (!facts.isFile()) throw untrusted(path, 'is not a file', `Remove ${path}.`);
+  if (facts.uid !== 0 && facts.uid !== me) {
+    throw untrusted(path, `belongs to user ${facts.uid}`, 'Whoever owns it knows the key: remove it.');
+  }
+  if ((facts.mode & 0o077) !== 0) {
+    throw untrusted(
+      path,
+      'can be read or changed by other users',
+      `Remove it for a new key, or chmod 600 ${path} if nobody else has read it.`,
+    );
+  }
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(fileBytesMax), 0, fileBytesMax, 0);
+  const key = buffer.toString('utf8', 0, bytesRead).trim();
+  if (isSecret(key)) return key;
+  throw untrusted(path, 'does not hold a key: hf_ and 32 letters and digits', 'Remove it for a new one.');
+}
+
+function untrusted(path: string, why: string, hint: string): AppError {
+  return new AppError('invalid', `${path} ${why}`, { hint });
 }
 
 /** Lets the admin key in by itself and asks `others` about every other. */
@@ -45,5 +79,13 @@ function isSame(given: Buffer, expected: Buffer): boolean {
   return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
-/** For DISABLE_AUTH: everyone is the admin. */
-export const openVerifier: KeyVerifier = { verify: async () => admin };
+/**
+ * For DISABLE_AUTH: everyone has all scopes, and nobody is the operator. Whoever reaches the address is not thereby root,
+ * as who names files of the host would be.
+ */
+export const openVerifier: KeyVerifier = {
+  verify: async () => ({ ...admin, keyName: 'anyone', isOperator: false }),
+};
+
+/** For DISABLE_AUTH on the operator's own socket, which lets nobody else through. */
+export const operatorVerifier: KeyVerifier = { verify: async () => admin };

@@ -3,6 +3,8 @@ import { spawn } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { operatorSocketIn } from '../../cli/operator-socket.ts';
+import { socketFetch } from '../../cli/patient-fetch.ts';
 import { FlotillaClient, type Health } from '../../sdk/src/index.ts';
 import { AppError } from '../core/errors.ts';
 import { sleep } from '../lib/abort.ts';
@@ -34,7 +36,12 @@ export async function findDaemon(config: Config): Promise<RunningDaemon | null> 
   const url = (await readOrNull(layout.urlFile))?.trim();
   if (!url) return null;
   const key = (await readOrNull(layout.adminKeyFile))?.trim();
-  const client = new FlotillaClient({ url, ...(key ? { key } : {}) });
+  const { path } = operatorSocketIn(layout.root);
+  // The key is shown to nobody but whoever answers on the socket.
+  const client =
+    path === null
+      ? new FlotillaClient({ url })
+      : new FlotillaClient({ url, fetch: socketFetch(path), ...(key ? { key } : {}) });
   try {
     return { url, client, health: await client.health({ timeoutMs: 5_000 }) };
   } catch {

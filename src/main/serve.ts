@@ -13,12 +13,13 @@ import { abortable } from '../lib/abort.ts';
 import { writeFileAtomic } from '../lib/files.ts';
 import type { Logger } from '../lib/log.ts';
 import { StateLayout } from '../storage/layout.ts';
-import { adminKeyVerifier, loadAdminKey, openVerifier } from './admin-key.ts';
+import { adminKeyVerifier, loadAdminKey, openVerifier, operatorVerifier } from './admin-key.ts';
 import { type ComposeOptions, compose, type Flotilla } from './compose.ts';
 import type { Config } from './config.ts';
 import { lockStateDirectory } from './daemon-lock.ts';
 import { hostNames, inUrl } from './host-names.ts';
 import { logSink } from './log-sink.ts';
+import { listenForOperator } from './operator-socket.ts';
 import { version } from './version.ts';
 
 /** How long requests under way may go on after SIGTERM. */
@@ -100,18 +101,27 @@ async function open(
 ): Promise<readonly string[]> {
   const { layout, machines, apiKeys, operations, images, imageService, edges } = flotilla;
   const { key, isNew } = await loadAdminKey(layout.adminKeyFile);
-  const app = createApp(dialects, {
+  const deps = {
     machines,
     operations,
     images,
     imageService,
     disks: edges.disks,
-    keys: config.isAuthDisabled ? openVerifier : adminKeyVerifier(key, apiKeys),
     apiKeys,
     log,
     version,
-    isHostName: config.isAuthDisabled ? hostNames(config) : null,
     corsOrigins: config.corsOrigins,
+  };
+  const verifier = adminKeyVerifier(key, apiKeys);
+  const app = createApp(dialects, {
+    ...deps,
+    keys: config.isAuthDisabled ? openVerifier : verifier,
+    isHostName: config.isAuthDisabled ? hostNames(config) : null,
+  });
+  const operatorApp = createApp(dialects, {
+    ...deps,
+    keys: config.isAuthDisabled ? operatorVerifier : verifier,
+    isHostName: null,
   });
   const { refusal: refuse } = pickDialect(dialects, '/');
   const servers: HttpServer[] = [];
@@ -120,10 +130,14 @@ async function open(
     // Requests under way wait for operations; these are interrupted, and left for the next daemon.
     await Promise.all([...drained, flotilla.interrupt()]);
   });
+  servers.push(await listenForOperator(layout, operatorApp.fetch, { refuse }));
+  const addresses: HttpServer[] = [];
   for (const { host, port } of config.listen) {
-    servers.push(await listen(app.fetch, { host, port }, { refuse }));
+    const server = await listen(app.fetch, { host, port }, { refuse });
+    servers.push(server);
+    addresses.push(server);
   }
-  const urls = servers.map(urlOf);
+  const urls = addresses.map(urlOf);
   await writeFileAtomic(layout.urlFile, `${urls[0]}\n`, 0o644);
   cleanup.defer(() => rm(layout.urlFile, { force: true }));
   log.info({ urls, stateDir: config.stateDir, version }, 'listening');

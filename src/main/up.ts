@@ -53,10 +53,15 @@ async function farewell(config: Config, daemon: RunningDaemon, isFirstTime: bool
   const lines = [`API       ${daemon.url}`];
   if (!config.isAuthDisabled) {
     const key = (await readFile(adminKeyFile, 'utf8')).trim();
-    lines.push(isFirstTime ? `key       ${key}   (also in ${adminKeyFile})` : `key       in ${adminKeyFile}`);
+    lines.push(keyLine(key, adminKeyFile, isFirstTime && process.stdout.isTTY));
   }
   lines.push("next      ./flotilla run debian-12 -- python3 -c 'print(6 * 7)'");
   process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** The key itself is for a terminal: in a log it would outlive all that is done to keep it. */
+export function keyLine(key: string, path: string, isShown: boolean): string {
+  return isShown ? `key       ${key}   (also in ${path})` : `key       in ${path}`;
 }
 
 async function inStep<T>(

@@ -3,6 +3,7 @@
  *
  * state directory (0711: the VMMs' own users pass through it)
  *   daemon.pid · daemon.lock · daemon.url · admin.key · link.key · host-id · flotilla.db · reserve · daemon.log · daemon.log.1
+ *   operator/api.sock            the API for the daemon's own user, in 0700
  *   images/blobs/<sha256>        root file systems, 0444, never changed
  *   images/names/<name>.json     name → digest, of shared images
  *   images/tenants/<tenant>/<name>.json   likewise, of a tenant's own
@@ -21,7 +22,7 @@ const idPattern = /^[a-z0-9]{1,32}$/;
 const tenantPattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const imageNamePattern = /^[a-z0-9][a-z0-9._-]{0,126}$/;
 
-/** AF_UNIX paths hold 107 bytes; the longest we make below the state directory is `/run/<12>/agent.sock`. */
+/** AF_UNIX paths hold 107 bytes; the longest we make below the state directory is `/run/<12>/agent.sock`, 27. */
 export const stateDirBytesMax = 80;
 
 function checked(value: string, pattern: RegExp, what: string): string {
@@ -54,6 +55,14 @@ export class StateLayout {
   }
   get adminKeyFile(): string {
     return join(this.root, 'admin.key');
+  }
+  /** Only the daemon's user enters it: 0700. */
+  get operatorDir(): string {
+    return join(this.root, 'operator');
+  }
+  /** Where the daemon answers its operator; who answers there is the daemon. */
+  get operatorSocket(): string {
+    return join(this.operatorDir, 'api.sock');
   }
   get linkKeyFile(): string {
     return join(this.root, 'link.key');

@@ -162,7 +162,7 @@ export const rules: Rules = {
     },
     {
       folder: 'src/main',
-      ours: ['src', 'sdk', 'bench'],
+      ours: ['src', 'sdk', 'bench', 'cli/operator-socket.ts', 'cli/patient-fetch.ts'],
       builtins: 'any',
       packages: 'any',
       reason: 'main joins the rooms',

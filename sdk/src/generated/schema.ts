@@ -391,14 +391,20 @@ export interface components {
              * @example 2026-11-22T08:30:00.000Z
              */
             readonly created_at: string;
-            /** @example /var/lib/flotilla/kernel/vmlinux */
+            /**
+             * @description A path of the host for the operator; for others the name of the file.
+             * @example /var/lib/flotilla/kernel/vmlinux
+             */
             readonly kernel_image_path: string | null;
             /** @example console=ttyS0 */
             readonly kernel_args: string | null;
-            /** @example /var/lib/flotilla/machines/k3v9x2m1q8zt/root.qcow2 */
+            /**
+             * @description A path of the host for the operator; for others the name of the file.
+             * @example /var/lib/flotilla/machines/k3v9x2m1q8zt/root.qcow2
+             */
             readonly rootfs_path: string;
             /**
-             * @description The VMM’s control socket while it runs.
+             * @description The VMM’s control socket while it runs; null but for the operator.
              * @example null
              */
             readonly socket_path: string | null;
@@ -423,7 +429,7 @@ export interface components {
              */
             readonly guest_mac: string | null;
             /**
-             * @description The VMM’s process while it runs.
+             * @description The VMM’s process while it runs; null but for the operator.
              * @example null
              */
             readonly pid: number | null;

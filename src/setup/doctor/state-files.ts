@@ -36,7 +36,10 @@ export function stateExpectations(layout: StateLayout, { daemon, uidBase }: User
     `${layout.database}-shm`,
     layout.logFile,
   ].map((path): Expectation => ({ path, kind: 'file', mode: 0o600, owner: daemon, isSecret: true }));
-  return [...(uidBase === null ? [] : passages), ...secrets];
+  const operator: Expectation = {
+    ...{ path: layout.operatorDir, kind: 'directory', mode: 0o700, owner: daemon, isSecret: true },
+  };
+  return [...(uidBase === null ? [] : passages), operator, ...secrets];
 }
 
 /** A machine's disk, and its run directory while it has one. */

@@ -1,6 +1,7 @@
 /** `/machines`: glue between HTTP and core, a few lines a route. */
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { AppError, isAppError } from '../../../core/errors.ts';
+import type { Caller } from '../../../core/keys/caller.ts';
 import { stateConflict } from '../../../core/machines/lookup.ts';
 import type { Machine } from '../../../core/machines/machine.ts';
 import type { ActionResult } from '../../../core/machines/service.ts';
@@ -24,11 +25,12 @@ import {
 export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
   const app = nounApp();
   const { machines } = deps;
-  const bodyFor = async (machine: Machine) => toMachineBody(machine, await bootPaths(deps, machine));
+  const bodyFor = async ({ isOperator }: Caller, machine: Machine) =>
+    toMachineBody(machine, await bootPaths(deps, machine), isOperator);
 
   app.openapi(routes.create, async (c) => {
     const machine = await machines.create(c.get('caller').tenant, toCreateRequest(c.req.valid('json')));
-    return c.json(await bodyFor(machine), 201);
+    return c.json(await bodyFor(c.get('caller'), machine), 201);
   });
   app.openapi(routes.list, async (c) => {
     const { status, limit, offset } = c.req.valid('query');
@@ -37,12 +39,15 @@ export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
     return c.json({ machines: page.machines.map(toSummary), total: page.total }, 200);
   });
   app.openapi(routes.get, async (c) => {
-    return c.json(await bodyFor(await machines.get(c.get('caller').tenant, c.req.valid('param').id)), 200);
+    return c.json(
+      await bodyFor(c.get('caller'), await machines.get(c.get('caller').tenant, c.req.valid('param').id)),
+      200,
+    );
   });
   for (const action of ['start', 'stop', 'restart', 'pause', 'resume'] as const) {
     app.openapi(routes[action], async (c) => {
       const result = await machines[action](c.get('caller').tenant, c.req.valid('param').id);
-      return c.json(await bodyFor(done(action, result)), 200);
+      return c.json(await bodyFor(c.get('caller'), done(action, result)), 200);
     });
   }
   app.openapi(routes.wait, async (c) => {
@@ -55,7 +60,7 @@ export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
       timeout,
       c.get('session').signal,
     );
-    return c.json(await bodyFor(machine), 200);
+    return c.json(await bodyFor(c.get('caller'), machine), 200);
   });
   app.openapi(routes.remove, async (c) => {
     const force = c.req.valid('query').force === 'true';

@@ -113,21 +113,31 @@ export type MachineSummary = z.infer<typeof machineSummary>;
 
 const reserved = z.string().nullable().openapi({ description: 'Always null so far.', example: null });
 
+const hostPlace = 'A path of the host for the operator; for others the name of the file.';
+
 export const machineBody = z
   .object({
     ...summaryFields,
-    kernel_image_path: z.string().nullable().openapi({ example: '/var/lib/flotilla/kernel/vmlinux' }),
-    kernel_args: z.string().nullable().openapi({ example: 'console=ttyS0' }),
-    rootfs_path: z.string().openapi({ example: '/var/lib/flotilla/machines/k3v9x2m1q8zt/root.qcow2' }),
-    socket_path: z
+    kernel_image_path: z
       .string()
       .nullable()
-      .openapi({ description: 'The VMM’s control socket while it runs.', example: null }),
+      .openapi({ description: hostPlace, example: '/var/lib/flotilla/kernel/vmlinux' }),
+    kernel_args: z.string().nullable().openapi({ example: 'console=ttyS0' }),
+    rootfs_path: z
+      .string()
+      .openapi({ description: hostPlace, example: '/var/lib/flotilla/machines/k3v9x2m1q8zt/root.qcow2' }),
+    socket_path: z.string().nullable().openapi({
+      description: 'The VMM’s control socket while it runs; null but for the operator.',
+      example: null,
+    }),
     tap_device: reserved,
     tap_ip: reserved,
     guest_ip: reserved,
     guest_mac: reserved,
-    pid: z.int().nullable().openapi({ description: 'The VMM’s process while it runs.', example: null }),
+    pid: z
+      .int()
+      .nullable()
+      .openapi({ description: 'The VMM’s process while it runs; null but for the operator.', example: null }),
     exposed_ports: z.array(z.int()).openapi({ example: [8080] }),
     updated_at: moment,
     started_at: moment

@@ -1,4 +1,5 @@
 /** Between core's words and this dialect's; the only place that has the latter. Pure. */
+import { basename } from 'node:path';
 import { AppError } from '../../../core/errors.ts';
 import type { Machine } from '../../../core/machines/machine.ts';
 import type { CreateRequest } from '../../../core/machines/spec.ts';
@@ -74,13 +75,16 @@ export interface BootPaths {
   readonly rootfsPath: string;
 }
 
-export function toMachineBody(machine: Machine, paths: BootPaths): MachineBody {
-  const { spec, handle } = machine;
+/** Where things are on the host is the operator's to know: others see files by their names alone, and no process. */
+export function toMachineBody(machine: Machine, paths: BootPaths, isOperator: boolean): MachineBody {
+  const { spec } = machine;
+  const handle = isOperator ? machine.handle : null;
+  const shown = (path: string) => (isOperator ? path : basename(path));
   return {
     ...toSummary(machine),
-    kernel_image_path: paths.kernelPath,
+    kernel_image_path: paths.kernelPath === null ? null : shown(paths.kernelPath),
     kernel_args: paths.kernelArgs,
-    rootfs_path: paths.rootfsPath,
+    rootfs_path: shown(paths.rootfsPath),
     socket_path: handle?.controlSocket ?? null,
     tap_device: null,
     tap_ip: null,

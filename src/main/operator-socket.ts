@@ -1,0 +1,30 @@
+/**
+ * The API on a unix socket in a directory that only the daemon's own user enters, beside its addresses. Whoever is
+ * answered there knows that it is this daemon, and places there are no stranger's to take.
+ */
+import { chmod, lstat, mkdir, rm } from 'node:fs/promises';
+import { AppError } from '../core/errors.ts';
+import { type Fetch, type HttpServer, type ListenOptions, listen } from '../http/server.ts';
+import type { StateLayout } from '../storage/layout.ts';
+
+/** To be called with the state directory's lock held. Raises `invalid` when the directory is somebody else's. */
+export async function listenForOperator(
+  layout: StateLayout,
+  fetch: Fetch,
+  options: ListenOptions,
+): Promise<HttpServer> {
+  const { operatorDir, operatorSocket } = layout;
+  await mkdir(operatorDir, { recursive: true, mode: 0o700 });
+  const facts = await lstat(operatorDir);
+  if (!facts.isDirectory() || facts.uid !== process.geteuid?.()) {
+    throw new AppError('invalid', `${operatorDir} is not a directory of the daemon's user`, {
+      hint: `Remove ${operatorDir}; the daemon makes it anew.`,
+    });
+  }
+  await chmod(operatorDir, 0o700);
+  // One that a killed daemon has left.
+  await rm(operatorSocket, { force: true });
+  const server = await listen(fetch, { path: operatorSocket }, options);
+  await chmod(operatorSocket, 0o600);
+  return server;
+}

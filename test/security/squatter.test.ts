@@ -1,0 +1,98 @@
+/**
+ * Another user of this machine listens at the daemon's address while the daemon does not run: after a crash that left
+ * `daemon.url`, or before the first start. The operator's key must not reach it.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { runCli } from '../../cli/testing/run-cli.ts';
+import { readConfig } from '../../src/main/config.ts';
+import { findDaemon } from '../../src/main/daemon-process.ts';
+
+const key = `hf_${'s'.repeat(32)}`;
+/** Not root's, where the test is root's. */
+const uid = process.getuid?.() === 0 ? 65_534 : undefined;
+
+/** Answers everything, and prints what it was sent. */
+const program = `
+  const server = require('node:http').createServer((request, response) => {
+    process.stdout.write(JSON.stringify(request.headers) + '\\n');
+    response.end('{"machines":[],"total":0,"status":"ok","version":"0"}');
+  });
+  server.listen(0, '127.0.0.1', () => process.stdout.write(server.address().port + '\\n'));
+`;
+
+let stateDir: string;
+let squatter: { readonly port: number; heard(): string; end(): Promise<void> };
+
+beforeEach(async () => {
+  stateDir = await mkdtemp(join(tmpdir(), 'f-'));
+  await writeFile(join(stateDir, 'admin.key'), `${key}\n`, { mode: 0o600 });
+  const child = spawn(process.execPath, ['-e', program], {
+    cwd: '/',
+    stdio: ['ignore', 'pipe', 'inherit'],
+    ...(uid === undefined ? {} : { uid, gid: uid }),
+  });
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  while (!said.includes('\n')) await once(child.stdout, 'data');
+  const exited = once(child, 'exit');
+  squatter = {
+    port: Number(said.split('\n')[0]),
+    heard: () => said,
+    async end() {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+});
+
+afterEach(async () => {
+  await squatter.end();
+  await rm(stateDir, { recursive: true });
+});
+
+const addressOf = () => `http://127.0.0.1:${squatter.port}`;
+
+test('a stale daemon.url: it is asked without the key', async () => {
+  await writeFile(join(stateDir, 'daemon.url'), `${addressOf()}\n`);
+  await runCli(['ls'], { env: { FLOTILLA_STATE_DIR: stateDir } });
+  expect(squatter.heard()).toContain('"host"');
+  expect(squatter.heard()).not.toContain(key);
+});
+
+test('the default address: it is asked without the key', async () => {
+  await runCli(['ls'], { env: { FLOTILLA_STATE_DIR: stateDir, PORT: String(squatter.port) } });
+  expect(squatter.heard()).toContain('"host"');
+  expect(squatter.heard()).not.toContain(key);
+});
+
+test('an address named by hand: the key is not for it', async () => {
+  await runCli(['ls'], { env: { FLOTILLA_STATE_DIR: stateDir, FLOTILLA_URL: addressOf() } });
+  expect(squatter.heard()).toContain('"host"');
+  expect(squatter.heard()).not.toContain(key);
+});
+
+test('a socket that is left from a crash leads nowhere', async () => {
+  await writeFile(join(stateDir, 'daemon.url'), `${addressOf()}\n`);
+  await mkdir(join(stateDir, 'operator'), { mode: 0o700 });
+  const dead = createServer().listen(join(stateDir, 'operator/api.sock'));
+  await once(dead, 'listening');
+  await dead[Symbol.asyncDispose]();
+  const result = await runCli(['ls'], { env: { FLOTILLA_STATE_DIR: stateDir } });
+  expect(squatter.heard()).not.toContain(key);
+  expect(result.stderr).not.toContain(key);
+});
+
+test('up and down do not take it for the daemon', async () => {
+  await writeFile(join(stateDir, 'daemon.url'), `${addressOf()}\n`);
+  await writeFile(join(stateDir, 'daemon.pid'), `${process.pid}\n`);
+  expect(await findDaemon(readConfig({ FLOTILLA_STATE_DIR: stateDir }))).toBeNull();
+  expect(squatter.heard()).not.toContain(key);
+});
