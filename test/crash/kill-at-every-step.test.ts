@@ -117,7 +117,11 @@ describe('killed', () => {
 
     daemon = await startDaemonProcess(directory.path);
     try {
-      expect(await statusOf(daemon.client)).toBe(to);
+      // The daemon listens as soon as the operation has a runner again; it ends soon after.
+      await vi.waitUntil(async () => (await statusOf(daemon.client)) === to, {
+        timeout: 60_000,
+        interval: 200,
+      });
       await expectTruth(daemon.client);
     } finally {
       await daemon.terminate();
