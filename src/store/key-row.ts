@@ -16,6 +16,7 @@ const key: z.ZodType<ApiKey> = z.strictObject({
   expiresAt: z.string().nullable(),
   lastUsedAt: z.string().nullable(),
   revokedAt: z.string().nullable(),
+  createdBy: z.string().nullable(),
 });
 
 /** Raises InvariantError when the key is malformed. */
@@ -32,6 +33,7 @@ export function encodeKey(value: ApiKey): KeyTable {
     expires_at: encodeNullableTime(checked.expiresAt),
     last_used_at: encodeNullableTime(checked.lastUsedAt),
     revoked_at: encodeNullableTime(checked.revokedAt),
+    created_by: checked.createdBy,
   };
 }
 
@@ -48,6 +50,7 @@ export function decodeKey(row: KeyTable): ApiKey {
     expiresAt: row.expires_at,
     lastUsedAt: row.last_used_at,
     revokedAt: row.revoked_at,
+    createdBy: row.created_by,
   });
 }
 

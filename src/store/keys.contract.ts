@@ -19,7 +19,13 @@ export function keysContract(open: OpenStore): void {
   describe('insert and get', () => {
     it('keep the whole key', async () => {
       const bare = sampleKey();
-      const full = sampleKey({ expiresAt: at(1), lastUsedAt: at(2), revokedAt: at(3), scopes: ['*'] });
+      const full = sampleKey({
+        expiresAt: at(1),
+        lastUsedAt: at(2),
+        revokedAt: at(3),
+        scopes: ['*'],
+        createdBy: 'maker',
+      });
       await store.keys.insert(bare);
       await store.keys.insert(full);
       expect(await store.keys.get(bare.id)).toEqual(bare);
@@ -61,18 +67,34 @@ export function keysContract(open: OpenStore): void {
   it('revokes once and keeps the first time', async () => {
     const { id } = sampleKey();
     await store.keys.insert(sampleKey({ id }));
-    expect(await store.keys.countLive('default')).toBe(1);
-    expect(await store.keys.revoke(id, at(5))).toBe(true);
-    expect(await store.keys.revoke(id, at(6))).toBe(false);
-    expect(await store.keys.revoke('nobody', at(6))).toBe(false);
+    expect(await store.keys.countLive('default', at(1))).toBe(1);
+    expect(await store.keys.revoke(id, at(5))).toEqual([id]);
+    expect(await store.keys.revoke(id, at(6))).toEqual([]);
+    expect(await store.keys.revoke('nobody', at(6))).toEqual([]);
+    expect(await store.keys.revoke('no\0body', at(6))).toEqual([]);
     expect(await store.keys.get(id)).toMatchObject({ revokedAt: at(5) });
-    expect(await store.keys.countLive('default')).toBe(0);
+    expect(await store.keys.countLive('default', at(6))).toBe(0);
   });
 
-  it('counts a tenant’s own', async () => {
-    await store.keys.insert(sampleKey({ tenant: 'other' }));
-    expect(await store.keys.countLive('default')).toBe(0);
-    expect(await store.keys.countLive('other')).toBe(1);
+  it('revokes what was made with a key, without end, also behind one that is revoked', async () => {
+    const made = (id: string, createdBy: string | null, tenant = 'default') =>
+      store.keys.insert(sampleKey({ id, createdBy, tenant }));
+    await made('root', null);
+    await made('child', 'root');
+    await made('grandchild', 'child', 'other');
+    await made('sister', null);
+    await store.keys.revoke('child', at(1));
+    await made('late', 'child');
+    expect((await store.keys.revoke('root', at(2))).toSorted()).toEqual(['late', 'root']);
+    expect(await store.keys.get('grandchild')).toMatchObject({ revokedAt: at(1) });
+    expect(await store.keys.get('sister')).toMatchObject({ revokedAt: null });
+  });
+
+  it('counts a tenant’s own, and those that are good', async () => {
+    await store.keys.insert(sampleKey({ tenant: 'other', expiresAt: at(2) }));
+    expect(await store.keys.countLive('default', at(1))).toBe(0);
+    expect(await store.keys.countLive('other', at(1))).toBe(1);
+    expect(await store.keys.countLive('other', at(2))).toBe(0);
   });
 
   it('notes the latest use, whichever note comes last', async () => {
@@ -86,14 +108,15 @@ export function keysContract(open: OpenStore): void {
     await store.keys.noteUse('nobody', at(8));
   });
 
-  it('prunes a tenant’s revoked ones beyond those revoked last, and never a live one', async () => {
-    await store.keys.insert(sampleKey({ id: 'live' }));
+  it('prunes a tenant’s ended ones beyond those that ended last, and never a live one', async () => {
+    await store.keys.insert(sampleKey({ id: 'live', expiresAt: at(9) }));
     await store.keys.insert(sampleKey({ id: 'other', tenant: 'other', revokedAt: at(1) }));
-    for (const n of [3, 1, 2]) await store.keys.insert(sampleKey({ id: `revoked${n}`, revokedAt: at(n) }));
-    await store.keys.pruneRevoked('default', 2);
-    expect((await idsOf()).toSorted()).toEqual(['live', 'other', 'revoked2', 'revoked3']);
-    await store.keys.pruneRevoked('default', 0);
+    for (const n of [3, 1]) await store.keys.insert(sampleKey({ id: `revoked${n}`, revokedAt: at(n) }));
+    await store.keys.insert(sampleKey({ id: 'expired2', expiresAt: at(2) }));
+    await store.keys.pruneEnded('default', at(5), 2);
+    expect((await idsOf()).toSorted()).toEqual(['expired2', 'live', 'other', 'revoked3']);
+    await store.keys.pruneEnded('default', at(5), 0);
     expect((await idsOf()).toSorted()).toEqual(['live', 'other']);
-    await expect(store.keys.pruneRevoked('default', -1)).rejects.toThrow(InvariantError);
+    await expect(store.keys.pruneEnded('default', at(5), -1)).rejects.toThrow(InvariantError);
   });
 }

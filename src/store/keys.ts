@@ -1,5 +1,5 @@
 /** API keys in the database. */
-import type { Kysely } from 'kysely';
+import type { ExpressionBuilder, Kysely } from 'kysely';
 import type { ApiKey } from '../core/keys/key.ts';
 import type { KeyFilter, KeyPage, KeyRepository } from '../core/ports/store.ts';
 import { invariant } from '../lib/invariant.ts';
@@ -22,30 +22,10 @@ export function keyRepository(access: Access): KeyRepository {
     },
     withPrefix: (prefix) => withPrefix(access, prefix),
     list: (filter) => list(access, filter),
-    countLive: async (tenant) => {
-      const { count } = await access.read(async (db, locks) => {
-        await locks.name(`api_keys of ${tenant}`);
-        return ofTenant(db, tenant)
-          .where('revoked_at', 'is', null)
-          .select(({ fn }) => fn.countAll<number | string>().as('count'))
-          .executeTakeFirstOrThrow();
-      });
-      return Number(count);
-    },
-    revoke: async (id, at) => {
-      if (!canHold(id)) return false;
-      const result = await access.atomically((db) =>
-        db
-          .updateTable('api_keys')
-          .set({ revoked_at: encodeTime(at) })
-          .where('id', '=', id)
-          .where('revoked_at', 'is', null)
-          .executeTakeFirst(),
-      );
-      return result.numUpdatedRows === 1n;
-    },
+    countLive: (tenant, at) => countLive(access, tenant, at),
+    revoke: (id, at) => (canHold(id) ? revoke(access, id, at) : Promise.resolve([])),
     noteUse: (id, at) => noteUse(access, id, at),
-    pruneRevoked: (tenant, keep) => pruneRevoked(access, tenant, keep),
+    pruneEnded: (tenant, at, keep) => pruneEnded(access, tenant, at, keep),
   };
 }
 
@@ -93,18 +73,61 @@ async function noteUse(access: Access, id: string, at: string): Promise<void> {
   );
 }
 
-async function pruneRevoked(access: Access, tenant: string, keep: number): Promise<void> {
+async function countLive(access: Access, tenant: string, at: string): Promise<number> {
+  const time = encodeTime(at);
+  const { count } = await access.read(async (db, locks) => {
+    await locks.name(`api_keys of ${tenant}`);
+    return ofTenant(db, tenant)
+      .where('revoked_at', 'is', null)
+      .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', time)]))
+      .select(({ fn }) => fn.countAll<number | string>().as('count'))
+      .executeTakeFirstOrThrow();
+  });
+  return Number(count);
+}
+
+/**
+ * Generation by generation. A key that is being made with one of these either is committed before its maker's row is
+ * changed here, and then found in the next round, or finds its maker revoked.
+ */
+async function revoke(access: Access, id: string, at: string): Promise<readonly string[]> {
+  const time = encodeTime(at);
+  return access.atomically(async (db) => {
+    const revoked: string[] = [];
+    const seen = new Set([id]);
+    for (let makers: readonly string[] = [id]; makers.length > 0; ) {
+      for (const maker of makers) {
+        const { numUpdatedRows } = await db
+          .updateTable('api_keys')
+          .set({ revoked_at: time })
+          .where('id', '=', maker)
+          .where('revoked_at', 'is', null)
+          .executeTakeFirst();
+        if (numUpdatedRows === 1n) revoked.push(maker);
+      }
+      const made = await db.selectFrom('api_keys').select('id').where('created_by', 'in', makers).execute();
+      makers = made.map((row) => row.id).filter((each) => !seen.has(each));
+      for (const each of makers) seen.add(each);
+    }
+    return revoked;
+  });
+}
+
+async function pruneEnded(access: Access, tenant: string, at: string, keep: number): Promise<void> {
   invariant(Number.isSafeInteger(keep) && keep >= 0, `not a count: ${keep}`);
+  const time = encodeTime(at);
+  const ended = (eb: ExpressionBuilder<Database, 'api_keys'>) =>
+    eb.or([eb('revoked_at', 'is not', null), eb('expires_at', '<=', time)]);
   await access.atomically((db) =>
     db
       .deleteFrom('api_keys')
       .where('tenant', '=', tenant)
-      .where('revoked_at', 'is not', null)
+      .where(ended)
       .where('id', 'not in', () =>
         ofTenant(db, tenant)
           .select('id')
-          .where('revoked_at', 'is not', null)
-          .orderBy('revoked_at', 'desc')
+          .where(ended)
+          .orderBy((eb) => eb.fn.coalesce('revoked_at', 'expires_at'), 'desc')
           .orderBy('id', 'desc')
           .limit(keep),
       )

@@ -111,6 +111,7 @@ export interface KeyTable {
   readonly expires_at: string | null;
   readonly last_used_at: string | null;
   readonly revoked_at: string | null;
+  readonly created_by: string | null;
 }
 
 export interface MigrationTable {

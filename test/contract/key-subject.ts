@@ -11,7 +11,7 @@ export async function arrangeKey({ store, apiKeys }: FakeFlotilla, situation: 'a
   const { keys } = await store.keys.list({ limit: 1000, offset: 0 });
   const now = new Date().toISOString();
   for (const { id } of keys) await store.keys.revoke(id, now);
-  for (const tenant of new Set(keys.map((key) => key.tenant))) await store.keys.pruneRevoked(tenant, 0);
+  for (const tenant of new Set(keys.map((key) => key.tenant))) await store.keys.pruneEnded(tenant, now, 0);
   if (situation === 'absent') return;
   await store.keys.insert({
     id: subjectKeyId,
@@ -24,6 +24,7 @@ export async function arrangeKey({ store, apiKeys }: FakeFlotilla, situation: 'a
     expiresAt: null,
     lastUsedAt: null,
     revokedAt: situation === 'revoked' ? now : null,
+    createdBy: null,
   });
   if (situation === 'live') await apiKeys.verify(secret);
 }

@@ -292,13 +292,13 @@ export interface paths {
         };
         /**
          * List keys
-         * @description A page of your tenant’s keys, or everyone’s for the operator, newest first; revoked ones too, of which a tenant’s last 1000 are remembered. The operator’s own key, which is a file of the host, is not among them.
+         * @description A page of your tenant’s keys, or everyone’s for the operator, newest first; ended ones too, of which a tenant’s last 1000 are remembered. The operator’s own key, which is a file of the host, is not among them.
          */
         readonly get: operations["listKeys"];
         readonly put?: never;
         /**
          * Create a key
-         * @description The answer has the key itself, once: keep it. A tenant has at most 1000 keys that are not revoked.
+         * @description The answer has the key itself, once: keep it. A tenant has at most 1000 keys that are neither revoked nor expired.
          */
         readonly post: operations["createKey"];
         readonly delete?: never;
@@ -320,7 +320,7 @@ export interface paths {
         readonly post?: never;
         /**
          * Revoke a key
-         * @description It is good for nothing from the answer on; another daemon on the same database may take a second. The key stays listed, with `revoked_at`. Revoking it again changes nothing.
+         * @description It and all keys made with it are good for nothing from the answer on; another daemon on the same database may take a second. The key stays listed, with `revoked_at`. Revoking it again changes nothing.
          */
         readonly delete: operations["revokeKey"];
         readonly options?: never;
@@ -885,6 +885,11 @@ export interface components {
              * @example null
              */
             readonly revoked_at: string | null;
+            /**
+             * @description The key it was made with, and with which it is revoked; null: the operator’s.
+             * @example null
+             */
+            readonly created_by: string | null;
         };
         readonly CreateKey: {
             /**

@@ -17,4 +17,6 @@ export interface ApiKey {
   /** To the minute or so; null: never used. */
   readonly lastUsedAt: string | null;
   readonly revokedAt: string | null;
+  /** The id of the key it was made with, and with whose revocation it is revoked; null: the operator's. */
+  readonly createdBy: string | null;
 }

@@ -10,7 +10,7 @@ import { AppError } from '../errors.ts';
 import type { KeyRepository, Store } from '../ports/store.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
 import type { Caller } from './caller.ts';
-import { KeyService, liveKeysMax, type NewKey, revokedKeysMax } from './service.ts';
+import { endedKeysMax, KeyService, liveKeysMax, type NewKey } from './service.ts';
 
 const endless = { keyId: null, expiresAt: null };
 const operator: Caller = { tenant: 'default', keyName: 'admin', ...endless, scopes: ['*'], isOperator: true };
@@ -132,26 +132,30 @@ describe('bounds', () => {
     await fill(liveKeysMax - 3, {});
     const made = await Promise.allSettled(Array.from({ length: 10 }, () => service.create(blue, request)));
     expect(made.filter(({ status }) => status === 'fulfilled')).toHaveLength(3);
-    for (const each of made)
-      if (each.status === 'rejected') expect(each.reason).toEqual(refusal('exhausted'));
-    expect(await store.keys.countLive('blue')).toBe(liveKeysMax);
+    for (const each of made) if (each.status === 'rejected') expect(each.reason).toEqual(refusal('conflict'));
+    expect(await store.keys.countLive('blue', clock.now().toISOString())).toBe(liveKeysMax);
     await service.create(green, request);
   });
 
-  test('a revoked key makes room, an expired one does not', async () => {
-    await fill(liveKeysMax - 1, { expiresAt: clock.now().toISOString() });
+  test('revoked and expired keys make room', async () => {
+    await fill(liveKeysMax - 2, {});
+    await fill(5, { expiresAt: clock.now().toISOString() });
+    await service.create(blue, { ...request, expiresAt: after(1_000) });
     const { key } = await service.create(blue, request);
-    await expect(service.create(blue, request)).rejects.toEqual(refusal('exhausted'));
+    await expect(service.create(blue, request)).rejects.toEqual(refusal('conflict'));
     await service.revoke(blue, key.id);
+    await service.create(blue, request);
+    await expect(service.create(blue, request)).rejects.toEqual(refusal('conflict'));
+    clock.advance(1_000);
     await service.create(blue, request);
   });
 
   test('the keys revoked longest ago are forgotten', async () => {
     await store.keys.insert(sampleKey({ id: 'oldest', tenant: 'blue', revokedAt: '2024-01-01T00:00:00Z' }));
-    await fill(revokedKeysMax - 1, { revokedAt: '2025-01-01T00:00:00Z' });
+    await fill(endedKeysMax - 1, { revokedAt: '2025-01-01T00:00:00Z' });
     const { key } = await service.create(blue, request);
     await service.revoke(blue, key.id);
-    expect((await service.list(blue, page)).total).toBe(revokedKeysMax);
+    expect((await service.list(blue, page)).total).toBe(endedKeysMax);
     await expect(service.get(blue, 'oldest')).rejects.toEqual(refusal('not_found'));
     expect(await service.get(blue, key.id)).toMatchObject({ revokedAt: clock.now().toISOString() });
   });
@@ -364,6 +368,29 @@ describe('the last use', () => {
 });
 
 describe('the end of a key', () => {
+  test('ends those made with it, and what acts for them', async () => {
+    const all = { ...request, scopes: ['*'] as const };
+    const root = await service.create(blue, all);
+    const child = await service.create(await service.verify(root.secret), all);
+    const grandchild = await service.create(await service.verify(child.secret), all);
+    expect([child.key.createdBy, grandchild.key.createdBy]).toEqual([root.key.id, child.key.id]);
+    const told: string[] = [];
+    service.watchEnd(await service.verify(grandchild.secret), ({ message }) => told.push(message));
+    await service.revoke(blue, root.key.id);
+    for (const { secret } of [root, child, grandchild]) {
+      await expect(service.verify(secret)).rejects.toEqual(refusal('unauthenticated'));
+    }
+    expect(told).toEqual(['API key has been revoked']);
+  });
+
+  test('lets nothing be made with it any more, also by who was let in before', async () => {
+    const { key, secret } = await service.create(blue, { ...request, scopes: ['*'] });
+    const maker = await service.verify(secret);
+    await service.revoke(blue, key.id);
+    await expect(service.create(maker, request)).rejects.toEqual(refusal('unauthenticated'));
+    expect((await service.list(blue, page)).total).toBe(1);
+  });
+
   test('is also that of the keys made with it', async () => {
     const expiresAt = after(60_000);
     const maker = await service.verify(

@@ -13,15 +13,15 @@ import {
   scopes as scopesInOrder,
   tenantPattern,
 } from './caller.ts';
-import { KeyEndings } from './endings.ts';
+import { KeyEndings, revoked } from './endings.ts';
 import type { ApiKey } from './key.ts';
 import { digestOf, makeSecret, prefixOf } from './secret.ts';
 import { KeyVerification, type VerificationDeps } from './verification.ts';
 
-/** Keys of one tenant that are not revoked, expired ones included. */
+/** Keys of one tenant that are neither revoked nor expired. */
 export const liveKeysMax = 1_000;
-/** Revoked keys of one tenant that are remembered. */
-export const revokedKeysMax = 1_000;
+/** Ended keys of one tenant that are remembered. */
+export const endedKeysMax = 1_000;
 /** Later times have years of five digits, which sort before those of four. */
 const latestMs = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
@@ -69,15 +69,20 @@ export class KeyService implements KeyVerifier {
       expiresAt: request.expiresAt?.toISOString() ?? null,
       lastUsedAt: null,
       revokedAt: null,
+      createdBy: caller.keyId,
     };
     await this.#deps.store.transaction(async (tx) => {
-      if ((await tx.keys.countLive(tenant)) >= liveKeysMax) {
-        throw new AppError('exhausted', `tenant '${tenant}' has ${liveKeysMax} keys already`, {
+      // A maker that is revoked at the same time must not leave a key behind.
+      if (caller.keyId !== null && !isGood(await tx.keys.get(caller.keyId), now)) throw revoked();
+      if ((await tx.keys.countLive(tenant, key.createdAt)) >= liveKeysMax) {
+        throw new AppError('conflict', `tenant '${tenant}' has ${liveKeysMax} keys already`, {
           hint: 'Revoke keys that are no longer used.',
         });
       }
       await tx.keys.insert(key);
+      await tx.keys.pruneEnded(tenant, key.createdAt, endedKeysMax);
     });
+    this.#deps.log.info({ keyId: key.id, tenant, scopes: key.scopes, by: byWhom(caller) }, 'key created');
     return { key, secret };
   }
 
@@ -91,20 +96,24 @@ export class KeyService implements KeyVerifier {
     return visible(caller, id, await this.#deps.store.keys.get(id));
   }
 
-  /** The key is good for nothing once this resolves. May be repeated. Raises `not_found`. */
+  /** The key and all made with it are good for nothing once this resolves. May be repeated. Raises `not_found`. */
   async revoke(caller: Caller, id: string): Promise<void> {
-    const { store, clock } = this.#deps;
+    const { store, clock, log } = this.#deps;
     const key = await this.get(caller, id);
+    const at = clock.now().toISOString();
+    let revokedIds: readonly string[];
     try {
-      await store.transaction(async (tx) => {
-        if (!(await tx.keys.revoke(id, clock.now().toISOString()))) return;
-        await tx.keys.pruneRevoked(key.tenant, revokedKeysMax);
+      revokedIds = await store.transaction(async (tx) => {
+        const ids = await tx.keys.revoke(id, at);
+        if (ids.length > 0) await tx.keys.pruneEnded(key.tenant, at, endedKeysMax);
+        return ids;
       });
     } finally {
-      // Also when it failed: whether it was committed may be unknown.
-      this.#verification.forget(key);
+      // Also when it failed: whether it was committed, and for which keys, may be unknown.
+      this.#verification.forgetAll();
     }
-    this.#endings.revoke(id);
+    for (const each of revokedIds) this.#endings.revoke(each);
+    if (revokedIds.length > 0) log.info({ keyIds: revokedIds, by: byWhom(caller) }, 'keys revoked');
   }
 
   /** See KeyEndings.watch: for answers that go on. Of a key that ended elsewhere only its expiry is told. */
@@ -121,6 +130,16 @@ export class KeyService implements KeyVerifier {
   close(): Promise<void> {
     return this.#verification.close();
   }
+}
+
+/** Names the maker in the log by what nobody can choose. */
+function byWhom({ keyId, isOperator }: Caller): string {
+  return isOperator ? 'operator' : (keyId ?? 'anyone');
+}
+
+function isGood(key: ApiKey | null, now: Date): boolean {
+  if (key === null || key.revokedAt !== null) return false;
+  return key.expiresAt === null || Date.parse(key.expiresAt) > now.getTime();
 }
 
 function visible(caller: Caller, id: string, key: ApiKey | null): ApiKey {

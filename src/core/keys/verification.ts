@@ -63,10 +63,10 @@ export class KeyVerification implements KeyVerifier {
     return { tenant, keyName, keyId, expiresAt, scopes, isOperator: false };
   }
 
-  /** From here on the key is read again before it is good. */
-  forget(key: ApiKey): void {
+  /** From here on every key is read again before it is good. */
+  forgetAll(): void {
     this.#forgottenCount += 1;
-    this.#remembered.delete(key.hash);
+    this.#remembered.clear();
   }
 
   /** Writes nothing down any more, and waits for what is being written. */

@@ -202,12 +202,12 @@ export interface KeyRepository {
   withPrefix(prefix: string): Promise<readonly ApiKey[]>;
   /** Newest first, and how many match in all. */
   list(filter: KeyFilter): Promise<KeyPage>;
-  /** How many of the tenant's are not revoked. */
-  countLive(tenant: string): Promise<number>;
-  /** False when there is none, or it is revoked already. */
-  revoke(id: string, at: string): Promise<boolean>;
+  /** How many of the tenant's are good at that time: neither revoked nor expired. */
+  countLive(tenant: string, at: string): Promise<number>;
+  /** Revokes the key and those made with it, and with those, without end; returns the ids of those it revoked. */
+  revoke(id: string, at: string): Promise<readonly string[]>;
   /** Never back to an earlier time; nothing when there is none. */
   noteUse(id: string, at: string): Promise<void>;
-  /** Removes the tenant's revoked ones beyond the `keep` that were revoked last. */
-  pruneRevoked(tenant: string, keep: number): Promise<void>;
+  /** Removes the tenant's revoked and expired ones beyond the `keep` that ended last. */
+  pruneEnded(tenant: string, at: string, keep: number): Promise<void>;
 }

@@ -2,7 +2,14 @@ import { machinesAndOperations } from './0001-machines-and-operations.ts';
 import { operationTenants } from './0002-operation-tenants.ts';
 import { keys } from './0003-keys.ts';
 import { ownership } from './0004-ownership.ts';
+import { keyMakers } from './0005-key-makers.ts';
 import type { Migration } from './migration.ts';
 
 /** Every migration in order; a list, not a folder scan, so that what runs is what was reviewed. */
-export const migrations: readonly Migration[] = [machinesAndOperations, operationTenants, keys, ownership];
+export const migrations: readonly Migration[] = [
+  machinesAndOperations,
+  operationTenants,
+  keys,
+  ownership,
+  keyMakers,
+];

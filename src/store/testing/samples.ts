@@ -90,6 +90,7 @@ export function sampleKey(changes: Partial<ApiKey> = {}): ApiKey {
     expiresAt: null,
     lastUsedAt: null,
     revokedAt: null,
+    createdBy: null,
     ...changes,
   };
 }

@@ -28,7 +28,7 @@ export const routes = {
     ...needs('*', { body: { kind: 'json', bytesMax: smallBodyBytesMax } }),
     summary: 'Create a key',
     description:
-      'The answer has the key itself, once: keep it. A tenant has at most 1000 keys that are not revoked.',
+      'The answer has the key itself, once: keep it. A tenant has at most 1000 keys that are neither revoked nor expired.',
     request: bodyOf(schema.createKeyBody, {
       name: 'ci',
       scopes: ['machines:read', 'machines:exec'],
@@ -39,11 +39,10 @@ export const routes = {
       ...invalid('scopes must not be empty'),
       ...failures,
       ...tooLarge,
-      503: failure(
-        'Not now: the tenant has all the keys it may, or shutting down.',
-        'RESOURCE_EXHAUSTED',
+      409: failure(
+        'The tenant has all the keys it may.',
+        'CONFLICT',
         "tenant 'default' has 1000 keys already",
-        true,
       ),
     },
   }),
@@ -54,7 +53,7 @@ export const routes = {
     ...shared,
     summary: 'List keys',
     description:
-      'A page of your tenant’s keys, or everyone’s for the operator, newest first; revoked ones too, of which a tenant’s last 1000 are remembered. The operator’s own key, which is a file of the host, is not among them.',
+      'A page of your tenant’s keys, or everyone’s for the operator, newest first; ended ones too, of which a tenant’s last 1000 are remembered. The operator’s own key, which is a file of the host, is not among them.',
     request: { query: schema.listKeysQuery },
     responses: {
       200: json('A page of keys, newest first.', schema.keyList),
@@ -83,7 +82,7 @@ export const routes = {
     ...shared,
     summary: 'Revoke a key',
     description:
-      'It is good for nothing from the answer on; another daemon on the same database may take a second. The key stays listed, with `revoked_at`. Revoking it again changes nothing.',
+      'It and all keys made with it are good for nothing from the answer on; another daemon on the same database may take a second. The key stays listed, with `revoked_at`. Revoking it again changes nothing.',
     request: { params: schema.keyParams },
     responses: {
       204: { description: 'Revoked.' },

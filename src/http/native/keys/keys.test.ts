@@ -67,6 +67,7 @@ describe('the life of a key', () => {
     expect(key).toMatch(/^hf_[A-Za-z0-9]{32}$/);
     expect(shown).toEqual({
       id: expect.stringMatching(/^[a-z0-9]{12}$/),
+      created_by: null,
       name: 'ci',
       scopes: ['machines:read', 'machines:exec'],
       tenant: 'default',

@@ -40,5 +40,6 @@ function toKeyBody(key: ApiKey): KeyBody {
     expires_at: key.expiresAt,
     last_used_at: key.lastUsedAt,
     revoked_at: key.revokedAt,
+    created_by: key.createdBy,
   };
 }

@@ -64,6 +64,10 @@ export const keyBody = z
       .nullable()
       .openapi({ description: 'To the minute; null before the first use.', example: null }),
     revoked_at: moment.nullable().openapi({ description: 'Null while it is good.', example: null }),
+    created_by: z.string().nullable().openapi({
+      description: 'The key it was made with, and with which it is revoked; null: the operator’s.',
+      example: null,
+    }),
   })
   .openapi('Key');
 export type KeyBody = z.infer<typeof keyBody>;

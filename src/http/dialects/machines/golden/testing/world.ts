@@ -71,6 +71,7 @@ async function insertKey(store: Store, { as, scopes, tenant, end }: GivenKey): P
     expiresAt: end === 'expired' ? at : null,
     lastUsedAt: null,
     revokedAt: end === 'revoked' ? at : null,
+    createdBy: null,
   });
   return secret;
 }
