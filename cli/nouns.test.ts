@@ -241,7 +241,8 @@ test('operations shows what is under way and why it failed', async () => {
   const common = { kind: 'machine.start', cancel_requested: false, created_at: at, updated_at: at };
   const steps = [{ name: 'launch', phase: 'failed', at }];
   const failure = { code: 'exhausted', message: 'no room\u001b[2J', step: 'launch' };
-  const failed = { id: 'op1', machine_id: 'm1', state: 'failed', steps, failure, ...common };
+  const subjects = [{ kind: 'machine', id: 'm1' }];
+  const failed = { id: 'op1', subjects, machine_id: 'm1', state: 'failed', steps, failure, ...common };
   api.nouns.operations.push(failed, { ...failed, id: 'op2', state: 'running', failure: null });
   const table = (await cli('ops', 'ls')).stdout.toString();
   expect(table).toMatch(/^op1 +machine.start +m1 +failed +launch +\d+s +no room\ufffd\[2J$/m);

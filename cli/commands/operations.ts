@@ -51,7 +51,7 @@ function columns(now: number): readonly Column<Operation>[] {
   return [
     { title: 'ID', text: (operation) => operation.id },
     { title: 'KIND', text: (operation) => operation.kind },
-    { title: 'MACHINE', text: (operation) => operation.machine_id },
+    { title: 'SUBJECT', text: subjectsOf },
     {
       title: 'STATE',
       text: (operation) => operation.state,
@@ -69,7 +69,7 @@ function describe(operation: Operation, now: number): string {
   const lines = [
     ['id', operation.id],
     ['kind', operation.kind],
-    ['machine', operation.machine_id],
+    ['subject', subjectsOf(operation)],
     ['state', operation.state],
     ['asked', operation.cancel_requested ? 'to end' : null],
     ['reason', failure?.message],
@@ -80,4 +80,10 @@ function describe(operation: Operation, now: number): string {
     ['changed', operation.updated_at],
   ] as const;
   return pairsText(lines, (text, title) => (title === 'state' ? paintStatus(text, operation.state) : text));
+}
+
+/** Ids alone when all are machines, as most are; else `kind/id`. */
+function subjectsOf({ subjects }: Operation): string {
+  const isPlain = subjects.every(({ kind }) => kind === 'machine');
+  return subjects.map(({ kind, id }) => (isPlain ? id : `${kind}/${id}`)).join(' ');
 }

@@ -940,11 +940,13 @@ export interface components {
              * @enum {string}
              */
             readonly kind: "machine.create" | "machine.start" | "machine.restart" | "machine.stop" | "machine.pause" | "machine.resume" | "machine.delete";
+            /** @description What it is about; each may be gone by now. */
+            readonly subjects: readonly components["schemas"]["OperationSubject"][];
             /**
-             * @description The machine may be gone.
+             * @description The machine among its subjects; null when there is none.
              * @example k3v9x2m1q8zt
              */
-            readonly machine_id: string;
+            readonly machine_id: string | null;
             readonly state: components["schemas"]["OperationState"];
             /**
              * @description Another request, such as a stop, asked it to end.
@@ -966,6 +968,15 @@ export interface components {
              * @example 2026-11-22T08:30:00.000Z
              */
             readonly updated_at: string;
+        };
+        readonly OperationSubject: {
+            /**
+             * @example machine
+             * @enum {string}
+             */
+            readonly kind: "machine" | "image" | "snapshot" | "environment" | "host";
+            /** @example k3v9x2m1q8zt */
+            readonly id: string;
         };
         /**
          * @description `undoing`: a step failed, or it was cancelled, and what was done is being undone. The last three are final.

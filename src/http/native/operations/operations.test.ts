@@ -77,6 +77,7 @@ describe('one operation', () => {
       body: {
         id: operation_id,
         kind: 'machine.start',
+        subjects: [{ kind: 'machine', id }],
         machine_id: id,
         state: 'running',
         cancel_requested: false,

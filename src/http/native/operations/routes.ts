@@ -71,7 +71,8 @@ function toBody(operation: Operation): schema.OperationBody {
   return {
     id: operation.id,
     kind: operation.kind,
-    machine_id: operation.subjects.find(({ kind }) => kind === 'machine')?.id ?? '',
+    subjects: operation.subjects.map(({ kind, id }) => ({ kind, id })),
+    machine_id: operation.subjects.find(({ kind }) => kind === 'machine')?.id ?? null,
     state: operation.state,
     cancel_requested: operation.isCancelRequested,
     steps: operation.steps.map(({ name, phase, at }) => ({ name, phase, at })),

@@ -1,6 +1,11 @@
 /** Operations as this dialect shows them: what was done and when, never what steps keep for one another. */
 import { z } from '@hono/zod-openapi';
-import { operationKinds, operationStates, stepPhases } from '../../../core/operations/operation.ts';
+import {
+  operationKinds,
+  operationStates,
+  stepPhases,
+  subjectKinds,
+} from '../../../core/operations/operation.ts';
 import { moment, pageQuery } from '../../schema.ts';
 
 const state = z.enum(operationStates).openapi('OperationState', {
@@ -31,11 +36,25 @@ const failure = z
   })
   .openapi('OperationFailure');
 
+const subject = z
+  .object({
+    kind: z.enum(subjectKinds).openapi({ example: 'machine' }),
+    id: z.string().openapi({ example: 'k3v9x2m1q8zt' }),
+  })
+  .openapi('OperationSubject');
+
 export const operationBody = z
   .object({
     id: z.string().openapi({ example: 'p7d0w4h2n6ry' }),
     kind: z.enum(operationKinds).openapi({ example: 'machine.start' }),
-    machine_id: z.string().openapi({ description: 'The machine may be gone.', example: 'k3v9x2m1q8zt' }),
+    subjects: z.array(subject).openapi({ description: 'What it is about; each may be gone by now.' }),
+    machine_id: z
+      .string()
+      .nullable()
+      .openapi({
+        description: 'The machine among its subjects; null when there is none.',
+        example: 'k3v9x2m1q8zt',
+      }),
     state,
     cancel_requested: z
       .boolean()
