@@ -65,7 +65,7 @@ export function createAccess(
   limits: AccessLimits = {},
   onCommitted: () => void = () => undefined,
 ): OuterAccess {
-  const { db, close, reserve, writersMax } = database;
+  const { db, reads, close, reserve, writersMax } = database;
   const { transactionMs = 30_000, queueMs = 60_000 } = limits;
   const marks = new AsyncLocalStorage<TransactionMark>();
   const writers = new Limiter(writersMax, writersWaitingMax);
@@ -126,10 +126,10 @@ export function createAccess(
 
   return {
     checkOutside,
-    read: async (work) => enter(() => work(db, noLocks)),
+    read: async (work) => enter(() => work(reads, noLocks)),
     snapshot: async (work) =>
       enter(() =>
-        db
+        reads
           .transaction()
           .setIsolationLevel('repeatable read')
           .setAccessMode('read only')

@@ -10,7 +10,10 @@ import type { Database } from './schema.ts';
  * `unavailable` when it cannot be reached or others keep it locked; CommitUnknownError.
  */
 export interface OpenDatabase {
+  /** For what writes. */
   readonly db: Kysely<Database>;
+  /** For what only reads: sees all that was committed before the read began. May be the same. */
+  readonly reads: Kysely<Database>;
   /**
    * How many transactions of this process write at once. More than one: they are kept apart by the locks they take
    * (locks.ts). One: nobody writes beside a transaction, and there are no such locks.

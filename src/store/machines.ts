@@ -14,28 +14,26 @@ import type {
 } from '../core/ports/store.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
-import { compiledQuery } from './compiled.ts';
 import { DuplicateError } from './database.ts';
 import { recordEvent } from './events.ts';
 import type { Locks } from './locks.ts';
 import { decodeMachine, encodeChanges, encodeMachine } from './machine-row.ts';
 import { canHold, checkPage, type Database, type MachineTable } from './schema.ts';
 
-/** `decode` is `decodeMachine`, or what remembers its results. */
-export function machineRepository(access: Access, decode: Decode): MachineRepository {
+export function machineRepository(access: Access): MachineRepository {
   return {
     insert: (machine) => insert(access, machine),
     get: async (id) => {
       const row = await access.read((db, locks) => selectRow(db, locks, id));
-      return row === undefined ? null : decode(row);
+      return row === undefined ? null : decodeMachine(row);
     },
     find: async (tenant, idOrName) => {
       const row = await find(access, tenant, idOrName);
-      return row === undefined ? null : decode(row);
+      return row === undefined ? null : decodeMachine(row);
     },
     list: async (filter) => {
       const { rows, total } = await list(access, filter);
-      return { machines: rows.map(decode), total };
+      return { machines: rows.map(decodeMachine), total };
     },
     all: async (hostId) => {
       const rows = await access.read((db) =>
@@ -47,7 +45,7 @@ export function machineRepository(access: Access, decode: Decode): MachineReposi
           .orderBy('id')
           .execute(),
       );
-      return rows.map(decode);
+      return rows.map(decodeMachine);
     },
     memoryMib: (query) => memoryMib(access, query),
     compareAndSet: (change) => compareAndSet(access, change),
@@ -55,8 +53,6 @@ export function machineRepository(access: Access, decode: Decode): MachineReposi
     remove: (id, at) => remove(access, id, at),
   };
 }
-
-type Decode = (row: MachineTable) => Machine;
 
 async function insert(access: Access, machine: Machine): Promise<Machine> {
   try {
@@ -118,21 +114,11 @@ function selectPage(db: Kysely<Database>, filter: MachineFilter) {
     .offset(filter.offset);
 }
 
-/** What nearly every list asks for. */
-const selectTenantPage = compiledQuery((db, tenant: string, limit: number, offset: number) =>
-  selectPage(db, { tenant, limit, offset }),
-);
-
 async function list(access: Access, filter: MachineFilter) {
-  const { tenant, states, limit, offset } = filter;
   checkPage(filter);
   // `in ()` is an error to PostgreSQL.
-  if (states?.length === 0) return { rows: [], total: 0 };
-  const rows = await access.read((db) =>
-    tenant !== undefined && states === undefined
-      ? selectTenantPage(db, tenant, limit, offset)
-      : selectPage(db, filter).execute(),
-  );
+  if (filter.states?.length === 0) return { rows: [], total: 0 };
+  const rows = await access.read((db) => selectPage(db, filter).execute());
   const total = rows[0]?.total ?? (await count(access, filter));
   return { rows, total: Number(total) };
 }

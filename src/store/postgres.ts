@@ -53,7 +53,7 @@ export async function openPostgres(url: string): Promise<OpenDatabase> {
     throw wrapError(error, `open PostgreSQL ${place}`, 'unavailable');
   }
   const bell = new PostgresBell(pool, { ...defaults, connectionString: url });
-  return { db, isOurs: false, writersMax, bell, close };
+  return { db, reads: db, isOurs: false, writersMax, bell, close };
 }
 
 /** Host, port and database for people; never user or password. Raises `invalid`, without the text of the URL. */

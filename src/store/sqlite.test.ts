@@ -99,6 +99,41 @@ describe('openSqlite', () => {
     await store.close();
   });
 
+  it('reads, and lets everything else go on, while a write waits', async () => {
+    const store = await openSqliteStore(path);
+    const { id } = await store.machines.insert(sampleMachine());
+    const intruder = new DatabaseSync(path);
+    intruder.exec('begin immediate');
+    const waiting = store.machines.insert(sampleMachine());
+    const first = await Promise.race([waiting, store.machines.list({ limit: 9, offset: 0 })]);
+    expect(first).toMatchObject({ total: 1, machines: [{ id }] });
+    // If the wait held up this thread, nobody could end it.
+    intruder.exec('rollback');
+    intruder.close();
+    await waiting;
+    expect((await store.machines.all(sampleHostId)).length).toBe(2);
+    await store.close();
+  });
+
+  it('refuses to write over the connection that reads', async () => {
+    const database = await openSqlite(path);
+    await migrate(database);
+    await expect(database.reads.deleteFrom('machines').execute()).rejects.toThrow(/readonly/);
+    await database.close();
+  });
+
+  it('loses a write, and no more, when the thread that writes fails', async () => {
+    const database = await openSqlite(path);
+    await migrate(database);
+    const store = createStore(database);
+    const tooMuch = sql.raw(`with recursive n(x) as (select 1 union all select x + 1 from n limit 20000000)
+      select x, 'text ' || x from n`);
+    await expect(tooMuch.execute(database.db)).rejects.toMatchObject({ code: 'unavailable' });
+    await store.machines.insert(sampleMachine());
+    expect(await store.machines.all(sampleHostId)).toHaveLength(1);
+    await store.close();
+  });
+
   it('keeps few statements for everything the store does', async () => {
     const database = await openSqlite(path);
     await migrate(database);
@@ -108,7 +143,7 @@ describe('openSqlite', () => {
       await store.machines.list({ limit: n, offset: n, states: machineStates.slice(0, n % 8) });
     }
     expect(database.statementCount()).toBeLessThan(80);
-    for (let n = 0; n < 600; n++) await sql.raw(`select ${n}`).execute(database.db);
+    for (let n = 0; n < 600; n++) await sql.raw(`select ${n}`).execute(database.reads);
     expect(database.statementCount()).toBe(statementCountMax);
     await store.close();
   });

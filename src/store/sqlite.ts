@@ -1,6 +1,8 @@
 /**
- * The store's database on one host: one SQLite file, one connection, one writer. The daemon holds a lock on its state
- * directory, so no second daemon opens the file; other programs may read it.
+ * The store's database on one host: one SQLite file, one writer. The connection that writes belongs to a thread of its
+ * own, so that a commit's wait for the disk holds up nobody else; this thread reads over a connection of its own, which
+ * sees every commit that was made before the read began. The daemon holds a lock on its state directory, so no second
+ * daemon opens the file; other programs may read it.
  */
 import { chmod, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -8,25 +10,26 @@ import { DatabaseSync } from 'node:sqlite';
 import { Kysely } from 'kysely';
 import { wrapError } from '../core/errors.ts';
 import { syncDirectory } from '../lib/files.ts';
-import { invariant } from '../lib/invariant.ts';
 import type { OpenDatabase, SpaceReserve } from './database.ts';
 import type { Reserve } from './reserve.ts';
 import type { Database } from './schema.ts';
-import { NodeSqliteDialect } from './sqlite-driver.ts';
 import { explainSqlite } from './sqlite-errors.ts';
+import { SqliteReaderDialect } from './sqlite-reader.ts';
+import { WriterThread } from './sqlite-thread.ts';
+import { SqliteWriterDialect, type WriterSource } from './sqlite-writer.ts';
 import { StatementCache } from './statement-cache.ts';
 
 /** The queries of this room are a few dozen; this is for what nobody foresaw. */
 export const statementCountMax = 500;
 
-/** How long a statement waits for another program's lock. It blocks the event loop, so it is short. */
+/** How long a write waits for another program's lock; a read hardly ever waits, and blocks the event loop when it does. */
 const busyTimeoutMs = 2_000;
 
 /** What a checkpoint leaves of the write-ahead log after a burst. */
 const walBytesKept = 64 * 1024 * 1024;
 
 export interface OpenSqlite extends OpenDatabase {
-  /** Prepared statements kept now; at most `statementCountMax`. */
+  /** Statements for reading that are kept prepared now; at most `statementCountMax`. */
   statementCount(): number;
 }
 
@@ -35,32 +38,55 @@ export interface OpenSqlite extends OpenDatabase {
  * or is no database, `exhausted` when the disk is full.
  */
 export async function openSqlite(path: string, reserve?: Reserve): Promise<OpenSqlite> {
+  const options = { path, statementCountMax, busyTimeoutMs, walBytesKept };
+  const openThread = () => WriterThread.open(options);
   try {
     await createPrivately(path);
-    const database = new DatabaseSync(path, { timeout: busyTimeoutMs, defensive: true });
+    // First, since it makes the log that the reader needs.
+    const thread = await openThread();
     try {
-      configure(database);
+      return openWith(path, thread, openThread, reserve);
     } catch (error) {
-      database.close();
+      await thread.close();
       throw error;
     }
-    const statements = new StatementCache(database, statementCountMax);
-    const db = new Kysely<Database>({ dialect: new NodeSqliteDialect(database, statements) });
-    return {
-      db,
-      isOurs: true,
-      writersMax: 1,
-      ...(reserve === undefined ? {} : { reserve: makeRoom(database, reserve) }),
-      statementCount: () => statements.size,
-      close: async () => {
-        await db.destroy();
-        // Kysely closes nothing when no query ever ran.
-        statements.close();
-      },
-    };
   } catch (error) {
     throw wrapError(explainSqlite(error) ?? error, `open database ${path}`, 'unavailable');
   }
+}
+
+function openWith(
+  path: string,
+  first: WriterThread,
+  openThread: () => Promise<WriterThread>,
+  reserve: Reserve | undefined,
+): OpenSqlite {
+  const reader = new DatabaseSync(path, { readOnly: true, timeout: busyTimeoutMs, defensive: true });
+  reader.exec('pragma query_only = on');
+  const statements = new StatementCache(reader, statementCountMax);
+  let thread = first;
+  const livingThread: WriterSource = async () => {
+    if (thread.hasEnded) thread = await openThread();
+    return thread;
+  };
+  const db = new Kysely<Database>({ dialect: new SqliteWriterDialect(livingThread) });
+  const reads = new Kysely<Database>({ dialect: new SqliteReaderDialect(statements) });
+  return {
+    db,
+    reads,
+    isOurs: true,
+    writersMax: 1,
+    ...(reserve === undefined ? {} : { reserve: makeRoom(livingThread, reserve) }),
+    statementCount: () => statements.size,
+    close: async () => {
+      await reads.destroy();
+      // Kysely closes nothing when no query ever ran.
+      statements.close();
+      await db.destroy();
+      // Last, because it brings the log into the database.
+      await thread.close();
+    },
+  };
 }
 
 /** SQLite gives its log and shared memory the mode of the database, so the file is made with the right one first. */
@@ -76,37 +102,25 @@ async function createPrivately(path: string): Promise<void> {
   }
 }
 
-function configure(database: DatabaseSync): void {
-  const mode = database.prepare('pragma journal_mode = wal').get()?.journal_mode;
-  invariant(
-    mode === 'wal',
-    `the file system does not carry a write-ahead log (journal mode ${String(mode)})`,
-  );
-  // In WAL mode anything less than FULL may lose acknowledged commits when the host loses power.
-  database.exec('pragma synchronous = full');
-  database.exec('pragma foreign_keys = on');
-  database.exec('pragma trusted_schema = off');
-  database.exec(`pragma journal_size_limit = ${walBytesKept}`);
-}
-
 /**
  * Room for a write on a full disk. As long as it is full each write begins the log anew, in the space the log has, so
  * that hardly any new space is needed; what is needed beyond that comes from the reserve.
  */
-function makeRoom(database: DatabaseSync, reserve: Reserve): SpaceReserve {
+function makeRoom(thread: WriterSource, reserve: Reserve): SpaceReserve {
   return {
     async prepare() {
       await reserve.prepare();
-      if (reserve.isDiskFull) beginLogAnew(database);
+      if (reserve.isDiskFull) await beginLogAnew(thread);
     },
     giveUp: () => reserve.giveUp(),
   };
 }
 
 /** Brings the log into the database; does nothing when there is no space even for that, or somebody reads. */
-function beginLogAnew(database: DatabaseSync): void {
+async function beginLogAnew(thread: WriterSource): Promise<void> {
   try {
-    database.prepare('pragma wal_checkpoint(restart)').get();
+    const sql = 'pragma wal_checkpoint(restart)';
+    await (await thread()).request({ kind: 'run', sql, parameters: [] });
   } catch {
     // The write that follows says itself when it finds no space.
   }

@@ -20,6 +20,10 @@ export class StatementCache implements SqliteDatabase {
     return this.#statements.size;
   }
 
+  get isInTransaction(): boolean {
+    return this.#database.isTransaction;
+  }
+
   prepare(sql: string): SqliteStatement {
     const known = this.#statements.get(sql);
     if (known !== undefined) return known;

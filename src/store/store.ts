@@ -8,7 +8,6 @@ import { type Logger, silentLog } from '../lib/log.ts';
 import { type Access, type AccessLimits, createAccess } from './access.ts';
 import { allocationRepository } from './allocations.ts';
 import type { OpenDatabase } from './database.ts';
-import { DecodedMachines } from './decoded-machines.ts';
 import { Doorbell } from './doorbell.ts';
 import { eventRepository } from './events.ts';
 import { hostRepository } from './hosts.ts';
@@ -28,9 +27,8 @@ import { openSqlite } from './sqlite.ts';
 export function createStore(database: OpenDatabase, limits?: AccessLimits): Store {
   const doorbell = new Doorbell(database.bell);
   const access = createAccess(database, limits, () => doorbell.ring());
-  const decoded = new DecodedMachines();
   const cache = new MachineCache();
-  const outer = repositories(access, decoded);
+  const outer = repositories(access);
   return {
     ...outer,
     machines: database.isOurs ? cachedMachines(outer.machines, cache, access.checkOutside) : outer.machines,
@@ -38,7 +36,7 @@ export function createStore(database: OpenDatabase, limits?: AccessLimits): Stor
       const written = new Set<string>();
       try {
         return await access.transaction((innerAccess) => {
-          const inner = repositories(innerAccess, decoded);
+          const inner = repositories(innerAccess);
           return work({ ...inner, machines: notingWrites(inner.machines, (id) => written.add(id)) });
         });
       } finally {
@@ -90,9 +88,9 @@ export function openSqliteStore(path: string, limits?: AccessLimits): Promise<St
   return openStore({ path }, limits);
 }
 
-function repositories(access: Access, decoded: DecodedMachines): Repositories {
+function repositories(access: Access): Repositories {
   return {
-    machines: machineRepository(access, (row) => decoded.decode(row)),
+    machines: machineRepository(access),
     operations: operationRepository(access),
     keys: keyRepository(access),
     hosts: hostRepository(access),

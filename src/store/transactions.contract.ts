@@ -88,6 +88,21 @@ export function transactionsContract(open: OpenStore): void {
       expect(await store.machines.all(sampleHostId)).toEqual([]);
     });
 
+    it('are seen by every read that begins after them', async () => {
+      let stored = sampleOperation({ id: 'counter' });
+      await store.operations.insert(stored);
+      for (let n = 1; n <= 100; n++) {
+        const steps = [{ name: `s${n}`, phase: 'started' as const, output: null, at: at(n) }];
+        const save = (tx: Repositories) => tx.operations.save(stored, { ...stored, steps });
+        stored = (await (n % 2 === 0 ? save(store) : store.transaction(save))) ?? stored;
+        const [one, many] = await Promise.all([
+          store.operations.get('counter'),
+          store.operations.open(sampleHostId),
+        ]);
+        expect([one?.steps, many[0]?.steps]).toEqual([steps, steps]);
+      }
+    });
+
     it('let what they left running use the store afterwards', async () => {
       const committed = Promise.withResolvers<void>();
       const late = await store.transaction(async () => ({

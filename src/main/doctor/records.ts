@@ -15,7 +15,7 @@ import type { OpenDatabase } from '../../store/database.ts';
 import { migrations } from '../../store/migrations/index.ts';
 import { openPostgres } from '../../store/postgres.ts';
 import type { Database, MigrationTable } from '../../store/schema.ts';
-import { NodeSqliteDialect } from '../../store/sqlite-driver.ts';
+import { SqliteReaderDialect } from '../../store/sqlite-reader.ts';
 import { StatementCache } from '../../store/statement-cache.ts';
 import { createStore } from '../../store/store.ts';
 
@@ -96,13 +96,13 @@ async function withFile<T>(
     return work(null, [fail('database', message, restoreHint)]);
   }
   const statements = new StatementCache(database, statementCountMax);
-  const db = new Kysely<Database>({ dialect: new NodeSqliteDialect(database, statements) });
+  const db = new Kysely<Database>({ dialect: new SqliteReaderDialect(statements) });
   const close = async () => {
     await db.destroy();
     // Kysely closes nothing when no query ever ran.
     statements.close();
   };
-  return withDatabase({ db, isOurs: false, writersMax: 1, close }, hostId, damage, work);
+  return withDatabase({ db, reads: db, isOurs: false, writersMax: 1, close }, hostId, damage, work);
 }
 
 async function withDatabase<T>(

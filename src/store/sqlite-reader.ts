@@ -1,0 +1,48 @@
+/** A connection of node:sqlite that only reads, on this thread, as a Kysely dialect. */
+import {
+  type DatabaseConnection,
+  type Driver,
+  SqliteDialect,
+  type SqliteDialectConfig,
+  SqliteDriver,
+} from 'kysely';
+import { Lease, leaseOf } from './lease.ts';
+import { explainSqlite } from './sqlite-errors.ts';
+import type { StatementCache } from './statement-cache.ts';
+
+export class SqliteReaderDialect extends SqliteDialect {
+  readonly #config: SqliteDialectConfig;
+
+  constructor(statements: StatementCache) {
+    const config = { database: statements };
+    super(config);
+    this.#config = config;
+  }
+
+  override createDriver(): Driver {
+    return new ReaderDriver(this.#config);
+  }
+}
+
+/** Its transactions are deferred: they see one moment, from their first statement on, and wait for nobody. */
+class ReaderDriver extends SqliteDriver {
+  override async acquireConnection(): Promise<DatabaseConnection> {
+    return new Lease(await super.acquireConnection(), explainSqlite);
+  }
+
+  override async commitTransaction(connection: DatabaseConnection): Promise<void> {
+    const lease = leaseOf(connection);
+    lease.seal();
+    await lease.explained(() => super.commitTransaction(lease.connection));
+  }
+
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    const lease = leaseOf(connection);
+    lease.seal();
+    await super.rollbackTransaction(lease.connection);
+  }
+
+  override async releaseConnection(connection?: DatabaseConnection): Promise<void> {
+    if (connection) leaseOf(connection).seal();
+  }
+}
