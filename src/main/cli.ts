@@ -22,7 +22,13 @@ program
   .description('run the daemon in the foreground')
   .action(async () => {
     const { serve } = await import('./serve.ts');
-    await serve(readConfig(process.env));
+    const { AlreadyRunning, alreadyRunningExitCode } = await import('./daemon-lock.ts');
+    try {
+      await serve(readConfig(process.env));
+    } catch (error) {
+      printError(error);
+      process.exitCode = error instanceof AlreadyRunning ? alreadyRunningExitCode : 1;
+    }
   });
 
 program
@@ -76,13 +82,17 @@ program
 try {
   await program.parseAsync();
 } catch (error) {
+  printError(error);
+  process.exitCode = 1;
+}
+
+function printError(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`error: ${message}\n`);
   const hint = hintOf(error);
   if (hint) process.stderr.write(`hint: ${hint}\n`);
   if (!hint && !(error instanceof AppError) && error instanceof Error)
     process.stderr.write(`${error.stack}\n`);
-  process.exitCode = 1;
 }
 
 function positiveInteger(text: string): number {

@@ -4,6 +4,7 @@
  * every name the directory has.
  */
 import { open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { AppError } from '../core/errors.ts';
 import { ProcessError, run } from '../lib/process.ts';
 
@@ -11,7 +12,19 @@ const flockTimeoutMs = 5_000;
 /** Where the lock's file is in the program that takes it: what is locked there stays locked here. */
 const inheritedFd = 3;
 
-/** Raises `conflict` when another daemon holds the file. Returns the function that lets it go. */
+/** What `serve` exits with when another daemon runs on the state directory; whoever started both then waits for that one. */
+export const alreadyRunningExitCode = 3;
+
+export class AlreadyRunning extends AppError {
+  constructor(stateDir: string, cause: unknown) {
+    super('conflict', `another daemon already runs on ${stateDir}`, {
+      cause,
+      hint: 'Stop it with ./flotilla down, or set FLOTILLA_STATE_DIR to another directory.',
+    });
+  }
+}
+
+/** Raises AlreadyRunning when another daemon holds the file. Returns the function that lets it go. */
 export async function lockStateDirectory(lockFile: string): Promise<() => Promise<void>> {
   const file = await open(lockFile, 'a', 0o600);
   try {
@@ -22,10 +35,7 @@ export async function lockStateDirectory(lockFile: string): Promise<() => Promis
   } catch (error) {
     await file.close();
     if (!(error instanceof ProcessError) || error.exitCode !== 1) throw error;
-    throw new AppError('conflict', `another daemon already runs on ${lockFile.replace(/\/[^/]*$/, '')}`, {
-      cause: error,
-      hint: 'Stop it with ./flotilla down, or set FLOTILLA_STATE_DIR to another directory.',
-    });
+    throw new AlreadyRunning(dirname(lockFile), error);
   }
   return () => file.close();
 }

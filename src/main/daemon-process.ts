@@ -11,6 +11,7 @@ import { sleep } from '../lib/abort.ts';
 import { isAlive, type ProcessIdentity, readProcessStat } from '../lib/procfs.ts';
 import { StateLayout } from '../storage/layout.ts';
 import type { Config } from './config.ts';
+import { alreadyRunningExitCode } from './daemon-lock.ts';
 
 /** Taking up what was interrupted comes before the listener, and waits for guests. */
 const startTimeoutMs = 600_000;
@@ -93,33 +94,29 @@ interface DaemonChild {
 
 function spawnDaemon(layout: StateLayout): DaemonChild {
   const log = openSync(layout.logFile, 'a', 0o600);
-  const logStart = fstatSync(log).size;
   const child = spawn(process.execPath, [join(import.meta.dirname, 'cli.ts'), 'serve'], {
     detached: true,
     stdio: ['ignore', log, log],
   });
   closeSync(log);
-  let how: string | null = null;
+  let exit: ReturnType<DaemonChild['exit']> = null;
   child.on('error', (error) => {
-    how = `cannot be started: ${error.message}`;
+    exit = { how: `cannot be started: ${error.message}`, isLockLost: false };
   });
   child.on('exit', (code, signal) => {
-    how = code === null ? `was ended by ${signal}` : `exited with ${code}`;
+    const how = code === null ? `was ended by ${signal}` : `exited with ${code}`;
+    exit = { how, isLockLost: code === alreadyRunningExitCode };
   });
   child.unref();
   return {
     pid: child.pid,
     kill: () => void child.kill('SIGTERM'),
-    // Both starts write to one log, and only the loser says this.
-    exit: () =>
-      how === null
-        ? null
-        : { how, isLockLost: /another daemon already runs/.test(readEnd(layout.logFile, logStart)) },
+    exit: () => exit,
   };
 }
 
 function startFailure(layout: StateLayout, why: string): AppError {
-  const lastWords = readEnd(layout.logFile, 0).trimEnd().split('\n').slice(-logTailLines).join('\n');
+  const lastWords = readEnd(layout.logFile).trimEnd().split('\n').slice(-logTailLines).join('\n');
   return new AppError('unavailable', `the daemon ${why}:\n${lastWords}`, {
     hint: `Its log is ${layout.logFile}.`,
   });
@@ -163,12 +160,12 @@ async function readOrNull(path: string): Promise<string | null> {
   return readFile(path, 'utf8').catch(() => null);
 }
 
-/** The file from `start` on, at most its last 64 KiB. */
-function readEnd(path: string, start: number): string {
+/** At most the last 64 KiB of a file. */
+function readEnd(path: string): string {
   const file = openSync(path, 'r');
   try {
     const { size } = fstatSync(file);
-    const from = Math.max(start, size - logTailBytes);
+    const from = Math.max(0, size - logTailBytes);
     const buffer = Buffer.alloc(Math.max(0, size - from));
     return buffer.toString('utf8', 0, readSync(file, buffer, 0, buffer.length, from));
   } finally {

@@ -1,17 +1,22 @@
 /** API keys in the database. */
 import type { ExpressionBuilder, Kysely } from 'kysely';
+import type { Event, EventType } from '../core/events/event.ts';
 import type { ApiKey } from '../core/keys/key.ts';
 import type { KeyFilter, KeyPage, KeyRepository } from '../core/ports/store.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
+import { recordEvent } from './events.ts';
 import { decodeKey, encodeKey } from './key-row.ts';
-import { canHold, checkPage, type Database, encodeTime } from './schema.ts';
+import { canHold, checkPage, type Database, encodeTime, type KeyTable } from './schema.ts';
 
 export function keyRepository(access: Access): KeyRepository {
   return {
     insert: async (key) => {
       const row = encodeKey(key);
-      await access.atomically((db) => db.insertInto('api_keys').values(row).execute());
+      await access.atomically(async (db) => {
+        await db.insertInto('api_keys').values(row).execute();
+        await recordEvent(db, eventOf(row, 'key.created', key.createdAt));
+      });
     },
     get: async (id) => {
       if (!canHold(id)) return null;
@@ -27,6 +32,11 @@ export function keyRepository(access: Access): KeyRepository {
     noteUse: (id, at) => noteUse(access, id, at),
     pruneEnded: (tenant, at, keep) => pruneEnded(access, tenant, at, keep),
   };
+}
+
+/** Never the secret, its hash or its first letters. */
+function eventOf({ id, tenant, name, created_by }: KeyTable, type: EventType, at: string): Event {
+  return { type, tenant, subject: { kind: 'key', id }, data: { name, createdBy: created_by }, at };
 }
 
 function ofTenant(db: Kysely<Database>, tenant: string) {
@@ -97,13 +107,16 @@ async function revoke(access: Access, id: string, at: string): Promise<readonly 
     const seen = new Set([id]);
     for (let makers: readonly string[] = [id]; makers.length > 0; ) {
       for (const maker of makers) {
-        const { numUpdatedRows } = await db
+        const row = await db
           .updateTable('api_keys')
           .set({ revoked_at: time })
           .where('id', '=', maker)
           .where('revoked_at', 'is', null)
+          .returningAll()
           .executeTakeFirst();
-        if (numUpdatedRows === 1n) revoked.push(maker);
+        if (row === undefined) continue;
+        revoked.push(maker);
+        await recordEvent(db, eventOf(row, 'key.revoked', at));
       }
       const made = await db.selectFrom('api_keys').select('id').where('created_by', 'in', makers).execute();
       makers = made.map((row) => row.id).filter((each) => !seen.has(each));

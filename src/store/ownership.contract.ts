@@ -2,7 +2,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Event, EventPosition } from '../core/events/event.ts';
 import type { AllocationRequest, Store } from '../core/ports/store.ts';
 import type { OpenStore } from './store.contract.ts';
-import { at, sampleHandle, sampleHostId, sampleMachine, sampleOperation } from './testing/samples.ts';
+import {
+  at,
+  sampleHandle,
+  sampleHostId,
+  sampleKey,
+  sampleMachine,
+  sampleOperation,
+} from './testing/samples.ts';
 
 const request = (id: string, fields: Partial<AllocationRequest> = {}): AllocationRequest => ({
   hostId: sampleHostId,
@@ -135,6 +142,18 @@ export function ownershipContract(open: OpenStore): void {
       const { events } = await read(start);
       expect(types(events)).toEqual(['operation.begun', 'operation.ended']);
       expect(events[1]?.data).toMatchObject({ kind: operation.kind, state: 'failed' });
+    });
+
+    it('tells of keys without anything that lets one in', async () => {
+      const start = await store.events.latest();
+      const key = sampleKey();
+      await store.keys.insert(key);
+      await store.keys.revoke(key.id, at(1));
+      await store.keys.revoke(key.id, at(2));
+      const { events } = await read(start);
+      expect(types(events)).toEqual(['key.created', 'key.revoked']);
+      const text = JSON.stringify(events);
+      for (const secret of [key.hash, key.prefix]) expect(text).not.toContain(secret);
     });
 
     it('leaves none out of many written at once', async () => {

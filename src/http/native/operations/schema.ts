@@ -48,13 +48,10 @@ export const operationBody = z
     id: z.string().openapi({ example: 'p7d0w4h2n6ry' }),
     kind: z.enum(operationKinds).openapi({ example: 'machine.start' }),
     subjects: z.array(subject).openapi({ description: 'What it is about; each may be gone by now.' }),
-    machine_id: z
-      .string()
-      .nullable()
-      .openapi({
-        description: 'The machine among its subjects; null when there is none.',
-        example: 'k3v9x2m1q8zt',
-      }),
+    machine_id: z.string().nullable().openapi({
+      description: 'The machine among its subjects; null when there is none.',
+      example: 'k3v9x2m1q8zt',
+    }),
     state,
     cancel_requested: z
       .boolean()
