@@ -19,6 +19,7 @@ export const testFiles = [
   'test/**/*.test.ts',
 ];
 
+const never = ['**/node_modules/**'];
 const everywhere = ['test/support/leaks.ts'];
 
 /** For vitest; between them all test files. */
@@ -28,9 +29,12 @@ export const projects = [
     test: {
       name: 'no-vm',
       include: testFiles,
-      exclude: vmTestFiles,
+      exclude: [...never, ...vmTestFiles],
       setupFiles: [...everywhere, 'test/support/no-guests.ts'],
     },
   },
-  { extends: true as const, test: { name: 'vm', include: vmTestFiles, exclude: [], setupFiles: everywhere } },
+  {
+    extends: true as const,
+    test: { name: 'vm', include: vmTestFiles, exclude: never, setupFiles: everywhere },
+  },
 ];

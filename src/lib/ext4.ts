@@ -2,7 +2,7 @@
 import { chmod, truncate } from 'node:fs/promises';
 import { run } from './process.ts';
 
-const mkfsMsDefault = 5 * 60_000;
+const mkfsMs = 5 * 60_000;
 const blockBytes = 4096;
 /**
  * Descriptors are reserved for growing online to 1 TiB; beyond, the kernel goes on with `meta_bg`. Not more: it zeroes
@@ -19,7 +19,7 @@ export const inodesPerGroupMax = 8 * blockBytes;
 /** Group size with 4 KiB blocks. */
 export const groupMib = 128;
 
-export interface Ext4Options {
+export interface Ext4Format {
   /** Cut at 16 bytes. */
   readonly label: string;
   readonly sizeMib: number;
@@ -27,18 +27,18 @@ export interface Ext4Options {
   readonly uuid: string;
   /** Default: the least. */
   readonly inodesPerGroup?: number;
+}
+
+export interface Ext4Options extends Ext4Format {
   /** The time of the superblock and of the files' birth, in seconds since 1970; default: now. */
   readonly timeS?: number;
-  readonly timeoutMs?: number;
-  /** See `RunOptions`. */
-  readonly isBoundToUs?: boolean;
   readonly signal: AbortSignal;
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Writes `target`, a sparse file of exactly `sizeMib` and mode 0444, holding `tree` with its owners and modes. */
-export async function makeExt4(tree: string, target: string, options: Ext4Options): Promise<void> {
-  const { sizeMib, uuid, inodesPerGroup = inodesPerGroupMin, timeS } = options;
+/** Arguments of mkfs.ext4: `target` will hold `tree` with its owners and modes. The file may end a block short of its size. */
+export function ext4Arguments(tree: string, target: string, format: Ext4Format): readonly string[] {
+  const { sizeMib, uuid, inodesPerGroup = inodesPerGroupMin } = format;
   const extended = [
     `resize=${growBlocksMax}`,
     `hash_seed=${uuid}`,
@@ -47,17 +47,19 @@ export async function makeExt4(tree: string, target: string, options: Ext4Option
     'root_owner=0:0',
   ];
   const inodes = Math.ceil(sizeMib / groupMib) * inodesPerGroup;
-  const args = ['-q', '-F', '-t', 'ext4', '-b', String(blockBytes), '-I', '256', '-N', String(inodes)];
-  args.push('-m', '0', '-L', options.label.slice(0, 16), '-U', uuid, '-J', `size=${journalMib}`);
-  args.push('-E', extended.join(','), '-d', tree, target, `${sizeMib}M`);
+  return [
+    ...['-q', '-F', '-t', 'ext4', '-b', String(blockBytes), '-I', '256', '-N', String(inodes)],
+    ...['-m', '0', '-L', format.label.slice(0, 16), '-U', uuid, '-J', `size=${journalMib}`],
+    ...['-E', extended.join(','), '-d', tree, target, `${sizeMib}M`],
+  ];
+}
+
+/** Writes `target`, a sparse file of exactly `sizeMib` and mode 0444. For trees of our own making. */
+export async function makeExt4(tree: string, target: string, options: Ext4Options): Promise<void> {
+  const { timeS, signal } = options;
   // Its name for the time.
   const env = timeS === undefined ? options.env : { ...options.env, E2FSPROGS_FAKE_TIME: String(timeS) };
-  await run('mkfs.ext4', args, {
-    env,
-    signal: options.signal,
-    timeoutMs: options.timeoutMs ?? mkfsMsDefault,
-    isBoundToUs: options.isBoundToUs ?? false,
-  });
-  await truncate(target, sizeMib * 1024 * 1024);
+  await run('mkfs.ext4', ext4Arguments(tree, target, options), { env, signal, timeoutMs: mkfsMs });
+  await truncate(target, options.sizeMib * 1024 * 1024);
   await chmod(target, 0o444);
 }

@@ -1,8 +1,9 @@
 /**
  * Child programs that run to an end: argv only (never a shell), bounded output, a deadline always.
  */
-import { type SpawnOptions, spawn } from 'node:child_process';
-import { Readable } from 'node:stream';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { type Duplex, Readable, type Writable } from 'node:stream';
 
 export interface RunOptions {
   readonly timeoutMs: number;
@@ -15,10 +16,19 @@ export interface RunOptions {
   readonly isBoundToUs?: boolean;
   /** A descriptor of ours that the program gets as its descriptor 3. */
   readonly inheritFd?: number;
+  /**
+   * The program writes to its descriptor 3 and waits there for a line. Called with its pid when it has written; the line
+   * comes when this resolves, and the program is killed when it rejects. Not together with `inheritFd`.
+   */
+  readonly gate?: (pid: number) => Promise<void>;
   /** Per stream; what exceeds it is dropped from the front. Default 1 MiB. */
   readonly outputBytesMax?: number;
   /** Called with each line of either stream, without its line feed. */
   readonly onLine?: (line: string) => void;
+  /** Gets the lines of standard error in place of `onLine`. */
+  readonly onErrorLine?: (line: string) => void;
+  /** Gets standard output, at the pace it takes it; it is not ended. The result's `stdout` is empty. */
+  readonly output?: Writable;
 }
 
 export interface RunResult {
@@ -61,6 +71,12 @@ export class ProcessError extends Error {
     this.stderr = fields.stderr;
     this.isTimeout = fields.isTimeout;
     this.isMissing = fields.isMissing;
+  }
+
+  /** The same failure of a program that was started by way of others. */
+  as(command: string): ProcessError {
+    const isMissing = this.isMissing || this.exitCode === missingExitCode;
+    return new ProcessError({ ...this, command, isMissing, cause: this });
   }
 }
 
@@ -116,6 +132,7 @@ export function run(command: string, args: readonly string[], options: RunOption
       options.stdin === undefined ? 'ignore' : 'pipe',
       'pipe',
       'pipe',
+      ...(options.gate ? ['pipe' as const] : []),
       ...(options.inheritFd === undefined ? [] : [options.inheritFd]),
     ],
     detached: true,
@@ -142,7 +159,8 @@ export function run(command: string, args: readonly string[], options: RunOption
   let drainTimer: NodeJS.Timeout | undefined;
   const onExit = () => {
     drainTimer = setTimeout(() => {
-      child.stdout?.destroy();
+      // What somebody reads at their own pace is read to its end.
+      if (!options.output) child.stdout?.destroy();
       child.stderr?.destroy();
     }, pipesDrainMs);
   };
@@ -164,23 +182,44 @@ export function run(command: string, args: readonly string[], options: RunOption
       new ProcessError({ command, exitCode, signal, stderr: stderr.text(), isTimeout, isMissing, cause }),
     );
   };
-  child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));
+  if (options.output) pipeOut(child, options.output);
+  else child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));
   child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk));
-  if (options.onLine) {
-    child.stdout?.on('data', lineSplitter(options.onLine));
-    child.stderr?.on('data', lineSplitter(options.onLine));
-  }
+  const onErrorLine = options.onErrorLine ?? options.onLine;
+  if (options.onLine) child.stdout?.on('data', lineSplitter(options.onLine));
+  if (onErrorLine) child.stderr?.on('data', lineSplitter(onErrorLine));
+  const fail = (error: unknown) => {
+    inputFailure ??= { error };
+    killGroup();
+  };
+  if (options.gate) passGate(child, options.gate).catch(fail);
   // A program may end without reading its input; that it ended badly shows in its exit code.
   child.stdin?.on('error', () => undefined);
   if (options.stdin instanceof Readable) {
-    options.stdin.on('error', (error) => {
-      inputFailure ??= { error };
-      killGroup();
-    });
+    options.stdin.on('error', fail);
     if (child.stdin) options.stdin.pipe(child.stdin);
   } else if (options.stdin !== undefined) child.stdin?.end(options.stdin);
   child.on('error', (error) => settle(null, null, error));
   child.on('exit', onExit);
   child.on('close', (code, signal) => settle(code, signal));
   return promise;
+}
+
+/** One that ends before it has written anything shows why in its exit code. */
+async function passGate(child: ChildProcess, gate: (pid: number) => Promise<void>): Promise<void> {
+  const channel = child.stdio[3] as Duplex;
+  channel.on('error', () => undefined);
+  const hasWritten = await Promise.race([
+    once(channel, 'data').then(() => true),
+    once(channel, 'close').then(() => false),
+  ]);
+  if (!hasWritten || child.pid === undefined) return;
+  await gate(child.pid);
+  channel.end('\n');
+}
+
+/** What nobody takes any more would keep the program's end from being seen. */
+function pipeOut({ stdout }: ChildProcess, output: Writable): void {
+  stdout?.pipe(output, { end: false });
+  output.once('close', () => stdout?.destroy());
 }

@@ -12,6 +12,7 @@ const needed = [
   'busybox-static',
   'lz4',
   'xz-utils',
+  'zstd',
   'util-linux',
   // Debian's own installations have it; an Ubuntu host needs it to check the packages of a Debian image.
   'debian-archive-keyring',

@@ -12,7 +12,7 @@ import { FakePrograms, fakeVmlinux, makeBzImage, makeModule, zstdPayload } from 
 const release = '6.1.0-1-cloud-amd64';
 const imagePackage = `linux-image-${release}`;
 const installed =
-  'qemu-system-x86 qemu-utils mmdebstrap e2fsprogs busybox-static lz4 xz-utils util-linux debian-archive-keyring';
+  'qemu-system-x86 qemu-utils mmdebstrap e2fsprogs busybox-static lz4 xz-utils zstd util-linux debian-archive-keyring';
 const isRoot = process.geteuid?.() === 0;
 
 let dir: string;

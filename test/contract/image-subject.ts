@@ -12,11 +12,11 @@ export async function arrangeImage(
   for (const image of await images.list('default')) if (!image.isBuiltIn) await images.remove(image);
   if (situation === 'absent') return;
   const source = { kind: 'directory', path: '/nowhere' } as const;
-  await images.add(
-    {
-      ...{ tenant: situation === 'own' ? 'default' : null, name: subjectImageName },
-      ...{ kernel: 'host', memoryMibMin: 96, source },
-    },
-    new AbortController().signal,
-  );
+  const request = {
+    ...{ tenant: situation === 'own' ? 'default' : null, name: subjectImageName },
+    ...{ kernel: 'host' as const, memoryMibMin: 96, source },
+  };
+  await images.build('arranged', request, new AbortController().signal);
+  await images.publish('arranged', request);
+  await images.discard('arranged');
 }

@@ -3,12 +3,13 @@
  * the operator names files of this host or touches what is shared.
  */
 import { deadline } from '../../lib/abort.ts';
-import { Limiter, QueueFullError } from '../../lib/limiter.ts';
+import { shortId } from '../../lib/ids.ts';
 import { AppError } from '../errors.ts';
 import type { Caller } from '../keys/caller.ts';
-import type { Image, ImageImport, ImageLibrary } from '../ports/images.ts';
+import type { Image, ImageImport, ImageLibrary, ImageSource } from '../ports/images.ts';
 import type { Store } from '../ports/store.ts';
 import type { ImageHolds } from './holds.ts';
+import { ImportTurns, type TurnTimeouts } from './turns.ts';
 
 export interface ImageServiceDeps {
   readonly images: ImageLibrary;
@@ -19,14 +20,20 @@ export interface ImageServiceDeps {
   readonly holds: ImageHolds;
   /** For tests; see `importTimeoutMsDefault`. */
   readonly importTimeoutMs?: number;
-  /** For tests; see `turnTimeoutMsDefault`. */
-  readonly turnTimeoutMs?: number;
+  /** For tests. */
+  readonly turnTimeouts?: TurnTimeouts;
 }
 
-export interface ImageRequest extends Omit<ImageImport, 'tenant'> {
+export interface ImageRequest extends Omit<ImageImport, 'tenant' | 'source'> {
+  readonly source: RequestSource;
   /** For everyone, and not for the caller's tenant alone. */
   readonly isShared: boolean;
 }
+
+/** What a caller can import: a path of this host, or what it sends. */
+export type RequestSource =
+  | Exclude<ImageSource, { kind: 'upload' }>
+  | { readonly kind: 'stream'; readonly chunks: AsyncIterable<Uint8Array> };
 
 export interface ImagePage {
   readonly images: readonly Image[];
@@ -36,27 +43,20 @@ export interface ImagePage {
 
 /** For a look into the catalogue. */
 const lookTimeoutMs = 15_000;
-/** From an import's turn to its end: 64 GiB at some 60 MiB a second. */
+/** From the host's turn to the end: 64 GiB at some 60 MiB a second. */
 export const importTimeoutMsDefault = 20 * 60_000;
-/** Imports that may wait for the one under way: each holds a connection open. */
-export const importQueueMax = 4;
-/** How long an import waits for its turn: a client that goes while its upload waits is not seen to go. */
-export const turnTimeoutMsDefault = 30_000;
-const turnHint = 'Try again when the imports before it are done.';
 /** Of one tenant, and shared ones that were imported. */
 export const importedImagesMax = 200;
 
 export class ImageService {
   readonly #deps: ImageServiceDeps;
-  /** An import fills the disk's bandwidth by itself. */
-  readonly #turns = new Limiter(1, importQueueMax);
+  readonly #turns: ImportTurns;
   readonly #closing = new AbortController();
   readonly #underway = new Set<Promise<unknown>>();
-  /** Of tenants that import now. */
-  readonly #perTenant = new Map<string, { readonly turns: Limiter; users: number }>();
 
   constructor(deps: ImageServiceDeps) {
     this.#deps = deps;
+    this.#turns = new ImportTurns(deps.turnTimeouts);
   }
 
   /** A page of what the caller can name, by name. */
@@ -111,66 +111,35 @@ export class ImageService {
   }
 
   async #add(caller: Caller, request: ImageRequest, signal: AbortSignal): Promise<Image> {
-    const { isShared, ...rest } = request;
+    const { isShared, source, ...rest } = request;
     const tenant = isShared ? null : caller.tenant;
-    const release = await this.#turn(caller.tenant, signal);
-    const timeoutMs = this.#deps.importTimeoutMs ?? importTimeoutMsDefault;
-    const limit = deadline(
-      timeoutMs,
-      () => new AppError('timeout', `the import did not end within ${timeoutMs / 1000} s`),
-      signal,
-    );
-    try {
+    const id = shortId();
+    return this.#turns.ofTenant(caller.tenant, signal, async () => {
+      const { images } = this.#deps;
+      await images.requireFree(tenant, request.name);
       await this.#checkCount(tenant);
-      return await this.#deps.images.add({ ...rest, tenant }, limit.signal);
-    } finally {
-      limit.clear();
-      release();
-    }
-  }
-
-  /**
-   * Waits for the tenant's turn, then for the host's, and answers how both are given up. A tenant's second import comes
-   * after what others wait with meanwhile.
-   */
-  async #turn(tenant: string, signal: AbortSignal): Promise<() => void> {
-    const timeoutMs = this.#deps.turnTimeoutMs ?? turnTimeoutMsDefault;
-    const message = `the import’s turn did not come within ${timeoutMs / 1000} s`;
-    const limit = deadline(timeoutMs, () => new AppError('exhausted', message, { hint: turnHint }), signal);
-    const own = this.#tenantTurns(tenant);
-    try {
-      const tenantFull = 'your tenant has an import under way and one that waits already';
-      const leaveTenant = await acquire(own.turns, limit.signal, tenantFull);
       try {
-        const hostFull = `${importQueueMax} imports wait already`;
-        const leaveHost = await acquire(this.#turns, limit.signal, hostFull);
-        return () => {
-          leaveHost();
-          leaveTenant();
-          own.leave();
-        };
-      } catch (error) {
-        leaveTenant();
-        throw error;
+        if (source.kind === 'stream') await images.receive(id, source.chunks, signal);
+        const kept: ImageSource = source.kind === 'stream' ? { kind: 'upload' } : source;
+        return await this.#turns.ofHost(signal, () =>
+          this.#make(id, { ...rest, tenant, source: kept }, signal),
+        );
+      } finally {
+        await images.discard(id);
       }
-    } catch (error) {
-      own.leave();
-      throw error;
+    });
+  }
+
+  async #make(id: string, request: ImageImport, signal: AbortSignal): Promise<Image> {
+    const timeoutMs = this.#deps.importTimeoutMs ?? importTimeoutMsDefault;
+    const reason = () => new AppError('timeout', `the import did not end within ${timeoutMs / 1000} s`);
+    const limit = deadline(timeoutMs, reason, signal);
+    try {
+      await this.#deps.images.build(id, request, limit.signal);
+      return await this.#deps.images.publish(id, request);
     } finally {
       limit.clear();
     }
-  }
-
-  /** One goes on and one waits; kept while somebody uses it. */
-  #tenantTurns(tenant: string): { readonly turns: Limiter; readonly leave: () => void } {
-    const entry = this.#perTenant.get(tenant) ?? { turns: new Limiter(1, 1), users: 0 };
-    this.#perTenant.set(tenant, entry);
-    entry.users += 1;
-    const leave = () => {
-      entry.users -= 1;
-      if (entry.users === 0) this.#perTenant.delete(tenant);
-    };
-    return { turns: entry.turns, leave };
   }
 
   async #checkCount(tenant: string | null): Promise<void> {
@@ -178,15 +147,6 @@ export class ImageService {
     throw new AppError('exhausted', `there are ${importedImagesMax} imported images already`, {
       hint: 'Delete images that are no longer used.',
     });
-  }
-}
-
-async function acquire(turns: Limiter, signal: AbortSignal, fullMessage: string): Promise<() => void> {
-  try {
-    return await turns.acquire(signal);
-  } catch (error) {
-    if (!(error instanceof QueueFullError)) throw error;
-    throw new AppError('exhausted', fullMessage, { cause: error, hint: turnHint });
   }
 }
 

@@ -19,14 +19,31 @@ export interface Images {
   bootKit(imageDigest: string, signal: AbortSignal): Promise<BootKit>;
 }
 
-/** Images that can be added and removed. Neither knows who uses them. */
+/**
+ * Images that can be added and removed; it does not know who uses them. An import has an id of its own, under which its
+ * parts are found again: each may be repeated, also by another daemon after a crash, and `discard` undoes those before
+ * `publish`.
+ */
 export interface ImageLibrary extends Images {
+  /** Raises `conflict` when the tenant can see an image of that name already, `invalid` for what is no name. */
+  requireFree(tenant: string | null, name: string): Promise<void>;
   /**
-   * Makes an image of a tree of files; either the whole image is there afterwards or nothing. Raises `conflict` when the
-   * tenant can see an image of that name already, `invalid` for a source that is not a root file system, `unsupported`
-   * for a kernel that cannot boot guests here, `exhausted` when there is no space; the signal's reason when it aborts.
+   * Keeps an upload until it is whole. Raises `invalid` for a packing that is not read, `exhausted` when there is no
+   * space, and what the sender raises. Called again after it has ended, it reads nothing.
    */
-  add(request: ImageImport, signal: AbortSignal): Promise<Image>;
+  receive(id: string, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
+  /** Whether `receive` has ended well. */
+  hasReceived(id: string): Promise<boolean>;
+  /**
+   * Makes an image of a tree of files; nobody sees it yet. Raises `invalid` for a source that is not a root file system,
+   * `unsupported` for a kernel that cannot boot guests here, `exhausted` when there is no space; the signal's reason when
+   * it aborts.
+   */
+  build(id: string, request: ImageImport, signal: AbortSignal): Promise<void>;
+  /** The image becomes the tenant's: whole, or not at all. Raises `conflict` as `requireFree` does. */
+  publish(id: string, request: ImageImport): Promise<Image>;
+  /** Removes what the import holds. What was published stays. */
+  discard(id: string): Promise<void>;
   /** How many of a tenant's images, or of the shared ones (null), were imported; hidden by another's name or not. */
   countImported(tenant: string | null): Promise<number>;
   /** Removes the image and its content; `not_found` when it is gone already. */
@@ -58,7 +75,8 @@ export interface Image {
 export type ImageSource =
   | { readonly kind: 'directory'; readonly path: string }
   | { readonly kind: 'tarball'; readonly path: string }
-  | { readonly kind: 'stream'; readonly chunks: AsyncIterable<Uint8Array> };
+  /** What `receive` was given under the same id. */
+  | { readonly kind: 'upload' };
 
 export interface ImageImport {
   /** Null: for everyone. */

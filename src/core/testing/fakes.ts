@@ -123,6 +123,10 @@ const images: readonly Image[] = ['busybox', 'debian-12'].map((name, index) => (
 export class FakeImages implements ImageLibrary {
   readonly #images: Image[] = [...images];
   #imported = images.length;
+  /** Ids of imports whose upload is kept. */
+  readonly received = new Set<string>();
+  /** Digests of what was built and not discarded, by the id of the import. */
+  readonly built = new Map<string, string>();
   /** Called by an import before it is there; never settle to hang. */
   onImport: (request: ImageImport, signal: AbortSignal) => Promise<void> = async () => undefined;
 
@@ -153,34 +157,52 @@ export class FakeImages implements ImageLibrary {
     };
   }
 
-  async add(request: ImageImport, signal: AbortSignal): Promise<Image> {
-    const { tenant, name, kernel, memoryMibMin, source } = request;
-    if (source.kind === 'stream') {
-      let bytes = 0;
-      for await (const chunk of source.chunks) {
-        signal.throwIfAborted();
-        bytes += chunk.length;
-      }
-      if (bytes === 0) throw new AppError('invalid', 'the archive is empty');
-    }
-    await this.onImport(request, signal);
+  async requireFree(tenant: string | null, name: string): Promise<void> {
     if (this.#images.some((each) => each.name === name && (each.tenant ?? tenant) === tenant)) {
       throw new AppError('conflict', `an image named '${name}' exists already`);
     }
+  }
+
+  async receive(id: string, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+    if (this.received.has(id)) return;
+    let bytes = 0;
+    for await (const chunk of chunks) {
+      signal.throwIfAborted();
+      bytes += chunk.length;
+    }
+    if (bytes === 0) throw new AppError('invalid', 'the archive is empty');
+    this.received.add(id);
+  }
+
+  async hasReceived(id: string): Promise<boolean> {
+    return this.received.has(id);
+  }
+
+  async build(id: string, request: ImageImport, signal: AbortSignal): Promise<void> {
+    if (this.built.has(id)) return;
+    await this.onImport(request, signal);
     this.#imported += 1;
+    this.built.set(id, `sha256:${this.#imported.toString(16).padStart(64, '0')}`);
+  }
+
+  async publish(id: string, request: ImageImport): Promise<Image> {
+    const { tenant, name, kernel, memoryMibMin } = request;
+    const digest = this.built.get(id);
+    if (digest === undefined) throw new AppError('internal', `import ${id} has made no image`);
+    const there = this.#images.find((each) => each.digest === digest);
+    if (there) return there;
+    await this.requireFree(tenant, name);
     const image: Image = {
-      name,
-      digest: `sha256:${this.#imported.toString(16).padStart(64, '0')}`,
-      rootMib: 64,
-      memoryMibMin,
-      createdAt: '2026-01-02T00:00:00.000Z',
-      tenant,
-      isBuiltIn: false,
-      kernel,
-      kernelRelease: kernel === 'image' ? '6.1.0' : null,
+      ...{ name, digest, rootMib: 64, memoryMibMin, createdAt: '2026-01-02T00:00:00.000Z', tenant },
+      ...{ isBuiltIn: false, kernel, kernelRelease: kernel === 'image' ? '6.1.0' : null },
     };
     this.#images.push(image);
     return image;
+  }
+
+  async discard(id: string): Promise<void> {
+    this.received.delete(id);
+    this.built.delete(id);
   }
 
   /** As it is, beside what is there. */

@@ -3,6 +3,7 @@
  * In the cache, `kernel/<release>/` holds `vmlinux`, `modules/<name>.ko` and `kernel.json`; `kernel/current.json` names
  * the release in use.
  */
+import { createReadStream } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { AppError } from '../../core/errors.ts';
@@ -14,10 +15,11 @@ import type { SetupContext } from '../context.ts';
 import type { Distro } from '../distro.ts';
 import { readJson } from '../fingerprint.ts';
 import { publish, withWorkspace } from '../workspace.ts';
-import { moduleBytesMax, parseModinfo, unpackModule } from './modinfo.ts';
+import { moduleBytesMax, moduleCompression, parseModinfo } from './modinfo.ts';
 import { findModuleFiles } from './module-files.ts';
 import { type ModulePlan, parseBuiltins, planModules } from './modules.ts';
-import { extractVmlinux, runXz } from './vmlinux.ts';
+import { type ToolContext, unpacked } from './unpack.ts';
+import { extractVmlinux } from './vmlinux.ts';
 
 /** Raised when what `kernel/<release>/` holds changes its form; an older one is then made anew. */
 const recipe = 2;
@@ -27,9 +29,6 @@ const builtinsBytesMax = 2 ** 20;
 /** Guests of Debian's kernel need 17, of 1.3 MiB in all without debug symbols. Some are read twice. */
 const modulesMax = 256;
 const modulesBytesMax = 128 * 2 ** 20;
-
-/** What programs that work on a kernel's files are run with. */
-export type ToolContext = Pick<SetupContext, 'env' | 'signal'>;
 
 export interface Kernel {
   /** What `uname -r` says in a guest. */
@@ -119,8 +118,9 @@ async function assemble(
   const release = bzImage.slice('vmlinuz-'.length);
   await mkdir(join(built, 'modules'), { recursive: true });
   const vmlinux = join(built, 'vmlinux');
-  await extractVmlinux(join(bootDir, bzImage), vmlinux, join(built, 'payload'), context);
-  const plan = await copyModules(context, await moduleRoot(tree, release), join(built, 'modules'), true);
+  const tools = { ...context, trust: 'signed' } as const;
+  await extractVmlinux(join(bootDir, bzImage), vmlinux, tools);
+  const plan = await copyModules(tools, await moduleRoot(tree, release), join(built, 'modules'));
   const { size } = await stat(vmlinux);
   const record = {
     recipe,
@@ -144,20 +144,15 @@ async function moduleRoot(tree: string, release: string): Promise<string> {
 
 /**
  * Copies the modules guests need from a kernel's module directory into `target`, unpacked. Files only, never what a link
- * leads to. `canStrip` runs binutils on them, which strangers' files are not for.
+ * leads to.
  */
-export async function copyModules(
-  context: ToolContext,
-  root: string,
-  target: string,
-  canStrip: boolean,
-): Promise<ModulePlan> {
+export async function copyModules(context: ToolContext, root: string, target: string): Promise<ModulePlan> {
   const builtinList = await readBounded(join(root, 'modules.builtin'), builtinsBytesMax);
   const builtins = parseBuiltins(builtinList.toString());
   const paths = await findModuleFiles(root, context.signal);
   const load = async (path: string) => {
     context.signal.throwIfAborted();
-    return unpackModule(path, await readBounded(path, moduleBytesMax), unxz(context, target));
+    return readModule(path, context);
   };
   const room = { modules: modulesMax, bytes: modulesBytesMax };
   const plan = await planModules({
@@ -178,7 +173,8 @@ export async function copyModules(
     if (path === undefined) continue;
     const copy = join(target, `${name}.ko`);
     await writeFile(copy, await load(path));
-    if (canStrip) await strip(context, copy);
+    // Binutils are not for strangers' files.
+    if (context.trust === 'signed') await strip(context, copy);
   }
   return plan;
 }
@@ -189,15 +185,15 @@ async function readBounded(path: string, bytesMax: number): Promise<Buffer> {
   return readFile(path);
 }
 
-function unxz(context: ToolContext, scratchDir: string): (data: Buffer) => Promise<Buffer> {
-  return async (data) => {
-    const scratch = join(scratchDir, 'scratch');
-    await writeFile(`${scratch}.xz`, data);
-    await runXz(`${scratch}.xz`, moduleBytesMax, context);
-    const unpacked = await readFile(scratch);
-    await rm(scratch);
-    return unpacked;
-  };
+async function readModule(path: string, context: ToolContext): Promise<Buffer> {
+  const { size } = await stat(path);
+  if (size > moduleBytesMax) throw new AppError('unsupported', `${basename(path)} is larger than it can be`);
+  const compression = moduleCompression(path);
+  if (compression === null) return readFile(path);
+  const packed = createReadStream(path, { signal: context.signal });
+  const chunks: Buffer[] = [];
+  for await (const chunk of unpacked(compression, packed, moduleBytesMax, context)) chunks.push(chunk);
+  return Buffer.concat(chunks);
 }
 
 /** Debug symbols are half of a module; they go when binutils happens to be here. */

@@ -1,7 +1,6 @@
 /** What a kernel module says about itself in its `.modinfo` section; spares us `depmod` and `modprobe`. */
-import { promisify } from 'node:util';
-import { gunzip, zstdDecompress } from 'node:zlib';
 import { AppError } from '../../core/errors.ts';
+import type { Compression } from './unpack.ts';
 
 /** The largest in use has some 5 MiB, with its debug symbols 40. */
 export const moduleBytesMax = 64 * 2 ** 20;
@@ -67,14 +66,9 @@ function findSection(file: Buffer, wanted: string): Buffer {
   throw refuse();
 }
 
-/** Unpacks a module file by its ending; `.xz` is not among Node's formats and is given to `unxz`. */
-export async function unpackModule(
-  fileName: string,
-  data: Buffer,
-  unxz: (data: Buffer) => Promise<Buffer>,
-): Promise<Buffer> {
-  const limit = { maxOutputLength: moduleBytesMax };
-  if (fileName.endsWith('.zst')) return promisify(zstdDecompress)(data, limit);
-  if (fileName.endsWith('.gz')) return promisify(gunzip)(data, limit);
-  return fileName.endsWith('.xz') ? unxz(data) : data;
+/** How a module file is packed, by its ending; null when it is not. */
+export function moduleCompression(fileName: string): Compression | null {
+  if (fileName.endsWith('.zst')) return 'zstd';
+  if (fileName.endsWith('.gz')) return 'gzip';
+  return fileName.endsWith('.xz') ? 'xz' : null;
 }

@@ -1,7 +1,6 @@
-import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { makeModule } from '../testing.ts';
-import { isModuleFile, moduleBytesMax, moduleName, parseModinfo, unpackModule } from './modinfo.ts';
+import { isModuleFile, moduleName, parseModinfo } from './modinfo.ts';
 import { type ModuleSource, parseBuiltins, planModules } from './modules.ts';
 
 function source(
@@ -74,24 +73,6 @@ describe('parseModinfo', () => {
     ['nothing but information', makeModule([`depends=${'x'.repeat(2 ** 20)}`])],
   ])('refuses a file that is %s', (_, file) => {
     expect(() => parseModinfo(file)).toThrow('not a kernel module');
-  });
-});
-
-describe('unpackModule', () => {
-  it.each([
-    ['m.ko.gz', gzipSync],
-    ['m.ko.zst', zstdCompressSync],
-  ])('unpacks %s while others get their turns, and not without end', async (name, pack) => {
-    const never = () => Promise.reject(new Error('not xz'));
-    const data = pack(Buffer.alloc(moduleBytesMax));
-    let turns = 0;
-    const turn = setInterval(() => {
-      turns += 1;
-    }, 1);
-    expect(await unpackModule(name, data, never)).toHaveLength(moduleBytesMax);
-    clearInterval(turn);
-    expect(turns).toBeGreaterThan(0);
-    await expect(unpackModule(name, pack(Buffer.alloc(moduleBytesMax + 1)), never)).rejects.toThrow();
   });
 });
 

@@ -3,21 +3,14 @@
  * Layout: Linux `Documentation/arch/x86/boot.rst` (setup header, `payload_offset`, `payload_length`).
  */
 import { createReadStream, createWriteStream } from 'node:fs';
-import { type FileHandle, open, rm } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { AppError } from '../../core/errors.ts';
-import { run } from '../../lib/process.ts';
-import type { Environment } from '../context.ts';
-
-export type Compression = 'gzip' | 'xz' | 'zstd' | 'lz4';
+import { type Compression, type ToolContext, unpacked } from './unpack.ts';
 
 /** Debian's has some 50 MiB. */
 export const vmlinuxBytesMax = 512 * 2 ** 20;
 
-/** Beyond what the kernel's build packs with. */
-const xzMemory = '512MiB';
-const toolMs = 60_000;
 const magicBytesMax = 6;
 
 const magics: readonly (readonly [Compression, string])[] = [
@@ -84,87 +77,20 @@ async function readAt(file: FileHandle, position: number, length: number): Promi
   return buffer.subarray(0, bytesRead);
 }
 
-interface ToolOptions {
-  readonly env: Environment;
-  readonly signal: AbortSignal;
-}
-
 /**
- * Unpacks `bzImage` to the ELF file `target`; `scratch` is a path it may use. Raises `unsupported` when what is in it is
- * larger than `vmlinuxBytesMax` or no kernel.
+ * Unpacks `bzImage` to the ELF file `target`. Raises `unsupported` when what is in it is larger than `vmlinuxBytesMax` or no
+ * kernel.
  */
-export async function extractVmlinux(
-  bzImage: string,
-  target: string,
-  scratch: string,
-  options: ToolOptions,
-): Promise<void> {
-  const payload = await findPayload(bzImage);
-  switch (payload.compression) {
-    case 'gzip':
-    case 'zstd':
-      await unpackStream(bzImage, payload, target, options.signal);
-      break;
-    case 'lz4':
-      await copyPayload(bzImage, payload, scratch, options.signal);
-      await runLimited('lz4', ['-d', '-q', '-f', scratch, target], vmlinuxBytesMax, options);
-      await rm(scratch);
-      break;
-    case 'xz':
-      await copyPayload(bzImage, payload, `${target}.xz`, options.signal);
-      await runXz(`${target}.xz`, vmlinuxBytesMax, options);
-      break;
-  }
-  await requireElf(target);
-}
-
-/** Unpacks a file whose name ends in `.xz` in its place; raises ProcessError when that makes more than `bytesMax`. */
-export function runXz(path: string, bytesMax: number, options: ToolOptions): Promise<void> {
-  const args = ['-d', '-q', '-f', '--threads=1', `--memlimit-decompress=${xzMemory}`, path];
-  return runLimited('xz', args, bytesMax, options);
-}
-
-async function runLimited(
-  command: string,
-  args: readonly string[],
-  bytesMax: number,
-  { env, signal }: ToolOptions,
-): Promise<void> {
-  const limited = [`--fsize=${bytesMax}`, '--', command, ...args];
-  await run('prlimit', limited, { env, signal, timeoutMs: toolMs, isBoundToUs: true });
-}
-
-/** A stream takes no empty range, and none of these formats has an empty file. */
-function readPayload(bzImage: string, { start, end }: Payload, signal: AbortSignal) {
+export async function extractVmlinux(bzImage: string, target: string, context: ToolContext): Promise<void> {
+  const { compression, start, end } = await findPayload(bzImage);
+  // A stream takes no empty range, and none of these formats has an empty file.
   if (end <= start) throw refusal('it is empty');
-  return createReadStream(bzImage, { start, end: end - 1, highWaterMark: 1 << 20, signal });
-}
-
-async function copyPayload(
-  bzImage: string,
-  payload: Payload,
-  target: string,
-  signal: AbortSignal,
-): Promise<void> {
-  await pipeline(readPayload(bzImage, payload, signal), createWriteStream(target));
-}
-
-async function unpackStream(
-  bzImage: string,
-  payload: Payload,
-  target: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const unpacker = payload.compression === 'gzip' ? createGunzip() : createZstdDecompress();
-  const limited = async function* (chunks: AsyncIterable<Buffer>) {
-    let bytes = 0;
-    for await (const chunk of chunks) {
-      bytes += chunk.length;
-      if (bytes > vmlinuxBytesMax) throw new AppError('unsupported', 'the kernel unpacks to too much');
-      yield chunk;
-    }
-  };
-  await pipeline(readPayload(bzImage, payload, signal), unpacker, limited, createWriteStream(target));
+  const { signal } = context;
+  const payload = createReadStream(bzImage, { start, end: end - 1, highWaterMark: 1 << 20, signal });
+  await pipeline(unpacked(compression, payload, vmlinuxBytesMax, context), createWriteStream(target), {
+    signal,
+  });
+  await requireElf(target);
 }
 
 /** Raises `unsupported` unless the file begins as ELF files do. */

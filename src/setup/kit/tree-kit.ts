@@ -1,13 +1,14 @@
 /**
  * A boot kit of the kernel that a root file system brings along. The tree is a stranger's: links in it are not followed,
- * what is unpacked is bounded, and none of it is run here.
+ * what is unpacked is bounded and unpacked in a jail, and none of it is run here.
  */
 import { copyFile, lstat, mkdir, opendir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../core/errors.ts';
 import type { CacheLayout } from '../../storage/layout.ts';
 import { findGuestAgent } from '../guest-agent.ts';
-import { copyModules, type ToolContext } from '../kernel/kernel.ts';
+import { copyModules } from '../kernel/kernel.ts';
+import type { ToolContext } from '../kernel/unpack.ts';
 import { extractVmlinux, requireElf, vmlinuxBytesMax } from '../kernel/vmlinux.ts';
 import { writeKit } from './kit.ts';
 
@@ -51,10 +52,11 @@ export async function findTreeKernel(tree: string): Promise<TreeKernel> {
  * `unsupported` when it is none we can boot or lacks a driver, `unavailable` before set-up built the guest agent.
  */
 export async function makeTreeKit(
-  { cache, ...context }: ToolContext & { readonly cache: CacheLayout },
+  { cache, ...given }: Omit<ToolContext, 'trust'> & { readonly cache: CacheLayout },
   tree: string,
   target: string,
 ): Promise<void> {
+  const context: ToolContext = { ...given, trust: 'hostile' };
   const agent = await findGuestAgent(cache);
   if (!agent) {
     throw new AppError('unavailable', 'there is no guest agent to boot with yet', {
@@ -65,8 +67,8 @@ export async function makeTreeKit(
   const work = join(target, 'work');
   await mkdir(join(work, 'modules'), { recursive: true });
   try {
-    await takeKernel(context, kernel, join(target, 'kernel'), join(work, 'payload'));
-    const plan = await copyModules(context, kernel.modulesPath, join(work, 'modules'), false);
+    await takeKernel(context, kernel, join(target, 'kernel'));
+    const plan = await copyModules(context, kernel.modulesPath, join(work, 'modules'));
     const paths = (names: readonly string[]) => names.map((name) => join(work, 'modules', `${name}.ko`));
     const modules = { modulePaths: paths(plan.first), fallbackModulePaths: paths(plan.fallback) };
     await writeKit(target, { release: kernel.release, ...modules }, agent);
@@ -110,11 +112,10 @@ async function takeKernel(
   context: ToolContext,
   { imagePath, isElf }: TreeKernel,
   target: string,
-  scratch: string,
 ): Promise<void> {
   const { size } = await lstat(imagePath);
   if (size > vmlinuxBytesMax) throw new AppError('unsupported', 'the kernel is too large');
-  if (!isElf) return extractVmlinux(imagePath, target, scratch, context);
+  if (!isElf) return extractVmlinux(imagePath, target, context);
   await copyFile(imagePath, target);
   await requireElf(target);
 }

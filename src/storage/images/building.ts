@@ -1,11 +1,14 @@
 /** From an unpacked tree to a root file system of the right size. */
 import { randomUUID } from 'node:crypto';
-import { lstat, open, readdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { lstat, readdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
 import { AppError } from '../../core/errors.ts';
-import { groupMib, inodesPerGroupMax, inodesPerGroupMin, makeExt4 } from '../../lib/ext4.ts';
-import { ProcessError, type RunOptions, run } from '../../lib/process.ts';
-import { toolEnvironment } from './tools.ts';
+import { ext4Arguments, groupMib, inodesPerGroupMax, inodesPerGroupMin } from '../../lib/ext4.ts';
+import { takeFromJail } from '../../lib/jail.ts';
+import { ProcessError } from '../../lib/process.ts';
+import { addDevices } from './devices.ts';
+import type { Staging } from './staging.ts';
+import { runTool, type ToolOptions } from './tools.ts';
 import type { Unpacked } from './unpack.ts';
 
 const mib = 2 ** 20;
@@ -60,49 +63,58 @@ export interface BuildOptions {
   readonly signal: AbortSignal;
 }
 
-/** Writes `target` and makes it durable; answers its size in MiB. Raises `invalid` for a tree that mkfs cannot take. */
+/** Writes the root file system and makes it durable; answers its size in MiB. Raises `invalid` for a tree that mkfs cannot take. */
 export async function buildRoot(
-  tree: string,
-  target: string,
+  { work, treeName, rootName, rootPath }: Staging,
   unpacked: Unpacked,
   { name, timeoutMs, signal }: BuildOptions,
 ): Promise<number> {
-  const env = toolEnvironment;
-  const tool = { env, signal, timeoutMs, isBoundToUs: true };
-  await requireShortPaths(tree, tool);
-  const { stdout } = await run('du', ['-smx', tree], tool);
+  // Some of the tree its owner may not read.
+  const tool: ToolOptions = { cwd: work, capabilities: ['dac_override'], fileBytesMax: 0, signal, timeoutMs };
+  await requireShortPaths(treeName, tool);
+  const { stdout } = await runTool('du', ['-smx', treeName], tool);
   // A host that packs its files says too little, an archive with holes too.
   const contentMib = Math.max(Number.parseInt(stdout, 10), Math.ceil(unpacked.bytes / mib));
   const { sizeMib, inodesPerGroup } = planSize(contentMib, unpacked.entries);
-  const options = { ...tool, label: name, sizeMib, inodesPerGroup, uuid: randomUUID() };
-  await makeExt4(tree, target, options).catch((error: unknown) => {
-    throw explainedMkfs(error, tree);
-  });
-  await syncFile(target);
+  const writing = { ...tool, fileBytesMax: sizeMib * mib };
+  const format = { label: name, sizeMib, inodesPerGroup, uuid: randomUUID() };
+  try {
+    await runTool('mkfs.ext4', ext4Arguments(treeName, rootName, format), writing);
+    await addDevices(rootName, unpacked.devices, writing);
+  } catch (error) {
+    throw explainedMkfs(error);
+  }
+  await takeRoot(join(work, rootName), rootPath, sizeMib);
   return sizeMib;
 }
 
-async function requireShortPaths(tree: string, tool: RunOptions): Promise<void> {
-  const pattern = `${'?'.repeat(Buffer.byteLength(tree) + 1 + pathBytesMax + 1)}*`;
-  const { stdout } = await run('find', [tree, '-xdev', '-path', pattern, '-printf', 'x', '-quit'], tool);
+/** Out of the jail's reach, before anything is believed of it. */
+async function takeRoot(made: string, rootPath: string, sizeMib: number): Promise<void> {
+  const file = await takeFromJail(made);
+  try {
+    await file.truncate(sizeMib * mib);
+    await file.chmod(0o444);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(made, rootPath);
+}
+
+async function requireShortPaths(treeName: string, tool: ToolOptions): Promise<void> {
+  const pattern = `${'?'.repeat(Buffer.byteLength(treeName) + 1 + pathBytesMax + 1)}*`;
+  const { stdout } = await runTool(
+    'find',
+    [treeName, '-xdev', '-path', pattern, '-printf', 'x', '-quit'],
+    tool,
+  );
   if (stdout === '') return;
   throw new AppError('invalid', `the root file system has a path of more than ${pathBytesMax} bytes`);
 }
 
-/** What mkfs says of the tree in words for its owner, who is not to learn where on this host it lay. */
-export function explainedMkfs(error: unknown, tree: string): unknown {
+/** What mkfs says of the tree, in words for its owner. */
+export function explainedMkfs(error: unknown): unknown {
   if (!(error instanceof ProcessError) || error.isMissing || error.isTimeout) return error;
   if (/No space left on device|Disk quota exceeded/.test(error.stderr)) return error;
-  const staging = `${dirname(tree)}/`;
-  const message = error.message.replaceAll(`${tree}/`, '/').replaceAll(tree, '/').replaceAll(staging, '');
-  return new AppError('invalid', `no file system can be made of this: ${message}`, { cause: error });
-}
-
-async function syncFile(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  return new AppError('invalid', `no file system can be made of this: ${error.message}`, { cause: error });
 }

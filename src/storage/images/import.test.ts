@@ -22,6 +22,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../core/errors.ts';
 import type { Image, ImageImport, ImageSource } from '../../core/ports/images.ts';
 import { fileDigest } from '../../lib/digest.ts';
+import { shortId } from '../../lib/ids.ts';
 import { silentLog } from '../../lib/log.ts';
 import { run } from '../../lib/process.ts';
 import { CacheLayout, StateLayout } from '../layout.ts';
@@ -46,7 +47,27 @@ const open = (limits: Partial<ImportLimits> = {}, makeBootKit?: MakeBootKit) =>
 const never = new AbortController().signal;
 const sha256 = (text: string) => `sha256:${createHash('sha256').update(text).digest('hex')}`;
 
-const request = (source: ImageSource, changes: Partial<ImageImport> = {}): ImageImport => ({
+type Source = ImageSource | { readonly kind: 'stream'; readonly chunks: AsyncIterable<Uint8Array> };
+interface Import extends Omit<ImageImport, 'source'> {
+  readonly source: Source;
+}
+
+/** All parts of an import, as core runs them. */
+async function importInto(into: ImageStore, given: Import, signal: AbortSignal): Promise<Image> {
+  const id = shortId();
+  const { source, ...rest } = given;
+  const kept = { ...rest, source: source.kind === 'stream' ? ({ kind: 'upload' } as const) : source };
+  await into.requireFree(given.tenant, given.name);
+  try {
+    if (source.kind === 'stream') await into.receive(id, source.chunks, signal);
+    await into.build(id, kept, signal);
+    return await into.publish(id, kept);
+  } finally {
+    await into.discard(id);
+  }
+}
+
+const request = (source: Source, changes: Partial<Import> = {}): Import => ({
   tenant: 'one',
   name: 'tiny',
   kernel: 'host',
@@ -54,7 +75,7 @@ const request = (source: ImageSource, changes: Partial<ImageImport> = {}): Image
   source,
   ...changes,
 });
-const stream = (...chunks: readonly Uint8Array[]): ImageSource => ({
+const stream = (...chunks: readonly Uint8Array[]): Source => ({
   kind: 'stream',
   chunks: (async function* () {
     yield* chunks;
@@ -127,7 +148,7 @@ describe('importing a directory', () => {
     await chmod(join(root, 'owned'), 0o4750);
     await symlink('/etc/passwd', join(root, 'absolute'));
     await link(join(root, 'owned'), join(root, 'again'));
-    const image = await store.add(request({ kind: 'directory', path: root }), never);
+    const image = await importInto(store, request({ kind: 'directory', path: root }), never);
     expect(image).toMatchObject({
       name: 'tiny',
       tenant: 'one',
@@ -154,7 +175,7 @@ describe('importing a directory', () => {
     const root = await makeRoot();
     const server = createServer().listen(join(root, 'sock'));
     await new Promise((resolve) => server.once('listening', resolve));
-    const image = await store.add(request({ kind: 'directory', path: root }), never);
+    const image = await importInto(store, request({ kind: 'directory', path: root }), never);
     await new Promise((resolve) => server.close(resolve));
     expect(await inspect(image, 'ls /')).not.toContain('sock');
     expect(await inspect(image, 'ls /bin')).toContain('sh');
@@ -162,7 +183,7 @@ describe('importing a directory', () => {
 
   it('follows a link that is the path itself', async () => {
     await symlink(await makeRoot(), join(dir, 'link'));
-    await store.add(request({ kind: 'directory', path: join(dir, 'link') }), never);
+    await importInto(store, request({ kind: 'directory', path: join(dir, 'link') }), never);
     expect(await store.list('one')).toHaveLength(1);
   });
 
@@ -180,7 +201,9 @@ describe('importing a directory', () => {
     await makeRoot();
     await mkdir(cache.root);
     await symlink(state.root, join(dir, 'link'));
-    await expect(store.add(request({ kind: 'directory', path: pathOf() }), never)).rejects.toMatchObject({
+    await expect(
+      importInto(store, request({ kind: 'directory', path: pathOf() }), never),
+    ).rejects.toMatchObject({
       code: 'invalid',
       message: expect.stringContaining(words),
     });
@@ -189,7 +212,7 @@ describe('importing a directory', () => {
 
   it('refuses an empty one, and one without programs', async () => {
     await mkdir(join(dir, 'empty/etc'), { recursive: true });
-    const add = (path: string) => store.add(request({ kind: 'directory', path }), never);
+    const add = (path: string) => importInto(store, request({ kind: 'directory', path }), never);
     await expect(add(join(dir, 'empty/etc'))).rejects.toMatchObject({
       message: expect.stringContaining('is empty'),
     });
@@ -210,7 +233,8 @@ describe('importing an archive', () => {
   ])('%s', async (_, pack) => {
     const packed = pack(await tarOf(await makeRoot()));
     // Byte by byte at first: the format is told from the first few.
-    const image = await store.add(
+    const image = await importInto(
+      store,
       request(stream(packed.subarray(0, 1), packed.subarray(1, 3), packed.subarray(3))),
       never,
     );
@@ -220,23 +244,27 @@ describe('importing an archive', () => {
   it('with extended attributes, which hold what a program may do', async () => {
     const attribute = entry('pax', { type: 'x', content: '32 SCHILY.xattr.user.kind=kept!\n' });
     const tar = [entry('bin/', { type: '5' }), attribute, entry('bin/sh', { content: 'x' }), end];
-    const image = await store.add(request(stream(...tar)), never);
+    const image = await importInto(store, request(stream(...tar)), never);
     expect(await inspect(image, 'ea_list /bin/sh')).toContain('user.kind');
   });
 
   it('from a file of this host', async () => {
     await tarOf(await makeRoot());
-    const image = await store.add(request({ kind: 'tarball', path: join(dir, 'archive.tar') }), never);
+    const image = await importInto(
+      store,
+      request({ kind: 'tarball', path: join(dir, 'archive.tar') }),
+      never,
+    );
     expect(await inspect(image, 'ls /bin')).toContain('sh');
     await expect(
-      store.add(request({ kind: 'tarball', path: join(dir, 'root') }, { name: 'other' }), never),
+      importInto(store, request({ kind: 'tarball', path: join(dir, 'root') }, { name: 'other' }), never),
     ).rejects.toMatchObject({ code: 'invalid', message: expect.stringContaining('is not a file') });
   });
 
   it('lets users of the guest in whatever the archive says of its root', async () => {
     const root = await makeRoot();
     await chmod(root, 0o700);
-    const image = await store.add(request(stream(await tarOf(root))), never);
+    const image = await importInto(store, request(stream(await tarOf(root))), never);
     expect(await inspect(image, 'stat /')).toMatch(/Mode:\s+0755/);
   });
 
@@ -263,7 +291,7 @@ describe('importing an archive', () => {
     ],
     ['only zeros', async () => end, /is empty/],
   ])('refuses %s', async (_, make, words) => {
-    await expect(store.add(request(stream(await make())), never)).rejects.toMatchObject({
+    await expect(importInto(store, request(stream(await make())), never)).rejects.toMatchObject({
       code: 'invalid',
       message: expect.stringMatching(words),
     });
@@ -272,14 +300,16 @@ describe('importing an archive', () => {
 
   it('passes on why the sender failed, and leaves nothing', async () => {
     const tar = await tarOf(await makeRoot());
-    const source: ImageSource = {
+    const source: Source = {
       kind: 'stream',
       chunks: (async function* () {
         yield tar.subarray(0, 600);
         throw new AppError('unavailable', 'the line went dead');
       })(),
     };
-    await expect(store.add(request(source), never)).rejects.toMatchObject({ message: 'the line went dead' });
+    await expect(importInto(store, request(source), never)).rejects.toMatchObject({
+      message: 'the line went dead',
+    });
     await expectNothingLeft();
   });
 });
@@ -309,7 +339,9 @@ describe('a hostile archive', () => {
     await writeFile(join(dir, 'secret'), 'secret');
     const before = await readdir(dir, { recursive: true });
     const entries = typeof make === 'function' ? make() : make;
-    await expect(store.add(request(stream(...program, ...entries, end)), never)).rejects.toMatchObject({
+    await expect(
+      importInto(store, request(stream(...program, ...entries, end)), never),
+    ).rejects.toMatchObject({
       code: 'invalid',
     });
     expect(await readdir(dir, { recursive: true })).toEqual(before);
@@ -319,13 +351,21 @@ describe('a hostile archive', () => {
 
   it('absolute names land inside', async () => {
     const target = join(dir, 'absolute');
-    const image = await store.add(request(stream(...program, entry(target, { content: 'x' }), end)), never);
+    const image = await importInto(
+      store,
+      request(stream(...program, entry(target, { content: 'x' }), end)),
+      never,
+    );
     await expect(stat(target)).rejects.toMatchObject({ code: 'ENOENT' });
     expect(await inspect(image, `cat ${target}`)).toBe('x');
   });
 
   it('device nodes are only the guest’s', async () => {
-    const image = await store.add(request(stream(...program, entry('null', { type: '3' }), end)), never);
+    const image = await importInto(
+      store,
+      request(stream(...program, entry('null', { type: '3' }), end)),
+      never,
+    );
     expect(await inspect(image, 'stat /null')).toContain('Type: character special');
   });
 
@@ -335,7 +375,7 @@ describe('a hostile archive', () => {
       Buffer.concat([...program, entry('big', { content: '\0'.repeat(16 * 2 ** 20) }), end]),
     );
     expect(bomb.length).toBeLessThan(100_000);
-    await expect(store.add(request(stream(bomb)), never)).rejects.toMatchObject({
+    await expect(importInto(store, request(stream(bomb)), never)).rejects.toMatchObject({
       code: 'invalid',
       message: 'the root file system is larger than 8 MiB',
     });
@@ -348,7 +388,7 @@ describe('a hostile archive', () => {
     await writeFile(join(root, 'sparse'), '');
     await truncate(join(root, 'sparse'), 2 ** 36);
     const tar = await tarOf(root, '--sparse');
-    await expect(store.add(request(stream(tar)), never)).rejects.toMatchObject({
+    await expect(importInto(store, request(stream(tar)), never)).rejects.toMatchObject({
       code: 'invalid',
       message: expect.stringContaining('larger than 8 MiB'),
     });
@@ -358,7 +398,7 @@ describe('a hostile archive', () => {
   it('many empty files, which take more of the disk than of the archive', async () => {
     store = open({ bytesMax: 8 * 2 ** 20 });
     const many = Array.from({ length: 1_500 }, (_, index) => entry(`bin/${index}`));
-    await expect(store.add(request(stream(...program, ...many, end)), never)).rejects.toMatchObject({
+    await expect(importInto(store, request(stream(...program, ...many, end)), never)).rejects.toMatchObject({
       code: 'invalid',
       message: 'the root file system is larger than 8 MiB',
       hint: expect.stringContaining('8 KiB'),
@@ -368,7 +408,7 @@ describe('a hostile archive', () => {
 
   it('a path longer than the kernel takes', async () => {
     const tar = [...program, ...deep(2040), end];
-    await expect(store.add(request(stream(...tar)), never)).rejects.toMatchObject({
+    await expect(importInto(store, request(stream(...tar)), never)).rejects.toMatchObject({
       code: 'invalid',
       message: 'the root file system has a path of more than 1024 bytes',
     });
@@ -376,17 +416,17 @@ describe('a hostile archive', () => {
   });
 
   it('a path that is long and no longer than paths may be', async () => {
-    const image = await store.add(request(stream(...program, ...deep(512), end)), never);
+    const image = await importInto(store, request(stream(...program, ...deep(512), end)), never);
     expect(await inspect(image, `stat /${deepPath(512)}`)).toContain('Type: directory');
     await expect(
-      store.add(request(stream(...program, ...deep(513), end), { name: 'other' }), never),
+      importInto(store, request(stream(...program, ...deep(513), end), { name: 'other' }), never),
     ).rejects.toMatchObject({ code: 'invalid' });
   });
 
   it('more entries than the limit', async () => {
     store = open({ entriesMax: 50 });
     const many = Array.from({ length: 5_000 }, (_, index) => entry(`bin/${index}`));
-    await expect(store.add(request(stream(...program, ...many, end)), never)).rejects.toMatchObject({
+    await expect(importInto(store, request(stream(...program, ...many, end)), never)).rejects.toMatchObject({
       code: 'invalid',
       message: 'the archive has more than 50 entries',
     });
@@ -395,7 +435,7 @@ describe('a hostile archive', () => {
 
   it('no more than the disk holds beside the reserve', async () => {
     store = open({ reserveBytes: Number.MAX_SAFE_INTEGER });
-    await expect(store.add(request(stream(...program, end)), never)).rejects.toMatchObject({
+    await expect(importInto(store, request(stream(...program, end)), never)).rejects.toMatchObject({
       code: 'exhausted',
     });
     await expectNothingLeft();
@@ -403,7 +443,7 @@ describe('a hostile archive', () => {
 
   it('many small files get the inodes they need', async () => {
     const many = Array.from({ length: 9_000 }, (_, index) => entry(`bin/f${index}`));
-    const image = await store.add(request(stream(...program, ...many, end)), never);
+    const image = await importInto(store, request(stream(...program, ...many, end)), never);
     expect(await inspect(image, 'ls /bin')).toContain('f8999');
   });
 });
@@ -411,7 +451,7 @@ describe('a hostile archive', () => {
 describe('whose image', () => {
   const tar = Buffer.concat([...program, end]);
   const add = (tenant: string | null, name: string) =>
-    store.add(request(stream(tar), { tenant, name }), never);
+    importInto(store, request(stream(tar), { tenant, name }), never);
 
   it('a tenant sees the shared ones and its own', async () => {
     const shared = await add(null, 'base');
@@ -475,7 +515,7 @@ describe('whose image', () => {
 
 describe('removing', () => {
   it('takes the record and the content', async () => {
-    const image = await store.add(request(stream(...program, end)), never);
+    const image = await importInto(store, request(stream(...program, end)), never);
     await store.remove(image);
     await expectNothingLeft();
     expect(await store.find(image.digest, never)).toBeNull();
@@ -488,7 +528,7 @@ describe('an import that is given up', () => {
     const controller = new AbortController();
     const reason = new AppError('timeout', 'too late');
     if (when === 'before it begins') controller.abort(reason);
-    const source: ImageSource = {
+    const source: Source = {
       kind: 'stream',
       chunks: (async function* () {
         yield* program;
@@ -496,7 +536,7 @@ describe('an import that is given up', () => {
         yield end;
       })(),
     };
-    await expect(store.add(request(source), controller.signal)).rejects.toBe(reason);
+    await expect(importInto(store, request(source), controller.signal)).rejects.toBe(reason);
     await expectNothingLeft();
   });
 
@@ -560,7 +600,7 @@ describe('an import that is given up', () => {
       const log = { ...silentLog, warn: (fields: object) => warned.resolve(fields) };
       let mounted = '';
       store = new ImageStore({ state, cache, log });
-      const source: ImageSource = {
+      const source: Source = {
         kind: 'stream',
         chunks: (async function* () {
           yield* program;
@@ -573,7 +613,7 @@ describe('an import that is given up', () => {
           yield end;
         })(),
       };
-      const image = await store.add(request(source), never);
+      const image = await importInto(store, request(source), never);
       if (mounted === '') skip('this user or container may not mount');
       await run('umount', [mounted], { timeoutMs: 30_000 });
       expect(await warned.promise).toMatchObject({ path: expect.stringContaining('.import-') });
@@ -586,7 +626,7 @@ describe('an import that is given up', () => {
 
   it('a start does not touch one under way', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const source: ImageSource = {
+    const source: Source = {
       kind: 'stream',
       chunks: (async function* () {
         yield* program;
@@ -595,7 +635,7 @@ describe('an import that is given up', () => {
         yield end;
       })(),
     };
-    const image = await store.add(request(source), never);
+    const image = await importInto(store, request(source), never);
     await promise;
     expect(await inspect(image, 'ls /bin')).toContain('sh');
   });
@@ -620,8 +660,8 @@ describe('an image’s own kernel', () => {
 
   it('boots its guests, and goes with the last image that has it', async () => {
     store = open({}, makeBootKit);
-    const one = await store.add(withKernel('one'), never);
-    const two = await store.add(withKernel('two'), never);
+    const one = await importInto(store, withKernel('one'), never);
+    const two = await importInto(store, withKernel('two'), never);
     expect(one).toMatchObject({ kernel: 'image', kernelRelease: '9.9.9' });
     expect(await store.bootKit(one.digest, never)).toMatchObject({
       kernelPath: join(state.bootKit(sha256('kit')), 'kernel'),
@@ -635,7 +675,9 @@ describe('an image’s own kernel', () => {
 
   it('fails whole when it cannot be used', async () => {
     store = open({}, () => Promise.reject(new AppError('unsupported', 'no such driver')));
-    await expect(store.add(withKernel('one'), never)).rejects.toMatchObject({ message: 'no such driver' });
+    await expect(importInto(store, withKernel('one'), never)).rejects.toMatchObject({
+      message: 'no such driver',
+    });
     await expectNothingLeft();
   });
 });

@@ -8,9 +8,6 @@ import { fileDigest } from '../../lib/digest.ts';
 import { isOutOfSpace } from '../../lib/files.ts';
 import { ProcessError, run } from '../../lib/process.ts';
 
-/** What an interrupted import leaves is named so. */
-export const stagingPrefix = '.import-';
-
 const copyMs = 10 * 60_000;
 // EXDEV: another file system · EPERM: it has no hard links, or forbids ours to another's file · EMLINK: too many.
 const unlinkable = ['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP'];

@@ -10,8 +10,9 @@ import { syncDirectory, writeFileAtomic } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
 import type { CacheLayout, StateLayout } from '../layout.ts';
 import { makeDirectory } from './catalogue.ts';
-import { importFile, stagingPrefix } from './importing.ts';
+import { importFile } from './importing.ts';
 import { type BootKitRecord, bootKitRecord, currentBootKit, readRecord } from './records.ts';
+import { stagingPrefix } from './staging.ts';
 
 export class BootKits {
   readonly #state: StateLayout;

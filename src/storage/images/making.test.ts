@@ -39,21 +39,17 @@ describe('what mkfs says', () => {
     new ProcessError({
       ...{ command: 'mkfs.ext4', exitCode: 1, signal: null, stderr, isTimeout: false, isMissing: false },
     });
-  const tree = '/var/lib/flotilla/images/.import-x/tree';
-
-  it('names the files as their owner knows them', () => {
-    const error = said(
-      `mkfs.ext4: while opening "${tree}/etc/x" of ${tree} for /var/lib/flotilla/images/.import-x/root.ext4`,
-    );
-    expect(explainedMkfs(error, tree)).toMatchObject({
+  it('is what its owner is told', () => {
+    const error = said('mkfs.ext4: while opening "etc/x"');
+    expect(explainedMkfs(error)).toMatchObject({
       code: 'invalid',
-      message: expect.stringMatching(/"\/etc\/x" of \/ for root\.ext4$/),
+      message: expect.stringContaining('"etc/x"'),
       cause: error,
     });
   });
 
   it('is passed on when the disk is full', () => {
     const error = said('No space left on device');
-    expect(explainedMkfs(error, tree)).toBe(error);
+    expect(explainedMkfs(error)).toBe(error);
   });
 });

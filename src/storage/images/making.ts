@@ -5,10 +5,13 @@ import { join } from 'node:path';
 import { AppError } from '../../core/errors.ts';
 import type { ImageImport } from '../../core/ports/images.ts';
 import { fileDigest } from '../../lib/digest.ts';
+import { writeFileAtomic } from '../../lib/files.ts';
+import { giveToJail } from '../../lib/jail.ts';
 import { removeTree } from '../../lib/remove-tree.ts';
 import { buildRoot, checkTree } from './building.ts';
-import { type BootKitRecord, bootKitRecord, readRecord } from './records.ts';
+import { type BootKitRecord, bootKitRecord, type MadeImage, madeImage, readRecord } from './records.ts';
 import { openSource, type Places } from './sources.ts';
+import type { Staging } from './staging.ts';
 import { type UnpackLimits, unpack } from './unpack.ts';
 
 /**
@@ -40,34 +43,46 @@ export interface MakingOptions extends Places {
   readonly signal: AbortSignal;
 }
 
-export interface MadeImage {
-  readonly rootPath: string;
-  readonly rootMib: number;
-  readonly digest: string;
-  readonly createdAt: string;
-  readonly kit: { readonly dir: string; readonly record: BootKitRecord } | null;
-}
-
-/** `staging` is an empty directory of ours, below the state directory. */
+/**
+ * Makes an image in a staging directory. What is there already is what an interrupted call made, and is kept when it is
+ * whole.
+ */
 export async function makeImage(
   request: ImageImport,
-  staging: string,
+  staging: Staging,
   options: MakingOptions,
 ): Promise<MadeImage> {
   const { signal, limits } = options;
+  const there = await readMade(staging);
+  if (there) return there;
   requireRoot();
-  const tree = join(staging, 'tree');
-  const rootPath = join(staging, 'root.ext4');
+  await emptyWork(staging);
+  const tree = join(staging.work, staging.treeName);
   const timeoutMs = limits.toolTimeoutMs;
-  const room = planRoom(await statfs(staging), limits);
-  const chunks = await openSource(request.source, options, signal);
-  const unpacked = await unpack(chunks, tree, { ...room, timeoutMs }, signal);
+  const room = planRoom(await statfs(staging.dir), limits);
+  const chunks = await openSource(request.source, staging, options, signal);
+  const unpacked = await unpack(chunks, staging, { ...room, timeoutMs }, signal);
   await checkTree(tree);
-  const kit = request.kernel === 'image' ? await makeKit(tree, staging, options) : null;
-  const rootMib = await buildRoot(tree, rootPath, unpacked, { name: request.name, timeoutMs, signal });
-  await removeTree(tree);
-  const digest = await fileDigest(rootPath, signal);
-  return { rootPath, rootMib, digest, createdAt: new Date().toISOString(), kit };
+  const kitDigest = request.kernel === 'image' ? await makeKit(tree, staging, options) : null;
+  const rootMib = await buildRoot(staging, unpacked, { name: request.name, timeoutMs, signal });
+  await removeTree(staging.work);
+  const digest = await fileDigest(staging.rootPath, signal);
+  const made = { rootMib, digest, createdAt: new Date().toISOString(), kitDigest };
+  await writeFileAtomic(staging.made, `${JSON.stringify(made)}\n`);
+  return made;
+}
+
+/** Null until the image is whole. */
+export function readMade({ made }: Pick<Staging, 'made'>): Promise<MadeImage | null> {
+  return readRecord(made, madeImage);
+}
+
+async function emptyWork({ work, kit }: Staging): Promise<void> {
+  for (const dir of [work, kit]) {
+    await removeTree(dir);
+    await mkdir(dir, { mode: 0o700 });
+  }
+  await giveToJail(work);
 }
 
 /** Others' files keep their owners only in root's hands. */
@@ -115,14 +130,17 @@ export function planRoom(
 
 async function makeKit(
   tree: string,
-  staging: string,
+  { kit }: Staging,
   { makeBootKit, signal }: MakingOptions,
-): Promise<MadeImage['kit']> {
+): Promise<string> {
   if (!makeBootKit) throw new AppError('unsupported', 'this host takes no kernels from images');
-  const dir = join(staging, 'kit');
-  await mkdir(dir, { mode: 0o700 });
-  await makeBootKit(tree, dir, signal);
-  const record = await readRecord(join(dir, 'kit.json'), bootKitRecord);
-  if (!record) throw new AppError('internal', `no boot kit was made in ${dir}`);
-  return { dir, record };
+  await makeBootKit(tree, kit, signal);
+  const record = await readKit(kit);
+  if (!record) throw new AppError('internal', `no boot kit was made in ${kit}`);
+  return record.digest;
+}
+
+/** Of the kit made in a staging directory. */
+export function readKit(dir: string): Promise<BootKitRecord | null> {
+  return readRecord(join(dir, 'kit.json'), bootKitRecord);
 }

@@ -40,6 +40,12 @@ export const bootKitRecord = z.object({
 
 export type BootKitRecord = z.infer<typeof bootKitRecord>;
 
+/** What an import has made and not published yet. */
+export const madeImage = imageRecord.pick({ rootMib: true, digest: true, createdAt: true }).extend({
+  kitDigest: digest.nullable(),
+});
+export type MadeImage = z.infer<typeof madeImage>;
+
 /** `boot/current.json`. */
 export const currentBootKit = z.object({ digest });
 

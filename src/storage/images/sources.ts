@@ -7,6 +7,7 @@ import { isAbsolute } from 'node:path';
 import { AppError } from '../../core/errors.ts';
 import type { ImageSource } from '../../core/ports/images.ts';
 import type { CacheLayout, StateLayout } from '../layout.ts';
+import type { Staging } from './staging.ts';
 import { toolEnvironment } from './tools.ts';
 import { lastWords } from './unpack.ts';
 
@@ -23,10 +24,11 @@ const stderrBytesMax = 65_536;
  */
 export async function openSource(
   source: ImageSource,
+  { upload }: Pick<Staging, 'upload'>,
   places: Places,
   signal: AbortSignal,
 ): Promise<AsyncIterable<Uint8Array>> {
-  if (source.kind === 'stream') return source.chunks;
+  if (source.kind === 'upload') return createReadStream(upload, { highWaterMark: 1 << 20, signal });
   const path = await resolved(source.path, source.kind);
   await checkPlace(path, places);
   const facts = await stat(path);
@@ -69,10 +71,22 @@ function isWithin(path: string, parent: string): boolean {
   return path === parent || path.startsWith(`${parent}/`);
 }
 
-/** The directory as a tar stream: of its own file system only, without sockets. */
+/** The directory as a tar stream: of its own file system only, without sockets. tar may read everything and change nothing. */
 async function* directoryStream(path: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
   const args = [
-    ...['--pdeathsig', 'KILL', '--', 'tar', '--create', '--file=-', '--one-file-system', '--sparse'],
+    ...[
+      '--pdeathsig',
+      'KILL',
+      '--no-new-privs',
+      '--inh-caps=-all',
+      '--bounding-set=-all,+dac_read_search',
+      '--',
+      'tar',
+      '--create',
+      '--file=-',
+      '--one-file-system',
+      '--sparse',
+    ],
     ...[
       '--numeric-owner',
       '--xattrs',

@@ -16,17 +16,28 @@ import { shortId } from '../../lib/ids.ts';
 import { type Logger, silentLog } from '../../lib/log.ts';
 import { removeTree } from '../../lib/remove-tree.ts';
 import type { CacheLayout, StateLayout } from '../layout.ts';
+import { knownFormat } from './archive.ts';
 import { ImageCatalogue, makeDirectory, namesIn } from './catalogue.ts';
-import { explained, importFile, stagingPrefix } from './importing.ts';
+import { explained, importFile } from './importing.ts';
 import { BootKits } from './kits.ts';
 import {
   type ImportLimits,
   importLimitsDefault,
-  type MadeImage,
   type MakeBootKit,
   makeImage,
+  readKit,
+  readMade,
 } from './making.ts';
-import { type ImageRecord, imageRecord, isImageName, readRecord } from './records.ts';
+import { hasReceived, receive } from './receiving.ts';
+import {
+  type BootKitRecord,
+  type ImageRecord,
+  imageRecord,
+  isImageName,
+  type MadeImage,
+  readRecord,
+} from './records.ts';
+import { type Staging, stagingOf, stagingPrefix } from './staging.ts';
 
 const builtIn = ['busybox', 'debian-12'];
 const setupHint = `Run ./flotilla setup to make the built-in images ${builtIn.join(' and ')}.`;
@@ -45,6 +56,7 @@ export class ImageStore implements ImageLibrary {
   readonly #state: StateLayout;
   readonly #cache: CacheLayout;
   readonly #options: ImageStoreOptions;
+  readonly #limits: ImportLimits;
   readonly #catalogue: ImageCatalogue;
   readonly #kits: BootKits;
   readonly #log: Logger;
@@ -57,6 +69,7 @@ export class ImageStore implements ImageLibrary {
     this.#state = options.state;
     this.#cache = options.cache;
     this.#options = options;
+    this.#limits = { ...importLimitsDefault, ...options.limits };
     this.#catalogue = new ImageCatalogue(options.state);
     this.#kits = new BootKits(options);
     this.#log = options.log ?? silentLog;
@@ -142,34 +155,51 @@ export class ImageStore implements ImageLibrary {
     });
   }
 
-  async add(request: ImageImport, signal: AbortSignal): Promise<Image> {
-    if (!isImageName(request.name)) {
-      throw new AppError('invalid', `not an image name: ${JSON.stringify(request.name.slice(0, 127))}`, {
+  async requireFree(tenant: string | null, name: string): Promise<void> {
+    if (!isImageName(name)) {
+      throw new AppError('invalid', `not an image name: ${JSON.stringify(name.slice(0, 127))}`, {
         hint: 'It has 1 to 127 of [a-z0-9._-] and begins with a letter or digit.',
       });
     }
-    await this.#findShared(request.name);
-    await this.#requireFree(request);
-    const staging = join(this.#state.images, `${stagingPrefix}${shortId()}`);
-    this.#staging.add(staging);
-    try {
-      await this.#makeDirectories();
-      await makeDirectory(staging, 0o700);
-      const made = await makeImage(request, staging, {
-        ...this.#options,
-        limits: { ...importLimitsDefault, ...this.#options.limits },
-        signal,
-      });
-      return await this.#exclusively(() => this.#publish(request, made, signal));
-    } catch (error) {
-      throw signal.aborted ? signal.reason : explained(error);
-    } finally {
-      this.#staging.delete(staging);
-      // The next start tries again.
-      await removeTree(staging).catch((error: unknown) => {
-        this.#log.warn({ err: error, path: staging }, 'what an import leaves cannot be removed');
-      });
-    }
+    await this.#findShared(name);
+    await this.#requireFree(tenant, name);
+  }
+
+  receive(id: string, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+    return this.#staged(id, signal, (staging) => receive(knownFormat(chunks), staging, this.#limits, signal));
+  }
+
+  hasReceived(id: string): Promise<boolean> {
+    return hasReceived(stagingOf(this.#state, id));
+  }
+
+  build(id: string, request: ImageImport, signal: AbortSignal): Promise<void> {
+    return this.#staged(id, signal, async (staging) => {
+      await makeImage(request, staging, { ...this.#options, limits: this.#limits, signal });
+    });
+  }
+
+  publish(id: string, request: ImageImport): Promise<Image> {
+    return this.#exclusively(async () => {
+      const staging = stagingOf(this.#state, id);
+      const made = await readMade(staging);
+      if (!made) throw new AppError('internal', `import ${id} has made no image`);
+      const record = recordOf(request, made, await readKit(staging.kit));
+      if (await this.#isPublished(record)) return toImage(record);
+      await this.#bringIn(request.name);
+      await this.#requireFree(request.tenant, request.name);
+      await this.#put(record, staging);
+      return toImage(record);
+    });
+  }
+
+  async discard(id: string): Promise<void> {
+    const { dir } = stagingOf(this.#state, id);
+    this.#staging.delete(dir);
+    // The next start tries again.
+    await removeTree(dir).catch((error: unknown) => {
+      this.#log.warn({ err: error, path: dir }, 'what an import leaves cannot be removed');
+    });
   }
 
   async countImported(tenant: string | null): Promise<number> {
@@ -185,34 +215,39 @@ export class ImageStore implements ImageLibrary {
     });
   }
 
-  async #publish(request: ImageImport, made: MadeImage, signal: AbortSignal): Promise<Image> {
-    await this.#bringIn(request.name);
-    await this.#requireFree(request);
-    signal.throwIfAborted();
-    const record: ImageRecord = {
-      name: request.name,
-      digest: made.digest,
-      rootMib: made.rootMib,
-      memoryMibMin: request.memoryMibMin,
-      createdAt: made.createdAt,
-      tenant: request.tenant,
-      isBuiltIn: false,
-      kitDigest: made.kit?.record.digest ?? null,
-      kernelRelease: made.kit?.record.kernelRelease ?? null,
-    };
+  /** Runs one part of an import in its directory, which is spared from then on until `discard`. */
+  async #staged(id: string, signal: AbortSignal, work: (staging: Staging) => Promise<void>): Promise<void> {
+    const staging = stagingOf(this.#state, id);
+    this.#staging.add(staging.dir);
+    try {
+      await this.#makeDirectories();
+      await makeDirectory(staging.dir, 0o700);
+      await work(staging);
+    } catch (error) {
+      throw signal.aborted ? signal.reason : explained(error);
+    }
+  }
+
+  async #isPublished(record: ImageRecord): Promise<boolean> {
+    const known = await this.#catalogue.get(record.tenant, record.name);
+    const isSame = known?.digest === record.digest && known.createdAt === record.createdAt;
+    return isSame && (await this.#hasBlob(record));
+  }
+
+  async #put(record: ImageRecord, { rootPath, kit }: Staging): Promise<void> {
     try {
       await this.#catalogue.put(record);
-      if (made.kit) await this.#kits.add(made.kit.dir, made.kit.record);
-      await rename(made.rootPath, this.#state.blob(record.digest));
+      const kitRecord = await readKit(kit);
+      if (kitRecord) await this.#kits.add(kit, kitRecord);
+      await rename(rootPath, this.#state.blob(record.digest));
       await syncDirectory(this.#state.blobs);
     } catch (error) {
       await this.#discard(record);
       throw error;
     }
-    return toImage(record);
   }
 
-  async #requireFree({ tenant, name }: ImageImport): Promise<void> {
+  async #requireFree(tenant: string | null, name: string): Promise<void> {
     const taken = (await this.#readImage(tenant, name)) ?? (await this.#readImage(null, name));
     if (!taken) return;
     const hint = taken.isBuiltIn ? 'Choose another name.' : 'Choose another name, or delete that one first.';
@@ -304,6 +339,15 @@ export class ImageStore implements ImageLibrary {
     this.#last = result.catch(() => undefined);
     return result;
   }
+}
+
+function recordOf(
+  { name, tenant, memoryMibMin }: ImageImport,
+  { rootMib, digest, createdAt, kitDigest }: MadeImage,
+  kit: BootKitRecord | null,
+): ImageRecord {
+  const made = { rootMib, digest, createdAt, kitDigest, kernelRelease: kit?.kernelRelease ?? null };
+  return { name, tenant, memoryMibMin, isBuiltIn: false, ...made };
 }
 
 function toImage(record: ImageRecord): Image {

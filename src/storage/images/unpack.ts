@@ -1,15 +1,19 @@
 /**
- * Unpacks a tar stream from a stranger into an empty directory. GNU tar does it, as root and with nothing between: it
- * keeps names below the directory (strips leading slashes, refuses `..`), and makes links that lead out of it only after
- * everything else, so that nothing is written through them. Device nodes become what they are; nobody but root can reach
- * them here.
+ * Unpacks a tar stream from a stranger into an empty directory. GNU tar does it, in the jail: it keeps names below the
+ * directory (strips leading slashes, refuses `..`), and makes links that lead out of it only after everything else, so
+ * that nothing is written through them. Files get the owners that the archive names, as the jail counts users.
  */
-import { chmod, mkdir } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { mkdir, open } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { AppError } from '../../core/errors.ts';
-import { ProcessError, run } from '../../lib/process.ts';
+import { giveToJail } from '../../lib/jail.ts';
+import { ProcessError } from '../../lib/process.ts';
 import { tarStream } from './archive.ts';
-import { toolEnvironment } from './tools.ts';
+import { type Device, deviceRefusal, devicesMax, parseDevice } from './devices.ts';
+import type { Staging } from './staging.ts';
+import { runTool } from './tools.ts';
 
 export interface UnpackLimits {
   /** Of the tar stream, unpacked, and `entryBytes` for each entry; beyond it `tooLarge` is raised. */
@@ -24,10 +28,10 @@ export interface UnpackLimits {
 export interface Unpacked {
   readonly bytes: number;
   readonly entries: number;
+  /** Not unpacked: they go into the file system. */
+  readonly devices: readonly Device[];
 }
 
-/** tar keeps what it must do at the end in memory, and a header may claim any length. */
-const memoryBytesMax = 2 * 2 ** 30;
 /** What the disk loses by an entry beside its content: its inode, its name, and the rest of its last block. */
 const entryBytes = 8192;
 
@@ -37,55 +41,125 @@ const closing =
 /** Two blocks of zeros end an archive; tar itself takes one that is cut off between two files. */
 const endBytes = 1024;
 
-/** Makes `tree` and fills it. Raises `invalid` for what is no whole archive or is over a limit. */
+/** What tar says beside its failures. */
+const warning = /^tar: (Removing leading |Ignoring unknown extended header|Record size = )/;
+
+/** Makes the tree in the jail's directory and fills it. Raises `invalid` for what is no whole archive or is over a limit. */
 export async function unpack(
   chunks: AsyncIterable<Uint8Array>,
-  tree: string,
+  { work, treeName }: Pick<Staging, 'work' | 'treeName'>,
   limits: UnpackLimits,
   signal: AbortSignal,
 ): Promise<Unpacked> {
+  const tree = join(work, treeName);
   await mkdir(tree, { mode: 0o755 });
-  const over = new AbortController();
-  let entries = 0;
-  let bytes = 0;
-  let isCut = false;
-  let last: Buffer = Buffer.alloc(0);
-  const counted = async function* () {
-    for await (const chunk of tarStream(chunks)) {
-      bytes += chunk.length;
-      if (bytes + entries * entryBytes > limits.bytesMax) throw limits.tooLarge;
+  await giveToJail(tree);
+  const { timeoutMs, bytesMax } = limits;
+  const count = new Count(limits);
+  const counted = count.passing(tarStream(chunks, { cwd: work, timeoutMs, signal: count.whole(signal) }));
+  try {
+    await runTool('tar', tarArguments(treeName), {
+      cwd: work,
+      capabilities: ['chown', 'dac_override', 'fowner', 'fsetid', 'setfcap'],
+      fileBytesMax: bytesMax,
+      stdin: Readable.from(counted, { objectMode: false }),
+      signal: count.whole(signal),
+      timeoutMs,
+      outputBytesMax: 65_536,
+      onLine: (text) => count.addEntry(text),
+      onErrorLine: (text) => count.addComplaint(text),
+    });
+  } catch (error) {
+    if (!isOnlyDevices(error, count)) throw explainedTar(error, limits);
+  }
+  if (count.isCut) throw new AppError('invalid', 'the archive is cut off');
+  await openToAll(tree);
+  return { bytes: count.bytes, entries: count.entries, devices: count.devices };
+}
+
+function tarArguments(treeName: string): readonly string[] {
+  return [
+    ...['--extract', '--file=-', `--directory=${treeName}`, '--numeric-owner', '--same-owner'],
+    ...['--same-permissions', '--xattrs', '--xattrs-include=*', '--delay-directory-restore'],
+    ...['--verbose', '--verbose', '--quoting-style=escape', '--warning=no-timestamp'],
+  ];
+}
+
+/** What has been unpacked so far, and whether that is too much. */
+class Count {
+  readonly #limits: UnpackLimits;
+  readonly #over = new AbortController();
+  readonly #devices: Device[] = [];
+  bytes = 0;
+  entries = 0;
+  isCut = false;
+  /** tar said something beside that it can make no device nodes. */
+  hasFailed = false;
+
+  constructor(limits: UnpackLimits) {
+    this.#limits = limits;
+  }
+
+  get devices(): readonly Device[] {
+    return this.#devices;
+  }
+
+  /** Aborts with what was too much, too. */
+  whole(signal: AbortSignal): AbortSignal {
+    return AbortSignal.any([signal, this.#over.signal]);
+  }
+
+  async *passing(tar: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+    let last: Buffer = Buffer.alloc(0);
+    for await (const chunk of tar) {
+      this.bytes += chunk.length;
+      if (this.#isTooLarge()) throw this.#limits.tooLarge;
       last = Buffer.concat([last, chunk.subarray(-endBytes)]).subarray(-endBytes);
       yield chunk;
     }
-    isCut = last.some((byte) => byte !== 0);
-  };
-  const args = [
-    ...[`--as=${memoryBytesMax}`, `--fsize=${limits.bytesMax}`, '--core=0', '--'],
-    ...['tar', '--extract', '--file=-', `--directory=${tree}`],
-    ...['--numeric-owner', '--same-owner', '--same-permissions', '--xattrs', '--xattrs-include=*'],
-    ...['--delay-directory-restore', '--verbose', '--quoting-style=escape', '--warning=no-timestamp'],
-  ];
-  try {
-    await run('prlimit', args, {
-      stdin: Readable.from(counted(), { objectMode: false }),
-      env: toolEnvironment,
-      signal: AbortSignal.any([signal, over.signal]),
-      timeoutMs: limits.timeoutMs,
-      isBoundToUs: true,
-      outputBytesMax: 65_536,
-      onLine: () => {
-        entries += 1;
-        if (entries > limits.entriesMax) over.abort(limits.tooMany);
-        else if (bytes + entries * entryBytes > limits.bytesMax) over.abort(limits.tooLarge);
-      },
-    });
-  } catch (error) {
-    throw explainedTar(error, limits);
+    this.isCut = last.some((byte) => byte !== 0);
   }
-  if (isCut) throw new AppError('invalid', 'the archive is cut off');
-  // The archive may say otherwise of its root, and then no user of the guest gets in.
-  await chmod(tree, 0o755);
-  return { bytes, entries };
+
+  addEntry(text: string): void {
+    this.entries += 1;
+    if (this.entries > this.#limits.entriesMax) this.#over.abort(this.#limits.tooMany);
+    else if (this.#isTooLarge()) this.#over.abort(this.#limits.tooLarge);
+    try {
+      const device = parseDevice(text);
+      if (device) this.#devices.push(device);
+    } catch (error) {
+      this.#over.abort(error);
+    }
+    if (this.#devices.length > devicesMax) {
+      this.#over.abort(new AppError('invalid', `the archive has more than ${devicesMax} device nodes`));
+    }
+  }
+
+  addComplaint(text: string): void {
+    if (!deviceRefusal.test(text) && !warning.test(text) && !closing.test(text)) this.hasFailed = true;
+  }
+
+  #isTooLarge(): boolean {
+    return this.bytes + this.entries * entryBytes > this.#limits.bytesMax;
+  }
+}
+
+/** tar exits with 2 after errors that it went on from. */
+function isOnlyDevices(error: unknown, count: Count): boolean {
+  return (
+    error instanceof ProcessError && error.exitCode === 2 && count.devices.length > 0 && !count.hasFailed
+  );
+}
+
+/** The archive may say otherwise of its root, and then no user of the guest gets in. */
+async function openToAll(tree: string): Promise<void> {
+  const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
+  const root = await open(tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  try {
+    await root.chmod(0o755);
+  } finally {
+    await root.close();
+  }
 }
 
 function explainedTar(error: unknown, { tooLarge }: UnpackLimits): unknown {
@@ -104,6 +178,8 @@ function saysNoSpace({ stderr }: ProcessError): boolean {
 
 /** The last line that says what was wrong. */
 export function lastWords(stderr: string): string {
-  const lines = stderr.split('\n').filter((line) => line.trim() !== '' && !closing.test(line));
+  const lines = stderr
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !closing.test(line) && !deviceRefusal.test(line));
   return (lines.at(-1) ?? 'tar ended without a word').replace(/^tar: /, '').slice(0, 400);
 }

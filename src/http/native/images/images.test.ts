@@ -6,8 +6,9 @@ import { type FakeFlotilla, serveFake, startFake, testKey } from '../../../../te
 import { AppError } from '../../../core/errors.ts';
 import { ImageHolds } from '../../../core/images/holds.ts';
 import { ImageService } from '../../../core/images/service.ts';
+import { importQueueMax } from '../../../core/images/turns.ts';
 import type { Scope } from '../../../core/keys/caller.ts';
-import type { Image, ImageImport } from '../../../core/ports/images.ts';
+import type { Image } from '../../../core/ports/images.ts';
 import { FakeImages } from '../../../core/testing/fakes.ts';
 import type { HttpServer } from '../../server.ts';
 
@@ -127,9 +128,8 @@ describe('import and upload', () => {
 
   test('an upload that is refused half-way is answered', async () => {
     const refusing = Object.assign(new FakeImages(), {
-      add: async ({ source }: ImageImport): Promise<Image> => {
-        if (source.kind !== 'stream') throw new Error('not an upload');
-        for await (const _ of source.chunks) throw new AppError('invalid', 'not an archive');
+      receive: async (_id: string, chunks: AsyncIterable<Uint8Array>): Promise<void> => {
+        for await (const _ of chunks) throw new AppError('invalid', 'not an archive');
         throw new Error('an empty upload');
       },
     });
@@ -199,7 +199,7 @@ describe('import and upload', () => {
     await expect(adding).rejects.toMatchObject({ code: 'timeout' });
   });
 
-  test('one at a time, four wait, the next is refused: 503', async () => {
+  test('one is made at a time, some wait, the next is refused: 503', async () => {
     const gate = Promise.withResolvers<void>();
     const begun = Promise.withResolvers<void>();
     let underway = 0;
@@ -211,11 +211,12 @@ describe('import and upload', () => {
       await gate.promise;
       underway -= 1;
     };
-    const importing = ['a', 'b', 'c', 'd', 'e'].map((name) => addAs(name, name));
+    const names = Array.from({ length: importQueueMax + 1 }, (_, index) => `t${index}`);
+    const importing = names.map((name) => addAs(name, name));
     await begun.promise;
     expect(await send('PUT', '/f', { bytes })).toMatchObject({
       status: 503,
-      body: refusal('RESOURCE_EXHAUSTED', '4 imports wait already'),
+      body: refusal('RESOURCE_EXHAUSTED', `${importQueueMax} imports wait already`),
     });
     gate.resolve();
     await Promise.all(importing);
@@ -230,6 +231,32 @@ function addAs(tenant: string, name: string, service = fake.imageService): Promi
 }
 
 describe('a tenant', () => {
+  test('that sends slowly keeps no other from importing', async () => {
+    const { promise: dripping, resolve: lastDrop } = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const slow = fake.imageService.add(
+      { ...operator, tenant: 'slow' },
+      {
+        ...importOf('slow'),
+        source: {
+          kind: 'stream',
+          chunks: (async function* () {
+            yield new Uint8Array(1);
+            begun.resolve();
+            await dripping;
+          })(),
+        },
+      },
+      new AbortController().signal,
+    );
+    await begun.promise;
+    // Each of them whole, while not half of the other is here.
+    for (const name of ['a', 'b', 'c']) expect((await addAs('fast', name)).name).toBe(name);
+    expect((await send('PUT', '/uploaded', { bytes })).status).toBe(201);
+    lastDrop();
+    expect((await slow).name).toBe('slow');
+  });
+
   test('has one import under way and one that waits, and leaves the other places to others', async () => {
     const gate = Promise.withResolvers<void>();
     const order: string[] = [];
@@ -263,7 +290,7 @@ describe('a tenant', () => {
     const service = new ImageService({
       hostId: 'host',
       ...{ images: fake.images, store: fake.store, holds: new ImageHolds() },
-      turnTimeoutMs: 1,
+      turnTimeouts: { tenantMs: 1, hostMs: 1 },
     });
     fake.images.onImport = () => gate.promise;
     const first = addAs('one', 'a', service);

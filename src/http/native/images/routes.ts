@@ -1,6 +1,7 @@
 /** `/api/v1/images`: glue between HTTP and core, a few lines a route. */
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import type { Image, ImageSource } from '../../../core/ports/images.ts';
+import type { RequestSource } from '../../../core/images/service.ts';
+import type { Image } from '../../../core/ports/images.ts';
 import type { HttpDeps, HttpEnv } from '../../context.ts';
 import { nounApp } from '../../documented.ts';
 import { routes } from './definitions.ts';
@@ -54,7 +55,7 @@ export function imagesApp({ imageService }: HttpDeps): OpenAPIHono<HttpEnv> {
 }
 
 /** One of the two is there, the schema says. */
-function toSource({ directory, tarball }: ImportImageBody): ImageSource {
+function toSource({ directory, tarball }: ImportImageBody): RequestSource {
   return directory === undefined
     ? { kind: 'tarball', path: tarball ?? '' }
     : { kind: 'directory', path: directory };

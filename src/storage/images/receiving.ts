@@ -1,0 +1,77 @@
+/** Keeps an upload on disk as it comes, so that a slow sender holds nothing but its own file. */
+import { open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { AppError } from '../../core/errors.ts';
+import { syncDirectory } from '../../lib/files.ts';
+import type { Staging } from './staging.ts';
+
+export interface ReceiveLimits {
+  readonly bytesMax: number;
+  /** What stays free where the state directory is. */
+  readonly reserveBytes: number;
+}
+
+/** An upload is there beside its tree and its file system. */
+const shareOfFree = 1 / 3;
+/** Free space is looked at again after so much. */
+const lookBytes = 16 * 2 ** 20;
+
+/**
+ * Writes `chunks` into the staging directory, which exists. Once it has ended the archive is whole and stays, and a second
+ * call does nothing. Raises `exhausted` when it takes more than its share of the disk, `invalid` beyond `bytesMax`, and
+ * what the sender raises.
+ */
+export async function receive(
+  chunks: AsyncIterable<Uint8Array>,
+  { dir, partial, upload }: Staging,
+  limits: ReceiveLimits,
+  signal: AbortSignal,
+): Promise<void> {
+  if (await hasReceived({ upload })) return;
+  await rm(partial, { force: true });
+  const share = (await freeBeyond(dir, limits)) * shareOfFree;
+  let bytes = 0;
+  let looked = 0;
+  const file = await open(partial, 'wx', 0o600);
+  try {
+    for await (const chunk of chunks) {
+      signal.throwIfAborted();
+      bytes += chunk.length;
+      if (bytes > limits.bytesMax) throw tooLarge(limits.bytesMax);
+      if (bytes > share) throw full();
+      if (bytes - looked > lookBytes) {
+        looked = bytes;
+        if ((await freeBeyond(dir, limits)) <= 0) throw full();
+      }
+      await file.writeFile(chunk);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  signal.throwIfAborted();
+  await rename(partial, upload);
+  await syncDirectory(dir);
+}
+
+/** Whether the whole archive is here. */
+export function hasReceived({ upload }: Pick<Staging, 'upload'>): Promise<boolean> {
+  return stat(upload).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function freeBeyond(dir: string, { reserveBytes }: ReceiveLimits): Promise<number> {
+  const { bavail, bsize } = await statfs(dir);
+  return bavail * bsize - reserveBytes;
+}
+
+function full(): AppError {
+  return new AppError('exhausted', 'this host’s disk has no room for the archive', {
+    hint: 'Free some space in the state directory, or delete machines.',
+  });
+}
+
+function tooLarge(bytesMax: number): AppError {
+  return new AppError('invalid', `the archive is larger than ${Math.floor(bytesMax / 2 ** 20)} MiB`);
+}

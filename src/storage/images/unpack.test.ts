@@ -1,0 +1,89 @@
+/** What the host grants the programs that read a stranger's archive, seen while they read. */
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AppError } from '../../core/errors.ts';
+import { giveToJail, jailUid } from '../../lib/jail.ts';
+import { StateLayout } from '../layout.ts';
+import { stagingOf } from './staging.ts';
+import { unpack } from './unpack.ts';
+
+let dir: string;
+let archive: Buffer;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'flotilla-unpack-'));
+  archive = execFileSync('tar', ['-c', '-C', '/', '--owner=0', '--group=0', 'etc/hostname', 'dev/null']);
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+const never = new AbortController().signal;
+const limits = {
+  bytesMax: 64 * 2 ** 20,
+  tooLarge: new AppError('invalid', 'too large'),
+  entriesMax: 100,
+  tooMany: new AppError('invalid', 'too many'),
+  timeoutMs: 30_000,
+};
+
+interface Seen {
+  readonly status: string;
+  readonly network: string;
+  readonly users: string;
+  readonly limits: string;
+}
+
+/** Unpacks, and looks at the program of this name while it waits for the second half. */
+async function lookAt(name: string, packed: Buffer): Promise<Seen> {
+  const staging = { ...stagingOf(new StateLayout(dir), 'x'), work: join(dir, 'work') };
+  await mkdir(staging.work, { mode: 0o700 });
+  await giveToJail(staging.work);
+  let seen: Seen | undefined;
+  const chunks = async function* () {
+    yield packed.subarray(0, packed.length / 2);
+    seen = await find(name);
+    yield packed.subarray(packed.length / 2);
+  };
+  const { devices } = await unpack(chunks(), staging, limits, never);
+  expect(devices).toEqual([{ path: 'dev/null', kind: 'c', mode: 0o666, uid: 0, gid: 0, major: 1, minor: 3 }]);
+  const made = await stat(join(staging.work, 'tree/etc/hostname'));
+  expect(made).toMatchObject({ uid: jailUid, gid: jailUid });
+  if (!seen) throw new Error(`${name} was not run`);
+  return seen;
+}
+
+/** Our child of this name, once it is what it will be. */
+async function find(name: string): Promise<Seen> {
+  for (;;) {
+    for (const entry of await readdir('/proc')) {
+      const read = (file: string) => readFile(`/proc/${entry}/${file}`, 'utf8').catch(() => '');
+      const status = await read('status');
+      if (!status.startsWith(`Name:\t${name}\n`) || !status.includes(`PPid:\t${process.pid}\n`)) continue;
+      const network = await readlink(`/proc/${entry}/ns/net`).catch(() => '');
+      return { status, network, users: await read('uid_map'), limits: await read('limits') };
+    }
+  }
+}
+
+describe.each([
+  ['tar', (tar: Buffer) => tar, '000000008000001b', 1],
+  ['gzip', gzipSync, '0000000000000000', 1],
+  ['zstd', zstdCompressSync, '0000000000000000', 4],
+] as const)('%s', (name, pack, capabilities, threads) => {
+  it('runs without root and without network, within bounds', async () => {
+    const { status, network, users, limits: bounds } = await lookAt(name, pack(archive));
+    expect(status).toMatch(new RegExp(`^Uid:\\t${jailUid}\\t${jailUid}\\t${jailUid}\\t${jailUid}$`, 'm'));
+    expect(status).toMatch(new RegExp(`^Gid:\\t${jailUid}\\t${jailUid}\\t${jailUid}\\t${jailUid}$`, 'm'));
+    expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+    // Of a user namespace that maps nobody of this host: they hold over its own files only.
+    for (const set of ['CapPrm', 'CapEff', 'CapBnd']) expect(status).toContain(`${set}:\t${capabilities}\n`);
+    expect(status).toContain('CapAmb:\t0000000000000000\n');
+    expect(users.trim().split(/ +/)).toEqual(['0', String(jailUid), String(2 ** 31 - 2)]);
+    expect(network).toMatch(/^net:/);
+    expect(network).not.toBe(await readlink('/proc/self/ns/net'));
+    expect(bounds).toMatch(new RegExp(`^Max processes +${threads} +${threads} `, 'm'));
+    expect(bounds).toMatch(/^Max address space +2147483648 /m);
+  });
+});
