@@ -18,7 +18,7 @@ const importFailures = {
   503: failure(
     'Not now: no room, too many imports wait or images are there, its turn did not come, or shutting down.',
     'RESOURCE_EXHAUSTED',
-    '4 imports wait already',
+    '16 imports wait already',
     true,
   ),
   504: failure('It took too long.', 'TIMEOUT', 'the import did not end within 1200 s', true),
