@@ -136,7 +136,7 @@ export class RawMachine {
     const { incarnation } = this.#target;
     if (this.#child.pid === undefined) throw new AppError('engine', 'the raw VM could not be started');
     const limits = vmmLimits({ vcpuCount, memoryMib, disks: [], limits: limitsOfSize });
-    await this.#cgroups.apply(incarnation, this.#child.pid, limits);
+    await this.#cgroups.enter(await this.#cgroups.prepare(incarnation, limits), this.#child.pid);
     const limited = AbortSignal.any([signal, AbortSignal.timeout(bootTimeoutMs)]);
     await this.#guest.waitReady(this.#target, limited);
     const identity = { hostname: 'raw', machineId: randomBytes(16).toString('hex') };

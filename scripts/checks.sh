@@ -25,11 +25,15 @@ check() {
 # Prints the files gofmt would change; fails when there are any.
 go_is_formatted() {
   local files
-  files=$(gofmt -l cmd internal) && echo "$files" && [[ -z $files ]]
+  files=$(gofmt -l .) && echo "$files" && [[ -z $files ]]
 }
 
 in_agent() {
   (cd guest-agent && "$@")
+}
+
+in_shim() {
+  (cd launch-shim && "$@")
 }
 
 # The race detector needs a C compiler; without one the tests run all the same.
@@ -57,6 +61,8 @@ static_checks() {
   check 'tsc' tsc --noEmit
   check 'gofmt' in_agent go_is_formatted
   check 'go vet' in_agent go vet ./...
+  check 'gofmt of the launch shim' in_shim go_is_formatted
+  check 'go vet of the launch shim' in_shim go vet ./...
 }
 
 # typescript_tests OPTION…: runs vitest with these options.

@@ -4,6 +4,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type Duplex, Readable, type Writable } from 'node:stream';
+import { exposeToOom } from './oom.ts';
 
 export interface RunOptions {
   readonly timeoutMs: number;
@@ -142,6 +143,7 @@ export function run(command: string, args: readonly string[], options: RunOption
   const child = options.isBoundToUs
     ? spawn('setpriv', [...boundToUs, command, ...args], spawnOptions)
     : spawn(command, [...args], spawnOptions);
+  if (child.pid !== undefined) exposeToOom(child.pid);
   const killGroup = () => {
     if (child.pid === undefined) return;
     try {

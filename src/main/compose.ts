@@ -20,6 +20,7 @@ import { makeTreeKit } from '../setup/kit/tree-kit.ts';
 import { QcowDisks } from '../storage/disks/qcow-disks.ts';
 import { ImageStore } from '../storage/images/store.ts';
 import { toolEnvironment } from '../storage/images/tools.ts';
+import { bringInLaunchShim } from '../storage/launch-shim.ts';
 import { CacheLayout, StateLayout } from '../storage/layout.ts';
 import { openStore } from '../store/store.ts';
 import { systemClock } from './clock.ts';
@@ -72,7 +73,18 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
     log,
   });
   const engines =
-    options.engines ?? new Map([['qemu', new QemuDriver({ layout, uidBase: config.uidBase, log })]]);
+    options.engines ??
+    new Map([
+      [
+        'qemu',
+        new QemuDriver({
+          layout,
+          uidBase: config.uidBase,
+          log,
+          shim: await bringInLaunchShim(cache, layout),
+        }),
+      ],
+    ]);
   const disks = new QcowDisks({ layout, uidBase: config.uidBase });
   const edges: Edges = { engines, guest, disks, images, clock: options.clock ?? systemClock(log), log };
   const apiKeys = new KeyService({ store, clock: edges.clock, log });

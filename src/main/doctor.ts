@@ -19,6 +19,7 @@ import { makeReport, type Report, renderReport } from '../setup/doctor/report.ts
 import { machineExpectations, stateExpectations, type Users } from '../setup/doctor/state-files.ts';
 import { checkBootKit, checkImages } from '../setup/doctor/state-images.ts';
 import { QcowDisks } from '../storage/disks/qcow-disks.ts';
+import { findLaunchShim } from '../storage/launch-shim.ts';
 import { CacheLayout, StateLayout } from '../storage/layout.ts';
 import type { Config } from './config.ts';
 import { checkDaemon, readDaemonFacts } from './doctor/daemon.ts';
@@ -66,7 +67,11 @@ export async function examine(
     sourceRoot: sourceRootDefault,
     signal,
   };
-  const driver = new QemuDriver({ layout, uidBase: config.uidBase });
+  const driver = new QemuDriver({
+    layout,
+    uidBase: config.uidBase,
+    shim: await findLaunchShim(cache),
+  });
   const check = (subject: string, work: () => Promise<readonly Finding[]>) => checking(subject, signal, work);
   try {
     let isDaemonRunning = false;

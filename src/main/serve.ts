@@ -12,6 +12,7 @@ import { type HttpServer, listen } from '../http/server.ts';
 import { abortable } from '../lib/abort.ts';
 import { writeFileAtomic } from '../lib/files.ts';
 import type { Logger } from '../lib/log.ts';
+import { protectFromOom } from '../lib/oom.ts';
 import { StateLayout } from '../storage/layout.ts';
 import { adminKeyVerifier, loadAdminKey, openVerifier, operatorVerifier } from './admin-key.ts';
 import { type ComposeOptions, compose, type Flotilla } from './compose.ts';
@@ -64,6 +65,8 @@ export async function startDaemon(
     });
     await takeUp(flotilla, log, cleanup, options.signal);
     const urls = await open(config, flotilla, log, cleanup);
+    const tried = tryEngines(flotilla, log);
+    cleanup.defer(() => tried);
     return { flotilla, urls, close: () => cleanup.disposeAsync() };
   } catch (error) {
     await cleanup.disposeAsync();
@@ -91,6 +94,16 @@ async function takeUp(
   });
   await abortable(reconciler.run(), signal);
   reconciler.start();
+}
+
+/** Before the first machine asks for it, so that what this host does not give machines is in the log from the start. */
+async function tryEngines({ edges }: Flotilla, log: Logger): Promise<void> {
+  for (const [engine, driver] of edges.engines) {
+    const { isAvailable, accelerator, missing, notes } = await driver.probe();
+    if (!isAvailable) log.error({ engine, missing }, 'engine not available');
+    else log.info({ engine, accelerator }, 'engine available');
+    for (const note of notes) log.warn({ engine, note }, 'engine is limited on this host');
+  }
 }
 
 async function open(
@@ -156,6 +169,7 @@ export async function serve(config: Config): Promise<void> {
     { level: config.logLevel, redact: ['key', 'token', 'secret', '*.key', '*.token', 'authorization'] },
     logSink(process.stdout.fd, { path: new StateLayout(config.stateDir).logFile }),
   );
+  if (!protectFromOom()) log.info({}, 'not protected when memory runs out: only root can be');
   const stopping = new AbortController();
   const { promise, resolve } = Promise.withResolvers<string>();
   // From the beginning: a signal during a long start must leave as little behind as one later.

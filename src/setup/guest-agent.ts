@@ -1,17 +1,16 @@
 /** Builds the guest agent from the checkout's `guest-agent/`, once for each state of its sources. */
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError } from '../core/errors.ts';
 import { ProcessError, run } from '../lib/process.ts';
 import type { CacheLayout } from '../storage/layout.ts';
 import type { Environment, SetupContext } from './context.ts';
 import { readJson, treeHash, valueHash } from './fingerprint.ts';
-import { publish, withWorkspace } from './workspace.ts';
+import { buildGoProgram } from './go-build.ts';
 
 const recipe = 1;
 /** The oldest Go that builds it; Debian 12's. */
 const goMinor = 19;
-const buildMs = 15 * 60_000;
 
 export interface GuestAgent {
   readonly path: string;
@@ -71,38 +70,11 @@ export async function hasGo(env: Environment, signal: AbortSignal): Promise<bool
 
 /** Builds a static binary; nothing is downloaded beyond the modules that go.sum names. */
 export async function buildGuestAgent(context: SetupContext, agent: GuestAgent): Promise<void> {
-  const sources = join(context.sourceRoot, 'guest-agent');
-  const isVendored = (await stat(join(sources, 'vendor')).catch(() => null)) !== null;
-  await withWorkspace(context.cache, async (work) => {
-    const built = join(work, 'guest-agent');
-    await mkdir(built);
-    const binary = join(built, 'guest-agent');
-    const args = [
-      'build',
-      `-mod=${isVendored ? 'vendor' : 'readonly'}`,
-      '-trimpath',
-      '-buildvcs=false',
-      '-ldflags',
-      `-s -w -X main.version=${agent.version}`,
-      '-o',
-      binary,
-      './cmd/guest-agent',
-    ];
-    const env = {
-      ...context.env,
-      CGO_ENABLED: '0',
-      GOOS: 'linux',
-      GOARCH: 'amd64',
-      GOFLAGS: '-modcacherw',
-      GOTOOLCHAIN: 'local',
-      GOWORK: 'off',
-      GOCACHE: join(context.cache.root, 'go', 'build'),
-      GOPATH: join(context.cache.root, 'go', 'path'),
-    };
-    await run('go', args, { cwd: sources, env, signal: context.signal, timeoutMs: buildMs });
-    const { size } = await stat(binary);
-    const record = { inputsHash: agent.inputsHash, version: agent.version, bytes: size };
-    await writeFile(join(built, 'guest-agent.json'), `${JSON.stringify(record, null, 2)}\n`);
-    await publish(built, dirname(context.cache.guestAgent));
+  await buildGoProgram(context, {
+    sources: join(context.sourceRoot, 'guest-agent'),
+    packagePath: './cmd/guest-agent',
+    target: context.cache.guestAgent,
+    version: agent.version,
+    inputsHash: agent.inputsHash,
   });
 }

@@ -1,6 +1,6 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { run } from '../lib/process.ts';
 import { CacheLayout } from '../storage/layout.ts';
@@ -62,6 +62,8 @@ beforeEach(async () => {
   await mkdir(join(sourceRoot, 'guest-agent'), { recursive: true });
   await writeFile(join(sourceRoot, 'package.json'), '{"version":"1.2.3"}');
   await writeFile(join(sourceRoot, 'guest-agent/go.mod'), 'module guest-agent\n');
+  await mkdir(join(sourceRoot, 'launch-shim'));
+  await writeFile(join(sourceRoot, 'launch-shim/go.mod'), 'module launch-shim\n');
   await makeKernelPackage(join(dir, 'kernel.deb'));
   const packages = installed.split(' ').map((name) => `${name}\\tinstalled\\n`);
   await programs.add('dpkg-query', `printf '${packages.join('')}'`);
@@ -124,6 +126,16 @@ describe('setup', () => {
     expect((await programs.calls()).slice(calls).join('\n')).not.toContain('download');
   });
 
+  it('builds the launch shim, and anew when its sources changed', async () => {
+    await setup(options());
+    const record = join(dirname(cache.launchShim), 'launch-shim.json');
+    const first = JSON.parse(await readFile(record, 'utf8'));
+    expect((await stat(cache.launchShim)).size).toBe(first.bytes);
+    await writeFile(join(sourceRoot, 'launch-shim/main.go'), 'package main\n');
+    await setup(options());
+    expect(JSON.parse(await readFile(record, 'utf8')).version).not.toBe(first.version);
+  });
+
   it('goes on where a failed run stopped', async () => {
     await programs.add('apt-get', 'echo "E: Failed to fetch http://x: Could not resolve x" >&2; exit 100');
     await expect(setup(options())).rejects.toMatchObject({
@@ -146,7 +158,7 @@ describe('setup', () => {
 
   it('does the work once when two start at once', async () => {
     await Promise.all([setup(options()), setup(options())]);
-    const builds = (await programs.calls()).filter((line) => line.startsWith('go build'));
+    const builds = (await programs.calls()).filter((line) => line.endsWith('./cmd/guest-agent'));
     expect(builds).toHaveLength(1);
   });
 

@@ -5,6 +5,7 @@ import { explaining } from './failures.ts';
 import { buildGuestAgent, type GuestAgent, hasGo, inspectGuestAgent } from './guest-agent.ts';
 import { fetchKernel, findKernel, type Kernel } from './kernel/kernel.ts';
 import { buildKit, isKitBuilt } from './kit/kit.ts';
+import { buildLaunchShim, inspectLaunchShim } from './launch-shim.ts';
 import { addPackages, missingPackages } from './packages.ts';
 import type { Progress, StepProgress } from './progress.ts';
 
@@ -36,7 +37,9 @@ export async function inStep<T>(
 export function packagesStep(progress: Progress, context: SetupContext, distro: Distro): Promise<void> {
   return inStep(progress, 'packages', context.signal, async (step) => {
     const agent = await inspectGuestAgent(context);
-    const needsGo = !agent.isBuilt && !(await hasGo(context.env, context.signal));
+    const shim = await inspectLaunchShim(context);
+    const isBuilt = agent.isBuilt && shim.isBuilt;
+    const needsGo = !isBuilt && !(await hasGo(context.env, context.signal));
     const missing = await missingPackages(context, needsGo);
     if (missing.length === 0) return { value: undefined, said: 'there' };
     await addPackages(context, distro, missing, step.update);
@@ -52,6 +55,17 @@ export function agentStep(progress: Progress, context: SetupContext): Promise<Gu
     step.update('compiling');
     await buildGuestAgent(context, agent);
     return { value: agent, said: agent.version };
+  });
+}
+
+/** Builds the launch shim of the present sources. */
+export function shimStep(progress: Progress, context: SetupContext): Promise<void> {
+  return inStep(progress, 'launch shim', context.signal, async (step) => {
+    const shim = await inspectLaunchShim(context);
+    if (shim.isBuilt) return { value: undefined, said: 'there' };
+    step.update('compiling');
+    await buildLaunchShim(context, shim);
+    return { value: undefined, said: shim.version };
   });
 }
 

@@ -127,6 +127,14 @@ export class StateLayout {
   disk(machineId: string): string {
     return join(this.diskDir(machineId), 'root.qcow2');
   }
+  /** Where each VMM's own root is mounted, in its own namespace; always empty on the host. */
+  get jailRoot(): string {
+    return join(this.root, 'jail');
+  }
+  /** Programs of the daemon's own. */
+  get bin(): string {
+    return join(this.root, 'bin');
+  }
   runDir(incarnation: string): string {
     return join(this.run, checked(incarnation, idPattern, 'incarnation'));
   }
@@ -142,6 +150,9 @@ export class CacheLayout {
 
   get lockFile(): string {
     return join(this.root, 'setup.lock');
+  }
+  get launchShim(): string {
+    return join(this.root, 'launch-shim', 'launch-shim');
   }
   get guestAgent(): string {
     return join(this.root, 'guest-agent', 'guest-agent');

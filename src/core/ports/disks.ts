@@ -10,8 +10,8 @@ export interface Disks {
    * keeps the disk that is there. Either the whole disk exists afterwards or nothing does.
    */
   prepare(request: DiskRequest, signal: AbortSignal): Promise<DiskRecord>;
-  /** Where the machine's disk is or would be; looks at nothing. */
-  locate(machineId: string): DiskRecord;
+  /** Where the machine's disk on that image is or would be; looks at nothing. */
+  locate(machineId: string, imageDigest: string): DiskRecord;
   /** Removing nothing succeeds. */
   remove(machineId: string, signal: AbortSignal): Promise<void>;
   /** What is free where the disks are, in MiB. */
@@ -30,4 +30,6 @@ export interface DiskRequest {
 export interface DiskRecord {
   readonly path: string;
   readonly format: DiskFormat;
+  /** What it is an overlay on; empty when it stands alone. */
+  readonly bases: readonly string[];
 }

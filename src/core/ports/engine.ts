@@ -87,6 +87,8 @@ export interface DiskAttachment {
   readonly path: string;
   readonly format: DiskFormat;
   readonly readOnly: boolean;
+  /** The files an overlay refers to, as whoever made it recorded them: the overlay itself is the guest's to write. */
+  readonly bases: readonly string[];
 }
 
 /** A network interface of the guest, on a tap device of this host. */

@@ -88,7 +88,7 @@ export class FakeDisks implements Disks {
   }
 
   locate(machineId: string) {
-    return { path: `/fake/${machineId}.qcow2`, format: 'qcow2' as const };
+    return { path: `/fake/${machineId}.qcow2`, format: 'qcow2' as const, bases: [] };
   }
 
   /** What `freeMib` says. */

@@ -18,6 +18,7 @@ describe('findHierarchies', () => {
       cpu: { version: 1, path: '/sys/fs/cgroup/cpu,cpuacct' },
       memory: { version: 1, path: '/sys/fs/cgroup/memory' },
       pids: { version: 2, path: '/sys/fs/cgroup/unified' },
+      io: { version: 2, path: '/sys/fs/cgroup/unified' },
     });
   });
 
@@ -47,7 +48,7 @@ it('writes a quota of whole processors, and a period before it', () => {
 
 it('honours the limits that a launch asks for', () => {
   const io = { readBytes: 1000, writeBytes: null, readOperations: null, writeOperations: 20 };
-  const disks = [{ path: '/disk', format: 'raw' as const, readOnly: false }];
+  const disks = [{ path: '/disk', format: 'raw' as const, readOnly: false, bases: [] }];
   const limits = vmmLimits({ ...spec, disks, limits: { cpuCount: 0.5, memoryMib: 100, io } });
   expect(limitFiles('cpu', 2, limits)).toEqual([['cpu.max', '50000 100000']]);
   expect(limitFiles('memory', 2, limits)).toEqual([['memory.max', `${100 * 1024 * 1024}`]]);

@@ -148,13 +148,12 @@ async function removeGroup(path: string): Promise<void> {
   }
 }
 
-/** Makes one controller's group with its limits, and puts a process in it; says why not, null when it did. */
+/** Makes one controller's group with its limits; says why not, null when it did. */
 async function makeGroup(
   controller: Controller,
   hierarchy: Hierarchy,
   name: string,
   limits: CgroupLimits,
-  pid?: number,
 ): Promise<string | null> {
   const parent = join(hierarchy.path, parentName);
   const group = join(parent, name);
@@ -168,12 +167,17 @@ async function makeGroup(
     const device = controller === 'io' && limits.io ? await deviceOf(limits.io.file) : null;
     for (const [file, value] of limitFiles(controller, hierarchy.version, limits, device))
       await writeFile(join(group, file), value);
-    if (pid !== undefined) await writeFile(join(group, 'cgroup.procs'), `${pid}`);
     return null;
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException;
     return `no ${controller} limit for machines: ${syscall} in ${parent}: ${code}`;
   }
+}
+
+export interface PreparedGroups {
+  readonly notes: readonly string[];
+  /** Where a process's number is written to enter; one for each group. */
+  readonly files: readonly string[];
 }
 
 const probeLimits: CgroupLimits = { cpuCount: 1, memoryBytes: 64 << 20, tasksMax: 1, io: null };
@@ -199,15 +203,38 @@ export class Cgroups {
     return notes;
   }
 
-  /** Puts a process under limits; says what could not be set. Never rejects. */
-  async apply(name: string, pid: number, limits: CgroupLimits): Promise<readonly string[]> {
+  /** Makes the groups with their limits; says what could not be set. Never rejects. */
+  async prepare(name: string, limits: CgroupLimits): Promise<PreparedGroups> {
     const notes: string[] = [];
+    const files = new Set<string>();
     for (const [controller, hierarchy] of await this.#read()) {
       if (controller === 'io' && limits.io === null) continue;
-      const note = await makeGroup(controller, hierarchy, name, limits, pid);
-      if (note !== null) notes.push(note);
+      const note = await makeGroup(controller, hierarchy, name, limits);
+      if (note === null) files.add(join(hierarchy.path, parentName, name, 'cgroup.procs'));
+      else notes.push(note);
+    }
+    return { notes, files: [...files] };
+  }
+
+  /** Moves a process into prepared groups; says what did not take it. Never rejects. */
+  async enter({ files }: PreparedGroups, pid: number): Promise<readonly string[]> {
+    const notes: string[] = [];
+    for (const file of files) {
+      await writeFile(file, `${pid}`).catch((error: NodeJS.ErrnoException) => {
+        notes.push(`no limit for machines: ${error.syscall} ${file}: ${error.code}`);
+      });
     }
     return notes;
+  }
+
+  /** Looks whether a process is in each of its prepared groups; says in which it is not. */
+  async check(name: string, { files }: PreparedGroups, pid: number): Promise<readonly string[]> {
+    const text = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
+    const members = text.split('\n').filter((line) => line.endsWith(`/${parentName}/${name}`)).length;
+    if (members >= files.length) return [];
+    return [
+      `limits for machines do not hold: the VMM is in ${members} of its ${files.length} control groups`,
+    ];
   }
 
   /** Whether the kernel ended a process of the group for reaching its memory limit. */
@@ -222,6 +249,11 @@ export class Cgroups {
   /** Harmless when there is none; its processes must be gone. */
   async remove(name: string): Promise<void> {
     for (const path of await this.#groups(name)) await removeGroup(path);
+  }
+
+  /** What this host can limit. */
+  async controllers(): Promise<readonly Controller[]> {
+    return [...(await this.#read()).keys()].filter((controller) => controller !== 'io');
   }
 
   #read(): Promise<ReadonlyMap<Controller, Hierarchy>> {

@@ -16,8 +16,8 @@ const spec: KernelSpec = {
     kernelArgs: 'image=given',
   },
   disks: [
-    { path: '/s/disks/m/root.qcow2', format: 'qcow2', readOnly: false },
-    { path: '/s/disks/m/seed.raw', format: 'raw', readOnly: true },
+    { path: '/s/disks/m/root.qcow2', format: 'qcow2', readOnly: false, bases: ['/s/images/base'] },
+    { path: '/s/disks/m/seed.raw', format: 'raw', readOnly: true, bases: [] },
   ],
   nics: [],
   limits: limitsOfSize,
@@ -112,7 +112,7 @@ describe('qemuArguments', () => {
   it('lets no path end its option early', () => {
     const path = '/s,if=pflash/root';
     const args = qemuArguments(
-      { ...spec, disks: [{ path, format: 'raw', readOnly: false }] },
+      { ...spec, disks: [{ path, format: 'raw', readOnly: false, bases: [] }] },
       { ...tcg, consoleFile: '/a,b' },
     );
     expect(args.find((arg) => arg.startsWith('file=/s'))).toMatch(/^file=\/s,,if=pflash\/root,format=raw,/);

@@ -49,6 +49,8 @@ export interface QemuDriverOptions {
   /** Whether the kernels that are launched need ACPI to find their devices; distribution kernels do. */
   readonly hasAcpi?: boolean;
   readonly kvmDevice?: string;
+  /** The launch shim's path; null or absent: VMMs are confined by rights alone. */
+  readonly shim?: string | null;
   /** Whether guests may run guests of their own; default no. */
   readonly hasNesting?: boolean;
 }
@@ -86,6 +88,7 @@ export class QemuDriver implements EngineDriver {
       binary: options.binary ?? 'qemu-system-x86_64',
       uid: options.uidBase,
       kvmDevice: options.kvmDevice ?? '/dev/kvm',
+      shim: options.shim ?? null,
     };
     this.#launcher = new Launcher({
       layout: options.layout,
@@ -282,7 +285,7 @@ export class QemuDriver implements EngineDriver {
     const vmm = new Vmm({
       identity,
       directory,
-      child: spawned?.child ?? null,
+      spawned,
       hasRunOutOfMemory: () => this.#cgroups.hasRunOutOfMemory(incarnation),
       onEnded: async () => {
         this.#vmms.delete(incarnation);
@@ -318,7 +321,10 @@ export class QemuDriver implements EngineDriver {
 
   /** How an incarnation ended that has no process any more. */
   async #pastFacts(directory: RunDirectory): Promise<ExitFacts> {
-    return (await directory.readExit()) ?? diedFacts(null, null, await directory.logTail());
+    const written = await directory.readExit();
+    if (written !== null) return written;
+    const { exitCode = null, signal = null } = (await directory.awaitStatus()) ?? {};
+    return diedFacts(exitCode, signal, await directory.logTail());
   }
 
   async #destroy(incarnation: string): Promise<void> {
@@ -330,6 +336,8 @@ export class QemuDriver implements EngineDriver {
       if (!(await waitGone(stray, killTimeoutMs)))
         throw new AppError('timeout', `destroy ${incarnation}: process ${stray.pid} does not end`);
     }
+    // A shim that is about to write would be in the way of the removal.
+    await directory.awaitStatus();
     await directory.remove();
     await this.#cgroups.remove(incarnation);
   }

@@ -4,6 +4,7 @@
  * The console is the guest's to write, so a guest can lie here, about itself only: what it gains is to be called
  * stopped instead of failed, or the reverse.
  */
+import { constants } from 'node:os';
 import type { ExitFacts } from '../../core/ports/engine.ts';
 
 /** How much of the console's end is looked at, in bytes: a panic's call trace and more. */
@@ -101,4 +102,19 @@ export function parseExitFacts(value: unknown): ExitFacts | null {
     signal: typeof signal === 'string' ? signal : null,
     reason,
   };
+}
+
+/** How a process ended: one of the two is null. */
+export interface ExitStatus {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+}
+
+/** Reads what the launch shim wrote, which names signals by number; null when it is not whole. */
+export function parseExitStatus(value: unknown): ExitStatus | null {
+  if (typeof value !== 'object' || value === null) return null;
+  const { exitCode, signal } = value as Record<string, unknown>;
+  if (typeof exitCode === 'number') return { exitCode, signal: null };
+  const name = Object.entries(constants.signals).find(([, number]) => number === signal)?.[0];
+  return typeof signal === 'number' ? { exitCode: null, signal: name ?? `signal ${signal}` } : null;
 }

@@ -6,15 +6,17 @@ import { ensureDirectory } from '../../lib/files.ts';
 import type { LimitedLogs } from '../../lib/limited-log.ts';
 import { isAlive, readBootId } from '../../lib/procfs.ts';
 import type { StateLayout } from '../../storage/layout.ts';
-import { type Cgroups, vmmLimits } from './cgroup.ts';
+import { type Cgroups, type PreparedGroups, vmmLimits } from './cgroup.ts';
 import { argumentsDigest, type KernelSpec, qemuArguments } from './command-line.ts';
-import { confinedCommand, fileBytesMax } from './confine.ts';
+import { type Confinement, confinedCommand, fileBytesMax } from './confine.ts';
 import { lastWords } from './exit-facts.ts';
 import { makeHandle } from './handle.ts';
 import { readTscKhz } from './host-facts.ts';
+import { machinePaths, type ShimHost } from './jail.ts';
 import type { QemuHost } from './probe.ts';
 import type { QmpClient } from './qmp.ts';
 import { RunDirectory } from './run-directory.ts';
+import { spawnShim } from './shim.ts';
 import { type Spawned, spawnDetached } from './spawn.ts';
 import type { Vmm } from './vmm.ts';
 
@@ -32,6 +34,14 @@ export interface LauncherOptions {
   readonly cgroups: Cgroups;
   readonly watch: (directory: RunDirectory, spawned: Spawned) => Vmm;
   readonly logs: LimitedLogs;
+}
+
+interface JailedLaunch {
+  readonly argv: readonly string[];
+  readonly confinement: Confinement;
+  readonly groups: PreparedGroups;
+  readonly directory: RunDirectory;
+  readonly spec: KernelSpec;
 }
 
 /** A system error in a caller's terms. */
@@ -84,7 +94,7 @@ export class Launcher {
     const uid = uidBase === null ? null : uidBase + spec.slot;
     // The VMMs' users pass through to their own directories.
     await ensureDirectory(layout.run, 0o711);
-    await directory.create(uid);
+    await directory.create(uid, host.jail !== null);
 
     const args = qemuArguments(spec, {
       accelerator: host.accelerator,
@@ -95,29 +105,68 @@ export class Launcher {
       agentSocket: directory.agentSocket,
       consoleFile: directory.consoleFile,
     });
-    const [command, ...rest] = confinedCommand([host.qemu, ...args], {
-      ...host,
-      uid,
-      fileBytesMax: fileBytesMax(spec.diskMib),
-    });
+    const groups = await cgroups.prepare(spec.incarnation, vmmLimits(spec));
     signal.throwIfAborted();
-    const spawned = await spawnDetached(command, rest, { cwd: directory.path, logFile: directory.logFile });
+    const confinement = { ...host, uid, fileBytesMax: fileBytesMax(spec.diskMib) };
+    const argv = [host.qemu, ...args];
+    const spawned = host.jail
+      ? await this.#spawnJailed(host.jail, { argv, confinement, groups, directory, spec }, signal)
+      : await this.#spawnOpen(argv, confinement, groups, directory);
     const { identity } = spawned;
+    await directory
+      .writeRecord({
+        ...identity,
+        bootId: readBootId(),
+        incarnation: spec.incarnation,
+        machineId: spec.machineId,
+        argumentsDigest: argumentsDigest(args),
+        qemuVersion: host.version,
+      })
+      .catch((error) => {
+        spawned.abandon();
+        throw error;
+      });
+    spawned.release();
     const vmm = this.#options.watch(directory, spawned);
-
-    const notes = await cgroups.apply(spec.incarnation, identity.pid, vmmLimits(spec));
+    await this.#greeted(vmm, signal);
+    const notes = [...groups.notes, ...(await cgroups.check(spec.incarnation, groups, identity.pid))];
     const { incarnation } = spec;
     if (notes.length > 0) this.#options.logs.of(incarnation).warn({ incarnation, notes }, 'limits not set');
-    const qmp = await this.#greeted(vmm, signal);
-    await directory.writeRecord({
-      ...identity,
-      bootId: readBootId(),
-      incarnation: spec.incarnation,
-      machineId: spec.machineId,
-      argumentsDigest: argumentsDigest(args),
-      qemuVersion: await qmp.version,
-    });
     return makeHandle(directory, identity);
+  }
+
+  /** With the launch shim: limits, namespaces and rights are in force before QEMU's first instruction. */
+  async #spawnJailed(
+    jail: ShimHost,
+    { argv, confinement, groups, directory, spec }: JailedLaunch,
+    signal: AbortSignal,
+  ): Promise<Spawned> {
+    const root = this.#options.layout.jailRoot;
+    await ensureDirectory(root, 0o700);
+    const request = {
+      argv,
+      confinement,
+      cgroupFiles: groups.files,
+      cwd: directory.path,
+      statusFile: directory.statusFile,
+      diesWithShim: false,
+      root,
+      ...machinePaths(spec, directory.path),
+    };
+    return await spawnShim(jail, request, directory.logFile, signal);
+  }
+
+  /** Without it: rights are in force, limits a moment later, and QEMU sees the host's files and network. */
+  async #spawnOpen(
+    argv: readonly string[],
+    confinement: Confinement,
+    groups: PreparedGroups,
+    directory: RunDirectory,
+  ): Promise<Spawned> {
+    const [command, ...rest] = confinedCommand(argv, confinement);
+    const spawned = await spawnDetached(command, rest, { cwd: directory.path, logFile: directory.logFile });
+    await this.#options.cgroups.enter(groups, spawned.identity.pid);
+    return spawned;
   }
 
   /** Tries until QEMU has made its socket and answers, or has ended, or the signal aborts. */

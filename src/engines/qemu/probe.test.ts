@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readProcessStat } from '../../lib/procfs.ts';
-import { bootSector, findProgram, parseVersion, probeQemu } from './probe.ts';
+import { bootSector, findProgram, noJailNote, parseVersion, probeQemu } from './probe.ts';
 import { waitGone } from './processes.ts';
 
 const never = new AbortController().signal;
@@ -24,7 +24,8 @@ async function fakeQemu(name: string, version: string, boot: string): Promise<st
   return path;
 }
 
-const options = { uid: null, kvmDevice: '/nonexistent/kvm', notes: ['told before'] };
+const noJail = noJailNote('the launch shim is not built, run ./flotilla setup');
+const options = { uid: null, kvmDevice: '/nonexistent/kvm', shim: null, notes: ['told before'] };
 
 describe('probeQemu', () => {
   it('takes KVM when something boots on it', async () => {
@@ -35,7 +36,7 @@ describe('probeQemu', () => {
       accelerator: 'kvm',
       version: '7.2.22',
       missing: [],
-      notes: ['told before'],
+      notes: ['told before', noJail],
     });
     expect(host).toMatchObject({ qemu: binary, accelerator: 'kvm', groups: [] });
   });

@@ -3,7 +3,7 @@
  * ends QEMU with a code only a running guest could have caused. That /dev/kvm exists, or even opens, proves nothing:
  * there are hosts where it hangs.
  */
-import { access, chown, constants, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { access, chown, constants, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import type { EngineProbe } from '../../core/ports/engine.ts';
@@ -11,6 +11,8 @@ import { abortable, deadline } from '../../lib/abort.ts';
 import { ProcessError, run } from '../../lib/process.ts';
 import { type Accelerator, escapeOption } from './command-line.ts';
 import { confinedCommand } from './confine.ts';
+import { programPaths, type ShimHost } from './jail.ts';
+import { goByte, shimSpec } from './shim.ts';
 
 export const setupHint = 'run ./flotilla setup';
 
@@ -19,7 +21,7 @@ const programDirectories = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/
 
 /** `mov al,0x10; mov dx,0x501; out dx,al; hlt; jmp $-1`: the byte makes QEMU exit with 0x10 * 2 + 1. */
 const bootSectorCode = [0xb0, 0x10, 0xba, 0x01, 0x05, 0xee, 0xf4, 0xeb, 0xfd];
-const bootedExitCode = 33;
+export const bootedExitCode = 33;
 /** TCG boots the sector in 0.1 s on a free core, KVM sooner. */
 const bootTimeoutMs = 5000;
 const versionMin = [6, 0] as const;
@@ -27,6 +29,9 @@ const versionMin = [6, 0] as const;
 /** What a launch needs to know of this host. */
 export interface QemuHost {
   readonly qemu: string;
+  readonly version: string;
+  /** How the launch shim confines VMMs; null when there is no shim, or namespaces cannot be made here. */
+  readonly jail: ShimHost | null;
   readonly prlimit: string;
   readonly setpriv: string;
   readonly accelerator: Accelerator;
@@ -45,6 +50,8 @@ export interface ProbeOptions {
   /** The user that tries the accelerator: the first VMM's; null for the daemon's own. */
   readonly uid: number | null;
   readonly kvmDevice: string;
+  /** The launch shim's path. */
+  readonly shim: string | null;
   readonly notes: readonly string[];
 }
 
@@ -90,7 +97,7 @@ async function deviceGroups(device: string, uid: number | null): Promise<readonl
   return (found.mode & 0o060) === 0o060 ? [found.gid] : null;
 }
 
-function bootArguments(accelerator: Accelerator, image: string): readonly string[] {
+export function bootArguments(accelerator: Accelerator, image: string): readonly string[] {
   return [
     '-M',
     'pc',
@@ -111,6 +118,30 @@ function bootArguments(accelerator: Accelerator, image: string): readonly string
   ];
 }
 
+/** The test VMM's command line, wrapped as a VMM's is. */
+async function bootCommand(host: QemuHost, uid: number | null, directory: string, image: string) {
+  const argv = [host.qemu, ...bootArguments(host.accelerator, image)];
+  const confinement = { ...host, uid, fileBytesMax: 1 << 20 };
+  if (host.jail === null) {
+    const [command, ...args] = confinedCommand(argv, confinement);
+    return { command, args, stdin: null };
+  }
+  const root = join(directory, 'root');
+  await mkdir(root);
+  const spec = shimSpec(host.jail, {
+    argv,
+    confinement,
+    cgroupFiles: [],
+    cwd: directory,
+    statusFile: '',
+    diesWithShim: true,
+    root,
+    readOnly: [],
+    writable: [image, directory],
+  });
+  return { command: host.jail.shim, args: [], stdin: `${spec}${goByte}` };
+}
+
 /** Boots the sector as a VMM would be run; resolves to null, or to why it did not boot. */
 async function tryBoot(host: QemuHost, uid: number | null, signal: AbortSignal): Promise<string | null> {
   const directory = await mkdtemp(join(tmpdir(), 'flotilla-probe-'));
@@ -122,16 +153,10 @@ async function tryBoot(host: QemuHost, uid: number | null, signal: AbortSignal):
       await chown(image, uid, uid);
       await chown(directory, uid, uid);
     }
-    const [command, ...args] = confinedCommand([host.qemu, ...bootArguments(host.accelerator, image)], {
-      ...host,
-      uid,
-      fileBytesMax: 1 << 20,
-    });
+    const { command, args, stdin } = await bootCommand(host, uid, directory, image);
     // A process that hangs inside the kernel cannot be killed: the limit stops waiting for its end.
-    await abortable(
-      run(command, args, { timeoutMs: bootTimeoutMs, signal: limit.signal, env: {} }),
-      limit.signal,
-    );
+    const options = { timeoutMs: bootTimeoutMs, signal: limit.signal, env: {} };
+    await abortable(run(command, args, stdin === null ? options : { ...options, stdin }), limit.signal);
     return 'it ended without booting';
   } catch (error) {
     signal.throwIfAborted();
@@ -150,6 +175,54 @@ function unavailable(
   version: string | null,
 ): QemuProbe {
   return { host: null, probe: { isAvailable: false, accelerator: null, version, missing, notes } };
+}
+
+export function noJailNote(why: string): string {
+  return `a VMM that its guest has taken over sees the host's files, processes and network: ${why}`;
+}
+
+/** What a jail needs; null, with a note, when there can be none. */
+async function findJail(
+  { shim }: ProbeOptions,
+  qemu: string,
+  notes: string[],
+  signal: AbortSignal,
+): Promise<ShimHost | null> {
+  if (shim === null) {
+    notes.push(noJailNote(`the launch shim is not built, ${setupHint}`));
+    return null;
+  }
+  try {
+    const readOnly = await programPaths(qemu, signal);
+    return { shim, userNamespace: process.geteuid?.() !== 0, readOnly };
+  } catch (error) {
+    signal.throwIfAborted();
+    notes.push(noJailNote(`QEMU's libraries cannot be listed: ${String(error)}`));
+    return null;
+  }
+}
+
+async function tryAccelerators(
+  base: Omit<QemuHost, 'accelerator' | 'groups'>,
+  options: ProbeOptions,
+  signal: AbortSignal,
+): Promise<{ readonly host: QemuHost | null; readonly notes: readonly string[] }> {
+  const notes: string[] = [];
+  const { kvmDevice, uid } = options;
+  const groups = await deviceGroups(kvmDevice, uid);
+  if (groups === null) notes.push(`no KVM: ${kvmDevice} is absent or closed to the machines' users`);
+  const { jail } = base;
+  const kvmJail = jail && { ...jail, readOnly: [...jail.readOnly, kvmDevice] };
+  const hosts: readonly QemuHost[] = [
+    ...(groups === null ? [] : [{ ...base, jail: kvmJail, accelerator: 'kvm' as const, groups }]),
+    { ...base, accelerator: 'tcg', groups: [] },
+  ];
+  for (const host of hosts) {
+    const why = await tryBoot(host, uid, signal);
+    if (why === null) return { host, notes };
+    notes.push(`no ${host.accelerator.toUpperCase()}: ${why}`);
+  }
+  return { host: null, notes };
 }
 
 /** Raises only the signal's reason. */
@@ -174,18 +247,20 @@ export async function probeQemu(options: ProbeOptions, signal: AbortSignal): Pro
   if (isOldVersion(version))
     return unavailable([`QEMU ${version} is too old, ${versionMin.join('.')} is needed`], notes, version);
 
-  const tcg: QemuHost = { qemu, prlimit, setpriv, accelerator: 'tcg', groups: [] };
-  const groups = await deviceGroups(options.kvmDevice, options.uid);
-  const kvm: QemuHost | null = groups === null ? null : { ...tcg, accelerator: 'kvm', groups };
-  if (kvm === null) notes.push(`no KVM: ${options.kvmDevice} is absent or closed to the machines' users`);
-  for (const host of [kvm, tcg]) {
-    if (host === null) continue;
-    const why = await tryBoot(host, options.uid, signal);
-    if (why === null) {
-      const probe = { isAvailable: true, accelerator: host.accelerator, version, missing: [], notes };
-      return { host, probe };
+  const programs = { qemu, prlimit, setpriv, version };
+  const jail = await findJail(options, qemu, notes, signal);
+  for (const each of jail === null ? [null] : [jail, null]) {
+    const found = await tryAccelerators({ ...programs, jail: each }, options, signal);
+    if (found.host !== null) {
+      if (each === null && jail !== null) notes.push(noJailNote('namespaces cannot be made here'));
+      const all = [...notes, ...found.notes];
+      const { accelerator } = found.host;
+      return {
+        host: found.host,
+        probe: { isAvailable: true, accelerator, version, missing: [], notes: all },
+      };
     }
-    notes.push(`no ${host.accelerator.toUpperCase()}: ${why}`);
+    notes.push(...found.notes.map((note) => (each === null ? note : `in a jail: ${note}`)));
   }
   return unavailable([`QEMU ${version} boots nothing on this host`], notes, version);
 }

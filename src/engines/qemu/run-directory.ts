@@ -3,6 +3,7 @@
  *
  *   vmm.json      which process is its VMM; empty until that is known
  *   exit.json     how it ended, written before anything forgets it; empty until then
+ *   status.json   the VMM's exit status, written by its launch shim; absent without one, empty until then
  *   console.log   the serial console's end (tail-file.ts)
  *   vmm.log       the end of what the VMM printed
  *   qmp.sock agent.sock   made by the VMM
@@ -16,12 +17,13 @@
 import { chmod, chown, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExitFacts } from '../../core/ports/engine.ts';
+import { sleep } from '../../lib/abort.ts';
 import { ensureDirectory, hasErrorCode, writeFileAtomic } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
 import { type Logger, silentLog } from '../../lib/log.ts';
 import { removeTree } from '../../lib/remove-tree.ts';
 import type { StateLayout } from '../../storage/layout.ts';
-import { parseExitFacts } from './exit-facts.ts';
+import { type ExitStatus, parseExitFacts, parseExitStatus } from './exit-facts.ts';
 import { openOwned, readTail } from './owned-file.ts';
 
 /** Which process is an incarnation's VMM. With the boot id, pid and start time name one process for ever. */
@@ -38,6 +40,9 @@ export interface VmmRecord {
 const incarnationPattern = /^[a-z0-9]{1,32}$/;
 const recordBytesMax = 64 * 1024;
 const replaceAttempts = 3;
+/** The shim needs milliseconds to reap its VMM and write; one that was killed writes nothing. */
+const statusTimeoutMs = 2000;
+const statusPollMs = 10;
 
 function parseRecord(value: unknown, incarnation: string): VmmRecord | null {
   if (typeof value !== 'object' || value === null) return null;
@@ -115,10 +120,18 @@ export class RunDirectory {
     return join(this.path, 'exit.json');
   }
 
-  /** Makes the directory and its empty files for a VMM of group `gid`; null: the VMM is the daemon's own user. */
-  async create(gid: number | null): Promise<void> {
+  get statusFile(): string {
+    return join(this.path, 'status.json');
+  }
+
+  /**
+   * Makes the directory and its empty files for a VMM of group `gid`; null: the VMM is the daemon's own user. `hasShim`: a
+   * launch shim will write the status.
+   */
+  async create(gid: number | null, hasShim = false): Promise<void> {
     await ensureDirectory(this.path, 0o700);
-    for (const path of [this.consoleFile, this.logFile, this.#recordFile, this.#exitFile])
+    const files = [this.consoleFile, this.logFile, this.#recordFile, this.#exitFile];
+    for (const path of hasShim ? [...files, this.statusFile] : files)
       await (await open(path, 'wx', 0o600)).close();
     if (gid === null) return;
     await chown(this.consoleFile, 0, gid);
@@ -165,6 +178,20 @@ export class RunDirectory {
   }
   async writeExit(facts: ExitFacts): Promise<void> {
     await replaceFile(this.#exitFile, `${JSON.stringify(facts)}\n`);
+  }
+
+  /** Waits a moment for the shim of a VMM that has just ended to say how; null when none does. */
+  async awaitStatus(): Promise<ExitStatus | null> {
+    for (let waitedMs = 0; waitedMs < statusTimeoutMs; waitedMs += statusPollMs) {
+      const size = await stat(this.statusFile).then(
+        (facts) => facts.size,
+        () => null,
+      );
+      if (size === null) return null;
+      if (size > 0) return parseExitStatus(await this.#readJson(this.statusFile));
+      await sleep(statusPollMs);
+    }
+    return null;
   }
 
   async logTail(): Promise<string> {

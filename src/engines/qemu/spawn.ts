@@ -3,11 +3,19 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants, open } from 'node:fs/promises';
 import { invariant } from '../../lib/invariant.ts';
+import { exposeToOom } from '../../lib/oom.ts';
 import { type ProcessIdentity, readProcessStat } from '../../lib/procfs.ts';
 
 export interface Spawned {
   readonly child: ChildProcess;
+  /** The VMM, or the process that becomes it. */
   readonly identity: ProcessIdentity;
+  /** Whether the child is the VMM itself, and its exit the VMM's. */
+  readonly isVmm: boolean;
+  /** Lets it become the VMM, once it is recorded. */
+  release(): void;
+  /** Lets it end without having become the VMM. */
+  abandon(): void;
 }
 
 /**
@@ -30,11 +38,13 @@ export async function spawnDetached(
     // Read before the event loop turns: until then not even a process that ended at once is reaped.
     const stat = child.pid === undefined ? null : readProcessStat(child.pid);
     await once(child, 'spawn');
+    if (child.pid !== undefined) exposeToOom(child.pid);
     invariant(stat !== null, 'a spawned process has a start time');
     // An error after the start is about signals we do not send through the child object.
     child.on('error', () => undefined);
     child.unref();
-    return { child, identity: { pid: stat.pid, startTime: stat.startTime } };
+    const identity = { pid: stat.pid, startTime: stat.startTime };
+    return { child, identity, isVmm: true, release: () => undefined, abandon: () => undefined };
   } finally {
     await log.close();
   }

@@ -7,7 +7,6 @@
  *   query-status says that the guest can never go on → `died`; facts are written down, then QEMU is quit
  *   the process is gone                              → exit.json if someone wrote it, else `died`
  */
-import type { ChildProcess } from 'node:child_process';
 import { AppError } from '../../core/errors.ts';
 import { type EngineStatus, type ExitFacts, pausedOnRequest } from '../../core/ports/engine.ts';
 import { abortable, deadline } from '../../lib/abort.ts';
@@ -17,6 +16,7 @@ import { killProcess, waitGone } from './processes.ts';
 import { QmpClient } from './qmp.ts';
 import { isObject, objectAt } from './qmp-messages.ts';
 import type { RunDirectory } from './run-directory.ts';
+import type { Spawned } from './spawn.ts';
 
 /** A healthy QEMU answers in under 30 ms; one that does not answer must hold nobody up. */
 const qmpTimeoutMs = 2000;
@@ -38,8 +38,8 @@ const retryTicksMax = 16;
 export interface VmmOptions {
   readonly identity: ProcessIdentity;
   readonly directory: RunDirectory;
-  /** Set when the process is our child: its exit code and signal are known then. */
-  readonly child: ChildProcess | null;
+  /** Set when it was started by us. */
+  readonly spawned: Spawned | null;
   /** Whether the VMM was ended for reaching its memory limit; asked after its death. */
   readonly hasRunOutOfMemory: () => Promise<boolean>;
   /** Called once, when the process is gone and everyone was told: gives back what it held on this host. */
@@ -69,7 +69,7 @@ export class Vmm {
     this.identity = options.identity;
     const exit = Promise.withResolvers<readonly [number | null, string | null]>();
     this.#childExit = exit.promise;
-    options.child?.once('exit', (code, signal) => {
+    options.spawned?.child.once('exit', (code, signal) => {
       exit.resolve([code, signal]);
       this.#check();
     });
@@ -280,16 +280,28 @@ export class Vmm {
   }
 
   async #died(): Promise<ExitFacts> {
-    const { child, directory, hasRunOutOfMemory } = this.#options;
-    const limit = deadline(child === null ? 0 : childExitTimeoutMs, () => new Error('no exit code'));
-    const [code, signal] = await abortable(this.#childExit, limit.signal).catch(() => [null, null] as const);
-    limit.clear();
+    const { directory, hasRunOutOfMemory } = this.#options;
+    const [code, signal] = await this.#exitStatus();
     const log = await directory.logTail();
     return diedFacts(
       code,
       signal,
       (await hasRunOutOfMemory()) ? `${log}\nits memory limit was reached` : log,
     );
+  }
+
+  /** From the launch shim, or from the process itself when it was our child. */
+  async #exitStatus(): Promise<readonly [number | null, string | null]> {
+    const { spawned, directory } = this.#options;
+    const status = await directory.awaitStatus();
+    if (status !== null) return [status.exitCode, status.signal];
+    if (!spawned?.isVmm) return [null, null];
+    const limit = deadline(childExitTimeoutMs, () => new Error('no exit code'));
+    try {
+      return await abortable(this.#childExit, limit.signal).catch(() => [null, null] as const);
+    } finally {
+      limit.clear();
+    }
   }
 
   async #write(facts: ExitFacts): Promise<void> {

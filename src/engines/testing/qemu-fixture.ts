@@ -1,4 +1,5 @@
 /** A state directory, a kernel and a tiny guest for tests that run the real QEMU. */
+import { existsSync } from 'node:fs';
 import { chmod, copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +22,12 @@ export interface QemuFixture extends EngineFixture {
 function cacheDirectory(): string {
   const fallback = process.getuid?.() === 0 ? '/var/cache/flotilla' : join(homedir(), '.cache', 'flotilla');
   return process.env.FLOTILLA_CACHE_DIR ?? fallback;
+}
+
+/** Where the cache has one; the tests hold without it too. */
+export function testShim(): string | null {
+  const path = new CacheLayout(cacheDirectory()).launchShim;
+  return existsSync(path) ? path : null;
 }
 
 async function copyKernel(to: string): Promise<void> {
@@ -64,7 +71,8 @@ export async function makeQemuFixture(): Promise<QemuFixture> {
 
   return {
     layout,
-    makeDriver: (options = {}) => new QemuDriver({ layout, uidBase: testUidBase, ...options }),
+    makeDriver: (options = {}) =>
+      new QemuDriver({ layout, uidBase: testUidBase, shim: testShim(), ...options }),
     spec: (incarnation: string, slot: number, behaviour: GuestBehaviour): LaunchSpec => {
       incarnations.add(incarnation);
       return {

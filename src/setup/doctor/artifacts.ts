@@ -9,6 +9,7 @@ import { isDebianBuilt } from '../images/debian.ts';
 import { isImageBuilt } from '../images/record.ts';
 import { findKernel } from '../kernel/kernel.ts';
 import { isKitBuilt } from '../kit/kit.ts';
+import { inspectLaunchShim } from '../launch-shim.ts';
 import { type BuiltInImage, builtInImages } from '../setup.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
@@ -17,6 +18,7 @@ export type Making = 'current' | 'outdated' | 'absent';
 
 export interface ArtifactFacts {
   readonly agent: { readonly making: Making; readonly version: string } | null;
+  readonly shim: { readonly making: Making; readonly version: string } | null;
   /** Its release; null when there is none. */
   readonly kernel: string | null;
   readonly kit: Making;
@@ -32,6 +34,10 @@ export async function readArtifactFacts(context: SetupContext, stateKit: string)
     if (isAppError(error, 'unsupported')) return null;
     throw error;
   });
+  const shim = await inspectLaunchShim(context).catch((error: unknown) => {
+    if (isAppError(error, 'unsupported')) return null;
+    throw error;
+  });
   const kernel = await findKernel(cache);
   const isKitCurrent = agent !== null && kernel !== null && (await isKitBuilt(cache, kernel, agent));
   return {
@@ -39,6 +45,7 @@ export async function readArtifactFacts(context: SetupContext, stateKit: string)
       making: making(agent.isBuilt, await exists(cache.guestAgent)),
       version: agent.version,
     },
+    shim: shim && { making: making(shim.isBuilt, await exists(cache.launchShim)), version: shim.version },
     kernel: kernel?.release ?? null,
     kit: making(isKitCurrent, await exists(join(cache.bootKit, 'kit.json'))),
     hasKitInState: await exists(stateKit),
@@ -53,11 +60,14 @@ export async function readArtifactFacts(context: SetupContext, stateKit: string)
 
 /** Judges the facts. Pure. */
 export function checkArtifacts(facts: ArtifactFacts): readonly Finding[] {
-  const { agent, kernel, kit, hasKitInState, images } = facts;
+  const { agent, shim, kernel, kit, hasKitInState, images } = facts;
   return [
     agent === null
       ? warn('guest agent', 'its sources are not here', 'Run ./flotilla from a whole checkout.')
       : checkMade('guest agent', agent.making, agent.version),
+    shim === null
+      ? warn('launch shim', 'its sources are not here', 'Run ./flotilla from a whole checkout.')
+      : checkMade('launch shim', shim.making, shim.version),
     kernel === null ? warn('kernel', 'not in the cache', setupHint) : ok('kernel', kernel),
     kit === 'absent' && !hasKitInState
       ? fail('boot kit', 'not made, and machines cannot start without it', setupHint)

@@ -65,6 +65,7 @@ describe('the host', () => {
 describe('the cache', () => {
   const good: ArtifactFacts = {
     agent: { making: 'current', version: '1+abc' },
+    shim: { making: 'current', version: 'abc' },
     kernel: '6.1.0',
     kit: 'current',
     hasKitInState: true,

@@ -52,7 +52,7 @@ describe('prepare', () => {
   it('makes a sound qcow2 of the size asked for on top of the image', async () => {
     const record = await disks.prepare(request(), never);
     expect(record).toEqual({ path: layout.disk('machine00001'), format: 'qcow2' });
-    expect(disks.locate('machine00001')).toEqual(record);
+    expect(disks.locate('machine00001', request().imageDigest)).toEqual(record);
     expect(await describeDisk(record.path)).toMatchObject({
       format: 'qcow2',
       'virtual-size': 64 * 1024 * 1024,

@@ -48,8 +48,8 @@ export class QcowDisks implements Disks {
     this.#qemuImg = options.qemuImg ?? 'qemu-img';
   }
 
-  locate(machineId: string): DiskRecord {
-    return { path: this.#layout.disk(machineId), format: 'qcow2' };
+  locate(machineId: string, imageDigest: string): DiskRecord {
+    return { path: this.#layout.disk(machineId), format: 'qcow2', bases: [this.#layout.blob(imageDigest)] };
   }
 
   async prepare(request: DiskRequest, signal: AbortSignal): Promise<DiskRecord> {
@@ -77,7 +77,7 @@ export class QcowDisks implements Disks {
   }
 
   async #prepare(request: DiskRequest, signal: AbortSignal): Promise<DiskRecord> {
-    const disk = this.locate(request.machineId);
+    const disk = this.locate(request.machineId, request.imageDigest);
     const directory = this.#layout.diskDir(request.machineId);
     try {
       await removeLeftovers(directory);

@@ -120,7 +120,7 @@ function launchStep(edges: Edges): MachineStep {
       await requireDiskSpace(edges, signal);
       const [kit, disk] = await Promise.all([
         edges.images.bootKit(machine.imageDigest, signal),
-        edges.disks.locate(machine.id),
+        edges.disks.locate(machine.id, machine.imageDigest),
       ]);
       const handle = await engineOf(edges, machine).launch(
         {
@@ -136,7 +136,7 @@ function launchStep(edges: Edges): MachineStep {
             initrdPath: kit.initrdPath,
             kernelArgs: kit.kernelArgs,
           },
-          disks: [{ path: disk.path, format: disk.format, readOnly: false }],
+          disks: [{ ...disk, readOnly: false }],
           nics: [],
           limits: limitsOfSize,
         },

@@ -137,7 +137,7 @@ async function bootPaths(deps: HttpDeps, machine: Machine): Promise<BootPaths> {
   return {
     kernelPath: kit?.kernelPath ?? null,
     kernelArgs: kit?.kernelArgs ?? null,
-    rootfsPath: deps.disks.locate(machine.id).path,
+    rootfsPath: deps.disks.locate(machine.id, machine.imageDigest).path,
   };
 }
 

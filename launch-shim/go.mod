@@ -1,0 +1,3 @@
+module launch-shim
+
+go 1.19
