@@ -51,7 +51,11 @@ async function describeDisk(path: string): Promise<Record<string, unknown>> {
 describe('prepare', () => {
   it('makes a sound qcow2 of the size asked for on top of the image', async () => {
     const record = await disks.prepare(request(), never);
-    expect(record).toEqual({ path: layout.disk('machine00001'), format: 'qcow2' });
+    expect(record).toEqual({
+      path: layout.disk('machine00001'),
+      format: 'qcow2',
+      bases: [layout.blob(request().imageDigest)],
+    });
     expect(disks.locate('machine00001', request().imageDigest)).toEqual(record);
     expect(await describeDisk(record.path)).toMatchObject({
       format: 'qcow2',
