@@ -1,15 +1,31 @@
 /** Files that are whole or absent: written beside, synced, renamed, and the directory synced. */
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { shortId } from './ids.ts';
 
-export async function syncDirectory(path: string): Promise<void> {
+/** Makes the names in a directory durable. */
+export function syncDirectory(path: string): Promise<void> {
+  return syncFile(path);
+}
+
+/** Makes a file's content durable. */
+export async function syncFile(path: string): Promise<void> {
   const handle = await open(path, 'r');
   try {
     await handle.sync();
   } finally {
     await handle.close();
   }
+}
+
+/** Makes every file and directory of a tree durable, the innermost first; links are part of their directory. */
+export async function syncTree(path: string): Promise<void> {
+  for (const entry of await readdir(path, { withFileTypes: true })) {
+    const child = join(path, entry.name);
+    if (entry.isDirectory()) await syncTree(child);
+    else if (entry.isFile()) await syncFile(child);
+  }
+  await syncDirectory(path);
 }
 
 /** Replaces `path` with `data` durably; a reader sees the old or the new whole. */

@@ -1,7 +1,8 @@
 /** Content hashes by which a step knows that its result is still the right one. */
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileDigest } from '../lib/digest.ts';
 
 /** SHA-256 of a value's JSON as hexadecimal digits; keys keep the order they are written in. */
 export function valueHash(value: unknown): string {
@@ -22,6 +23,29 @@ export async function treeHash(root: string, isIncluded: (path: string) => boole
     hash.update(`${path}\0${content.digest('hex')}\n`);
   }
   return hash.digest('hex');
+}
+
+/** What a file was when it was made. */
+export interface FileRecord {
+  readonly bytes: number;
+  readonly mtimeMs: number;
+  readonly digest: string;
+}
+
+export async function recordFile(path: string): Promise<FileRecord> {
+  const { size, mtimeMs } = await stat(path);
+  return { bytes: size, mtimeMs, digest: await fileDigest(path) };
+}
+
+/**
+ * Whether a file is what was recorded. Read whole only when its time is another, as in a cache that was copied from
+ * another machine; a record from before times were kept has only what is given of it.
+ */
+export async function isUnchanged(path: string, record: Partial<FileRecord>): Promise<boolean> {
+  const facts = await stat(path).catch(() => null);
+  if (facts === null || facts.size !== record.bytes) return false;
+  if (record.digest === undefined || facts.mtimeMs === record.mtimeMs) return true;
+  return (await fileDigest(path)) === record.digest;
 }
 
 /** A JSON object from a file; null when the file is absent or is no JSON object. */

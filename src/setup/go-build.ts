@@ -3,6 +3,7 @@ import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { run } from '../lib/process.ts';
 import type { SetupContext } from './context.ts';
+import { recordFile } from './fingerprint.ts';
 import { publish, withWorkspace } from './workspace.ts';
 
 const buildMs = 15 * 60_000;
@@ -51,8 +52,7 @@ export async function buildGoProgram(context: SetupContext, program: GoProgram):
       GOPATH: join(context.cache.root, 'go', 'path'),
     };
     await run('go', args, { cwd: sources, env, signal: context.signal, timeoutMs: buildMs });
-    const { size } = await stat(binary);
-    const record = { inputsHash, version, bytes: size };
+    const record = { inputsHash, version, ...(await recordFile(binary)) };
     await writeFile(join(built, `${name}.json`), `${JSON.stringify(record, null, 2)}\n`);
     await publish(built, dirname(target));
   });

@@ -5,7 +5,7 @@ import { AppError } from '../core/errors.ts';
 import { ProcessError, run } from '../lib/process.ts';
 import type { CacheLayout } from '../storage/layout.ts';
 import type { Environment, SetupContext } from './context.ts';
-import { readJson, treeHash, valueHash } from './fingerprint.ts';
+import { type FileRecord, isUnchanged, readJson, treeHash, valueHash } from './fingerprint.ts';
 import { buildGoProgram } from './go-build.ts';
 
 const recipe = 1;
@@ -36,9 +36,10 @@ export async function inspectGuestAgent(context: SetupContext): Promise<GuestAge
   const version = `${String(manifest?.version ?? '0.0.0')}+${hash.slice(0, 12)}`;
   const inputsHash = valueHash({ recipe, version, hash });
   const record = await readJson(recordPath(context));
-  const facts = await stat(context.cache.guestAgent).catch(() => null);
-  const isBuilt = facts !== null && record?.inputsHash === inputsHash && record.bytes === facts.size;
-  return { path: context.cache.guestAgent, version, inputsHash, isBuilt };
+  const path = context.cache.guestAgent;
+  const isBuilt =
+    record?.inputsHash === inputsHash && (await isUnchanged(path, record as Partial<FileRecord>));
+  return { path, version, inputsHash, isBuilt };
 }
 
 function recordPath(context: SetupContext): string {
@@ -51,8 +52,7 @@ export async function findGuestAgent(
 ): Promise<Pick<GuestAgent, 'path' | 'version'> | null> {
   const path = cache.guestAgent;
   const record = await readJson(join(dirname(path), 'guest-agent.json'));
-  const facts = await stat(path).catch(() => null);
-  if (facts === null || record?.bytes !== facts.size) return null;
+  if (record === null || !(await isUnchanged(path, record as Partial<FileRecord>))) return null;
   return { path, version: String(record.version) };
 }
 
@@ -70,11 +70,7 @@ export async function hasGo(env: Environment, signal: AbortSignal): Promise<bool
 
 /** Builds a static binary; nothing is downloaded beyond the modules that go.sum names. */
 export async function buildGuestAgent(context: SetupContext, agent: GuestAgent): Promise<void> {
-  await buildGoProgram(context, {
-    sources: join(context.sourceRoot, 'guest-agent'),
-    packagePath: './cmd/guest-agent',
-    target: context.cache.guestAgent,
-    version: agent.version,
-    inputsHash: agent.inputsHash,
+import { type FileRecord, isUnchanged, readJson, treeHash, valueHash } from './fingerprint.ts';
+import { buildGoProgram } from './go-build.ts';
   });
 }

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError } from '../core/errors.ts';
 import type { SetupContext } from './context.ts';
-import { readJson, treeHash, valueHash } from './fingerprint.ts';
+import { type FileRecord, isUnchanged, readJson, treeHash, valueHash } from './fingerprint.ts';
 import { buildGoProgram } from './go-build.ts';
 
 const recipe = 1;
@@ -34,8 +34,8 @@ export async function inspectLaunchShim(context: SetupContext): Promise<LaunchSh
   const inputsHash = valueHash({ recipe, version });
   const { launchShim } = context.cache;
   const record = await readJson(join(dirname(launchShim), 'launch-shim.json'));
-  const facts = await stat(launchShim).catch(() => null);
-  const isBuilt = facts !== null && record?.inputsHash === inputsHash && record.bytes === facts.size;
+  const isBuilt =
+    record?.inputsHash === inputsHash && (await isUnchanged(launchShim, record as Partial<FileRecord>));
   return { version, inputsHash, isBuilt };
 }
 

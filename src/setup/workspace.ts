@@ -5,7 +5,7 @@
 import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError } from '../core/errors.ts';
-import { syncDirectory } from '../lib/files.ts';
+import { syncDirectory, syncTree } from '../lib/files.ts';
 import type { CacheLayout } from '../storage/layout.ts';
 
 const mib = 1 << 20;
@@ -37,6 +37,8 @@ export async function removeLeftovers(cache: CacheLayout): Promise<void> {
 /** Puts the directory `built` in the place of `target`, inside the workspace's life; a former one is removed with it. */
 export async function publish(built: string, target: string): Promise<void> {
   await mkdir(dirname(target), { recursive: true, mode: 0o755 });
+  // Else a crash of the host could leave the new name on files without their content.
+  await syncTree(built);
   const former = `${built}.former`;
   await rename(target, former).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;

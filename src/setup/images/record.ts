@@ -1,9 +1,8 @@
 /** One image in the cache: `root.ext4` and `image.json`, published together. */
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileDigest } from '../../lib/digest.ts';
 import type { CacheLayout } from '../../storage/layout.ts';
-import { readJson } from '../fingerprint.ts';
+import { type FileRecord, isUnchanged, readJson, recordFile } from '../fingerprint.ts';
 import { publish, withWorkspace } from '../workspace.ts';
 
 export interface ImageFacts {
@@ -20,9 +19,9 @@ export async function isImageBuilt(
 ): Promise<boolean> {
   const dir = cache.image(name);
   const record = await readJson(join(dir, 'image.json'));
-  const facts = await stat(join(dir, 'root.ext4')).catch(() => null);
   if (record === null || (inputsHash !== null && record.inputsHash !== inputsHash)) return false;
-  return facts?.size === Number(record.rootMib) * 1024 * 1024;
+  const bytes = Number(record.rootMib) * 1024 * 1024;
+  return isUnchanged(join(dir, 'root.ext4'), { ...(record as Partial<FileRecord>), bytes });
 }
 
 /** Lets `build` write `root.ext4` in a fresh directory, then records and publishes it. */
@@ -37,8 +36,8 @@ export async function publishImage(
     await mkdir(built, { mode: 0o755 });
     const rootPath = join(built, 'root.ext4');
     const facts = await build(rootPath, work);
-    const digest = await fileDigest(rootPath);
-    const record = { ...facts, digest, createdAt: new Date().toISOString(), inputsHash };
+    const { digest, mtimeMs } = await recordFile(rootPath);
+    const record = { ...facts, digest, mtimeMs, createdAt: new Date().toISOString(), inputsHash };
     await writeFile(join(built, 'image.json'), `${JSON.stringify(record, null, 2)}\n`);
     await publish(built, cache.image(name));
   });

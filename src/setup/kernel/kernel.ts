@@ -13,7 +13,7 @@ import type { CacheLayout } from '../../storage/layout.ts';
 import { downloadPackages, packageDepends, refreshLists, updateLists } from '../apt.ts';
 import type { SetupContext } from '../context.ts';
 import type { Distro } from '../distro.ts';
-import { readJson } from '../fingerprint.ts';
+import { type FileRecord, isUnchanged, readJson, recordFile } from '../fingerprint.ts';
 import { publish, withWorkspace } from '../workspace.ts';
 import { moduleBytesMax, moduleCompression, parseModinfo } from './modinfo.ts';
 import { findModuleFiles } from './module-files.ts';
@@ -48,8 +48,9 @@ export async function findKernel(cache: CacheLayout): Promise<Kernel | null> {
   const dir = join(cache.kernels, current.release);
   const record = await readJson(join(dir, 'kernel.json'));
   const vmlinuxPath = join(dir, 'vmlinux');
-  const facts = await stat(vmlinuxPath).catch(() => null);
-  if (record?.recipe !== recipe || facts?.size !== record.vmlinuxBytes) return null;
+  if (record?.recipe !== recipe) return null;
+  const made = { ...(record.vmlinux as Partial<FileRecord>), bytes: Number(record.vmlinuxBytes) };
+  if (!(await isUnchanged(vmlinuxPath, made))) return null;
   const paths = (names: unknown) =>
     (Array.isArray(names) ? names : []).map((name) => join(dir, 'modules', `${basename(String(name))}.ko`));
   return {
@@ -121,12 +122,13 @@ async function assemble(
   const tools = { ...context, trust: 'signed' } as const;
   await extractVmlinux(join(bootDir, bzImage), vmlinux, tools);
   const plan = await copyModules(tools, await moduleRoot(tree, release), join(built, 'modules'));
-  const { size } = await stat(vmlinux);
+  const made = await recordFile(vmlinux);
   const record = {
     recipe,
     release,
     package: packageName,
-    vmlinuxBytes: size,
+    vmlinuxBytes: made.bytes,
+    vmlinux: made,
     modules: plan.first,
     fallbackModules: plan.fallback,
   };

@@ -3,11 +3,10 @@
  * and `kit.json`. In the guest `/lib/modules/flotilla.list` holds one absolute module path a line, in load order;
  * `/lib/modules/flotilla-fallback.list` likewise those for machine types with a PCI bus or a vsock device.
  */
-import { link, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { link, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { fileDigest } from '../../lib/digest.ts';
 import type { CacheLayout } from '../../storage/layout.ts';
-import { readJson, valueHash } from '../fingerprint.ts';
+import { isUnchanged, readJson, recordFile, valueHash } from '../fingerprint.ts';
 import type { GuestAgent } from '../guest-agent.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { publish, withWorkspace } from '../workspace.ts';
@@ -28,13 +27,14 @@ function inputsOf(kernel: Kernel, agent: GuestAgent): string {
 /** True when the cache has the kit that `kernel` and `agent` make. */
 export async function isKitBuilt(cache: CacheLayout, kernel: Kernel, agent: GuestAgent): Promise<boolean> {
   const record = await readJson(join(cache.bootKit, 'kit.json'));
-  const initrd = await stat(join(cache.bootKit, 'initrd')).catch(() => null);
-  const image = await stat(join(cache.bootKit, 'kernel')).catch(() => null);
-  return (
-    record?.inputsHash === inputsOf(kernel, agent) &&
-    record.initrdBytes === initrd?.size &&
-    image?.size === kernel.vmlinuxBytes
-  );
+  if (record?.inputsHash !== inputsOf(kernel, agent)) return false;
+  const has = (name: 'kernel' | 'initrd', bytes: unknown) =>
+    isUnchanged(join(cache.bootKit, name), {
+      bytes: Number(bytes),
+      digest: String(record[`${name}Digest`]),
+      mtimeMs: Number(record[`${name}MtimeMs`]),
+    });
+  return (await has('initrd', record.initrdBytes)) && (await has('kernel', kernel.vmlinuxBytes));
 }
 
 /** Builds the kit and puts it in the cache; returns its digest. */
@@ -58,8 +58,11 @@ export async function writeKit(
 ): Promise<string> {
   const initrd = writeCpio(await initrdEntries(agent.path, kernel));
   await writeFile(join(dir, 'initrd'), initrd);
-  const kernelDigest = await fileDigest(join(dir, 'kernel'));
-  const initrdDigest = await fileDigest(join(dir, 'initrd'));
+  const made = {
+    kernel: await recordFile(join(dir, 'kernel')),
+    initrd: await recordFile(join(dir, 'initrd')),
+  };
+  const [kernelDigest, initrdDigest] = [made.kernel.digest, made.initrd.digest];
   const digest = `sha256:${valueHash({ kernelDigest, initrdDigest, kernelArgs })}`;
   const record = {
     kernelRelease: kernel.release,
@@ -69,6 +72,8 @@ export async function writeKit(
     kernelDigest,
     initrdDigest,
     initrdBytes: initrd.length,
+    kernelMtimeMs: made.kernel.mtimeMs,
+    initrdMtimeMs: made.initrd.mtimeMs,
     inputsHash,
   };
   await writeFile(join(dir, 'kit.json'), `${JSON.stringify(record, null, 2)}\n`);

@@ -128,6 +128,47 @@ describe('prepare', () => {
   });
 });
 
+describe('qemu-img', () => {
+  it.runIf(isRoot)('runs as the machine’s user, without capabilities (needs root)', async () => {
+    const telling = join(directory, 'telling');
+    const script =
+      '#!/bin/sh\necho "uid $(id -u) $(grep -E "CapEff|NoNewPrivs" /proc/self/status | tr -d "\\n\\t")" >&2\nexit 1\n';
+    await writeFile(telling, script, { mode: 0o755 });
+    const owned = new QcowDisks({ layout, uidBase: 700_000, qemuImg: telling });
+    await expect(owned.prepare(request(), never)).rejects.toMatchObject({
+      message: expect.stringMatching(/uid 700007 CapEff:0{16}NoNewPrivs:1/),
+    });
+  });
+
+  it('never opens a disk that a VMM has written, whose header may name any file of the host', async () => {
+    const { path } = await disks.prepare(request(), never);
+    const forged = [
+      'create',
+      '-q',
+      '-u',
+      '-f',
+      'qcow2',
+      '-F',
+      'raw',
+      '-b',
+      join(directory, 'secret'),
+      path,
+      '64M',
+    ];
+    await run('qemu-img', forged, { timeoutMs: 10_000 });
+    expect(await describeDisk(path)).toMatchObject({ 'backing-filename': join(directory, 'secret') });
+    const called = join(directory, 'called');
+    const marking = join(directory, 'marking');
+    await writeFile(marking, `#!/bin/sh\n: >${called}\n`, { mode: 0o755 });
+    const later = new QcowDisks({ layout, uidBase: null, qemuImg: marking });
+    await later.prepare(request(), never);
+    await later.prepare(request({ diskMib: 128 }), never);
+    expect(await later.list(never)).toEqual(['machine00001']);
+    await later.remove('machine00001', never);
+    expect(await readdir(directory)).not.toContain('called');
+  });
+});
+
 describe('prepare refuses', () => {
   /** Nothing is left of an attempt that failed. */
   const expectNothing = async () => expect(await disks.list(never)).toEqual([]);

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { AppError, wrapError } from '../../core/errors.ts';
 import type { DiskRecord, DiskRequest, Disks } from '../../core/ports/disks.ts';
 import { abortable } from '../../lib/abort.ts';
-import { ensureDirectory, hasErrorCode, isOutOfSpace, syncDirectory } from '../../lib/files.ts';
+import { ensureDirectory, hasErrorCode, isOutOfSpace, syncDirectory, syncFile } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
 import { ProcessError, run } from '../../lib/process.ts';
 import type { StateLayout } from '../layout.ts';
@@ -107,10 +107,10 @@ export class QcowDisks implements Disks {
     try {
       // Made here first, because qemu-img keeps the mode of a file that exists and gives a new one to everybody.
       await (await open(temporary, 'wx', 0o600)).close();
-      const args = ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', base, temporary, String(sizeBytes)];
-      await run(this.#qemuImg, args, { timeoutMs: createTimeoutMs, signal });
       await this.#handOver(temporary, request.slot);
-      await sync(temporary);
+      const args = ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', base, temporary, String(sizeBytes)];
+      await this.#runQemuImg(args, request.slot, signal);
+      await syncFile(temporary);
       await rename(temporary, path);
       await syncDirectory(directory);
       await syncDirectory(this.#layout.disks);
@@ -120,6 +120,24 @@ export class QcowDisks implements Disks {
       await rmdir(directory).catch(() => undefined);
       throw error;
     }
+  }
+
+  /**
+   * As the machine's own user. It only ever makes disks: one that a VMM has written names its base itself, and would have
+   * us read any file of this host.
+   */
+  async #runQemuImg(args: readonly string[], slot: number, signal: AbortSignal): Promise<void> {
+    const options = { timeoutMs: createTimeoutMs, signal };
+    if (this.#uidBase === null) {
+      await run(this.#qemuImg, args, options);
+      return;
+    }
+    const id = this.#uidBase + slot;
+    const user = [`--reuid=${id}`, `--regid=${id}`, '--clear-groups', '--no-new-privs', '--inh-caps=-all'];
+    const program = ['--bounding-set=-all', '--', this.#qemuImg, ...args];
+    await run('setpriv', [...user, ...program], options).catch((error: unknown) => {
+      throw error instanceof ProcessError ? error.as(this.#qemuImg) : error;
+    });
   }
 
   async #makeDirectory(path: string): Promise<void> {
@@ -169,15 +187,6 @@ async function removeLeftovers(directory: string): Promise<void> {
   });
   for (const name of names)
     if (name.startsWith(temporaryPrefix)) await rm(join(directory, name), { force: true });
-}
-
-async function sync(path: string): Promise<void> {
-  const handle = await open(path, 'r+');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,6 +1,6 @@
 /** The records of images in the state directory, each a file; read once, because nobody else changes them. */
 import { chmod, mkdir, readdir, rm, rmdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { AppError } from '../../core/errors.ts';
 import { syncDirectory, writeFileAtomic } from '../../lib/files.ts';
 import type { StateLayout } from '../layout.ts';
@@ -47,6 +47,7 @@ export class ImageCatalogue {
     const entries = await this.#load();
     const path = this.#state.imageName(name, tenant);
     await rm(path, { force: true });
+    await syncDirectory(dirname(path));
     entries.delete(path);
     // Stays while the tenant has others.
     if (tenant !== null) await rmdir(this.#state.imageNamesOf(tenant)).catch(() => undefined);

@@ -2,10 +2,10 @@
  * Brings a file from the cache into the state directory: hard-linked where both are on one file system, else copied with
  * its holes. Checked against its digest on the way, so that a blob's name always tells its content.
  */
-import { chmod, link, open, rm } from 'node:fs/promises';
+import { chmod, link, rm } from 'node:fs/promises';
 import { AppError } from '../../core/errors.ts';
 import { fileDigest } from '../../lib/digest.ts';
-import { isOutOfSpace } from '../../lib/files.ts';
+import { isOutOfSpace, syncFile } from '../../lib/files.ts';
 import { ProcessError, run } from '../../lib/process.ts';
 
 const copyMs = 10 * 60_000;
@@ -32,12 +32,7 @@ export async function importFile(
         details: { expected: digest, actual },
       });
     }
-    const handle = await open(target, 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await syncFile(target);
   } catch (error) {
     await rm(target, { force: true });
     throw explained(error);
