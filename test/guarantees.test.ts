@@ -18,8 +18,9 @@ beforeAll(async () => {
   }));
 });
 
-test('the page has every line, G1 to G19, once', () => {
-  expect(lines.map(({ id }) => id)).toEqual(Array.from({ length: 19 }, (_, i) => `G${i + 1}`));
+test('the page has every line, numbered without a gap, once', () => {
+  expect(lines.length).toBeGreaterThanOrEqual(19);
+  expect(lines.map(({ id }) => id)).toEqual(lines.map((_, i) => `G${i + 1}`));
 });
 
 test('every line names its tests, or says that it is not proved', () => {
