@@ -70,7 +70,11 @@ export async function hasGo(env: Environment, signal: AbortSignal): Promise<bool
 
 /** Builds a static binary; nothing is downloaded beyond the modules that go.sum names. */
 export async function buildGuestAgent(context: SetupContext, agent: GuestAgent): Promise<void> {
-import { type FileRecord, isUnchanged, readJson, treeHash, valueHash } from './fingerprint.ts';
-import { buildGoProgram } from './go-build.ts';
+  await buildGoProgram(context, {
+    sources: join(context.sourceRoot, 'guest-agent'),
+    packagePath: './cmd/guest-agent',
+    target: context.cache.guestAgent,
+    version: agent.version,
+    inputsHash: agent.inputsHash,
   });
 }
