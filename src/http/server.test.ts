@@ -23,6 +23,11 @@ async function serve(options: Parameters<typeof serveFake>[1] = {}): Promise<str
   return served.url;
 }
 
+/** How many connections the server has. */
+async function connectionsOf(of: HttpServer | null): Promise<number> {
+  return (await of?.connections()) ?? 0;
+}
+
 /** Sends the text and gives everything that comes until the server ends the connection. */
 async function exchange(url: string, text: string): Promise<string> {
   const { hostname, port } = new URL(url);
@@ -89,6 +94,59 @@ describe('a request that cannot be read', () => {
     expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\n/);
     expect(answer).toMatch(/HTTP\/1.1 400 Bad Request\r\n.*"BAD_REQUEST"/s);
   });
+});
+
+describe('requests of one connection', () => {
+  const wait = `GET /machines/slow/wait?status=running HTTP/1.1\r\n${auth}\r\n`;
+
+  test('a broken one after one that waits does not take its answer', async () => {
+    const url = await serve();
+    await fake.machines.create('default', { name: 'pending', vcpuCount: 1, memoryMib: 128 });
+    const slow = `GET /machines/pending/wait?status=running&timeout=1 HTTP/1.1\r\n${auth}\r\n`;
+    const answer = await exchange(url, `${slow}HELLO\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1.1 504 .*HTTP\/1.1 400 Bad Request/s);
+    expect(answer.match(/HTTP\/1.1 /g)).toHaveLength(2);
+  });
+
+  test('are answered in their order, one after the other', async () => {
+    const url = await serve();
+    const ask = (path: string) => `GET ${path} HTTP/1.1\r\n${auth}\r\n`;
+    const last = `GET /health HTTP/1.1\r\n${auth}Connection: close\r\n\r\n`;
+    const answer = await exchange(
+      url,
+      `${ask('/machines/none')}${ask('/machines')}${ask('/nowhere')}${last}`,
+    );
+    expect([...answer.matchAll(/HTTP\/1.1 (\d+)/g)].map(([, status]) => status)).toEqual([
+      ...['404', '200', '404', '200'],
+    ]);
+  });
+
+  test('more of them than anybody needs: the connection is cut', async () => {
+    const url = await serve();
+    const answer = await exchange(url, wait.replace('slow', 'none').repeat(500));
+    expect(answer.match(/HTTP\/1.1 404/g)?.length ?? 0).toBeLessThan(100);
+  });
+});
+
+test('a socket that we have ended and the client has not is closed a second later', async () => {
+  const url = await serve();
+  const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', allowHalfOpen: true });
+  socket.write('HELLO\r\n\r\n');
+  await once(socket.resume(), 'end');
+  await vi.waitUntil(async () => (await connectionsOf(server)) === 0, { timeout: 10_000 });
+  expect(socket.destroyed).toBe(false);
+  socket.destroy();
+});
+
+test('a client that takes nothing of its answer is cut off', async () => {
+  const url = await serve({ stalledMs: 300 });
+  const socket = connect(Number(new URL(url).port), '127.0.0.1').pause();
+  const ended = Promise.race([once(socket, 'close'), once(socket, 'error')]);
+  socket.write(`GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(40));
+  await vi.waitUntil(async () => (await connectionsOf(server)) === 1);
+  await vi.waitUntil(async () => (await connectionsOf(server)) === 0, { timeout: 20_000 });
+  socket.resume();
+  await ended;
 });
 
 test('what is expected and not known: 417; 100 Continue comes after the key, not before', async () => {

@@ -26,6 +26,8 @@ const checkIntervalMs = 5_000;
 /** How long a client may go on sending what was refused. */
 const lingerMsDefault = 10_000;
 const sweepMs = 50;
+/** Connections that wait to be taken in: where there is no place for one, its client tries again a second later. */
+const backlogMax = 4096;
 /** Silence after which TCP asks whether the client is still there. */
 const keepAliveDelayMs = 60_000;
 
@@ -33,6 +35,8 @@ export interface HttpServer {
   readonly host: string;
   /** 0 on a unix socket. */
   readonly port: number;
+  /** How many there are now. */
+  connections(): Promise<number>;
   /** Refuses new requests, lets those under way end for at most `graceMs`, then cuts them. */
   close(graceMs: number): Promise<void>;
 }
@@ -87,6 +91,8 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
   );
   let isDraining = false;
   const serve = (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    // Node goes on to parse what has been read of a flood when its connection is cut.
+    if (incoming.socket.destroyed) return;
     nameRequest(incoming, outgoing);
     if (hasBody(incoming)) outgoing.once('finish', () => linger(incoming, lingerMs));
     connectionOf(incoming.socket).enter(incoming, outgoing, () => {
@@ -135,6 +141,11 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
   return {
     host: 'host' in place ? place.host : place.path,
     port: typeof address === 'string' ? 0 : address.port,
+    connections() {
+      const { promise, resolve, reject } = Promise.withResolvers<number>();
+      server.getConnections((error, count) => (error ? reject(error) : resolve(count)));
+      return promise;
+    },
     async close(graceMs) {
       isDraining = true;
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -202,6 +213,6 @@ function bind(server: Server, place: Place): Promise<void> {
       }),
     );
   });
-  server.listen(place, resolve);
+  server.listen({ ...place, backlog: backlogMax }, resolve);
   return promise;
 }

@@ -10,6 +10,9 @@ import { leftovers, repository } from './host.ts';
 
 export interface DaemonProcess {
   readonly pid: number;
+  readonly url: string;
+  /** The operator's. */
+  readonly key: string;
   readonly client: FlotillaClient;
   /** Resolves when the process has ended, however. */
   readonly exited: Promise<unknown>;
@@ -40,7 +43,9 @@ export async function makeStateDirectory(): Promise<{ readonly path: string; rem
 
 /** Runs `serve`, or a daemon that kills itself at a moment (`killing-daemon.ts`), and resolves when it listens. */
 export async function startDaemonProcess(stateDir: string, killAt?: KillMoment): Promise<DaemonProcess> {
-  const env = { ...process.env, FLOTILLA_STATE_DIR: stateDir, PORT: '0' };
+  // As the launcher sets it.
+  const NODE_OPTIONS = `--max-semi-space-size=8 ${process.env.NODE_OPTIONS ?? ''}`;
+  const env = { ...process.env, NODE_OPTIONS, FLOTILLA_STATE_DIR: stateDir, PORT: '0' };
   const args = killAt
     ? [join(repository, 'test/crash/killing-daemon.ts'), killAt.kind, killAt.step, killAt.phase]
     : [join(repository, 'src/main/cli.ts'), 'serve'];
@@ -54,6 +59,8 @@ export async function startDaemonProcess(stateDir: string, killAt?: KillMoment):
   child.stdout.resume();
   return {
     pid: child.pid ?? -1,
+    url,
+    key,
     client: new FlotillaClient({ url, key }),
     exited,
     async kill() {

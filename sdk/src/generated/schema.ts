@@ -565,7 +565,7 @@ export interface components {
              */
             readonly boot?: "auto" | "cold";
             /**
-             * @description Yours to give; shown as they are.
+             * @description Yours to give; shown as they are. At most 16 KiB of JSON in all.
              * @example {
              *       "team": "web"
              *     }

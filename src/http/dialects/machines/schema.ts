@@ -27,6 +27,10 @@ const ofServer = z.string().max(4096).nullable().optional().openapi({
   example: null,
 });
 
+/** What lists and reconciliation load of every machine stays small by these two. */
+const labelsMax = 64;
+const labelsBytesMax = 16 * 1024;
+
 export const createBody = z
   .object({
     name: z.string().min(1).max(128).regex(printable, 'must not contain control characters').openapi({
@@ -68,10 +72,15 @@ export const createBody = z
       .openapi({ description: '`cold`: never from a prepared guest.', example: 'auto' }),
     labels: z
       .record(z.string().min(1).max(63), z.string().max(255))
+      .refine((labels) => Object.keys(labels).length <= labelsMax, `must be at most ${labelsMax}`)
+      .refine(
+        (labels) => Buffer.byteLength(JSON.stringify(labels)) <= labelsBytesMax,
+        `must take at most ${labelsBytesMax} bytes in all`,
+      )
       .optional()
       .openapi({
-        description: 'Yours to give; shown as they are.',
-        ...openApi31({ propertyNames: { minLength: 1, maxLength: 63 } }),
+        description: 'Yours to give; shown as they are. At most 16 KiB of JSON in all.',
+        ...openApi31({ maxProperties: labelsMax, propertyNames: { minLength: 1, maxLength: 63 } }),
         example: { team: 'web' },
       }),
     image_size_mib: z.int().min(64).optional().openapi({
