@@ -30,7 +30,11 @@ export interface CoreDeps {
   readonly bootId: string;
   /** See HostClaim. */
   readonly bootIdBefore?: string | null;
+  /** See HostClaim. */
+  readonly epochBefore?: number;
   readonly bootTimeoutMs?: number | undefined;
+  /** See ReconcilerDeps. */
+  readonly quarantineDays?: number;
   /** For proofs only. */
   readonly hooks?: RunnerHooks | undefined;
 }
@@ -51,9 +55,9 @@ export interface Core {
 /** Claims the host: from here on a daemon that had it before writes nothing more. */
 export async function createCore(deps: CoreDeps): Promise<Core> {
   const { edges, images, defaults, capacity, hostId, bootId } = deps;
-  const { bootIdBefore = null } = deps;
+  const { bootIdBefore = null, epochBefore = 0 } = deps;
   const at = edges.clock.now().toISOString();
-  const epoch = await deps.store.hosts.claim({ hostId, bootIdBefore, at });
+  const epoch = await deps.store.hosts.claim({ hostId, bootIdBefore, epochBefore, at });
   const owner: Owner = { hostId, epoch, bootId };
   const store = fencedStore(deps.store, owner);
   const bus = await EventBus.open({ store, log: edges.log });
@@ -72,7 +76,13 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
   const common = { store, bus, edges, runner, machineOperations, supervisor };
   const machines = new MachineService({ ...common, defaults, capacity, imageHolds });
   const imageService = new ImageService({ images, store, holds: imageHolds, hostId });
-  const reconciler = new Reconciler({ store, edges, supervisor, owner });
+  const reconciler = new Reconciler({
+    store,
+    edges,
+    supervisor,
+    owner,
+    ...(deps.quarantineDays === undefined ? {} : { quarantineDays: deps.quarantineDays }),
+  });
   const interrupt = async () => {
     machines.close();
     await Promise.all([imageService.close(), supervisor.close()]);

@@ -20,11 +20,12 @@ program
 program
   .command('serve')
   .description('run the daemon in the foreground')
-  .action(async () => {
+  .option('--adopt-state', 'record the machines of the state directory anew, when the database is lost')
+  .action(async (options: { adoptState?: boolean }) => {
     const { serve } = await import('./serve.ts');
     const { AlreadyRunning, alreadyRunningExitCode } = await import('./daemon-lock.ts');
     try {
-      await serve(readConfig(process.env));
+      await serve(readConfig(process.env), { isAdopting: options.adoptState ?? false });
     } catch (error) {
       printError(error);
       process.exitCode = error instanceof AlreadyRunning ? alreadyRunningExitCode : 1;
@@ -58,6 +59,16 @@ program
     const { json: isJson = false, deep: isDeep = false } = options;
     // A program that hangs inside the kernel would keep this one alive.
     process.exit(await doctor(readConfig(process.env), process.env, { isJson, isDeep }));
+  });
+
+program
+  .command('gc')
+  .description('remove disks of unknown machines that were put aside')
+  .option('--dry-run', 'only say what would be removed')
+  .action(async (options: { dryRun?: boolean }) => {
+    const { gc } = await import('./gc.ts');
+    const print = (line: string) => process.stdout.write(`${line}\n`);
+    await gc(readConfig(process.env), { isDryRun: options.dryRun ?? false }, print);
   });
 
 program

@@ -3,6 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { type Core, createCore } from '../core/core.ts';
+import { adoptState } from '../core/hosts/adopt.ts';
+import { Recorder } from '../core/hosts/recorder.ts';
 import { KeyService } from '../core/keys/service.ts';
 import type { Edges } from '../core/machines/steps/context.ts';
 import type { RunnerHooks } from '../core/operations/runner.ts';
@@ -18,6 +20,7 @@ import type { Logger } from '../lib/log.ts';
 import { readBootId } from '../lib/procfs.ts';
 import { makeTreeKit } from '../setup/kit/tree-kit.ts';
 import { QcowDisks } from '../storage/disks/qcow-disks.ts';
+import { RecordFiles } from '../storage/disks/records.ts';
 import { ImageStore } from '../storage/images/store.ts';
 import { toolEnvironment } from '../storage/images/tools.ts';
 import { bringInLaunchShim } from '../storage/launch-shim.ts';
@@ -25,7 +28,8 @@ import { CacheLayout, StateLayout } from '../storage/layout.ts';
 import { openStore } from '../store/store.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
-import { loadHostId, readBootIdBefore } from './host-id.ts';
+import { loadHostId, noteHostEpoch, readBootIdBefore, readHostEpoch } from './host-id.ts';
+import { readIdentityFacts, requireFile, requireIdentity } from './identity.ts';
 import { makeStateDirectory } from './state-directory.ts';
 
 /** What is used when a caller leaves it out. Disks are sparse: 10 GiB costs nothing until written. */
@@ -47,6 +51,8 @@ export interface ComposeOptions {
   /** For proofs only; see RunnerHooks. */
   readonly hooks?: RunnerHooks;
   readonly clock?: Clock;
+  /** Records the machines of the state directory in a database that knows none; see core/hosts/adopt.ts. */
+  readonly isAdopting?: boolean;
   /** Replaces the engines of this host; for tests. */
   readonly engines?: ReadonlyMap<string, EngineDriver>;
 }
@@ -54,12 +60,16 @@ export interface ComposeOptions {
 export async function compose(config: Config, log: Logger, options: ComposeOptions = {}): Promise<Flotilla> {
   const layout = new StateLayout(config.stateDir);
   await makeStateDirectory(layout, config.uidBase);
+  const records = new RecordFiles(layout);
+  const { isAdopting = false } = options;
+  if (config.databaseUrl === null) await requireFile(layout, records, isAdopting);
   const store = await openStore({
     path: layout.database,
     reservePath: layout.reserveFile,
     log,
     ...(config.databaseUrl === null ? {} : { databaseUrl: config.databaseUrl }),
   });
+  const isToAdopt = await isToBeAdopted(store, layout, records, isAdopting);
   const cache = new CacheLayout(config.cacheDir);
   const images = new ImageStore({
     state: layout,
@@ -88,6 +98,9 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
   const disks = new QcowDisks({ layout, uidBase: config.uidBase });
   const edges: Edges = { engines, guest, disks, images, clock: options.clock ?? systemClock(log), log };
   const apiKeys = new KeyService({ store, clock: edges.clock, log });
+  const hostId = await loadHostId(layout);
+  const epochBefore = await readHostEpoch(layout);
+  if (isToAdopt) await adoptState({ store, records, engines, hostId, log, now: edges.clock.now() });
   const core = await createCore({
     store,
     edges,
@@ -95,11 +108,16 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
     defaults,
     capacity: { memoryMib: Math.floor((totalmem() / mib - hostMemoryMib) * config.memoryOvercommit) },
     startsMax: availableParallelism(),
-    hostId: await loadHostId(layout),
+    hostId,
     bootId: readBootId(),
     bootIdBefore: await readBootIdBefore(layout),
+    epochBefore: epochBefore ?? 0,
+    quarantineDays: config.quarantineDays,
     hooks: options.hooks,
   });
+  await noteHostEpoch(layout, core.owner.epoch);
+  const recorder = new Recorder({ store, bus: core.bus, records, hostId, log });
+  await recorder.recordAll();
   return {
     ...core,
     layout,
@@ -108,6 +126,9 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
     images,
     apiKeys,
     async close() {
+      // Before the bus that tells it what to write.
+      await core.interrupt();
+      await recorder.close();
       await core.close();
       await guest.close();
       for (const engine of engines.values()) await engine.close();
@@ -115,6 +136,21 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
       await store.close();
     },
   };
+}
+
+/** Closes the store when it does not belong here. */
+async function isToBeAdopted(
+  store: Store,
+  layout: StateLayout,
+  records: RecordFiles,
+  isAdopting: boolean,
+): Promise<boolean> {
+  try {
+    return requireIdentity(await readIdentityFacts(store, layout, records, isAdopting));
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
 }
 
 /** The secret from which each incarnation's link token is derived. */

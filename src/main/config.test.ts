@@ -14,6 +14,7 @@ describe('readConfig', () => {
       isAuthDisabled: false,
       uidBase: 600_000,
       memoryOvercommit: 1,
+      quarantineDays: 7,
       logLevel: 'info',
     });
   });

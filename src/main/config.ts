@@ -38,6 +38,8 @@ const environment = z.object({
     .transform(Number)
     .refine((ratio) => ratio >= 0.1 && ratio <= 16, 'must be a number from 0.1 to 16, such as 1.5')
     .default(1),
+  /** How many days disks of machines that nobody knows are kept before they are removed. */
+  FLOTILLA_QUARANTINE_DAYS: z.coerce.number().int().min(1).max(3650).default(7),
   FLOTILLA_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -54,6 +56,8 @@ export interface Config {
   readonly uidBase: number | null;
   /** See FLOTILLA_MEMORY_OVERCOMMIT. */
   readonly memoryOvercommit: number;
+  /** See FLOTILLA_QUARANTINE_DAYS. */
+  readonly quarantineDays: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -92,6 +96,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean = process.get
     corsOrigins: parseOrigins(values.FLOTILLA_CORS_ORIGINS),
     uidBase: isRoot ? values.FLOTILLA_UID_BASE : null,
     memoryOvercommit: values.FLOTILLA_MEMORY_OVERCOMMIT,
+    quarantineDays: values.FLOTILLA_QUARANTINE_DAYS,
     logLevel: values.FLOTILLA_LOG_LEVEL,
   };
 }

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { writeFileAtomic } from '../lib/files.ts';
 import { shortId } from '../lib/ids.ts';
+import { invariant } from '../lib/invariant.ts';
 import type { StateLayout } from '../storage/layout.ts';
 
 /** Null before a daemon first ran on the state directory. */
@@ -15,6 +16,19 @@ export async function loadHostId(layout: StateLayout): Promise<string> {
   const made = shortId();
   await writeFileAtomic(layout.hostIdFile, `${made}\n`, 0o644);
   return made;
+}
+
+/** The epoch of the last daemon that claimed the host here; null when none noted it. */
+export async function readHostEpoch(layout: StateLayout): Promise<number | null> {
+  const text = await read(layout.hostEpochFile);
+  if (text === null) return null;
+  invariant(/^[0-9]{1,15}$/.test(text), `${layout.hostEpochFile} holds no number`);
+  return Number(text);
+}
+
+/** After the claim: a database that counts less than this is an older copy. */
+export async function noteHostEpoch(layout: StateLayout, epoch: number): Promise<void> {
+  await writeFileAtomic(layout.hostEpochFile, `${epoch}\n`, 0o644);
 }
 
 /**

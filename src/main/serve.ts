@@ -164,7 +164,7 @@ function urlOf({ host, port }: HttpServer): string {
 }
 
 /** `flotilla serve`: runs until SIGTERM or SIGINT. */
-export async function serve(config: Config): Promise<void> {
+export async function serve(config: Config, options: Pick<ComposeOptions, 'isAdopting'> = {}): Promise<void> {
   const log = pino(
     { level: config.logLevel, redact: ['key', 'token', 'secret', '*.key', '*.token', 'authorization'] },
     logSink(process.stdout.fd, { path: new StateLayout(config.stateDir).logFile }),
@@ -179,11 +179,13 @@ export async function serve(config: Config): Promise<void> {
       resolve(name);
     });
   }
-  const daemon = await startDaemon(config, log, { signal: stopping.signal }).catch((error: unknown) => {
-    if (!stopping.signal.aborted) throw error;
-    log.info({ reason: String(error) }, 'stopped while starting; machines go on');
-    return null;
-  });
+  const daemon = await startDaemon(config, log, { ...options, signal: stopping.signal }).catch(
+    (error: unknown) => {
+      if (!stopping.signal.aborted) throw error;
+      log.info({ reason: String(error) }, 'stopped while starting; machines go on');
+      return null;
+    },
+  );
   if (!daemon) return;
   const signal = await promise;
   log.info({ signal }, 'shutting down; machines go on');

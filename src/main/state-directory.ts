@@ -5,7 +5,7 @@ import type { StateLayout } from '../storage/layout.ts';
 
 /** What we make in a state directory; a directory that holds anything else is somebody's. */
 const ours =
-  /^(daemon\.(pid|lock|url|log)|(admin|link)\.key|host-id|boot-id|operator|reserve|flotilla\.db.*|images|boot|disks|run|\.tmp-.*)$/;
+  /^(daemon\.(pid|lock|url|log)|(admin|link)\.key|host-(id|epoch)|boot-id|operator|reserve|flotilla\.db.*|images|boot|disks|quarantine|run|\.tmp-.*)$/;
 
 /**
  * Makes what is not there. VMMs run as users of their own and must pass through, not look around: 0711, whatever the

@@ -2,7 +2,7 @@
  * Every path Flotilla uses, in one place. Pure: makes names, touches nothing.
  *
  * state directory (0711: the VMMs' own users pass through it)
- *   daemon.pid · daemon.lock · daemon.url · admin.key · link.key · host-id · flotilla.db · reserve · daemon.log · daemon.log.1
+ *   daemon.pid · daemon.lock · daemon.url · admin.key · link.key · host-id · host-epoch · flotilla.db · reserve · daemon.log · daemon.log.1
  *   operator/api.sock            the API for the daemon's own user, in 0700
  *   images/blobs/<sha256>        root file systems, 0444, never changed
  *   images/names/<name>.json     name → digest, of shared images
@@ -10,6 +10,8 @@
  *   images/.import-<id>/         an import under way, 0700
  *   boot/<sha256>/{kernel,initrd,kit.json}
  *   boot/current.json            which kit new starts use
+ *   disks/<machine>/machine.json   what is recorded of the machine, again, 0600
+ *   quarantine/<machine>.<time>/   disks of machines that nobody knows, until they are removed
  *   disks/<machine>/root.qcow2   owned by the machine's VMM user, 0600
  *   run/<incarnation>/           qmp.sock agent.sock console.log pid …, root's with the VMM's group, 1770
  *
@@ -70,6 +72,10 @@ export class StateLayout {
   get hostIdFile(): string {
     return join(this.root, 'host-id');
   }
+  /** How many daemons the host has had, as the database counted last. */
+  get hostEpochFile(): string {
+    return join(this.root, 'host-epoch');
+  }
   /** The host's boot id when a daemon of an earlier version last started here. Read once, never written. */
   get bootIdFile(): string {
     return join(this.root, 'boot-id');
@@ -101,6 +107,9 @@ export class StateLayout {
   }
   get disks(): string {
     return join(this.root, 'disks');
+  }
+  get quarantine(): string {
+    return join(this.root, 'quarantine');
   }
   get run(): string {
     return join(this.root, 'run');
@@ -134,6 +143,9 @@ export class StateLayout {
   /** Programs of the daemon's own. */
   get bin(): string {
     return join(this.root, 'bin');
+  }
+  machineRecord(machineId: string): string {
+    return join(this.diskDir(machineId), 'machine.json');
   }
   runDir(incarnation: string): string {
     return join(this.run, checked(incarnation, idPattern, 'incarnation'));

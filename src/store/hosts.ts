@@ -1,5 +1,5 @@
 /** The hosts of the database, and which daemon each belongs to. */
-import { type Kysely, sql } from 'kysely';
+import type { Kysely } from 'kysely';
 import type { HostClaim, HostRepository } from '../core/ports/store.ts';
 import type { Access } from './access.ts';
 import { isPostgres } from './dialect.ts';
@@ -26,7 +26,7 @@ export function hostRepository(access: Access): HostRepository {
 }
 
 /** Rows from before hosts had ids belong to nobody; the first daemon that starts takes them. */
-function claim(access: Access, { hostId, bootIdBefore, at }: HostClaim): Promise<number> {
+function claim(access: Access, { hostId, bootIdBefore, epochBefore = 0, at }: HostClaim): Promise<number> {
   const claimedAt = encodeTime(at);
   return access.atomically(async (db, locks) => {
     await db
@@ -35,13 +35,10 @@ function claim(access: Access, { hostId, bootIdBefore, at }: HostClaim): Promise
       .onConflict((conflict) => conflict.column('id').doNothing())
       .execute();
     // Stronger than the update's own lock: it waits for transactions that hold the epoch.
-    await locks.rows(db.selectFrom('hosts').select('id').where('id', '=', hostId)).execute();
-    const { epoch } = await db
-      .updateTable('hosts')
-      .set({ epoch: sql<number>`epoch + 1`, claimed_at: claimedAt })
-      .where('id', '=', hostId)
-      .returning('epoch')
-      .executeTakeFirstOrThrow();
+    const held = db.selectFrom('hosts').select('epoch').where('id', '=', hostId);
+    const before = await locks.rows(held).executeTakeFirstOrThrow();
+    const epoch = Math.max(before.epoch, epochBefore) + 1;
+    await db.updateTable('hosts').set({ epoch, claimed_at: claimedAt }).where('id', '=', hostId).execute();
     await takeUnowned(db, hostId);
     await db
       .updateTable('machines')

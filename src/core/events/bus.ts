@@ -19,6 +19,7 @@ const pageSize = 500;
 export class EventBus {
   readonly #deps: EventBusDeps;
   readonly #listeners = new Map<string, Set<EventListener>>();
+  readonly #forAll = new Set<EventListener>();
   readonly #stopListening: () => void;
   #position: EventPosition;
   #reading: Promise<void> = Promise.resolve();
@@ -45,6 +46,12 @@ export class EventBus {
       listeners.delete(listener);
       if (listeners.size === 0) this.#listeners.delete(subjectId);
     };
+  }
+
+  /** Calls the listener for each event. Returns the function that ends the subscription. */
+  subscribeAll(listener: EventListener): () => void {
+    this.#forAll.add(listener);
+    return () => this.#forAll.delete(listener);
   }
 
   async close(): Promise<void> {
@@ -79,7 +86,7 @@ export class EventBus {
   }
 
   #tell(event: Event): void {
-    for (const listener of [...(this.#listeners.get(event.subject.id) ?? [])]) {
+    for (const listener of [...(this.#listeners.get(event.subject.id) ?? []), ...this.#forAll]) {
       try {
         listener(event);
       } catch (error) {

@@ -300,7 +300,7 @@ describe('reconciliation', () => {
     await driver.launch({ ...spec, incarnation: 'ghost' }, new AbortController().signal);
     disks.made.add('ghost');
     const kinds = (await reconciler.run()).map(({ kind }) => kind);
-    expect(kinds.sort()).toEqual(['adopt', 'destroy_orphan', 'remove_disk']);
+    expect(kinds.sort()).toEqual(['adopt', 'destroy_orphan', 'quarantine_disk']);
     expect(driver.host.machines.has('ghost')).toBe(false);
     expect(disks.made.has('ghost')).toBe(false);
     expect(await machines.get(tenant, 'web')).toMatchObject({ state: 'running' });

@@ -14,6 +14,10 @@ export interface Disks {
   locate(machineId: string, imageDigest: string): DiskRecord;
   /** Removing nothing succeeds. */
   remove(machineId: string, signal: AbortSignal): Promise<void>;
+  /** Puts the disk of a machine that nobody knows aside, where it is kept for a while; for nothing it succeeds. */
+  quarantine(machineId: string, signal: AbortSignal): Promise<void>;
+  /** Removes what was put aside at least so long ago; names of what went, for people. */
+  emptyQuarantine(ageMsMin: number, signal: AbortSignal): Promise<readonly string[]>;
   /** What is free where the disks are, in MiB. */
   freeMib(signal: AbortSignal): Promise<number>;
   /** Machine ids that have a disk here. */

@@ -39,6 +39,8 @@ export interface HostClaim {
   readonly hostId: string;
   /** The boot during which machines were started whose record does not say it; null when nobody knows. */
   readonly bootIdBefore: string | null;
+  /** An epoch that another database has given; this one goes on after it. Absent: 0. */
+  readonly epochBefore?: number;
   readonly at: string;
 }
 

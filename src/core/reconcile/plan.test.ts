@@ -63,7 +63,7 @@ describe('planRepairs', () => {
     });
     expect(planRepairs([machine('web', 'stopped')], [], seen)).toEqual([
       { kind: 'destroy_orphan', engine: 'qemu', incarnation: 'boot-ghost' },
-      { kind: 'remove_disk', machineId: 'ghost' },
+      { kind: 'quarantine_disk', machineId: 'ghost' },
     ]);
   });
 

@@ -37,7 +37,7 @@ export type Repair =
   | { readonly kind: 'clear_disk_full'; readonly machine: Machine }
   | { readonly kind: 'end_stray'; readonly machine: Machine }
   | { readonly kind: 'destroy_orphan'; readonly engine: string; readonly incarnation: string }
-  | { readonly kind: 'remove_disk'; readonly machineId: string };
+  | { readonly kind: 'quarantine_disk'; readonly machineId: string };
 
 export const diskFullCode = 'disk_full';
 /** Why processors stand still that nothing lets go on. */
@@ -70,7 +70,7 @@ export function planRepairs(
   }
   const ids = new Set(machines.map(({ id }) => id));
   for (const machineId of observed.disks) {
-    if (!ids.has(machineId)) repairs.push({ kind: 'remove_disk', machineId });
+    if (!ids.has(machineId)) repairs.push({ kind: 'quarantine_disk', machineId });
   }
   return repairs;
 }

@@ -42,11 +42,25 @@ test('nothing to repair is nothing to say', async () => {
   expect(errors).toEqual([]);
 });
 
-test('what two looks find is repaired and logged as a defect', async () => {
+test('a disk that two looks find unknown is put aside, not removed, and logged as a defect', async () => {
   fake.disks.made.add('ghost');
   await tick();
   expect(fake.disks.made.has('ghost')).toBe(false);
+  expect(fake.disks.quarantined).toEqual(new Set(['ghost']));
   expect(errors).toEqual(['only the timer found this: a defect, please report it']);
+});
+
+test('at the start, too, nothing is taken for unknown that a second look finds recorded', async () => {
+  await fake.machines.create(tenant, { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' });
+  await fake.machines.start(tenant, 'web');
+  fake.disks.made.add('ghost');
+  const all = vi.spyOn(fake.store.machines, 'all');
+  // The first look, which reads twice, finds the database empty.
+  all.mockResolvedValueOnce([]).mockResolvedValueOnce([]);
+  const repairs = await reconciler.run();
+  expect(repairs).toEqual([{ kind: 'quarantine_disk', machineId: 'ghost' }]);
+  expect(fake.driver.host.machines.size).toBe(1);
+  expect(fake.disks.made.size).toBe(1);
 });
 
 test('what is gone at the second look was an event on its way, and no defect', async () => {

@@ -29,11 +29,15 @@ const ticksToPrune = 60;
 /** How many events are kept: hours of a busy host. */
 const eventsKept = 20_000;
 
+const dayMs = 86_400_000;
+
 export interface ReconcilerDeps {
   readonly store: Store;
   readonly edges: Edges;
   readonly supervisor: Supervisor;
   readonly owner: Owner;
+  /** How long disks of unknown machines are kept; 7 days without. */
+  readonly quarantineDays?: number;
 }
 
 export class Reconciler {
@@ -47,12 +51,18 @@ export class Reconciler {
     this.#deps = deps;
   }
 
-  /** One look and its repairs; resolves with them. A repair that fails is logged, the rest goes on. */
+  /**
+   * One look and its repairs, and a second before anything is taken for unknown; resolves with the repairs. One that
+   * fails is logged, the rest goes on.
+   */
   run(): Promise<readonly Repair[]> {
     return this.#exclusively(async () => {
       const repairs = await this.#look();
-      await this.#carryOutAll(repairs);
-      return repairs;
+      const isSure = repairs.every((repair) => !isOfUnknown(repair));
+      const again = isSure ? null : new Set((await this.#look()).map(keyOf));
+      const confirmed = repairs.filter((repair) => !isOfUnknown(repair) || again?.has(keyOf(repair)));
+      await this.#carryOutAll(confirmed);
+      return confirmed;
     });
   }
 
@@ -83,6 +93,7 @@ export class Reconciler {
         if (this.#ticks++ % ticksToPrune === 0) {
           await store.operations.prune(operationsKept);
           await store.events.prune(eventsKept);
+          await this.#emptyQuarantine();
         }
         const first = await this.#look();
         await this.#carryOutAll(first.filter(isRoutine));
@@ -144,9 +155,16 @@ export class Reconciler {
         return this.#endStray(repair.machine, signal);
       case 'destroy_orphan':
         return edges.engines.get(repair.engine)?.destroy(repair.incarnation, signal);
-      case 'remove_disk':
-        return edges.disks.remove(repair.machineId, signal);
+      case 'quarantine_disk':
+        return edges.disks.quarantine(repair.machineId, signal);
     }
+  }
+
+  async #emptyQuarantine(): Promise<void> {
+    const { edges, quarantineDays = 7 } = this.#deps;
+    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(repairTimeoutMs)]);
+    const removed = await edges.disks.emptyQuarantine(quarantineDays * dayMs, signal);
+    if (removed.length > 0) edges.log.info({ removed }, 'disks of unknown machines were removed');
   }
 
   async #putProcessorsRight(machine: Machine, signal: AbortSignal): Promise<void> {
@@ -183,6 +201,11 @@ export class Reconciler {
   }
 }
 
+/** Whether it ends or puts aside what nobody seems to know. */
+function isOfUnknown({ kind }: Repair): boolean {
+  return kind === 'destroy_orphan' || kind === 'quarantine_disk';
+}
+
 /** What no event tells of, so that finding it by looking is no defect. */
 function isRoutine({ kind }: Repair): boolean {
   return (
@@ -198,7 +221,7 @@ function keyOf(repair: Repair): string {
   switch (repair.kind) {
     case 'destroy_orphan':
       return `${repair.kind} ${repair.incarnation}`;
-    case 'remove_disk':
+    case 'quarantine_disk':
       return `${repair.kind} ${repair.machineId}`;
     default:
       return `${repair.kind} ${repair.machine.id} ${repair.machine.incarnation}`;

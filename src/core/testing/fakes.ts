@@ -105,6 +105,19 @@ export class FakeDisks implements Disks {
   async list(): Promise<readonly string[]> {
     return [...this.made];
   }
+
+  readonly quarantined = new Set<string>();
+
+  async quarantine(machineId: string): Promise<void> {
+    if (this.made.delete(machineId)) this.quarantined.add(machineId);
+  }
+
+  /** As if all had been there for ever. */
+  async emptyQuarantine(): Promise<readonly string[]> {
+    const names = [...this.quarantined];
+    this.quarantined.clear();
+    return names;
+  }
 }
 
 const images: readonly Image[] = ['busybox', 'debian-12'].map((name, index) => ({

@@ -18,7 +18,7 @@ describe('recorded against observed', () => {
   it('names orphans by their path and says who clears up', () => {
     const repairs: readonly Repair[] = [
       { kind: 'destroy_orphan', engine: 'qemu', incarnation: 'boot1' },
-      { kind: 'remove_disk', machineId: 'ghost' },
+      { kind: 'quarantine_disk', machineId: 'ghost' },
     ];
     const found = checkRepairs(repairs, stopped);
     expect(found).toMatchObject([

@@ -58,7 +58,7 @@ function describe(
         message: `a VMM or its directory belongs to no machine: ${layout.run}/${repair.incarnation}`,
       };
     }
-    case 'remove_disk':
+    case 'quarantine_disk':
       return {
         subject: `disk ${repair.machineId}`,
         message: `it belongs to no machine: ${layout.disks}/${repair.machineId}`,

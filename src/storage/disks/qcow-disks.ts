@@ -14,6 +14,7 @@ import { ensureDirectory, hasErrorCode, isOutOfSpace, syncDirectory, syncFile } 
 import { shortId } from '../../lib/ids.ts';
 import { ProcessError, run } from '../../lib/process.ts';
 import type { StateLayout } from '../layout.ts';
+import { emptyQuarantine, quarantineDisk } from './quarantine.ts';
 
 export interface QcowDisksOptions {
   readonly layout: StateLayout;
@@ -65,7 +66,16 @@ export class QcowDisks implements Disks {
     await abortable(this.#remove(machineId), signal);
   }
 
-  /** Also machines of whose disk only a crash's leftovers are here, so that those are found and removed. */
+  async quarantine(machineId: string, signal: AbortSignal): Promise<void> {
+    await abortable(quarantineDisk(this.#layout, machineId, new Date()), signal);
+  }
+
+  emptyQuarantine(ageMsMin: number, signal: AbortSignal): Promise<readonly string[]> {
+    const until = new Date(Date.now() - ageMsMin);
+    return abortable(emptyQuarantine(this.#layout, until), signal);
+  }
+
+  /** Also machines of whose disk only a crash's leftovers are here, so that those are found and put aside. */
   async list(signal: AbortSignal): Promise<readonly string[]> {
     try {
       const entries = await abortable(readdir(this.#layout.disks, { withFileTypes: true }), signal);

@@ -1,0 +1,174 @@
+/** A database that does not belong to the state directory: refused, nothing lost, and the machines adopted if wanted. */
+import { copyFile, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Machine } from '../core/machines/machine.ts';
+import { limitsOfSize } from '../core/ports/engine.ts';
+import { FakeDriver } from '../engines/fake/driver.ts';
+import { silentLog } from '../lib/log.ts';
+import { readBootId } from '../lib/procfs.ts';
+import { StateLayout } from '../storage/layout.ts';
+import { sampleMachine } from '../store/testing/samples.ts';
+import { type Config, readConfig } from './config.ts';
+import { type Daemon, startDaemon } from './serve.ts';
+
+let directory: string;
+let layout: StateLayout;
+let config: Config;
+let driver: FakeDriver;
+let daemon: Daemon | null;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'f-'));
+  const stateDir = join(directory, 'state');
+  const cacheDir = join(directory, 'cache');
+  layout = new StateLayout(stateDir);
+  config = readConfig({ FLOTILLA_STATE_DIR: stateDir, FLOTILLA_CACHE_DIR: cacheDir, PORT: '0' });
+  driver = new FakeDriver({ kind: 'fake' });
+  daemon = null;
+});
+afterEach(async () => {
+  await daemon?.close();
+  await rm(directory, { recursive: true });
+});
+
+async function start(isAdopting = false): Promise<Daemon> {
+  const engines = new Map([['fake', driver]]);
+  daemon = await startDaemon(config, silentLog, { engines, isAdopting });
+  return daemon;
+}
+
+async function stop(): Promise<void> {
+  await daemon?.close();
+  daemon = null;
+}
+
+/** Puts a machine of each kind there, as a daemon would have made them. */
+async function makeMachines({ flotilla }: Daemon): Promise<readonly Machine[]> {
+  const { hostId } = flotilla.owner;
+  const signal = new AbortController().signal;
+  const made: Machine[] = [];
+  for (const [slot, incarnation] of [
+    [3, 'boot1'],
+    [5, 'boot2'],
+    [8, null],
+  ] as const) {
+    const sample = sampleMachine({ hostId, slot, incarnation, bootId: readBootId() });
+    const spec = { ...sample.spec, engine: 'fake' };
+    await mkdir(layout.diskDir(sample.id), { recursive: true });
+    await writeFile(layout.disk(sample.id), `disk of ${sample.id}`);
+    let machine: Machine = { ...sample, spec, state: incarnation === null ? 'created' : 'stopped' };
+    if (incarnation === 'boot1') {
+      const handle = await driver.launch(
+        {
+          ...{ machineId: machine.id, incarnation, slot, vcpuCount: 1, memoryMib: 64, diskMib: 64 },
+          source: { kind: 'kernel', kernelPath: '/k', initrdPath: '/i', kernelArgs: '' },
+          ...{ disks: [], nics: [], limits: limitsOfSize },
+        },
+        signal,
+      );
+      machine = { ...machine, state: 'running', desired: 'running', handle };
+    }
+    made.push(await flotilla.store.machines.insert(machine));
+    const owner = { kind: 'machine', id: machine.id } as const;
+    const range = { min: slot, max: slot };
+    await flotilla.store.allocations.take({
+      hostId,
+      kind: 'vmm_uid',
+      owner,
+      ...range,
+      at: machine.createdAt,
+    });
+  }
+  return made;
+}
+
+const idsOf = (machines: readonly { readonly id: string }[]) => machines.map(({ id }) => id).sort();
+
+async function expectNothingLost(machines: readonly Machine[]): Promise<void> {
+  expect((await readdir(layout.disks)).sort()).toEqual(idsOf(machines));
+  expect(driver.host.machines.get('boot1')?.status).toEqual({ state: 'running' });
+}
+
+test('a lost database is refused in words, nothing is lost, and --adopt-state brings all machines back', async () => {
+  const first = await start();
+  const machines = await makeMachines(first);
+  const { epoch } = first.flotilla.owner;
+  await stop();
+  await rename(layout.database, join(directory, 'away.db'));
+
+  await expect(start()).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('does not belong to this state directory'),
+    hint: expect.stringContaining('--adopt-state'),
+  });
+  await expectNothingLost(machines);
+  // Not even an empty one is made, in whose place the right one would have to be put.
+  expect(await readdir(layout.root)).not.toContain('flotilla.db');
+
+  const { flotilla } = await start(true);
+  const { hostId } = flotilla.owner;
+  const adopted = await flotilla.store.machines.all(hostId);
+  expect(idsOf(adopted)).toEqual(idsOf(machines));
+  for (const before of machines) {
+    const after = adopted.find(({ id }) => id === before.id);
+    const { state, spec, tenant, slot, imageDigest, incarnation, handle } = before;
+    const desired = state === 'running' ? 'running' : 'stopped';
+    expect(after).toMatchObject({ state, spec, tenant, slot, imageDigest, incarnation, handle, desired });
+  }
+  await expectNothingLost(machines);
+  expect(flotilla.owner.epoch).toBeGreaterThan(epoch);
+  // What they hold by number they hold again.
+  const owner = { kind: 'machine', id: 'other' } as const;
+  const taken = { hostId, kind: 'vmm_uid', owner, min: 3, max: 3, at: new Date().toISOString() } as const;
+  await expect(flotilla.store.allocations.take(taken)).rejects.toMatchObject({ code: 'exhausted' });
+
+  // The state directory and the new database belong together from here on.
+  await stop();
+  await start();
+  await expectNothingLost(machines);
+});
+
+test('an older copy of the database is refused, also for adoption, and nothing is lost', async () => {
+  await start();
+  await stop();
+  await copyFile(layout.database, join(directory, 'copy.db'));
+  const machines = await makeMachines(await start());
+  await stop();
+  await rename(layout.database, join(directory, 'newest.db'));
+  await copyFile(join(directory, 'copy.db'), layout.database);
+  await expect(start()).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('it is an older copy'),
+  });
+  await expectNothingLost(machines);
+  await rename(join(directory, 'newest.db'), layout.database);
+  const { store, owner } = (await start()).flotilla;
+  expect(idsOf(await store.machines.all(owner.hostId))).toEqual(idsOf(machines));
+});
+
+test('the database of another state directory is refused, and nothing of either is lost', async () => {
+  const machines = await makeMachines(await start());
+  await stop();
+  const other = { ...config, stateDir: join(directory, 'other') };
+  await (await startDaemon(other, silentLog, { engines: new Map() })).close();
+  await copyFile(join(other.stateDir, 'flotilla.db'), layout.database);
+  await expect(start()).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('does not know this host'),
+  });
+  await expectNothingLost(machines);
+});
+
+test('a record that cannot be read loses its machine’s row only; its disk is put aside, not removed', async () => {
+  const machines = await makeMachines(await start());
+  await stop();
+  const [, , damaged] = machines;
+  await writeFile(layout.machineRecord(damaged?.id ?? ''), '{"version":1,');
+  await rm(layout.database);
+  const { flotilla } = await start(true);
+  const adopted = await flotilla.store.machines.all(flotilla.owner.hostId);
+  expect(idsOf(adopted)).toEqual(idsOf(machines.slice(0, 2)));
+  const [aside] = await readdir(layout.quarantine);
+  expect(await readdir(join(layout.quarantine, aside ?? ''))).toContain('root.qcow2');
+});

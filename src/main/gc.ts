@@ -1,0 +1,26 @@
+/** `flotilla gc`: removes what is kept only in case somebody misses it. Works beside a daemon. */
+import { emptyQuarantine, listQuarantine } from '../storage/disks/quarantine.ts';
+import { StateLayout } from '../storage/layout.ts';
+import type { Config } from './config.ts';
+
+export interface GcOptions {
+  /** Says what would go, and removes nothing. */
+  readonly isDryRun: boolean;
+}
+
+export async function gc(
+  config: Config,
+  { isDryRun }: GcOptions,
+  print: (line: string) => void,
+): Promise<void> {
+  const layout = new StateLayout(config.stateDir);
+  // What comes in meanwhile stays.
+  const now = new Date();
+  const found = await listQuarantine(layout);
+  if (!isDryRun) await emptyQuarantine(layout, now);
+  for (const { machineId, path, since } of found) {
+    const did = isDryRun ? 'would remove' : 'removed';
+    print(`${did} disk of unknown machine ${machineId}, in ${path} since ${since.toISOString()}`);
+  }
+  if (found.length === 0) print('nothing to remove');
+}
