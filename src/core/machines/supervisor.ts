@@ -57,9 +57,7 @@ export class Supervisor {
     const { runner, definitions, machineOperations, edges } = this.#deps;
     const named = { operation: operation.id, kind: operation.kind, subjects: operation.subjects };
     try {
-      const joined = runner.join(operation.id);
-      if (joined) return void (await joined);
-      edges.log.info(named, 'operation taken up');
+      if (!runner.isRunning(operation.id)) edges.log.info(named, 'operation taken up');
       const machineDefinition = machineOperations.definitionOf(operation.kind);
       if (machineDefinition) return void (await machineOperations.run(operation, machineDefinition));
       const definition = definitions[operation.kind];

@@ -9,7 +9,7 @@ const never = () => new Promise<never>(() => undefined);
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 let fake: FakeFlotilla;
-afterEach(() => fake.close());
+afterEach(() => fake.close(), 15_000);
 
 /** A guest that is asked to power off does; otherwise each stop waits for its grace. */
 const powersOff = () => {
@@ -144,27 +144,33 @@ describe('a step that ignores its deadline', () => {
     vi.useRealTimers();
   });
 
-  /** Lets timers pass until the promise settles. */
-  async function passing<T>(promise: Promise<T>): Promise<T | Error> {
-    let isSettled = false;
-    const settled = promise
-      .catch((error: Error) => error)
-      .finally(() => {
-        isSettled = true;
-      });
-    for (let n = 0; n < 400 && !isSettled; n++) {
-      await vi.advanceTimersByTimeAsync(1_000);
-      await turn();
-    }
-    return settled;
+  /** Hangs; `called` resolves when it was called. Timers pass only then, so that none of the store's does. */
+  function hanging() {
+    const { promise: called, resolve } = Promise.withResolvers<void>();
+    const call = async (): Promise<never> => {
+      resolve();
+      return never();
+    };
+    return { called, call };
+  }
+
+  /** Longer than any step or undo may take, and the time to stop after it. */
+  async function passDeadline(): Promise<void> {
+    await vi.advanceTimersByTimeAsync(60_000);
+    await vi.advanceTimersByTimeAsync(abandonAfterMs);
   }
 
   test('is abandoned: a create whose disk hangs fails, and so does its undo, and neither hangs', async () => {
     fake = await startFake();
-    vi.spyOn(fake.disks, 'prepare').mockImplementation(never);
-    vi.spyOn(fake.disks, 'remove').mockImplementation(never);
-    const error = await passing(fake.machines.create(tenant, request));
-    expect(error).toMatchObject({ code: 'timeout' });
+    const [prepare, remove] = [hanging(), hanging()];
+    vi.spyOn(fake.disks, 'prepare').mockImplementation(prepare.call);
+    vi.spyOn(fake.disks, 'remove').mockImplementation(remove.call);
+    const creating = fake.machines.create(tenant, request).catch((error: unknown) => error);
+    await prepare.called;
+    await passDeadline();
+    await remove.called;
+    await passDeadline();
+    expect(await creating).toMatchObject({ code: 'timeout' });
     expect(await newest()).toMatchObject({ state: 'failed', failure: { code: 'timed_out', step: 'disk' } });
     expect(await fake.store.operations.open('host')).toEqual([]);
   });
@@ -173,22 +179,26 @@ describe('a step that ignores its deadline', () => {
     fake = await startFake();
     await fake.machines.create(tenant, request);
     await fake.machines.start(tenant, 'web');
-    const destroy = vi.spyOn(fake.driver, 'destroy').mockImplementation(never);
-    const error = await passing(fake.machines.delete(tenant, 'web', { force: true }));
-    expect(error).toMatchObject({ code: 'timeout' });
+    const destroy = hanging();
+    const spy = vi.spyOn(fake.driver, 'destroy').mockImplementation(destroy.call);
+    const deleting = fake.machines.delete(tenant, 'web', { force: true }).catch((error: unknown) => error);
+    await destroy.called;
+    await passDeadline();
+    expect(await deleting).toMatchObject({ code: 'timeout' });
     expect(await fake.machines.get(tenant, 'web')).toMatchObject({
       state: 'failed',
       failure: { message: expect.stringContaining('did not end within') },
     });
-    destroy.mockRestore();
+    spy.mockRestore();
     await fake.machines.delete(tenant, 'web', { force: false });
   });
 
   test('does not hold up the end of the daemon', async () => {
     fake = await startFake();
-    vi.spyOn(fake.disks, 'prepare').mockImplementation(never);
+    const prepare = hanging();
+    vi.spyOn(fake.disks, 'prepare').mockImplementation(prepare.call);
     const creating = fake.machines.create(tenant, request).catch((error: unknown) => error);
-    while ((await fake.store.operations.open('host'))[0]?.steps.length !== 1) await turn();
+    await prepare.called;
     const closed = fake.interrupt();
     await vi.advanceTimersByTimeAsync(abandonAfterMs);
     await closed;

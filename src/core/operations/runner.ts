@@ -123,7 +123,7 @@ export class OperationRunner {
     return ended;
   }
 
-  /** The end of an operation that runs in this process; null when it does not. */
+  /** The end of an operation that runs in this process, for a second caller; null when it does not. */
   join(operationId: string): Promise<unknown> | null {
     return this.#running.get(operationId)?.ended ?? null;
   }
