@@ -16,6 +16,9 @@ import type { ImageLibrary } from './ports/images.ts';
 import type { Store } from './ports/store.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 
+/** What set-up replaces comes with updates, some days apart. */
+const collectMs = 6 * 60 * 60_000;
+
 export interface CoreDeps {
   /** Not fenced yet. */
   readonly store: Store;
@@ -83,7 +86,12 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
     owner,
     ...(deps.quarantineDays === undefined ? {} : { quarantineDays: deps.quarantineDays }),
   });
+  const stopCollecting = edges.clock.every(collectMs, async () => {
+    const removed = await imageService.collect();
+    if (removed.length > 0) edges.log.info({ removed }, 'images and kernels removed that nothing needs');
+  });
   const interrupt = async () => {
+    stopCollecting();
     machines.close();
     await Promise.all([imageService.close(), supervisor.close()]);
   };

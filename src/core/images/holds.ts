@@ -11,6 +11,11 @@ export class ImageHolds {
   readonly #removing = new Map<string, Promise<unknown>>();
   #removals = 0;
 
+  /** What creations have resolved to and not recorded yet. */
+  held(): readonly string[] {
+    return [...this.#held.keys()];
+  }
+
   /** Resolves an image and keeps it until `work` has ended. `resolve` may be called again. */
   async hold<T>(resolve: () => Promise<Image>, work: (image: Image) => Promise<T>): Promise<T> {
     const image = await this.#take(resolve);

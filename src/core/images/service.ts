@@ -6,7 +6,7 @@ import { deadline } from '../../lib/abort.ts';
 import { shortId } from '../../lib/ids.ts';
 import { AppError } from '../errors.ts';
 import type { Caller } from '../keys/caller.ts';
-import type { Image, ImageImport, ImageLibrary, ImageSource } from '../ports/images.ts';
+import type { Garbage, Image, ImageImport, ImageLibrary, ImageSource } from '../ports/images.ts';
 import type { Store } from '../ports/store.ts';
 import type { ImageHolds } from './holds.ts';
 import { ImportTurns, type TurnTimeouts } from './turns.ts';
@@ -108,6 +108,15 @@ export class ImageService {
       }
       await images.remove(image);
     });
+  }
+
+  /** Removes from this host what no image and no machine needs any more, and answers what that was. */
+  async collect(): Promise<readonly Garbage[]> {
+    const { images, store, holds, hostId } = this.#deps;
+    // Held before recorded: a creation lets go only after its machine is recorded.
+    const held = holds.held();
+    const machines = await store.machines.all(hostId);
+    return images.collect(new Set([...held, ...machines.map(({ imageDigest }) => imageDigest)]));
   }
 
   async #add(caller: Caller, request: ImageRequest, signal: AbortSignal): Promise<Image> {

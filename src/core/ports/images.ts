@@ -48,6 +48,17 @@ export interface ImageLibrary extends Images {
   countImported(tenant: string | null): Promise<number>;
   /** Removes the image and its content; `not_found` when it is gone already. */
   remove(image: Image): Promise<void>;
+  /**
+   * Removes root file systems and boot kits that neither a name nor a machine needs, and answers what they were. `used`
+   * are digests of images that machines use or are about to.
+   */
+  collect(used: ReadonlySet<string>): Promise<readonly Garbage[]>;
+}
+
+export interface Garbage {
+  readonly kind: 'blob' | 'boot_kit';
+  readonly digest: string;
+  readonly bytes: number;
 }
 
 /** Whose kernel boots the guests: the one set-up made for this host, or the one inside the image. */

@@ -9,7 +9,7 @@ import type {
   GuestLink,
   GuestTarget,
 } from '../ports/guest.ts';
-import type { Image, ImageImport, ImageLibrary } from '../ports/images.ts';
+import type { Garbage, Image, ImageImport, ImageLibrary } from '../ports/images.ts';
 
 /** A guest that is ready at once and runs nothing; `announce` scripts what it says before it goes. */
 export class FakeGuest implements GuestLink {
@@ -136,6 +136,8 @@ const images: readonly Image[] = ['busybox', 'debian-12'].map((name, index) => (
 export class FakeImages implements ImageLibrary {
   readonly #images: Image[] = [...images];
   #imported = images.length;
+  /** What the last collection was told. */
+  used: ReadonlySet<string> | null = null;
   /** Ids of imports whose upload is kept. */
   readonly received = new Set<string>();
   /** Digests of what was built and not discarded, by the id of the import. */
@@ -211,6 +213,11 @@ export class FakeImages implements ImageLibrary {
     };
     this.#images.push(image);
     return image;
+  }
+
+  async collect(used: ReadonlySet<string>): Promise<readonly Garbage[]> {
+    this.used = used;
+    return [];
   }
 
   async discard(id: string): Promise<void> {

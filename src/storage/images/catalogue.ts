@@ -31,6 +31,11 @@ export class ImageCatalogue {
     return [...(await this.#load()).values()].flatMap((entry) => ('record' in entry ? [entry.record] : []));
   }
 
+  /** Whether there is a record that cannot be read. */
+  async isDamaged(): Promise<boolean> {
+    return [...(await this.#load()).values()].some((entry) => 'error' in entry);
+  }
+
   /** Replaces the one of the same name and tenant. */
   async put(record: ImageRecord): Promise<void> {
     const entries = await this.#load();

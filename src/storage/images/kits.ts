@@ -10,6 +10,7 @@ import { syncDirectory, writeFileAtomic } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
 import type { CacheLayout, StateLayout } from '../layout.ts';
 import { makeDirectory } from './catalogue.ts';
+import { garbageAgeMsMin } from './garbage.ts';
 import { importFile } from './importing.ts';
 import { type BootKitRecord, bootKitRecord, currentBootKit, readRecord } from './records.ts';
 import { stagingPrefix } from './staging.ts';
@@ -50,6 +51,15 @@ export class BootKits {
     return kit;
   }
 
+  /** The host's kit, and the one before it for as long as a start may have been given it. */
+  async currentDigests(now: number): Promise<readonly string[]> {
+    const pointer = await readRecord(this.#state.currentBootKit, currentBootKit);
+    if (!pointer) return [];
+    const { mtimeMs } = await stat(this.#state.currentBootKit);
+    const isRecent = now - mtimeMs < garbageAgeMsMin;
+    return [pointer.digest, ...(isRecent && pointer.before ? [pointer.before] : [])];
+  }
+
   /** Brings in what set-up has made since. Calls must not overlap. */
   async bringIn(): Promise<void> {
     const offered = await readRecord(join(this.#cache.bootKit, 'kit.json'), bootKitRecord);
@@ -58,7 +68,7 @@ export class BootKits {
     const isThere = await this.#has(offered.digest);
     if (isThere && current?.digest === offered.digest) return;
     if (!isThere) await this.#copy(this.#cache.bootKit, offered);
-    const pointer = `${JSON.stringify({ digest: offered.digest })}\n`;
+    const pointer = `${JSON.stringify({ digest: offered.digest, before: current?.digest ?? null })}\n`;
     await writeFileAtomic(this.#state.currentBootKit, pointer, 0o644);
     this.#current = null;
   }

@@ -47,7 +47,7 @@ export const madeImage = imageRecord.pick({ rootMib: true, digest: true, created
 export type MadeImage = z.infer<typeof madeImage>;
 
 /** `boot/current.json`. */
-export const currentBootKit = z.object({ digest });
+export const currentBootKit = z.object({ digest, before: digest.nullable().default(null) });
 
 /** Reads and checks a record; null when the file is absent, `internal` when it is not what it should be. */
 export async function readRecord<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {

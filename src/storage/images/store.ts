@@ -9,7 +9,7 @@
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, wrapError } from '../../core/errors.ts';
-import type { BootKit, Image, ImageImport, ImageLibrary } from '../../core/ports/images.ts';
+import type { BootKit, Garbage, Image, ImageImport, ImageLibrary } from '../../core/ports/images.ts';
 import { abortable } from '../../lib/abort.ts';
 import { syncDirectory } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
@@ -18,6 +18,7 @@ import { removeTree } from '../../lib/remove-tree.ts';
 import type { CacheLayout, StateLayout } from '../layout.ts';
 import { knownFormat } from './archive.ts';
 import { ImageCatalogue, makeDirectory, namesIn } from './catalogue.ts';
+import { basesOfDisks, digestsOfProcesses, planGarbage, readCandidates } from './garbage.ts';
 import { explained, importFile } from './importing.ts';
 import { BootKits } from './kits.ts';
 import {
@@ -48,6 +49,8 @@ export interface ImageStoreOptions {
   /** Without it, no image is imported with a kernel of its own. */
   readonly makeBootKit?: MakeBootKit;
   readonly log?: Logger;
+  /** Milliseconds since 1970; for tests. */
+  readonly now?: () => number;
   /** For tests. */
   readonly limits?: Partial<ImportLimits>;
 }
@@ -212,6 +215,31 @@ export class ImageStore implements ImageLibrary {
       const record = await this.#catalogue.get(tenant, name);
       if (record?.digest !== digest) throw new AppError('not_found', `no image ${JSON.stringify(name)}`);
       await this.#discard(record);
+    });
+  }
+
+  collect(used: ReadonlySet<string>): Promise<readonly Garbage[]> {
+    return this.#exclusively(async () => {
+      // A record that cannot be read may name anything.
+      if (await this.#catalogue.isDamaged()) return [];
+      const now = this.#options.now?.() ?? Date.now();
+      // Read before the rest, so that what is put in use meanwhile is young.
+      const candidates = await readCandidates(this.#state, now);
+      const records = await this.#catalogue.all();
+      const needed = new Set([
+        ...used,
+        ...records.flatMap(({ digest, kitDigest }) => [digest, ...(kitDigest ? [kitDigest] : [])]),
+        ...(await this.#kits.currentDigests(now)),
+        ...(await basesOfDisks([this.#state.disks, this.#state.quarantine])),
+        ...(await digestsOfProcesses()),
+      ]);
+      const garbage = planGarbage(candidates, needed);
+      for (const { kind, digest } of garbage) {
+        if (kind === 'boot_kit') await this.#kits.remove(digest);
+        else await rm(this.#state.blob(digest), { force: true });
+      }
+      if (garbage.length > 0) await syncDirectory(this.#state.blobs);
+      return garbage;
     });
   }
 

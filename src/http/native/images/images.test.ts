@@ -423,3 +423,10 @@ describe('delete', () => {
     }
   });
 });
+
+test('what machines use is spared when the host is cleaned, those not started included', async () => {
+  const { digest } = await addAs('default', 'mine');
+  expect((await createMachine('mine')).status).toBe(201);
+  expect(await fake.imageService.collect()).toEqual([]);
+  expect(fake.images.used).toEqual(new Set([digest]));
+});
