@@ -7,6 +7,7 @@ check 'set-up' ./flotilla setup
 test_programs
 static_checks
 typescript_tests
+check 'deliberate faults are caught' node scripts/mutate.ts
 race=$(race_flag)
 go_tests ${race:+"$race"}
 tally

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ExitFacts } from '../ports/engine.ts';
 import { planExit } from './exits.ts';
-import { printableLines, quoteConsole } from './steps/context.ts';
+import { printableLines, quoteConsole } from './last-words.ts';
 
 const facts = (kind: ExitFacts['kind'], reason = 'ended'): ExitFacts => ({
   kind,

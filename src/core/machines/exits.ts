@@ -5,8 +5,9 @@
 import type { ExitFacts } from '../ports/engine.ts';
 import type { GuestAnnouncement } from '../ports/guest.ts';
 import type { Store } from '../ports/store.ts';
+import { consoleTail, isPanic, quoteConsole } from './last-words.ts';
 import type { Machine, MachineFailure } from './machine.ts';
-import { consoleTail, type Edges, engineOf, isPanic, quoteConsole } from './steps/context.ts';
+import { type Edges, engineOf } from './steps/context.ts';
 import { transition } from './transition.ts';
 
 export type ExitPlan =

@@ -3,9 +3,10 @@ import { AppError } from '../errors.ts';
 import type { OperationDefinition, Step, SubjectPort } from '../operations/definition.ts';
 import { type Operation, type OperationKind, subjectId } from '../operations/operation.ts';
 import type { MachineDetails, MachinePatch, Repositories } from '../ports/store.ts';
+import { failureOf } from './last-words.ts';
 import type { Machine, MachineFailure } from './machine.ts';
 import type { MachineState, TransitState } from './states.ts';
-import { type Edges, failureOf } from './steps/context.ts';
+import type { Edges } from './steps/context.ts';
 import { transition } from './transition.ts';
 
 export type MachineStep = Step<Machine>;
