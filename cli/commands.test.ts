@@ -295,7 +295,12 @@ test.each([
   [['run', 'busybox'], /missing required argument 'command'/],
   [['run', 'busybox', 'ls', '-la'], /unknown option '-la'\nhint: what follows -- belongs to CMD/],
   [['run', 'busybox', '--cpus', '0', '--', 'x'], /It must be a whole number from 1 to/],
-  [['run', 'busybox', '-e', 'A', '--', 'x'], /It must look like KEY=VALUE/],
+  [['run', 'busybox', '-e', '=A', '--', 'x'], /It must look like KEY=VALUE, or KEY/],
+  [['run', 'busybox', '-e', 'NOT_SET', '--', 'x'], /the variable NOT_SET is not set here/],
+  [
+    ['run', 'busybox', '--env-file', '/nonexistent', '--', 'x'],
+    /the file of variables \/nonexistent cannot be read/,
+  ],
   [['exec', 'web', '--timeout', '86401', '--', 'x'], /from 1 to 86400/],
   [['create', '--port', '80,0'], /from 1 to 65535/],
   [['ls', '--status', 'odd'], /Allowed choices are pending/],

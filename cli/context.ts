@@ -59,6 +59,16 @@ export class Context {
     return makeClient(this.config, patientFetch);
   }
 
+  /** The value of a variable of our environment. Throws CliError when it is not set. */
+  variable(name: string): string {
+    const value = this.#env[name];
+    if (value !== undefined) return value;
+    throw new CliError(`the variable ${name} is not set here`, {
+      hint: `give it a value (-e ${name}=VALUE), or export it first`,
+      exitCode: exitCodes.usage,
+    });
+  }
+
   get signal(): AbortSignal {
     return this.interrupts.signal;
   }

@@ -25,6 +25,29 @@ export function pairs(text: string, before: Readonly<Record<string, string>> = {
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 }
 
+/** What a command's environment is to hold; null: the value that the variable has here. */
+export type Variables = Readonly<Record<string, string | null>>;
+
+/** For an option that may be repeated: `KEY=VALUE`, or `KEY` alone, so that a secret is in no list of processes. */
+export function variables(text: string, before: Variables = {}): Variables {
+  const at = text.indexOf('=');
+  if (at === 0 || text === '') throw new InvalidArgumentError('It must look like KEY=VALUE, or KEY.');
+  return { ...before, ...(at < 0 ? { [text]: null } : { [text.slice(0, at)]: text.slice(at + 1) }) };
+}
+
+/** A file of such variables, one a line; lines that are empty or begin with `#` are skipped. */
+export function variablesOf(content: string): Variables {
+  return content
+    .split(/\r?\n/)
+    .filter((line) => line.trim() !== '' && !line.startsWith('#'))
+    .reduce<Variables>((before, line) => variables(line, before), {});
+}
+
+/** For an option that may be repeated. */
+export function texts(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
+}
+
 /** For an option that may be repeated: some of `words`, also several with commas between. */
 export function someOf<Word extends string>(
   words: readonly Word[],

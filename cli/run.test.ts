@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FakeApi } from './testing/fake-api.ts';
 import { sha256OfBytes } from './testing/fake-programs.ts';
@@ -28,6 +31,17 @@ test('makes a machine, runs the command, removes the machine', async () => {
   ]);
   expect(api.log.at(-1)).toMatch(/^deleted run-/);
   expect(api.machines.size).toBe(0);
+});
+
+test('takes variables from this environment and from files, of which an option wins', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'flotilla-cli-'));
+  const file = join(directory, 'variables');
+  writeFileSync(file, '# of a file\nA=file\nB=file\nTOKEN\n');
+  const words = ['busybox', '--env-file', file, '-e', 'B=option', '-e', 'LANG', '--', 'show'];
+  const env = { FLOTILLA_URL: api.url, TOKEN: 'secret', LANG: 'C' };
+  const { stdout } = await runCli(['run', ...words], { env });
+  rmSync(directory, { recursive: true });
+  expect(JSON.parse(stdout.toString()).env).toEqual({ A: 'file', B: 'option', TOKEN: 'secret', LANG: 'C' });
 });
 
 test('sends every option where it belongs, and leaves what follows -- alone', async () => {

@@ -1,20 +1,24 @@
 /** Running a command in a machine with this process's own stdin, stdout and stderr. */
+import { readFileSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { ExecOutcome, ExecRequest } from '../sdk/src/index.ts';
 import type { Context } from './context.ts';
 import { CliError } from './errors.ts';
 import { exitCodeOfSignal, exitCodes } from './exit-codes.ts';
-import { pairs, wholeNumber } from './options.ts';
+import { texts, type Variables, variables, variablesOf, wholeNumber } from './options.ts';
 import { printable, write } from './output.ts';
 
 export interface ExecOptions {
   readonly timeout: number;
   readonly interactive?: true;
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: Variables;
+  readonly envFile?: readonly string[];
   readonly workdir?: string;
   readonly user?: string;
 }
 
+/** A file of variables is no larger than what a command can be given. */
+const environmentBytesMax = 2 * 1024 * 1024;
 /** Stdin travels inside the request, so it has to be small. */
 const stdinBytesMax = 8 * 1024 * 1024;
 
@@ -23,7 +27,16 @@ export function addExecOptions(command: Command): Command {
   return command
     .option('-i, --interactive', 'give the command what comes on stdin, up to 8 MiB')
     .option('--timeout <seconds>', 'kill the command after this long', wholeNumber(1, 86_400), 3600)
-    .option('-e, --env <key=value>', 'set an environment variable (repeatable)', pairs)
+    .option(
+      '-e, --env <key[=value]>',
+      'set an environment variable; KEY alone: to the value it has here (repeatable)',
+      variables,
+    )
+    .option(
+      '--env-file <path>',
+      'set the environment variables that a file has, one a line (repeatable)',
+      texts,
+    )
     .option('-w, --workdir <path>', 'directory to run in')
     .option('-u, --user <user>', 'user to run as, by name or number');
 }
@@ -37,11 +50,37 @@ export async function execRequest(
   return {
     command,
     timeout: options.timeout,
-    ...(options.env === undefined ? {} : { env: options.env }),
+    ...(options.env === undefined && options.envFile === undefined
+      ? {}
+      : { env: environmentOf(context, options) }),
     ...(options.workdir === undefined ? {} : { cwd: options.workdir }),
     ...(options.user === undefined ? {} : { user: options.user }),
     ...(options.interactive === undefined ? {} : { stdin: await readStdin(context) }),
   };
+}
+
+/** Files first, so that an option wins. Throws CliError for a file that cannot be read and a variable that is not set. */
+function environmentOf(context: Context, { env = {}, envFile = [] }: ExecOptions): Record<string, string> {
+  const given = Object.assign({}, ...envFile.map(readVariables), env) as Variables;
+  const entries = Object.entries(given).map(([name, value]) => [name, value ?? context.variable(name)]);
+  return Object.fromEntries(entries);
+}
+
+function readVariables(path: string): Variables {
+  let content: string;
+  try {
+    if (statSync(path).size > environmentBytesMax)
+      throw new Error(`is longer than ${environmentBytesMax} bytes`);
+    content = readFileSync(path, 'utf8');
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CliError(`the file of variables ${path} cannot be read: ${why}`, { exitCode: exitCodes.usage });
+  }
+  try {
+    return variablesOf(content);
+  } catch {
+    throw new CliError(`${path}: every line must look like KEY=VALUE, or KEY`, { exitCode: exitCodes.usage });
+  }
 }
 
 /**

@@ -87,6 +87,26 @@ test.each([
   await expect(client.machines.start('m1')).rejects.toMatchObject(expected);
 });
 
+test('says whether the server would take the request again, and repeats none that it would not', async () => {
+  let requests = 0;
+  await using server = await serve((request, response) => {
+    requests++;
+    const retryable = request.url?.endsWith('/later');
+    const error = {
+      code: 'RESOURCE_EXHAUSTED',
+      message: 'no room',
+      ...(retryable === undefined ? {} : { retryable }),
+    };
+    response.setHeader('retry-after', '0');
+    sendJson(response, 503, { error });
+  });
+  const { machines } = new FlotillaClient({ url: server.url });
+  await expect(machines.get('never')).rejects.toMatchObject({ retryable: false, retryAfterMs: 0 });
+  expect(requests).toBe(1);
+  await expect(machines.get('later')).rejects.toMatchObject({ retryable: true });
+  expect(requests).toBe(4);
+});
+
 test('repeats a GET after 503 and after a broken connection, and nothing after that', async () => {
   let requests = 0;
   await using server = await serve((request, response) => {

@@ -20,6 +20,7 @@ export interface FlotillaErrorInit {
   readonly requestId?: string | undefined;
   readonly details?: unknown;
   readonly retryAfterMs?: number | undefined;
+  readonly retryable?: boolean | undefined;
   readonly cause?: unknown;
 }
 
@@ -34,6 +35,8 @@ export class FlotillaError extends Error {
   readonly details: unknown;
   /** How long the server asks to be left alone. */
   readonly retryAfterMs: number | undefined;
+  /** Whether the same request may succeed later, in the server's words; undefined when it did not say. */
+  readonly retryable: boolean | undefined;
 
   constructor(init: FlotillaErrorInit) {
     super(init.message, init.cause === undefined ? undefined : { cause: init.cause });
@@ -44,6 +47,7 @@ export class FlotillaError extends Error {
     this.requestId = init.requestId;
     this.details = init.details;
     this.retryAfterMs = init.retryAfterMs;
+    this.retryable = init.retryable;
   }
 }
 
@@ -58,6 +62,7 @@ export function errorFromAnswer(status: number, headers: Headers, body: string):
     requestId: text(error.request_id) ?? headers.get('x-request-id') ?? undefined,
     details: error.details,
     retryAfterMs: retryAfterMs(headers),
+    retryable: typeof error.retryable === 'boolean' ? error.retryable : undefined,
   });
 }
 

@@ -192,7 +192,9 @@ function timedOut(call: Call, ms: number): FlotillaError {
 /** Milliseconds to wait before the next attempt, null when the failure would only repeat itself. */
 function pauseBefore(error: unknown, attempt: number): number | null {
   if (!(error instanceof FlotillaError)) return null;
-  if (error.code !== clientErrorCodes.unreachable && error.status !== 503) return null;
+  if (error.code !== clientErrorCodes.unreachable && error.status !== 503 && error.status !== 429)
+    return null;
+  if (error.retryable === false) return null;
   if (error.retryAfterMs !== undefined)
     return error.retryAfterMs > retryAfterMsMax ? null : error.retryAfterMs;
   const ceilingMs = 100 * 4 ** (attempt - 1);

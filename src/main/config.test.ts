@@ -69,6 +69,17 @@ describe('readConfig', () => {
     expect(() => readConfig(open, true)).toThrow(/loopback/);
   });
 
+  test.each(['0x927C0', '6e5', ' 600000', '600000.0', '-1', '999', ''])(
+    'takes whole numbers in digits: %j is none',
+    (text) => {
+      const uidBaseOf = () => readConfig({ ...base, FLOTILLA_UID_BASE: text }, true).uidBase;
+      if (text === '') expect(uidBaseOf()).toBe(600_000);
+      else expect(uidBaseOf).toThrow(/FLOTILLA_UID_BASE: must be a whole number from 1000 to 2000000000/);
+      if (text !== '' && text !== '999')
+        expect(() => readConfig({ ...base, PORT: text }, true)).toThrow(/PORT/);
+    },
+  );
+
   test('takes the origins of pages that may call', () => {
     const env = { ...base, FLOTILLA_CORS_ORIGINS: 'https://a.example, http://localhost:5173' };
     expect([...readConfig(env, true).corsOrigins]).toEqual(['https://a.example', 'http://localhost:5173']);

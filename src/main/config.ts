@@ -7,11 +7,14 @@ import { AppError } from '../core/errors.ts';
 import { stateDirBytesMax } from '../storage/layout.ts';
 
 const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1');
-const port = z
-  .string()
-  .regex(/^\d{1,5}$/, 'must be a port, 0 to 65535')
-  .transform(Number)
-  .refine((value) => value <= 65_535, 'must be a port, 0 to 65535');
+/** In decimal digits and nothing else: JavaScript itself would take `0x927C0`, `1e6` and spaces. */
+const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,15}$/, `must be a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`);
+const port = wholeNumber(0, 65_535);
 
 const environment = z.object({
   PORT: port.default(3000),
@@ -30,7 +33,7 @@ const environment = z.object({
   /** Origins, such as https://fleet.example.com, whose pages may call the API from a browser; with commas. */
   FLOTILLA_CORS_ORIGINS: z.string().default(''),
   /** The first uid of the range that VMMs run under; one for each machine. Clear of Debian's and systemd's ranges. */
-  FLOTILLA_UID_BASE: z.coerce.number().int().min(1000).max(2_000_000_000).default(600_000),
+  FLOTILLA_UID_BASE: wholeNumber(1000, 2_000_000_000).default(600_000),
   /** Memory that guests may have together, over what the host has; 1.5 lets half as much again be reserved. */
   FLOTILLA_MEMORY_OVERCOMMIT: z
     .string()

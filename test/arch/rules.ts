@@ -217,6 +217,14 @@ export const rules: Rules = {
   ],
   words: [
     {
+      folders: ['src/core/keys', 'src/main/admin-key.ts', 'src/guest', 'src/http/access.ts'],
+      except: [],
+      pattern:
+        /\b(?:secret|hash|digest|token|expected)\b\)?\s*[=!]==?(?!=)(?!\s*(?:null|undefined)\b)|[=!]==?\s*(?:\w+\.)*(?:secret|hash|digest|token|expected)\b(?!\.length)|\b(?:secret|hash|digest|token|expected)\.(?:equals|compare|startsWith|endsWith|includes|indexOf|localeCompare)\(|\bBuffer\.compare\(/,
+      reason:
+        'a comparison that ends at the first difference tells secrets byte by byte; use timingSafeEqual',
+    },
+    {
       folders: ['src/core'],
       except: [],
       pattern: /\b(?:Date\.now|performance\.now|set(?:Timeout|Interval|Immediate))\s*\(|\bnew Date\b/,

@@ -1,0 +1,144 @@
+/**
+ * Another tenant's key, which may do everything within its tenant, on every operation of the document with everything
+ * that the first tenant has. The list is the document's: a route that is added is asked too, or fails for want of a
+ * value for its path.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type FakeFlotilla, serveFake, startFake, testKey } from '../support/fake.ts';
+import { type DocumentedOperation, readContract } from './document.ts';
+
+const { operations } = readContract();
+/** They make something of the caller's own under whatever name. */
+const making = ['createMachine', 'createKey', 'importImage', 'uploadImage'];
+/** What is nobody's. */
+const common = ['getHealth'];
+const mine = 'alpine-of-acme';
+
+let fake: FakeFlotilla;
+let served: Awaited<ReturnType<typeof serveFake>>;
+let keys: { readonly acme: string; readonly other: string };
+let owned: { readonly machine: string; readonly key: string; readonly operation: string };
+
+beforeAll(async () => {
+  fake = await startFake();
+  served = await serveFake(fake);
+  const secretOf = async (tenant: string) =>
+    (await call(testKey, 'POST', '/api/v1/keys', { name: tenant, scopes: ['*'], tenant })).body.key as string;
+  keys = { acme: await secretOf('acme'), other: await secretOf('other') };
+  const machine = { name: 'web', vcpu_count: 1, mem_size_mib: 128 };
+  const { id } = (await call(keys.acme, 'POST', '/machines', machine)).body;
+  await call(keys.acme, 'POST', `/machines/${id}/start`);
+  const listed = await call(keys.acme, 'GET', '/api/v1/operations');
+  const made = await call(keys.acme, 'POST', '/api/v1/keys', { name: 'ci', scopes: ['machines:read'] });
+  owned = { machine: id as string, key: made.body.id as string, operation: listed.body.operations[0].id };
+  const request = {
+    ...{ tenant: 'acme', name: mine, kernel: 'host' as const, memoryMibMin: 96 },
+    source: { kind: 'directory', path: '/nowhere' } as const,
+  };
+  await fake.images.build('arranged', request, new AbortController().signal);
+  await fake.images.publish('arranged', request);
+  await fake.images.discard('arranged');
+});
+afterAll(async () => {
+  await served.server.close(0);
+  await fake.close();
+});
+
+async function call(key: string, method: string, path: string, body?: unknown) {
+  const answer = await fetch(`${served.url}${path}`, {
+    method,
+    headers: { Authorization: `Bearer ${key}`, ...(body ? { 'Content-Type': 'application/json' } : {}) },
+    ...(body ? { body: JSON.stringify(body) } : {}),
+  });
+  const isJson = answer.headers.get('content-type')?.includes('json') ?? false;
+  // A console that is followed, which must not be answered at all, would go on for ever.
+  if (!isJson) await answer.body?.cancel();
+  const text = isJson ? await answer.text() : '';
+  return { status: answer.status, text, body: isJson ? JSON.parse(text) : null };
+}
+
+/** The paths of an operation about what acme has: with each of its names, and with every switch on. */
+function pathsOf({ path, parameters = [] }: DocumentedOperation): readonly string[] {
+  const names: Readonly<Record<string, readonly string[]>> = {
+    '/machines/{id}': [owned.machine, 'web'],
+    '/api/v1/images/{name}': [mine],
+    '/api/v1/keys/{id}': [owned.key],
+    '/api/v1/operations/{id}': [owned.operation],
+  };
+  const [template = path] = /^.*?\{\w+\}/.exec(path) ?? [];
+  const values = path.includes('{') ? names[template] : [''];
+  if (values === undefined) throw new Error(`this test has nothing of acme's for ${path}`);
+  const query = parameters
+    .filter((parameter) => parameter.in === 'query')
+    .flatMap(({ name, schema, required }) => {
+      if (name === 'machine') return [`machine=${owned.machine}`];
+      if (schema.enum?.includes('true')) return [`${name}=true`];
+      return required ? [`${name}=running`] : [];
+    });
+  return values.map(
+    (value) => path.replace(/\{\w+\}/, value) + (query.length > 0 ? `?${query.join('&')}` : ''),
+  );
+}
+
+const bodyOf = ({ requestBody }: DocumentedOperation) => requestBody?.content['application/json']?.example;
+
+/** All that acme sees of what it has. */
+async function acmeSees(): Promise<readonly string[]> {
+  const paths = [
+    ...[`/machines/${owned.machine}`, `/api/v1/keys/${owned.key}`, `/api/v1/operations/${owned.operation}`],
+    ...[`/api/v1/images/${mine}`, '/machines', '/api/v1/operations'],
+  ];
+  return Promise.all(paths.map(async (path) => (await call(keys.acme, 'GET', path)).text));
+}
+
+describe('another tenant', () => {
+  const targeted = operations.filter(
+    ({ path, operationId }) => path.includes('{') && !making.includes(operationId),
+  );
+  const listing = operations.filter(
+    ({ path, operationId }) => !path.includes('{') && ![...making, ...common].includes(operationId),
+  );
+
+  test.each(targeted)('$operationId: not found, and nothing has changed', async (operation) => {
+    const before = await acmeSees();
+    for (const path of pathsOf(operation)) {
+      const answer = await call(keys.other, operation.method, path, bodyOf(operation));
+      expect(answer.status, `${operation.method} ${path}: ${answer.text}`).toBe(404);
+    }
+    expect(await acmeSees()).toEqual(before);
+  });
+
+  test.each(listing)('$operationId shows nothing of it', async (operation) => {
+    for (const path of pathsOf(operation)) {
+      const answer = await call(keys.other, operation.method, path, bodyOf(operation));
+      expect(answer.status).toBe(200);
+      for (const secret of [...Object.values(owned), mine, 'acme']) expect(answer.text).not.toContain(secret);
+    }
+  });
+
+  test.each(operations.filter(({ operationId }) => making.includes(operationId)))(
+    '$operationId makes one of its own at most',
+    async (operation) => {
+      const before = await acmeSees();
+      const path = operation.path.replace('{name}', mine);
+      const answer = await call(keys.other, operation.method, path, bodyOf(operation));
+      expect(answer.status).toBeLessThan(500);
+      expect(answer.status).not.toBe(409);
+      expect(await acmeSees()).toEqual(before);
+    },
+  );
+});
+
+test('the first tenant is let in by the same requests, so that these could have failed', async () => {
+  const reads = operations.filter(
+    ({ path, method, operationId }) =>
+      method === 'GET' && path.includes('{') && operationId !== 'getMachineConsole',
+  );
+  for (const operation of reads) {
+    for (const path of pathsOf(operation)) {
+      expect((await call(keys.acme, 'GET', path)).status, path).toBe(200);
+    }
+  }
+  const consolePath = `/machines/${owned.machine}/console`;
+  expect((await call(keys.acme, 'GET', consolePath)).status).not.toBe(404);
+});
