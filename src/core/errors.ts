@@ -69,6 +69,18 @@ export class CommitUnknownError extends AppError {
   }
 }
 
+/** What is recorded of something cannot be read; the rest is not touched by it. */
+export class DamagedRecordError extends AppError {
+  override readonly name = 'DamagedRecordError';
+
+  constructor(what: string, cause: unknown) {
+    super('internal', `the record of ${what} is damaged`, {
+      cause,
+      hint: './flotilla doctor lists damaged records and says what is wrong with them',
+    });
+  }
+}
+
 export function isAppError(error: unknown, code?: ErrorCode): error is AppError {
   return error instanceof AppError && (code === undefined || error.code === code);
 }

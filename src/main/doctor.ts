@@ -124,7 +124,7 @@ async function examineState(given: StateExamination): Promise<readonly Finding[]
       async (records, findings) => {
         if (records === null) return findings;
         machines = await records.machines();
-        return [...findings, ...(await compare(given, records))];
+        return [...findings, ...(await records.damaged()), ...(await compare(given, records))];
       },
     ),
   );
@@ -159,7 +159,10 @@ async function compare(given: StateExamination, records: Records): Promise<reado
     const there = new Set<string>();
     for (const { id } of machines) if (await readFileFacts(layout.disk(id))) there.add(id);
     const doubtful = [
-      ...checkRepairs(planRepairs(machines, await records.openOperations(), observed), given),
+      ...checkRepairs(
+        planRepairs(machines, await records.openOperations(), observed, await records.damagedMachines()),
+        given,
+      ),
       ...checkDisks(machines, (id) => there.has(id), given),
     ];
     return { summary: summarise(machines, observed), doubtful, machines };

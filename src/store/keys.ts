@@ -5,11 +5,12 @@ import type { ApiKey } from '../core/keys/key.ts';
 import type { KeyFilter, KeyPage, KeyRepository } from '../core/ports/store.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
+import { type Damage, decodeOne } from './damage.ts';
 import { recordEvent } from './events.ts';
 import { decodeKey, encodeKey } from './key-row.ts';
 import { canHold, checkPage, type Database, encodeTime, type KeyTable } from './schema.ts';
 
-export function keyRepository(access: Access): KeyRepository {
+export function keyRepository(access: Access, damage: Damage): KeyRepository {
   return {
     insert: async (key) => {
       const row = encodeKey(key);
@@ -23,10 +24,10 @@ export function keyRepository(access: Access): KeyRepository {
       const row = await access.read((db, locks) =>
         locks.rows(db.selectFrom('api_keys').selectAll().where('id', '=', id)).executeTakeFirst(),
       );
-      return row === undefined ? null : decodeKey(row);
+      return row === undefined ? null : decodeOne('key', row, decodeKey);
     },
-    withPrefix: (prefix) => withPrefix(access, prefix),
-    list: (filter) => list(access, filter),
+    withPrefix: (prefix) => withPrefix(access, damage, prefix),
+    list: (filter) => list(access, damage, filter),
     countLive: (tenant, at) => countLive(access, tenant, at),
     revoke: (id, at) => (canHold(id) ? revoke(access, id, at) : Promise.resolve([])),
     noteUse: (id, at) => noteUse(access, id, at),
@@ -43,15 +44,15 @@ function ofTenant(db: Kysely<Database>, tenant: string) {
   return db.selectFrom('api_keys').where('tenant', '=', tenant);
 }
 
-async function withPrefix(access: Access, prefix: string): Promise<readonly ApiKey[]> {
+async function withPrefix(access: Access, damage: Damage, prefix: string): Promise<readonly ApiKey[]> {
   if (!canHold(prefix)) return [];
   const rows = await access.read((db) =>
     db.selectFrom('api_keys').selectAll().where('prefix', '=', prefix).orderBy('id').execute(),
   );
-  return rows.map(decodeKey);
+  return damage.readable('key', rows, decodeKey);
 }
 
-async function list(access: Access, filter: KeyFilter): Promise<KeyPage> {
+async function list(access: Access, damage: Damage, filter: KeyFilter): Promise<KeyPage> {
   const { tenant, limit, offset } = filter;
   checkPage(filter);
   const { rows, total } = await access.snapshot(async (db) => {
@@ -68,7 +69,7 @@ async function list(access: Access, filter: KeyFilter): Promise<KeyPage> {
       .execute();
     return { rows: page, total: Number(counted.total) };
   });
-  return { keys: rows.map(decodeKey), total };
+  return { keys: damage.readable('key', rows, decodeKey), total };
 }
 
 async function noteUse(access: Access, id: string, at: string): Promise<void> {

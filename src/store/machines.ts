@@ -14,44 +14,52 @@ import type {
 } from '../core/ports/store.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
+import { type Damage, damageOf, decodeOne } from './damage.ts';
 import { DuplicateError } from './database.ts';
 import { recordEvent } from './events.ts';
 import type { Locks } from './locks.ts';
 import { decodeMachine, encodeChanges, encodeMachine } from './machine-row.ts';
 import { canHold, checkPage, type Database, type MachineTable } from './schema.ts';
 
-export function machineRepository(access: Access): MachineRepository {
+export function machineRepository(access: Access, damage: Damage): MachineRepository {
   return {
     insert: (machine) => insert(access, machine),
     get: async (id) => {
       const row = await access.read((db, locks) => selectRow(db, locks, id));
-      return row === undefined ? null : decodeMachine(row);
+      return row === undefined ? null : decodeOne('machine', row, decodeMachine);
     },
     find: async (tenant, idOrName) => {
       const row = await find(access, tenant, idOrName);
-      return row === undefined ? null : decodeMachine(row);
+      return row === undefined ? null : decodeOne('machine', row, decodeMachine);
     },
     list: async (filter) => {
       const { rows, total } = await list(access, filter);
-      return { machines: rows.map(decodeMachine), total };
+      return { machines: damage.readable('machine', rows, decodeMachine), total };
     },
-    all: async (hostId) => {
-      const rows = await access.read((db) =>
-        db
-          .selectFrom('machines')
-          .selectAll()
-          .where('host_id', '=', hostId)
-          .orderBy('created_at')
-          .orderBy('id')
-          .execute(),
-      );
-      return rows.map(decodeMachine);
-    },
+    all: async (hostId) => damage.readable('machine', await allRows(access, hostId), decodeMachine),
+    damaged: async (hostId) =>
+      (await allRows(access, hostId)).flatMap((row) => {
+        const reason = damageOf(row, decodeMachine);
+        const { id, name, incarnation, image_digest: imageDigest } = row;
+        return reason === null ? [] : [{ id, name, incarnation, imageDigest, reason }];
+      }),
     memoryMib: (query) => memoryMib(access, query),
     compareAndSet: (change) => compareAndSet(access, change),
     patch: (id, incarnation, details, at) => patch(access, id, incarnation, details, at),
     remove: (id, at) => remove(access, id, at),
   };
+}
+
+function allRows(access: Access, hostId: string): Promise<readonly MachineTable[]> {
+  return access.read((db) =>
+    db
+      .selectFrom('machines')
+      .selectAll()
+      .where('host_id', '=', hostId)
+      .orderBy('created_at')
+      .orderBy('id')
+      .execute(),
+  );
 }
 
 async function insert(access: Access, machine: Machine): Promise<Machine> {
@@ -138,7 +146,7 @@ function compareAndSet(access: Access, change: StateChange): Promise<boolean> {
   return access.atomically(async (db, locks) => {
     const row = await selectRow(db, locks, id);
     if (row === undefined || row.state !== from || row.operation_id !== fromOperationId) return false;
-    const before = decodeMachine(row);
+    const before = decodeOne('machine', row, decodeMachine);
     const after: Machine = { ...before, ...change.patch, state: to, updatedAt: at };
     const broken = checkChange(before, after);
     invariant(broken.length === 0, `machine ${id}: ${broken.join('; ')}`);
@@ -166,7 +174,7 @@ function patch(
   return access.atomically(async (db, locks) => {
     const row = await selectRow(db, locks, id);
     if (row === undefined || row.incarnation !== incarnation) return false;
-    const after: Machine = { ...decodeMachine(row), ...details, updatedAt: at };
+    const after: Machine = { ...decodeOne('machine', row, decodeMachine), ...details, updatedAt: at };
     const result = await db
       .updateTable('machines')
       .set(encodeChanges(after))
@@ -183,7 +191,7 @@ function remove(access: Access, id: string, at: string): Promise<void> {
   return access.atomically(async (db, locks) => {
     const row = await selectRow(db, locks, id);
     if (row === undefined) return;
-    const machine = decodeMachine(row);
+    const machine = decodeOne('machine', row, decodeMachine);
     const { state } = machine;
     const isDeletable = state === 'deleted' || transitions[state].includes('deleted');
     invariant(isDeletable, `machine ${id}: ${state} does not lead to deleted`);

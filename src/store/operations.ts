@@ -5,12 +5,13 @@ import { isOpen, type Operation, openStates } from '../core/operations/operation
 import type { OperationFilter, OperationPage, OperationRepository } from '../core/ports/store.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
+import { type Damage, damageOf, decodeOne } from './damage.ts';
 import { DuplicateError } from './database.ts';
 import { recordEvent } from './events.ts';
 import { decodeOperation, encodeOperation, encodeProgress } from './operation-row.ts';
-import { canHold, checkPage, encodeBoolean } from './schema.ts';
+import { canHold, checkPage, encodeBoolean, type OperationTable } from './schema.ts';
 
-export function operationRepository(access: Access): OperationRepository {
+export function operationRepository(access: Access, damage: Damage): OperationRepository {
   return {
     insert: (operation) => insert(access, operation),
     get: async (id) => {
@@ -18,9 +19,9 @@ export function operationRepository(access: Access): OperationRepository {
       const row = await access.read((db, locks) =>
         locks.rows(db.selectFrom('operations').selectAll().where('id', '=', id)).executeTakeFirst(),
       );
-      return row === undefined ? null : decodeOperation(row);
+      return row === undefined ? null : decodeOne('operation', row, decodeOperation);
     },
-    list: (filter) => list(access, filter),
+    list: (filter) => list(access, damage, filter),
     save: (before, after) => save(access, before, after),
     requestCancel: async (id) => {
       if (!canHold(id)) return false;
@@ -34,21 +35,27 @@ export function operationRepository(access: Access): OperationRepository {
       );
       return result.numUpdatedRows === 1n;
     },
-    open: async (hostId) => {
-      const rows = await access.read((db) =>
-        db
-          .selectFrom('operations')
-          .selectAll()
-          .where('host_id', '=', hostId)
-          .where('state', 'in', openStates)
-          .orderBy('created_at')
-          .orderBy('id')
-          .execute(),
-      );
-      return rows.map(decodeOperation);
-    },
+    open: async (hostId) => damage.readable('operation', await openRows(access, hostId), decodeOperation),
+    damaged: async (hostId) =>
+      (await openRows(access, hostId)).flatMap((row) => {
+        const reason = damageOf(row, decodeOperation);
+        return reason === null ? [] : [{ id: row.id, reason }];
+      }),
     prune: (keep) => prune(access, keep),
   };
+}
+
+function openRows(access: Access, hostId: string): Promise<readonly OperationTable[]> {
+  return access.read((db) =>
+    db
+      .selectFrom('operations')
+      .selectAll()
+      .where('host_id', '=', hostId)
+      .where('state', 'in', openStates)
+      .orderBy('created_at')
+      .orderBy('id')
+      .execute(),
+  );
 }
 
 async function insert(access: Access, operation: Operation): Promise<void> {
@@ -107,7 +114,7 @@ function eventOf(operation: Operation, type: EventType): Event {
   return { type, tenant, subject: { kind: 'operation', id }, data, at: updatedAt };
 }
 
-async function list(access: Access, filter: OperationFilter): Promise<OperationPage> {
+async function list(access: Access, damage: Damage, filter: OperationFilter): Promise<OperationPage> {
   const { tenant, subject, states, limit, offset } = filter;
   checkPage(filter);
   // `in ()` is an error to PostgreSQL, and so is text that holds NUL.
@@ -138,7 +145,7 @@ async function list(access: Access, filter: OperationFilter): Promise<OperationP
       .execute();
     return { rows: page, total: Number(counted.total) };
   });
-  return { operations: rows.map(decodeOperation), total };
+  return { operations: damage.readable('operation', rows, decodeOperation), total };
 }
 
 async function prune(access: Access, keep: number): Promise<void> {

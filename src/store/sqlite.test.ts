@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DamagedRecordError } from '../core/errors.ts';
 import { machineStates } from '../core/machines/states.ts';
 import { subjectId } from '../core/operations/operation.ts';
-import { InvariantError } from '../lib/invariant.ts';
 import { migrate } from './migrate.ts';
 import { openSqlite, statementCountMax } from './sqlite.ts';
 import { storeContract } from './store.contract.ts';
-import { createStore, openSqliteStore } from './store.ts';
-import { sampleHostId, sampleMachine } from './testing/samples.ts';
+import { createStore, openSqliteStore, openStore } from './store.ts';
+import { at, sampleHostId, sampleKey, sampleMachine, sampleOperation } from './testing/samples.ts';
 import { writeAndKill } from './testing/writers.ts';
 
 let directory: string;
@@ -148,26 +148,67 @@ describe('openSqlite', () => {
     await store.close();
   });
 
-  it('refuses a row that someone else has damaged', async () => {
-    const store = await openSqliteStore(path);
-    const { id } = await store.machines.insert(sampleMachine());
+  it('leaves out rows that someone else has damaged, says so once, and answers everything else', async () => {
+    const told: object[] = [];
+    const log = { warn: (fields: object) => told.push(fields), info: () => undefined };
+    const store = await openStore({ path, log });
+    const { id, spec } = await store.machines.insert(
+      sampleMachine({ incarnation: 'boot1', state: 'stopped' }),
+    );
+    const whole = await store.machines.insert(sampleMachine());
     const intruder = new DatabaseSync(path);
-    for (const damage of [
+    const damages = [
       `state = 'asleep'`,
       `spec = '{'`,
-      `spec = '{}'`,
+      `spec = '{"version":99}'`,
       `name = 'x'`,
       `operation_id = 'o'`,
-    ]) {
+    ];
+    for (const damage of damages) {
       const row = intruder.prepare('select * from machines where id = ?').get(id);
-      intruder.exec(`update machines set ${damage}`);
-      await expect(store.machines.get(id), damage).rejects.toThrow(InvariantError);
+      intruder.prepare(`update machines set ${damage} where id = ?`).run(id);
+      const found = store.machines.get(id);
+      await expect(found, damage).rejects.toBeInstanceOf(DamagedRecordError);
+      await expect(found).rejects.toMatchObject({
+        code: 'internal',
+        hint: expect.stringContaining('doctor'),
+      });
+      expect(await store.machines.all(sampleHostId)).toEqual([whole]);
+      const page = await store.machines.list({ tenant: 'default', limit: 9, offset: 0 });
+      expect(page.machines).toEqual([whole]);
+      expect(await store.machines.damaged(sampleHostId)).toMatchObject([{ id, incarnation: 'boot1' }]);
+      // What only names it does not get hold of it.
+      const patched = store.machines.patch(id, 'boot1', { desired: 'deleted' }, at(1));
+      await expect(patched).rejects.toBeInstanceOf(DamagedRecordError);
+      await store.machines.patch(whole.id, null, { desired: 'stopped' }, whole.updatedAt);
       intruder
-        .prepare('update machines set state = ?, spec = ?, name = ?, operation_id = ?')
-        .run(String(row?.state), String(row?.spec), String(row?.name), null);
+        .prepare('update machines set state = ?, spec = ?, name = ?, operation_id = ? where id = ?')
+        .run(String(row?.state), String(row?.spec), String(row?.name), null, id);
     }
-    expect(await store.machines.get(id)).not.toBeNull();
+    expect(told).toMatchObject([{ kind: 'machine', id }]);
+    expect((await store.machines.find('default', spec.name))?.id).toBe(id);
     intruder.close();
+    await store.close();
+  });
+
+  it('leaves out damaged operations and keys likewise', async () => {
+    const store = await openSqliteStore(path);
+    const [bad, good] = [sampleOperation(), sampleOperation()];
+    for (const operation of [bad, good]) await store.operations.insert(operation);
+    const key = sampleKey();
+    await store.keys.insert(key);
+    const intruder = new DatabaseSync(path);
+    intruder.prepare(`update operations set steps = '{' where id = ?`).run(bad.id);
+    intruder.exec(`update api_keys set scopes = '["all"]'`);
+    intruder.close();
+    expect(await store.operations.open(sampleHostId)).toEqual([good]);
+    const page = { tenant: 'default', limit: 9, offset: 0 };
+    expect((await store.operations.list(page)).operations).toEqual([good]);
+    expect(await store.operations.damaged(sampleHostId)).toMatchObject([{ id: bad.id }]);
+    await expect(store.operations.get(bad.id)).rejects.toBeInstanceOf(DamagedRecordError);
+    expect((await store.keys.list(page)).keys).toEqual([]);
+    expect(await store.keys.withPrefix(key.prefix)).toEqual([]);
+    await expect(store.keys.get(key.id)).rejects.toBeInstanceOf(DamagedRecordError);
     await store.close();
   });
 });

@@ -7,6 +7,7 @@ import type { Repositories, Store } from '../core/ports/store.ts';
 import { type Logger, silentLog } from '../lib/log.ts';
 import { type Access, type AccessLimits, createAccess } from './access.ts';
 import { allocationRepository } from './allocations.ts';
+import { Damage } from './damage.ts';
 import type { OpenDatabase } from './database.ts';
 import { Doorbell } from './doorbell.ts';
 import { eventRepository } from './events.ts';
@@ -24,11 +25,16 @@ import { openSqlite } from './sqlite.ts';
  * the repositories it hands out may be used: the store's own raise InvariantError there, as they would wait for the
  * transaction to end. An error inside a transaction ends it; catching one to go on is not portable.
  */
-export function createStore(database: OpenDatabase, limits?: AccessLimits): Store {
+export function createStore(
+  database: OpenDatabase,
+  limits?: AccessLimits,
+  log: Pick<Logger, 'warn'> = silentLog,
+): Store {
+  const damage = new Damage(log);
   const doorbell = new Doorbell(database.bell);
   const access = createAccess(database, limits, () => doorbell.ring());
   const cache = new MachineCache();
-  const outer = repositories(access);
+  const outer = repositories(access, damage);
   return {
     ...outer,
     machines: database.isOurs ? cachedMachines(outer.machines, cache, access.checkOutside) : outer.machines,
@@ -36,7 +42,7 @@ export function createStore(database: OpenDatabase, limits?: AccessLimits): Stor
       const written = new Set<string>();
       try {
         return await access.transaction((innerAccess) => {
-          const inner = repositories(innerAccess);
+          const inner = repositories(innerAccess, damage);
           return work({ ...inner, machines: notingWrites(inner.machines, (id) => written.add(id)) });
         });
       } finally {
@@ -80,7 +86,7 @@ export async function openStore(place: StorePlace, limits?: AccessLimits): Promi
     await database.close();
     throw error;
   }
-  return createStore(database, limits);
+  return createStore(database, limits, log);
 }
 
 /** The store of the SQLite file at `path`; errors as `openStore` raises them. */
@@ -88,11 +94,11 @@ export function openSqliteStore(path: string, limits?: AccessLimits): Promise<St
   return openStore({ path }, limits);
 }
 
-function repositories(access: Access): Repositories {
+function repositories(access: Access, damage: Damage): Repositories {
   return {
-    machines: machineRepository(access),
-    operations: operationRepository(access),
-    keys: keyRepository(access),
+    machines: machineRepository(access, damage),
+    operations: operationRepository(access, damage),
+    keys: keyRepository(access, damage),
     hosts: hostRepository(access),
     allocations: allocationRepository(access),
     events: eventRepository(access),

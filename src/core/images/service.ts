@@ -97,7 +97,8 @@ export class ImageService {
     const image = await images.resolve(caller.tenant, name, AbortSignal.timeout(lookTimeoutMs));
     checkDeletable(caller, image);
     await holds.remove(image.digest, async () => {
-      const machines = await store.machines.all(hostId);
+      // One whose record is damaged still has its disk on the image.
+      const machines = [...(await store.machines.all(hostId)), ...(await store.machines.damaged(hostId))];
       const count = machines.filter(({ imageDigest }) => imageDigest === image.digest).length;
       if (count > 0) {
         throw new AppError(

@@ -1,5 +1,6 @@
 /**
- * What core remembers. Two drivers (SQLite, PostgreSQL) pass one contract suite. A transaction either happens wholly or
+ * What core remembers. A record that cannot be read is left out of lists; asking for it by id or name raises
+ * DamagedRecordError, and it stays as it is. Two drivers (SQLite, PostgreSQL) pass one contract suite. A transaction either happens wholly or
  * not at all, is durable when its promise resolves, and must contain no effect outside the store.
  */
 
@@ -121,8 +122,10 @@ export interface MachineRepository {
   find(tenant: string, idOrName: string): Promise<Machine | null>;
   /** Newest first, and how many match in all. */
   list(filter: MachineFilter): Promise<{ readonly machines: readonly Machine[]; readonly total: number }>;
-  /** Every machine of a host; for recovery and reconciliation. */
+  /** Every machine of a host whose record can be read; for recovery and reconciliation. */
   all(hostId: string): Promise<readonly Machine[]>;
+  /** Those of the host whose record cannot be read: what they have must not be taken for unknown. */
+  damaged(hostId: string): Promise<readonly DamagedMachine[]>;
   /** The memory of the host's machines in these states, without one of them, in MiB. */
   memoryMib(query: MemoryQuery): Promise<number>;
   /** Only for `transition.ts`: writes when the row still has `from` and `operationId`; false when it does not. */
@@ -131,6 +134,15 @@ export interface MachineRepository {
   patch(id: string, incarnation: string | null, details: MachineDetails, at: string): Promise<boolean>;
   /** Only for `transition.ts`, to `deleted`. */
   remove(id: string, at: string): Promise<void>;
+}
+
+export interface DamagedMachine {
+  readonly id: string;
+  readonly name: string;
+  readonly incarnation: string | null;
+  readonly imageDigest: string;
+  /** Names fields, never their contents. */
+  readonly reason: string;
 }
 
 export interface MemoryQuery {
@@ -178,8 +190,10 @@ export interface OperationRepository {
   save(before: Operation, after: Operation): Promise<Operation | null>;
   /** Sets the cancel flag on an open operation; false when it is not open. */
   requestCancel(id: string): Promise<boolean>;
-  /** The open ones of a host, oldest first. */
+  /** The open ones of a host whose record can be read, oldest first. */
   open(hostId: string): Promise<readonly Operation[]>;
+  /** The ids of its open ones whose record cannot be read, and why. */
+  damaged(hostId: string): Promise<readonly { readonly id: string; readonly reason: string }[]>;
   /** Removes each tenant's ended operations beyond its newest `keep`. */
   prune(keep: number): Promise<void>;
 }

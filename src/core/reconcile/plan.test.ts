@@ -67,6 +67,11 @@ describe('planRepairs', () => {
     ]);
   });
 
+  test('a machine whose record is damaged keeps its disk and its VMM', () => {
+    const seen = observed({ incarnations: new Map([['qemu', ['boot-web']]]), disks: ['web'] });
+    expect(planRepairs([], [], seen, [{ id: 'web', incarnation: 'boot-web' }])).toEqual([]);
+  });
+
   test('the incarnation before the one that is starting is left to its operation', () => {
     const restarting = { ...machine('web', 'starting'), operationId: 'op' } as Machine;
     const operation = { id: 'op', params: { previousIncarnation: 'boot-before' } } as unknown as Operation;

@@ -7,6 +7,7 @@ import { guestFreeMibMin } from '../machines/steps/context.ts';
 import { isPausedOnRequest } from '../machines/steps/pause.ts';
 import type { Operation } from '../operations/operation.ts';
 import type { EngineStatus, ExitFacts } from '../ports/engine.ts';
+import type { DamagedMachine } from '../ports/store.ts';
 
 export interface Observed {
   /** The host's current boot. A machine started in an earlier one lost its VMM to the reboot. */
@@ -43,11 +44,12 @@ export const diskFullCode = 'disk_full';
 /** Why processors stand still that nothing lets go on. */
 const brokenReasons: ReadonlySet<string> = new Set(['internal_error', 'io_error', 'guest_panicked']);
 
-/** Machines with an open operation are left to it. */
+/** Machines with an open operation are left to it; `damaged` ones, whose record cannot be read, to the operator. */
 export function planRepairs(
   machines: readonly Machine[],
   open: readonly Operation[],
   observed: Observed,
+  damaged: readonly Pick<DamagedMachine, 'id' | 'incarnation'>[] = [],
 ): readonly Repair[] {
   const repairs: Repair[] = [];
   for (const machine of machines) {
@@ -61,6 +63,7 @@ export function planRepairs(
   // The one before it is its operation's to clear away.
   const known = new Set<unknown>([
     ...machines.map(({ incarnation }) => incarnation),
+    ...damaged.map(({ incarnation }) => incarnation),
     ...open.map(({ params }) => params.previousIncarnation),
   ]);
   for (const [engine, incarnations] of observed.incarnations) {
@@ -68,7 +71,7 @@ export function planRepairs(
       if (!known.has(incarnation)) repairs.push({ kind: 'destroy_orphan', engine, incarnation });
     }
   }
-  const ids = new Set(machines.map(({ id }) => id));
+  const ids = new Set([...machines, ...damaged].map(({ id }) => id));
   for (const machineId of observed.disks) {
     if (!ids.has(machineId)) repairs.push({ kind: 'quarantine_disk', machineId });
   }

@@ -120,7 +120,9 @@ export class Reconciler {
     const { store, edges, owner } = this.#deps;
     const { hostId, bootId } = owner;
     const observed = await observe(edges, await store.machines.all(hostId), bootId, this.#closing.signal);
-    return planRepairs(await store.machines.all(hostId), await store.operations.open(hostId), observed);
+    const machines = await store.machines.all(hostId);
+    const damaged = await store.machines.damaged(hostId);
+    return planRepairs(machines, await store.operations.open(hostId), observed, damaged);
   }
 
   async #carryOutAll(repairs: readonly Repair[]): Promise<void> {

@@ -23,6 +23,7 @@ const reads: ReadonlySet<string> = new Set([
   'find',
   'list',
   'all',
+  'damaged',
   'open',
   'withPrefix',
   'countLive',

@@ -10,6 +10,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { Kysely } from 'kysely';
 import type { Machine } from '../../core/machines/machine.ts';
 import type { Operation } from '../../core/operations/operation.ts';
+import type { DamagedMachine } from '../../core/ports/store.ts';
 import { type Finding, fail, ok, warn } from '../../setup/doctor/finding.ts';
 import type { OpenDatabase } from '../../store/database.ts';
 import { migrations } from '../../store/migrations/index.ts';
@@ -26,6 +27,9 @@ const damageLinesMax = 5;
 export interface Records {
   machines(): Promise<readonly Machine[]>;
   openOperations(): Promise<readonly Operation[]>;
+  /** What cannot be read. */
+  damaged(): Promise<readonly Finding[]>;
+  readonly damagedMachines: () => Promise<readonly DamagedMachine[]>;
 }
 
 /** What is read with the records, when there is anything this program can read; `findings` say why when there is not. */
@@ -118,12 +122,33 @@ async function withDatabase<T>(
     const records: Records = {
       machines: () => store.machines.all(hostId ?? ''),
       openOperations: () => store.operations.open(hostId ?? ''),
+      damagedMachines: () => store.machines.damaged(hostId ?? ''),
+      damaged: async () => [
+        ...(await store.machines.damaged(hostId ?? '')).map(({ id, name, reason }) =>
+          fail(
+            `machine ${name}`,
+            `its record is damaged: ${reason}`,
+            damagedHint(`machines where id = '${id}'`),
+          ),
+        ),
+        ...(await store.operations.damaged(hostId ?? '')).map(({ id, reason }) =>
+          fail(
+            `operation ${id}`,
+            `its record is damaged: ${reason}`,
+            damagedHint(`operations where id = '${id}'`),
+          ),
+        ),
+      ],
     };
     return await work(records, findings);
   } finally {
     await store.close();
   }
 }
+
+/** Which row, since no command shows it. */
+const damagedHint = (row: string) =>
+  `It is left alone, with its disk and its VMM. Mend the row, or restore the database from a backup: ${row}`;
 
 const restoreHint = 'Stop the daemon and restore flotilla.db from a backup.';
 

@@ -111,6 +111,7 @@ function bound(machines: Repositories['machines']): Repositories['machines'] {
     get: (id) => machines.get(id),
     find: (tenant, idOrName) => machines.find(tenant, idOrName),
     list: (filter) => machines.list(filter),
+    damaged: (hostId) => machines.damaged(hostId),
     all: (hostId) => machines.all(hostId),
     memoryMib: (query) => machines.memoryMib(query),
     compareAndSet: (change) => machines.compareAndSet(change),
