@@ -16,13 +16,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import type { EngineHandle, ExitFacts } from '../../core/ports/engine.ts';
 import { shortId } from '../../lib/ids.ts';
 import { type ProcessError, run } from '../../lib/process.ts';
+import { isAlive } from '../../lib/procfs.ts';
 import { makeQemuFixture, type QemuFixture, testShim } from '../testing/qemu-fixture.ts';
 import { Cgroups } from './cgroup.ts';
 import type { QemuDriver } from './driver.ts';
 import { machinePaths, parseLibraries, programPaths } from './jail.ts';
 import { bootArguments, bootedExitCode, bootSector } from './probe.ts';
 import { RunDirectory } from './run-directory.ts';
-import { goByte, shimSpec } from './shim.ts';
+import { goByte, shimSpec, spawnShim } from './shim.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -204,6 +205,54 @@ describe.runIf(hasShim)('a VMM in its jail', () => {
     expect(await driver.inspect(old, never)).toEqual({ state: 'running' });
     await driver.stop(old, never);
     expect(await driver.inspect(old, never)).toMatchObject({ facts: { kind: 'stopped' } });
+  });
+
+  it.runIf(process.geteuid?.() === 0)(
+    'cannot forge, replace or read what is written of its end',
+    async () => {
+      const { path, statusFile } = new RunDirectory(fixture.layout, handle.incarnation);
+      const uid = (await stat(path)).gid;
+      const script = 'echo x >"$1"; rm -f "$1"; mv "$1" "$1.old"; ln -f "$1" "$2/second"; cat "$1"';
+      const user = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
+      await run('setpriv', [...user, '--', 'sh', '-c', script, 'sh', statusFile, path], {
+        timeoutMs: 10_000,
+      }).catch(() => undefined);
+      const { size, nlink, uid: owner } = await stat(statusFile);
+      expect([size, nlink, owner]).toEqual([0, 1, 0]);
+      expect(await readdir(path)).not.toContain('status.json.old');
+    },
+  );
+
+  it('never runs a VMM that no record names: the daemon dies before it has written one', async () => {
+    const incarnation = shortId();
+    const directory = new RunDirectory(fixture.layout, incarnation);
+    await directory.create(null, true);
+    const qemu = '/usr/bin/qemu-system-x86_64';
+    const host = {
+      shim: testShim() ?? '',
+      userNamespace: process.geteuid?.() !== 0,
+      readOnly: await programPaths(qemu, never),
+    };
+    const request = {
+      argv: [qemu, '-name', `flotilla-${incarnation}`, '-M', 'none', '-display', 'none'],
+      confinement: { uid: null, groups: [], fileBytesMax: 1 << 20 },
+      cgroupFiles: [],
+      cwd: directory.path,
+      statusFile: directory.statusFile,
+      diesWithShim: false,
+      root: fixture.layout.jailRoot,
+      readOnly: [],
+      writable: [directory.path],
+    };
+    const spawned = await spawnShim(host, request, directory.logFile, never);
+    expect(isAlive(spawned.identity)).toBe(true);
+    expect(await readFile(`/proc/${spawned.identity.pid}/cmdline`, 'utf8')).not.toContain(qemu);
+    // As the kernel closes the pipe of a daemon that is killed.
+    spawned.abandon();
+    expect(await directory.awaitStatus()).toEqual({ exitCode: 125, signal: null });
+    expect(isAlive(spawned.identity)).toBe(false);
+    expect(await directory.logTail()).toMatch(/the daemon has gone before the VMM was recorded/);
+    await directory.remove();
   });
 
   it('lives on when its shim is killed, and is still ended', async () => {
