@@ -82,5 +82,8 @@ go_tests() {
 
 # Prints the last line, and exits as it says.
 tally() {
-  node scripts/tally.ts "$reports"
+  # Outside CI a test may be skipped for any reason that it prints; root's tests are only expected of root.
+  local strict=
+  [[ -n ${CI:-} && $EUID -eq 0 ]] && strict=--strict
+  node scripts/tally.ts "$reports" $strict
 }

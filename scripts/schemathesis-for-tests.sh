@@ -12,7 +12,7 @@ if ! python3 -c 'import ensurepip' 2>/dev/null && [[ $EUID -eq 0 ]]; then
   DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends python3-venv >/dev/null 2>&1 || true
 fi
 rm -rf "$home"
-if python3 -m venv "$home" && "$home/bin/pip" install -q --no-deps --disable-pip-version-check -r "$requirements"; then
+if python3 -m venv "$home" && "$home/bin/pip" install -q --no-deps --require-hashes --disable-pip-version-check -r "$requirements"; then
   cp "$requirements" "$home/installed"
 else
   rm -rf "$home"

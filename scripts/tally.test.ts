@@ -1,5 +1,15 @@
-import { describe, expect, it } from 'vitest';
-import { add, formatTally, goFailures, judge, tallyChecks, tallyGo, tallyVitest } from './tally.ts';
+import { describe, expect, it, test } from 'vitest';
+import {
+  add,
+  formatTally,
+  goFailures,
+  judge,
+  skippedTests,
+  tallyChecks,
+  tallyGo,
+  tallyVitest,
+  unexpectedSkips,
+} from './tally.ts';
 
 const lines = (...events: readonly object[]) => events.map((event) => JSON.stringify(event)).join('\n');
 
@@ -66,4 +76,24 @@ describe('tally', () => {
     expect(formatTally(sum)).toBe('3 passed, 1 failed, 3 skipped');
     expect(formatTally({ passed: 3, failed: 0, skipped: 0 })).toBe('3 passed, 0 failed');
   });
+});
+
+test('in CI a skip fails unless it is on the list', () => {
+  const vitest = JSON.stringify({
+    testResults: [
+      {
+        name: '/repo/src/a.test.ts',
+        assertionResults: [
+          { status: 'passed', fullName: 'runs' },
+          { status: 'skipped', fullName: 'needs a moon' },
+        ],
+      },
+      { name: '/repo/src/b.test.ts', assertionResults: [{ status: 'pending', fullName: 'is forgotten' }] },
+    ],
+  });
+  const go = '{"Action":"skip","Package":"p","Test":"TestRoot"}\n{"Action":"skip","Package":"empty"}\n';
+  const skipped = skippedTests(vitest, go, '/repo');
+  expect(skipped).toEqual(['src/a.test.ts: needs a moon', 'src/b.test.ts: is forgotten', 'p: TestRoot']);
+  const allowed = [{ test: 'src/a.test.ts: needs a moon', reason: 'there may be none' }];
+  expect(unexpectedSkips(skipped, allowed)).toEqual(['src/b.test.ts: is forgotten', 'p: TestRoot']);
 });

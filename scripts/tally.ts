@@ -1,10 +1,12 @@
 /**
  * Adds up what `check.sh` or `test.sh` ran and prints their last line. Reads, in the directory given: `checks` (lines
  * `pass NAME` or `fail NAME`), `vitest.json`, `go.json` (`go test -json`), and `vitest.status` and `go.status`, which
- * are there when that runner's own exit code was not 0.
+ * are there when that runner's own exit code was not 0. With `--strict` a skipped test that `allowed-skips.ts` does not
+ * name counts as failed.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
+import { type AllowedSkip, allowedSkips } from './allowed-skips.ts';
 
 export interface Tally {
   readonly passed: number;
@@ -57,6 +59,35 @@ export function tallyGo(text: string): Tally {
   return tally;
 }
 
+interface VitestFile {
+  readonly name?: unknown;
+  readonly assertionResults?: readonly { readonly status?: unknown; readonly fullName?: unknown }[];
+}
+
+/** The skipped tests of vitest's report and of go's, as `FILE: TITLE` and `PACKAGE: TEST`. */
+export function skippedTests(vitest: string, go: string, root = process.cwd()): readonly string[] {
+  const files = (parse(vitest)?.testResults ?? []) as readonly VitestFile[];
+  const ofVitest = files.flatMap(({ name, assertionResults = [] }) =>
+    assertionResults
+      .filter(({ status }) => status === 'skipped' || status === 'pending' || status === 'todo')
+      .map(({ fullName }) => `${relative(root, String(name))}: ${String(fullName)}`),
+  );
+  const ofGo = go
+    .split('\n')
+    .map(parse)
+    .filter((event) => event?.Action === 'skip' && event.Test !== undefined)
+    .map((event) => `${String(event?.Package)}: ${String(event?.Test)}`);
+  return [...ofVitest, ...ofGo];
+}
+
+/** Those that nobody has allowed. */
+export function unexpectedSkips(
+  skipped: readonly string[],
+  allowed: readonly AllowedSkip[],
+): readonly string[] {
+  return skipped.filter((name) => !allowed.some(({ test }) => name.startsWith(test)));
+}
+
 /** A runner that says it failed but names no failed test counts as one failure; so does one that ran nothing. */
 export function judge(tally: Tally | null, hasFailed: boolean): Tally {
   if (tally === null) return { ...none, failed: 1 };
@@ -102,10 +133,15 @@ function parse(text: string): Readonly<Record<string, unknown>> | null {
   }
 }
 
-function main(dir: string): void {
+function main(dir: string, isStrict: boolean): void {
   const read = (name: string) => (existsSync(join(dir, name)) ? readFileSync(join(dir, name), 'utf8') : '');
   process.stdout.write(goFailures(read('go.json')).join(''));
+  const skips = isStrict
+    ? unexpectedSkips(skippedTests(read('vitest.json'), read('go.json')), allowedSkips)
+    : [];
+  for (const name of skips) process.stdout.write(`skipped, and not on the list of what may be: ${name}\n`);
   const total = add([
+    { ...none, failed: skips.length, skipped: -skips.length },
     tallyChecks(read('checks')),
     judge(tallyVitest(read('vitest.json')), existsSync(join(dir, 'vitest.status'))),
     judge(tallyGo(read('go.json')), existsSync(join(dir, 'go.status'))),
@@ -114,4 +150,4 @@ function main(dir: string): void {
   process.exitCode = total.failed === 0 ? 0 : 1;
 }
 
-if (import.meta.main) main(process.argv[2] ?? '.');
+if (import.meta.main) main(process.argv[2] ?? '.', process.argv.includes('--strict'));
