@@ -5,6 +5,7 @@
 export const vmTestFiles = [
   'src/engines/qemu/driver.test.ts',
   'src/engines/qemu/jail.test.ts',
+  'test/crash/commands.test.ts',
   'test/crash/daemon.test.ts',
   'test/crash/host-reboot.test.ts',
   'test/crash/kill-at-every-step.test.ts',

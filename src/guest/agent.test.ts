@@ -71,7 +71,7 @@ async function* repeated(chunk: Uint8Array, count: number) {
 describe('calls', () => {
   test('hello and identify', async () => {
     const hello = await client.waitReady(target, never);
-    expect(hello).toMatchObject({ protocolVersion: 1, incarnation: null });
+    expect(hello).toMatchObject({ protocolVersion: 2, incarnation: null });
     await client.identify(target, { hostname: 'web-1', machineId: '0123456789abcdef'.repeat(2) }, never);
     expect((await client.waitReady(target, never)).incarnation).toBe('i1');
   });
@@ -82,7 +82,7 @@ describe('calls', () => {
     const stop = new AbortController();
     const other = makeClient({ preambleMs: 20, preambleMaxMs: 20 });
     const ready = other.waitReady({ ...target, incarnation: 'i2' }, stop.signal);
-    expect((await client.waitReady(target, never)).protocolVersion).toBe(1);
+    expect((await client.waitReady(target, never)).protocolVersion).toBe(2);
     stop.abort();
     await expect(ready).rejects.toMatchObject({ code: 'timeout' });
     await other.close();

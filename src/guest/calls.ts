@@ -5,7 +5,7 @@ import { AppError, isAppError } from '../core/errors.ts';
 import type { GuestHello, GuestIdentity } from '../core/ports/guest.ts';
 import { deadline } from '../lib/abort.ts';
 import { cleanWords, encodeLine, parseLine, readLine } from './lines.ts';
-import { protocolVersion } from './protocol.ts';
+import { protocolVersion, protocolVersionMin } from './protocol.ts';
 import type { YamuxSession } from './yamux/session.ts';
 import type { YamuxStream } from './yamux/stream.ts';
 
@@ -30,7 +30,7 @@ export function abortError(signal: AbortSignal, doing: string): AppError {
   return new AppError('timeout', `${doing} was cancelled`, { cause: signal.reason });
 }
 
-/** Opens a call and waits for its answer. `request` is the whole line. Raises `guest`, `timeout`, `invalid`. */
+/** Opens a call and waits for its answer. `request` is the line and what follows it at once. Raises the protocol's codes. */
 export async function openCall(
   session: YamuxSession,
   name: string,
@@ -61,7 +61,7 @@ export async function openCall(
 }
 
 /** A call that is over with its answer. */
-async function simpleCall(
+export async function simpleCall(
   session: YamuxSession,
   name: string,
   args: object,
@@ -72,12 +72,16 @@ async function simpleCall(
   return results;
 }
 
+/** Refusals that say something of the request; the others say something of the guest. */
+const callerCodes = ['invalid', 'not_found', 'conflict', 'exhausted'] as const;
+
 function parseAnswer(name: string, line: Buffer): Readonly<Record<string, unknown>> {
   const answer = parseLine(line);
   if (answer.ok === true) return answer;
   if (answer.ok !== false) throw new AppError('guest', `the guest's answer to ${name} is malformed`);
   const words = cleanWords(answer.message) || 'no reason given';
-  if (answer.code === 'invalid') throw new AppError('invalid', words);
+  const code = callerCodes.find((known) => known === answer.code);
+  if (code !== undefined) throw new AppError(code, words);
   if (answer.code === 'unsupported') throw new AppError('guest', `the guest agent cannot ${name}: ${words}`);
   throw new AppError('guest', `${name} failed in the guest: ${words}`);
 }
@@ -85,50 +89,92 @@ function parseAnswer(name: string, line: Buffer): Readonly<Record<string, unknow
 const helloSchema = z.object({
   agent_version: z.string().max(256),
   protocol_version: z.int().min(0),
+  /** Absent before protocol 2. */
+  protocol_version_min: z.int().min(0).optional(),
+  features: z.array(z.string().max(64)).max(64).optional(),
   kernel_release: z.string().max(256),
   incarnation: z.string().max(256).nullable(),
 });
 
-/** Raises `guest` also when the agent speaks another protocol version. */
+/** Raises `guest` also when the agent and this daemon have no version of the protocol in common. */
 export async function callHello(session: YamuxSession, options: CallOptions): Promise<GuestHello> {
   const parsed = helloSchema.safeParse(await simpleCall(session, 'hello', {}, options));
   if (!parsed.success) throw new AppError('guest', "the guest's answer to hello is malformed");
   const hello = parsed.data;
-  if (hello.protocol_version !== protocolVersion)
+  const oldest = Math.max(protocolVersionMin, hello.protocol_version_min ?? hello.protocol_version);
+  const agreed = Math.min(protocolVersion, hello.protocol_version);
+  if (agreed < oldest) {
+    const theirs = range(hello.protocol_version_min ?? hello.protocol_version, hello.protocol_version);
     throw new AppError(
       'guest',
-      `the guest agent speaks protocol version ${hello.protocol_version}, this daemon ${protocolVersion}`,
+      `the guest agent speaks ${theirs} of the protocol, this daemon ${range(protocolVersionMin, protocolVersion)}`,
     );
+  }
   return {
     agentVersion: cleanWords(hello.agent_version),
-    protocolVersion: hello.protocol_version,
+    protocolVersion: agreed,
+    features: hello.features ?? [],
     kernelRelease: cleanWords(hello.kernel_release),
     incarnation: hello.incarnation,
   };
 }
 
-/** `now` gives milliseconds since 1970; it is read as late as possible. */
+function range(oldest: number, newest: number): string {
+  return oldest === newest ? `version ${newest}` : `versions ${oldest} to ${newest}`;
+}
+
+/** What a guest cannot keep while it stands still. `nowMs` is in milliseconds since 1970. */
+function syncArguments(nowMs: number) {
+  return {
+    time_ns: String(BigInt(Math.round(nowMs * 1000)) * 1000n),
+    entropy: randomBytes(64).toString('base64'),
+  };
+}
+
+function identityArguments(incarnation: string, { hostname, machineId }: GuestIdentity) {
+  return { incarnation, hostname, machine_id: machineId };
+}
+
+/** Protocol 1: identity, clock and entropy in one. */
 export async function callIdentify(
   session: YamuxSession,
   incarnation: string,
   identity: GuestIdentity,
-  now: () => number,
+  nowMs: number,
   options: CallOptions,
 ): Promise<void> {
-  const args = {
-    incarnation,
-    hostname: identity.hostname,
-    machine_id: identity.machineId,
-    time_ns: String(BigInt(Math.round(now() * 1000)) * 1000n),
-    entropy: randomBytes(64).toString('base64'),
-  };
+  const args = { ...identityArguments(incarnation, identity), ...syncArguments(nowMs) };
   await simpleCall(session, 'identify', args, options);
 }
 
+export async function callIdentity(
+  session: YamuxSession,
+  incarnation: string,
+  identity: GuestIdentity,
+  options: CallOptions,
+): Promise<void> {
+  await simpleCall(session, 'identity', identityArguments(incarnation, identity), options);
+}
+
+export async function callResync(session: YamuxSession, nowMs: number, options: CallOptions): Promise<void> {
+  await simpleCall(session, 'resync', syncArguments(nowMs), options);
+}
+
+export async function callRekey(
+  session: YamuxSession,
+  incarnation: string,
+  token: Uint8Array,
+  options: CallOptions,
+): Promise<void> {
+  await simpleCall(session, 'rekey', { incarnation, token: Buffer.from(token).toString('base64') }, options);
+}
+
+/** Its form is the same in every version, so that any guest can be asked to end. */
 export async function callShutdown(
   session: YamuxSession,
   mode: 'poweroff' | 'reboot' | 'halt',
+  graceMs: number,
   options: CallOptions,
 ): Promise<void> {
-  await simpleCall(session, 'shutdown', { mode }, options);
+  await simpleCall(session, 'shutdown', { mode, grace_ms: graceMs }, options);
 }

@@ -60,12 +60,13 @@ describe('the link', () => {
     listen();
     expect(await ready).toEqual({
       agentVersion: 'fake',
-      protocolVersion: 1,
+      protocolVersion: 2,
+      features: ['rekey', 'resync'],
       kernelRelease: 'fake',
       incarnation: null,
     });
     await client.identify(target, { hostname: 'web', machineId: '0'.repeat(32) }, never);
-    expect(guest.hostname).toBe('web');
+    expect([guest.hostname, guest.machineId, guest.syncs.length]).toEqual(['web', '0'.repeat(32), 1]);
     expect((await client.waitReady(target, never)).incarnation).toBe('i1');
   });
 
@@ -197,7 +198,7 @@ describe('the link', () => {
     setUp();
     guest = new FakeGuest({ onShutdown: off.resolve });
     listen();
-    await client.shutdown(target, never);
+    await client.shutdown(target, 1000, never);
     expect(await off.promise).toBe('poweroff');
     expect(client.announcement('i1')).toBe('poweroff');
   });
@@ -207,6 +208,45 @@ describe('the link', () => {
     const address = { transport: 'virtio-serial', path: '/nowhere' } as const;
     await expect(client.waitReady({ ...target, address }, never)).rejects.toMatchObject({ code: 'invalid' });
   });
+});
+
+describe('a copy of another guest', () => {
+  const copy: GuestTarget = { ...target, incarnation: 'i2' };
+  const identity = { hostname: 'copy', machineId: '1'.repeat(32) };
+
+  test('is reached as its own incarnation, once it was given its own token', async () => {
+    setUp();
+    listen();
+    await client.waitReady(target, never);
+    await client.identify(target, identity, never);
+    await client.release('i1');
+    await client.rekey(copy, 'i1', never);
+    expect(await client.waitReady(copy, never)).toMatchObject({ incarnation: 'i2' });
+    await client.identify(copy, identity, never);
+    expect(guest.hostname).toBe('copy');
+    // The token of the original is not answered any more.
+    await client.release('i2');
+    const late = AbortSignal.timeout(200);
+    await expect(client.waitReady(target, late)).rejects.toMatchObject({ code: 'timeout' });
+  });
+
+  test('may be given its token twice, as when the first answer was lost', async () => {
+    setUp({ timings: { preambleMs: 50 } });
+    listen();
+    await client.waitReady(target, never);
+    await client.release('i1');
+    await client.rekey(copy, 'i1', never);
+    await client.rekey(copy, 'i1', never);
+    expect(await client.waitReady(copy, never)).toMatchObject({ incarnation: 'i2' });
+  });
+});
+
+test('a guest that stood still is told the time and keeps its names', async () => {
+  setUp();
+  listen();
+  await client.waitReady(target, never);
+  await client.resync(target, { hostname: 'other', machineId: '2'.repeat(32) }, never);
+  expect([guest.hostname, guest.machineId, guest.syncs.length]).toEqual([null, null, 1]);
 });
 
 describe('exec', () => {
@@ -369,7 +409,7 @@ describe('exec', () => {
     ['a NUL byte', { argv: ['a\0b'] }],
     ['a bad variable', { argv: ['a'], env: { 'A=B': 'c' } }],
     ['no time', { argv: ['a'], timeoutMs: 0 }],
-    ['more than fits a line', { argv: ['a'.repeat(65_536)] }],
+    ['more than a kernel takes', { argv: ['a'.repeat(6 * 1024 * 1024)] }],
   ])('refuses %s', async (_what, request) => {
     setUp();
     await expect(exec(request)).rejects.toMatchObject({ code: 'invalid' });

@@ -14,16 +14,27 @@ import type {
   GuestLink,
   GuestTarget,
 } from '../core/ports/guest.ts';
+import type { GuestCommands } from '../core/ports/guest-commands.ts';
 import { deadline } from '../lib/abort.ts';
 import { LimitedLogs } from '../lib/limited-log.ts';
 import { type Logger, silentLog } from '../lib/log.ts';
-import { abortError, type CallOptions, callHello, callIdentify, callShutdown } from './calls.ts';
-import { encodeExecRequest, startExec } from './exec.ts';
+import type { AgentSession } from './agent-session.ts';
+import {
+  abortError,
+  type CallOptions,
+  callIdentify,
+  callIdentity,
+  callRekey,
+  callResync,
+  callShutdown,
+} from './calls.ts';
+import { CommandClient } from './commands.ts';
+import { startExec } from './exec.ts';
+import { checkProgram } from './exec-request.ts';
 import { IncarnationLink } from './link.ts';
 import { incarnationToken } from './preamble.ts';
 import { defaultTimings, type GuestTimings } from './timings.ts';
 import type { Transports } from './transports/transport.ts';
-import type { YamuxSession } from './yamux/session.ts';
 
 export interface GuestClientOptions {
   /** 32 bytes; every incarnation's token is made from it. Whoever has it can speak to every guest. */
@@ -47,6 +58,8 @@ export class GuestClient implements GuestLink {
   readonly #now: () => number;
   readonly #timings: GuestTimings;
   readonly #links = new Map<string, IncarnationLink>();
+  /** Commands that outlive the link and this daemon. */
+  readonly commands: GuestCommands;
   #isClosed = false;
 
   constructor(options: GuestClientOptions) {
@@ -57,6 +70,10 @@ export class GuestClient implements GuestLink {
     this.#logs = new LimitedLogs(options.log ?? silentLog);
     this.#now = options.now ?? Date.now;
     this.#timings = { ...defaultTimings, ...options.timings };
+    this.commands = new CommandClient({
+      session: (target, signal) => this.#session(target, signal),
+      callMs: this.#timings.callMs,
+    });
   }
 
   async waitReady(target: GuestTarget, signal: AbortSignal): Promise<GuestHello> {
@@ -64,7 +81,7 @@ export class GuestClient implements GuestLink {
     for (;;) {
       const session = await link.session(signal);
       try {
-        const hello = await callHello(session, { signal, callMs: this.#timings.callMs });
+        const hello = await session.greet(this.#callOptions(signal));
         checkIncarnation(hello, target);
         return hello;
       } catch (error) {
@@ -77,9 +94,20 @@ export class GuestClient implements GuestLink {
 
   async identify(target: GuestTarget, identity: GuestIdentity, signal: AbortSignal): Promise<void> {
     const session = await this.#session(target, signal);
+    const options = this.#callOptions(signal);
+    if ((await session.hello(options)).protocolVersion > 1)
+      await callIdentity(session.yamux, target.incarnation, identity, options);
+    await this.resync(target, identity, signal);
+  }
+
+  async resync(target: GuestTarget, identity: GuestIdentity, signal: AbortSignal): Promise<void> {
+    const session = await this.#session(target, signal);
+    const options = this.#callOptions(signal);
+    const { protocolVersion } = await session.hello(options);
     for (let attempt = 1; attempt <= identifyAttemptsMax; attempt++) {
       const sentAt = performance.now();
-      await callIdentify(session, target.incarnation, identity, this.#now, this.#callOptions(signal));
+      if (protocolVersion > 1) await callResync(session.yamux, this.#now(), options);
+      else await callIdentify(session.yamux, target.incarnation, identity, this.#now(), options);
       // The time it was told is as old as the call took; on a crowded host that may be seconds.
       if (performance.now() - sentAt <= clockSlackMs) return;
     }
@@ -89,14 +117,36 @@ export class GuestClient implements GuestLink {
   }
 
   async exec(target: GuestTarget, request: ExecRequest, signal: AbortSignal): Promise<ExecSession> {
-    const line = encodeExecRequest(request);
-    return startExec(await this.#session(target, signal), request, line, signal, this.#timings);
+    // Before the guest is asked for anything: what cannot be a command is refused whatever the link does.
+    checkProgram(request);
+    const session = await this.#session(target, signal);
+    const { protocolVersion } = await session.hello(this.#callOptions(signal));
+    return startExec(session.yamux, protocolVersion, request, signal, this.#timings);
   }
 
-  async shutdown(target: GuestTarget, signal: AbortSignal): Promise<void> {
+  async rekey(target: GuestTarget, previous: string, signal: AbortSignal): Promise<void> {
+    if (this.#links.has(target.incarnation))
+      throw new AppError('internal', `incarnation ${target.incarnation} has a link already`);
+    // A copy answers to the old token, and to the new one when an earlier call got so far.
+    const tokens = [previous, target.incarnation].map((name) => incarnationToken(this.#secret, name));
+    const link = this.#makeLink(target, tokens);
+    try {
+      const session = await link.session(signal);
+      if (session.tokenIndex !== 0) return;
+      const options = this.#callOptions(signal);
+      const { features, agentVersion } = await session.hello(options);
+      if (!features.includes('rekey'))
+        throw new AppError('unsupported', `the guest agent (${agentVersion}) cannot be given another token`);
+      await callRekey(session.yamux, target.incarnation, tokens[1] ?? Buffer.alloc(0), options);
+    } finally {
+      await link.release();
+    }
+  }
+
+  async shutdown(target: GuestTarget, graceMs: number, signal: AbortSignal): Promise<void> {
     const session = await this.#session(target, signal);
     try {
-      await callShutdown(session, 'poweroff', this.#callOptions(signal));
+      await callShutdown(session.yamux, 'poweroff', graceMs, this.#callOptions(signal));
     } catch (error) {
       // It may be gone before its answer is here; what it announced is as good.
       if (signal.aborted || this.announcement(target.incarnation) !== 'poweroff') throw error;
@@ -124,7 +174,7 @@ export class GuestClient implements GuestLink {
   }
 
   /** The session of a link that is up, or comes up within `linkWaitMs`. */
-  async #session(target: GuestTarget, signal: AbortSignal): Promise<YamuxSession> {
+  async #session(target: GuestTarget, signal: AbortSignal): Promise<AgentSession> {
     const link = this.#link(target);
     const { linkWaitMs } = this.#timings;
     const late = () => {
@@ -141,18 +191,22 @@ export class GuestClient implements GuestLink {
 
   #link(target: GuestTarget): IncarnationLink {
     if (this.#isClosed) throw new AppError('guest', 'the guest links are closed');
-    const { incarnation, address } = target;
+    const { incarnation } = target;
     const known = this.#links.get(incarnation);
     if (known !== undefined) return known;
-    const link = new IncarnationLink({
+    const link = this.#makeLink(target, [incarnationToken(this.#secret, incarnation)]);
+    this.#links.set(incarnation, link);
+    return link;
+  }
+
+  #makeLink({ incarnation, address }: GuestTarget, tokens: readonly Uint8Array[]): IncarnationLink {
+    return new IncarnationLink({
       dial: this.#dialer(address),
-      token: incarnationToken(this.#secret, incarnation),
+      tokens,
       timings: this.#timings,
       log: this.#logs.of(incarnation),
       incarnation,
     });
-    this.#links.set(incarnation, link);
-    return link;
   }
 
   #dialer(address: GuestAddress): (signal: AbortSignal) => Promise<Duplex> {

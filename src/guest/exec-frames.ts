@@ -1,4 +1,4 @@
-/** Frames of an exec call: part 4 of `protocol.ts`. */
+/** Frames of a command: part 4 of `protocol.ts`. */
 import { z } from 'zod';
 import { AppError } from '../core/errors.ts';
 import type { ExecEvent, ExecOutcome } from '../core/ports/guest.ts';
@@ -6,6 +6,7 @@ import { type ByteSource, parseLine } from './lines.ts';
 import { framePayloadBytesMax, frameTypes } from './protocol.ts';
 
 const frameHeaderBytes = 5;
+const numberBytes = 8;
 
 const outcomeSchema = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('exited'), exit_code: z.int().min(0).max(255) }),
@@ -22,8 +23,17 @@ export function encodeExecFrame(type: number, payload: Uint8Array): Buffer {
   return frame;
 }
 
+/** A frame whose payload is one number. */
+export function encodeNumberFrame(type: number, number: number): Buffer {
+  const payload = Buffer.alloc(numberBytes);
+  payload.writeBigUInt64BE(BigInt(number));
+  return encodeExecFrame(type, payload);
+}
+
+export type FrameEvent = ExecEvent | { readonly type: 'lost'; readonly bytes: number };
+
 /** Turns the bytes of a call into events. Output is passed on as it arrives, cut where the link cut it. */
-export class ExecFrameReader {
+export class CommandFrameReader {
   readonly #source: ByteSource;
   readonly #header = Buffer.alloc(frameHeaderBytes);
   #chunk: Buffer;
@@ -38,8 +48,10 @@ export class ExecFrameReader {
   }
 
   /** The next event; after `outcome` there is none. Rejects with `guest` when the guest breaks the framing. */
-  async next(): Promise<ExecEvent> {
+  async next(): Promise<FrameEvent> {
     if (this.#payloadLeft === 0) await this.#readHeader();
+    if (this.#type === frameTypes.lost)
+      return { type: 'lost', bytes: parseNumber(await this.#readPayload()) };
     if (this.#type === frameTypes.outcome) {
       const outcome = parseOutcome(await this.#readPayload());
       return { type: 'outcome', outcome };
@@ -58,7 +70,7 @@ export class ExecFrameReader {
     this.#headerBytes = 0;
     this.#type = this.#header.readUInt8(0);
     this.#payloadLeft = this.#header.readUInt32BE(1);
-    if (this.#type < frameTypes.stdout || this.#type > frameTypes.outcome)
+    if (this.#type < frameTypes.stdout || this.#type > frameTypes.lost)
       throw new AppError('guest', `the guest sent an exec frame of type ${this.#type}`);
     if (this.#payloadLeft === 0 || this.#payloadLeft > framePayloadBytesMax)
       throw new AppError('guest', `the guest sent an exec frame of ${this.#payloadLeft} bytes`);
@@ -87,8 +99,34 @@ export class ExecFrameReader {
   }
 }
 
+/** The events of a command whose output is all passed on: none of it may be lost. */
+export class ExecFrameReader {
+  readonly #frames: CommandFrameReader;
+
+  constructor(source: ByteSource, received: Buffer) {
+    this.#frames = new CommandFrameReader(source, received);
+  }
+
+  async next(): Promise<ExecEvent> {
+    const event = await this.#frames.next();
+    if (event.type === 'lost') throw new AppError('guest', 'the guest lost output of a command');
+    return event;
+  }
+}
+
+function parseNumber(payload: Buffer): number {
+  const number = payload.length === numberBytes ? Number(payload.readBigUInt64BE()) : Number.NaN;
+  if (!Number.isSafeInteger(number)) throw new AppError('guest', 'a number that the guest sent is malformed');
+  return number;
+}
+
 function parseOutcome(payload: Buffer): ExecOutcome {
-  const parsed = outcomeSchema.safeParse(parseLine(payload));
+  return outcomeOf(parseLine(payload));
+}
+
+/** The outcome in the guest's words as ours. Raises `guest`. */
+export function outcomeOf(words: unknown): ExecOutcome {
+  const parsed = outcomeSchema.safeParse(words);
   if (!parsed.success) throw new AppError('guest', 'the outcome that the guest sent is malformed');
   const outcome = parsed.data;
   switch (outcome.outcome) {

@@ -1,12 +1,14 @@
-/** Commands in the guest: the host end of the exec call. */
+/** Commands in the guest that live as long as their caller wants them: the host end of a `start` that is not owned. */
 import { AppError } from '../core/errors.ts';
 import type { ExecEvent, ExecRequest, ExecSession } from '../core/ports/guest.ts';
+import { shortId } from '../lib/ids.ts';
 import { invariant } from '../lib/invariant.ts';
 import { type AnsweredCall, abortError, type CallOptions, openCall } from './calls.ts';
+import { callSignal, checkSignalName } from './command-calls.ts';
 import { ExecFrameReader, encodeExecFrame } from './exec-frames.ts';
+import { encodeExecV1, encodeStart } from './exec-request.ts';
 import { StdinPump } from './exec-stdin.ts';
 import { ExecWatch } from './exec-watch.ts';
-import { encodeLine } from './lines.ts';
 import { frameTypes } from './protocol.ts';
 import type { YamuxSession } from './yamux/session.ts';
 
@@ -19,41 +21,34 @@ export interface ExecTimings {
 /** Signals a caller may have waiting for a guest that does not take them. */
 const pendingSignalsMax = 16;
 
-/** The request line of an exec call; `invalid` when it cannot be one. */
-export function encodeExecRequest(request: ExecRequest): Buffer {
-  const { argv, env = {}, cwd, user, timeoutMs, stdin } = request;
-  if (argv.length === 0 || argv[0] === '') throw new AppError('invalid', 'exec needs a program to run');
-  const words = [...argv, ...Object.entries(env).flat(), cwd ?? '', user ?? ''];
-  if (words.some((word) => word.includes('\0'))) throw new AppError('invalid', 'exec takes no NUL bytes');
-  if (Object.keys(env).some((name) => name === '' || name.includes('=')))
-    throw new AppError('invalid', 'an environment variable needs a name without "="');
-  if (!Number.isSafeInteger(timeoutMs) || timeoutMs <= 0)
-    throw new AppError('invalid', 'exec needs a time limit of at least one millisecond');
-  return encodeLine({
-    call: 'exec',
-    argv,
-    env,
-    ...(cwd === undefined ? {} : { cwd }),
-    ...(user === undefined ? {} : { user }),
-    timeout_ms: timeoutMs,
-    has_stdin: stdin !== undefined,
-  });
-}
-
 /**
- * Starts a command. `line` is `encodeExecRequest(request)`. When this rejects with `guest` or `timeout` the command may
- * have been started all the same; the guest kills it as soon as it learns that nobody listens.
+ * Starts a command that lives as long as its call. When this rejects with `guest` or `timeout` the command may have been
+ * started all the same; the guest kills it as soon as it learns that nobody listens.
  */
 export async function startExec(
   session: YamuxSession,
+  protocolVersion: number,
   request: ExecRequest,
-  line: Buffer,
   signal: AbortSignal,
   timings: ExecTimings,
 ): Promise<ExecSession> {
   const options: CallOptions = { signal, callMs: timings.callMs };
-  return new ExecCall(await openCall(session, 'exec', line, options), request, signal, timings);
+  if (protocolVersion === 1) {
+    const call = await openCall(session, 'exec', encodeExecV1(request), options);
+    const sendSignal: SendSignal = (name) =>
+      call.stream.write(encodeExecFrame(frameTypes.signal, Buffer.from(name)));
+    return new ExecCall(call, request, signal, timings, sendSignal);
+  }
+  const id = shortId();
+  const start = encodeStart({ ...request, id, hasStdin: request.stdin !== undefined }, false);
+  const call = await openCall(session, 'start', start, options);
+  const never = new AbortController().signal;
+  const sendSignal: SendSignal = (name) => callSignal(session, id, name, { ...options, signal: never });
+  return new ExecCall(call, request, signal, timings, sendSignal);
 }
+
+/** Delivers a signal by its name; rejects when the command or its link is gone. */
+type SendSignal = (name: string) => Promise<void>;
 
 class ExecCall implements ExecSession, AsyncIterator<ExecEvent> {
   readonly #call: AnsweredCall;
@@ -61,13 +56,21 @@ class ExecCall implements ExecSession, AsyncIterator<ExecEvent> {
   readonly #watch: ExecWatch;
   readonly #stdin: StdinPump | null;
   readonly #signal: AbortSignal;
+  readonly #sendSignal: SendSignal;
   readonly #onAbort: () => void;
   #pendingSignals = 0;
   #isIterated = false;
   #isOver = false;
 
-  constructor(call: AnsweredCall, request: ExecRequest, signal: AbortSignal, timings: ExecTimings) {
+  constructor(
+    call: AnsweredCall,
+    request: ExecRequest,
+    signal: AbortSignal,
+    timings: ExecTimings,
+    sendSignal: SendSignal,
+  ) {
     this.#call = call;
+    this.#sendSignal = sendSignal;
     this.#frames = new ExecFrameReader(call.stream, call.rest);
     this.#watch = new ExecWatch({
       limitMs: request.timeoutMs + timings.execMarginMs,
@@ -107,14 +110,14 @@ class ExecCall implements ExecSession, AsyncIterator<ExecEvent> {
   }
 
   kill(signal: string): void {
-    if (!/^[A-Z][A-Z0-9+-]{0,15}$/.test(signal))
-      throw new AppError('invalid', `not the name of a signal: ${JSON.stringify(signal)}`);
+    checkSignalName(signal);
     if (this.#isOver || this.#pendingSignals === pendingSignalsMax) return;
     this.#pendingSignals += 1;
     const settled = () => {
       this.#pendingSignals -= 1;
     };
-    this.#call.stream.write(encodeExecFrame(frameTypes.signal, Buffer.from(signal))).then(settled, settled);
+    // A command that ended meanwhile needs no signal.
+    this.#sendSignal(signal).then(settled, settled);
   }
 
   async #nextEvent(): Promise<ExecEvent> {
@@ -133,10 +136,9 @@ class ExecCall implements ExecSession, AsyncIterator<ExecEvent> {
     this.#abandon(new AppError('guest', `standard input failed: ${words}`, { cause: error }));
   }
 
-  /** Kills the command's process group; a waiting reader gets `reason` as the unknown outcome. */
+  /** Kills the command, as the guest does when its stream is reset; a waiting reader gets `reason` as the unknown outcome. */
   #abandon(reason: AppError): void {
     if (this.#isOver) return;
-    this.kill('KILL');
     this.#call.stream.reset(reason);
     this.#stopHelpers();
   }

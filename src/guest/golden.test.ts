@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { ExecFrameReader, encodeExecFrame } from './exec-frames.ts';
+import { CommandFrameReader, encodeExecFrame, encodeNumberFrame } from './exec-frames.ts';
 import { preambleAck } from './preamble.ts';
 import { decodeHeader, encodeHeader, FrameParser, headerBytes } from './yamux/frames.ts';
 
@@ -65,7 +65,7 @@ describe('exec', () => {
   });
 
   test.each(execFrames.filter(({ from }) => from === 'guest'))('$name is read so', async (frame) => {
-    const event = await new ExecFrameReader(nothing, frame.hex).next();
+    const event = await new CommandFrameReader(nothing, frame.hex).next();
     if (event.type === 'outcome') {
       const { outcome, exit_code, signal } = frame.outcome ?? {};
       expect(event.outcome).toEqual({
@@ -73,11 +73,20 @@ describe('exec', () => {
         ...(exit_code === undefined ? {} : { exitCode: exit_code }),
         ...(signal === undefined ? {} : { signal }),
       });
+    } else if (event.type === 'lost') {
+      expect([frame.type, BigInt(event.bytes)]).toEqual([4, frame.payload_hex.readBigUInt64BE()]);
     } else {
       expect(event.type).toBe(frame.type === 1 ? 'stdout' : 'stderr');
       expect(frame.payload_hex.equals(event.data)).toBe(true);
     }
   });
+});
+
+test('numbers are written so', () => {
+  const numbers = execFrames.filter(({ type }) => type === 4 || type === 18);
+  expect(numbers).toHaveLength(2);
+  for (const { type, payload_hex, hex } of numbers)
+    expect(encodeNumberFrame(type, Number(payload_hex.readBigUInt64BE())).equals(hex)).toBe(true);
 });
 
 test.each(fixtures('preamble', z.object({ name: z.string(), token: bytes, ack: bytes })))(

@@ -3,13 +3,14 @@ import type { Duplex } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ExecEvent, GuestTarget } from '../core/ports/guest.ts';
+import { machineLogLimits } from '../lib/limited-log.ts';
 import type { Logger } from '../lib/log.ts';
 import { silentLog } from '../lib/log.ts';
 import { GuestClient } from './client.ts';
 import { encodeExecFrame } from './exec-frames.ts';
-import { encodeLine, readLine } from './lines.ts';
+import { encodeLine, parseLine, readLine } from './lines.ts';
 import { type Carriers, MemoryCarriers, UnixCarriers } from './testing/carriers.ts';
-import { FakeGuest } from './testing/fake-guest.ts';
+import { FakeGuest, fakeHello } from './testing/fake-guest.ts';
 import { encodeHeader } from './yamux/frames.ts';
 import type { YamuxStream } from './yamux/stream.ts';
 
@@ -67,13 +68,15 @@ describe.each([
     }
   }
 
-  async function answering(bytes: Buffer | string): Promise<void> {
+  /** A guest whose answer to each call is this; to all but `hello` when it is greeted honestly. */
+  async function answering(bytes: Buffer | string, isGreeted = false): Promise<void> {
     await listen(
       'evil',
       new FakeGuest({
         serve: async (stream) => {
-          await readLine(stream);
-          await stream.write(Buffer.from(bytes));
+          const { line } = await readLine(stream);
+          const isHello = parseLine(line).call === 'hello';
+          await stream.write(isHello && isGreeted ? encodeLine(fakeHello(null)) : Buffer.from(bytes));
           stream.end();
         },
       }),
@@ -124,7 +127,7 @@ describe.each([
       const started = client.exec(at('evil'), { argv: ['true'], timeoutMs: 1000 }, never);
       await expect(started).rejects.toMatchObject({
         code: 'timeout',
-        message: 'the guest did not answer exec within 500 ms',
+        message: 'the guest did not answer hello within 500 ms',
       });
     });
   });
@@ -150,6 +153,7 @@ describe.each([
     ])('%s', async (_what, frame) => {
       await answering(
         Buffer.concat([encodeLine({ ok: true, pid: 1 }), encodeExecFrame(1, Buffer.from('x')), frame]),
+        true,
       );
       const events: ExecEvent[] = [];
       for await (const event of await client.exec(at('evil'), { argv: ['true'], timeoutMs: 1000 }, never))
@@ -260,7 +264,7 @@ describe.each([
         await guest.announce('halt');
       }
       expect(client.announcement('evil')).toBe('halt');
-      expect(lines.filter(({ event }) => event === 'guest announced')).toHaveLength(20);
+      expect(lines.filter(({ event }) => event === 'guest announced')).toHaveLength(machineLogLimits.burst);
     });
   });
 });

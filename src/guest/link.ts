@@ -11,8 +11,9 @@ import type { Duplex } from 'node:stream';
 import { AppError } from '../core/errors.ts';
 import type { GuestAnnouncement } from '../core/ports/guest.ts';
 import { deadline, sleep } from '../lib/abort.ts';
+import { invariant } from '../lib/invariant.ts';
 import type { Logger } from '../lib/log.ts';
-import { RateLimit } from '../lib/rate-limit.ts';
+import { AgentSession } from './agent-session.ts';
 import { serveGuestCall } from './announcements.ts';
 import { abortError } from './calls.ts';
 import { exchangePreamble } from './preamble.ts';
@@ -21,7 +22,8 @@ import { LinkFloodError, YamuxSession } from './yamux/session.ts';
 
 export interface LinkOptions {
   readonly dial: (signal: AbortSignal) => Promise<Duplex>;
-  readonly token: Uint8Array;
+  /** Tried in turn, one at each dial, until one is answered. */
+  readonly tokens: readonly Uint8Array[];
   readonly timings: GuestTimings;
   readonly log: Logger;
   /** Named in the log. */
@@ -29,13 +31,9 @@ export interface LinkOptions {
 }
 
 interface Waiter {
-  readonly resolve: (session: YamuxSession) => void;
+  readonly resolve: (session: AgentSession) => void;
   readonly reject: (reason: AppError) => void;
 }
-
-/** Lines that one guest can cause in the daemon's bounded log. */
-const logLinesMax = 20;
-const logWindowMs = 60_000;
 
 const released = () => new AppError('guest', 'the guest link was released');
 
@@ -44,12 +42,12 @@ export class IncarnationLink {
   readonly #stop = new AbortController();
   readonly #waiters = new Set<Waiter>();
   readonly #loop: Promise<void>;
-  readonly #lines = new RateLimit({ countMax: logLinesMax, windowMs: logWindowMs });
   #wake: () => void = () => undefined;
-  #session: YamuxSession | null = null;
+  #session: AgentSession | null = null;
   #lastFailure: string | null = null;
   #attempts = 0;
   #preambles = 0;
+  #tokenIndex = 0;
   #floods = 0;
   #isFlooded = false;
   #announcement: GuestAnnouncement | null = null;
@@ -73,11 +71,11 @@ export class IncarnationLink {
   }
 
   /** The session, once there is one; rejects with the signal's reason, or with `guest` when the link is released. */
-  async session(signal: AbortSignal): Promise<YamuxSession> {
+  async session(signal: AbortSignal): Promise<AgentSession> {
     if (signal.aborted) throw abortError(signal, 'the call');
     if (this.#stop.signal.aborted) throw released();
     if (this.#session?.isOpen) return this.#session;
-    const { promise, resolve, reject } = Promise.withResolvers<YamuxSession>();
+    const { promise, resolve, reject } = Promise.withResolvers<AgentSession>();
     const waiter: Waiter = { resolve, reject };
     const onAbort = () => reject(abortError(signal, 'the call'));
     signal.addEventListener('abort', onAbort, { once: true });
@@ -98,13 +96,13 @@ export class IncarnationLink {
       this.#quiet?.resolve();
       this.#quiet = null;
     }
-    this.#session?.setQuiet(isQuiet);
+    this.#session?.yamux.setQuiet(isQuiet);
   }
 
   /** Ends the link and waits until its carrier is gone; open calls fail. Harmless when called again. */
   async release(): Promise<void> {
     this.#stop.abort(released());
-    this.#session?.close(released());
+    this.#session?.yamux.close(released());
     this.#quiet?.resolve();
     this.#wake();
     for (const waiter of this.#waiters) waiter.reject(released());
@@ -131,7 +129,7 @@ export class IncarnationLink {
       if (performance.now() - upAt >= timings.sessionStableMs) this.#attempts = 0;
       this.#lastFailure = reason.message;
       this.#isFlooded = reason instanceof LinkFloodError;
-      if (!this.#stop.signal.aborted) this.#told('guest link lost', { incarnation, reason: reason.message });
+      if (!this.#stop.signal.aborted) log.info({ incarnation, reason: reason.message }, 'guest link lost');
     } catch (error) {
       this.#lastFailure = error instanceof Error ? error.message : String(error);
       log.debug({ incarnation, reason: this.#lastFailure }, 'guest link not up yet');
@@ -152,7 +150,9 @@ export class IncarnationLink {
   }
 
   async #preamble(carrier: Duplex): Promise<Buffer> {
-    const { token, timings } = this.#options;
+    const { tokens, timings } = this.#options;
+    const token = tokens[this.#tokenIndex];
+    invariant(token !== undefined, 'a link has a token');
     const ms = Math.min(timings.preambleMaxMs, timings.preambleMs * 2 ** Math.min(this.#preambles, 20));
     const late = () => new AppError('timeout', `the guest did not answer the preamble within ${ms} ms`);
     const limit = deadline(ms, late, this.#stop.signal);
@@ -162,6 +162,9 @@ export class IncarnationLink {
       const received = await exchangePreamble(carrier, { token, discardBytesMax, signal: limit.signal });
       this.#preambles = 0;
       return received;
+    } catch (error) {
+      this.#tokenIndex = (this.#tokenIndex + 1) % tokens.length;
+      throw error;
     } finally {
       limit.clear();
     }
@@ -174,8 +177,7 @@ export class IncarnationLink {
       onStream: (stream) => {
         void serveGuestCall(stream, timings.callMs, (announcement) => {
           // A guest may announce without end; the log hears of changes.
-          if (this.#announcement !== announcement)
-            this.#told('guest announced', { incarnation, announcement });
+          if (this.#announcement !== announcement) log.info({ incarnation, announcement }, 'guest announced');
           this.#announcement = announcement;
         });
       },
@@ -183,8 +185,9 @@ export class IncarnationLink {
     session.setQuiet(this.#quiet !== null);
     if (session.isOpen) {
       log.debug({ incarnation }, 'guest link up');
-      this.#session = session;
-      for (const waiter of this.#waiters) waiter.resolve(session);
+      const agent = new AgentSession(session, this.#tokenIndex);
+      this.#session = agent;
+      for (const waiter of this.#waiters) waiter.resolve(agent);
     }
     const reason = await session.closed;
     this.#session = null;
@@ -218,13 +221,6 @@ export class IncarnationLink {
     this.#floods += 1;
     this.#isFlooded = false;
     await sleep(ms, this.#stop.signal).catch(() => undefined);
-  }
-
-  /** The guest decides how often these lines are written, so their number is bounded. */
-  #told(event: string, facts: Readonly<Record<string, unknown>>): void {
-    const dropped = this.#lines.take(performance.now());
-    if (dropped === null) return;
-    this.#options.log.info(dropped === 0 ? facts : { ...facts, linesDropped: dropped }, event);
   }
 }
 

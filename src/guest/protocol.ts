@@ -1,5 +1,5 @@
 /**
- * The guest link's protocol, version 1: what the host (this room) and the guest agent (`guest-agent/internal/link`) say
+ * The guest link's protocol, version 2, and what differs in version 1: what the host (this room) and the guest agent (`guest-agent/internal/link`) say
  * to each other. Golden frames for both ends are in `test/fixtures/frames/`.
  *
  * 1. PREAMBLE. The carrier is a byte pipe that may hold stale bytes from an earlier session (a virtio port knows no
@@ -8,7 +8,8 @@
  *    `ack` = SHA-256(token ‖ "ack"). The guest takes the first token it ever sees as its own (the host is the first to
  *    speak after boot) and looks for a token only at the start of a read of at least 4096 bytes' capacity: a new
  *    connection always begins a new buffer. On seeing it, it ends the old session, answers `ack` ‖ `nonce`, and
- *    serves a new yamux session. A token that is not its own is not answered.
+ *    serves a new yamux session. A token that is not its own is not answered. A
+ *    guest that is a copy of another has that one's token, until `rekey` gives it one of its own.
  *
  * 2. SESSION. yamux, HashiCorp's specification, version 0. The host is the client (odd stream ids), the guest the
  *    server. Initial window 256 KiB a stream; the host may announce more by window updates. Keepalive is off in the
@@ -18,30 +19,65 @@
  * 3. CALL. Each stream is one call. The opener writes one line of JSON, at most 64 KiB with its `\n`:
  *    `{"call":NAME, …arguments}`. The other side answers one line of JSON, at most 64 KiB:
  *    `{"ok":true, …results}` or `{"ok":false,"code":CODE,"message":TEXT}` with CODE one of `invalid`, `unsupported`,
- *    `internal`. Then the call's own framing, if it has any; then both sides close.
+ *    `not_found`, `conflict`, `exhausted`, `internal`. Then the call's own framing, if it has any; then both sides close.
+ *    Arguments and results that are not known are ignored.
  *
  *    host → guest
- *    hello     {}                                → {agent_version, protocol_version, kernel_release, incarnation|null}
- *    identify  {incarnation, hostname, machine_id, time_ns: string, entropy: base64 of 64 bytes} → {}
- *    exec      {argv, env: {..}, cwd?, user?, timeout_ms, has_stdin: bool} → {pid}, then frames (4)
- *    shutdown  {mode: "poweroff"|"reboot"|"halt"} → {}; the guest then announces, syncs and acts
+ *    hello     {}                                   → {agent_version, protocol_version, protocol_version_min, features,
+ *                                                      kernel_release, incarnation|null}
+ *    identity  {incarnation, hostname, machine_id}  → {}
+ *    resync    {time_ns: string, entropy: base64 of 64 bytes} → {}
+ *    network   {}                                   → `unsupported` until guests have a network device
+ *    rekey     {token: base64 of 32 bytes, incarnation} → {}; later sessions need the new token, this one goes on
+ *    start     {command: ID, argc, spec_bytes, cwd?, user?, timeout_ms, has_stdin, terminal?: {rows, columns}, owned,
+ *               buffer_bytes?} and `spec_bytes` of arguments and NAME=VALUE, each ended by a NUL byte, the first `argc` of
+ *               them arguments → {pid}; unless it is `owned`, frames follow (4)
+ *    attach    {command, offset}                    → {pid, stdin_offset}, then frames (4)
+ *    stdin     {command}                            → {stdin_offset}, then frames (4) of the host only
+ *    signal    {command, signal: name without SIG}  → {}; to the process group
+ *    resize    {command, rows, columns}             → {}
+ *    list      {}                                   → {commands: [{command, program, pid, started_ms, first_offset,
+ *                                                      next_offset, outcome|null}]}
+ *    forget    {command}                            → {}; ends it, with all that it started, if it still runs
+ *    shutdown  {mode: "poweroff"|"reboot"|"halt", grace_ms?} → {}; the guest then announces, lets processes end for the
+ *              grace, kills the others, syncs and acts
  *
  *    guest → host
  *    announce  {event: "poweroff"|"reboot"|"halt"} → {}. Sent before acting; the guest waits for the answer for at
  *              most 500 ms.
  *
- * 4. EXEC FRAMES. type (1 byte) ‖ length (4 bytes, big endian, at most 65536) ‖ payload.
- *    guest → host: 1 stdout, 2 stderr (never empty), 3 outcome (JSON, last frame)
- *    host → guest: 16 stdin (empty payload: end of stdin), 17 signal (name without SIG, `TERM`)
+ *    VERSIONS. Both ends speak a range; the newest version in common holds, and none in common is an error of every call
+ *    but `shutdown`, whose form never changes. `features` names what an agent can do beside its version: `commands`
+ *    (owned commands), `terminal`, `rekey`, `resync`.
+ *
+ * 4. FRAMES. type (1 byte) ‖ length (4 bytes, big endian, at most 65536) ‖ payload.
+ *    guest → host: 1 stdout, 2 stderr (never empty), 4 lost (8 bytes, big endian: so many bytes are no longer kept),
+ *                  3 outcome (JSON, last frame)
+ *    host → guest: 16 stdin (empty payload: end of stdin), 18 taken (8 bytes, big endian: an offset)
  *    outcome: {"outcome":"exited","exit_code":N} | {"outcome":"signalled","signal":"KILL"} | {"outcome":"timed_out"}
- *    A program that cannot be found or run is {"outcome":"exited","exit_code":127 or 126} with the reason on stderr.
  *    The outcome is sent when the process itself has ended and what it had written by then has been sent; a grandchild
- *    that keeps a pipe open delays nothing. When the host ends or resets the stream before the outcome, the guest kills
- *    the process group, whatever of the stream it has not read yet. A signal frame stands in line behind standard input
- *    that the process has not taken; ending the stream does not.
+ *    that keeps a pipe open delays nothing.
+ *
+ *    A command that is not owned lives as long as its `start` stream, which carries stdin frames one way and output the
+ *    other: when the host ends or resets it before the outcome, the guest kills the command with all that it started,
+ *    whatever of the stream it has not read yet. A program that cannot be found or run is
+ *    {"outcome":"exited","exit_code":127 or 126} with the reason on stderr.
+ *
+ *    An owned command outlives streams and sessions. The guest keeps its last output, at least `buffer_bytes`; an offset
+ *    counts the bytes of both outputs since it began. `attach` replays from an offset and goes on as output comes. What the
+ *    host has not said to have `taken` is kept while it is attached: the command waits. With nobody attached the oldest
+ *    bytes make room. Ended commands are kept until they are forgotten, or the place of the oldest is needed.
+ *
+ * 5. VERSION 1 has the calls hello, identify, exec, shutdown and announce only, and no ranges and features.
+ *    identify  {incarnation, hostname, machine_id, time_ns, entropy} → {}
+ *    exec      {argv, env: {..}, cwd?, user?, timeout_ms, has_stdin: bool} → {pid}, then frames as of a command that is not
+ *              owned, and host → guest: 17 signal (name without SIG), in line behind standard input
  */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
+export const protocolVersionMin = 1;
 
+/** The kernel takes no more arguments and environment than this, whatever its limits are. */
+export const specBytesMax = 6 * 1024 * 1024;
 export const tokenBytes = 32;
 export const nonceBytes = 16;
 export const lineBytesMax = 65_536;
@@ -51,6 +87,9 @@ export const frameTypes = {
   stdout: 1,
   stderr: 2,
   outcome: 3,
+  lost: 4,
   stdin: 16,
+  /** Version 1 only. */
   signal: 17,
+  taken: 18,
 } as const;

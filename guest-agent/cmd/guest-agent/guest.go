@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"guest-agent/internal/calls"
+	"guest-agent/internal/guard"
 	"guest-agent/internal/link"
 	"guest-agent/internal/process"
 	"guest-agent/internal/system"
@@ -39,15 +40,19 @@ func runGuest() {
 		system.Complain("%v; %v", portErr, rootErr)
 		system.PowerOffNow()
 	}
-	agent := calls.New(version, system.Machine{}, process.NewReaper(true), system.Log)
-	system.OnPowerSignal(func(mode system.Mode) { go agent.Shutdown(mode) })
+	starter := &process.Starter{Reaper: process.NewReaper(true, system.Log), Cgroups: process.OpenCgroups(system.CommandCgroups)}
+	agent := calls.New(version, system.Machine{}, starter, system.Log)
+	shutDown := func(mode system.Mode) {
+		guard.Go("shutdown", system.Complain, func() { agent.Shutdown(mode, system.DefaultGrace) })
+	}
+	system.OnPowerSignal(system.Complain, shutDown)
 	if rootErr != nil {
 		system.Complain("the guest cannot start: %v", rootErr)
 		agent.SetNotReady(rootErr)
-		time.AfterFunc(failedWait, func() { agent.Shutdown(system.Poweroff) })
+		guard.After(failedWait, "power off", system.Complain, func() { agent.Shutdown(system.Poweroff, system.DefaultGrace) })
 	} else {
 		system.Prepare()
-		go system.InstallPowerCommands()
+		guard.Go("install power commands", system.Complain, system.InstallPowerCommands)
 	}
 	if portErr != nil {
 		system.Complain("the guest is not reachable: %v", portErr)

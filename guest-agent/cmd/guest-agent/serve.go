@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"guest-agent/internal/calls"
+	"guest-agent/internal/guard"
 	"guest-agent/internal/link"
 	"guest-agent/internal/process"
 	"guest-agent/internal/system"
@@ -27,9 +28,9 @@ func serve(args []string) error {
 		return err
 	}
 	log := func(format string, args ...interface{}) { fmt.Fprintf(os.Stderr, "guest-agent: "+format+"\n", args...) }
-	reaper := process.NewReaper(false)
+	reaper := process.NewReaper(false, log)
 	defer reaper.Close()
-	agent := calls.New(version, &system.Recorder{}, reaper, log)
+	agent := calls.New(version, &system.Recorder{}, &process.Starter{Reaper: reaper}, log)
 	defer agent.Close()
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
@@ -43,19 +44,19 @@ func serve(args []string) error {
 			return err
 		}
 		defer listener.Close()
-		go func() { done <- serveListener(agent, listener) }()
+		guard.Go("serve", log, func() { done <- serveListener(agent, listener) })
 	case *fd >= 0:
 		carrier, err := descriptor(*fd)
 		if err != nil {
 			return err
 		}
-		go func() { done <- agent.Serve(carrier) }()
+		guard.Go("serve", log, func() { done <- agent.Serve(carrier) })
 	default:
 		carrier, err := standardStreams()
 		if err != nil {
 			return err
 		}
-		go func() { done <- agent.Serve(carrier) }()
+		guard.Go("serve", log, func() { done <- agent.Serve(carrier) })
 	}
 	select {
 	case err := <-done:

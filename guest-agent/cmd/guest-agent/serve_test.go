@@ -71,7 +71,7 @@ func TestServeOnASocketOneHostAfterTheOther(t *testing.T) {
 	command := start(t, nil, "serve", "--socket", path)
 	for nonce := byte(1); nonce < 4; nonce++ {
 		host := linktest.NewHost(t, dial(t, path), nonce)
-		stream := host.Open(linktest.Line(t, "exec", map[string]interface{}{"argv": []string{"echo", "hi"}, "timeout_ms": 60000}))
+		stream := host.Start(map[string]interface{}{"argv": []string{"echo", "hi"}, "timeout_ms": 60000})
 		if answer := stream.Answer(); answer["ok"] != true {
 			t.Fatalf("exec: %v", answer)
 		}

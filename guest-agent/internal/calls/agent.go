@@ -1,11 +1,13 @@
-// Package calls is what the host can ask of this guest: it joins the link with processes and the system. Names and
-// shapes are those of src/guest/protocol.ts.
+// Package calls is what the host can ask of this guest: it joins the link with commands and the system. Names and shapes
+// are those of src/guest/protocol.ts.
 package calls
 
 import (
 	"sync"
 	"time"
 
+	"guest-agent/internal/commands"
+	"guest-agent/internal/guard"
 	"guest-agent/internal/link"
 	"guest-agent/internal/process"
 	"guest-agent/internal/system"
@@ -18,13 +20,16 @@ const (
 	closeWait = 10 * time.Second
 )
 
+// What a host may rely on beside the calls of protocol 2; see src/guest/protocol.ts.
+var features = []string{"commands", "terminal", "rekey", "resync"}
+
 // Agent answers the calls of the host.
 type Agent struct {
-	version string
-	system  system.System
-	starter *process.Starter
-	log     func(format string, args ...interface{})
-	server  *link.Server
+	version  string
+	system   system.System
+	commands *commands.Registry
+	log      guard.Log
+	server   *link.Server
 
 	mu          sync.Mutex
 	incarnation string
@@ -32,13 +37,22 @@ type Agent struct {
 	goingDown   bool
 }
 
-// New makes an agent. It answers every call with an error while it is not ready; see SetReady.
-func New(version string, sys system.System, reaper *process.Reaper, log func(format string, args ...interface{})) *Agent {
-	a := &Agent{version: version, system: sys, starter: &process.Starter{Reaper: reaper}, log: log}
+// New makes an agent. It answers every call but shutdown with an error while it is not ready; see SetNotReady.
+func New(version string, sys system.System, starter *process.Starter, log guard.Log) *Agent {
+	a := &Agent{version: version, system: sys, commands: commands.NewRegistry(starter, log), log: log}
 	a.server = link.NewServer(map[string]link.Handler{
 		"hello":    a.ready(a.hello),
-		"identify": a.ready(a.identify),
-		"exec":     a.ready(a.exec),
+		"identity": a.ready(a.identity),
+		"resync":   a.ready(a.resync),
+		"network":  a.ready(a.network),
+		"rekey":    a.ready(a.rekey),
+		"start":    a.ready(a.start),
+		"attach":   a.ready(a.attach),
+		"stdin":    a.ready(a.stdin),
+		"signal":   a.ready(a.signal),
+		"resize":   a.ready(a.resize),
+		"list":     a.ready(a.list),
+		"forget":   a.ready(a.forget),
 		"shutdown": a.shutdown,
 	}, log)
 	return a
@@ -54,8 +68,11 @@ func (a *Agent) SetNotReady(reason error) {
 // Serve answers calls on a carrier; see link.Server.
 func (a *Agent) Serve(carrier link.Carrier) error { return a.server.Serve(carrier) }
 
-// Close ends the link and the programs it runs.
-func (a *Agent) Close() { a.server.Close(closeWait) }
+// Close ends the link and the commands.
+func (a *Agent) Close() {
+	a.server.Close(closeWait)
+	a.commands.Close()
+}
 
 func (a *Agent) ready(handler link.Handler) link.Handler {
 	return func(call *link.Call) {
@@ -65,7 +82,7 @@ func (a *Agent) ready(handler link.Handler) link.Handler {
 		switch {
 		case reason != nil:
 			call.Fail(link.CodeInternal, reason.Error())
-		case goingDown && call.Name == "exec":
+		case goingDown && call.Name == "start":
 			call.Fail(link.CodeInternal, "the guest is shutting down")
 		default:
 			handler(call)
@@ -81,9 +98,11 @@ func (a *Agent) hello(call *link.Call) {
 	}
 	a.mu.Unlock()
 	_ = call.Succeed(map[string]interface{}{
-		"agent_version":    a.version,
-		"protocol_version": link.ProtocolVersion,
-		"kernel_release":   system.KernelRelease(),
-		"incarnation":      incarnation,
+		"agent_version":        a.version,
+		"protocol_version":     link.ProtocolVersion,
+		"protocol_version_min": link.ProtocolVersionMin,
+		"features":             features,
+		"kernel_release":       system.KernelRelease(),
+		"incarnation":          incarnation,
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"guest-agent/internal/link"
 )
@@ -88,13 +89,18 @@ func TestExecRefusesWhatTheGuestCannotDo(t *testing.T) {
 		"no argv":         {"argv": []string{}},
 		"empty program":   {"argv": []string{""}},
 		"NUL in argv":     {"argv": []string{"true", "a\x00b"}},
-		"bad variable":    {"env": arguments{"A=B": "c"}},
+		"bad variable":    {"env": arguments{"": "c"}},
 		"no timeout":      {"timeout_ms": 0},
 		"endless timeout": {"timeout_ms": int64(1) << 60},
-		"wrong type":      {"argv": "true"},
+		"wrong type":      {"cwd": 7},
+		"bad id":          {"command": "a b"},
+		"no id":           {"command": ""},
+		"short spec":      {"argc": 3},
+		"too large":       {"spec_bytes": 6<<20 + 1},
+		"beyond kernel":   {"argv": []string{"true", strings.Repeat("x", 128<<10)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			answer := guest.host.Call("exec", base(extra))
+			answer := guest.host.Start(base(extra)).Answer()
 			if answer["ok"] != false || answer["code"] != "invalid" {
 				t.Errorf("answer %v, want invalid", answer)
 			}
@@ -123,6 +129,37 @@ func TestStdinReachesTheProgram(t *testing.T) {
 	isOutcome(t, result, "exited 0")
 	if !bytes.Equal(result.Stdout, content) {
 		t.Errorf("cat gave back %d bytes, want the %d it was given", len(result.Stdout), len(content))
+	}
+}
+
+func TestASignalDoesNotWaitBehindStdin(t *testing.T) {
+	guest := newGuest(t)
+	stream := guest.exec(t, arguments{"argv": []string{"sleep", "1000"}, "has_stdin": true})
+	if err := stream.SetWriteDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	frame := link.Frame(link.FrameStdin, make([]byte, link.FramePayloadBytesMax))
+	for {
+		if _, err := stream.Write(frame); err != nil {
+			break
+		}
+	}
+	if answer := guest.host.Call("signal", arguments{"command": stream.Command, "signal": "INT"}); answer["ok"] != true {
+		t.Fatalf("signal: %v", answer)
+	}
+	isOutcome(t, stream.Finish(), "signalled INT")
+}
+
+func TestArgumentsAndEnvironmentAsLargeAsTheKernelTakes(t *testing.T) {
+	guest := newGuest(t)
+	argv := []string{"sh", "-c", "echo $#; printenv BIG | wc -c", "sh"}
+	for i := 0; i < 10; i++ {
+		argv = append(argv, strings.Repeat("a", 100<<10))
+	}
+	result := guest.exec(t, arguments{"argv": argv, "env": arguments{"BIG": strings.Repeat("\x01", 100<<10)}}).Finish()
+	isOutcome(t, result, "exited 0")
+	if string(result.Stdout) != "10\n102401\n" {
+		t.Errorf("stdout %q", result.Stdout)
 	}
 }
 
@@ -163,15 +200,19 @@ func TestGrandchildWithThePipeDelaysNothing(t *testing.T) {
 	fifo.release(t)
 }
 
-func TestSignalFrame(t *testing.T) {
+func TestSignalReachesTheProgram(t *testing.T) {
 	guest := newGuest(t)
 	stream := guest.exec(t, shell("trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.05; done"))
 	kind, payload, err := link.ReadFrame(stream.Reader)
 	if err != nil || kind != link.FrameStdout || string(payload) != "ready\n" {
 		t.Fatalf("frame %d %q, %v", kind, payload, err)
 	}
-	stream.Send(link.FrameSignal, []byte("NOSUCH"))
-	stream.Send(link.FrameSignal, []byte("INT"))
+	for signal, code := range map[string]interface{}{"NOSUCH": "invalid", "INT": nil} {
+		answer := guest.host.Call("signal", arguments{"command": stream.Command, "signal": signal})
+		if answer["code"] != code {
+			t.Errorf("signal %s: %v", signal, answer)
+		}
+	}
 	result := stream.Finish()
 	isOutcome(t, result, "exited 5")
 	if string(result.Stdout) != "caught\n" {
@@ -183,6 +224,7 @@ func TestWhatIsNotAFrameEndsTheProgram(t *testing.T) {
 	guest := newGuest(t)
 	for name, garbage := range map[string][]byte{
 		"unknown type": link.Frame(99, []byte("x")),
+		"signal of 1":  link.Frame(17, []byte("TERM")),
 		"too long":     {byte(link.FrameStdin), 0xff, 0xff, 0xff, 0xff},
 	} {
 		t.Run(name, func(t *testing.T) {

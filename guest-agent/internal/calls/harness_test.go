@@ -22,9 +22,9 @@ type guest struct {
 
 func newGuest(t *testing.T) *guest {
 	t.Helper()
-	reaper := process.NewReaper(false)
+	reaper := process.NewReaper(false, t.Logf)
 	recorder := &system.Recorder{}
-	agent := New("1.2.3", recorder, reaper, t.Logf)
+	agent := New("1.2.3", recorder, &process.Starter{Reaper: reaper}, t.Logf)
 	ours, theirs := socketPair(t)
 	served := make(chan error, 1)
 	go func() { served <- agent.Serve(theirs) }()
@@ -67,9 +67,9 @@ func (g *guest) exec(t *testing.T, extra arguments) *linktest.Stream {
 	for name, value := range extra {
 		all[name] = value
 	}
-	stream := g.host.Open(linktest.Line(t, "exec", all))
+	stream := g.host.Start(all)
 	if answer := stream.Answer(); answer["ok"] != true {
-		t.Fatalf("exec was refused: %v", answer)
+		t.Fatalf("start was refused: %v", answer)
 	}
 	return stream
 }
@@ -86,7 +86,7 @@ func TestMain(m *testing.M) {
 			syscall.CloseOnExec(fd)
 		}
 	}
-	os.Exit(m.Run())
+	os.Exit(linktest.RunTests(m))
 }
 
 func isOutcome(t *testing.T, result linktest.Result, want string) {

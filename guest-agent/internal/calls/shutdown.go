@@ -1,13 +1,18 @@
 package calls
 
 import (
+	"time"
+
 	"guest-agent/internal/link"
 	"guest-agent/internal/system"
 )
 
+const graceMax = time.Hour
+
 func (a *Agent) shutdown(call *link.Call) {
 	var arguments struct {
-		Mode string `json:"mode"`
+		Mode    string `json:"mode"`
+		GraceMs int64  `json:"grace_ms"`
 	}
 	if !call.Arguments(&arguments) {
 		return
@@ -17,13 +22,21 @@ func (a *Agent) shutdown(call *link.Call) {
 		call.Fail(link.CodeInvalid, "mode must be poweroff, reboot or halt")
 		return
 	}
+	grace := system.DefaultGrace
+	if arguments.GraceMs != 0 {
+		grace = time.Duration(arguments.GraceMs) * time.Millisecond
+	}
+	if grace < 0 || grace > graceMax {
+		call.Fail(link.CodeInvalid, "grace_ms must be at most an hour")
+		return
+	}
 	_ = call.Succeed(nil)
 	_ = call.Close()
-	a.Shutdown(mode)
+	a.Shutdown(mode, grace)
 }
 
-// Shutdown tells the host, then ends this guest. Only the first call does; it returns only outside a virtual machine.
-func (a *Agent) Shutdown(mode system.Mode) {
+// Shutdown tells the host, then ends this guest: processes have the grace to end by themselves. Only the first call does; it returns only outside a virtual machine.
+func (a *Agent) Shutdown(mode system.Mode, grace time.Duration) {
 	a.mu.Lock()
 	isFirst := !a.goingDown
 	a.goingDown = true
@@ -34,5 +47,5 @@ func (a *Agent) Shutdown(mode system.Mode) {
 	if err := a.server.Announce(string(mode), announceWait); err != nil {
 		a.log("announce %s: %v", mode, err)
 	}
-	a.system.Shutdown(mode)
+	a.system.Shutdown(mode, grace)
 }

@@ -74,6 +74,13 @@ func startStubborn(t *testing.T, guest *guest, timeoutMs int, extra arguments) (
 	}
 	stream := guest.exec(t, all)
 	reader := fifo.reader(t)
+	awaitStubborn(t, reader)
+	return stream, reader
+}
+
+// awaitStubborn returns when all of the program's descendants live.
+func awaitStubborn(t *testing.T, reader *bufio.Reader) {
+	t.Helper()
 	seen := map[string]bool{}
 	for len(seen) < 3 {
 		line, err := reader.ReadString('\n')
@@ -82,7 +89,6 @@ func startStubborn(t *testing.T, guest *guest, timeoutMs int, extra arguments) (
 		}
 		seen[strings.TrimSpace(line)] = true
 	}
-	return stream, reader
 }
 
 // allGone returns when no process holds the FIFO any more, and fails when one keeps it.

@@ -4,13 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"time"
+
+	"guest-agent/internal/guard"
 )
 
 // Announce tells the host of an event and waits for its answer, at most for wait. No host is an error; so is a host
 // that does not answer.
 func (s *Server) Announce(event string, wait time.Duration) error {
 	done := make(chan error, 1)
-	go func() { done <- s.announce(event, time.Now().Add(wait)) }()
+	guard.Go("announce", s.log, func() { done <- s.announce(event, time.Now().Add(wait)) })
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

@@ -16,6 +16,9 @@ const (
 	CodeInvalid     Code = "invalid"
 	CodeUnsupported Code = "unsupported"
 	CodeInternal    Code = "internal"
+	CodeNotFound    Code = "not_found"
+	CodeConflict    Code = "conflict"
+	CodeExhausted   Code = "exhausted"
 )
 
 const messageBytesMax = 4096
@@ -83,6 +86,9 @@ func (c *Call) Write(p []byte) (int, error) { return c.stream.Write(p) }
 
 // Close ends the guest's side of the stream and fails blocked writes. Repeatable.
 func (c *Call) Close() error { return c.stream.Close() }
+
+// SetReadDeadline bounds reading what follows the request line.
+func (c *Call) SetReadDeadline(deadline time.Time) { _ = c.stream.SetReadDeadline(deadline) }
 
 func (c *Call) stopReading() { _ = c.stream.SetReadDeadline(time.Unix(1, 0)) }
 

@@ -5,18 +5,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 )
 
-// FrameType names what a frame of an exec call carries.
+// FrameType names what a frame carries.
 type FrameType byte
 
-// The frames of an exec call.
+// The frames behind the answer of a call about a command.
 const (
 	FrameStdout  FrameType = 1
 	FrameStderr  FrameType = 2
 	FrameOutcome FrameType = 3
+	FrameLost    FrameType = 4
 	FrameStdin   FrameType = 16
-	FrameSignal  FrameType = 17
+	FrameTaken   FrameType = 18
 )
 
 const (
@@ -24,9 +26,10 @@ const (
 	FramePayloadBytesMax = 65536
 	// FrameHeaderBytes come before each payload: type and length.
 	FrameHeaderBytes = 5
+	numberBytes      = 8
 )
 
-// Outcome is the last frame of an exec call.
+// Outcome is the last frame of a command's output.
 type Outcome struct {
 	Outcome  string `json:"outcome"`
 	ExitCode *int   `json:"exit_code,omitempty"`
@@ -62,6 +65,22 @@ func OutcomeFrame(outcome Outcome) ([]byte, error) {
 		return nil, err
 	}
 	return Frame(FrameOutcome, payload), nil
+}
+
+// OffsetFrame encodes a frame whose payload is one number.
+func OffsetFrame(kind FrameType, number int64) []byte {
+	var payload [numberBytes]byte
+	binary.BigEndian.PutUint64(payload[:], uint64(number))
+	return Frame(kind, payload[:])
+}
+
+// Number decodes the payload of OffsetFrame.
+func Number(payload []byte) (int64, bool) {
+	if len(payload) != numberBytes {
+		return 0, false
+	}
+	number := binary.BigEndian.Uint64(payload)
+	return int64(number), number <= math.MaxInt64
 }
 
 // ReadFrame reads one frame. io.EOF comes only between frames; a longer payload than allowed is an error.

@@ -98,6 +98,11 @@ func TestGoldenExecFrames(t *testing.T) {
 		return execFrame{Name: name, From: "guest", Hex: hex.EncodeToString(frame), Type: link.FrameOutcome,
 			Payload: hex.EncodeToString(payload), Outcome: payload}
 	}
+	number := func(name, from string, kind link.FrameType, value int64) execFrame {
+		frame := link.OffsetFrame(kind, value)
+		return execFrame{Name: name, From: from, Hex: hex.EncodeToString(frame), Type: kind,
+			Payload: hex.EncodeToString(frame[link.FrameHeaderBytes:])}
+	}
 	frames := []execFrame{
 		plain("stdout", "guest", link.FrameStdout, "hello\n"),
 		plain("stdout that is not text", "guest", link.FrameStdout, "\x00\xff\xfe"),
@@ -108,7 +113,8 @@ func TestGoldenExecFrames(t *testing.T) {
 		outcome("timed out", link.TimedOut()),
 		plain("stdin", "host", link.FrameStdin, "input"),
 		plain("end of stdin", "host", link.FrameStdin, ""),
-		plain("signal", "host", link.FrameSignal, "TERM"),
+		number("lost", "guest", link.FrameLost, 1<<40+7),
+		number("taken", "host", link.FrameTaken, 65536),
 	}
 	for _, frame := range frames {
 		content, err := hex.DecodeString(frame.Hex)

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"io"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -42,9 +43,22 @@ type preamble struct {
 	rest []byte
 }
 
-// doorkeeper knows this guest's token: the first one it is shown.
+// doorkeeper knows this guest's token: the first one it is shown, until the host of that one names another.
 type doorkeeper struct {
+	mu    sync.Mutex
 	token []byte
+}
+
+func (d *doorkeeper) rekey(token []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.token = append([]byte{}, token...)
+}
+
+func (d *doorkeeper) acknowledgement() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return Acknowledgement(d.token)
 }
 
 // match tells whether p, the whole of one read, begins with a preamble of this guest's host.
@@ -52,6 +66,8 @@ func (d *doorkeeper) match(p []byte) (*preamble, bool) {
 	if len(p) < preambleBytes {
 		return nil, false
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.token == nil {
 		d.token = append([]byte{}, p[:TokenBytes]...)
 	}
@@ -83,7 +99,7 @@ func (d *doorkeeper) answer(carrier Carrier, request *preamble) error {
 	if err := carrier.SetDeadline(time.Now().Add(answerWait)); err != nil {
 		return err
 	}
-	_, err := carrier.Write(append(Acknowledgement(d.token), request.nonce...))
+	_, err := carrier.Write(append(d.acknowledgement(), request.nonce...))
 	if resetErr := carrier.SetDeadline(time.Time{}); err == nil {
 		err = resetErr
 	}

@@ -2,7 +2,6 @@ package link_test
 
 import (
 	"bytes"
-	"io"
 	"net"
 	"testing"
 	"time"
@@ -11,12 +10,19 @@ import (
 	"guest-agent/internal/linktest"
 )
 
+var newToken = bytes.Repeat([]byte{9}, link.TokenBytes)
+
 // serve runs a server that answers `ping` on a carrier that, like a virtio port, never joins two writes in one read.
 func serve(t *testing.T) net.Conn {
 	t.Helper()
 	host, guest := net.Pipe()
-	server := link.NewServer(map[string]link.Handler{
+	var server *link.Server
+	server = link.NewServer(map[string]link.Handler{
 		"ping": func(call *link.Call) { _ = call.Succeed(map[string]interface{}{"pong": true}) },
+		"rekey": func(call *link.Call) {
+			server.Rekey(newToken)
+			_ = call.Succeed(nil)
+		},
 		"hold": func(call *link.Call) {
 			_ = call.Succeed(nil)
 			<-call.Ended()
@@ -44,7 +50,14 @@ func answersPing(t *testing.T, host *linktest.Host) {
 
 func write(t *testing.T, conn net.Conn, content []byte) {
 	t.Helper()
+	// A guest that does not read fails the test, and does not hang it.
+	if err := conn.SetWriteDeadline(time.Now().Add(linktest.Wait)); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := conn.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetWriteDeadline(time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -88,31 +101,35 @@ func TestAPreambleTwiceInARow(t *testing.T) {
 	answersPing(t, linktest.NewHost(t, conn, 3))
 }
 
-func TestAnotherTokenIsNotAnswered(t *testing.T) {
-	conn := serve(t)
-	linktest.NewHost(t, conn, 1).Abandon()
-	// It breaks the session, as any garbage would; the next preamble is answered, and nothing before it.
-	other := append(bytes.Repeat([]byte{9}, link.TokenBytes), linktest.Nonce(2)...)
-	write(t, conn, other)
-	write(t, conn, other)
-	answer := make(chan []byte, 1)
-	go func() {
-		got := make([]byte, 48)
-		if _, err := io.ReadFull(conn, got); err != nil {
-			got = nil
-		}
-		answer <- got
-	}()
-	write(t, conn, append(linktest.Token(), linktest.Nonce(3)...))
-	want := append(link.Acknowledgement(linktest.Token()), linktest.Nonce(3)...)
-	select {
-	case got := <-answer:
-		if !bytes.Equal(got, want) {
-			t.Errorf("answer %x, want %x", got, want)
-		}
-	case <-time.After(linktest.Wait):
-		t.Fatal("no answer")
+// isNotAnswered shows the guest a preamble that it must not answer, and then its own: what is answered first is the latter.
+func isNotAnswered(t *testing.T, conn net.Conn, token, own []byte, nonce byte) {
+	t.Helper()
+	write(t, conn, append(append([]byte{}, token...), linktest.Nonce(nonce)...))
+	seen := linktest.GreetedBehind(t, conn, own, linktest.Nonce(nonce+1))
+	if want := append(link.Acknowledgement(own), linktest.Nonce(nonce+1)...); !bytes.Equal(seen, want) {
+		t.Errorf("the guest answered %x", seen)
 	}
+}
+
+func TestATokenThatDiffersInAnyByteIsNotAnswered(t *testing.T) {
+	conn := serve(t)
+	linktest.Greet(t, conn, linktest.Token(), linktest.Nonce(1))
+	for position := 0; position < link.TokenBytes; position++ {
+		other := linktest.Token()
+		other[position] ^= 1
+		// A session takes garbage as its end, and another one the next time: both must be as strict.
+		isNotAnswered(t, conn, other, linktest.Token(), byte(2+2*position))
+	}
+}
+
+func TestTheOldTokenIsNotAnsweredAfterARekey(t *testing.T) {
+	conn := serve(t)
+	host := linktest.NewHost(t, conn, 1)
+	if answer := host.Call("rekey", nil); answer["ok"] != true {
+		t.Fatalf("rekey: %v", answer)
+	}
+	answersPing(t, host)
+	isNotAnswered(t, host.Abandon(), linktest.Token(), newToken, 2)
 }
 
 func TestALineOfBoundedLength(t *testing.T) {

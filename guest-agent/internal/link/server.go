@@ -8,11 +8,14 @@ import (
 	"time"
 
 	"github.com/hashicorp/yamux"
+
+	"guest-agent/internal/guard"
 )
 
 const (
-	// ProtocolVersion is what hello tells the host.
-	ProtocolVersion = 1
+	// ProtocolVersion is the newest that this agent speaks, ProtocolVersionMin the oldest.
+	ProtocolVersion    = 2
+	ProtocolVersionMin = 2
 
 	callsMax = 512
 	// A session whose carrier takes nothing for this long has no host; a new one begins with a preamble anyway.
@@ -27,7 +30,7 @@ type Handler func(call *Call)
 // Server answers the calls of whichever host holds the carrier.
 type Server struct {
 	handlers map[string]Handler
-	log      func(format string, args ...interface{})
+	log      guard.Log
 	slots    chan struct{}
 	door     doorkeeper
 
@@ -38,7 +41,7 @@ type Server struct {
 }
 
 // NewServer serves the named calls; log gets what goes wrong with the link itself.
-func NewServer(handlers map[string]Handler, log func(format string, args ...interface{})) *Server {
+func NewServer(handlers map[string]Handler, log guard.Log) *Server {
 	return &Server{handlers: handlers, log: log, slots: make(chan struct{}, callsMax)}
 }
 
@@ -73,27 +76,34 @@ func (s *Server) Serve(carrier Carrier) error {
 }
 
 // session serves one yamux session and returns the preamble that ended it, if one did.
-func (s *Server) session(carrier Carrier, rest []byte) (*preamble, error) {
+func (s *Server) session(carrier Carrier, rest []byte) (next *preamble, err error) {
 	conn := newSessionConn(carrier, &s.door, rest)
 	session, err := yamux.Server(conn, sessionConfig())
 	if err != nil {
 		return nil, err
 	}
 	s.setCurrent(session)
+	defer func() {
+		// The session may be closing in one of its own goroutines; this waits until it is done with the carrier.
+		_ = session.Close()
+		s.setCurrent(nil)
+		conn.ends.endAll()
+		// A carrier that cannot be used any more says so at its next read.
+		_ = carrier.SetDeadline(time.Time{})
+		next = conn.next
+	}()
 	for !session.IsClosed() {
 		stream, err := session.AcceptStream()
 		if err == nil && s.admit() {
-			go s.serve(&Call{stream: stream, ended: conn.ends.of(stream.StreamID()), lines: newLineReader(stream)}, conn.ends)
+			call := &Call{stream: stream, ended: conn.ends.of(stream.StreamID()), lines: newLineReader(stream)}
+			guard.Go("call", s.log, func() { s.serve(call, conn.ends) })
 		}
 	}
-	// The session may be closing in one of its own goroutines; this waits until it is done with the carrier.
-	_ = session.Close()
-	s.setCurrent(nil)
-	conn.ends.endAll()
-	// A carrier that cannot be used any more says so at its next read.
-	_ = carrier.SetDeadline(time.Time{})
-	return conn.next, nil
+	return nil, nil
 }
+
+// Rekey gives the guest another token: the old one opens no session any more, and the present session goes on.
+func (s *Server) Rekey(token []byte) { s.door.rekey(token) }
 
 // Close ends the session and waits until its calls are over, at most for wait. No call is served afterwards.
 func (s *Server) Close(wait time.Duration) {
@@ -105,10 +115,10 @@ func (s *Server) Close(wait time.Duration) {
 		_ = session.Close()
 	}
 	over := make(chan struct{})
-	go func() {
+	guard.Go("close the link", s.log, func() {
 		s.calls.Wait()
 		close(over)
-	}()
+	})
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

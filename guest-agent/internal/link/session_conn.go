@@ -2,6 +2,7 @@ package link
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -35,14 +36,15 @@ func newSessionConn(carrier Carrier, door *doorkeeper, rest []byte) *sessionConn
 }
 
 // Read returns io.EOF when the host has hung up or started a new session. yamux reads into 4096 bytes or more.
-func (c *sessionConn) Read(p []byte) (int, error) {
+func (c *sessionConn) Read(p []byte) (n int, err error) {
+	defer recoverAsError("read", &err)
 	if len(c.rest) > 0 {
 		n := copy(p, c.rest)
 		c.rest = c.rest[n:]
 		c.ends.scan(p[:n])
 		return n, nil
 	}
-	n, err := c.carrier.Read(p)
+	n, err = c.carrier.Read(p)
 	if request, ok := c.door.match(p[:n]); ok {
 		c.next = request
 		return 0, io.EOF
@@ -53,7 +55,8 @@ func (c *sessionConn) Read(p []byte) (int, error) {
 
 // Write joins a data frame's header, which yamux writes by itself, with its body: every write to a virtio port costs
 // the host a wake-up.
-func (c *sessionConn) Write(p []byte) (int, error) {
+func (c *sessionConn) Write(p []byte) (n int, err error) {
+	defer recoverAsError("write", &err)
 	if len(c.frame) == 0 && isDataHeader(p) {
 		c.frame = append(c.frame, p...)
 		return len(p), nil
@@ -62,12 +65,20 @@ func (c *sessionConn) Write(p []byte) (int, error) {
 		return c.carrier.Write(p)
 	}
 	c.frame = append(c.frame, p...)
-	n, err := c.carrier.Write(c.frame)
+	n, err = c.carrier.Write(c.frame)
 	c.frame = c.frame[:0]
 	if n -= headerBytes; n < 0 {
 		n = 0
 	}
 	return n, err
+}
+
+// recoverAsError turns a panic into an error: yamux calls us in goroutines of its own, and one that panics would end the
+// guest.
+func recoverAsError(doing string, err *error) {
+	if fault := recover(); fault != nil {
+		*err = fmt.Errorf("%s the carrier: panic: %v", doing, fault)
+	}
 }
 
 func isDataHeader(p []byte) bool {

@@ -23,6 +23,7 @@ const Wait = 30 * time.Second
 type Host struct {
 	Session *yamux.Session
 	conn    net.Conn
+	started int
 	t       testing.TB
 }
 
@@ -40,6 +41,12 @@ func Nonce(n byte) []byte { return bytes.Repeat([]byte{n}, link.NonceBytes) }
 
 // Greet sends a preamble and discards what comes until its answer.
 func Greet(t testing.TB, conn net.Conn, token, nonce []byte) {
+	t.Helper()
+	GreetedBehind(t, conn, token, nonce)
+}
+
+// GreetedBehind sends a preamble and returns what came up to its answer.
+func GreetedBehind(t testing.TB, conn net.Conn, token, nonce []byte) []byte {
 	t.Helper()
 	must(t, conn.SetDeadline(time.Now().Add(Wait)))
 	// The guest may be writing what nobody wants any more: read while writing.
@@ -59,6 +66,7 @@ func Greet(t testing.TB, conn net.Conn, token, nonce []byte) {
 	}
 	must(t, <-wrote)
 	must(t, conn.SetDeadline(time.Time{}))
+	return seen
 }
 
 // NewHost greets the guest and starts a session.
@@ -95,7 +103,9 @@ func (h *Host) HangUp() {
 type Stream struct {
 	*yamux.Stream
 	Reader *bufio.Reader
-	t      testing.TB
+	// Command is the id of the command that Start has started.
+	Command string
+	t       testing.TB
 }
 
 // Open opens a stream and sends line.
@@ -128,6 +138,35 @@ func (h *Host) Call(name string, arguments map[string]interface{}) map[string]in
 	return stream.Answer()
 }
 
+// Start starts a command: argv and env become what follows the line, and an id is made unless there is one.
+func (h *Host) Start(arguments map[string]interface{}) *Stream {
+	h.t.Helper()
+	h.started++
+	line := map[string]interface{}{"command": fmt.Sprintf("c%d", h.started)}
+	var spec []byte
+	for name, value := range arguments {
+		if name != "argv" && name != "env" {
+			line[name] = value
+		}
+	}
+	argv, _ := arguments["argv"].([]string)
+	for _, argument := range argv {
+		spec = append(append(spec, argument...), 0)
+	}
+	env, _ := arguments["env"].(map[string]interface{})
+	for name, value := range env {
+		spec = append(append(spec, fmt.Sprintf("%s=%v", name, value)...), 0)
+	}
+	for name, value := range map[string]interface{}{"argc": len(argv), "spec_bytes": len(spec)} {
+		if _, isGiven := line[name]; !isGiven {
+			line[name] = value
+		}
+	}
+	stream := h.Open(Line(h.t, "start", line) + string(spec))
+	stream.Command, _ = line["command"].(string)
+	return stream
+}
+
 // Line encodes a call.
 func Line(t testing.TB, name string, arguments map[string]interface{}) string {
 	t.Helper()
@@ -143,6 +182,7 @@ func Line(t testing.TB, name string, arguments map[string]interface{}) string {
 // Result is all that an exec call said.
 type Result struct {
 	Stdout, Stderr []byte
+	Lost           int64
 	Outcome        link.Outcome
 }
 
@@ -160,6 +200,12 @@ func (s *Stream) Finish() Result {
 			result.Stdout = append(result.Stdout, payload...)
 		case link.FrameStderr:
 			result.Stderr = append(result.Stderr, payload...)
+		case link.FrameLost:
+			lost, ok := link.Number(payload)
+			if !ok {
+				s.t.Fatalf("a loss of %x", payload)
+			}
+			result.Lost += lost
 		case link.FrameOutcome:
 			must(s.t, json.Unmarshal(payload, &result.Outcome))
 			return result

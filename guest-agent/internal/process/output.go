@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -9,13 +10,18 @@ import (
 )
 
 // With less room than this a frame is sent as it is.
-const gatherBytesMin = 16 << 10
+const (
+	gatherBytesMin = 16 << 10
+	// A terminal buffers 4 KiB, and its other end some more.
+	terminalRestMax = 64 << 10
+)
 
 // Output is the reading end of a process's standard output or error.
 type Output struct {
 	file *os.File
 	// remaining is how much is left to read once the process has ended; -1 before.
-	remaining int
+	remaining  int
+	isTerminal bool
 }
 
 func newOutput(fd int) *Output {
@@ -28,12 +34,21 @@ func (o *Output) Read(p []byte) (int, error) {
 	if o.remaining < 0 {
 		n, err := o.file.Read(p)
 		if n > 0 || !os.IsTimeout(err) {
+			// A terminal whose other end nobody holds any more gives EIO.
+			if errors.Is(err, syscall.EIO) {
+				err = io.EOF
+			}
 			return n, err
 		}
 		if err := o.file.SetReadDeadline(time.Time{}); err != nil {
 			return 0, err
 		}
-		o.remaining = o.available()
+		if o.isTerminal {
+			// How much a terminal holds is not to be asked; it is read until it has no more.
+			o.remaining = terminalRestMax
+		} else {
+			o.remaining = o.available()
+		}
 	}
 	if len(p) > o.remaining {
 		p = p[:o.remaining]
@@ -98,23 +113,26 @@ func (o *Output) control(act func(fd uintptr)) {
 	}
 }
 
-// FinishOutput ends both outputs: call it after Done.
+// FinishOutput ends the outputs: call it after Done.
 func (p *Process) FinishOutput() {
 	p.Stdout.finish()
-	p.Stderr.finish()
+	if p.Stderr != nil {
+		p.Stderr.finish()
+	}
 }
 
-// pipes are the three standard streams of a process to be.
-type pipes struct {
-	child  [3]uintptr
-	opened []int
-	stdin  *os.File
-	stdout *Output
-	stderr *Output
+// streams are the three standard streams of a process to be.
+type streams struct {
+	child    [3]uintptr
+	opened   []int
+	stdin    *os.File
+	stdout   *Output
+	stderr   *Output
+	terminal *os.File
 }
 
-func newPipes(withStdin bool) (*pipes, error) {
-	made := &pipes{}
+func newPipes(withStdin bool) (*streams, error) {
+	made := &streams{}
 	ours := [3]int{-1, -1, -1}
 	for i := range ours {
 		if i == 0 && !withStdin {
@@ -153,7 +171,7 @@ func newPipes(withStdin bool) (*pipes, error) {
 	return made, nil
 }
 
-func (p *pipes) closeChildEnds() {
+func (p *streams) closeChildEnds() {
 	for _, fd := range p.opened {
 		_ = syscall.Close(fd)
 	}

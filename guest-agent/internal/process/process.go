@@ -21,6 +21,8 @@ type Spec struct {
 	User string
 	// Stdin gives the process a pipe; otherwise it reads /dev/null.
 	Stdin bool
+	// Terminal makes all three streams a terminal of this size; what the process writes is then all standard output.
+	Terminal *Size
 }
 
 // InvalidError is a Spec that this guest cannot act on: no such user, no such directory.
@@ -44,9 +46,13 @@ type Process struct {
 	Stdout *Output
 	Stderr *Output
 
-	done   chan struct{}
-	status syscall.WaitStatus
-	reaper *Reaper
+	done    chan struct{}
+	status  syscall.WaitStatus
+	reaper  *Reaper
+	cgroups *Cgroups
+	cgroup  *cgroup
+	// terminal is the agent's end, nil without one.
+	terminal *os.File
 }
 
 // Done closes when the process itself has ended.
@@ -60,13 +66,18 @@ func (p *Process) Signal(sig syscall.Signal) {
 	p.reaper.whileAlive(p.Pid, func() { _ = syscall.Kill(-p.Pid, sig) })
 }
 
-// Close frees the pipes.
+// Close frees the pipes and the cgroup.
 func (p *Process) Close() {
 	if p.Stdin != nil {
 		_ = p.Stdin.Close()
 	}
 	p.Stdout.close()
-	p.Stderr.close()
+	if p.Stderr != nil {
+		p.Stderr.close()
+	}
+	if p.cgroup != nil {
+		p.cgroups.remove(p.cgroup)
+	}
 }
 
 // A script that another process still holds open for writing fails with ETXTBSY until that process is done forking.
@@ -78,6 +89,8 @@ const (
 // Starter starts processes.
 type Starter struct {
 	Reaper *Reaper
+	// Cgroups is nil where the kernel has none; descendants are then found by a mark.
+	Cgroups *Cgroups
 	// unmarked is set once the kernel has refused to mark a process's descendants.
 	unmarked int32
 }
@@ -100,16 +113,24 @@ func (s *Starter) Start(spec Spec) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	pipes, err := newPipes(spec.Stdin)
+	streams, err := newStreams(spec, account)
 	if err != nil {
 		return nil, err
 	}
-	defer pipes.closeChildEnds()
-	process := &Process{Stdin: pipes.stdin, Stdout: pipes.stdout, Stderr: pipes.stderr, done: make(chan struct{}), reaper: s.Reaper}
-	attributes := &syscall.ProcAttr{Dir: cwd, Env: env, Files: pipes.child[:], Sys: &syscall.SysProcAttr{
+	defer streams.closeChildEnds()
+	process := &Process{
+		Stdin: streams.stdin, Stdout: streams.stdout, Stderr: streams.stderr, terminal: streams.terminal,
+		done: make(chan struct{}), reaper: s.Reaper, cgroups: s.Cgroups,
+	}
+	attributes := &syscall.ProcAttr{Dir: cwd, Env: env, Files: streams.child[:], Sys: &syscall.SysProcAttr{
 		Setsid:     true,
+		Setctty:    spec.Terminal != nil,
 		Credential: account.credential(),
 	}}
+	if s.Cgroups != nil {
+		// Without one, as when the cgroup2 was unmounted, the mark does.
+		process.cgroup, _ = s.Cgroups.create()
+	}
 	if err := s.launch(process, program, spec.Argv, attributes); err != nil {
 		process.Close()
 		return nil, runError(spec.Argv[0], err)
@@ -117,7 +138,24 @@ func (s *Starter) Start(spec Spec) (*Process, error) {
 	return process, nil
 }
 
+func newStreams(spec Spec, owner *account) (*streams, error) {
+	if spec.Terminal != nil {
+		return newTerminal(*spec.Terminal, owner)
+	}
+	return newPipes(spec.Stdin)
+}
+
 func (s *Starter) launch(process *Process, program string, argv []string, attributes *syscall.ProcAttr) error {
+	if process.cgroup != nil {
+		err := s.launchInCgroup(process, program, argv, attributes)
+		if !isCgroupRefusal(err) {
+			return err
+		}
+		// The guest's user does with the cgroups as he likes; the mark does without them.
+		s.Cgroups.remove(process.cgroup)
+		process.cgroup = nil
+		leaveCgroup(attributes.Sys)
+	}
 	for try := 1; ; try++ {
 		attributes.Sys.Cloneflags = 0
 		if atomic.LoadInt32(&s.unmarked) == 0 {
@@ -142,13 +180,31 @@ func (s *Starter) launch(process *Process, program string, argv []string, attrib
 	}
 }
 
+// launchInCgroup needs no mark. A kernel that cannot start a process in a cgroup moves it there once it runs.
+func (s *Starter) launchInCgroup(process *Process, program string, argv []string, attributes *syscall.ProcAttr) error {
+	process.cgroup.enter(attributes.Sys)
+	for try := 1; ; try++ {
+		err := s.Reaper.start(process, func() (int, error) { return syscall.ForkExec(program, argv, attributes) })
+		if err == syscall.ETXTBSY && try < busyTries {
+			time.Sleep(busyWait)
+			continue
+		}
+		if err == nil && !entersAtStart {
+			err = process.cgroup.add(process.Pid)
+		}
+		return err
+	}
+}
+
 func runError(name string, err error) error {
 	switch err {
 	case syscall.ENOENT, syscall.ENOTDIR, syscall.ELOOP:
 		return &NotRunnableError{ExitCode: 127, Reason: name + ": not found, or its interpreter is not"}
 	case syscall.EACCES, syscall.EPERM:
 		return &NotRunnableError{ExitCode: 126, Reason: name + ": permission denied"}
-	case syscall.ENOEXEC, syscall.E2BIG, syscall.ETXTBSY, syscall.EISDIR, syscall.EINVAL, syscall.ELIBBAD:
+	case syscall.E2BIG:
+		return &InvalidError{Reason: "the arguments and the environment are larger than the guest's kernel takes"}
+	case syscall.ENOEXEC, syscall.ETXTBSY, syscall.EISDIR, syscall.EINVAL, syscall.ELIBBAD:
 		return &NotRunnableError{ExitCode: 126, Reason: name + ": " + err.Error()}
 	}
 	return err

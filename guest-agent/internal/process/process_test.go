@@ -13,21 +13,22 @@ const testWait = 30 * time.Second
 
 func newStarter(t *testing.T) *Starter {
 	t.Helper()
-	reaper := NewReaper(false)
+	reaper := NewReaper(false, t.Logf)
 	t.Cleanup(reaper.Close)
 	return &Starter{Reaper: reaper}
 }
 
 func TestParseStat(t *testing.T) {
+	const rest = " 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4711 99"
 	for stat, want := range map[string]tableEntry{
-		"12 (sh) S 1 12 12 0 -1":             {parent: 1, group: 12, session: 12},
-		"13 (a) S 9 (b) Z 12 13 14 0 -1 4 5": {parent: 12, group: 13, session: 14, dead: true},
+		"12 (sh) S 1 12 12 0 -1" + rest:         {parent: 1, group: 12, session: 12, start: 4711},
+		"13 (a) S 9 (b) Z 12 13 14 0 -1" + rest: {parent: 12, group: 13, session: 14, start: 4711, dead: true},
 	} {
 		if got, ok := parseStat([]byte(stat)); !ok || got != want {
 			t.Errorf("%q: %+v, %v; want %+v", stat, got, ok, want)
 		}
 	}
-	for _, stat := range []string{"", "12", "12 (sh)", "12 (sh) S 1 2", "12 (sh) S a b c"} {
+	for _, stat := range []string{"", "12", "12 (sh)", "12 (sh) S 1 2", "12 (sh) S a b c", "12 (sh) S 1 12 12 0 -1 4 5"} {
 		if got, ok := parseStat([]byte(stat)); ok {
 			t.Errorf("%q: %+v, want nothing", stat, got)
 		}

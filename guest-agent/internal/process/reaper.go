@@ -5,6 +5,8 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+
+	"guest-agent/internal/guard"
 )
 
 // Reaper is the only one to wait for children. It holds back reaping while a process is being started or signalled,
@@ -12,6 +14,7 @@ import (
 type Reaper struct {
 	// adopts tells that this process is the parent of orphans, whom nobody else waits for.
 	adopts bool
+	log    guard.Log
 
 	mu       sync.Mutex
 	children map[int]*Process
@@ -21,11 +24,11 @@ type Reaper struct {
 
 // NewReaper starts reaping until Close. With adopts set it reaps every child of this process, else only those it
 // knows.
-func NewReaper(adopts bool) *Reaper {
-	r := &Reaper{adopts: adopts, children: map[int]*Process{}, stop: make(chan struct{}), stopped: make(chan struct{})}
+func NewReaper(adopts bool, log guard.Log) *Reaper {
+	r := &Reaper{adopts: adopts, log: log, children: map[int]*Process{}, stop: make(chan struct{}), stopped: make(chan struct{})}
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGCHLD)
-	go r.run(ended)
+	guard.Go("reap", log, func() { r.run(ended) })
 	return r
 }
 
@@ -41,7 +44,7 @@ func (r *Reaper) run(ended chan os.Signal) {
 	for {
 		select {
 		case <-ended:
-			r.reap()
+			guard.Try("reap", r.log, r.reap)
 		case <-r.stop:
 			return
 		}

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// Each process is started in a cgroup namespace of its own (CLONE_NEWCGROUP). As all share the root cgroup, nothing
-// looks different inside; but the namespace is inherited by every descendant, through setsid and double forks, and
-// /proc shows it: a mark that a program does not shed by accident.
+// Where there are no cgroups to be had, each process is started in a cgroup namespace of its own (CLONE_NEWCGROUP). As all
+// share the root cgroup, nothing looks different inside; but the namespace is inherited by every descendant, through setsid
+// and double forks, and /proc shows it: a mark that a program does not shed by accident.
 const markFlags = 0x02000000
 
 // Passes over /proc until no new member shows up. A stopped process cannot fork, so a few are enough.
@@ -19,39 +19,60 @@ func isMarkRefusal(err error) bool {
 	return err == syscall.EPERM || err == syscall.EINVAL || err == syscall.ENOSPC
 }
 
-// KillTree ends the process and whatever it has started: its group, its session, its descendants and all that carry
-// its mark. They are stopped first, so that none forks away between being seen and being killed; the leader dies
-// last, because its pid is what the others are found by.
+// KillTree ends the process and whatever it has started: by its cgroup where it has one, else by looking for them.
 func (p *Process) KillTree() {
+	if p.cgroup == nil {
+		p.sweep()
+		return
+	}
+	isKilled := false
+	// What a process left behind when it ended by itself is not its tree any more.
+	isAlive := p.reaper.whileAlive(p.Pid, func() {
+		isKilled = p.cgroup.kill()
+		// A member may have left the cgroup and not the group.
+		_ = syscall.Kill(-p.Pid, syscall.SIGKILL)
+	})
+	if isAlive && !isKilled {
+		p.sweep()
+	}
+}
+
+// sweep ends its group, its session, its descendants and all that carry its mark. They are stopped first, so that none
+// forks away between being seen and being killed; the leader dies last, because its pid is what the others are found by.
+func (p *Process) sweep() {
 	mark := newMark(p.Pid)
 	defer mark.close()
 	alive := p.reaper.whileAlive(p.Pid, func() { _ = syscall.Kill(-p.Pid, syscall.SIGSTOP) })
 	if !alive {
 		return
 	}
-	frozen := map[int]bool{p.Pid: true}
+	known := map[int]bool{p.Pid: true}
+	var frozen []handle
 	for pass := 0; pass < freezePassesMax; pass++ {
+		table := processTable()
 		grown := false
-		for pid := range membersOf(p.Pid, frozen, mark) {
-			_ = syscall.Kill(pid, syscall.SIGSTOP)
-			frozen[pid] = true
+		for pid := range membersOf(p.Pid, table, known, mark) {
 			grown = true
+			// Also one that is gone is known: its number is not looked at again.
+			known[pid] = true
+			if held, ok := openHandle(pid, table[pid].start); ok {
+				held.signal(syscall.SIGSTOP)
+				frozen = append(frozen, held)
+			}
 		}
 		if !grown {
 			break
 		}
 	}
-	for pid := range frozen {
-		if pid != p.Pid {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
+	for _, held := range frozen {
+		held.signal(syscall.SIGKILL)
+		held.close()
 	}
 	p.reaper.whileAlive(p.Pid, func() { _ = syscall.Kill(-p.Pid, syscall.SIGKILL) })
 }
 
 // membersOf finds the living processes of the tree that are not in known.
-func membersOf(leader int, known map[int]bool, mark *mark) map[int]bool {
-	table := processTable()
+func membersOf(leader int, table map[int]tableEntry, known map[int]bool, mark *mark) map[int]bool {
 	members := map[int]bool{}
 	for {
 		grown := false
@@ -72,7 +93,9 @@ func membersOf(leader int, known map[int]bool, mark *mark) map[int]bool {
 
 type tableEntry struct {
 	parent, group, session int
-	dead                   bool
+	// start is when it began, in ticks since boot: with the pid it names one process.
+	start uint64
+	dead  bool
 }
 
 func processTable() map[int]tableEntry {
@@ -89,23 +112,35 @@ func processTable() map[int]tableEntry {
 		if err != nil || pid == own {
 			continue
 		}
-		if stat, err := os.ReadFile("/proc/" + name + "/stat"); err == nil {
-			if entry, ok := parseStat(stat); ok {
-				table[pid] = entry
-			}
+		if entry, ok := readStat(pid); ok {
+			table[pid] = entry
 		}
 	}
 	return table
 }
 
-// parseStat reads /proc/PID/stat: after the name, which may hold anything, state, parent, group and session.
+func readStat(pid int) (tableEntry, bool) {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return tableEntry{}, false
+	}
+	return parseStat(stat)
+}
+
+// Fields of /proc/PID/stat behind the name: state, parent, group, session, and the start time, which proc(5) numbers 22.
+const (
+	startField = 22 - 3
+	fieldsMin  = startField + 1
+)
+
+// parseStat reads /proc/PID/stat; the name may hold anything.
 func parseStat(stat []byte) (tableEntry, bool) {
 	end := bytes.LastIndexByte(stat, ')')
 	if end < 0 {
 		return tableEntry{}, false
 	}
 	fields := bytes.Fields(stat[end+1:])
-	if len(fields) < 4 {
+	if len(fields) < fieldsMin {
 		return tableEntry{}, false
 	}
 	var numbers [3]int
@@ -116,8 +151,12 @@ func parseStat(stat []byte) (tableEntry, bool) {
 		}
 		numbers[i] = number
 	}
+	start, err := strconv.ParseUint(string(fields[startField]), 10, 64)
+	if err != nil {
+		return tableEntry{}, false
+	}
 	dead := fields[0][0] == 'Z' || fields[0][0] == 'X'
-	return tableEntry{parent: numbers[0], group: numbers[1], session: numbers[2], dead: dead}, true
+	return tableEntry{parent: numbers[0], group: numbers[1], session: numbers[2], start: start, dead: dead}, true
 }
 
 // mark is the namespace that a tree's processes share. Held open, its number is not given to another.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const (
@@ -16,16 +17,27 @@ const (
 // Machine is the guest this process is the first of.
 type Machine struct{}
 
-// Identify sets clock, entropy, host name and machine-id. Files that cannot be written are logged: a guest may have
-// made its root read-only.
-func (Machine) Identify(identity Identity) error {
-	now := syscall.NsecToTimeval(identity.Time.UnixNano())
-	if err := syscall.Settimeofday(&now); err != nil {
-		return fmt.Errorf("set the clock: %w", err)
+// A clock that is this near is left alone: the time the host sends is as old as the way here was long, and programs do not
+// like to see it jump.
+const clockSlack = 20 * time.Millisecond
+
+// Resync sets the clock, unless it is right, and adds entropy.
+func (Machine) Resync(now time.Time, entropy []byte) error {
+	if behind := time.Until(now); behind > clockSlack || behind < -clockSlack {
+		exact := syscall.NsecToTimeval(now.UnixNano())
+		if err := syscall.Settimeofday(&exact); err != nil {
+			return fmt.Errorf("set the clock: %w", err)
+		}
 	}
-	if err := addEntropy(identity.Entropy); err != nil {
+	if err := addEntropy(entropy); err != nil {
 		return fmt.Errorf("add entropy: %w", err)
 	}
+	return nil
+}
+
+// Identify sets host name and machine-id. Files that cannot be written are logged: a guest may have made its root
+// read-only.
+func (Machine) Identify(identity Identity) error {
 	if err := syscall.Sethostname([]byte(identity.Hostname)); err != nil {
 		return fmt.Errorf("set host name: %w", err)
 	}

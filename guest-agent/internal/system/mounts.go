@@ -40,6 +40,9 @@ func MountKernel() error {
 	return nil
 }
 
+// CommandCgroups is where the cgroups of commands are.
+const CommandCgroups = "/sys/fs/cgroup/flotilla"
+
 // mountUserland mounts what programs expect; a guest without one of them is still of use.
 func mountUserland() {
 	for _, point := range []mountPoint{

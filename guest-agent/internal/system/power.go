@@ -7,6 +7,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+
+	"guest-agent/internal/guard"
 )
 
 const installedAgent = "/run/flotilla/guest-agent"
@@ -25,23 +27,31 @@ func AskInit(mode Mode) error {
 	return nil
 }
 
+// Signals that would end a Go program when another process sends them. Those of a fault of our own reach the runtime
+// all the same, which makes a panic of them.
+var fatalSignals = []os.Signal{
+	syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE,
+	syscall.SIGSEGV, syscall.SIGPIPE, syscall.SIGALRM, syscall.SIGSTKFLT, syscall.SIGXCPU, syscall.SIGXFSZ,
+	syscall.SIGVTALRM, syscall.SIGPROF, syscall.SIGIO, syscall.SIGSYS,
+}
+
 // OnPowerSignal calls act for each request that reaches the first process by signal: those of AskInit, and
 // control-alt-delete. Other signals that would end a program are swallowed, for the kernel does not survive its first
 // process.
-func OnPowerSignal(act func(mode Mode)) {
+func OnPowerSignal(log guard.Log, act func(mode Mode)) {
 	requests := make(chan os.Signal, 1)
 	signal.Notify(requests, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTERM, syscall.SIGINT, syscall.SIGPWR)
 	swallowed := make(chan os.Signal, 1)
-	signal.Notify(swallowed, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGTRAP, syscall.SIGSYS, syscall.SIGPIPE)
-	go func() {
+	signal.Notify(swallowed, fatalSignals...)
+	guard.Go("signals", log, func() {
 		for {
 			select {
 			case received := <-requests:
-				act(modeOf(received))
+				guard.Try("power signal", log, func() { act(modeOf(received)) })
 			case <-swallowed:
 			}
 		}
-	}()
+	})
 }
 
 func modeOf(received os.Signal) Mode {

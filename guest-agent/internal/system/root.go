@@ -63,7 +63,14 @@ func switchRoot() error {
 	if err := syscall.Chroot("."); err != nil {
 		return fmt.Errorf("chroot to the root disk: %w", err)
 	}
-	return os.Chdir("/")
+	if err := os.Chdir("/"); err != nil {
+		return err
+	}
+	// As init systems do: containers and mount namespaces in the guest expect mounts to be passed on.
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_SHARED, ""); err != nil {
+		Log("share the mounts: %v", err)
+	}
+	return nil
 }
 
 // removeInitramfs frees the memory of the files we came from, and nothing on any other file system.

@@ -9,19 +9,17 @@ import (
 )
 
 const (
-	// How long processes have to end by themselves.
-	terminateWait = 2 * time.Second
-	killWait      = 500 * time.Millisecond
-	shutdownPoll  = 10 * time.Millisecond
+	killWait     = 500 * time.Millisecond
+	shutdownPoll = 10 * time.Millisecond
 )
 
 // Shutdown ends all processes, makes the disks safe and powers off or restarts. It does not return.
-func (Machine) Shutdown(mode Mode) {
+func (Machine) Shutdown(mode Mode, grace time.Duration) {
 	kmsg(kmsgCritical, "guest asked for %s", mode)
 	_ = syscall.Kill(-1, syscall.SIGTERM)
 	// A stopped process takes no notice of SIGTERM until it goes on.
 	_ = syscall.Kill(-1, syscall.SIGCONT)
-	awaitLonely(terminateWait)
+	awaitLonely(grace)
 	_ = syscall.Kill(-1, syscall.SIGKILL)
 	awaitLonely(killWait)
 	syscall.Sync()

@@ -23,7 +23,7 @@ const resume = () => fake.machines.resume(tenant, 'web');
 const get = () => fake.machines.get(tenant, 'web');
 const reached = (state: MachineState) =>
   fake.machines.wait(tenant, 'web', { states: [state], timeoutMs: 5_000 }, never);
-const identified = () => fake.guest.calls.filter((call) => call.startsWith('identify')).length;
+const toldTheTime = () => fake.guest.calls.filter((call) => call.startsWith('resync')).length;
 
 describe('pause', () => {
   test('stands the guest still, and its silence means nothing until it is resumed', async () => {
@@ -38,11 +38,11 @@ describe('pause', () => {
     expect(fake.guest.quiet).toEqual(new Set([vmm.handle.incarnation]));
     expect(await pause()).toMatchObject({ verdict: 'ignored' });
 
-    const told = identified();
+    const told = toldTheTime();
     expect(await resume()).toMatchObject({ verdict: 'done', machine: { state: 'running', failure: null } });
     expect(vmm.status).toEqual({ state: 'running' });
     expect(fake.guest.quiet.size).toBe(0);
-    expect(identified()).toBe(told + 1);
+    expect(toldTheTime()).toBe(told + 1);
     expect(await resume()).toMatchObject({ verdict: 'ignored' });
   });
 

@@ -13,7 +13,10 @@ export interface GuestTarget {
 /** What the guest agent says of itself. */
 export interface GuestHello {
   readonly agentVersion: string;
+  /** The newest version that both ends speak. */
   readonly protocolVersion: number;
+  /** What the agent can do beside the calls of that version. */
+  readonly features: readonly string[];
   readonly kernelRelease: string;
   /** The incarnation the agent was given; null until `identify` was called. */
   readonly incarnation: string | null;
@@ -75,13 +78,26 @@ export interface GuestLink {
   /** Sets host name, machine-id, clock (now) and fresh entropy; repeatable. */
   identify(target: GuestTarget, identity: GuestIdentity, signal: AbortSignal): Promise<void>;
   /**
+   * Sets clock and entropy of a guest that stood still; repeatable. Host name and machine-id stay as the guest's users have
+   * made them, unless the agent is so old that it takes all together.
+   */
+  resync(target: GuestTarget, identity: GuestIdentity, signal: AbortSignal): Promise<void>;
+  /**
+   * Makes a guest that is a copy of another, and still answers as `previous`, the target's incarnation; afterwards it is
+   * reached as that one only. Repeatable. `unsupported` when its agent cannot.
+   */
+  rekey(target: GuestTarget, previous: string, signal: AbortSignal): Promise<void>;
+  /**
    * Starts a command; resolves when the guest has started it (`invalid` when it could not: a missing program is not
    * an error here but an outcome `exited` 127 with the reason on stderr). When it rejects with `guest` or `timeout` the
    * command may have been started all the same: do not repeat it blindly.
    */
   exec(target: GuestTarget, request: ExecRequest, signal: AbortSignal): Promise<ExecSession>;
-  /** Asks the guest to power off; resolves when it has acknowledged, not when it is off. */
-  shutdown(target: GuestTarget, signal: AbortSignal): Promise<void>;
+  /**
+   * Asks the guest to power off; resolves when it has acknowledged, not when it is off. Its processes have `graceMs` to end
+   * by themselves.
+   */
+  shutdown(target: GuestTarget, graceMs: number, signal: AbortSignal): Promise<void>;
   /** The last announcement this incarnation made, if any. */
   announcement(incarnation: string): GuestAnnouncement | null;
   /**

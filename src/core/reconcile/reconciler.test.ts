@@ -78,7 +78,7 @@ test('a guest that goes on though it is paused, and one that stands still though
   vmm.pause('on_request');
   await tick();
   expect(vmm.status).toEqual({ state: 'running' });
-  expect(fake.guest.calls.filter((call) => call.startsWith('identify'))).toHaveLength(2);
+  expect(fake.guest.calls.filter((call) => call.startsWith('resync'))).toHaveLength(1);
   await fake.machines.pause(tenant, 'web');
   vmm.resume();
   await tick();

@@ -28,11 +28,25 @@ export class FakeGuest implements GuestLink {
   async waitReady(target: GuestTarget, signal: AbortSignal): Promise<GuestHello> {
     this.calls.push(`waitReady ${target.incarnation}`);
     await this.onReady(signal);
-    return { agentVersion: 'fake', protocolVersion: 1, kernelRelease: 'fake', incarnation: null };
+    return {
+      agentVersion: 'fake',
+      protocolVersion: 2,
+      features: [],
+      kernelRelease: 'fake',
+      incarnation: null,
+    };
   }
 
   async identify(target: GuestTarget): Promise<void> {
     this.calls.push(`identify ${target.incarnation}`);
+  }
+
+  async resync(target: GuestTarget): Promise<void> {
+    this.calls.push(`resync ${target.incarnation}`);
+  }
+
+  async rekey(target: GuestTarget, previous: string): Promise<void> {
+    this.calls.push(`rekey ${previous} ${target.incarnation}`);
   }
 
   async exec(): Promise<ExecSession> {

@@ -41,25 +41,65 @@ export const runFakeProgram: FakeProgram = async ({ argv, stdin, signalled, stdo
   }
 };
 
-/** The guest's end of an exec call, from behind its answer to its outcome. */
+export interface FakeExecRequest {
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  readonly hasStdin: boolean;
+}
+
+/** Where signals for one command go. */
+export class FakeSignals {
+  readonly kill = new AbortController();
+
+  send(signal: string): void {
+    this.kill.abort(signal);
+  }
+}
+
+/** Reads what follows the line of a `start`, and what comes behind that. */
+export async function readSpec(
+  stream: YamuxStream,
+  rest: Buffer,
+  bytes: number,
+): Promise<{ readonly spec: Buffer; readonly received: Buffer }> {
+  let all = rest;
+  while (all.length < bytes) {
+    const chunk = await stream.read();
+    if (chunk === null) throw new Error('the arguments did not come');
+    all = Buffer.concat([all, chunk]);
+  }
+  return { spec: all.subarray(0, bytes), received: all.subarray(bytes) };
+}
+
+export function parseSpec(spec: Buffer, argc: number): Pick<FakeExecRequest, 'argv' | 'env'> {
+  const words = spec.toString().split('\0').slice(0, -1);
+  const pairs = words.slice(argc).map((word) => {
+    const at = word.indexOf('=');
+    return [word.slice(0, at), word.slice(at + 1)] as const;
+  });
+  return { argv: words.slice(0, argc), env: Object.fromEntries(pairs) };
+}
+
+/** The guest's end of a command that is not owned, from behind its answer to its outcome. */
 export async function runFakeExec(
   stream: YamuxStream,
   received: Buffer,
-  args: Readonly<Record<string, unknown>>,
+  request: FakeExecRequest,
+  { kill }: FakeSignals,
   program: FakeProgram,
 ): Promise<void> {
-  const input = new FakeInput(stream, received);
-  const timeoutMs = Number(args.timeout_ms);
-  const limit = setTimeout(() => input.kill.abort('timed out'), timeoutMs);
+  const input = new FakeInput(stream, received, kill);
+  const limit = setTimeout(() => kill.abort('timed out'), request.timeoutMs);
   const write = async (type: number, data: Uint8Array | string) => {
     const bytes = Buffer.from(data);
     for (let offset = 0; offset < bytes.length; offset += framePayloadBytesMax)
       await stream.write(encodeExecFrame(type, bytes.subarray(offset, offset + framePayloadBytesMax)));
   };
   const process: FakeProcess = {
-    argv: Array.isArray(args.argv) ? args.argv.map(String) : [],
-    env: Object(args.env),
-    stdin: args.has_stdin === true ? input : input.empty(),
+    argv: request.argv,
+    env: request.env,
+    stdin: request.hasStdin ? input : input.empty(),
     signalled: input.kill.signal,
     stdout: (data) => write(frameTypes.stdout, data),
     stderr: (data) => write(frameTypes.stderr, data),
@@ -83,14 +123,15 @@ function outcomeOf(exitCode: number | null, input: FakeInput): object {
   return reason === 'timed out' ? { outcome: 'timed_out' } : { outcome: 'signalled', signal: String(reason) };
 }
 
-/** Frames from the host: standard input by iteration, signals by `kill`. */
+/** Frames from the host: standard input by iteration. The end of the stream kills. */
 class FakeInput implements AsyncIterable<Uint8Array> {
-  readonly kill = new AbortController();
+  readonly kill: AbortController;
   readonly #queue: Uint8Array[] = [];
   #isEnded = false;
   #wake: () => void = () => undefined;
 
-  constructor(stream: YamuxStream, received: Buffer) {
+  constructor(stream: YamuxStream, received: Buffer, kill: AbortController) {
+    this.kill = kill;
     this.kill.signal.addEventListener('abort', () => this.#wake(), { once: true });
     this.#pump(stream, received).catch(() => this.kill.abort('KILL'));
   }
@@ -116,7 +157,7 @@ class FakeInput implements AsyncIterable<Uint8Array> {
     for (;;) {
       while (bytes.length >= 5 && bytes.length >= 5 + bytes.readUInt32BE(1)) {
         const end = 5 + bytes.readUInt32BE(1);
-        this.#onFrame(bytes.readUInt8(0), bytes.subarray(5, end));
+        this.#onInput(bytes.subarray(5, end));
         bytes = bytes.subarray(end);
       }
       const chunk = await stream.read();
@@ -128,9 +169,8 @@ class FakeInput implements AsyncIterable<Uint8Array> {
     }
   }
 
-  #onFrame(type: number, payload: Buffer): void {
-    if (type === frameTypes.signal) this.kill.abort(payload.toString());
-    else if (payload.length === 0) this.#isEnded = true;
+  #onInput(payload: Buffer): void {
+    if (payload.length === 0) this.#isEnded = true;
     else this.#queue.push(payload);
     this.#wake();
   }

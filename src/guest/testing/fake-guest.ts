@@ -12,7 +12,15 @@ import { protocolVersion, tokenBytes } from '../protocol.ts';
 import { defaultTimings } from '../timings.ts';
 import { YamuxSession } from '../yamux/session.ts';
 import type { YamuxStream } from '../yamux/stream.ts';
-import { type FakeProgram, runFakeExec, runFakeProgram } from './fake-exec.ts';
+import {
+  type FakeExecRequest,
+  type FakeProgram,
+  FakeSignals,
+  parseSpec,
+  readSpec,
+  runFakeExec,
+  runFakeProgram,
+} from './fake-exec.ts';
 
 const preambleBytes = 48;
 
@@ -27,6 +35,19 @@ export interface FakeGuestOptions {
   readonly onShutdown?: (mode: string) => void;
 }
 
+/** What an honest guest answers to `hello`. */
+export function fakeHello(incarnation: string | null): object {
+  return {
+    ok: true,
+    agent_version: 'fake',
+    protocol_version: protocolVersion,
+    protocol_version_min: protocolVersion,
+    features: ['rekey', 'resync'],
+    kernel_release: 'fake',
+    incarnation,
+  };
+}
+
 type Arguments = Readonly<Record<string, unknown>>;
 
 export class FakeGuest {
@@ -36,6 +57,10 @@ export class FakeGuest {
   #session: YamuxSession | null = null;
   #incarnation: string | null;
   #hostname: string | null = null;
+  #machineId: string | null = null;
+  /** The times it was told, in milliseconds since 1970. */
+  readonly syncs: number[] = [];
+  readonly #signals = new Map<string, FakeSignals>();
 
   constructor(options: FakeGuestOptions = {}) {
     this.#options = options;
@@ -44,6 +69,14 @@ export class FakeGuest {
 
   get hostname(): string | null {
     return this.#hostname;
+  }
+
+  get machineId(): string | null {
+    return this.#machineId;
+  }
+
+  get incarnation(): string | null {
+    return this.#incarnation;
   }
 
   /** Serves the host at the other end of `carrier`; an earlier host is dropped. Resolves when the host has gone. */
@@ -113,9 +146,18 @@ export class FakeGuest {
     if (this.#options.serve) return this.#options.serve(stream);
     const { line, rest } = await readLine(stream);
     const args = parseLine(line);
-    if (args.call === 'exec') {
+    if (args.call === 'start') {
+      const { spec, received } = await readSpec(stream, rest, Number(args.spec_bytes));
       await stream.write(encodeLine({ ok: true, pid: 2 }));
-      await runFakeExec(stream, rest, args, this.#options.program ?? runFakeProgram);
+      const request: FakeExecRequest = {
+        ...parseSpec(spec, Number(args.argc)),
+        timeoutMs: Number(args.timeout_ms),
+        hasStdin: args.has_stdin === true,
+      };
+      const signals = new FakeSignals();
+      this.#signals.set(String(args.command), signals);
+      await runFakeExec(stream, received, request, signals, this.#options.program ?? runFakeProgram);
+      this.#signals.delete(String(args.command));
     } else await stream.write(encodeLine(this.#answer(args)));
     stream.close(performance.now());
     if (args.call === 'shutdown') await this.#shutDown(String(args.mode));
@@ -129,17 +171,24 @@ export class FakeGuest {
   #answer(args: Arguments): object {
     switch (args.call) {
       case 'hello':
-        return {
-          ok: true,
-          agent_version: 'fake',
-          protocol_version: protocolVersion,
-          kernel_release: 'fake',
-          incarnation: this.#incarnation,
-        };
-      case 'identify':
+        return fakeHello(this.#incarnation);
+      case 'identity':
         this.#incarnation = String(args.incarnation);
         this.#hostname = String(args.hostname);
+        this.#machineId = String(args.machine_id);
         return { ok: true };
+      case 'resync':
+        this.syncs.push(Number(BigInt(String(args.time_ns)) / 1_000_000n));
+        return { ok: true };
+      case 'rekey':
+        this.#incarnation = String(args.incarnation);
+        this.#token = Buffer.from(String(args.token), 'base64');
+        return { ok: true };
+      case 'signal': {
+        const signals = this.#signals.get(String(args.command));
+        signals?.send(String(args.signal));
+        return signals ? { ok: true } : { ok: false, code: 'not_found', message: 'no such command' };
+      }
       case 'shutdown':
         return { ok: true };
       default:

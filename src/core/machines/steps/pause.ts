@@ -91,7 +91,7 @@ async function goOnAgain(edges: Edges, { subject: machine, signal }: StepContext
 export async function tellTime(edges: Edges, machine: Machine, parent: AbortSignal): Promise<void> {
   try {
     const signal = AbortSignal.any([parent, AbortSignal.timeout(tellTimeoutMs)]);
-    await edges.guest.identify(guestOf(machine), identityOf(machine), signal);
+    await edges.guest.resync(guestOf(machine), identityOf(machine), signal);
   } catch (error) {
     edges.log.warn({ machine: machine.id, err: error }, 'the guest goes on and was not told the time');
   }

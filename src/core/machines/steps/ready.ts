@@ -8,8 +8,15 @@ import type { Machine } from '../machine.ts';
 import type { MachineStep } from '../subject.ts';
 import { type Edges, engineOf, guestOf } from './context.ts';
 
-/** Fails as soon as the VMM is gone, and with `timeout` when the guest has not answered after `timeoutMs`. */
-export function readyStep(edges: Edges, timeoutMs: number): MachineStep {
+/**
+ * Fails as soon as the VMM is gone, and with `timeout` when the guest has not answered after `timeoutMs`. A guest that has
+ * booted is told who it is too; one that only stood still keeps the names its users have given it since (`resync`).
+ */
+export function readyStep(
+  edges: Edges,
+  timeoutMs: number,
+  tell: 'identify' | 'resync' = 'identify',
+): MachineStep {
   return {
     name: 'ready',
     isVolatile: true,
@@ -19,7 +26,7 @@ export function readyStep(edges: Edges, timeoutMs: number): MachineStep {
       const target = guestOf(machine);
       await whileAlive(edges, context, timeoutMs, async (signal) => {
         await edges.guest.waitReady(target, signal);
-        await edges.guest.identify(target, identityOf(machine), signal);
+        await edges.guest[tell](target, identityOf(machine), signal);
       });
     },
   };

@@ -32,7 +32,7 @@ export function resumeOperation(edges: Edges): MachineOperation {
           if (state === 'running' || state === 'paused') await standStill(edges, machine, signal);
         },
       },
-      readyStep(edges, answerTimeoutMs),
+      readyStep(edges, answerTimeoutMs, 'resync'),
     ],
     succeeded: 'running',
     onSuccess: () => ({ failure: null }),

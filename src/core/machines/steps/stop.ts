@@ -13,6 +13,8 @@ import { isPausedOnRequest, letGoOn } from './pause.ts';
 
 /** How long a guest may take to power off after it was asked. */
 export const stopGraceMs = 10_000;
+/** Of the grace, for the guest to kill what has not ended, to write its disks and to power off. */
+const powerOffMarginMs = 2_000;
 const haltTimeoutMs = 30_000;
 
 export function stopOperation(edges: Edges): MachineOperation {
@@ -69,7 +71,10 @@ export async function askGuestToPowerOff(
     if (isPausedOnRequest(status)) await letGoOn(edges, { ...machine, handle }, signal);
     else if (status.state !== 'running') return;
     const target = { machineId: machine.id, incarnation: handle.incarnation, address: handle.guest };
-    await Promise.race([edges.guest.shutdown(target, signal), exited.promise]);
+    await Promise.race([
+      edges.guest.shutdown(target, stopGraceMs - powerOffMarginMs, signal),
+      exited.promise,
+    ]);
     await abortable(exited.promise, signal);
   } catch (error) {
     if (parent.aborted) throw error;

@@ -1,0 +1,178 @@
+package calls
+
+import (
+	"guest-agent/internal/commands"
+	"guest-agent/internal/guard"
+	"guest-agent/internal/link"
+	"guest-agent/internal/process"
+)
+
+// What a list shows of a program's name.
+const programBytesMax = 64
+
+// command finds the command that the call names in its arguments; when there is none, the call has been refused.
+func (a *Agent) command(call *link.Call, id string) *commands.Command {
+	command := a.commands.Find(id)
+	if command == nil {
+		call.Fail(link.CodeNotFound, "no such command: "+id)
+	}
+	return command
+}
+
+// attach sends the output from an offset on, as it comes, and then the outcome. It ends with its stream, the command does
+// not. Output that the host has not taken, by its frames, is kept for the next one that attaches.
+func (a *Agent) attach(call *link.Call) {
+	var arguments struct {
+		Command string `json:"command"`
+		Offset  int64  `json:"offset"`
+	}
+	if !call.Arguments(&arguments) {
+		return
+	}
+	command := a.command(call, arguments.Command)
+	if command == nil {
+		return
+	}
+	reader, ok := command.Read(arguments.Offset)
+	if !ok {
+		call.Fail(link.CodeInvalid, "offset is ahead of the command's output")
+		return
+	}
+	defer reader.Close()
+	done := make(chan struct{})
+	defer close(done)
+	onEnded(call, done, a.log, func() {})
+	if call.Succeed(map[string]interface{}{"pid": command.Pid(), "stdin_offset": command.Fed()}) != nil {
+		return
+	}
+	guard.Go("frames of an attachment", a.log, func() {
+		if !readTaken(call, reader) {
+			_ = call.Close()
+		}
+	})
+	sendOutput(call, command, reader)
+}
+
+// readTaken notes what the host has taken until its stream ends; false when something else came.
+func readTaken(call *link.Call, reader *commands.Reader) bool {
+	for {
+		kind, payload, err := link.ReadFrame(call)
+		if err != nil {
+			return true
+		}
+		offset, ok := link.Number(payload)
+		if kind != link.FrameTaken || !ok {
+			return false
+		}
+		reader.Taken(offset)
+	}
+}
+
+// stdin hands input over, on a stream of its own so that nothing else waits behind it.
+func (a *Agent) stdin(call *link.Call) {
+	var arguments struct {
+		Command string `json:"command"`
+	}
+	if !call.Arguments(&arguments) {
+		return
+	}
+	command := a.command(call, arguments.Command)
+	if command == nil {
+		return
+	}
+	if !command.TakesInput() {
+		call.Fail(link.CodeConflict, "the command takes no standard input")
+		return
+	}
+	if call.Succeed(map[string]interface{}{"stdin_offset": command.Fed()}) != nil {
+		return
+	}
+	// Whatever the host has sent belongs to the command, also when its stream has ended meanwhile.
+	feedFrames(call, command, nil)
+}
+
+// signal is delivered at once, whatever input the command has not taken.
+func (a *Agent) signal(call *link.Call) {
+	var arguments struct {
+		Command string `json:"command"`
+		Signal  string `json:"signal"`
+	}
+	if !call.Arguments(&arguments) {
+		return
+	}
+	command := a.command(call, arguments.Command)
+	if command == nil {
+		return
+	}
+	number, ok := process.SignalNumber(arguments.Signal)
+	if !ok {
+		call.Fail(link.CodeInvalid, "no such signal: "+arguments.Signal)
+		return
+	}
+	command.Signal(number)
+	_ = call.Succeed(nil)
+}
+
+func (a *Agent) resize(call *link.Call) {
+	var arguments struct {
+		Command string `json:"command"`
+		terminalSize
+	}
+	if !call.Arguments(&arguments) {
+		return
+	}
+	command := a.command(call, arguments.Command)
+	if command == nil {
+		return
+	}
+	if err := command.Resize(*arguments.size()); err != nil {
+		call.Fail(link.CodeConflict, err.Error())
+		return
+	}
+	_ = call.Succeed(nil)
+}
+
+func (a *Agent) list(call *link.Call) {
+	listed := []map[string]interface{}{}
+	for _, command := range a.commands.Owned() {
+		first, next := command.Bounds()
+		program := command.Program
+		if len(program) > programBytesMax {
+			program = program[:programBytesMax]
+		}
+		entry := map[string]interface{}{
+			"command":      command.ID,
+			"program":      program,
+			"pid":          command.Pid(),
+			"started_ms":   command.StartedAt.UnixNano() / 1e6,
+			"first_offset": first,
+			"next_offset":  next,
+			"outcome":      nil,
+		}
+		select {
+		case <-command.Ended():
+			if end := command.End(); end.Fault {
+				entry["outcome"] = map[string]string{"outcome": "unknown"}
+			} else {
+				entry["outcome"] = outcomeOf(end)
+			}
+		default:
+		}
+		listed = append(listed, entry)
+	}
+	_ = call.Succeed(map[string]interface{}{"commands": listed})
+}
+
+// forget ends a command with all that it started, if it still runs, and drops its output.
+func (a *Agent) forget(call *link.Call) {
+	var arguments struct {
+		Command string `json:"command"`
+	}
+	if !call.Arguments(&arguments) {
+		return
+	}
+	if command := a.command(call, arguments.Command); command != nil {
+		a.commands.Drop(command)
+		_ = call.Succeed(nil)
+	}
+}

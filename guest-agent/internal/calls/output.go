@@ -1,0 +1,119 @@
+package calls
+
+import (
+	"syscall"
+
+	"guest-agent/internal/commands"
+	"guest-agent/internal/guard"
+	"guest-agent/internal/link"
+	"guest-agent/internal/process"
+)
+
+const (
+	// A virtio port takes 32 KiB in one write; with both its headers, a full frame of output is two of them.
+	outputBytesMax   = 2*portWriteBytes - yamuxHeaderBytes - link.FrameHeaderBytes
+	portWriteBytes   = 32 << 10
+	yamuxHeaderBytes = 12
+)
+
+// serveBound carries a command's input and output until its outcome was sent or nobody wants it any more.
+func serveBound(call *link.Call, command *commands.Command, log guard.Log) {
+	reader, ok := command.Read(0)
+	if !ok {
+		call.Fail(link.CodeInternal, "the command's output cannot be read")
+		return
+	}
+	defer reader.Close()
+	done := make(chan struct{})
+	defer close(done)
+	onEnded(call, done, log, command.Kill)
+	if call.Succeed(map[string]interface{}{"pid": command.Pid()}) != nil {
+		return
+	}
+	guard.Go("frames of a command", log, func() {
+		// Anything that is not a frame ends the command, as the end of the stream does.
+		if !feedFrames(call, command, done) {
+			command.Kill()
+		}
+	})
+	sendOutput(call, command, reader)
+}
+
+// onEnded calls act once the host has ended the call, and fails writes that wait for it.
+func onEnded(call *link.Call, done <-chan struct{}, log guard.Log, act func()) {
+	guard.Go("end of a call", log, func() {
+		select {
+		case <-call.Ended():
+			act()
+			_ = call.Close()
+		case <-done:
+		}
+	})
+}
+
+// feedFrames hands the stdin frames of a call to a command until the call or the input ends; false when something else came.
+func feedFrames(call *link.Call, command *commands.Command, done <-chan struct{}) bool {
+	for {
+		kind, payload, err := link.ReadFrame(call)
+		if err != nil {
+			return false
+		}
+		if kind != link.FrameStdin {
+			return false
+		}
+		// Input that nobody wants is dropped.
+		_ = command.Feed(payload, done)
+	}
+}
+
+// sendOutput sends what the reader gives, then the outcome.
+func sendOutput(call *link.Call, command *commands.Command, reader *commands.Reader) {
+	frame := make([]byte, link.FrameHeaderBytes+outputBytesMax)
+	for {
+		output, ok := reader.Read(frame[link.FrameHeaderBytes:], call.Ended())
+		if !ok {
+			break
+		}
+		var err error
+		if output.Lost > 0 {
+			_, err = call.Write(link.OffsetFrame(link.FrameLost, output.Lost))
+		} else {
+			whole := frame[:link.FrameHeaderBytes+output.N]
+			link.PutFrameHeader(whole, link.FrameType(output.Stream))
+			_, err = call.Write(whole)
+		}
+		if err != nil {
+			return
+		}
+		if !command.Owned {
+			// Nobody will ask for it again.
+			reader.Taken(reader.Next())
+		}
+	}
+	select {
+	case <-call.Ended():
+	case <-command.Ended():
+		if end := command.End(); !end.Fault {
+			sendOutcome(call, outcomeOf(end))
+		}
+	}
+}
+
+func outcomeOf(end commands.End) link.Outcome {
+	switch {
+	case end.TimedOut:
+		return link.TimedOut()
+	case end.Hangs:
+		return link.Signalled(process.SignalName(syscall.SIGKILL))
+	case end.Status.Signaled():
+		return link.Signalled(process.SignalName(end.Status.Signal()))
+	default:
+		return link.Exited(end.Status.ExitStatus())
+	}
+}
+
+func sendOutcome(call *link.Call, outcome link.Outcome) {
+	if frame, err := link.OutcomeFrame(outcome); err == nil {
+		_, _ = call.Write(frame)
+	}
+}

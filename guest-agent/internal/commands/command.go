@@ -1,0 +1,265 @@
+// Package commands owns the commands that run in this guest: each has an id, a ring of its last output, and an end that is
+// kept until it is asked for. What a host that comes and goes does to them is decided in package calls.
+package commands
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"guest-agent/internal/guard"
+	"guest-agent/internal/process"
+)
+
+const (
+	// A killed process that does not end in this time hangs in the kernel; its command ends without it.
+	killWait = 5 * time.Second
+	// Standard input that the process has not taken yet, in pieces.
+	stdinPiecesMax = 16
+	// Output that follows other output this soon is part of a stream, and gathered for this long: a pipe's 64 KiB in that
+	// time is more than the link carries.
+	streamingGap = 10 * time.Millisecond
+	gatherTime   = 3 * time.Millisecond
+	endOfInput   = 0x04
+)
+
+// End is how a command ended.
+type End struct {
+	// TimedOut: it was killed when its time was up.
+	TimedOut bool
+	// Hangs: it was killed and has not ended all the same.
+	Hangs  bool
+	Status syscall.WaitStatus
+	// Fault: the agent failed, and cannot vouch for the output.
+	Fault bool
+}
+
+// Command is one process and what is known of it.
+type Command struct {
+	ID        string
+	Program   string
+	StartedAt time.Time
+	// Owned: it outlives the host that started it.
+	Owned bool
+
+	process *process.Process
+	ring    *ring
+	log     guard.Log
+	outputs sync.WaitGroup
+	ended   chan struct{}
+	end     End
+	killed  chan struct{}
+	kill    sync.Once
+
+	// faulty is set when a goroutine of this command failed.
+	faulty int32
+
+	// feeding is held by whoever hands input over, also while it waits.
+	feeding sync.Mutex
+	stdin   chan []byte
+	stdinMu sync.Mutex
+	fed     int64
+	isFed   bool
+}
+
+func newCommand(id string, owned bool, spec process.Spec, capacity int, log guard.Log) *Command {
+	return &Command{
+		ID:        id,
+		Program:   spec.Argv[0],
+		StartedAt: time.Now(),
+		Owned:     owned,
+		ring:      newRing(capacity),
+		log:       log,
+		ended:     make(chan struct{}),
+		killed:    make(chan struct{}),
+		stdin:     make(chan []byte, stdinPiecesMax),
+	}
+}
+
+// run looks after a started process until it has ended; a timeout of 0 is none.
+func (c *Command) run(timeout time.Duration) {
+	// Unless all goes well below.
+	c.end.Fault = true
+	defer func() {
+		if c.end.Fault {
+			c.process.KillTree()
+		}
+		c.ring.close()
+		close(c.ended)
+		c.process.Close()
+	}()
+	c.pump(c.process.Stdout, Stdout)
+	c.pump(c.process.Stderr, Stderr)
+	if c.process.Stdin != nil {
+		guard.Go("standard input", c.log, c.feed)
+	}
+	end := c.await(timeout)
+	c.process.FinishOutput()
+	c.outputs.Wait()
+	end.Fault = atomic.LoadInt32(&c.faulty) != 0
+	c.end = end
+}
+
+func (c *Command) await(timeout time.Duration) End {
+	var late <-chan time.Time
+	if timeout > 0 {
+		timer := time.NewTimer(timeout)
+		defer timer.Stop()
+		late = timer.C
+	}
+	end := End{}
+	select {
+	case <-c.process.Done():
+	case <-late:
+		end.TimedOut = true
+		end.Hangs = !c.killTree()
+	case <-c.killed:
+		end.Hangs = !c.killTree()
+	}
+	if !end.Hangs {
+		end.Status = c.process.Status()
+		// It may have ended by itself in the last moment.
+		end.TimedOut = end.TimedOut && end.Status.Signaled() && end.Status.Signal() == syscall.SIGKILL
+	}
+	return end
+}
+
+// killTree tells whether the process has ended.
+func (c *Command) killTree() bool {
+	c.process.KillTree()
+	timer := time.NewTimer(killWait)
+	defer timer.Stop()
+	select {
+	case <-c.process.Done():
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// pump moves one output into the ring. What comes right after other output is gathered for a moment: a program that writes
+// little at a time would otherwise cost a switch to us and a wake-up of the host for each write.
+func (c *Command) pump(output *process.Output, stream Stream) {
+	if output == nil {
+		return
+	}
+	c.outputs.Add(1)
+	guard.Go("output", c.log, func() {
+		isDone := false
+		defer func() {
+			if !isDone {
+				atomic.StoreInt32(&c.faulty, 1)
+				c.Kill()
+			}
+			c.outputs.Done()
+		}()
+		c.move(output, stream)
+		isDone = true
+	})
+}
+
+func (c *Command) move(output *process.Output, stream Stream) {
+	buffer := make([]byte, pieceBytesMax)
+	var movedAt time.Time
+	for {
+		n, err := output.Read(buffer)
+		if n > 0 && err == nil && time.Since(movedAt) < streamingGap {
+			n += output.Gather(buffer[n:], gatherTime)
+		}
+		if n > 0 {
+			c.ring.write(stream, buffer[:n])
+			movedAt = time.Now()
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// Kill ends the process and all that it started. It does not wait.
+func (c *Command) Kill() { c.kill.Do(func() { close(c.killed) }) }
+
+// Signal sends sig to the process group, at once, whatever standard input waits.
+func (c *Command) Signal(sig syscall.Signal) { c.process.Signal(sig) }
+
+// Resize changes the size of its terminal.
+func (c *Command) Resize(size process.Size) error { return c.process.Resize(size) }
+
+// Pid is the process's number.
+func (c *Command) Pid() int { return c.process.Pid }
+
+// Ended closes when the process has ended and its output is complete.
+func (c *Command) Ended() <-chan struct{} { return c.ended }
+
+// End is valid once Ended is closed.
+func (c *Command) End() End { return c.end }
+
+// Bounds are the offsets of the first byte of output that is kept and of the next to come.
+func (c *Command) Bounds() (first, next int64) { return c.ring.bounds() }
+
+// Read starts reading the output at an offset; false when that lies ahead of what was written.
+func (c *Command) Read(offset int64) (*Reader, bool) { return c.ring.reader(offset) }
+
+// TakesInput tells whether it was given standard input that has not been ended.
+func (c *Command) TakesInput() bool {
+	c.stdinMu.Lock()
+	defer c.stdinMu.Unlock()
+	return c.process.Stdin != nil && !c.isFed
+}
+
+// Fed is how many bytes of standard input were taken over.
+func (c *Command) Fed() int64 {
+	c.stdinMu.Lock()
+	defer c.stdinMu.Unlock()
+	return c.fed
+}
+
+// Feed hands standard input over, and its end when data is empty. It waits while the process takes nothing; false when done
+// closed, the command ended or its input had an end before.
+func (c *Command) Feed(data []byte, done <-chan struct{}) bool {
+	c.feeding.Lock()
+	defer c.feeding.Unlock()
+	if !c.TakesInput() {
+		return false
+	}
+	select {
+	case c.stdin <- data:
+		c.stdinMu.Lock()
+		defer c.stdinMu.Unlock()
+		c.fed += int64(len(data))
+		c.isFed = len(data) == 0
+		return true
+	case <-c.ended:
+	case <-done:
+	}
+	return false
+}
+
+// feed writes standard input; what a process that has closed its end does not want is dropped.
+func (c *Command) feed() {
+	defer c.process.Stdin.Close()
+	var failure error
+	for {
+		select {
+		case data := <-c.stdin:
+			if len(data) == 0 {
+				c.endInput()
+				return
+			}
+			if failure == nil {
+				_, failure = c.process.Stdin.Write(data)
+			}
+		case <-c.ended:
+			return
+		}
+	}
+}
+
+// endInput has an effect on terminals only, which do not see that we close our end.
+func (c *Command) endInput() {
+	if c.process.HasTerminal() {
+		_, _ = io.WriteString(c.process.Stdin, string(rune(endOfInput)))
+	}
+}

@@ -1,0 +1,245 @@
+package commands
+
+import (
+	"sort"
+	"sync"
+)
+
+// Stream is which of its outputs a command wrote to.
+type Stream byte
+
+// The outputs.
+const (
+	Stdout Stream = 1
+	Stderr Stream = 2
+)
+
+const (
+	// What one piece holds at most; a frame carries as much.
+	pieceBytesMax = 64 << 10
+	// What a piece costs beside its bytes, so that a program that alternates single bytes cannot exceed its ring.
+	pieceCost = 64
+	// RingBytesMin lets one piece wait while another is sent.
+	RingBytesMin = 2 * (pieceBytesMax + pieceCost)
+)
+
+// ring keeps the last bytes that a command wrote, both outputs in the order in which they came. An offset counts the bytes
+// of both since the command began. While somebody reads, nothing is dropped that he has not taken: the command waits for
+// him. While nobody does, the oldest bytes make room, and who reads later is told how many are gone.
+type ring struct {
+	mu       sync.Mutex
+	capacity int
+	pieces   []piece
+	cost     int
+	// Bytes from first to next are kept.
+	first, next int64
+	readers     map[*Reader]struct{}
+	isClosed    bool
+	// changed is closed, and made anew, when a waiting reader or writer should look again.
+	changed chan struct{}
+}
+
+type piece struct {
+	stream Stream
+	offset int64
+	data   []byte
+}
+
+func newRing(capacity int) *ring {
+	if capacity < RingBytesMin {
+		capacity = RingBytesMin
+	}
+	return &ring{capacity: capacity, readers: map[*Reader]struct{}{}, changed: make(chan struct{})}
+}
+
+// write adds bytes; it waits while readers hold what would have to go.
+func (r *ring) write(stream Stream, data []byte) {
+	for len(data) > 0 {
+		part := data
+		if len(part) > pieceBytesMax {
+			part = part[:pieceBytesMax]
+		}
+		data = data[len(part):]
+		r.mu.Lock()
+		for !r.makeRoom(len(part) + pieceCost) {
+			changed := r.changed
+			r.mu.Unlock()
+			<-changed
+			r.mu.Lock()
+		}
+		r.append(stream, part)
+		r.wake()
+		r.mu.Unlock()
+	}
+}
+
+func (r *ring) append(stream Stream, data []byte) {
+	if last := len(r.pieces) - 1; last >= 0 && r.pieces[last].stream == stream && len(r.pieces[last].data)+len(data) <= pieceBytesMax {
+		r.pieces[last].data = append(r.pieces[last].data, data...)
+	} else {
+		r.pieces = append(r.pieces, piece{stream: stream, offset: r.next, data: append([]byte(nil), data...)})
+		r.cost += pieceCost
+	}
+	r.cost += len(data)
+	r.next += int64(len(data))
+}
+
+// makeRoom drops the oldest pieces until size more fits; false when a reader holds one of them.
+func (r *ring) makeRoom(size int) bool {
+	held := r.next
+	for reader := range r.readers {
+		if reader.taken < held {
+			held = reader.taken
+		}
+	}
+	for r.cost+size > r.capacity && len(r.pieces) > 0 {
+		oldest := &r.pieces[0]
+		excess := r.cost + size - r.capacity
+		if room := held - oldest.offset; room <= 0 {
+			return false
+		} else if excess >= len(oldest.data) || int64(excess) > room {
+			if room < int64(len(oldest.data)) {
+				return false
+			}
+			r.cost -= len(oldest.data) + pieceCost
+			r.pieces[0] = piece{}
+			r.pieces = r.pieces[1:]
+		} else {
+			oldest.data = oldest.data[excess:]
+			oldest.offset += int64(excess)
+			r.cost -= excess
+		}
+		r.first = r.next
+		if len(r.pieces) > 0 {
+			r.first = r.pieces[0].offset
+		}
+	}
+	return true
+}
+
+func (r *ring) wake() {
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// close says that nothing more will be written.
+func (r *ring) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.isClosed = true
+	r.wake()
+}
+
+// bounds are the offsets of the first byte that is kept and of the next one to come.
+func (r *ring) bounds() (first, next int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.first, r.next
+}
+
+// hasReaders tells whether somebody reads.
+func (r *ring) hasReaders() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.readers) > 0
+}
+
+// Reader reads a command's output from an offset on. One goroutine reads; Taken and Close may be called from others.
+type Reader struct {
+	ring *ring
+	// next is the offset of the byte to be read next, taken that of the first byte it still holds.
+	next, taken int64
+}
+
+// read starts at offset; false when it lies ahead of what was written.
+func (r *ring) reader(offset int64) (*Reader, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if offset < 0 || offset > r.next {
+		return nil, false
+	}
+	reader := &Reader{ring: r, next: offset, taken: offset}
+	r.readers[reader] = struct{}{}
+	return reader, true
+}
+
+// Output is what one Read gave.
+type Output struct {
+	// Lost is how many bytes before these are kept no more.
+	Lost int64
+	// Stream and N say what was read; N is 0 when only a loss is told.
+	Stream Stream
+	N      int
+}
+
+// Read copies bytes of one stream into buffer. It waits for more; done ends the wait. ok is false when the output is at its
+// end, or done was closed.
+func (r *Reader) Read(buffer []byte, done <-chan struct{}) (output Output, ok bool) {
+	for {
+		output, state, changed := r.look(buffer)
+		switch state {
+		case lookFound:
+			return output, true
+		case lookEnded:
+			return Output{}, false
+		}
+		select {
+		case <-changed:
+		case <-done:
+			return Output{}, false
+		}
+	}
+}
+
+type lookState int
+
+const (
+	lookNothing lookState = iota
+	lookFound
+	lookEnded
+)
+
+func (r *Reader) look(buffer []byte) (output Output, state lookState, changed <-chan struct{}) {
+	r.ring.mu.Lock()
+	defer r.ring.mu.Unlock()
+	pieces := r.ring.pieces
+	if r.next < r.ring.first {
+		output.Lost = r.ring.first - r.next
+		r.next = r.ring.first
+		return output, lookFound, nil
+	}
+	if r.next == r.ring.next {
+		if r.ring.isClosed {
+			return output, lookEnded, nil
+		}
+		return output, lookNothing, r.ring.changed
+	}
+	// The last piece that begins at or before the offset.
+	index := sort.Search(len(pieces), func(i int) bool { return pieces[i].offset > r.next }) - 1
+	found := pieces[index]
+	output.Stream = found.stream
+	output.N = copy(buffer, found.data[r.next-found.offset:])
+	r.next += int64(output.N)
+	return output, lookFound, nil
+}
+
+// Next is the offset of the byte to be read next. Only the reading goroutine may ask.
+func (r *Reader) Next() int64 { return r.next }
+
+// Taken says that bytes before offset need not be kept for this reader.
+func (r *Reader) Taken(offset int64) {
+	r.ring.mu.Lock()
+	defer r.ring.mu.Unlock()
+	if offset > r.taken && offset <= r.next {
+		r.taken = offset
+		r.ring.wake()
+	}
+}
+
+// Close lets go of what the reader holds.
+func (r *Reader) Close() {
+	r.ring.mu.Lock()
+	defer r.ring.mu.Unlock()
+	delete(r.ring.readers, r)
+	r.ring.wake()
+}

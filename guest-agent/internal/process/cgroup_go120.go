@@ -1,0 +1,17 @@
+//go:build go1.20
+
+package process
+
+import "syscall"
+
+// enter makes the process begin its life in the cgroup, before it can fork.
+func (c *cgroup) enter(attributes *syscall.SysProcAttr) {
+	attributes.UseCgroupFD = true
+	attributes.CgroupFD = int(c.file.Fd())
+}
+
+func leaveCgroup(attributes *syscall.SysProcAttr) {
+	attributes.UseCgroupFD = false
+}
+
+const entersAtStart = true

@@ -1,0 +1,98 @@
+/** The output of one of the agent's commands: the host end of `attach`. */
+import { AppError } from '../core/errors.ts';
+import type { CommandEvent } from '../core/ports/guest-commands.ts';
+import { invariant } from '../lib/invariant.ts';
+import { type AnsweredCall, abortError, type CallOptions, openCall } from './calls.ts';
+import { CommandFrameReader, encodeNumberFrame } from './exec-frames.ts';
+import { encodeLine } from './lines.ts';
+import { frameTypes } from './protocol.ts';
+import type { YamuxSession } from './yamux/session.ts';
+
+/**
+ * The guest hears of taken output after so much. Counted as the guest counts what it keeps, and less than half of the
+ * smallest ring: a command never waits for bytes that were taken long ago.
+ */
+const takenCostMin = 32 * 1024;
+const pieceCost = 64;
+
+export async function attachCommand(
+  session: YamuxSession,
+  id: string,
+  offset: number,
+  options: CallOptions,
+): Promise<AsyncIterable<CommandEvent>> {
+  if (!Number.isSafeInteger(offset) || offset < 0)
+    throw new AppError('invalid', 'an offset is a count of bytes');
+  const line = encodeLine({ call: 'attach', command: id, offset });
+  return new Attachment(await openCall(session, 'attach', line, options), offset, options.signal);
+}
+
+class Attachment implements AsyncIterable<CommandEvent>, AsyncIterator<CommandEvent> {
+  readonly #call: AnsweredCall;
+  readonly #frames: CommandFrameReader;
+  readonly #signal: AbortSignal;
+  readonly #onAbort: () => void;
+  /** Where the next event begins. */
+  #offset: number;
+  #untoldCost = 0;
+  #isIterated = false;
+  #isOver = false;
+
+  constructor(call: AnsweredCall, offset: number, signal: AbortSignal) {
+    this.#call = call;
+    this.#frames = new CommandFrameReader(call.stream, call.rest);
+    this.#offset = offset;
+    this.#signal = signal;
+    this.#onAbort = () => call.stream.reset(abortError(signal, 'the attachment'));
+    if (signal.aborted) this.#onAbort();
+    else signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<CommandEvent> {
+    invariant(!this.#isIterated, 'an attachment can be iterated once');
+    this.#isIterated = true;
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<CommandEvent>> {
+    if (this.#isOver) return { done: true, value: undefined };
+    this.#tellTaken();
+    try {
+      return { done: false, value: await this.#nextEvent() };
+    } catch (error) {
+      this.#finish();
+      throw error;
+    }
+  }
+
+  async return(): Promise<IteratorResult<CommandEvent>> {
+    this.#finish();
+    return { done: true, value: undefined };
+  }
+
+  async #nextEvent(): Promise<CommandEvent> {
+    const event = await this.#frames.next();
+    if (event.type === 'outcome') this.#finish();
+    if (event.type === 'lost') this.#offset += event.bytes;
+    if (event.type === 'outcome' || event.type === 'lost') return event;
+    const offset = this.#offset;
+    this.#offset += event.data.length;
+    this.#untoldCost += event.data.length + pieceCost;
+    return { ...event, offset };
+  }
+
+  /** Everything before the event that is asked for now was taken. */
+  #tellTaken(): void {
+    if (this.#untoldCost < takenCostMin) return;
+    this.#untoldCost = 0;
+    // A failed write shows in the read.
+    this.#call.stream.write(encodeNumberFrame(frameTypes.taken, this.#offset)).catch(() => undefined);
+  }
+
+  #finish(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#signal.removeEventListener('abort', this.#onAbort);
+    this.#call.stream.close(performance.now());
+  }
+}

@@ -1,0 +1,67 @@
+/** The request of a command, in the words of protocol 2 and of protocol 1. */
+import { AppError } from '../core/errors.ts';
+import type { ExecRequest } from '../core/ports/guest.ts';
+import type { CommandRequest } from '../core/ports/guest-commands.ts';
+import { encodeLine } from './lines.ts';
+import { specBytesMax } from './protocol.ts';
+
+/** What both kinds of request have in common. */
+type Program = Pick<CommandRequest, 'argv' | 'env' | 'cwd' | 'user' | 'timeoutMs'>;
+
+/** The line of a `start` and what follows it; `invalid` when it cannot be one. */
+export function encodeStart(request: CommandRequest, isOwned: boolean): Buffer {
+  checkProgram(request);
+  const { id, argv, env = {}, cwd, user, timeoutMs, hasStdin, terminal, bufferBytes } = request;
+  if (timeoutMs === undefined && !isOwned) throw noTimeLimit();
+  const words = [...argv, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)];
+  const spec = Buffer.from(words.map((word) => `${word}\0`).join(''));
+  const line = encodeLine({
+    call: 'start',
+    command: id,
+    argc: argv.length,
+    spec_bytes: spec.length,
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(user === undefined ? {} : { user }),
+    timeout_ms: timeoutMs ?? 0,
+    has_stdin: hasStdin ?? false,
+    ...(terminal === undefined ? {} : { terminal }),
+    owned: isOwned,
+    ...(bufferBytes === undefined ? {} : { buffer_bytes: bufferBytes }),
+  });
+  return Buffer.concat([line, spec]);
+}
+
+/** The line of protocol 1's `exec`, which holds all of it. */
+export function encodeExecV1(request: ExecRequest): Buffer {
+  checkProgram(request);
+  const { argv, env = {}, cwd, user, timeoutMs, stdin } = request;
+  return encodeLine({
+    call: 'exec',
+    argv,
+    env,
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(user === undefined ? {} : { user }),
+    timeout_ms: timeoutMs,
+    has_stdin: stdin !== undefined,
+  });
+}
+
+export function checkProgram({ argv, env = {}, cwd, user, timeoutMs }: Program): void {
+  if (argv.length === 0 || argv[0] === '') throw new AppError('invalid', 'exec needs a program to run');
+  const words = [...argv, ...Object.entries(env).flat(), cwd ?? '', user ?? ''];
+  if (words.some((word) => word.includes('\0'))) throw new AppError('invalid', 'exec takes no NUL bytes');
+  if (Object.keys(env).some((name) => name === '' || name.includes('=')))
+    throw new AppError('invalid', 'an environment variable needs a name without "="');
+  // Each with the byte that ends it, or stands between name and value.
+  const bytes = words.reduce((sum, word) => sum + Buffer.byteLength(word) + 1, 0);
+  if (bytes > specBytesMax)
+    throw new AppError(
+      'invalid',
+      `arguments and environment are ${bytes} bytes long; a kernel takes at most ${specBytesMax}`,
+    );
+  if (timeoutMs !== undefined && (!Number.isSafeInteger(timeoutMs) || timeoutMs <= 0)) throw noTimeLimit();
+}
+
+function noTimeLimit(): AppError {
+  return new AppError('invalid', 'exec needs a time limit of at least one millisecond');
+}

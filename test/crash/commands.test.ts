@@ -1,0 +1,134 @@
+/** Commands of the guest's agent, while whoever started them, and then the daemon, are killed and replaced. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import type { GuestClient } from '../../src/guest/client.ts';
+import { StateLayout } from '../../src/storage/layout.ts';
+import { type DaemonProcess, makeStateDirectory, startDaemonProcess } from '../support/daemon.ts';
+import { repository } from '../support/host.ts';
+import { commands, makeGuestClient, targetOf } from './owned-commands.ts';
+
+vi.setConfig({ testTimeout: 400_000, hookTimeout: 400_000 });
+
+const never = new AbortController().signal;
+let directory: Awaited<ReturnType<typeof makeStateDirectory>>;
+let daemon: DaemonProcess;
+let incarnation: string;
+
+beforeAll(async () => {
+  directory = await makeStateDirectory();
+  daemon = await startDaemonProcess(directory.path);
+  const { id } = await daemon.client.machines.create({
+    name: 'one',
+    vcpu_count: 1,
+    mem_size_mib: 128,
+    image: 'busybox',
+  });
+  await daemon.client.machines.start(id);
+  const [only] = await readdir(join(directory.path, 'run'));
+  incarnation = only ?? '';
+});
+
+afterAll(async () => {
+  await daemon.client.machines.delete('one', { force: true });
+  await daemon.terminate();
+  await directory.remove();
+});
+
+/** Starts the commands from a process that holds the link, reads some of their output, and kills it. */
+async function startAndBeKilled(): Promise<Readonly<Record<string, number>>> {
+  const holder = spawn(process.execPath, [
+    join(repository, 'test/crash/command-holder.ts'),
+    directory.path,
+    incarnation,
+  ]);
+  const exited = once(holder, 'exit');
+  holder.stderr.pipe(process.stderr);
+  const reported = Promise.race([
+    once(createInterface(holder.stdout), 'line'),
+    exited.then(([code]) => Promise.reject(new Error(`the holder ended with ${code}`))),
+  ]);
+  try {
+    const [line] = await reported;
+    return JSON.parse(String(line)) as Record<string, number>;
+  } finally {
+    holder.kill('SIGKILL');
+    await exited;
+  }
+}
+
+async function outputOf(client: GuestClient, id: string, offset: number) {
+  const result = { stdout: '', stderr: '', lost: 0, outcome: null as unknown };
+  const target = targetOf(new StateLayout(directory.path), incarnation);
+  for await (const event of await client.commands.attach(target, id, offset, never)) {
+    if (event.type === 'outcome') result.outcome = event.outcome;
+    else if (event.type === 'lost') result.lost += event.bytes;
+    else result[event.type] += Buffer.from(event.data).toString();
+  }
+  return result;
+}
+
+test('three commands outlive those who started them and the daemon: all are attached to again, no byte lost, exit codes true', async () => {
+  await daemon.kill();
+  const taken = await startAndBeKilled();
+  // A daemon takes the machine up, runs a command of its own, and is killed too while it holds the link.
+  daemon = await startDaemonProcess(directory.path);
+  expect(await daemon.client.machines.exec('one', { command: ['echo', 'here'] })).toMatchObject({
+    stdout: 'here\n',
+  });
+  await daemon.kill();
+
+  const layout = new StateLayout(directory.path);
+  const client = await makeGuestClient(layout);
+  try {
+    const target = targetOf(layout, incarnation);
+    const listed = await client.commands.list(target, never);
+    expect(listed.map(({ id, outcome }) => [id, outcome])).toEqual(commands.map(({ id }) => [id, null]));
+    const go = await client.exec(target, { argv: ['touch', '/tmp/go'], timeoutMs: 30_000 }, never);
+    for await (const event of go)
+      if (event.type === 'outcome') expect(event.outcome).toEqual({ outcome: 'exited', exitCode: 0 });
+    for (const { id, stdout, stderr, exitCode } of commands) {
+      const offset = taken[id] ?? -1;
+      expect(offset).toBeLessThan(stdout.length);
+      expect(await outputOf(client, id, offset), id).toEqual({
+        stdout: stdout.slice(offset),
+        stderr,
+        lost: 0,
+        outcome: { outcome: 'exited', exitCode },
+      });
+      await client.commands.forget(target, id, never);
+    }
+    expect(await client.commands.list(target, never)).toEqual([]);
+  } finally {
+    await client.close();
+  }
+  daemon = await startDaemonProcess(directory.path);
+});
+
+const sh = async (script: string) => {
+  const { stdout } = await daemon.client.machines.exec('one', { command: ['sh', '-c', script] });
+  return stdout;
+};
+
+test('a command has a cgroup of its own, and what it started is ended with it wherever it went', async () => {
+  expect(await sh('cat /proc/self/cgroup')).toMatch(/^0::\/flotilla\/\d+$/m);
+  const runaway = 'setsid sh -c "(setsid sleep 4711 &)" & sleep 4711';
+  await expect(
+    daemon.client.machines.exec('one', { command: ['sh', '-c', runaway], timeout: 2 }),
+  ).rejects.toMatchObject({ status: 504 });
+  expect(await sh('ps | grep -c "[s]leep 4711"; true')).toBe('0\n');
+});
+
+test('the root of the guest passes mounts on', async () => {
+  expect(await sh("grep ' / / ' /proc/self/mountinfo")).toMatch(/ shared:\d+ /);
+});
+
+test('the first process survives the signals that others send it', async () => {
+  await sh(
+    'for s in HUP QUIT ILL TRAP ABRT BUS FPE SEGV PIPE ALRM STKFLT IO PROF SYS; do kill -s $s 1; done',
+  );
+  expect(await sh('echo alive')).toBe('alive\n');
+});
