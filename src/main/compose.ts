@@ -69,7 +69,7 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
     log,
     ...(config.databaseUrl === null ? {} : { databaseUrl: config.databaseUrl }),
   });
-  const isToAdopt = await isToBeAdopted(store, layout, records, isAdopting);
+  const { hostId, isToAdopt } = await enter(store, layout, records, isAdopting);
   const cache = new CacheLayout(config.cacheDir);
   const images = new ImageStore({
     state: layout,
@@ -98,7 +98,6 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
   const disks = new QcowDisks({ layout, uidBase: config.uidBase });
   const edges: Edges = { engines, guest, disks, images, clock: options.clock ?? systemClock(log), log };
   const apiKeys = new KeyService({ store, clock: edges.clock, log });
-  const hostId = await loadHostId(layout);
   const epochBefore = await readHostEpoch(layout);
   if (isToAdopt) await adoptState({ store, records, engines, hostId, log, now: edges.clock.now() });
   const core = await createCore({
@@ -138,15 +137,23 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
   };
 }
 
-/** Closes the store when it does not belong here. */
-async function isToBeAdopted(
+interface Entrance {
+  readonly hostId: string;
+  readonly isToAdopt: boolean;
+}
+
+/** Checks that the store belongs here and that nobody else uses it for this host; closes it when not. */
+async function enter(
   store: Store,
   layout: StateLayout,
   records: RecordFiles,
   isAdopting: boolean,
-): Promise<boolean> {
+): Promise<Entrance> {
   try {
-    return requireIdentity(await readIdentityFacts(store, layout, records, isAdopting));
+    const isToAdopt = requireIdentity(await readIdentityFacts(store, layout, records, isAdopting));
+    const hostId = await loadHostId(layout);
+    await store.holdHost(hostId);
+    return { hostId, isToAdopt };
   } catch (error) {
     await store.close();
     throw error;

@@ -23,6 +23,8 @@ export interface OpenDatabase {
   readonly isOurs: boolean;
   /** When other processes write to it as well. */
   readonly bell?: RemoteBell;
+  /** When another daemon could take a host that this one has: keeps it out while the database is open; `conflict`. */
+  readonly holdHost?: (hostId: string) => Promise<void>;
   /** When the database shares its disk with others. */
   readonly reserve?: SpaceReserve;
   /** Harmless when closed. Ends a transaction under way without committing it. */

@@ -9,6 +9,7 @@ import { abortable, deadline } from '../lib/abort.ts';
 import type { OpenDatabase } from './database.ts';
 import { PostgresBell } from './postgres-bell.ts';
 import { PgDialect } from './postgres-driver.ts';
+import { PostgresHold } from './postgres-hold.ts';
 import type { Database } from './schema.ts';
 
 /** What the URL leaves open. A `statement_timeout` and the like in the URL's query win. */
@@ -53,7 +54,19 @@ export async function openPostgres(url: string): Promise<OpenDatabase> {
     throw wrapError(error, `open PostgreSQL ${place}`, 'unavailable');
   }
   const bell = new PostgresBell(pool, { ...defaults, connectionString: url });
-  return { db, reads: db, isOurs: false, writersMax, bell, close };
+  const hold = new PostgresHold({ ...defaults, connectionString: url });
+  return {
+    db,
+    reads: db,
+    isOurs: false,
+    writersMax,
+    bell,
+    holdHost: (hostId) => hold.take(hostId),
+    close: async () => {
+      await hold.close();
+      await close();
+    },
+  };
 }
 
 /** Host, port and database for people; never user or password. Raises `invalid`, without the text of the URL. */

@@ -49,6 +49,7 @@ export function createStore(
         cache.forget(written);
       }
     },
+    holdHost: async (hostId) => database.holdHost?.(hostId),
     onEvents: (listener) => doorbell.onRing(listener),
     close: async () => {
       // Refuses new work from here on, whatever the bell takes to close.

@@ -24,6 +24,11 @@ export interface Store extends Repositories {
    * which. Now and then it is called for nothing. Returns what ends it.
    */
   onEvents(listener: () => void): () => void;
+  /**
+   * Makes this the only daemon of the host while the store is open. `conflict` when there is another. On SQLite the lock
+   * on the state directory has seen to it.
+   */
+  holdHost(hostId: string): Promise<void>;
   close(): Promise<void>;
 }
 
