@@ -12,9 +12,11 @@ program
   .command('setup')
   .description('install what is missing, build the guest agent, make kernel and images')
   .option('--image <name...>', 'images to make', ['busybox', 'debian-12'])
-  .action(async (options: { image: string[] }) => {
+  .option('--refresh', 'also replace the kernel and images that are there by what the archive has now')
+  .action(async (options: { image: string[]; refresh?: boolean }) => {
     const { setUp } = await import('./set-up.ts');
-    await setUp(readConfig(process.env), process.env, options.image);
+    const { image: names, refresh: isRefresh = false } = options;
+    await setUp(readConfig(process.env), process.env, { names, isRefresh });
   });
 
 program

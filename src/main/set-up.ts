@@ -5,8 +5,12 @@ import { type BuiltInImage, builtInImages, type SetupOptions, setup } from '../s
 import { CacheLayout, StateLayout } from '../storage/layout.ts';
 import type { Config } from './config.ts';
 
-export async function setUp(config: Config, env: NodeJS.ProcessEnv, names: readonly string[]): Promise<void> {
-  await setup({ ...setupOptions(config, env), images: names.map(checked) });
+export async function setUp(
+  config: Config,
+  env: NodeJS.ProcessEnv,
+  { names, isRefresh }: { readonly names: readonly string[]; readonly isRefresh: boolean },
+): Promise<void> {
+  await setup({ ...setupOptions(config, env), images: names.map(checked), isRefresh });
 }
 
 /** Ctrl-C ends the programs that set-up runs; what was whole stays. */

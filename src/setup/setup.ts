@@ -25,6 +25,8 @@ export interface SetupOptions {
   readonly cache: CacheLayout;
   /** Where images will be brought to; only its free space is looked at. */
   readonly state?: StateLayout;
+  /** Also replaces a kernel and images that are there by what the archive has now. */
+  readonly isRefresh?: boolean;
   /** Built in this order. */
   readonly images: readonly BuiltInImage[];
   readonly progress: Progress;
@@ -51,7 +53,9 @@ export async function setup(options: SetupOptions): Promise<void> {
 /** Packages, guest agent, kernel and boot kit: what every machine needs, whatever its image. */
 export async function setupPrerequisites(options: Omit<SetupOptions, 'images'>): Promise<void> {
   const context = contextOf(options);
-  if (await arePrerequisitesThere(context)) return options.progress.step('prerequisites').done('all there');
+  const { isRefresh = false } = options;
+  if (!isRefresh && (await arePrerequisitesThere(context)))
+    return options.progress.step('prerequisites').done('all there');
   const distro = await readDistro();
   if (!distro.isProved) {
     options.progress
@@ -65,7 +69,7 @@ export async function setupPrerequisites(options: Omit<SetupOptions, 'images'>):
     await packagesStep(options.progress, context, distro);
     const agent = await agentStep(options.progress, context);
     await shimStep(options.progress, context);
-    const kernel = await kernelStep(options.progress, context, distro);
+    const kernel = await kernelStep(options.progress, context, distro, isRefresh);
     await kitStep(options.progress, context, kernel, agent);
   });
 }
@@ -74,7 +78,9 @@ export async function setupPrerequisites(options: Omit<SetupOptions, 'images'>):
 export async function setupImage(options: Omit<SetupOptions, 'images'>, image: BuiltInImage): Promise<void> {
   const context = contextOf(options);
   const builder = imageBuilders[image];
-  if (await builder.isBuilt(context)) return options.progress.step(`image ${image}`).done('there');
+  const { isRefresh = false } = options;
+  if (!isRefresh && (await builder.isBuilt(context)))
+    return options.progress.step(`image ${image}`).done('there');
   if (process.geteuid?.() !== 0) {
     throw new AppError('unsupported', `only root can build the image ${image}`, {
       hint: 'Run ./flotilla setup as root: the files in an image must belong to their own users.',
@@ -84,7 +90,7 @@ export async function setupImage(options: Omit<SetupOptions, 'images'>, image: B
   await locked(options, context, () =>
     inStep(options.progress, `image ${image}`, context.signal, async (step) => {
       // Another set-up may have made it while we waited for the lock.
-      if (await builder.isBuilt(context)) return { said: 'there', value: undefined };
+      if (!isRefresh && (await builder.isBuilt(context))) return { said: 'there', value: undefined };
       await builder.build(context, step.update);
       return { value: undefined };
     }),

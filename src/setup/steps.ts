@@ -1,9 +1,10 @@
 /** The steps that make the prerequisites; each looks first and does nothing when its result is there. */
+import { updateLists } from './apt.ts';
 import type { SetupContext } from './context.ts';
 import type { Distro } from './distro.ts';
 import { explaining } from './failures.ts';
 import { buildGuestAgent, type GuestAgent, hasGo, inspectGuestAgent } from './guest-agent.ts';
-import { fetchKernel, findKernel, type Kernel } from './kernel/kernel.ts';
+import { fetchKernel, findKernel, isNewest, type Kernel, kernelCandidate } from './kernel/kernel.ts';
 import { buildKit, isKitBuilt } from './kit/kit.ts';
 import { buildLaunchShim, inspectLaunchShim } from './launch-shim.ts';
 import { addPackages, missingPackages } from './packages.ts';
@@ -69,11 +70,23 @@ export function shimStep(progress: Progress, context: SetupContext): Promise<voi
   });
 }
 
-/** Fetches the guests' kernel. */
-export function kernelStep(progress: Progress, context: SetupContext, distro: Distro): Promise<Kernel> {
+/** Fetches the guests' kernel; with `isRefresh` also where one is there and the archive has another. */
+export function kernelStep(
+  progress: Progress,
+  context: SetupContext,
+  distro: Distro,
+  isRefresh: boolean,
+): Promise<Kernel> {
   return inStep(progress, 'kernel', context.signal, async (step) => {
     const there = await findKernel(context.cache);
-    if (there) return { value: there, said: 'there' };
+    if (there && !isRefresh) return { value: there, said: 'there' };
+    if (there) {
+      step.update('fetching package lists');
+      await updateLists(context, step.update);
+      const candidate = await kernelCandidate(context, distro);
+      if (candidate && isNewest(there, candidate))
+        return { value: there, said: `${there.release} is the newest` };
+    }
     const kernel = await fetchKernel(context, distro, step.update);
     return { value: kernel, said: kernel.release };
   });

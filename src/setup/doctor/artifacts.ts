@@ -3,11 +3,13 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isAppError } from '../../core/errors.ts';
 import type { SetupContext } from '../context.ts';
+import { readDistro } from '../distro.ts';
+import { readJson } from '../fingerprint.ts';
 import { inspectGuestAgent } from '../guest-agent.ts';
 import { isBusyboxBuilt } from '../images/busybox.ts';
 import { isDebianBuilt } from '../images/debian.ts';
 import { isImageBuilt } from '../images/record.ts';
-import { findKernel } from '../kernel/kernel.ts';
+import { findKernel, isNewest, type Kernel, kernelCandidate } from '../kernel/kernel.ts';
 import { isKitBuilt } from '../kit/kit.ts';
 import { inspectLaunchShim } from '../launch-shim.ts';
 import { type BuiltInImage, builtInImages } from '../setup.ts';
@@ -16,15 +18,28 @@ import { type Finding, fail, ok, warn } from './finding.ts';
 /** `outdated`: whole, and made from other sources or by another recipe than this checkout's. */
 export type Making = 'current' | 'outdated' | 'absent';
 
+export interface KernelFacts {
+  readonly release: string;
+  readonly ageDays: number;
+  /** Whether it is what apt would fetch by its present lists; null when the lists or its package are not known. */
+  readonly isNewest: boolean | null;
+  /** Package and version that apt would fetch; null when the lists are not there. */
+  readonly candidate: string | null;
+}
+
 export interface ArtifactFacts {
   readonly agent: { readonly making: Making; readonly version: string } | null;
   readonly shim: { readonly making: Making; readonly version: string } | null;
-  /** Its release; null when there is none. */
-  readonly kernel: string | null;
+  /** Null when there is none. */
+  readonly kernel: KernelFacts | null;
   readonly kit: Making;
   /** A kit was brought into the state directory before, so machines start without the cache. */
   readonly hasKitInState: boolean;
-  readonly images: readonly { readonly name: string; readonly making: Making }[];
+  readonly images: readonly {
+    readonly name: string;
+    readonly making: Making;
+    readonly ageDays: number | null;
+  }[];
 }
 
 /** Looks at the cache; changes nothing. */
@@ -46,13 +61,14 @@ export async function readArtifactFacts(context: SetupContext, stateKit: string)
       version: agent.version,
     },
     shim: shim && { making: making(shim.isBuilt, await exists(cache.launchShim)), version: shim.version },
-    kernel: kernel?.release ?? null,
+    kernel: kernel && (await kernelFacts(context, kernel)),
     kit: making(isKitCurrent, await exists(join(cache.bootKit, 'kit.json'))),
     hasKitInState: await exists(stateKit),
     images: await Promise.all(
       builtInImages.map(async (name) => ({
         name,
         making: making(await isBuilt[name](context), await isImageBuilt(cache, name, null)),
+        ageDays: await imageAgeDays(context, name),
       })),
     ),
   };
@@ -68,12 +84,56 @@ export function checkArtifacts(facts: ArtifactFacts): readonly Finding[] {
     shim === null
       ? warn('launch shim', 'its sources are not here', 'Run ./flotilla from a whole checkout.')
       : checkMade('launch shim', shim.making, shim.version),
-    kernel === null ? warn('kernel', 'not in the cache', setupHint) : ok('kernel', kernel),
+    kernel === null ? warn('kernel', 'not in the cache', setupHint) : checkKernel(kernel),
     kit === 'absent' && !hasKitInState
       ? fail('boot kit', 'not made, and machines cannot start without it', setupHint)
       : checkMade('boot kit', kit, 'current'),
-    ...images.map(({ name, making }) => checkMade(`image ${name}`, making, 'current')),
+    ...images.map(checkImage),
   ];
+}
+
+/** Debian's security updates come more often than once a month. */
+const ageDaysMax = 30;
+const refreshHint = './flotilla setup --refresh replaces it; machines use it from their next start on.';
+
+function checkKernel({ release, ageDays, isNewest, candidate }: KernelFacts): Finding {
+  const made = `${release}, fetched ${days(ageDays)} ago`;
+  if (isNewest === true) return ok('kernel', `${made}, the newest by apt’s lists (${candidate})`);
+  if (candidate !== null) return warn('kernel', `${made}; apt has ${candidate}`, refreshHint);
+  const unknown = `${made}; whether there is a newer one is not known: apt has no lists`;
+  return ageDays > ageDaysMax ? warn('kernel', unknown, refreshHint) : ok('kernel', unknown);
+}
+
+/** busybox comes from this host's package; the packages in debian-12 are as old as the image. */
+function checkImage({ name, making, ageDays }: ArtifactFacts['images'][number]): Finding {
+  const subject = `image ${name}`;
+  if (making !== 'current' || ageDays === null) return checkMade(subject, making, 'current');
+  const made = `made ${days(ageDays)} ago`;
+  if (name === 'busybox' || ageDays <= ageDaysMax) return ok(subject, `current, ${made}`);
+  return warn(subject, `${made}: its packages lack later security updates`, refreshHint);
+}
+
+function days(count: number): string {
+  return count === 1 ? '1 day' : `${count} days`;
+}
+
+const dayMs = 24 * 60 * 60_000;
+
+async function kernelFacts(context: SetupContext, kernel: Kernel): Promise<KernelFacts> {
+  const distro = await readDistro().catch(() => null);
+  const candidate = distro && (await kernelCandidate(context, distro));
+  return {
+    release: kernel.release,
+    ageDays: Math.floor((Date.now() - kernel.madeAt.getTime()) / dayMs),
+    isNewest: candidate && isNewest(kernel, candidate),
+    candidate: candidate && `${candidate.packageName} ${candidate.version}`,
+  };
+}
+
+async function imageAgeDays({ cache }: SetupContext, name: string): Promise<number | null> {
+  const record = await readJson(join(cache.image(name), 'image.json'));
+  const made = Date.parse(String(record?.createdAt));
+  return Number.isNaN(made) ? null : Math.floor((Date.now() - made) / dayMs);
 }
 
 const setupHint = './flotilla setup makes it.';

@@ -66,10 +66,10 @@ describe('the cache', () => {
   const good: ArtifactFacts = {
     agent: { making: 'current', version: '1+abc' },
     shim: { making: 'current', version: 'abc' },
-    kernel: '6.1.0',
+    kernel: { release: '6.1.0', ageDays: 3, isNewest: true, candidate: 'linux-image-6.1.0 6.1.2-1' },
     kit: 'current',
     hasKitInState: true,
-    images: [{ name: 'busybox', making: 'current' }],
+    images: [{ name: 'busybox', making: 'current', ageDays: 90 }],
   };
 
   it('is well when everything is current', () => {
@@ -81,7 +81,7 @@ describe('the cache', () => {
       ...good,
       kernel: null,
       kit: 'absent',
-      images: [{ name: 'busybox', making: 'absent' }],
+      images: [{ name: 'busybox', making: 'absent', ageDays: null }],
     };
     expect(levels(troubles(checkArtifacts(empty)))).toEqual(['warn', 'warn', 'warn']);
     const nowhere = troubles(checkArtifacts({ ...empty, hasKitInState: false }));
@@ -89,6 +89,28 @@ describe('the cache', () => {
       subject: 'boot kit',
       hint: expect.stringContaining('./flotilla setup'),
     });
+  });
+
+  it('warns of a kernel that apt has a newer one of, and of an old one when apt does not know', () => {
+    const kernel = { release: '6.1.0', ageDays: 3, isNewest: false, candidate: 'linux-image-6.1.9 6.1.9-1' };
+    expect(troubles(checkArtifacts({ ...good, kernel }))).toMatchObject([
+      {
+        subject: 'kernel',
+        message: '6.1.0, fetched 3 days ago; apt has linux-image-6.1.9 6.1.9-1',
+        hint: expect.stringContaining('./flotilla setup --refresh'),
+      },
+    ]);
+    const offline = { ...kernel, isNewest: null, candidate: null };
+    expect(troubles(checkArtifacts({ ...good, kernel: offline }))).toEqual([]);
+    const [old] = troubles(checkArtifacts({ ...good, kernel: { ...offline, ageDays: 31 } }));
+    expect(old).toMatchObject({ level: 'warn', message: expect.stringContaining('is not known') });
+  });
+
+  it('warns of a Debian image whose packages are older than a month', () => {
+    const images = [{ name: 'debian-12', making: 'current' as const, ageDays: 31 }];
+    expect(troubles(checkArtifacts({ ...good, images }))).toMatchObject([
+      { level: 'warn', subject: 'image debian-12', hint: expect.stringContaining('--refresh') },
+    ]);
   });
 
   it('says what is made from other sources', () => {

@@ -6,11 +6,11 @@
 import { createReadStream } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { AppError } from '../../core/errors.ts';
+import { AppError, isAppError } from '../../core/errors.ts';
 import { writeFileAtomic } from '../../lib/files.ts';
 import { ProcessError, run } from '../../lib/process.ts';
 import type { CacheLayout } from '../../storage/layout.ts';
-import { downloadPackages, packageDepends, refreshLists, updateLists } from '../apt.ts';
+import { candidateVersion, downloadPackages, packageDepends, refreshLists, updateLists } from '../apt.ts';
 import type { SetupContext } from '../context.ts';
 import type { Distro } from '../distro.ts';
 import { type FileRecord, isUnchanged, readJson, recordFile } from '../fingerprint.ts';
@@ -30,11 +30,21 @@ const builtinsBytesMax = 2 ** 20;
 const modulesMax = 256;
 const modulesBytesMax = 128 * 2 ** 20;
 
+export interface KernelSource {
+  readonly packageName: string;
+  readonly version: string;
+  readonly digest: string;
+}
+
 export interface Kernel {
   /** What `uname -r` says in a guest. */
   readonly release: string;
   readonly vmlinuxPath: string;
   readonly vmlinuxBytes: number;
+  /** Null when it was made before packages were recorded. */
+  readonly source: KernelSource | null;
+  /** When it was fetched. */
+  readonly madeAt: Date;
   /** Module files in load order. */
   readonly modulePaths: readonly string[];
   /** Likewise, for guests whose devices the first did not bring. */
@@ -57,9 +67,40 @@ export async function findKernel(cache: CacheLayout): Promise<Kernel | null> {
     release: current.release,
     vmlinuxPath,
     vmlinuxBytes: Number(record.vmlinuxBytes),
+    source: readSource(record),
+    madeAt: (await stat(join(dir, 'kernel.json'))).mtime,
     modulePaths: paths(record.modules),
     fallbackModulePaths: paths(record.fallbackModules),
   };
+}
+
+function readSource(record: Readonly<Record<string, unknown>>): KernelSource | null {
+  const { package: packageName, packageVersion: version, vmlinux } = record;
+  const digest = (vmlinux as Partial<FileRecord> | undefined)?.digest;
+  if (typeof packageName !== 'string' || typeof version !== 'string' || digest === undefined) return null;
+  return { packageName, version, digest };
+}
+
+/** What apt would fetch by its present lists; null when it knows no kernel, as before lists were fetched. */
+export async function kernelCandidate(
+  context: SetupContext,
+  distro: Distro,
+): Promise<Omit<KernelSource, 'digest'> | null> {
+  try {
+    const [packageName = ''] = await resolvePackages(context, distro);
+    const version = await candidateVersion(context, packageName);
+    return version === null ? null : { packageName, version };
+  } catch (error) {
+    context.signal.throwIfAborted();
+    if (error instanceof ProcessError || isAppError(error, 'unsupported')) return null;
+    throw error;
+  }
+}
+
+/** Whether the cache has the kernel that apt would fetch. */
+export function isNewest(kernel: Kernel, candidate: Omit<KernelSource, 'digest'>): boolean {
+  const { packageName, version } = kernel.source ?? {};
+  return packageName === candidate.packageName && version === candidate.version;
 }
 
 /** Fetches and unpacks the distribution's kernel. Needs apt and the network; returns what it made. */
@@ -85,13 +126,16 @@ export async function fetchKernel(
     }
     onProgress('unpacking');
     const tree = join(work, 'tree');
-    for (const name of await readdir(download)) {
+    const archives = await readdir(download);
+    const version = await packageVersion(context, download, archives, packages[0] ?? '');
+    for (const name of archives) {
       await run('dpkg-deb', ['-x', join(download, name), tree], { ...context, timeoutMs: 5 * 60_000 });
     }
     const built = join(work, 'kernel');
-    const release = await assemble(context, tree, built, packages[0] ?? '');
+    const release = await assemble(context, tree, built, { name: packages[0] ?? '', version });
     await publish(built, join(context.cache.kernels, release));
     await writeFileAtomic(join(context.cache.kernels, 'current.json'), JSON.stringify({ release }), 0o644);
+    await removeOthers(context.cache, release);
   });
   const kernel = await findKernel(context.cache);
   if (!kernel) throw new AppError('internal', 'the kernel just made cannot be read back');
@@ -107,15 +151,33 @@ async function resolvePackages(context: SetupContext, distro: Distro): Promise<r
   return distro.family === 'debian' ? [image] : [image, image.replace('linux-image-', 'linux-modules-')];
 }
 
+/** Boot kits have their own links to what they hold. */
+async function removeOthers(cache: CacheLayout, release: string): Promise<void> {
+  for (const name of await readdir(cache.kernels)) {
+    if (name !== release && name !== 'current.json') await rm(join(cache.kernels, name), { recursive: true });
+  }
+}
+
+async function packageVersion(
+  context: SetupContext,
+  dir: string,
+  archives: readonly string[],
+  packageName: string,
+): Promise<string> {
+  const archive = archives.find((name) => name.startsWith(`${packageName}_`)) ?? archives[0] ?? '';
+  const options = { env: context.env, signal: context.signal, timeoutMs: 60_000 };
+  return (await run('dpkg-deb', ['-f', join(dir, archive), 'Version'], options)).stdout.trim();
+}
+
 async function assemble(
   context: SetupContext,
   tree: string,
   built: string,
-  packageName: string,
+  source: { readonly name: string; readonly version: string },
 ): Promise<string> {
   const bootDir = join(tree, 'boot');
   const bzImage = (await readdir(bootDir)).find((name) => name.startsWith('vmlinuz-'));
-  if (!bzImage) throw new AppError('unsupported', `${packageName} holds no kernel image`);
+  if (!bzImage) throw new AppError('unsupported', `${source.name} holds no kernel image`);
   const release = bzImage.slice('vmlinuz-'.length);
   await mkdir(join(built, 'modules'), { recursive: true });
   const vmlinux = join(built, 'vmlinux');
@@ -126,7 +188,8 @@ async function assemble(
   const record = {
     recipe,
     release,
-    package: packageName,
+    package: source.name,
+    packageVersion: source.version,
     vmlinuxBytes: made.bytes,
     vmlinux: made,
     modules: plan.first,

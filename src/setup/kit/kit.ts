@@ -20,8 +20,10 @@ const directories = ['dev', 'etc', 'lib', 'lib/modules', 'mnt', 'newroot', 'proc
 
 function inputsOf(kernel: Kernel, agent: GuestAgent): string {
   const modules = [kernel.modulePaths, kernel.fallbackModulePaths].map(inGuest);
-  const { release, vmlinuxBytes } = kernel;
-  return valueHash({ recipe, kernelArgs, release, vmlinuxBytes, modules, agent: agent.inputsHash });
+  const { release, vmlinuxBytes, source } = kernel;
+  // A security update may keep the release, and even the size.
+  const digest = source?.digest;
+  return valueHash({ recipe, kernelArgs, release, vmlinuxBytes, digest, modules, agent: agent.inputsHash });
 }
 
 /** True when the cache has the kit that `kernel` and `agent` make. */
