@@ -1,8 +1,12 @@
 /**
- * Runs before every test file that is not in `vm-tests.ts`: what set-up has made on this host is not there, so a guest
- * cannot boot, and a file that needs one fails here until the list names it.
+ * Runs around every test file that is not in `vm-tests.ts`: what set-up has made on this host is not there, so a guest
+ * cannot boot, and a file that needs one fails here until the list names it. Programs may fill this cache with their own.
  */
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
+import { afterAll } from 'vitest';
 
-process.env.FLOTILLA_CACHE_DIR = join(tmpdir(), 'no-cache');
+const directory = `/tmp/c${process.pid}/no-cache`;
+
+process.env.FLOTILLA_CACHE_DIR = directory;
+
+afterAll(() => rmSync(`/tmp/c${process.pid}`, { recursive: true, force: true }));
