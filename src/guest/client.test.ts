@@ -249,6 +249,21 @@ test('a guest that stood still is told the time and keeps its names', async () =
   expect([guest.hostname, guest.machineId, guest.syncs.length]).toEqual([null, null, 1]);
 });
 
+test('a guest whose link is up is told the time again and again, but not while it stands still', async () => {
+  setUp({ timings: { resyncIntervalMs: 5 } });
+  const told = () => guest.syncs.length;
+  listen();
+  await client.waitReady(target, never);
+  while (told() < 3) await setImmediate();
+  client.setQuiet('i1', true);
+  // What was under way may still arrive.
+  await client.waitReady(target, never);
+  const before = told();
+  for (let turn = 0; turn < 100; turn++) await setImmediate();
+  await client.waitReady(target, never);
+  expect(told()).toBe(before);
+});
+
 describe('exec', () => {
   test('gives output in order and the outcome last', async () => {
     setUp({

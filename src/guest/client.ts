@@ -60,7 +60,7 @@ export class GuestClient implements GuestLink {
   readonly #links = new Map<string, IncarnationLink>();
   /** Commands that outlive the link and this daemon. */
   readonly commands: GuestCommands;
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   constructor(options: GuestClientOptions) {
     if (options.secret.length !== secretBytes)
@@ -169,7 +169,7 @@ export class GuestClient implements GuestLink {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
+    this.#closing.abort(new AppError('guest', 'the guest links are closed'));
     await Promise.all([...this.#links.keys()].map((incarnation) => this.release(incarnation)));
   }
 
@@ -190,7 +190,7 @@ export class GuestClient implements GuestLink {
   }
 
   #link(target: GuestTarget): IncarnationLink {
-    if (this.#isClosed) throw new AppError('guest', 'the guest links are closed');
+    if (this.#closing.signal.aborted) throw new AppError('guest', 'the guest links are closed');
     const { incarnation } = target;
     const known = this.#links.get(incarnation);
     if (known !== undefined) return known;
@@ -206,7 +206,19 @@ export class GuestClient implements GuestLink {
       timings: this.#timings,
       log: this.#logs.of(incarnation),
       incarnation,
+      onInterval: (agent) => void this.#keepTime(incarnation, agent),
     });
+  }
+
+  /** Never rejects; an agent that cannot be told the time alone keeps its own. */
+  async #keepTime(incarnation: string, agent: AgentSession): Promise<void> {
+    const options = this.#callOptions(this.#closing.signal);
+    try {
+      if ((await agent.hello(options)).features.includes('resync'))
+        await callResync(agent.yamux, this.#now(), options);
+    } catch (error) {
+      this.#logs.of(incarnation).info({ incarnation, reason: String(error) }, 'guest was not told the time');
+    }
   }
 
   #dialer(address: GuestAddress): (signal: AbortSignal) => Promise<Duplex> {

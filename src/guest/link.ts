@@ -25,6 +25,8 @@ export interface LinkOptions {
   /** Tried in turn, one at each dial, until one is answered. */
   readonly tokens: readonly Uint8Array[];
   readonly timings: GuestTimings;
+  /** Called now and then while a session is up and its guest is expected to answer. Must not throw. */
+  readonly onInterval: (agent: AgentSession) => void;
   readonly log: Logger;
   /** Named in the log. */
   readonly incarnation: string;
@@ -189,7 +191,11 @@ export class IncarnationLink {
       this.#session = agent;
       for (const waiter of this.#waiters) waiter.resolve(agent);
     }
+    const interval = setInterval(() => {
+      if (this.#session !== null && this.#quiet === null) this.#options.onInterval(this.#session);
+    }, timings.resyncIntervalMs);
     const reason = await session.closed;
+    clearInterval(interval);
     this.#session = null;
     return reason;
   }

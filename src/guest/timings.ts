@@ -19,6 +19,8 @@ export interface GuestTimings {
   readonly floodPauseMaxMs: number;
   /** A session that lasted this long lets the pauses begin small again. */
   readonly sessionStableMs: number;
+  /** How often a guest is told the time while its link is up: its clock drifts, and this host may have slept. */
+  readonly resyncIntervalMs: number;
   /** A call that finds the link down waits this long for it. */
   readonly linkWaitMs: number;
   /** From a call's request to its answer. */
@@ -49,6 +51,7 @@ export const defaultTimings: GuestTimings = {
   floodPauseMs: 30_000,
   floodPauseMaxMs: 600_000,
   sessionStableMs: 5_000,
+  resyncIntervalMs: 600_000,
   linkWaitMs: 15_000,
   callMs: 15_000,
   pingIntervalMs: 5_000,
