@@ -163,12 +163,17 @@ function urlOf({ host, port }: HttpServer): string {
   return `http://${inUrl(reachable)}:${port}`;
 }
 
+const notRoot =
+  'NOT RUNNING AS ROOT: every VMM runs as this user and reaches all that is its own, other VMMs included; ' +
+  'no image can be imported';
+
 /** `flotilla serve`: runs until SIGTERM or SIGINT. */
 export async function serve(config: Config, options: Pick<ComposeOptions, 'isAdopting'> = {}): Promise<void> {
   const log = pino(
     { level: config.logLevel, redact: ['key', 'token', 'secret', '*.key', '*.token', 'authorization'] },
     logSink(process.stdout.fd, { path: new StateLayout(config.stateDir).logFile }),
   );
+  if (process.geteuid?.() !== 0) log.warn({}, notRoot);
   if (!protectFromOom()) log.info({}, 'not protected when memory runs out: only root can be');
   const stopping = new AbortController();
   const { promise, resolve } = Promise.withResolvers<string>();

@@ -18,6 +18,7 @@ describe('the host', () => {
   const good: HostFacts = {
     system: { title: 'Debian GNU/Linux 12 (bookworm)', isProved: true },
     isRoot: true,
+    jailTrouble: null,
     nodeVersion: '24.1.0',
     missingPackages: [],
     memory: { totalMib: 8000, availableMib: 4000 },
@@ -27,6 +28,14 @@ describe('the host', () => {
 
   it('has nothing to say about a host where all is there', () => {
     expect(troubles(checkHost(good))).toEqual([]);
+  });
+
+  it('warns of what does not work without root, and without user namespaces', () => {
+    const jailTrouble = 'namespaces cannot be made: unshare failed';
+    expect(troubles(checkHost({ ...good, isRoot: false, jailTrouble }))).toMatchObject([
+      { level: 'warn', subject: 'user', message: expect.stringContaining('reaches all that is yours') },
+      { level: 'warn', subject: 'imports', message: expect.stringContaining(jailTrouble) },
+    ]);
   });
 
   it('calls a missing package that machines run on an error, one of set-up’s a warning, and says how to get it', () => {

@@ -3,6 +3,7 @@ import { readFile, statfs } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import { isAppError } from '../../core/errors.ts';
+import { runJailed } from '../../lib/jail.ts';
 import type { SetupContext } from '../context.ts';
 import { readDistro } from '../distro.ts';
 import { missingPackages } from '../packages.ts';
@@ -28,6 +29,8 @@ export interface HostFacts {
     | { readonly title: string; readonly isProved: boolean }
     | { readonly trouble: string; readonly hint: string | undefined };
   readonly isRoot: boolean;
+  /** Why no jail can be made to unpack images in; null when one can, or when we are not root. */
+  readonly jailTrouble: string | null;
   readonly nodeVersion: string;
   /** Null when there is no package database. */
   readonly missingPackages: readonly string[] | null;
@@ -38,8 +41,10 @@ export interface HostFacts {
 
 /** Looks at this host; runs dpkg-query, changes nothing. */
 export async function readHostFacts(context: SetupContext, stateDir: string): Promise<HostFacts> {
-  const [system, missing, memory, state, cache] = await Promise.all([
+  const isRoot = process.geteuid?.() === 0;
+  const [system, jailTrouble, missing, memory, state, cache] = await Promise.all([
     readSystem(),
+    isRoot ? readJailTrouble(context) : null,
     missingPackages(context, false).catch((error: unknown) => {
       if (isAppError(error, 'unsupported')) return null;
       throw error;
@@ -50,7 +55,8 @@ export async function readHostFacts(context: SetupContext, stateDir: string): Pr
   ]);
   return {
     system,
-    isRoot: process.geteuid?.() === 0,
+    isRoot,
+    jailTrouble,
     nodeVersion: process.versions.node,
     missingPackages: missing,
     memory,
@@ -67,12 +73,15 @@ export function checkHost(facts: HostFacts): readonly Finding[] {
       ? ok('user', 'root')
       : warn(
           'user',
-          'not root: VMMs run as your own user and set-up cannot be done',
+          'not root: every VMM runs as your own user and reaches all that is yours, no image can be imported, and set-up cannot be done',
           'Run ./flotilla as root.',
         ),
     Number.parseInt(facts.nodeVersion, 10) === nodeMajor
       ? ok('node', facts.nodeVersion)
       : fail('node', `${facts.nodeVersion}, and ${nodeMajor} is needed`, 'Start it with ./flotilla.'),
+    ...(facts.jailTrouble === null
+      ? []
+      : [warn('imports', `no image can be imported: ${facts.jailTrouble}`, jailHint)]),
     ...checkPackages(facts.missingPackages),
     checkMemory(facts.memory),
     checkSpace('state space', facts.state, stateMibMin, 'FLOTILLA_STATE_DIR'),
@@ -111,6 +120,18 @@ function checkSpace(subject: string, space: Space, mibMin: number, variable: str
   if (space.freeMib < mibMin) return fail(subject, `${message}: guests that write are paused`, hint);
   if (space.freeMib < spaceMibLow) return warn(subject, message, hint);
   return ok(subject, message);
+}
+
+const jailHint = 'Archives are unpacked in a user namespace: in a container, allow it to make them.';
+
+async function readJailTrouble({ env, signal }: SetupContext): Promise<string | null> {
+  try {
+    await runJailed('true', [], { cwd: '/', env, signal, timeoutMs: 10_000, fileBytesMax: 0 });
+    return null;
+  } catch (error) {
+    signal.throwIfAborted();
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 async function readSystem(): Promise<HostFacts['system']> {
