@@ -27,10 +27,10 @@ export interface CliOptions {
   readonly unread?: boolean;
 }
 
-/** Starts the command line with nothing of our environment but what it needs; killed when the test ends before it. */
+/** Starts the command line as the launcher does, with nothing of our environment but what it needs; killed when the test ends before it. */
 export function startCli(args: readonly string[], options: CliOptions = {}): RunningCli {
   const env = { PATH: process.env.PATH ?? '', HOME: '/nonexistent', FLOTILLA_STATE_DIR: '/nonexistent' };
-  const child = spawn(process.execPath, [main, ...args], { env: { ...env, ...options.env } });
+  const child = spawn(process.execPath, ['--', main, ...args], { env: { ...env, ...options.env } });
   onTestFinished(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGKILL');
