@@ -1,4 +1,5 @@
 /** Machines that are only recorded: a full store without a VM. */
+import { mkdir, writeFile } from 'node:fs/promises';
 import type { Machine } from '../src/core/machines/machine.ts';
 import { shortId } from '../src/lib/ids.ts';
 import type { StateLayout } from '../src/storage/layout.ts';
@@ -14,6 +15,11 @@ export async function recordMachines(layout: StateLayout, count: number): Promis
     });
   } finally {
     await store.close();
+  }
+  // A database whose machines have no disks here is taken for one of another state directory.
+  for (const { id } of machines) {
+    await mkdir(layout.diskDir(id), { recursive: true });
+    await writeFile(layout.disk(id), '');
   }
   return machines.map(({ id }) => id);
 }
