@@ -491,6 +491,11 @@ export interface components {
              */
             readonly error_message: string | null;
             /**
+             * @description What this host does not give its machines, limits or isolation; empty when it gives all, and but for the operator.
+             * @example []
+             */
+            readonly warnings: readonly string[];
+            /**
              * @description `error_message` with its circumstances.
              * @example null
              */

@@ -130,6 +130,11 @@ export class MachineService {
     return findMachine(this.#store, tenant, idOrName);
   }
 
+  /** What this host does not give the machine, limits or isolation; empty when it gives all, or has no such engine. */
+  warningsOf(machine: Machine): readonly string[] {
+    return this.#edges.engines.get(machine.spec.engine)?.warnings ?? [];
+  }
+
   /** Resolves when the guest answers. Raises `exhausted` when the host's memory is reserved by other machines. */
   async start(tenant: string, idOrName: string): Promise<ActionResult> {
     const machine = await this.get(tenant, idOrName);

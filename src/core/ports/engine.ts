@@ -150,6 +150,8 @@ export interface EngineDriver {
   readonly pause: EnginePause | null;
   /** Null when guests' memory cannot be saved. */
   readonly snapshots: EngineSnapshots | null;
+  /** What this host does not give machines, limits or isolation, one line each; empty until `probe` has found out. */
+  readonly warnings: readonly string[];
   /** Tries the engine for real; the answer is kept for the life of the driver. Never rejects. */
   probe(signal?: AbortSignal): Promise<EngineProbe>;
   /**

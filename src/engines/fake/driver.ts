@@ -58,6 +58,7 @@ export class FakeDriver implements EngineDriver {
   /** What `pause` is when there is one; for tests that replace its calls. */
   readonly processors: EnginePause;
   readonly snapshots = null;
+  warnings: readonly string[] = [];
   readonly host: FakeHost;
   /** How often each call was made, for tests that count. */
   readonly calls = new Map<FakeCall, number>();

@@ -28,7 +28,14 @@ import { identityOf, makeHandle, qemuKind } from './handle.ts';
 import { qemuCapabilities } from './host-facts.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { checkSpec, Launcher } from './launcher.ts';
-import { type ProbeOptions, probeQemu, type QemuHost, type QemuProbe, setupHint } from './probe.ts';
+import {
+  isJailNote,
+  type ProbeOptions,
+  probeQemu,
+  type QemuHost,
+  type QemuProbe,
+  setupHint,
+} from './probe.ts';
 import { findVmms, isVmmOf, killProcess, waitGone } from './processes.ts';
 import { listRunDirectories, RunDirectory } from './run-directory.ts';
 import type { Spawned } from './spawn.ts';
@@ -78,6 +85,7 @@ export class QemuDriver implements EngineDriver {
   readonly #consoles = new Consoles();
   readonly #closing = new AbortController();
   #probe: Promise<QemuProbe> | null = null;
+  #warnings: readonly string[] = [];
   #timer: NodeJS.Timeout | null = null;
   #isTrimming = false;
 
@@ -99,6 +107,10 @@ export class QemuDriver implements EngineDriver {
       watch: (directory, spawned) => this.#watch(directory, spawned.identity, spawned),
       logs: this.#logs,
     });
+  }
+
+  get warnings(): readonly string[] {
+    return this.#warnings;
   }
 
   async probe(signal: AbortSignal = new AbortController().signal): Promise<EngineProbe> {
@@ -233,7 +245,9 @@ export class QemuDriver implements EngineDriver {
   async #probeHost(): Promise<QemuProbe> {
     const notes = [...(await this.#cgroups.probe())];
     if (this.#probeOptions.uid === null) notes.push("machines run as the daemon's own user");
-    return await probeQemu({ ...this.#probeOptions, notes }, new AbortController().signal);
+    const found = await probeQemu({ ...this.#probeOptions, notes }, new AbortController().signal);
+    this.#warnings = [...notes, ...found.probe.notes.filter(isJailNote)];
+    return found;
   }
 
   async #host(signal: AbortSignal): Promise<QemuHost> {

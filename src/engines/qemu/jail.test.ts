@@ -90,6 +90,7 @@ describe.runIf(hasShim)('a VMM in its jail', () => {
 
   it('says nothing of a missing jail', async () => {
     expect((await driver.probe()).notes.join('\n')).not.toMatch(/sees the host's files/);
+    expect(driver.warnings.join('\n')).not.toMatch(/sees the host's files/);
   });
 
   it('has namespaces of its own', async () => {
@@ -199,6 +200,7 @@ describe.runIf(hasShim)('a VMM in its jail', () => {
     const incarnation = shortId();
     made.push(incarnation);
     const old = await before.launch(fixture.spec(incarnation, 9, 'idle'), never);
+    expect(before.warnings.join('\n')).toMatch(/sees the host's files/);
     await before.close();
     expect(existsSync(new RunDirectory(fixture.layout, incarnation).statusFile)).toBe(false);
     expect(await driver.find(incarnation, never)).toEqual(old);

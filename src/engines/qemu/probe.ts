@@ -177,8 +177,14 @@ function unavailable(
   return { host: null, probe: { isAvailable: false, accelerator: null, version, missing, notes } };
 }
 
+const noJail = "a VMM that its guest has taken over sees the host's files, processes and network";
+
 export function noJailNote(why: string): string {
-  return `a VMM that its guest has taken over sees the host's files, processes and network: ${why}`;
+  return `${noJail}: ${why}`;
+}
+
+export function isJailNote(note: string): boolean {
+  return note.startsWith(noJail);
 }
 
 /** What a jail needs; null, with a note, when there can be none. */

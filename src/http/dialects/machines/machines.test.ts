@@ -215,6 +215,13 @@ describe('exec', () => {
   });
 });
 
+test('what the host does not give machines is shown with each', async () => {
+  const id = await create();
+  expect((await call('GET', `/machines/${id}`)).body).toMatchObject({ warnings: [] });
+  fake.driver.warnings = ['no memory limit for machines: EROFS'];
+  expect((await call('GET', `/machines/${id}`)).body).toMatchObject({ warnings: fake.driver.warnings });
+});
+
 test('a client that never sends its headers is cut off; others are served meanwhile', async () => {
   const socket = connect(server.port, '127.0.0.1');
   await once(socket, 'connect');

@@ -26,7 +26,7 @@ export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
   const app = nounApp();
   const { machines } = deps;
   const bodyFor = async ({ isOperator }: Caller, machine: Machine) =>
-    toMachineBody(machine, await bootPaths(deps, machine), isOperator);
+    toMachineBody(machine, await bootPaths(deps, machine), deps.machines.warningsOf(machine), isOperator);
 
   app.openapi(routes.create, async (c) => {
     const machine = await machines.create(c.get('caller').tenant, toCreateRequest(c.req.valid('json')));

@@ -170,6 +170,11 @@ export const machineBody = z
       .string()
       .nullable()
       .openapi({ description: 'Why it failed, while it is `failed`.', example: null }),
+    warnings: z.array(z.string()).openapi({
+      description:
+        'What this host does not give its machines, limits or isolation; empty when it gives all, and but for the operator.',
+      example: [],
+    }),
     failure: z
       .object({
         code: z.string(),

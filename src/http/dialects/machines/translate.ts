@@ -76,7 +76,12 @@ export interface BootPaths {
 }
 
 /** Where things are on the host is the operator's to know: others see files by their names alone, and no process. */
-export function toMachineBody(machine: Machine, paths: BootPaths, isOperator: boolean): MachineBody {
+export function toMachineBody(
+  machine: Machine,
+  paths: BootPaths,
+  warnings: readonly string[],
+  isOperator: boolean,
+): MachineBody {
   const { spec } = machine;
   const handle = isOperator ? machine.handle : null;
   const shown = (path: string) => (isOperator ? path : basename(path));
@@ -103,6 +108,7 @@ export function toMachineBody(machine: Machine, paths: BootPaths, isOperator: bo
     boot: spec.boot,
     labels: { ...spec.labels },
     error_message: machine.failure?.message ?? null,
+    warnings: isOperator ? [...warnings] : [],
     failure: machine.failure
       ? {
           code: machine.failure.code,
