@@ -70,8 +70,8 @@ describe('launcher', () => {
         `ran ${root}/src/main/cli.ts ${command} a b\n`,
       );
     }
-    expect((await launch(['run', 'busybox'])).stdout).toContain(`ran ${root}/cli/main.ts run busybox\n`);
-    expect((await launch([])).stdout).toContain(`ran ${root}/cli/main.ts\n`);
+    expect((await launch(['run', 'busybox'])).stdout).toContain(`ran -- ${root}/cli/main.ts run busybox\n`);
+    expect((await launch([])).stdout).toContain(`ran -- ${root}/cli/main.ts\n`);
   });
 
   it('uses a Node 24 on PATH as it is', async () => {
@@ -153,7 +153,7 @@ describe('launcher', () => {
   it('finds its directory through symbolic links', async () => {
     await symlink(join(root, 'flotilla'), join(dir, 'absolute'));
     await symlink('absolute', join(dir, 'relative'));
-    expect((await launch(['ls'], {}, join(dir, 'relative'))).stdout).toContain(`ran ${root}/cli/main.ts ls`);
+    expect((await launch(['ls'], {}, join(dir, 'relative'))).stdout).toContain(`ran -- ${root}/cli/main.ts ls`);
   });
 
   it('keeps the compile cache in the cache directory, or in the checkout', async () => {
