@@ -10,7 +10,7 @@ const program = new Command('flotilla').exitOverride((error) => {
 
 program
   .command('setup')
-  .description('install what is missing, build the guest agent, make kernel and images')
+  .description('install what is missing, build guest agent and launch shim, make kernel and images')
   .option('--image <name...>', 'images to make', ['busybox', 'debian-12'])
   .option('--refresh', 'also replace the kernel and images that are there by what the archive has now')
   .action(async (options: { image: string[]; refresh?: boolean }) => {
