@@ -147,6 +147,32 @@ test('reads what a daemon that was killed had written last, and leaves its log t
   expect(of(report.daemon, '4194304')).toMatchObject([{ level: 'warn' }]);
 });
 
+test('explains a database that is lost, a record that is damaged, and a disk that was put aside', async () => {
+  await writeFile(layout.hostIdFile, `${sampleHostId}\n`);
+  await writeFile(layout.hostEpochFile, '3\n');
+  await putDisk('web');
+  await mkdir(join(layout.quarantine, 'old.1000'), { recursive: true, mode: 0o700 });
+  const lost = await runDoctor();
+  expect(lost.exitCode).toBe(1);
+  expect(of(lost.report.state, 'does not belong to this state directory')).toMatchObject([
+    { level: 'error', hint: expect.stringContaining('--adopt-state') },
+  ]);
+  expect(of(lost.report.state, 'disk old')).toMatchObject([
+    { level: 'warn', hint: expect.stringContaining('flotilla gc') },
+  ]);
+
+  await rm(layout.hostEpochFile);
+  await record([qemuMachine({ id: 'web', name: 'shop' })]);
+  const intruder = new DatabaseSync(layout.database);
+  intruder.exec(`update machines set state = 'asleep'`);
+  intruder.close();
+  const damaged = await runDoctor();
+  expect(of(damaged.report.state, 'machine shop')).toMatchObject([
+    { level: 'error', message: expect.stringContaining('its record is damaged') },
+  ]);
+  expect(of(damaged.report.state, 'disk web')).toEqual([]);
+});
+
 test('a deep look finds an image whose content has changed, at the size it had', async () => {
   const digest = `sha256:${'c'.repeat(64)}`;
   await mkdir(layout.blobs, { recursive: true });

@@ -19,15 +19,19 @@ import { makeReport, type Report, renderReport } from '../setup/doctor/report.ts
 import { machineExpectations, stateExpectations, type Users } from '../setup/doctor/state-files.ts';
 import { checkBootKit, checkImages } from '../setup/doctor/state-images.ts';
 import { QcowDisks } from '../storage/disks/qcow-disks.ts';
+import { listQuarantine } from '../storage/disks/quarantine.ts';
+import { RecordFiles } from '../storage/disks/records.ts';
 import { findLaunchShim } from '../storage/launch-shim.ts';
 import { CacheLayout, StateLayout } from '../storage/layout.ts';
 import type { Config } from './config.ts';
 import { checkDaemon, readDaemonFacts } from './doctor/daemon.ts';
 import { checkEngine, checkLimits } from './doctor/engines.ts';
+import { checkIdentity, checkQuarantine } from './doctor/identity.ts';
 import { checkDisks, checkOperations, checkRepairs, recordedMachine, summarise } from './doctor/machines.ts';
 import { observeQuietly } from './doctor/observed.ts';
 import { type Records, withRecords } from './doctor/records.ts';
 import { readHostId } from './host-id.ts';
+import { exists, factsWithoutFile, readIdentityFacts } from './identity.ts';
 
 /** A daemon that runs is told of changes in milliseconds; what two looks this far apart both find is no such moment. */
 const confirmMs = 1_500;
@@ -122,9 +126,10 @@ async function examineState(given: StateExamination): Promise<readonly Finding[]
       { databaseUrl: config.databaseUrl, path: layout.database, hostId },
       isDaemonRunning,
       async (records, findings) => {
-        if (records === null) return findings;
+        const found = [...findings, ...(await examineIdentity(given, records))];
+        if (records === null) return found;
         machines = await records.machines();
-        return [...findings, ...(await records.damaged()), ...(await compare(given, records))];
+        return [...found, ...(await records.damaged()), ...(await compare(given, records))];
       },
     ),
   );
@@ -140,10 +145,23 @@ async function examineState(given: StateExamination): Promise<readonly Finding[]
     })),
     ...(await check('images', () => checkImages(layouts, known, isDeep))),
     ...(await check('boot kit', () => checkBootKit(layouts, isDeep))),
+    ...(await check('quarantine', async () => checkQuarantine(await listQuarantine(layout)))),
     ...(await check('leftovers', async () =>
       checkLeftovers(await findLeftovers(layout, cache, Date.now()), isDaemonRunning),
     )),
   ];
+}
+
+/** Whether the database belongs here; nothing when it is there and cannot be read. */
+async function examineIdentity(
+  { config, layout }: StateExamination,
+  records: Records | null,
+): Promise<readonly Finding[]> {
+  const files = new RecordFiles(layout);
+  if (records !== null) return [checkIdentity(await readIdentityFacts(records.store, layout, files, false))];
+  if (config.databaseUrl !== null || (await exists(layout.database))) return [];
+  const finding = checkIdentity(await factsWithoutFile(layout, files, false));
+  return finding.level === 'ok' ? [] : [finding];
 }
 
 /** Recorded against observed. Observed before read again, so that what is made meanwhile is not taken for an orphan. */

@@ -33,6 +33,22 @@ export function requireIdentity(facts: IdentityFacts): boolean {
   throw new AppError('conflict', decided.message, { hint: decided.hint });
 }
 
+/** The same when there is no SQLite file. */
+export async function factsWithoutFile(
+  layout: StateLayout,
+  records: MachineRecords,
+  isAdopting: boolean,
+): Promise<IdentityFacts> {
+  return {
+    epochInState: await readHostEpoch(layout),
+    epochInDatabase: null,
+    disks: (await records.list()).map(({ machineId }) => machineId),
+    recorded: [],
+    unowned: [],
+    isAdopting,
+  };
+}
+
 /** Before an SQLite file would be made: one that was there and is not any more is not made anew in silence. */
 export async function requireFile(
   layout: StateLayout,
@@ -40,12 +56,10 @@ export async function requireFile(
   isAdopting: boolean,
 ): Promise<void> {
   if (isAdopting || (await exists(layout.database))) return;
-  const disks = (await records.list()).map(({ machineId }) => machineId);
-  const none = { epochInDatabase: null, recorded: [], unowned: [] };
-  requireIdentity({ ...none, epochInState: await readHostEpoch(layout), disks, isAdopting });
+  requireIdentity(await factsWithoutFile(layout, records, isAdopting));
 }
 
-async function exists(path: string): Promise<boolean> {
+export async function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
     () => false,

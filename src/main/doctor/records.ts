@@ -10,7 +10,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { Kysely } from 'kysely';
 import type { Machine } from '../../core/machines/machine.ts';
 import type { Operation } from '../../core/operations/operation.ts';
-import type { DamagedMachine } from '../../core/ports/store.ts';
+import type { DamagedMachine, Store } from '../../core/ports/store.ts';
 import { type Finding, fail, ok, warn } from '../../setup/doctor/finding.ts';
 import type { OpenDatabase } from '../../store/database.ts';
 import { migrations } from '../../store/migrations/index.ts';
@@ -27,6 +27,7 @@ const damageLinesMax = 5;
 export interface Records {
   machines(): Promise<readonly Machine[]>;
   openOperations(): Promise<readonly Operation[]>;
+  readonly store: Pick<Store, 'hosts' | 'machines'>;
   /** What cannot be read. */
   damaged(): Promise<readonly Finding[]>;
   readonly damagedMachines: () => Promise<readonly DamagedMachine[]>;
@@ -120,6 +121,7 @@ async function withDatabase<T>(
     const findings = [...damage, checkSchema(await readSchema(database), migrations)];
     if (findings.some(({ level }) => level !== 'ok')) return await work(null, findings);
     const records: Records = {
+      store,
       machines: () => store.machines.all(hostId ?? ''),
       openOperations: () => store.operations.open(hostId ?? ''),
       damagedMachines: () => store.machines.damaged(hostId ?? ''),
