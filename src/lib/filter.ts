@@ -1,4 +1,5 @@
 /** A program between two streams, such as one that unpacks. */
+import { createReadStream } from 'node:fs';
 import { PassThrough, Readable, type Writable } from 'node:stream';
 
 export interface FilterOptions {
@@ -33,4 +34,22 @@ export async function* filtered(
     output.destroy();
     await ended;
   }
+}
+
+/** A part of a file, or all of it; both ends are included. */
+export interface FileRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * A file's content. Opened when it is first read from: a stream that is aborted while nobody reads it would end the
+ * process.
+ */
+export async function* fileChunks(
+  path: string,
+  signal: AbortSignal,
+  range?: FileRange,
+): AsyncIterable<Uint8Array> {
+  yield* createReadStream(path, { ...range, highWaterMark: 1 << 20, signal }) as AsyncIterable<Buffer>;
 }

@@ -3,11 +3,11 @@
  * In the cache, `kernel/<release>/` holds `vmlinux`, `modules/<name>.ko` and `kernel.json`; `kernel/current.json` names
  * the release in use.
  */
-import { createReadStream } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { AppError, isAppError } from '../../core/errors.ts';
 import { writeFileAtomic } from '../../lib/files.ts';
+import { fileChunks } from '../../lib/filter.ts';
 import { ProcessError, run } from '../../lib/process.ts';
 import type { CacheLayout } from '../../storage/layout.ts';
 import { candidateVersion, downloadPackages, packageDepends, refreshLists, updateLists } from '../apt.ts';
@@ -255,7 +255,7 @@ async function readModule(path: string, context: ToolContext): Promise<Buffer> {
   if (size > moduleBytesMax) throw new AppError('unsupported', `${basename(path)} is larger than it can be`);
   const compression = moduleCompression(path);
   if (compression === null) return readFile(path);
-  const packed = createReadStream(path, { signal: context.signal });
+  const packed = fileChunks(path, context.signal);
   const chunks: Buffer[] = [];
   for await (const chunk of unpacked(compression, packed, moduleBytesMax, context)) chunks.push(chunk);
   return Buffer.concat(chunks);

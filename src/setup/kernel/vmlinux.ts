@@ -2,10 +2,11 @@
  * The ELF kernel inside a bzImage. It boots faster than the bzImage, because nothing is decompressed in the guest.
  * Layout: Linux `Documentation/arch/x86/boot.rst` (setup header, `payload_offset`, `payload_length`).
  */
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '../../core/errors.ts';
+import { fileChunks } from '../../lib/filter.ts';
 import { type Compression, type ToolContext, unpacked } from './unpack.ts';
 
 /** Debian's has some 50 MiB. */
@@ -86,7 +87,7 @@ export async function extractVmlinux(bzImage: string, target: string, context: T
   // A stream takes no empty range, and none of these formats has an empty file.
   if (end <= start) throw refusal('it is empty');
   const { signal } = context;
-  const payload = createReadStream(bzImage, { start, end: end - 1, highWaterMark: 1 << 20, signal });
+  const payload = fileChunks(bzImage, signal, { start, end: end - 1 });
   await pipeline(unpacked(compression, payload, vmlinuxBytesMax, context), createWriteStream(target), {
     signal,
   });

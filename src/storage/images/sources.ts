@@ -1,11 +1,11 @@
 /** Where the files of an image come from, as a stream: an upload, an archive on this host, or a directory of it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createReadStream } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { AppError } from '../../core/errors.ts';
 import type { ImageSource } from '../../core/ports/images.ts';
+import { fileChunks } from '../../lib/filter.ts';
 import type { CacheLayout, StateLayout } from '../layout.ts';
 import type { Staging } from './staging.ts';
 import { toolEnvironment } from './tools.ts';
@@ -28,7 +28,7 @@ export async function openSource(
   places: Places,
   signal: AbortSignal,
 ): Promise<AsyncIterable<Uint8Array>> {
-  if (source.kind === 'upload') return createReadStream(upload, { highWaterMark: 1 << 20, signal });
+  if (source.kind === 'upload') return fileChunks(upload, signal);
   const path = await resolved(source.path, source.kind);
   await checkPlace(path, places);
   const facts = await stat(path);
@@ -37,7 +37,7 @@ export async function openSource(
     return directoryStream(path, signal);
   }
   if (!facts.isFile()) throw new AppError('invalid', `${source.path} is not a file`);
-  return createReadStream(path, { highWaterMark: 1 << 20, signal });
+  return fileChunks(path, signal);
 }
 
 async function resolved(path: string, kind: string): Promise<string> {
