@@ -153,7 +153,9 @@ describe('launcher', () => {
   it('finds its directory through symbolic links', async () => {
     await symlink(join(root, 'flotilla'), join(dir, 'absolute'));
     await symlink('absolute', join(dir, 'relative'));
-    expect((await launch(['ls'], {}, join(dir, 'relative'))).stdout).toContain(`ran -- ${root}/cli/main.ts ls`);
+    expect((await launch(['ls'], {}, join(dir, 'relative'))).stdout).toContain(
+      `ran -- ${root}/cli/main.ts ls`,
+    );
   });
 
   it('keeps the compile cache in the cache directory, or in the checkout', async () => {
