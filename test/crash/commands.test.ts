@@ -1,7 +1,8 @@
 /** Commands of the guest's agent, while whoever started them, and then the daemon, are killed and replaced. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -36,6 +37,9 @@ afterAll(async () => {
   await daemon.client.machines.delete('one', { force: true });
   await daemon.terminate();
   await directory.remove();
+  // A daemon that is killed cannot remove what it has made to find out which engine works here.
+  for (const name of await readdir(tmpdir()))
+    if (name.startsWith('flotilla-probe-')) await rm(join(tmpdir(), name), { recursive: true });
 });
 
 /** Starts the commands from a process that holds the link, reads some of their output, and kills it. */
@@ -131,4 +135,24 @@ test('the first process survives the signals that others send it', async () => {
     'for s in HUP QUIT ILL TRAP ABRT BUS FPE SEGV PIPE ALRM STKFLT IO PROF SYS; do kill -s $s 1; done',
   );
   expect(await sh('echo alive')).toBe('alive\n');
+});
+
+test('a stop leaves a program the time it needs to end by itself', async () => {
+  const layout = new StateLayout(directory.path);
+  await daemon.terminate();
+  const client = await makeGuestClient(layout);
+  // Longer than the two seconds of a hasty guest, and well within the grace.
+  const script = 'trap "sleep 3; echo saved > /saved; exit 0" TERM; echo ready; while :; do sleep 0.1; done';
+  try {
+    const target = targetOf(layout, incarnation);
+    await client.commands.start(target, { id: 'saver', argv: ['sh', '-c', script] }, never);
+    for await (const event of await client.commands.attach(target, 'saver', 0, never))
+      if (event.type === 'stdout') break;
+  } finally {
+    await client.close();
+  }
+  daemon = await startDaemonProcess(directory.path);
+  await daemon.client.machines.stop('one');
+  await daemon.client.machines.start('one');
+  expect(await sh('cat /saved')).toBe('saved\n');
 });

@@ -173,6 +173,10 @@ func (a *Agent) forget(call *link.Call) {
 	}
 	if command := a.command(call, arguments.Command); command != nil {
 		a.commands.Drop(command)
+		select {
+		case <-command.Ended():
+		case <-call.Ended():
+		}
 		_ = call.Succeed(nil)
 	}
 }

@@ -273,3 +273,17 @@ func TestATerminal(t *testing.T) {
 		t.Errorf("resize without a terminal: %v", answer)
 	}
 }
+
+func TestTheEndOfATerminalIsNotCutOff(t *testing.T) {
+	guest := newGuest(t)
+	for i := 0; i < 20; i++ {
+		id := fmt.Sprint("c", i)
+		guest.startOwned(t, id, with(shell("i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo $i; done; printf last"),
+			arguments{"terminal": arguments{"rows": 24, "columns": 80}}))
+		result := guest.attach(t, id, 0).Finish()
+		isOutcome(t, result, "exited 0")
+		if !bytes.HasSuffix(result.Stdout, []byte("50\r\nlast")) {
+			t.Fatalf("the terminal ended with %q", result.Stdout)
+		}
+	}
+}

@@ -79,8 +79,11 @@ func (a *Agent) start(call *link.Call) {
 		_ = call.Succeed(map[string]interface{}{"pid": command.Pid()})
 		return
 	}
-	// Whatever becomes of this call, the command is over with it.
-	defer a.commands.Drop(command)
+	// Whatever becomes of this call, the command is over with it; the link is not closed before.
+	defer func() {
+		a.commands.Drop(command)
+		<-command.Ended()
+	}()
 	serveBound(call, command, a.log)
 }
 

@@ -13,7 +13,8 @@ import (
 const (
 	gatherBytesMin = 16 << 10
 	// A terminal buffers 4 KiB, and its other end some more.
-	terminalRestMax = 64 << 10
+	terminalRestMax  = 64 << 10
+	terminalRestWait = 10 * time.Millisecond
 )
 
 // Output is the reading end of a process's standard output or error.
@@ -57,6 +58,11 @@ func (o *Output) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n := o.readNow(p)
+	if n == 0 && o.isTerminal {
+		// What was written last may be on its way through the kernel's terminal still.
+		time.Sleep(terminalRestWait)
+		n = o.readNow(p)
+	}
 	o.remaining -= n
 	if n == 0 {
 		return 0, io.EOF
