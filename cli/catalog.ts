@@ -124,6 +124,7 @@ export const catalog: readonly CatalogEntry[] = [
   entry(host, 'serve', '', 'run the daemon in the foreground', null),
   entry(host, 'down', '', 'stop the daemon; --machines stops the machines too', null),
   entry(host, 'doctor', '', 'say what works here, what is missing and what is wrong; --json, --deep', null),
+  entry(host, 'gc', '', 'remove disks of unknown machines that were put aside; --dry-run', null),
   entry(host, 'bench', 'boot|exec|api|hostile', 'measure this host in ratios; --json, --samples N', null),
   entry(
     other,

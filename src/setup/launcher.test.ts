@@ -65,7 +65,7 @@ const npmCalls = async () => (await programs.calls()).filter((line) => line.star
 
 describe('launcher', () => {
   it('sends host commands to the daemon and all else to the client, arguments untouched', async () => {
-    for (const command of ['setup', 'serve', 'up', 'down', 'doctor', 'bench']) {
+    for (const command of ['setup', 'serve', 'up', 'down', 'doctor', 'gc', 'bench']) {
       expect((await launch([command, 'a b'])).stdout).toContain(
         `ran ${root}/src/main/cli.ts ${command} a b\n`,
       );
