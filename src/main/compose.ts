@@ -92,6 +92,7 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
           uidBase: config.uidBase,
           log,
           shim: await bringInLaunchShim(cache, layout),
+          probeParent: layout.root,
         }),
       ],
     ]);

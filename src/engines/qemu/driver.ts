@@ -34,6 +34,7 @@ import {
   probeQemu,
   type QemuHost,
   type QemuProbe,
+  removeStaleProbes,
   setupHint,
 } from './probe.ts';
 import { findVmms, isVmmOf, killProcess, waitGone } from './processes.ts';
@@ -56,6 +57,8 @@ export interface QemuDriverOptions {
   /** Whether the kernels that are launched need ACPI to find their devices; distribution kernels do. */
   readonly hasAcpi?: boolean;
   readonly kvmDevice?: string;
+  /** A directory of the daemon's own for trying the engine; what a killed daemon left there is removed. */
+  readonly probeParent?: string;
   /** The launch shim's path; null or absent: VMMs are confined by rights alone. */
   readonly shim?: string | null;
   /** Whether guests may run guests of their own; default no. */
@@ -97,6 +100,7 @@ export class QemuDriver implements EngineDriver {
       uid: options.uidBase,
       kvmDevice: options.kvmDevice ?? '/dev/kvm',
       shim: options.shim ?? null,
+      ...(options.probeParent === undefined ? {} : { parent: options.probeParent }),
     };
     this.#launcher = new Launcher({
       layout: options.layout,
@@ -243,6 +247,8 @@ export class QemuDriver implements EngineDriver {
   }
 
   async #probeHost(): Promise<QemuProbe> {
+    const { parent } = this.#probeOptions;
+    if (parent !== undefined) await removeStaleProbes(parent);
     const notes = [...(await this.#cgroups.probe())];
     if (this.#probeOptions.uid === null) notes.push("machines run as the daemon's own user");
     const found = await probeQemu({ ...this.#probeOptions, notes }, new AbortController().signal);

@@ -1,9 +1,9 @@
-import { chmod, mkdtemp, readFile, rm, watch, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, watch, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readProcessStat } from '../../lib/procfs.ts';
-import { bootSector, findProgram, noJailNote, parseVersion, probeQemu } from './probe.ts';
+import { bootSector, findProgram, noJailNote, parseVersion, probeQemu, removeStaleProbes } from './probe.ts';
 import { waitGone } from './processes.ts';
 
 const never = new AbortController().signal;
@@ -47,6 +47,21 @@ describe('probeQemu', () => {
     const { probe } = await probeQemu({ ...options, binary, kvmDevice: '/dev/null' }, never);
     expect(probe).toMatchObject({ isAvailable: true, accelerator: 'tcg' });
     expect(probe.notes.at(-1)).toMatch(/^no KVM: .*ioctl failed/);
+  });
+
+  it('leaves nothing, and removes what one that was killed has left', async () => {
+    const parent = join(directory, 'parent');
+    await mkdir(join(parent, 'flotilla-probe-killed', 'root'), { recursive: true });
+    await mkdir(join(parent, 'other'));
+    await removeStaleProbes(parent);
+    const binary = await fakeQemu(
+      'in-parent',
+      greeting,
+      'case "$*" in *parent/flotilla-probe-*) exit 33;; esac; exit 1',
+    );
+    const { probe } = await probeQemu({ ...options, binary, parent }, never);
+    expect(probe.isAvailable).toBe(true);
+    expect(await readdir(parent)).toEqual(['other']);
   });
 
   it('does not try KVM where there is no device', async () => {

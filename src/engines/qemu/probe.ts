@@ -3,7 +3,7 @@
  * ends QEMU with a code only a running guest could have caused. That /dev/kvm exists, or even opens, proves nothing:
  * there are hosts where it hangs.
  */
-import { access, chown, constants, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { access, chown, constants, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import type { EngineProbe } from '../../core/ports/engine.ts';
@@ -13,6 +13,15 @@ import { type Accelerator, escapeOption } from './command-line.ts';
 import { confinedCommand } from './confine.ts';
 import { programPaths, type ShimHost } from './jail.ts';
 import { goByte, shimSpec } from './shim.ts';
+
+const probePrefix = 'flotilla-probe-';
+
+/** Removes what a probe in this directory left that was killed; nothing else may be probing there. */
+export async function removeStaleProbes(parent: string): Promise<void> {
+  const names = await readdir(parent).catch(() => []);
+  for (const name of names.filter((each) => each.startsWith(probePrefix)))
+    await rm(join(parent, name), { recursive: true, force: true });
+}
 
 export const setupHint = 'run ./flotilla setup';
 
@@ -52,6 +61,8 @@ export interface ProbeOptions {
   readonly kvmDevice: string;
   /** The launch shim's path. */
   readonly shim: string | null;
+  /** Where the empty machine's files go for a moment; the VMMs' users pass through it. Default: the system's. */
+  readonly parent?: string;
   readonly notes: readonly string[];
 }
 
@@ -143,8 +154,13 @@ async function bootCommand(host: QemuHost, uid: number | null, directory: string
 }
 
 /** Boots the sector as a VMM would be run; resolves to null, or to why it did not boot. */
-async function tryBoot(host: QemuHost, uid: number | null, signal: AbortSignal): Promise<string | null> {
-  const directory = await mkdtemp(join(tmpdir(), 'flotilla-probe-'));
+async function tryBoot(
+  host: QemuHost,
+  uid: number | null,
+  parent: string,
+  signal: AbortSignal,
+): Promise<string | null> {
+  const directory = await mkdtemp(join(parent, probePrefix));
   const limit = deadline(bootTimeoutMs + 1000, () => new Error('it cannot even be killed'), signal);
   try {
     const image = join(directory, 'boot-sector');
@@ -214,7 +230,7 @@ async function tryAccelerators(
   signal: AbortSignal,
 ): Promise<{ readonly host: QemuHost | null; readonly notes: readonly string[] }> {
   const notes: string[] = [];
-  const { kvmDevice, uid } = options;
+  const { kvmDevice, uid, parent = tmpdir() } = options;
   const groups = await deviceGroups(kvmDevice, uid);
   if (groups === null) notes.push(`no KVM: ${kvmDevice} is absent or closed to the machines' users`);
   const { jail } = base;
@@ -224,7 +240,7 @@ async function tryAccelerators(
     { ...base, accelerator: 'tcg', groups: [] },
   ];
   for (const host of hosts) {
-    const why = await tryBoot(host, uid, signal);
+    const why = await tryBoot(host, uid, parent, signal);
     if (why === null) return { host, notes };
     notes.push(`no ${host.accelerator.toUpperCase()}: ${why}`);
   }
