@@ -59,7 +59,7 @@ interface TransactionMark {
   isOpen: boolean;
 }
 
-/** `onCommitted` is called after each write. */
+/** `onCommitted` is called after each write, and after one that may have been made. */
 export function createAccess(
   database: OpenDatabase,
   limits: AccessLimits = {},
@@ -108,9 +108,7 @@ export function createAccess(
       await reserve?.prepare();
       for (let attempts = 1; ; attempts++) {
         try {
-          const result = await attempt(work);
-          onCommitted();
-          return result;
+          return await attempt(work);
         } catch (error) {
           const mayRetry =
             error instanceof ContentionError
@@ -121,6 +119,8 @@ export function createAccess(
       }
     } finally {
       release();
+      // Also when it failed: a commit whose answer was lost may have been made.
+      onCommitted();
     }
   };
 

@@ -37,12 +37,15 @@ async function take(db: Kysely<Database>, locks: Locks, request: AllocationReque
     .insertInto('allocations')
     .values({ host_id: hostId, kind, value, ...owned })
     .execute();
-  await db
-    .updateTable('allocation_cursors')
-    .set({ latest: value })
-    .where('host_id', '=', hostId)
-    .where('kind', '=', kind)
-    .execute();
+  // One particular value, as an adopted machine has, says nothing of where to go on.
+  if (min < max) {
+    await db
+      .updateTable('allocation_cursors')
+      .set({ latest: value })
+      .where('host_id', '=', hostId)
+      .where('kind', '=', kind)
+      .execute();
+  }
   return value;
 }
 
@@ -52,9 +55,15 @@ async function lockCursor(
   locks: Locks,
   { hostId, kind, min, max }: AllocationRequest,
 ): Promise<number> {
+  // At first the order begins after the highest value, which rows of an earlier version may have.
+  const highest = db
+    .selectFrom('allocations')
+    .select(({ fn }) => sql<number>`coalesce(${fn.max('value')}, cast(${min - 1} as integer))`.as('latest'))
+    .where('host_id', '=', hostId)
+    .where('kind', '=', kind);
   await db
     .insertInto('allocation_cursors')
-    .values({ host_id: hostId, kind, latest: min - 1 })
+    .values({ host_id: hostId, kind, latest: highest })
     .onConflict((conflict) => conflict.columns(['host_id', 'kind']).doNothing())
     .execute();
   const cursor = db

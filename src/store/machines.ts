@@ -88,7 +88,12 @@ async function memoryMib(access: Access, { hostId, states, except }: MemoryQuery
       .selectFrom('machines')
       .select(({ fn }) => fn.sum<number | string | null>('memory_mib').as('sum'))
       .where('host_id', '=', hostId)
-      .where('state', 'in', states)
+      .where((eb) =>
+        eb.or([
+          eb('state', 'in', states),
+          eb.and([eb('state', '=', 'failed'), eb('handle', 'is not', null)]),
+        ]),
+      )
       .where('id', '!=', except)
       .executeTakeFirstOrThrow(),
   );

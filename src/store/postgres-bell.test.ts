@@ -29,7 +29,7 @@ afterEach(async () => {
 /** Resolves when the bus of the first has told of a machine that the second inserts. */
 async function heard(id: string): Promise<void> {
   const told = Promise.withResolvers<void>();
-  const end = bus.subscribe(id, () => told.resolve());
+  const end = bus.subscribe(id, (event) => event && told.resolve());
   await stores[1]?.machines.insert(sampleMachine({ id }));
   await told.promise;
   end();

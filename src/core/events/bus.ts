@@ -2,29 +2,35 @@
  * Tells listeners in this process what has changed. It follows the store's events, so it also hears of changes that the
  * reconciler and other daemons on the same database make. `wait` listens here and polls nothing.
  */
+import { sleep } from '../../lib/abort.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Store } from '../ports/store.ts';
 import type { Event, EventPosition } from './event.ts';
 
 export type EventListener = (event: Event) => void;
 
+/** Null: something was committed that cannot be told yet, or nothing was; whoever waits looks for himself. */
+export type SubjectListener = (event: Event | null) => void;
+
 export interface EventBusDeps {
   readonly store: Pick<Store, 'events' | 'onEvents'>;
   readonly log: Logger;
 }
 
+/** After a reading that failed. */
+const retryMs = 1_000;
 /** Events read at once. */
 const pageSize = 500;
 
 export class EventBus {
   readonly #deps: EventBusDeps;
-  readonly #listeners = new Map<string, Set<EventListener>>();
+  readonly #listeners = new Map<string, Set<SubjectListener>>();
   readonly #forAll = new Set<EventListener>();
   readonly #stopListening: () => void;
   #position: EventPosition;
   #reading: Promise<void> = Promise.resolve();
   #isQueued = false;
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   private constructor(deps: EventBusDeps, position: EventPosition) {
     this.#deps = deps;
@@ -37,8 +43,11 @@ export class EventBus {
     return new EventBus(deps, await deps.store.events.latest());
   }
 
-  /** Calls the listener for each event about the subject with this id. Returns the function that ends the subscription. */
-  subscribe(subjectId: string, listener: EventListener): () => void {
+  /**
+   * Calls the listener for each event about the subject with this id, and with null when the store rings and tells
+   * nothing: on PostgreSQL a transaction of anybody may hold events back. Returns the function that ends the subscription.
+   */
+  subscribe(subjectId: string, listener: SubjectListener): () => void {
     const listeners = this.#listeners.get(subjectId) ?? new Set();
     this.#listeners.set(subjectId, listeners);
     listeners.add(listener);
@@ -55,14 +64,14 @@ export class EventBus {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
+    this.#closing.abort();
     this.#stopListening();
     await this.#reading;
   }
 
   /** One reading at a time; what is committed during one is read by the next. */
   #queue(): void {
-    if (this.#isQueued || this.#isClosed) return;
+    if (this.#isQueued || this.#closing.signal.aborted) return;
     this.#isQueued = true;
     this.#reading = this.#reading.then(() => {
       this.#isQueued = false;
@@ -73,25 +82,41 @@ export class EventBus {
   async #read(): Promise<void> {
     const { store, log } = this.#deps;
     try {
-      while (!this.#isClosed) {
-        const page = await store.events.after(this.#position, pageSize);
-        this.#position = page.position;
-        for (const event of page.events) this.#tell(event);
-        if (page.events.length < pageSize) return;
+      for (let told = 0; !this.#closing.signal.aborted; ) {
+        const { events, position } = await store.events.after(this.#position, pageSize);
+        this.#position = position;
+        for (const event of events) this.#tell(event);
+        told += events.length;
+        if (told === 0) this.#wakeAll();
+        if (events.length < pageSize) return;
       }
     } catch (error) {
-      // The next change, or the store's own timer, makes it read again from the same position.
-      if (!this.#isClosed) log.warn({ err: error }, 'events could not be read');
+      if (this.#closing.signal.aborted) return;
+      log.warn({ err: error }, 'events could not be read');
+      // From the same position; the closing signal ends the wait.
+      void sleep(retryMs, this.#closing.signal).then(
+        () => this.#queue(),
+        () => undefined,
+      );
     }
   }
 
   #tell(event: Event): void {
-    for (const listener of [...(this.#listeners.get(event.subject.id) ?? []), ...this.#forAll]) {
-      try {
-        listener(event);
-      } catch (error) {
-        this.#deps.log.error({ subject: event.subject, err: error }, 'event listener threw');
-      }
+    const listeners = [...(this.#listeners.get(event.subject.id) ?? []), ...this.#forAll];
+    for (const listener of listeners) this.#call(() => listener(event));
+  }
+
+  #wakeAll(): void {
+    for (const listeners of [...this.#listeners.values()]) {
+      for (const listener of [...listeners]) this.#call(() => listener(null));
+    }
+  }
+
+  #call(listener: () => void): void {
+    try {
+      listener();
+    } catch (error) {
+      this.#deps.log.error({ err: error }, 'event listener threw');
     }
   }
 }

@@ -2,9 +2,11 @@
  * What an ended incarnation means for its machine. The engine says how the VMM ended, the guest may have announced
  * why, and the console may hold a panic; `planExit` joins the three, `ExitWatcher` carries it out.
  */
+
+import { certainly } from '../operations/journal.ts';
 import type { ExitFacts } from '../ports/engine.ts';
 import type { GuestAnnouncement } from '../ports/guest.ts';
-import type { Store } from '../ports/store.ts';
+import type { Repositories, Store } from '../ports/store.ts';
 import { consoleTail, isPanic, quoteConsole } from './last-words.ts';
 import type { Machine, MachineFailure } from './machine.ts';
 import { type Edges, engineOf } from './steps/context.ts';
@@ -103,7 +105,7 @@ export class ExitWatcher {
     // The start's own first step clears the ended incarnation away, also when the daemon dies in between.
     if (plan.to === 'restart' && seen.state === 'running') return restart(seen);
     const to = plan.to === 'failed' ? 'failed' : 'stopped';
-    await store.transaction(async (tx) => {
+    const record = async (tx: Repositories) => {
       const machine = await tx.machines.get(machineId);
       if (!machine || !isConcerned(machine, incarnation)) return;
       const at = edges.clock.now();
@@ -113,6 +115,10 @@ export class ExitWatcher {
           : null;
       const desired = to === 'stopped' ? { desired: 'stopped' as const } : {};
       await transition(tx, machine, to, { handle: null, failure, ...desired }, at);
+    };
+    await certainly(store, record, async () => {
+      const machine = await store.machines.get(machineId);
+      return !machine || !isConcerned(machine, incarnation);
     });
     await this.#cleanUp(seen, incarnation);
   }

@@ -131,8 +131,12 @@ export class MachineOperations {
     });
   }
 
+  /** Resolves when the start has begun: whoever recorded the exit does not wait for a whole boot. */
   async #restarted(seen: Machine): Promise<void> {
     const operation = await this.beginBoot(seen);
-    if (operation) await this.run(operation, this.definitions['machine.start']);
+    if (!operation) return;
+    this.run(operation, this.definitions['machine.start']).catch((error: unknown) =>
+      this.#deps.edges.log.warn({ machine: seen.id, err: error }, 'guest that rebooted did not start again'),
+    );
   }
 }

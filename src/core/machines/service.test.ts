@@ -142,15 +142,38 @@ describe('a restart that waits for its turn', () => {
     expect(fake.driver.machine(incarnation).status).toEqual({ state: 'running' });
   });
 
-  test('ends its guest when it is stopped before its turn, and starts again', async () => {
+  test('asks its guest to power off when it is stopped before its turn, ends it, and starts again', async () => {
     const { restarting, incarnation } = await queued();
+    fake.guest.onShutdown = ({ incarnation: asked }) => fake.driver.machine(asked).powerOff();
     expect(await fake.machines.stop(tenant, 'web')).toMatchObject({ machine: { state: 'stopped' } });
     expect(await restarting).toMatchObject({ code: 'conflict' });
+    expect(fake.guest.calls).toContain(`shutdown ${incarnation}`);
     expect(fake.driver.host.machines.has(incarnation)).toBe(false);
     for (const name of ['a', 'b']) await fake.machines.stop(tenant, name);
     fake.guest.onReady = async () => undefined;
     expect(await fake.machines.start(tenant, 'web')).toMatchObject({ machine: { state: 'running' } });
   });
+});
+
+test('a restart on a full disk is refused before its guest is asked to end', async () => {
+  const { machines, disks, guest } = await begin();
+  await machines.start(tenant, 'web');
+  disks.free = 1;
+  await expect(machines.restart(tenant, 'web')).rejects.toMatchObject({ code: 'exhausted' });
+  expect(await machines.get(tenant, 'web')).toMatchObject({ state: 'running' });
+  expect(guest.calls.filter((call) => call.startsWith('shutdown'))).toEqual([]);
+});
+
+test('a guest that reboots holds nobody up while it boots: the look that found it is over', async () => {
+  const { machines, driver, guest, reconciler } = await begin();
+  const { machine } = await machines.start(tenant, 'web');
+  const incarnation = machine.incarnation ?? '';
+  guest.announce(incarnation, 'reboot');
+  guest.onReady = never;
+  fake.machines.close();
+  driver.machine(incarnation).reset();
+  await reconciler.run();
+  await vi.waitUntil(async () => (await machines.get(tenant, 'web')).state === 'starting');
 });
 
 describe('an operation that lost its runner', () => {
@@ -241,7 +264,11 @@ describe('after a reboot of the host', () => {
     await died.promise;
     driver.host.machines.clear();
     const next = await fake.recovered({ hasHostRebooted: true });
-    expect(await next.machines.get(tenant, 'web')).toMatchObject({ state: 'running', failure: null });
+    expect(await next.machines.get(tenant, 'web')).toMatchObject({
+      state: 'running',
+      failure: null,
+      bootId: next.owner.bootId,
+    });
     expect(driver.host.machines.size).toBe(1);
   });
 });
@@ -270,6 +297,27 @@ describe('memory', () => {
     await start('b');
   });
 
+  test('is kept by a machine that is being deleted until its VMM is gone', async () => {
+    fake = await startFake({ memoryMib: 200 });
+    await create('a');
+    await create('b');
+    await start('a');
+    const destroying = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    const destroy = fake.driver.destroy.bind(fake.driver);
+    vi.spyOn(fake.driver, 'destroy').mockImplementation(async (...args) => {
+      destroying.resolve();
+      await goOn.promise;
+      return destroy(...args);
+    });
+    const deleting = fake.machines.delete(tenant, 'a', { force: true });
+    await destroying.promise;
+    await expect(start('b')).rejects.toMatchObject(short);
+    goOn.resolve();
+    await deleting;
+    await start('b');
+  });
+
   test('that is left for one of two starts goes to one', async () => {
     fake = await startFake({ memoryMib: 200 });
     await create('a');
@@ -285,7 +333,7 @@ describe('reconciliation', () => {
     const { machines, driver, disks, reconciler, bus } = await begin();
     const { machine } = await machines.start(tenant, 'web');
     const told = Promise.withResolvers<unknown>();
-    bus.subscribe(machine.id, (event) => event.type === 'machine.changed' && told.resolve(event.data));
+    bus.subscribe(machine.id, (event) => event?.type === 'machine.changed' && told.resolve(event.data));
     driver.machine(machine.incarnation ?? '').pause('disk_full');
     disks.free = 1;
     await reconciler.run();

@@ -19,7 +19,7 @@ import type { Machine, MachineSpec } from './machine.ts';
 import type { MachineOperations } from './machine-operations.ts';
 import { type CreateRequest, type MachineDefaults, makeSpec } from './spec.ts';
 import { decide } from './states.ts';
-import { type Edges, guestOf, lookTimeoutMs } from './steps/context.ts';
+import { type Edges, guestOf, lookTimeoutMs, requireDiskSpace } from './steps/context.ts';
 import { pausableOf } from './steps/pause.ts';
 import type { Supervisor } from './supervisor.ts';
 import { type WaitRequest, waitForState } from './wait.ts';
@@ -148,9 +148,15 @@ export class MachineService {
 
   /** Ends the guest, gracefully if it can, and starts it anew; resolves when the new incarnation answers. */
   async restart(tenant: string, idOrName: string): Promise<ActionResult> {
+    const machine = await this.get(tenant, idOrName);
+    // Before the guest is asked to end: it would not come back.
+    if (decide('restart', machine.state).verdict === 'accept') {
+      await requireBootable(this.#edges, machine);
+      await requireDiskSpace(this.#edges, AbortSignal.timeout(lookTimeoutMs));
+    }
     requireTurn(this.#operations.startLimiter);
     const { bootId } = this.#operations.owner;
-    return this.#act('restart', tenant, idOrName, (machine) => nextBoot(machine, bootId));
+    return this.#act('restart', tenant, idOrName, (seen) => nextBoot(seen, bootId));
   }
 
   /** See `waitForState`. Raises `not_found` at once when there is no such machine. */

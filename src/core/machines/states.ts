@@ -83,6 +83,7 @@ export const statesWithMemory: readonly MachineState[] = [
   'resuming',
   'snapshotting',
   'stopping',
+  'deleting',
 ];
 
 /** States in which nothing of an incarnation is left on the host, so no handle may be kept. */

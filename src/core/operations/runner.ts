@@ -9,7 +9,7 @@
  *   end    one transaction: the subject enters a stable state, the operation is closed
  */
 import type { Logger } from '../../lib/log.ts';
-import { AppError, wrapError } from '../errors.ts';
+import { AppError, CommitUnknownError, wrapError } from '../errors.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Repositories, Store } from '../ports/store.ts';
 import { bounded } from './bounded.ts';
@@ -41,7 +41,7 @@ const describeTimeoutMs = 5_000;
 
 class ShuttingDown extends AppError {
   constructor() {
-    super('unavailable', 'the daemon is shutting down; the operation continues when it is back');
+    super('unavailable', 'the daemon is shutting down; what has begun continues when it is back');
   }
 }
 
@@ -67,7 +67,7 @@ export class OperationRunner {
   readonly #hooks: RunnerHooks;
   readonly #journal: Journal;
   readonly #running = new Map<string, Running>();
-  #isClosing = false;
+  readonly #closing = new AbortController();
 
   constructor(deps: RunnerDeps) {
     this.#deps = deps;
@@ -95,7 +95,7 @@ export class OperationRunner {
   async begin<T extends { readonly operation: Operation } | null>(
     work: (tx: Repositories) => Promise<T>,
   ): Promise<T> {
-    if (this.#isClosing) throw new ShuttingDown();
+    this.#closing.signal.throwIfAborted();
     return this.#journal.begin(work);
   }
 
@@ -106,7 +106,7 @@ export class OperationRunner {
   run<S>(operation: Operation, definition: OperationDefinition<S>): Promise<S> {
     const joined = this.join(operation.id);
     if (joined) return joined as Promise<S>;
-    if (this.#isClosing) return Promise.reject(new ShuttingDown());
+    if (this.#closing.signal.aborted) return Promise.reject(this.#closing.signal.reason);
     const controller = new AbortController();
     const run: Run<S> = {
       definition,
@@ -137,8 +137,8 @@ export class OperationRunner {
    * is open but does not run in this process.
    */
   async cancel(operationId: string): Promise<'ended' | 'elsewhere'> {
-    if (this.#isClosing) throw new ShuttingDown();
-    const wasOpen = await this.#deps.store.operations.requestCancel(operationId);
+    this.#closing.signal.throwIfAborted();
+    const wasOpen = await this.#requestCancel(operationId);
     const running = this.#running.get(operationId);
     if (running) {
       if (wasOpen) running.controller.abort(new OperationCancelled(running.kind));
@@ -148,10 +148,23 @@ export class OperationRunner {
     return wasOpen ? 'elsewhere' : 'ended';
   }
 
+  /** True when the operation is open and its flag is set; a lost answer is asked for again. */
+  async #requestCancel(operationId: string): Promise<boolean> {
+    const { operations } = this.#deps.store;
+    try {
+      return await operations.requestCancel(operationId);
+    } catch (error) {
+      if (!(error instanceof CommitUnknownError)) throw error;
+      const now = await operations.get(operationId);
+      return now !== null && isOpen(now) && now.isCancelRequested;
+    }
+  }
+
   /** Interrupts what runs and leaves it open for the next start of the daemon. */
   async close(): Promise<void> {
-    this.#isClosing = true;
-    for (const { controller } of this.#running.values()) controller.abort(new ShuttingDown());
+    const reason = new ShuttingDown();
+    this.#closing.abort(reason);
+    for (const { controller } of this.#running.values()) controller.abort(reason);
     await Promise.allSettled([...this.#running.values()].map(({ ended }) => ended));
   }
 
@@ -278,12 +291,15 @@ export class OperationRunner {
       await bounded(
         {
           timeoutMs: undoTimeoutMs,
+          parent: this.#closing.signal,
           what: `undo of ${step.name}`,
           onAbandoned: () => this.#abandoned(run, step.name),
         },
         async (signal) => step.undo?.({ subject: await this.#subject(run), operation, signal }),
       );
     } catch (error) {
+      // It is undone again by the next daemon, from this step on.
+      this.#closing.signal.throwIfAborted();
       // The reconciler removes what could not be undone; the operation must end all the same.
       this.#deps.log.error({ operation: operation.id, step: step.name, err: error }, 'undo failed');
       run.hasLeftovers = true;

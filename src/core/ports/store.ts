@@ -115,7 +115,7 @@ export type MachinePatch = Partial<
 >;
 
 /** The fields that may change without a change of state. */
-export type MachineDetails = Partial<Pick<Machine, 'handle' | 'desired'>> & {
+export type MachineDetails = Partial<Pick<Machine, 'handle' | 'bootId' | 'desired'>> & {
   readonly failure?: MachineFailure | null;
 };
 
@@ -131,7 +131,7 @@ export interface MachineRepository {
   all(hostId: string): Promise<readonly Machine[]>;
   /** Those of the host whose record cannot be read: what they have must not be taken for unknown. */
   damaged(hostId: string): Promise<readonly DamagedMachine[]>;
-  /** The memory of the host's machines in these states, without one of them, in MiB. */
+  /** The memory of the host's machines in these states, and of failed ones that still have a VMM, in MiB. */
   memoryMib(query: MemoryQuery): Promise<number>;
   /** Only for `transition.ts`: writes when the row still has `from` and `operationId`; false when it does not. */
   compareAndSet(change: StateChange): Promise<boolean>;

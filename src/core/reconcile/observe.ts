@@ -27,6 +27,15 @@ export async function observe(
       edges.log.warn({ engine: kind, err: error }, 'engine cannot be looked at');
     }
   }
+  // Disks that cannot be looked at keep nobody from seeing that a VMM has ended.
+  const orElse = async <T>(fallback: T, answer: Promise<T>): Promise<T> => {
+    try {
+      return await answer;
+    } catch (error) {
+      edges.log.warn({ err: error }, 'disks cannot be looked at');
+      return fallback;
+    }
+  };
   const strays = new Set<string>();
   const statuses = new Map<string, EngineStatus>();
   await Promise.all(
@@ -39,11 +48,17 @@ export async function observe(
   );
   return {
     bootId,
-    freeMib: await ask((signal) => edges.disks.freeMib(signal)),
+    freeMib: await orElse(
+      0,
+      ask((signal) => edges.disks.freeMib(signal)),
+    ),
     statuses,
     strays,
     incarnations,
-    disks: await ask((signal) => edges.disks.list(signal)),
+    disks: await orElse(
+      [],
+      ask((signal) => edges.disks.list(signal)),
+    ),
   };
 }
 

@@ -12,7 +12,7 @@ import type { DamagedMachine } from '../ports/store.ts';
 export interface Observed {
   /** The host's current boot. A machine started in an earlier one lost its VMM to the reboot. */
   readonly bootId: string;
-  /** What is free for disks, in MiB. */
+  /** What is free for disks, in MiB; 0 when nobody knows. */
   readonly freeMib: number;
   /** Incarnation → what its engine says, of each machine that should have a VMM. */
   readonly statuses: ReadonlyMap<string, EngineStatus>;

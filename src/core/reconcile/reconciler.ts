@@ -44,6 +44,8 @@ export class Reconciler {
   readonly #deps: ReconcilerDeps;
   #running: Promise<unknown> = Promise.resolve();
   #ticks = 0;
+  /** A look that has not begun yet serves every nudge until then. */
+  #isNudged = false;
   #stopTimer: () => void = () => undefined;
   readonly #closing = new AbortController();
 
@@ -73,7 +75,13 @@ export class Reconciler {
 
   /** Something was left undone; look soon. */
   nudge(): void {
-    this.run().catch((error: unknown) => this.#deps.edges.log.error({ err: error }, 'reconciliation failed'));
+    if (this.#isNudged) return;
+    this.#isNudged = true;
+    const look = this.#running.then(() => {
+      this.#isNudged = false;
+      return this.run();
+    });
+    look.catch((error: unknown) => this.#deps.edges.log.error({ err: error }, 'reconciliation failed'));
   }
 
   async close(): Promise<void> {
@@ -118,7 +126,15 @@ export class Reconciler {
    */
   async #look(): Promise<readonly Repair[]> {
     const { store, edges, owner } = this.#deps;
-    const { hostId, bootId } = owner;
+    const { hostId, bootId, epoch } = owner;
+    // The host is another daemon's by now, and so is what is on it.
+    if ((await store.hosts.epoch(hostId)) !== epoch) {
+      edges.log.error(
+        { host: hostId, epoch },
+        'another daemon has taken over this host; nothing is repaired',
+      );
+      return [];
+    }
     const observed = await observe(edges, await store.machines.all(hostId), bootId, this.#closing.signal);
     const machines = await store.machines.all(hostId);
     const damaged = await store.machines.damaged(hostId);

@@ -57,7 +57,12 @@ function bootOperation(
     kind,
     transit: 'starting',
     limiter,
-    steps: [...before, clearStep(edges), launchStep(edges), readyStep(edges, bootTimeoutMs)],
+    steps: [
+      ...before,
+      clearStep(edges, before.length === 0),
+      launchStep(edges),
+      readyStep(edges, bootTimeoutMs),
+    ],
     succeeded: 'running',
     onSuccess: (_, at) => ({ startedAt: at.toISOString(), failure: null }),
     failed: 'failed',
@@ -84,15 +89,21 @@ function quitStep(edges: Edges): MachineStep {
       await edges.guest.release(previousHandle.incarnation);
       await engineOf(edges, machine).stop(previousHandle, signal);
     },
-    // The machine ends stopped or failed: what ran before must not go on.
-    undo: (context) => clearPrevious(edges, context),
+    // The machine ends stopped or failed: what ran before must not go on. It may never have been asked to end.
+    async undo(context) {
+      const { subject: machine, operation, signal } = context;
+      const { previousHandle } = paramsOf(operation);
+      if (previousHandle) await askGuestToPowerOff(edges, machine, previousHandle, signal);
+      await clearPrevious(edges, context);
+    },
   };
 }
 
-function clearStep(edges: Edges): MachineStep {
+/** Owed from the beginning unless a step before it is: that one asks the guest first. */
+function clearStep(edges: Edges, isOwedFromBegin: boolean): MachineStep {
   return {
     name: 'clear',
-    isOwedFromBegin: true,
+    isOwedFromBegin,
     timeoutMs: clearTimeoutMs,
     do: (context) => clearPrevious(edges, context),
     undo: (context) => clearPrevious(edges, context),
@@ -115,7 +126,7 @@ function launchStep(edges: Edges): MachineStep {
     name: 'launch',
     isVolatile: true,
     timeoutMs: launchTimeoutMs,
-    async do({ subject: machine, signal }) {
+    async do({ subject: machine, operation, signal }) {
       const incarnation = requireIncarnation(machine);
       await requireDiskSpace(edges, signal);
       const [kit, disk] = await Promise.all([
@@ -142,7 +153,8 @@ function launchStep(edges: Edges): MachineStep {
         },
         signal,
       );
-      return { details: { handle } };
+      // A start that a reboot of the host cut off goes on in another boot than it began in.
+      return { details: { handle, bootId: operation.owner.bootId } };
     },
     async undo({ subject: machine, signal }) {
       const incarnation = requireIncarnation(machine);

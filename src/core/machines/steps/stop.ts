@@ -31,7 +31,11 @@ export function stopOperation(edges: Edges): MachineOperation {
         async do({ subject: machine, signal }) {
           if (machine.handle) await askGuestToPowerOff(edges, machine, machine.handle, signal);
         },
-        undo: endVmm,
+        async undo(context) {
+          const { subject: machine, signal } = context;
+          if (machine.handle) await askGuestToPowerOff(edges, machine, machine.handle, signal);
+          await endVmm(context);
+        },
       },
       { name: 'halt', timeoutMs: haltTimeoutMs, do: endVmm, undo: endVmm },
     ],
