@@ -166,6 +166,8 @@ export function ownershipContract(open: OpenStore): void {
         const page = await store.events.after(position, 7);
         position = page.position;
         seen.push(...page.events.map(({ subject }) => subject.id));
+        // SQLite is read on this thread: without a turn of the event loop no write would end.
+        await new Promise((resolve) => setImmediate(resolve));
       }
       expect(seen.sort()).toEqual((await all).map(({ id }) => id).sort());
     });
