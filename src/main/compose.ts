@@ -118,6 +118,7 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
   await noteHostEpoch(layout, core.owner.epoch);
   const recorder = new Recorder({ store, bus: core.bus, records, hostId, log });
   await recorder.recordAll();
+  apiKeys.follow(core.bus);
   return {
     ...core,
     layout,

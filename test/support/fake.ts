@@ -121,6 +121,7 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
     ...(wrapStore === undefined ? {} : { store: wrapStore(store) }),
   });
   const apiKeys = new KeyService({ store, clock: systemClock(silentLog), log: options.log ?? silentLog });
+  apiKeys.follow(core.bus);
   return {
     ...core,
     store,

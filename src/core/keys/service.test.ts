@@ -7,8 +7,10 @@ import { type Logger, silentLog } from '../../lib/log.ts';
 import { openSqliteStore } from '../../store/store.ts';
 import { sampleKey } from '../../store/testing/samples.ts';
 import { AppError } from '../errors.ts';
+import { EventBus } from '../events/bus.ts';
 import type { KeyRepository, Store } from '../ports/store.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
+import { faultyStore } from '../testing/faulty-store.ts';
 import type { Caller } from './caller.ts';
 import { endedKeysMax, KeyService, liveKeysMax, type NewKey } from './service.ts';
 
@@ -429,5 +431,41 @@ describe('the end of a key', () => {
     const told = Promise.withResolvers<AppError>();
     service.watchEnd(await service.verify(secret), told.resolve);
     expect((await told.promise).message).toBe('API key has expired');
+  });
+});
+
+describe('a revocation that this service was not told of by its own call', () => {
+  /** What the watcher of a new key is told; and the key's id. */
+  async function watched(): Promise<{
+    readonly id: string;
+    readonly ended: Promise<AppError>;
+    bus: EventBus;
+  }> {
+    const bus = await EventBus.open({ store, log: silentLog });
+    service.follow(bus);
+    const { key, secret } = await service.create(blue, request);
+    const caller = await service.verify(secret);
+    const { promise, resolve } = Promise.withResolvers<AppError>();
+    service.watchEnd(caller, resolve);
+    return { id: key.id, ended: promise, bus };
+  }
+
+  test('ends what goes on when the answer of its commit was lost', async () => {
+    const faults = faultyStore(store);
+    service = new KeyService({ store: faults.store, clock, log });
+    const { id, ended, bus } = await watched();
+    faults.failAt(1, 'lost');
+    await expect(service.revoke(blue, id)).rejects.toMatchObject({ isMaybeDone: true });
+    expect(await ended).toMatchObject(refusal('unauthenticated'));
+    await bus.close();
+  });
+
+  test('ends what goes on when another daemon made it', async () => {
+    const { id, ended, bus } = await watched();
+    const other = new KeyService({ store, clock, log });
+    await other.revoke(blue, id);
+    expect(await ended).toMatchObject(refusal('unauthenticated'));
+    await other.close();
+    await bus.close();
   });
 });

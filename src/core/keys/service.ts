@@ -4,6 +4,7 @@
  */
 import { shortId } from '../../lib/ids.ts';
 import { AppError } from '../errors.ts';
+import type { EventBus } from '../events/bus.ts';
 import type { KeyPage } from '../ports/store.ts';
 import {
   type Caller,
@@ -116,7 +117,19 @@ export class KeyService implements KeyVerifier {
     if (revokedIds.length > 0) log.info({ keyIds: revokedIds, by: byWhom(caller) }, 'keys revoked');
   }
 
-  /** See KeyEndings.watch: for answers that go on. Of a key that ended elsewhere only its expiry is told. */
+  /**
+   * Ends what acts for a key as soon as the bus tells that it was revoked: by another daemon, or here when the answer of
+   * the commit was lost.
+   */
+  follow(bus: Pick<EventBus, 'subscribeAll'>): void {
+    bus.subscribeAll(({ type, subject }) => {
+      if (type !== 'key.revoked') return;
+      this.#verification.forgetAll();
+      this.#endings.revoke(subject.id);
+    });
+  }
+
+  /** See KeyEndings.watch: for answers that go on. */
   watchEnd(caller: Caller, listener: (reason: AppError) => void): () => void {
     return this.#endings.watch(caller, this.#deps.clock.now(), listener);
   }
