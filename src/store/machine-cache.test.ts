@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { CommitUnknownError } from '../core/errors.ts';
 import type { Machine } from '../core/machines/machine.ts';
 import type { MachineRepository, Store } from '../core/ports/store.ts';
 import { InvariantError } from '../lib/invariant.ts';
@@ -110,4 +111,20 @@ test('what is remembered is no way around the store’s own rules', async () => 
   for (const use of uses) await expect(store.transaction(use)).rejects.toThrow(InvariantError);
   await store.close();
   for (const use of uses) await expect(use()).rejects.toMatchObject({ code: 'unavailable' });
+});
+
+test('nothing is remembered while a commit may still come, until a later write has been made', async () => {
+  const cache = new MachineCache();
+  const machine = await store.machines.insert(sampleMachine());
+  const read = () => cache.read(() => store.machines.get(machine.id));
+  cache.forget([machine.id], new CommitUnknownError());
+  await read();
+  expect(cache.get(machine.id)).toBeUndefined();
+  // A write that failed for certain says nothing of the one before it.
+  cache.forget([], new Error('no'));
+  await read();
+  expect(cache.get(machine.id)).toBeUndefined();
+  cache.forget([]);
+  await read();
+  expect(cache.get(machine.id)).toEqual(machine);
 });

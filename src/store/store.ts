@@ -32,7 +32,8 @@ export function createStore(
 ): Store {
   const damage = new Damage(log);
   const doorbell = new Doorbell(database.bell);
-  const access = createAccess(database, limits, () => doorbell.ring());
+  // In a turn of its own: whoever is woken must not find what the cache has not forgotten yet.
+  const access = createAccess(database, limits, () => void setImmediate(() => doorbell.ring()));
   const cache = new MachineCache();
   const outer = repositories(access, damage);
   return {
@@ -41,12 +42,15 @@ export function createStore(
     async transaction(work) {
       const written = new Set<string>();
       try {
-        return await access.transaction((innerAccess) => {
+        const result = await access.transaction((innerAccess) => {
           const inner = repositories(innerAccess, damage);
           return work({ ...inner, machines: notingWrites(inner.machines, (id) => written.add(id)) });
         });
-      } finally {
         cache.forget(written);
+        return result;
+      } catch (error) {
+        cache.forget(written, error);
+        throw error;
       }
     },
     holdHost: async (hostId) => database.holdHost?.(hostId),
