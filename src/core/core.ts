@@ -13,6 +13,7 @@ import type { Owner } from './operations/operation.ts';
 import { OperationRunner, type RunnerHooks } from './operations/runner.ts';
 import { OperationService } from './operations/service.ts';
 import type { ImageLibrary } from './ports/images.ts';
+import type { MachineRecords } from './ports/records.ts';
 import type { Store } from './ports/store.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 
@@ -24,6 +25,7 @@ export interface CoreDeps {
   readonly store: Store;
   readonly edges: Edges;
   readonly images: ImageLibrary;
+  readonly records: Pick<MachineRecords, 'read'>;
   readonly defaults: MachineDefaults;
   readonly capacity: Capacity;
   /** Starts that run at once. */
@@ -82,6 +84,7 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
   const reconciler = new Reconciler({
     store,
     edges,
+    records: deps.records,
     supervisor,
     owner,
     ...(deps.quarantineDays === undefined ? {} : { quarantineDays: deps.quarantineDays }),

@@ -1,5 +1,5 @@
 /** A database that does not belong to the state directory: refused, nothing lost, and the machines adopted if wanted. */
-import { copyFile, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -160,15 +160,51 @@ test('the database of another state directory is refused, and nothing of either 
   await expectNothingLost(machines);
 });
 
-test('a record that cannot be read loses its machine’s row only; its disk is put aside, not removed', async () => {
+test.each<[string, (record: string) => string]>([
+  ['cannot be read', (record) => record.slice(0, 40)],
+  ['is no record', () => 'null'],
+  [
+    'has a field that nobody knows',
+    (record) => record.replace('"machine": {', '"machine": { "colour": "red",'),
+  ],
+  ['lacks its spec', (record) => record.replace('"spec"', '"specs"')],
+  ['is of a later version', (record) => record.replace('"version": 1', '"version": 2')],
+])(
+  'a record that %s keeps no other machine from adoption, and its own loses neither disk nor VMM',
+  async (_, spoil) => {
+    const machines = await makeMachines(await start());
+    await stop();
+    const [running, second, third] = machines;
+    const path = layout.machineRecord(running?.id ?? '');
+    await writeFile(path, spoil(await readFile(path, 'utf8')));
+    // Of two that want one name the first is taken.
+    const twin = layout.machineRecord(third?.id ?? '');
+    const text = (await readFile(twin, 'utf8')).replace(third?.spec.name ?? '', second?.spec.name ?? '');
+    await writeFile(twin, text);
+    await rm(layout.database);
+    const { flotilla } = await start(true);
+    const adopted = await flotilla.store.machines.all(flotilla.owner.hostId);
+    expect(idsOf(adopted)).toEqual([[second?.id, third?.id].sort()[0]]);
+    await flotilla.reconciler.run();
+    await expectNothingLost(machines);
+  },
+);
+
+test('an older copy of the same daemon’s database ends no machine that it does not know', async () => {
+  await start();
+  await stop();
+  // What the file holds while its daemon runs, as a backup taken then does.
+  const first = await start();
+  await stop();
+  await copyFile(layout.database, join(directory, 'copy.db'));
+  const count = await readFile(layout.hostEpochFile, 'utf8');
+  expect(count.trim()).toBe(String(first.flotilla.owner.epoch));
   const machines = await makeMachines(await start());
   await stop();
-  const [, , damaged] = machines;
-  await writeFile(layout.machineRecord(damaged?.id ?? ''), '{"version":1,');
-  await rm(layout.database);
-  const { flotilla } = await start(true);
-  const adopted = await flotilla.store.machines.all(flotilla.owner.hostId);
-  expect(idsOf(adopted)).toEqual(idsOf(machines.slice(0, 2)));
-  const [aside] = await readdir(layout.quarantine);
-  expect(await readdir(join(layout.quarantine, aside ?? ''))).toContain('root.qcow2');
+  await copyFile(join(directory, 'copy.db'), layout.database);
+  await writeFile(layout.hostEpochFile, count);
+  const { flotilla } = await start();
+  expect(await flotilla.store.machines.all(flotilla.owner.hostId)).toEqual([]);
+  await flotilla.reconciler.run();
+  await expectNothingLost(machines);
 });

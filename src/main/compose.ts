@@ -25,6 +25,7 @@ import { ImageStore } from '../storage/images/store.ts';
 import { toolEnvironment } from '../storage/images/tools.ts';
 import { bringInLaunchShim } from '../storage/launch-shim.ts';
 import { CacheLayout, StateLayout } from '../storage/layout.ts';
+import { parseMachine } from '../store/machine-row.ts';
 import { openStore } from '../store/store.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -57,7 +58,24 @@ export interface ComposeOptions {
   readonly engines?: ReadonlyMap<string, EngineDriver>;
 }
 
+/** When it raises, nothing that it opened is left open. */
 export async function compose(config: Config, log: Logger, options: ComposeOptions = {}): Promise<Flotilla> {
+  const opened = new AsyncDisposableStack();
+  try {
+    return await composeOn(opened, config, log, options);
+  } catch (error) {
+    await opened.disposeAsync();
+    throw error;
+  }
+}
+
+/** What must be closed is put on `opened`; what is put there last is closed first. */
+async function composeOn(
+  opened: AsyncDisposableStack,
+  config: Config,
+  log: Logger,
+  options: ComposeOptions,
+): Promise<Flotilla> {
   const layout = new StateLayout(config.stateDir);
   await makeStateDirectory(layout, config.uidBase);
   const records = new RecordFiles(layout);
@@ -69,7 +87,56 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
     log,
     ...(config.databaseUrl === null ? {} : { databaseUrl: config.databaseUrl }),
   });
+  opened.defer(() => store.close());
   const { hostId, isToAdopt } = await enter(store, layout, records, isAdopting);
+  const { edges, images } = await makeEdges(opened, config, log, options);
+  const apiKeys = new KeyService({ store, clock: edges.clock, log });
+  opened.defer(() => apiKeys.close());
+  const before = {
+    bootIdBefore: await readBootIdBefore(layout),
+    epochBefore: (await readHostEpoch(layout)) ?? 0,
+  };
+  if (isToAdopt) {
+    const claim = { hostId, ...before, at: edges.clock.now().toISOString() };
+    await adoptState({ store, records, parse: parseMachine, engines: edges.engines, claim, log });
+  }
+  const core = await createCore({
+    store,
+    edges,
+    images,
+    records,
+    defaults,
+    capacity: { memoryMib: Math.floor((totalmem() / mib - hostMemoryMib) * config.memoryOvercommit) },
+    startsMax: availableParallelism(),
+    hostId,
+    bootId: readBootId(),
+    ...before,
+    quarantineDays: config.quarantineDays,
+    hooks: options.hooks,
+  });
+  opened.defer(() => core.close());
+  const recorder = new Recorder({ store, bus: core.bus, records, hostId, log });
+  // Before the bus that tells it what to write.
+  opened.defer(() => recorder.close());
+  opened.defer(() => core.interrupt());
+  await noteEpoch(layout, core.owner.epoch, log);
+  await recorder.recordAll();
+  apiKeys.follow(core.bus);
+  return { ...core, layout, store, edges, images, apiKeys, close: () => opened.disposeAsync() };
+}
+
+interface OpenEdges {
+  readonly edges: Edges;
+  readonly images: ImageStore;
+}
+
+async function makeEdges(
+  opened: AsyncDisposableStack,
+  config: Config,
+  log: Logger,
+  options: ComposeOptions,
+): Promise<OpenEdges> {
+  const layout = new StateLayout(config.stateDir);
   const cache = new CacheLayout(config.cacheDir);
   const images = new ImageStore({
     state: layout,
@@ -77,66 +144,32 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
     log,
     makeBootKit: (tree, target, signal) => makeTreeKit({ cache, env: toolEnvironment, signal }, tree, target),
   });
+  const { uidBase } = config;
+  const shim = options.engines ? null : await bringInLaunchShim(cache, layout);
+  const engines =
+    options.engines ??
+    new Map([['qemu', new QemuDriver({ layout, uidBase, log, shim, probeParent: layout.root })]]);
+  opened.defer(async () => {
+    for (const engine of engines.values()) await engine.close();
+  });
   const guest = new GuestClient({
     secret: await loadLinkKey(layout.linkKeyFile),
     transports: { 'virtio-serial': dialVirtioSerial, unix: dialUnixConnect },
     log,
   });
-  const engines =
-    options.engines ??
-    new Map([
-      [
-        'qemu',
-        new QemuDriver({
-          layout,
-          uidBase: config.uidBase,
-          log,
-          shim: await bringInLaunchShim(cache, layout),
-          probeParent: layout.root,
-        }),
-      ],
-    ]);
-  const disks = new QcowDisks({ layout, uidBase: config.uidBase });
-  const edges: Edges = { engines, guest, disks, images, clock: options.clock ?? systemClock(log), log };
-  const apiKeys = new KeyService({ store, clock: edges.clock, log });
-  const epochBefore = await readHostEpoch(layout);
-  if (isToAdopt) await adoptState({ store, records, engines, hostId, log, now: edges.clock.now() });
-  const core = await createCore({
-    store,
-    edges,
-    images,
-    defaults,
-    capacity: { memoryMib: Math.floor((totalmem() / mib - hostMemoryMib) * config.memoryOvercommit) },
-    startsMax: availableParallelism(),
-    hostId,
-    bootId: readBootId(),
-    bootIdBefore: await readBootIdBefore(layout),
-    epochBefore: epochBefore ?? 0,
-    quarantineDays: config.quarantineDays,
-    hooks: options.hooks,
-  });
-  await noteHostEpoch(layout, core.owner.epoch);
-  const recorder = new Recorder({ store, bus: core.bus, records, hostId, log });
-  await recorder.recordAll();
-  apiKeys.follow(core.bus);
-  return {
-    ...core,
-    layout,
-    store,
-    edges,
-    images,
-    apiKeys,
-    async close() {
-      // Before the bus that tells it what to write.
-      await core.interrupt();
-      await recorder.close();
-      await core.close();
-      await guest.close();
-      for (const engine of engines.values()) await engine.close();
-      await apiKeys.close();
-      await store.close();
-    },
-  };
+  opened.defer(() => guest.close());
+  const disks = new QcowDisks({ layout, uidBase });
+  const clock = options.clock ?? systemClock(log);
+  return { edges: { engines, guest, disks, images, clock, log }, images };
+}
+
+/** A note that is missing makes an older copy of the database harder to tell, and is no reason not to serve. */
+async function noteEpoch(layout: StateLayout, epoch: number, log: Logger): Promise<void> {
+  try {
+    await noteHostEpoch(layout, epoch);
+  } catch (error) {
+    log.warn({ err: error }, 'the count of daemons could not be noted; the next start notes it');
+  }
 }
 
 interface Entrance {
@@ -144,22 +177,17 @@ interface Entrance {
   readonly isToAdopt: boolean;
 }
 
-/** Checks that the store belongs here and that nobody else uses it for this host; closes it when not. */
+/** Checks that the store belongs here and that nobody else uses it for this host. */
 async function enter(
   store: Store,
   layout: StateLayout,
   records: RecordFiles,
   isAdopting: boolean,
 ): Promise<Entrance> {
-  try {
-    const isToAdopt = requireIdentity(await readIdentityFacts(store, layout, records, isAdopting));
-    const hostId = await loadHostId(layout);
-    await store.holdHost(hostId);
-    return { hostId, isToAdopt };
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
+  const isToAdopt = requireIdentity(await readIdentityFacts(store, layout, records, isAdopting));
+  const hostId = await loadHostId(layout);
+  await store.holdHost(hostId);
+  return { hostId, isToAdopt };
 }
 
 /** The secret from which each incarnation's link token is derived. */

@@ -5,6 +5,7 @@
  */
 
 import type { Machine } from '../core/machines/machine.ts';
+import { findForeign } from '../core/reconcile/foreign.ts';
 import { planRepairs } from '../core/reconcile/plan.ts';
 import { Cgroups } from '../engines/qemu/cgroup.ts';
 import { QemuDriver } from '../engines/qemu/driver.ts';
@@ -27,7 +28,14 @@ import type { Config } from './config.ts';
 import { checkDaemon, readDaemonFacts } from './doctor/daemon.ts';
 import { checkEngine, checkLimits } from './doctor/engines.ts';
 import { checkIdentity, checkQuarantine } from './doctor/identity.ts';
-import { checkDisks, checkOperations, checkRepairs, recordedMachine, summarise } from './doctor/machines.ts';
+import {
+  checkDisks,
+  checkForeign,
+  checkOperations,
+  checkRepairs,
+  recordedMachine,
+  summarise,
+} from './doctor/machines.ts';
 import { observeQuietly } from './doctor/observed.ts';
 import { type Records, withRecords } from './doctor/records.ts';
 import { readHostId } from './host-id.ts';
@@ -35,6 +43,9 @@ import { exists, factsWithoutFile, readIdentityFacts } from './identity.ts';
 
 /** A daemon that runs is told of changes in milliseconds; what two looks this far apart both find is no such moment. */
 const confirmMs = 1_500;
+
+/** For a file system that hangs. */
+const lookTimeoutMs = 15_000;
 
 export interface DoctorOptions {
   readonly isJson: boolean;
@@ -174,13 +185,22 @@ async function compare(given: StateExamination, records: Records): Promise<reado
       await records.machines(),
     );
     const machines = await records.machines();
+    const damaged = await records.damagedMachines();
+    const known = new Set([...machines, ...damaged].map(({ id }) => id));
+    const foreign = await findForeign(
+      new RecordFiles(layout),
+      observed.disks ?? [],
+      known,
+      AbortSignal.timeout(lookTimeoutMs),
+    );
     const there = new Set<string>();
     for (const { id } of machines) if (await readFileFacts(layout.disk(id))) there.add(id);
     const doubtful = [
       ...checkRepairs(
-        planRepairs(machines, await records.openOperations(), observed, await records.damagedMachines()),
+        planRepairs(machines, await records.openOperations(), observed, damaged, foreign),
         given,
       ),
+      ...checkForeign(foreign, given),
       ...checkDisks(machines, (id) => there.has(id), given),
     ];
     return { summary: summarise(machines, observed), doubtful, machines };

@@ -15,7 +15,8 @@ export async function readIdentityFacts(
   isAdopting: boolean,
 ): Promise<IdentityFacts> {
   const hostId = await readHostId(layout);
-  const idsOf = async (id: string) => (await store.machines.all(id)).map((machine) => machine.id);
+  const idsOf = async (id: string) =>
+    [...(await store.machines.all(id)), ...(await store.machines.damaged(id))].map((machine) => machine.id);
   return {
     epochInState: await readHostEpoch(layout),
     epochInDatabase: hostId === null ? null : await store.hosts.epoch(hostId),

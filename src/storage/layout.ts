@@ -27,6 +27,11 @@ const imageNamePattern = /^[a-z0-9][a-z0-9._-]{0,126}$/;
 /** AF_UNIX paths hold 107 bytes; the longest we make below the state directory is `/run/<12>/agent.sock`, 27. */
 export const stateDirBytesMax = 80;
 
+/** Whether a directory of that name below `disks` can be a machine's; others, as `lost+found`, are none of ours. */
+export function isMachineId(name: string): boolean {
+  return idPattern.test(name);
+}
+
 function checked(value: string, pattern: RegExp, what: string): string {
   if (!pattern.test(value) || value.includes('..'))
     throw new Error(`not a ${what}: ${JSON.stringify(value)}`);

@@ -92,6 +92,11 @@ const machine: z.ZodType<Machine> = z.strictObject({
   startedAt: z.string().nullable(),
 });
 
+/** The machine as it would be read after it was written. Raises InvariantError when it could not be. */
+export function parseMachine(value: unknown): Machine {
+  return decodeMachine(encodeMachine(value as Machine));
+}
+
 /** Raises InvariantError when the machine breaks a rule of its own. */
 export function encodeMachine(value: Machine): MachineTable {
   const checked = check(value);

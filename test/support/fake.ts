@@ -10,7 +10,7 @@ import type { Operation, StepPhase } from '../../src/core/operations/operation.t
 import type { RunnerHooks } from '../../src/core/operations/runner.ts';
 import type { EngineCapabilities } from '../../src/core/ports/engine.ts';
 import type { Store } from '../../src/core/ports/store.ts';
-import { FakeDisks, FakeGuest, FakeImages } from '../../src/core/testing/fakes.ts';
+import { FakeDisks, FakeGuest, FakeImages, FakeRecords } from '../../src/core/testing/fakes.ts';
 import { FakeDriver, type FakeDriverOptions } from '../../src/engines/fake/driver.ts';
 import { createApp } from '../../src/http/app.ts';
 import type { HttpDeps } from '../../src/http/context.ts';
@@ -31,6 +31,7 @@ export interface FakeFlotilla extends Core {
   readonly guest: FakeGuest;
   readonly disks: FakeDisks;
   readonly images: FakeImages;
+  readonly records: FakeRecords;
   readonly apiKeys: KeyService;
   readonly edges: Edges;
   /** The host as a fresh daemon finds it: a new core on the same store and the same fakes; nothing is recovered yet. */
@@ -92,6 +93,7 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
   const disks = new FakeDisks();
   const engines = new Map([['qemu', driver]]);
   const images = new FakeImages();
+  const records = new FakeRecords();
   const edges: Edges = { engines, guest, disks, images, clock: systemClock(silentLog), log: silentLog };
   const defaults = { image: 'debian-12', engine: 'qemu', diskMib: 1024 };
   const capacity = { memoryMib: options.memoryMib ?? 1_000_000 };
@@ -103,6 +105,7 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
       store: restart.store ?? store,
       edges,
       images,
+      records,
       defaults,
       capacity,
       startsMax: 2,
@@ -129,6 +132,7 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
     guest,
     disks,
     images,
+    records,
     apiKeys,
     edges,
     restarted,

@@ -1,21 +1,18 @@
 /**
  * Records the machines of a state directory in a database that knows none of them. What runs is found by its incarnation
- * and goes on; what does not run is stopped. All of it is one transaction: all are there or none.
+ * and goes on; what does not run is stopped. One transaction records them and claims the host, so that a crash leaves a
+ * database that knows neither or both.
  */
 import type { Logger } from '../../lib/log.ts';
 import type { Machine } from '../machines/machine.ts';
 import type { EngineDriver, EngineHandle, EngineStatus } from '../ports/engine.ts';
 import { pausedOnRequest } from '../ports/engine.ts';
-import type { MachineRecords } from '../ports/records.ts';
-import type { Repositories, Store } from '../ports/store.ts';
+import type { HostClaim, Repositories } from '../ports/store.ts';
+import { type ChooseDeps, chooseRecords, type Left } from './adoptable.ts';
 
-export interface AdoptDeps {
-  readonly store: Store;
-  readonly records: MachineRecords;
+export interface AdoptDeps extends ChooseDeps {
   readonly engines: ReadonlyMap<string, EngineDriver>;
-  readonly hostId: string;
   readonly log: Logger;
-  readonly now: Date;
 }
 
 /** One question to an engine. */
@@ -23,45 +20,39 @@ const lookTimeoutMs = 30_000;
 
 export interface Adoption {
   readonly adopted: readonly Machine[];
-  /** Machines whose record is missing or cannot be used; their disks stay. */
-  readonly left: readonly string[];
+  /** Machines whose record is missing or cannot be used. Where there is one, the disk and the VMM stay as they are. */
+  readonly left: readonly Left[];
 }
 
 /** Raises what the store and the engines raise; nothing is recorded then. */
 export async function adoptState(deps: AdoptDeps): Promise<Adoption> {
+  const { store, claim, log } = deps;
+  const { usable, left } = await chooseRecords(deps);
   const found: Machine[] = [];
-  const left: string[] = [];
-  for (const { machineId, machine } of await deps.records.list()) {
-    if (machine === null || machine.id !== machineId) left.push(machineId);
-    else found.push(await asFound(deps, machine));
-  }
-  const adopted = await deps.store.transaction(async (tx) => {
+  for (const machine of usable) found.push(await asFound(deps, machine));
+  const adopted = await store.transaction(async (tx) => {
+    await tx.hosts.claim(claim);
     const machines: Machine[] = [];
-    for (const machine of found) machines.push(await insert(tx, machine, deps));
+    for (const machine of found) machines.push(await insert(tx, machine, claim));
     return machines;
   });
-  deps.log.info({ adopted: adopted.length, left }, 'the machines of the state directory are recorded anew');
+  log.info({ adopted: adopted.length }, 'the machines of the state directory are recorded anew');
+  for (const { machineId, reason } of left)
+    log.warn({ machine: machineId, reason }, 'a machine of the state directory could not be recorded');
   return { adopted, left };
 }
 
-async function insert(tx: Repositories, machine: Machine, { hostId, now }: AdoptDeps): Promise<Machine> {
+async function insert(tx: Repositories, machine: Machine, { hostId, at }: HostClaim): Promise<Machine> {
   const owner = { kind: 'machine', id: machine.id } as const;
   const inserted = await tx.machines.insert(machine);
   const range = { min: machine.slot, max: machine.slot };
-  await tx.allocations.take({ hostId, kind: 'vmm_uid', owner, ...range, at: now.toISOString() });
+  await tx.allocations.take({ hostId, kind: 'vmm_uid', owner, ...range, at });
   return inserted;
 }
 
-/** The machine in the state that its VMM shows, in no operation: what was under way ended with the database. */
-async function asFound(deps: AdoptDeps, recorded: Machine): Promise<Machine> {
-  const machine: Machine = {
-    ...recorded,
-    hostId: deps.hostId,
-    operationId: null,
-    failure: null,
-    updatedAt: deps.now.toISOString(),
-  };
-  const handle = await findVmm(deps, recorded);
+/** The machine in the state that its VMM shows. */
+async function asFound(deps: AdoptDeps, machine: Machine): Promise<Machine> {
+  const handle = await findVmm(deps, machine);
   const status = handle && (await statusOf(deps, handle));
   if (handle && status?.state === 'running')
     return { ...machine, state: 'running', desired: 'running', handle };
@@ -69,8 +60,7 @@ async function asFound(deps: AdoptDeps, recorded: Machine): Promise<Machine> {
     const state = status.reason === pausedOnRequest ? 'paused' : 'running';
     return { ...machine, state, desired: 'running', handle };
   }
-  const state = recorded.incarnation === null ? 'created' : 'stopped';
-  return { ...machine, state, desired: 'stopped', handle: null };
+  return machine;
 }
 
 async function findVmm({ engines }: AdoptDeps, { spec, incarnation }: Machine): Promise<EngineHandle | null> {

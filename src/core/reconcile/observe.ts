@@ -56,7 +56,7 @@ export async function observe(
     strays,
     incarnations,
     disks: await orElse(
-      [],
+      null,
       ask((signal) => edges.disks.list(signal)),
     ),
   };

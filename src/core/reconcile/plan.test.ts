@@ -72,6 +72,24 @@ describe('planRepairs', () => {
     expect(planRepairs([], [], seen, [{ id: 'web', incarnation: 'boot-web' }])).toEqual([]);
   });
 
+  test('a machine of another database keeps its disk and its VMM', () => {
+    const seen = observed({
+      incarnations: new Map([['qemu', ['boot-web', 'boot-other']]]),
+      disks: ['web', 'x'],
+    });
+    expect(planRepairs([], [], seen, [], [{ machineId: 'web', incarnation: 'boot-web' }])).toEqual([
+      { kind: 'destroy_orphan', engine: 'qemu', incarnation: 'boot-other' },
+      { kind: 'quarantine_disk', machineId: 'x' },
+    ]);
+  });
+
+  test('while nobody knows which VMM is a foreign machine’s, none is taken for nobody’s', () => {
+    const incarnations = new Map([['qemu', ['boot-web']]]);
+    const unknown = [{ machineId: 'web', incarnation: 'unknown' }] as const;
+    expect(planRepairs([], [], observed({ incarnations, disks: ['web'] }), [], unknown)).toEqual([]);
+    expect(planRepairs([], [], observed({ incarnations, disks: null }))).toEqual([]);
+  });
+
   test('the incarnation before the one that is starting is left to its operation', () => {
     const restarting = { ...machine('web', 'starting'), operationId: 'op' } as Machine;
     const operation = { id: 'op', params: { previousIncarnation: 'boot-before' } } as unknown as Operation;

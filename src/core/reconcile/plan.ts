@@ -8,6 +8,7 @@ import { isPausedOnRequest } from '../machines/steps/pause.ts';
 import type { Operation } from '../operations/operation.ts';
 import type { EngineStatus, ExitFacts } from '../ports/engine.ts';
 import type { DamagedMachine } from '../ports/store.ts';
+import type { Foreign } from './foreign.ts';
 
 export interface Observed {
   /** The host's current boot. A machine started in an earlier one lost its VMM to the reboot. */
@@ -20,8 +21,8 @@ export interface Observed {
   readonly strays: ReadonlySet<string>;
   /** Incarnations of which an engine has anything: engine kind → incarnations. */
   readonly incarnations: ReadonlyMap<string, readonly string[]>;
-  /** Machine ids that have a disk. */
-  readonly disks: readonly string[];
+  /** Machine ids that have a disk; null when nobody knows. */
+  readonly disks: readonly string[] | null;
 }
 
 export type Repair =
@@ -44,12 +45,16 @@ export const diskFullCode = 'disk_full';
 /** Why processors stand still that nothing lets go on. */
 const brokenReasons: ReadonlySet<string> = new Set(['internal_error', 'io_error', 'guest_panicked']);
 
-/** Machines with an open operation are left to it; `damaged` ones, whose record cannot be read, to the operator. */
+/**
+ * Machines with an open operation are left to it; `damaged` ones, whose record cannot be read, and `foreign` ones to the
+ * operator.
+ */
 export function planRepairs(
   machines: readonly Machine[],
   open: readonly Operation[],
   observed: Observed,
   damaged: readonly Pick<DamagedMachine, 'id' | 'incarnation'>[] = [],
+  foreign: readonly Foreign[] = [],
 ): readonly Repair[] {
   const repairs: Repair[] = [];
   for (const machine of machines) {
@@ -64,15 +69,22 @@ export function planRepairs(
   const known = new Set<unknown>([
     ...machines.map(({ incarnation }) => incarnation),
     ...damaged.map(({ incarnation }) => incarnation),
+    ...foreign.map(({ incarnation }) => incarnation),
     ...open.map(({ params }) => params.previousIncarnation),
   ]);
+  // While it is unknown which VMM a foreign machine has, each may be its.
+  const isForeignKnown = observed.disks !== null && !known.has('unknown');
   for (const [engine, incarnations] of observed.incarnations) {
     for (const incarnation of incarnations) {
-      if (!known.has(incarnation)) repairs.push({ kind: 'destroy_orphan', engine, incarnation });
+      if (isForeignKnown && !known.has(incarnation))
+        repairs.push({ kind: 'destroy_orphan', engine, incarnation });
     }
   }
-  const ids = new Set([...machines, ...damaged].map(({ id }) => id));
-  for (const machineId of observed.disks) {
+  const ids = new Set([
+    ...[...machines, ...damaged].map(({ id }) => id),
+    ...foreign.map(({ machineId }) => machineId),
+  ]);
+  for (const machineId of observed.disks ?? []) {
     if (!ids.has(machineId)) repairs.push({ kind: 'quarantine_disk', machineId });
   }
   return repairs;

@@ -10,12 +10,14 @@ const tenant = 'default';
 let fake: FakeFlotilla;
 let tick: () => Promise<void>;
 let errors: string[];
+let warnings: string[];
 let betweenLooks: () => void;
 let reconciler: Reconciler;
 
 beforeEach(async () => {
   fake = await startFake();
   errors = [];
+  warnings = [];
   betweenLooks = () => undefined;
   const clock: Clock = {
     now: () => new Date(),
@@ -25,9 +27,19 @@ beforeEach(async () => {
       return () => undefined;
     },
   };
-  const log = { ...silentLog, error: (_: object, message: string) => errors.push(message) };
+  const log = {
+    ...silentLog,
+    error: (_: object, message: string) => errors.push(message),
+    warn: (_: object, message: string) => warnings.push(message),
+  };
   const edges = { ...fake.edges, clock, log };
-  reconciler = new Reconciler({ store: fake.store, edges, supervisor: fake.supervisor, owner: fake.owner });
+  reconciler = new Reconciler({
+    store: fake.store,
+    edges,
+    records: fake.records,
+    supervisor: fake.supervisor,
+    owner: fake.owner,
+  });
   reconciler.start();
 });
 afterEach(async () => {
@@ -61,6 +73,25 @@ test('at the start, too, nothing is taken for unknown that a second look finds r
   expect(repairs).toEqual([{ kind: 'quarantine_disk', machineId: 'ghost' }]);
   expect(fake.driver.host.machines.size).toBe(1);
   expect(fake.disks.made.size).toBe(1);
+});
+
+test('a machine that only its record knows is left alone, also when it is damaged, and is told of once', async () => {
+  await fake.machines.create(tenant, { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' });
+  const { machine } = await fake.machines.start(tenant, 'web');
+  const { id: machineId, incarnation } = machine;
+  vi.spyOn(fake.store.machines, 'all').mockResolvedValue([]);
+  for (const recorded of [machine, { id: machineId, incarnation, nonsense: true }, null]) {
+    fake.records.found.set(machineId, { machineId, hasRecord: true, machine: recorded });
+    expect(await reconciler.run()).toEqual([]);
+  }
+  await tick();
+  expect(fake.driver.machine(incarnation ?? '').status).toEqual({ state: 'running' });
+  expect(fake.disks.made).toEqual(new Set([machineId]));
+  expect(warnings).toEqual(['machine of another database; nothing of it is touched']);
+  expect(errors).toEqual([]);
+  // Once the operator takes the disk away, the VMM is nobody's.
+  fake.disks.made.clear();
+  expect(await reconciler.run()).toEqual([{ kind: 'destroy_orphan', engine: 'qemu', incarnation }]);
 });
 
 test('what is gone at the second look was an event on its way, and no defect', async () => {

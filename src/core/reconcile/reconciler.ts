@@ -12,7 +12,9 @@ import { type Edges, engineOf } from '../machines/steps/context.ts';
 import { tellTime } from '../machines/steps/pause.ts';
 import type { Supervisor } from '../machines/supervisor.ts';
 import type { Owner } from '../operations/operation.ts';
+import type { MachineRecords } from '../ports/records.ts';
 import type { Store } from '../ports/store.ts';
+import { findForeign } from './foreign.ts';
 import { observe } from './observe.ts';
 import { diskFullCode, planRepairs, type Repair } from './plan.ts';
 import { putProcessorsRight } from './processors.ts';
@@ -34,6 +36,7 @@ const dayMs = 86_400_000;
 export interface ReconcilerDeps {
   readonly store: Store;
   readonly edges: Edges;
+  readonly records: Pick<MachineRecords, 'read'>;
   readonly supervisor: Supervisor;
   readonly owner: Owner;
   /** How long disks of unknown machines are kept; 7 days without. */
@@ -47,6 +50,8 @@ export class Reconciler {
   /** A look that has not begun yet serves every nudge until then. */
   #isNudged = false;
   #stopTimer: () => void = () => undefined;
+  /** Foreign machines of the last look → whether they were told of. */
+  #foreign: ReadonlyMap<string, boolean> = new Map();
   readonly #closing = new AbortController();
 
   constructor(deps: ReconcilerDeps) {
@@ -125,7 +130,7 @@ export class Reconciler {
    * observed, so nothing live is mistaken for an orphan.
    */
   async #look(): Promise<readonly Repair[]> {
-    const { store, edges, owner } = this.#deps;
+    const { store, edges, owner, records } = this.#deps;
     const { hostId, bootId, epoch } = owner;
     // The host is another daemon's by now, and so is what is on it.
     if ((await store.hosts.epoch(hostId)) !== epoch) {
@@ -138,7 +143,21 @@ export class Reconciler {
     const observed = await observe(edges, await store.machines.all(hostId), bootId, this.#closing.signal);
     const machines = await store.machines.all(hostId);
     const damaged = await store.machines.damaged(hostId);
-    return planRepairs(machines, await store.operations.open(hostId), observed, damaged);
+    const known = new Set([...machines, ...damaged].map(({ id }) => id));
+    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(repairTimeoutMs)]);
+    const foreign = await findForeign(records, observed.disks ?? [], known, signal);
+    this.#tellForeign(foreign.map(({ machineId }) => machineId));
+    return planRepairs(machines, await store.operations.open(hostId), observed, damaged, foreign);
+  }
+
+  /** Once each, and not before a second look finds it: one that is just being deleted has a record for a moment too. */
+  #tellForeign(ids: readonly string[]): void {
+    const before = this.#foreign;
+    this.#foreign = new Map(ids.map((id) => [id, before.has(id)]));
+    for (const id of ids) {
+      if (before.get(id) !== false) continue;
+      this.#deps.edges.log.warn({ machine: id }, 'machine of another database; nothing of it is touched');
+    }
   }
 
   async #carryOutAll(repairs: readonly Repair[]): Promise<void> {

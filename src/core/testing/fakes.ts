@@ -10,6 +10,7 @@ import type {
   GuestTarget,
 } from '../ports/guest.ts';
 import type { Garbage, Image, ImageImport, ImageLibrary } from '../ports/images.ts';
+import type { FoundRecord } from '../ports/records.ts';
 
 /** A guest that is ready at once and runs nothing; `announce` scripts what it says before it goes. */
 export class FakeGuest implements GuestLink {
@@ -131,6 +132,15 @@ export class FakeDisks implements Disks {
     const names = [...this.quarantined];
     this.quarantined.clear();
     return names;
+  }
+}
+
+/** What is recorded beside disks: nothing, but what a test puts into `found`. */
+export class FakeRecords {
+  readonly found = new Map<string, FoundRecord>();
+
+  async read(machineId: string): Promise<FoundRecord | null> {
+    return this.found.get(machineId) ?? null;
   }
 }
 

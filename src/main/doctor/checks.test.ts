@@ -5,7 +5,14 @@ import { StateLayout } from '../../storage/layout.ts';
 import { sampleMachine, sampleOperation } from '../../store/testing/samples.ts';
 import { checkDaemon, type DaemonFacts } from './daemon.ts';
 import { checkEngine, checkLimits } from './engines.ts';
-import { checkDisks, checkOperations, checkRepairs, recordedMachine, summarise } from './machines.ts';
+import {
+  checkDisks,
+  checkForeign,
+  checkOperations,
+  checkRepairs,
+  recordedMachine,
+  summarise,
+} from './machines.ts';
 import { checkSchema } from './records.ts';
 
 const layout = new StateLayout('/state');
@@ -15,6 +22,14 @@ const levels = (findings: readonly Finding[]) => findings.map(({ level }) => lev
 const machine = sampleMachine({ id: 'm1', name: 'web' });
 
 describe('recorded against observed', () => {
+  it('names a machine of another database, and the ways out', () => {
+    const [found] = checkForeign([{ machineId: 'm2', incarnation: 'boot2' }], running);
+    expect(found).toMatchObject({ level: 'warn', subject: 'disk m2' });
+    expect(found?.message).toContain('machine of another database');
+    expect(found?.hint).toContain('--adopt-state');
+    expect(found?.hint).toContain('mv /state/disks/m2 /state/quarantine/m2.0');
+  });
+
   it('names orphans by their path and says who clears up', () => {
     const repairs: readonly Repair[] = [
       { kind: 'destroy_orphan', engine: 'qemu', incarnation: 'boot1' },

@@ -2,6 +2,7 @@
 import type { Machine } from '../../core/machines/machine.ts';
 import { isTransit } from '../../core/machines/states.ts';
 import type { Operation } from '../../core/operations/operation.ts';
+import type { Foreign } from '../../core/reconcile/foreign.ts';
 import type { Observed, Repair } from '../../core/reconcile/plan.ts';
 import { type Finding, fail, ok, warn } from '../../setup/doctor/finding.ts';
 import type { RecordedMachine } from '../../setup/doctor/state-files.ts';
@@ -113,6 +114,17 @@ export function checkDisks(
         `Restore the file from a backup, or: ./flotilla rm ${machine.spec.name}`,
       ),
     );
+}
+
+/** Machines that only a record beside their disk knows. */
+export function checkForeign(foreign: readonly Foreign[], { layout }: Situation): readonly Finding[] {
+  return foreign.map(({ machineId }) =>
+    warn(
+      `disk ${machineId}`,
+      `machine of another database: it has a record beside its disk, ${layout.diskDir(machineId)}, and none in the database`,
+      `Put the database back that knows it, or take this one away and start with --adopt-state. When nobody misses the machine: mv ${layout.diskDir(machineId)} ${layout.quarantine}/${machineId}.0, then ./flotilla gc`,
+    ),
+  );
 }
 
 /** One line on what is there. */

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { run } from '../../lib/process.ts';
 import { StateLayout } from '../layout.ts';
 import { QcowDisks } from './qcow-disks.ts';
+import { RecordFiles } from './records.ts';
 
 const never = new AbortController().signal;
 
@@ -240,6 +241,15 @@ describe('remove and list', () => {
     await disks.remove('machine00001', never);
     expect(await disks.list(never)).toEqual(['machine00002']);
     expect((await stat(layout.blob(imageDigest))).size).toBe(imageMib * 1024 * 1024);
+  });
+
+  it('lists no directory whose name no machine can have', async () => {
+    await disks.prepare(request(), never);
+    await mkdir(join(layout.disks, 'lost+found'), { mode: 0o700 });
+    await writeFile(join(layout.disks, 'README'), '');
+    expect(await disks.list(never)).toEqual(['machine00001']);
+    const found = await new RecordFiles(layout).list();
+    expect(found).toEqual([{ machineId: 'machine00001', hasRecord: false, machine: null }]);
   });
 
   it('lists nothing before the first disk', async () => {

@@ -13,7 +13,7 @@ import { abortable } from '../../lib/abort.ts';
 import { ensureDirectory, hasErrorCode, isOutOfSpace, syncDirectory, syncFile } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
 import { ProcessError, run } from '../../lib/process.ts';
-import type { StateLayout } from '../layout.ts';
+import { isMachineId, type StateLayout } from '../layout.ts';
 import { emptyQuarantine, quarantineDisk } from './quarantine.ts';
 
 export interface QcowDisksOptions {
@@ -79,7 +79,9 @@ export class QcowDisks implements Disks {
   async list(signal: AbortSignal): Promise<readonly string[]> {
     try {
       const entries = await abortable(readdir(this.#layout.disks, { withFileTypes: true }), signal);
-      return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+      return entries
+        .filter((entry) => entry.isDirectory() && isMachineId(entry.name))
+        .map((entry) => entry.name);
     } catch (error) {
       if (hasErrorCode(error, 'ENOENT')) return [];
       throw error;

@@ -3,7 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import type { Machine } from '../../core/machines/machine.ts';
 import type { FoundRecord, MachineRecords } from '../../core/ports/records.ts';
 import { hasErrorCode, writeFileAtomic } from '../../lib/files.ts';
-import type { StateLayout } from '../layout.ts';
+import { isMachineId, type StateLayout } from '../layout.ts';
 
 /** Of the form of the file; the machine in it is in the form of the program that wrote it. */
 const version = 1;
@@ -34,21 +34,22 @@ export class RecordFiles implements MachineRecords {
       throw error;
     });
     const found: FoundRecord[] = [];
-    for (const machineId of names) {
-      if (await exists(this.#layout.disk(machineId)))
-        found.push({ machineId, machine: await this.#read(machineId) });
+    for (const machineId of names.filter(isMachineId)) {
+      const record = await this.read(machineId);
+      if (record !== null) found.push(record);
     }
     return found;
   }
 
-  async #read(machineId: string): Promise<Machine | null> {
+  async read(machineId: string): Promise<FoundRecord | null> {
+    if (!(await exists(this.#layout.disk(machineId)))) return null;
     try {
       const parsed: unknown = JSON.parse(await readFile(this.#layout.machineRecord(machineId), 'utf8'));
-      const record = parsed as { readonly version?: unknown; readonly machine?: Machine };
-      return record.version === version ? (record.machine ?? null) : null;
+      const { version: found, machine = null } = Object(parsed) as Partial<Record<string, unknown>>;
+      return { machineId, hasRecord: true, machine: found === version ? machine : null };
     } catch (error) {
-      if (hasErrorCode(error, 'ENOENT') || error instanceof SyntaxError) return null;
-      throw error;
+      // One that is there and cannot be read, for whatever reason, still tells that the disk is somebody's.
+      return { machineId, hasRecord: !hasErrorCode(error, 'ENOENT'), machine: null };
     }
   }
 }

@@ -1,0 +1,89 @@
+/** A start that fails closes what it opened; a note that cannot be written fails no start. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Recorder } from '../core/hosts/recorder.ts';
+import type { Store } from '../core/ports/store.ts';
+import { FakeDriver } from '../engines/fake/driver.ts';
+import { type Logger, silentLog } from '../lib/log.ts';
+import { StateLayout } from '../storage/layout.ts';
+import { systemClock } from './clock.ts';
+import { type Config, readConfig } from './config.ts';
+import { readHostEpoch } from './host-id.ts';
+import { startDaemon } from './serve.ts';
+
+const spied = vi.hoisted(() => ({ stores: [] as unknown[], isDiskFull: false }));
+vi.mock(import('../store/store.ts'), async (original) => {
+  const actual = await original();
+  const openStore: typeof actual.openStore = async (...given) => {
+    const store = await actual.openStore(...given);
+    spied.stores.push(store);
+    return store;
+  };
+  return { ...actual, openStore };
+});
+vi.mock(import('./host-id.ts'), async (original) => {
+  const actual = await original();
+  const noteHostEpoch: typeof actual.noteHostEpoch = async (...given) => {
+    if (spied.isDiskFull) throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+    await actual.noteHostEpoch(...given);
+  };
+  return { ...actual, noteHostEpoch };
+});
+
+let config: Config;
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'f-'));
+  config = readConfig({
+    FLOTILLA_STATE_DIR: join(directory, 'state'),
+    FLOTILLA_CACHE_DIR: join(directory, 'cache'),
+    PORT: '0',
+  });
+  spied.isDiskFull = false;
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await rm(directory, { recursive: true });
+});
+
+test('a start that fails late leaves no timer, no engine and no store open', async () => {
+  const driver = new FakeDriver({ kind: 'fake' });
+  const closed = vi.spyOn(driver, 'close');
+  const system = systemClock(silentLog);
+  const timers = new Set<object>();
+  const every: typeof system.every = (...given) => {
+    const stop = system.every(...given);
+    timers.add(stop);
+    return () => {
+      timers.delete(stop);
+      stop();
+    };
+  };
+  const clock = { ...system, every };
+  vi.spyOn(Recorder.prototype, 'recordAll').mockImplementationOnce(async () => {
+    expect(timers.size).toBeGreaterThan(0);
+    throw new Error('the disk is gone');
+  });
+  const engines = new Map([['fake', driver]]);
+  await expect(startDaemon(config, silentLog, { engines, clock })).rejects.toThrow('the disk is gone');
+  expect(timers.size).toBe(0);
+  expect(closed).toHaveBeenCalledOnce();
+  const store = spied.stores.at(-1) as Store;
+  await expect(store.machines.all('')).rejects.toMatchObject({ code: 'unavailable' });
+  await (await startDaemon(config, silentLog, { engines: new Map() })).close();
+});
+
+test('a full disk that keeps the epoch from being noted is a warning; the next start notes it', async () => {
+  const layout = new StateLayout(config.stateDir);
+  const warnings: string[] = [];
+  const log: Logger = { ...silentLog, warn: (_, message) => void warnings.push(String(message)) };
+  spied.isDiskFull = true;
+  await (await startDaemon(config, log, { engines: new Map() })).close();
+  expect(warnings).toEqual([expect.stringContaining('could not be noted')]);
+  expect(await readHostEpoch(layout)).toBeNull();
+  spied.isDiskFull = false;
+  await (await startDaemon(config, log, { engines: new Map() })).close();
+  expect(await readHostEpoch(layout)).toBe(2);
+});
