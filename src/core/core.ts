@@ -25,7 +25,7 @@ export interface CoreDeps {
   readonly store: Store;
   readonly edges: Edges;
   readonly images: ImageLibrary;
-  readonly records: Pick<MachineRecords, 'read'>;
+  readonly records: Pick<MachineRecords, 'read' | 'list'>;
   readonly defaults: MachineDefaults;
   readonly capacity: Capacity;
   /** Starts that run at once. */
@@ -80,7 +80,7 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
   const imageHolds = new ImageHolds();
   const common = { store, bus, edges, runner, machineOperations, supervisor };
   const machines = new MachineService({ ...common, defaults, capacity, imageHolds });
-  const imageService = new ImageService({ images, store, holds: imageHolds, hostId });
+  const imageService = new ImageService({ images, store, records: deps.records, holds: imageHolds, hostId });
   const reconciler = new Reconciler({
     store,
     edges,

@@ -7,13 +7,16 @@ import { shortId } from '../../lib/ids.ts';
 import { AppError } from '../errors.ts';
 import type { Caller } from '../keys/caller.ts';
 import type { Garbage, Image, ImageImport, ImageLibrary, ImageSource } from '../ports/images.ts';
+import type { MachineRecords } from '../ports/records.ts';
 import type { Store } from '../ports/store.ts';
 import type { ImageHolds } from './holds.ts';
 import { ImportTurns, type TurnTimeouts } from './turns.ts';
+import { findImageUsers } from './users.ts';
 
 export interface ImageServiceDeps {
   readonly images: ImageLibrary;
   readonly store: Store;
+  readonly records: Pick<MachineRecords, 'list'>;
   /** The host whose machines use the images. */
   readonly hostId: string;
   /** The same that machines are created with. */
@@ -93,13 +96,21 @@ export class ImageService {
 
   /** Raises `not_found`, `forbidden` (a shared one), `conflict` (built in, or machines use it). */
   async delete(caller: Caller, name: string): Promise<void> {
-    const { images, store, holds, hostId } = this.#deps;
+    const { images, store, records, holds, hostId } = this.#deps;
     const image = await images.resolve(caller.tenant, name, AbortSignal.timeout(lookTimeoutMs));
     checkDeletable(caller, image);
     await holds.remove(image.digest, async () => {
-      // One whose record is damaged still has its disk on the image.
-      const machines = [...(await store.machines.all(hostId)), ...(await store.machines.damaged(hostId))];
-      const count = machines.filter(({ imageDigest }) => imageDigest === image.digest).length;
+      const { digests, unreadable } = await findImageUsers(store, records, hostId);
+      const count = digests.filter((digest) => digest === image.digest).length;
+      if (unreadable.length > 0) {
+        throw new AppError(
+          'conflict',
+          `image '${image.name}' may be used by a machine whose record cannot be read`,
+          {
+            hint: 'Ask the operator: ./flotilla doctor names the machine.',
+          },
+        );
+      }
       if (count > 0) {
         throw new AppError(
           'conflict',
@@ -113,11 +124,12 @@ export class ImageService {
 
   /** Removes from this host what no image and no machine needs any more, and answers what that was. */
   async collect(): Promise<readonly Garbage[]> {
-    const { images, store, holds, hostId } = this.#deps;
+    const { images, store, records, holds, hostId } = this.#deps;
     // Held before recorded: a creation lets go only after its machine is recorded.
     const held = holds.held();
-    const machines = await store.machines.all(hostId);
-    return images.collect(new Set([...held, ...machines.map(({ imageDigest }) => imageDigest)]));
+    const { digests, unreadable } = await findImageUsers(store, records, hostId);
+    if (unreadable.length > 0) return [];
+    return images.collect(new Set([...held, ...digests]));
   }
 
   async #add(caller: Caller, request: ImageRequest, signal: AbortSignal): Promise<Image> {

@@ -142,6 +142,10 @@ export class FakeRecords {
   async read(machineId: string): Promise<FoundRecord | null> {
     return this.found.get(machineId) ?? null;
   }
+
+  async list(): Promise<readonly FoundRecord[]> {
+    return [...this.found.values()];
+  }
 }
 
 const images: readonly Image[] = ['busybox', 'debian-12'].map((name, index) => ({

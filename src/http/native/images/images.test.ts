@@ -137,6 +137,7 @@ describe('import and upload', () => {
       hostId: 'host',
       images: refusing,
       store: fake.store,
+      records: fake.records,
       holds: new ImageHolds(),
     });
     const other = await serveFake(fake, { imageService: images });
@@ -192,7 +193,7 @@ describe('import and upload', () => {
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
     const hasty = new ImageService({
       hostId: 'host',
-      ...{ images: fake.images, store: fake.store, holds: new ImageHolds() },
+      ...{ images: fake.images, store: fake.store, records: fake.records, holds: new ImageHolds() },
       importTimeoutMs: 1,
     });
     const adding = hasty.add(operator, importOf('tiny'), new AbortController().signal);
@@ -289,7 +290,7 @@ describe('a tenant', () => {
     const gate = Promise.withResolvers<void>();
     const service = new ImageService({
       hostId: 'host',
-      ...{ images: fake.images, store: fake.store, holds: new ImageHolds() },
+      ...{ images: fake.images, store: fake.store, records: fake.records, holds: new ImageHolds() },
       turnTimeouts: { tenantMs: 1, hostMs: 1 },
     });
     fake.images.onImport = () => gate.promise;

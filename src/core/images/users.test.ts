@@ -1,0 +1,45 @@
+/** An image stays while any disk may be on it: also one of a machine that the database cannot read, or does not know. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
+import type { Caller } from '../keys/caller.ts';
+import type { DamagedMachine } from '../ports/store.ts';
+
+const operator: Caller = {
+  ...{ tenant: 'default', keyName: 'admin', keyId: null, expiresAt: null },
+  ...{ scopes: [], isOperator: true },
+};
+const digest = `sha256:${'a'.repeat(64)}`;
+const record = (machine: unknown) => ({ machineId: 'ghost', hasRecord: true, machine });
+
+let fake: FakeFlotilla;
+beforeEach(async () => {
+  fake = await startFake();
+  const [sample] = await fake.images.list('default');
+  if (sample) fake.images.put({ ...sample, name: 'mine', tenant: 'default', digest, isBuiltIn: false });
+});
+afterEach(() => fake.close());
+
+const remove = () => fake.imageService.delete(operator, 'mine');
+
+test('of a machine that only its record knows', async () => {
+  fake.records.found.set('ghost', record({ imageDigest: digest }));
+  await fake.imageService.collect();
+  expect(fake.images.used).toContain(digest);
+  await expect(remove()).rejects.toMatchObject({ code: 'conflict', details: { machineCount: 1 } });
+  fake.records.found.clear();
+  await remove();
+});
+
+test('of a machine whose record beside its disk cannot be read: it may be any', async () => {
+  fake.records.found.set('ghost', record(null));
+  await fake.imageService.collect();
+  expect(fake.images.used).toBeNull();
+  await expect(remove()).rejects.toMatchObject({ code: 'conflict' });
+});
+
+test('of a machine whose row is damaged', async () => {
+  const damaged = { id: 'ghost', imageDigest: digest } as DamagedMachine;
+  vi.spyOn(fake.store.machines, 'damaged').mockResolvedValue([damaged]);
+  await fake.imageService.collect();
+  expect(fake.images.used).toContain(digest);
+});

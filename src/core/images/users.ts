@@ -1,0 +1,29 @@
+/** The machines whose disk is made on an image of this host. Without its image a disk is lost. */
+import type { MachineRecords } from '../ports/records.ts';
+import type { Store } from '../ports/store.ts';
+
+export interface ImageUsers {
+  /** The image of each machine that says which it is. */
+  readonly digests: readonly string[];
+  /** Machines that may use any image: only the record beside their disk knows them, and it cannot be read. */
+  readonly unreadable: readonly string[];
+}
+
+/** Those that are recorded, also when their record is damaged, and those that only the record beside their disk knows. */
+export async function findImageUsers(
+  store: Pick<Store, 'machines'>,
+  records: Pick<MachineRecords, 'list'>,
+  hostId: string,
+): Promise<ImageUsers> {
+  const machines = [...(await store.machines.all(hostId)), ...(await store.machines.damaged(hostId))];
+  const known = new Set(machines.map(({ id }) => id));
+  const digests = machines.map(({ imageDigest }) => imageDigest);
+  const unreadable: string[] = [];
+  for (const { machineId, hasRecord, machine } of await records.list()) {
+    if (!hasRecord || known.has(machineId)) continue;
+    const { imageDigest } = Object(machine) as { readonly imageDigest?: unknown };
+    if (typeof imageDigest === 'string') digests.push(imageDigest);
+    else unreadable.push(machineId);
+  }
+  return { digests, unreadable };
+}
