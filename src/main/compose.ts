@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { type Core, createCore } from '../core/core.ts';
 import { adoptState } from '../core/hosts/adopt.ts';
+import { keepForeignSlots } from '../core/hosts/foreign-slots.ts';
 import { Recorder } from '../core/hosts/recorder.ts';
 import { KeyService } from '../core/keys/service.ts';
 import type { Edges } from '../core/machines/steps/context.ts';
@@ -120,6 +121,7 @@ async function composeOn(
   opened.defer(() => recorder.close());
   opened.defer(() => core.interrupt());
   await noteEpoch(layout, core.owner.epoch, log);
+  await keepForeignSlots({ store, records, hostId, log, now: edges.clock.now() });
   await recorder.recordAll();
   apiKeys.follow(core.bus);
   return { ...core, layout, store, edges, images, apiKeys, close: () => opened.disposeAsync() };
