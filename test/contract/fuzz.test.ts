@@ -200,7 +200,9 @@ function checkVerdict(request: Generated, answer: WireAnswer, broken: Fault): vo
   if (broken === 'none') expect(answer.status, answer.body).toBeLessThan(500);
   expect(answer.body).not.toContain('INTERNAL_ERROR');
   if (!request.isAuthorized) return;
-  if (request.isAllowed === false) expect(answer.status, answer.body).toBe(400);
+  // An upload whose name is taken is refused before its body is read, so nobody knows what is wrong with that.
+  const isUnread = answer.status === 409 && answer.body.includes('exists already');
+  if (request.isAllowed === false && !isUnread) expect(answer.status, answer.body).toBe(400);
   if (request.isAllowed && answer.status === 400 && !isLimitOfHost(answer)) {
     expect(answer.body).not.toContain('VALIDATION_ERROR');
   }
