@@ -46,7 +46,9 @@ test('up ends with the output of a command that ran in a machine', async () => {
   const { exitCode, stdout, stderr } = await runBlock(0);
   expect(exitCode, stderr).toBe(0);
   expect(stdout.toString()).toMatch(/^hello from first, Linux \d/m);
-  expect(stdout.toString()).toMatch(/^key {7}hf_\w{32} /m);
+  // The key itself is for a terminal only: this output may end up in a log.
+  expect(stdout.toString()).toContain(join(stateDir, 'admin.key'));
+  expect(stdout.toString()).not.toContain('hf_');
   expect(stderr).toMatch(/machine first +\d/);
 });
 
