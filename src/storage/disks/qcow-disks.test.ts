@@ -233,6 +233,24 @@ describe('prepare refuses', () => {
 });
 
 describe('remove and list', () => {
+  it('removes the disk though its record is written at that very moment, again and again', async () => {
+    const { path } = await disks.prepare(request(), never);
+    let isOver = false;
+    let written = 0;
+    const writing = (async () => {
+      while (!isOver && written < 500) {
+        const record = writeFile(join(path, '..', `record-${written}`), 'x');
+        if (!(await record.then(() => true).catch(() => false))) return;
+        written += 1;
+      }
+    })();
+    await disks.remove('machine00001', never);
+    isOver = true;
+    await writing;
+    expect(await disks.list(never)).toEqual([]);
+    expect(written).toBeGreaterThan(0);
+  });
+
   it('removes the whole disk, and nothing when there is none', async () => {
     await disks.prepare(request(), never);
     await disks.prepare(request({ machineId: 'machine00002' }), never);

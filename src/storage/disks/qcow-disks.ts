@@ -105,7 +105,8 @@ export class QcowDisks implements Disks {
   async #remove(machineId: string): Promise<void> {
     const directory = this.#layout.diskDir(machineId);
     if (!(await exists(directory))) return;
-    await rm(directory, { recursive: true, force: true });
+    // Tried again, for a second in all: the machine's record may be written into it at this very moment.
+    await rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
     await syncDirectory(this.#layout.disks);
   }
 
