@@ -13,6 +13,7 @@ import { abortable } from '../../lib/abort.ts';
 import { ensureDirectory, hasErrorCode, isOutOfSpace, syncDirectory, syncFile } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
 import { ProcessError, run } from '../../lib/process.ts';
+import { removeTree } from '../../lib/remove-tree.ts';
 import { isMachineId, type StateLayout } from '../layout.ts';
 import { emptyQuarantine, quarantineDisk } from './quarantine.ts';
 
@@ -105,8 +106,8 @@ export class QcowDisks implements Disks {
   async #remove(machineId: string): Promise<void> {
     const directory = this.#layout.diskDir(machineId);
     if (!(await exists(directory))) return;
-    // Tried again, for a second in all: the machine's record may be written into it at this very moment.
-    await rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+    // The machine's record may be written into it at this very moment.
+    await removeTree(directory);
     await syncDirectory(this.#layout.disks);
   }
 
