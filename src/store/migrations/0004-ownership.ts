@@ -1,4 +1,5 @@
-import { PostgresAdapter, sql } from 'kysely';
+import { sql } from 'kysely';
+import { isPostgres } from '../dialect.ts';
 import type { Migration, NoTables } from './migration.ts';
 
 type Before = {
@@ -166,14 +167,14 @@ async function changeOperations(tx: NoTables): Promise<void> {
  * only those that no open transaction can precede are read. SQLite commits one transaction at a time.
  */
 async function addEvents(tx: NoTables): Promise<void> {
-  const isPostgres = tx.getExecutor().adapter instanceof PostgresAdapter;
+  const hasTransactionIds = isPostgres(tx);
   await tx.schema
     .createTable('events')
-    .addColumn('seq', isPostgres ? 'bigserial' : 'integer', (column) =>
-      isPostgres ? column.primaryKey() : column.primaryKey().autoIncrement(),
+    .addColumn('seq', hasTransactionIds ? 'bigserial' : 'integer', (column) =>
+      hasTransactionIds ? column.primaryKey() : column.primaryKey().autoIncrement(),
     )
     .addColumn('xid', 'bigint', (column) =>
-      column.notNull().defaultTo(isPostgres ? sql`(pg_current_xact_id()::text::bigint)` : 0),
+      column.notNull().defaultTo(hasTransactionIds ? sql`(pg_current_xact_id()::text::bigint)` : 0),
     )
     .addColumn('type', 'text', (column) => column.notNull())
     .addColumn('tenant', 'text', (column) => column.notNull())
