@@ -22,6 +22,7 @@ import { isAbsolute, join } from 'node:path';
 
 const idPattern = /^[a-z0-9]{1,32}$/;
 const tenantPattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
+const digestPattern = /^[0-9a-f]{64}$/;
 const imageNamePattern = /^[a-z0-9][a-z0-9._-]{0,126}$/;
 
 /** AF_UNIX paths hold 107 bytes; the longest we make below the state directory is `/run/<12>/agent.sock`, 27. */
@@ -40,10 +41,15 @@ function checked(value: string, pattern: RegExp, what: string): string {
 
 export class StateLayout {
   readonly root: string;
+  /** These two are kept, because every answer about a machine needs its disk's place. */
+  readonly disks: string;
+  readonly blobs: string;
 
   constructor(root: string) {
     if (!isAbsolute(root)) throw new Error(`state directory must be absolute: ${root}`);
     this.root = root;
+    this.disks = join(root, 'disks');
+    this.blobs = join(root, 'images', 'blobs');
   }
 
   get pidFile(): string {
@@ -92,9 +98,6 @@ export class StateLayout {
   get reserveFile(): string {
     return join(this.root, 'reserve');
   }
-  get blobs(): string {
-    return join(this.root, 'images', 'blobs');
-  }
   get images(): string {
     return join(this.root, 'images');
   }
@@ -110,9 +113,6 @@ export class StateLayout {
   get currentBootKit(): string {
     return join(this.root, 'boot', 'current.json');
   }
-  get disks(): string {
-    return join(this.root, 'disks');
-  }
   get quarantine(): string {
     return join(this.root, 'quarantine');
   }
@@ -122,7 +122,7 @@ export class StateLayout {
 
   /** `digest` is `sha256:…`. */
   blob(digest: string): string {
-    return join(this.blobs, checked(digest.replace(/^sha256:/, ''), /^[0-9a-f]{64}$/, 'digest'));
+    return `${this.blobs}/${checked(digest.replace(/^sha256:/, ''), digestPattern, 'digest')}`;
   }
   /** The record of a tenant's image, or of a shared one (null). */
   imageName(name: string, tenant: string | null = null): string {
@@ -133,13 +133,13 @@ export class StateLayout {
     return join(this.tenantImages, checked(tenant, tenantPattern, 'tenant'));
   }
   bootKit(digest: string): string {
-    return join(this.boot, checked(digest.replace(/^sha256:/, ''), /^[0-9a-f]{64}$/, 'digest'));
+    return join(this.boot, checked(digest.replace(/^sha256:/, ''), digestPattern, 'digest'));
   }
   diskDir(machineId: string): string {
-    return join(this.disks, checked(machineId, idPattern, 'machine id'));
+    return `${this.disks}/${checked(machineId, idPattern, 'machine id')}`;
   }
   disk(machineId: string): string {
-    return join(this.diskDir(machineId), 'root.qcow2');
+    return `${this.diskDir(machineId)}/root.qcow2`;
   }
   /** Where each VMM's own root is mounted, in its own namespace; always empty on the host. */
   get jailRoot(): string {

@@ -17,6 +17,8 @@ export interface Images {
    * `unavailable` before set-up made that.
    */
   bootKit(imageDigest: string, signal: AbortSignal): Promise<BootKit>;
+  /** The same from memory, at once; null when that takes a look at the disk. */
+  knownBootKit(imageDigest: string): BootKit | null;
 }
 
 /**

@@ -192,6 +192,10 @@ export class FakeImages implements ImageLibrary {
   }
 
   async bootKit() {
+    return this.knownBootKit();
+  }
+
+  knownBootKit() {
     return {
       kernelPath: '/fake/kernel',
       initrdPath: '/fake/initrd',

@@ -14,6 +14,8 @@ export class ImageCatalogue {
   readonly #state: StateLayout;
   /** By the path of the record. */
   #entries: Promise<Map<string, Entry>> | null = null;
+  /** The same by content, the first of several; null until they were read. */
+  #byDigest: ReadonlyMap<string, ImageRecord> | null = null;
 
   constructor(state: StateLayout) {
     this.#state = state;
@@ -28,7 +30,18 @@ export class ImageCatalogue {
 
   /** Every record that is whole. */
   async all(): Promise<readonly ImageRecord[]> {
-    return [...(await this.#load()).values()].flatMap((entry) => ('record' in entry ? [entry.record] : []));
+    return wholeOf(await this.#load());
+  }
+
+  /** The record of this content, whosever it is. */
+  async of(digest: string): Promise<ImageRecord | null> {
+    await this.#load();
+    return this.known(digest) ?? null;
+  }
+
+  /** What `of` gives, at once; undefined before the records were read. */
+  known(digest: string): ImageRecord | null | undefined {
+    return this.#byDigest === null ? undefined : (this.#byDigest.get(digest) ?? null);
   }
 
   /** Whether there is a record that cannot be read. */
@@ -46,6 +59,7 @@ export class ImageCatalogue {
     }
     await writeFileAtomic(path, `${JSON.stringify(record)}\n`, 0o644);
     entries.set(path, { record });
+    this.#byDigest = byDigest(entries);
   }
 
   async delete({ tenant, name }: Pick<ImageRecord, 'tenant' | 'name'>): Promise<void> {
@@ -54,6 +68,7 @@ export class ImageCatalogue {
     await rm(path, { force: true });
     await syncDirectory(dirname(path));
     entries.delete(path);
+    this.#byDigest = byDigest(entries);
     // Stays while the tenant has others.
     if (tenant !== null) await rmdir(this.#state.imageNamesOf(tenant)).catch(() => undefined);
   }
@@ -87,8 +102,21 @@ export class ImageCatalogue {
         entries.set(path, await readEntry(path, basename(file, suffix), tenant));
       }
     }
+    this.#byDigest = byDigest(entries);
     return entries;
   }
+}
+
+function wholeOf(entries: ReadonlyMap<string, Entry>): readonly ImageRecord[] {
+  return [...entries.values()].flatMap((entry) => ('record' in entry ? [entry.record] : []));
+}
+
+function byDigest(entries: ReadonlyMap<string, Entry>): ReadonlyMap<string, ImageRecord> {
+  return new Map(
+    wholeOf(entries)
+      .map((record) => [record.digest, record] as const)
+      .reverse(),
+  );
 }
 
 async function readEntry(path: string, name: string, tenant: string | null): Promise<Entry> {

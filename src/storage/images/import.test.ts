@@ -663,6 +663,8 @@ describe('an image’s own kernel', () => {
     const one = await importInto(store, withKernel('one'), never);
     const two = await importInto(store, withKernel('two'), never);
     expect(one).toMatchObject({ kernel: 'image', kernelRelease: '9.9.9' });
+    expect(store.knownBootKit(one.digest)).toBeNull();
+    expect(await store.bootKit(one.digest, never)).toEqual(store.knownBootKit(one.digest));
     expect(await store.bootKit(one.digest, never)).toMatchObject({
       kernelPath: join(state.bootKit(sha256('kit')), 'kernel'),
       kernelRelease: '9.9.9',

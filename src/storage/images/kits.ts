@@ -35,6 +35,16 @@ export class BootKits {
     return this.#current;
   }
 
+  /** What `current` has read. */
+  get knownCurrent(): BootKit | null {
+    return this.#current;
+  }
+
+  /** What `get` has read. */
+  known(digest: string): BootKit | null {
+    return this.#known.get(digest) ?? null;
+  }
+
   /** Raises `unavailable` when it is not there. */
   async get(digest: string): Promise<BootKit> {
     const kit = this.#known.get(digest) ?? (await this.#read(digest));

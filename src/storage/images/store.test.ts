@@ -218,12 +218,16 @@ describe('boot kits', () => {
 
   it('uses a newer kit after the next sync and keeps the older', async () => {
     const old = await offerKit('kernel', 'old');
+    const known = () => store.knownBootKit(digestOf('root'));
+    expect(known()).toBeNull();
     await store.sync();
     const next = await offerKit('kernel', 'new');
     expect((await store.bootKit(digestOf('root'), never)).initrdPath).toBe(
       join(state.bootKit(old), 'initrd'),
     );
+    expect(known()?.initrdPath).toBe(join(state.bootKit(old), 'initrd'));
     await store.sync();
+    expect(known()).toBeNull();
     expect((await store.bootKit(digestOf('root'), never)).initrdPath).toBe(
       join(state.bootKit(next), 'initrd'),
     );

@@ -142,8 +142,14 @@ export class ImageStore implements ImageLibrary {
     return await abortable(this.#bootKit(imageDigest), signal);
   }
 
+  knownBootKit(imageDigest: string): BootKit | null {
+    const record = this.#catalogue.known(imageDigest);
+    if (record === undefined) return null;
+    return record?.kitDigest ? this.#kits.known(record.kitDigest) : this.#kits.knownCurrent;
+  }
+
   async #bootKit(imageDigest: string): Promise<BootKit> {
-    const { kitDigest } = (await this.#catalogue.all()).find(({ digest }) => digest === imageDigest) ?? {};
+    const { kitDigest } = (await this.#catalogue.of(imageDigest)) ?? {};
     if (kitDigest) return this.#kits.get(kitDigest);
     const kit = await this.#kits.current();
     if (kit) return kit;

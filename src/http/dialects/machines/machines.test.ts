@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, serveFake, startFake, testKey } from '../../../../test/support/fake.ts';
 import type { HttpServer } from '../../server.ts';
 
@@ -213,6 +213,15 @@ describe('exec', () => {
     expect(body).toMatchObject({ exit_code: 0, stdout_truncated: true, stderr_truncated: false });
     expect((body as { stdout: string }).stdout.length).toBe(10 * 1024 * 1024);
   });
+});
+
+test('showing a machine looks at no disk and sets no timer', async () => {
+  const id = await create();
+  const bootKit = vi.spyOn(fake.images, 'bootKit');
+  const timeout = vi.spyOn(AbortSignal, 'timeout');
+  expect((await call('GET', `/machines/${id}`)).body).toMatchObject({ kernel_image_path: '/fake/kernel' });
+  expect([bootKit.mock.calls.length, timeout.mock.calls.length]).toEqual([0, 0]);
+  vi.restoreAllMocks();
 });
 
 test('what the host does not give machines is shown with each', async () => {

@@ -131,13 +131,14 @@ function done(action: MachineAction, result: ActionResult): Machine {
 /** Shown for information only: a disk that hangs does not hold the answer up. */
 const bootKitTimeoutMs = 5_000;
 
-async function bootPaths(deps: HttpDeps, machine: Machine): Promise<BootPaths> {
-  const signal = AbortSignal.timeout(bootKitTimeoutMs);
-  const kit = await deps.images.bootKit(machine.imageDigest, signal).catch(() => null);
+async function bootPaths({ images, disks }: HttpDeps, { id, imageDigest }: Machine): Promise<BootPaths> {
+  const kit =
+    images.knownBootKit(imageDigest) ??
+    (await images.bootKit(imageDigest, AbortSignal.timeout(bootKitTimeoutMs)).catch(() => null));
   return {
     kernelPath: kit?.kernelPath ?? null,
     kernelArgs: kit?.kernelArgs ?? null,
-    rootfsPath: deps.disks.locate(machine.id, machine.imageDigest).path,
+    rootfsPath: disks.locate(id, imageDigest).path,
   };
 }
 
