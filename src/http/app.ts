@@ -10,11 +10,11 @@ import type { HttpDeps, HttpEnv } from './context.ts';
 import { type Dialect, fullPath, methodsOf, pickDialect } from './dialect.ts';
 import { docs } from './docs.ts';
 import { MethodNotAllowed, toAppError } from './errors.ts';
-import { bodyBytesHeld, Holdings, requestsHeld } from './holdings.ts';
+import { Holdings, memoryHeld, requestsHeld } from './holdings.ts';
 import { makeDocuments } from './openapi.ts';
 import { checkHost } from './origin.ts';
 import { requestIdHeader, requestIdOf } from './request-id.ts';
-import { RequestLog } from './request-log.ts';
+import { type AnsweredRequest, RequestLog } from './request-log.ts';
 import { Session, type SessionDeps } from './session.ts';
 
 const bodyDeadlineMs = 60_000;
@@ -71,7 +71,7 @@ function openSessions(deps: HttpDeps): MiddlewareHandler<HttpEnv> {
   const sessionDeps: SessionDeps = {
     keys: deps.keys,
     endings: deps.apiKeys,
-    bodyBytes: new Holdings(bodyBytesHeld, 'memory for request bodies'),
+    memory: new Holdings(memoryHeld, 'memory for requests and their answers'),
     requests: new Holdings(requestsHeld, 'requests under way'),
     bodyLimits: {
       bytesMax: deps.bodyBytesMax ?? bodyBytesMax,
@@ -84,12 +84,18 @@ function openSessions(deps: HttpDeps): MiddlewareHandler<HttpEnv> {
     c.set('session', new Session(sessionDeps, c.env));
     const begun = performance.now();
     await next();
+    const endedMs = performance.now();
     const { method, path } = c.req;
-    requestLog.note({
-      ...{ requestId, method, path, status: c.res.status, ms: performance.now() - begun },
+    const answered: AnsweredRequest = {
+      requestId,
+      method,
+      path,
+      status: c.res.status,
+      ms: endedMs - begun,
       caller: c.get('caller'),
       address: c.env.connection.address,
-    });
+    };
+    requestLog.note(answered, endedMs);
   };
 }
 

@@ -104,6 +104,7 @@ export interface ErrorShape {
   readonly code: string;
   readonly message: string;
   readonly hint?: string | undefined;
+  readonly details?: object | undefined;
 }
 
 /** The words for an error that no dialect says in another way. The message of a defect is never shown. */
@@ -113,9 +114,9 @@ export function neutralShape(error: AppError, words: ErrorWords = neutralWords):
   return { code: error instanceof BadRequest ? 'BAD_REQUEST' : words[code], message, hint };
 }
 
-/** `{"error":{"code","message","request_id","retryable","hint"}}`. */
+/** `{"error":{"code","message","request_id","retryable","hint","details"}}`. */
 export function neutralBody(
-  { code, message, hint }: ErrorShape,
+  { code, message, hint, details }: ErrorShape,
   requestId: string | null,
   retryable: boolean,
 ) {
@@ -126,6 +127,7 @@ export function neutralBody(
       ...(requestId ? { request_id: requestId } : {}),
       retryable,
       ...(hint ? { hint } : {}),
+      ...(details ? { details } : {}),
     },
   };
 }

@@ -1,6 +1,6 @@
 /**
- * What callers hold of this daemon's memory and attention while their requests last: bytes of bodies, and requests under
- * way. Each tenant has a share; the operator's share is nobody else's, so the operator always gets in.
+ * What callers hold of this daemon's memory and attention while their requests last: bytes of bodies and of gathered
+ * answers, and requests under way. Each tenant has a share; the operator's share is nobody else's, so the operator always gets in.
  */
 import { AppError } from '../core/errors.ts';
 import type { Caller } from '../core/keys/caller.ts';
@@ -11,8 +11,11 @@ export interface HoldingLimits {
   readonly perHolder: number;
 }
 
-/** Two of the largest bodies for each; more than three tenants' worth of them would not fit 300 MiB. */
-export const bodyBytesHeld: HoldingLimits = { total: 64 * 2 ** 20, perHolder: 25 * 2 ** 20 };
+/**
+ * Bytes of bodies and of answers that are gathered: two of the largest for each caller; more than three tenants' worth of
+ * them would not fit 300 MiB.
+ */
+export const memoryHeld: HoldingLimits = { total: 64 * 2 ** 20, perHolder: 25 * 2 ** 20 };
 /** A request under way takes some 20 KiB. */
 export const requestsHeld: HoldingLimits = { total: 3072, perHolder: 1024 };
 

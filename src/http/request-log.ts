@@ -29,23 +29,23 @@ export class RequestLog {
     this.#log = log;
   }
 
-  note({ caller, address, ...request }: AnsweredRequest, nowMs = performance.now()): void {
+  note(request: AnsweredRequest, nowMs = performance.now()): void {
+    const { caller, requestId, method, path, status, ms } = request;
     if (caller === undefined) {
-      this.#noteStranger({ ...request, address }, nowMs);
+      this.#noteStranger(request, nowMs);
       return;
     }
     const { tenant, keyId, isOperator } = caller;
-    const isRead = request.method === 'GET' || request.method === 'HEAD';
-    const level = isRead && request.status < 400 ? 'debug' : 'info';
-    this.#log[level]({ ...request, tenant, keyId, isOperator }, 'request');
+    const isRead = method === 'GET' || method === 'HEAD';
+    const level = isRead && status < 400 ? 'debug' : 'info';
+    this.#log[level]({ requestId, method, path, status, ms, tenant, keyId, isOperator }, 'request');
   }
 
-  #noteStranger(request: Omit<AnsweredRequest, 'caller'>, nowMs: number): void {
-    this.#log.debug(request, 'request');
-    if (request.status !== 401) return;
+  #noteStranger({ requestId, method, path, status, ms, address }: AnsweredRequest, nowMs: number): void {
+    this.#log.debug({ requestId, method, path, status, ms, address }, 'request');
+    if (status !== 401) return;
     this.#refusedSince += 1;
     if (nowMs - this.#toldAtMs < strangersEveryMs) return;
-    const { requestId, path, address } = request;
     this.#log.info({ requestId, path, address, count: this.#refusedSince }, 'requests without a good key');
     this.#toldAtMs = nowMs;
     this.#refusedSince = 0;

@@ -42,6 +42,9 @@ export const errorBody = z
       request_id: z.string().optional(),
       retryable: z.boolean().optional(),
       hint: z.string().optional(),
+      details: z.record(z.string(), z.unknown()).optional().openapi({
+        description: 'Facts for programs: of a command that was killed at its timeout, what it had written.',
+      }),
     }),
   })
   .openapi('Error');

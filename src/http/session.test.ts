@@ -17,7 +17,7 @@ const caller: Caller = {
 function open({ isGone = false, endedWith = null as AppError | null } = {}) {
   const outgoing = Object.assign(new EventEmitter(), { destroyed: isGone, writableFinished: false });
   const watches = new Set<(reason: AppError) => void>();
-  const bodyBytes = new Holdings({ total: 100, perHolder: 60 }, 'bytes');
+  const memory = new Holdings({ total: 100, perHolder: 60 }, 'bytes');
   const requests = new Holdings({ total: 2, perHolder: 1 }, 'requests');
   const session = new Session(
     {
@@ -29,7 +29,7 @@ function open({ isGone = false, endedWith = null as AppError | null } = {}) {
           return () => void watches.delete(listener);
         },
       },
-      ...{ bodyBytes, requests, bodyLimits: { bytesMax: 1, deadlineMs: 1 } },
+      ...{ memory, requests, bodyLimits: { bytesMax: 1, deadlineMs: 1 } },
     },
     {
       incoming: { headers: {} } as IncomingMessage,
@@ -42,18 +42,18 @@ function open({ isGone = false, endedWith = null as AppError | null } = {}) {
     outgoing.destroyed = true;
     outgoing.emit('close');
   };
-  return { session, watches, close, bodyBytes, requests };
+  return { session, watches, close, memory, requests };
 }
 
 test('when the client has its answer, everything is given back and nothing is aborted', () => {
-  const { session, watches, close, bodyBytes, requests } = open();
+  const { session, watches, close, memory, requests } = open();
   session.admit(caller);
   session.reserve(30);
   session.reserve(30);
   const { signal } = session;
   expect(watches.size).toBe(1);
   close(true);
-  expect([watches.size, bodyBytes.isEmpty, requests.isEmpty]).toEqual([0, true, true]);
+  expect([watches.size, memory.isEmpty, requests.isEmpty]).toEqual([0, true, true]);
   expect(signal.aborted).toBe(false);
 });
 
@@ -67,11 +67,11 @@ test('when the client goes, the signal says so', () => {
 });
 
 test('a client that went before is not waited for: aborted at once, no watch and nothing held', () => {
-  const { session, watches, bodyBytes, requests } = open({ isGone: true });
+  const { session, watches, memory, requests } = open({ isGone: true });
   session.admit(caller);
   session.reserve(30);
   expect(session.signal.reason).toMatchObject({ code: 'unavailable' });
-  expect([watches.size, bodyBytes.isEmpty, requests.isEmpty]).toEqual([0, true, true]);
+  expect([watches.size, memory.isEmpty, requests.isEmpty]).toEqual([0, true, true]);
 });
 
 test('a key that has ended aborts at once', () => {
@@ -81,12 +81,12 @@ test('a key that has ended aborts at once', () => {
 });
 
 test('what would be too much is refused and not held', () => {
-  const { session, close, bodyBytes } = open();
+  const { session, close, memory } = open();
   session.admit(caller);
   session.reserve(50);
   expect(() => session.reserve(20)).toThrow(expect.objectContaining({ code: 'exhausted' }));
   close(true);
-  expect(bodyBytes.isEmpty).toBe(true);
+  expect(memory.isEmpty).toBe(true);
 });
 
 test('the operator’s share is nobody else’s', () => {

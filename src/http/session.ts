@@ -20,7 +20,8 @@ export interface BodyLimits {
 export interface SessionDeps {
   readonly keys: KeyVerifier;
   readonly endings: Pick<KeyService, 'watchEnd'>;
-  readonly bodyBytes: Holdings;
+  /** Bytes of bodies, and of answers that are gathered. */
+  readonly memory: Holdings;
   readonly requests: Holdings;
   readonly bodyLimits: BodyLimits;
 }
@@ -38,6 +39,7 @@ export class Session {
   readonly #deps: SessionDeps;
   readonly #releases: (() => void)[] = [];
   #caller: Caller | null = null;
+  #reserved = 0;
   #controller: AbortController | null = null;
 
   constructor(deps: SessionDeps, { incoming, outgoing, connection }: SessionPeer) {
@@ -74,8 +76,13 @@ export class Session {
   reserve(bytes: number): void {
     const holder = holderOf(this.caller);
     if (bytes === 0) return;
-    this.#deps.bodyBytes.take(holder, bytes);
-    this.#onEnd(() => this.#deps.bodyBytes.give(holder, bytes));
+    this.#deps.memory.take(holder, bytes);
+    this.#reserved += bytes;
+    if (this.#reserved > bytes) return;
+    this.#onEnd(() => {
+      this.#deps.memory.give(holder, this.#reserved);
+      this.#reserved = 0;
+    });
   }
 
   /** Aborts when the client goes before it has its whole answer, and when its key is revoked or expires. */

@@ -526,6 +526,10 @@ export interface components {
                 readonly request_id?: string;
                 readonly retryable?: boolean;
                 readonly hint?: string;
+                /** @description Facts for programs: of a command that was killed at its timeout, what it had written. */
+                readonly details?: {
+                    readonly [key: string]: unknown;
+                };
             };
         };
         readonly CreateMachine: {

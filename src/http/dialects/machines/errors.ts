@@ -10,6 +10,7 @@ import {
   neutralWords,
   statusOf,
 } from '../../errors.ts';
+import { ExecFailed } from './exec.ts';
 import { statusWord } from './translate.ts';
 
 const words: ErrorWords = { ...neutralWords, guest: 'VSOCK_ERROR', engine: 'RUNTIME_ERROR' };
@@ -26,7 +27,8 @@ export function renderError(error: AppError, requestId: string | null): ErrorAns
   }
   const shape = neutralShape(error, words);
   const guestHint = { message: guestMessage, hint: error.hint ?? error.message };
-  const shown = error.code === 'guest' ? { ...shape, ...guestHint } : shape;
+  const details = error instanceof ExecFailed ? error.output : undefined;
+  const shown = { ...shape, ...(error.code === 'guest' ? guestHint : {}), details };
   return { status: statusOf(error), body: neutralBody(shown, requestId, isRetryable(error)) };
 }
 

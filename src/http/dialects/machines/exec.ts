@@ -1,66 +1,93 @@
 /** One exec session as this dialect answers it: gathered into one object, or as newline-delimited JSON. */
 import { constants } from 'node:os';
-import { AppError } from '../../../core/errors.ts';
+import { AppError, isAppError } from '../../../core/errors.ts';
 import type { ExecEvent, ExecOutcome, ExecSession } from '../../../core/ports/guest.ts';
+import type { Gathered } from './gathered.ts';
 import type { ExecEventBody, ExecResultBody } from './schema.ts';
 
-/** Of each stream a buffered answer holds this much; the rest is read and dropped, and the answer says so. */
-export const bufferedBytesMax = 10 * 1024 * 1024;
+export type ExecOutput = Pick<ExecResultBody, 'stdout' | 'stderr' | 'stdout_truncated' | 'stderr_truncated'>;
+type ExecEnd = Omit<ExecResultBody, keyof ExecOutput>;
+
 /** A stream that says nothing for so long is told that it lives; proxies cut at 60 s and more. */
 const heartbeatMs = 10_000;
+/** Of each stream the error about a command that did not end by itself shows this much. */
+const shownBytesMax = 1024 * 1024;
+/** Larger answers are made piece by piece: as one text they would take several times what they hold. */
+const wholeBytesMax = 64 * 1024;
 
-/** One buffer that grows: a list of what came would hold far more than it counts, when little comes at a time. */
-class Gathered {
-  #buffer = Buffer.alloc(0);
-  #bytes = 0;
-  isTruncated = false;
+export interface Streams {
+  readonly stdout: Gathered;
+  readonly stderr: Gathered;
+}
 
-  push(data: Uint8Array): void {
-    const kept = data.subarray(0, bufferedBytesMax - this.#bytes);
-    if (kept.length < data.length) this.isTruncated = true;
-    if (kept.length === 0) return;
-    this.#reserve(this.#bytes + kept.length);
-    this.#buffer.set(kept, this.#bytes);
-    this.#bytes += kept.length;
-  }
-
-  text(): string {
-    return this.#buffer.toString('utf8', 0, this.#bytes);
-  }
-
-  #reserve(bytes: number): void {
-    if (bytes <= this.#buffer.length) return;
-    const larger = Buffer.alloc(Math.min(bufferedBytesMax, Math.max(bytes, 2 * this.#buffer.length, 4096)));
-    this.#buffer.copy(larger, 0, 0, this.#bytes);
-    this.#buffer = larger;
+/**
+ * Reads the session to its end. Raises `timeout` when the command was killed at its deadline and `guest` when nobody
+ * knows how it ended, with what it had written until then in `details`.
+ */
+export async function gather(session: ExecSession, streams: Streams, timeoutMs: number): Promise<ExecEnd> {
+  let outcome: ExecOutcome = { outcome: 'unknown', reason: 'the guest did not say how it ended' };
+  try {
+    for await (const event of session) {
+      if (event.type === 'outcome') outcome = event.outcome;
+      else streams[event.type].push(event.data);
+    }
+    return endOf(outcome, timeoutMs);
+  } catch (error) {
+    throw isAppError(error) ? new ExecFailed(error, shown(streams)) : error;
   }
 }
 
-/** Raises `timeout` when the command was killed at its deadline and `guest` when nobody knows how it ended. */
-export async function gather(session: ExecSession, timeoutMs: number): Promise<ExecResultBody> {
-  const streams = { stdout: new Gathered(), stderr: new Gathered() };
-  let outcome: ExecOutcome | null = null;
-  for await (const event of session) {
-    if (event.type === 'outcome') outcome = event.outcome;
-    else streams[event.type].push(event.data);
+/** A command that did not end by itself, or whose end nobody knows. */
+export class ExecFailed extends AppError {
+  readonly output: ExecOutput;
+
+  constructor(error: AppError, output: ExecOutput) {
+    const { code, message, hint, details, isMaybeDone } = error;
+    super(code, message, {
+      cause: error,
+      isMaybeDone,
+      ...(hint === undefined ? {} : { hint }),
+      ...(details === undefined ? {} : { details }),
+    });
+    this.output = output;
   }
-  const ended = exitOf(
-    outcome ?? { outcome: 'unknown', reason: 'the guest did not say how it ended' },
-    timeoutMs,
-  );
+}
+
+function shown({ stdout, stderr }: Streams): ExecOutput {
   return {
-    ...ended,
-    stdout: streams.stdout.text(),
-    stderr: streams.stderr.text(),
-    stdout_truncated: streams.stdout.isTruncated,
-    stderr_truncated: streams.stderr.isTruncated,
+    stdout: stdout.text(shownBytesMax),
+    stderr: stderr.text(shownBytesMax),
+    stdout_truncated: stdout.isTruncated || stdout.bytes > shownBytesMax,
+    stderr_truncated: stderr.isTruncated || stderr.bytes > shownBytesMax,
   };
 }
 
-function exitOf(
-  outcome: ExecOutcome,
-  timeoutMs: number,
-): Pick<ExecResultBody, 'exit_code' | 'outcome' | 'signal'> {
+/** The answer as pieces of JSON, in the order of ExecResult’s fields; null when it is small enough to be one value. */
+export function largeAnswer(end: ExecEnd, { stdout, stderr }: Streams): ReadableStream<Uint8Array> | null {
+  if (stdout.bytes + stderr.bytes <= wholeBytesMax) return null;
+  return ReadableStream.from(
+    (function* () {
+      yield encoder.encode(`${JSON.stringify(end).slice(0, -1)},"stdout":"`);
+      for (const text of stdout.texts()) yield encoder.encode(JSON.stringify(text).slice(1, -1));
+      yield encoder.encode('","stderr":"');
+      for (const text of stderr.texts()) yield encoder.encode(JSON.stringify(text).slice(1, -1));
+      const flags = { stdout_truncated: stdout.isTruncated, stderr_truncated: stderr.isTruncated };
+      yield encoder.encode(`",${JSON.stringify(flags).slice(1)}`);
+    })(),
+  );
+}
+
+export function smallAnswer(end: ExecEnd, { stdout, stderr }: Streams): ExecResultBody {
+  return {
+    ...end,
+    stdout: stdout.text(),
+    stderr: stderr.text(),
+    stdout_truncated: stdout.isTruncated,
+    stderr_truncated: stderr.isTruncated,
+  };
+}
+
+function endOf(outcome: ExecOutcome, timeoutMs: number): ExecEnd {
   switch (outcome.outcome) {
     case 'exited':
       return { exit_code: outcome.exitCode, outcome: 'exited', signal: null };

@@ -10,7 +10,8 @@ import type { HttpDeps, HttpEnv } from '../../context.ts';
 import { nounApp } from '../../documented.ts';
 import { textHeaders, toText } from './console.ts';
 import { ndjson, routes } from './definitions.ts';
-import { gather, toNdjson } from './exec.ts';
+import { gather, largeAnswer, smallAnswer, toNdjson } from './exec.ts';
+import { Gathered } from './gathered.ts';
 import type * as schema from './schema.ts';
 import {
   type BootPaths,
@@ -83,18 +84,19 @@ export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
   });
   app.openapi(routes.exec, async (c) => {
     const request = toExecRequest(c.req.valid('json'));
-    const stream = c.get('session');
-    const session = await machines.exec(
-      c.get('caller').tenant,
-      c.req.valid('param').id,
-      request,
-      stream.signal,
-    );
+    const session = c.get('session');
+    const run = () => machines.exec(c.get('caller').tenant, c.req.valid('param').id, request, session.signal);
+    // The types know only answers that are one JSON value.
     if (wantsStream(c.req.header('accept'))) {
-      // The types know only answers that are one JSON value.
-      return c.body(toNdjson(session, stream.cutOnAbort()), 200, { 'Content-Type': ndjson }) as never;
+      return c.body(toNdjson(await run(), session.cutOnAbort()), 200, { 'Content-Type': ndjson }) as never;
     }
-    return c.json(await gather(session, request.timeoutMs), 200);
+    const gathered = () => new Gathered((bytes) => session.reserve(bytes));
+    const streams = { stdout: gathered(), stderr: gathered() };
+    const end = await gather(await run(), streams, request.timeoutMs);
+    const large = largeAnswer(end, streams);
+    if (large === null) return c.json(smallAnswer(end, streams), 200);
+    session.cutOnAbort();
+    return c.body(large, 200, { 'Content-Type': 'application/json' }) as never;
   });
   return app;
 }
