@@ -1,4 +1,4 @@
-/** `operations`: what is and was being done to machines. */
+/** `operations`: what is and was being done to machines and images. */
 import { Command, Option } from 'commander';
 import { type Operation, type OperationState, operationStates } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
@@ -13,7 +13,7 @@ interface Options extends ListingOptions {
 
 export function define(context: Context): Command {
   const noun = new Command('operations').description(
-    'What is and was being done to machines, step by step, and why what failed did.',
+    'Show what is and was being done to machines and images, step by step, and why it failed.',
   );
   addListingOptions(noun.command('ls'), 'ids')
     .description('List operations, the newest first.')

@@ -1,8 +1,9 @@
 /** Joins the core's parts. Called by `main`, and by tests with fakes of the ports. */
 import { EventBus } from './events/bus.ts';
 import { fencedStore } from './hosts/fence.ts';
-import { ImageHolds } from './images/holds.ts';
-import { ImageService } from './images/service.ts';
+import { ImageOperations } from './images/operations.ts';
+import { ImageService, importTimeoutMsDefault } from './images/service.ts';
+import { ImportTurns, type TurnTimeouts } from './images/turns.ts';
 import type { Capacity } from './machines/capacity.ts';
 import { MachineOperations } from './machines/machine-operations.ts';
 import { MachineService } from './machines/service.ts';
@@ -40,6 +41,10 @@ export interface CoreDeps {
   readonly bootTimeoutMs?: number | undefined;
   /** See ReconcilerDeps. */
   readonly quarantineDays?: number;
+  /** For tests; see `importTimeoutMsDefault`. */
+  readonly importTimeoutMs?: number | undefined;
+  /** For tests. */
+  readonly turnTimeouts?: TurnTimeouts | undefined;
   /** For proofs only. */
   readonly hooks?: RunnerHooks | undefined;
 }
@@ -76,11 +81,23 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
   });
   const { startsMax, bootTimeoutMs } = deps;
   const machineOperations = new MachineOperations({ store, runner, owner, edges, startsMax, bootTimeoutMs });
-  const supervisor = new Supervisor({ store, runner, owner, edges, machineOperations, definitions: {} });
-  const imageHolds = new ImageHolds();
+  const turns = new ImportTurns(deps.turnTimeouts);
+  const { importTimeoutMs = importTimeoutMsDefault } = deps;
+  const imageOperations = new ImageOperations({ images, turns, importTimeoutMs });
+  const { definitions } = imageOperations;
+  const supervisor = new Supervisor({ store, runner, owner, edges, machineOperations, definitions });
   const common = { store, bus, edges, runner, machineOperations, supervisor };
-  const machines = new MachineService({ ...common, defaults, capacity, imageHolds });
-  const imageService = new ImageService({ images, store, records: deps.records, holds: imageHolds, hostId });
+  const machines = new MachineService({ ...common, defaults, capacity });
+  const imageService = new ImageService({
+    images,
+    store,
+    records: deps.records,
+    hostId,
+    runner,
+    operations: imageOperations,
+    turns,
+    log: edges.log,
+  });
   const reconciler = new Reconciler({
     store,
     edges,
@@ -96,7 +113,7 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
   const interrupt = async () => {
     stopCollecting();
     machines.close();
-    await Promise.all([imageService.close(), supervisor.close()]);
+    await supervisor.close();
   };
   return {
     owner,

@@ -55,8 +55,10 @@ export async function startDaemon(
     cleanup.defer(() => rm(layout.pidFile, { force: true }));
     // In the background: checking what is new takes seconds, and who needs an image before then brings in that one.
     const stopping = new AbortController();
-    const synced = flotilla.images.sync(stopping.signal).catch((error: unknown) => {
-      if (stopping.signal.aborted) return;
+    const importsUnderWay = await openOperations(flotilla);
+    const { signal } = stopping;
+    const synced = flotilla.images.sync({ signal, importsUnderWay }).catch((error: unknown) => {
+      if (signal.aborted) return;
       log.error({ err: error }, 'images could not be brought in from the cache');
     });
     cleanup.defer(() => {
@@ -72,6 +74,12 @@ export async function startDaemon(
     await cleanup.disposeAsync();
     throw error;
   }
+}
+
+/** The ids of those that will be taken up, or cannot be read. */
+async function openOperations({ store, owner }: Flotilla): Promise<readonly string[]> {
+  const open = await store.operations.open(owner.hostId);
+  return [...open, ...(await store.operations.damaged(owner.hostId))].map(({ id }) => id);
 }
 
 /**

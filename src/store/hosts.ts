@@ -21,7 +21,6 @@ export function hostRepository(access: Access): HostRepository {
       );
       return row?.epoch ?? null;
     },
-    lockCapacity: (hostId) => access.atomically((_, locks) => locks.name(`capacity of ${hostId}`)),
   };
 }
 

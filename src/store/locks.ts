@@ -1,5 +1,7 @@
 /** What a transaction holds until it ends, so that what it read stays true while it decides and writes. */
 import { type Kysely, sql } from 'kysely';
+import type { LockRepository } from '../core/ports/store.ts';
+import type { Access } from './access.ts';
 import type { OpenDatabase } from './database.ts';
 
 /**
@@ -9,8 +11,11 @@ import type { OpenDatabase } from './database.ts';
 export interface Locks {
   /** The query with `for update`: its rows are held. For a row that is read to be changed. */
   rows<Q extends { forUpdate(): unknown }>(query: Q): Q;
-  /** Waits for whoever holds the same name. For what no row stands for: a count, the lowest free number. */
-  name(name: string): Promise<void>;
+  /**
+   * Waits for whoever has the same name; those who share it do not wait for one another. For what no row stands for: a
+   * count, the lowest free number.
+   */
+  name(name: string, mode?: 'alone' | 'shared'): Promise<void>;
 }
 
 /** Keeps our names apart from other programs' locks in the same database: 'FLOT'. */
@@ -23,8 +28,18 @@ export function locksIn<T>(tx: Kysely<T>, { writersMax }: Pick<OpenDatabase, 'wr
   if (writersMax === 1) return noLocks;
   return {
     rows: <Q extends { forUpdate(): unknown }>(query: Q) => query.forUpdate() as Q,
-    name: async (name) => {
-      await sql`select pg_advisory_xact_lock(hashtextextended(${name}, ${nameSeed}))`.execute(tx);
+    name: async (name, mode = 'alone') => {
+      const key = sql`hashtextextended(${name}, ${nameSeed})`;
+      const lock =
+        mode === 'alone' ? sql`pg_advisory_xact_lock(${key})` : sql`pg_advisory_xact_lock_shared(${key})`;
+      await sql`select ${lock}`.execute(tx);
     },
+  };
+}
+
+export function lockRepository(access: Access): LockRepository {
+  return {
+    hold: (name) => access.read((_, locks) => locks.name(name)),
+    share: (name) => access.read((_, locks) => locks.name(name, 'shared')),
   };
 }

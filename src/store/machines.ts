@@ -44,6 +44,7 @@ export function machineRepository(access: Access, damage: Damage): MachineReposi
         return reason === null ? [] : [{ id, name, incarnation, imageDigest, reason }];
       }),
     memoryMib: (query) => memoryMib(access, query),
+    countOnImage: (hostId, imageDigest) => countOnImage(access, hostId, imageDigest),
     compareAndSet: (change) => compareAndSet(access, change),
     patch: (id, incarnation, details, at) => patch(access, id, incarnation, details, at),
     remove: (id, at) => remove(access, id, at),
@@ -98,6 +99,18 @@ async function memoryMib(access: Access, { hostId, states, except }: MemoryQuery
       .executeTakeFirstOrThrow(),
   );
   return Number(sum ?? 0);
+}
+
+async function countOnImage(access: Access, hostId: string, imageDigest: string): Promise<number> {
+  const { count } = await access.read((db) =>
+    db
+      .selectFrom('machines')
+      .select(({ fn }) => fn.countAll<number | string>().as('count'))
+      .where('host_id', '=', hostId)
+      .where('image_digest', '=', imageDigest)
+      .executeTakeFirstOrThrow(),
+  );
+  return Number(count);
 }
 
 /** Two lookups, the second seldom: one with `or` takes SQLite twice as long. */

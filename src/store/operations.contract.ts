@@ -118,6 +118,19 @@ export function operationsContract(open: OpenStore): void {
       expect(await store.operations.get(second.id)).toBeNull();
     });
 
+    it('finds the open operation of a subject, and none that has ended', async () => {
+      const image = { kind: 'image', id: 'acme/tiny@h1' } as const;
+      const operation = sampleOperation({ subjects: [image, { kind: 'machine', id: 'a' }] });
+      expect(await store.operations.openOn(image)).toBeNull();
+      await store.operations.insert(operation);
+      expect(await store.operations.openOn(image)).toEqual(operation);
+      expect(await store.operations.openOn({ kind: 'machine', id: 'a' })).toEqual(operation);
+      expect(await store.operations.openOn({ kind: 'machine', id: image.id })).toBeNull();
+      expect(await store.operations.openOn({ kind: 'image', id: 'a\x00' })).toBeNull();
+      await store.operations.save(operation, { ...operation, state: 'failed' });
+      expect(await store.operations.openOn(image)).toBeNull();
+    });
+
     it('keeps a cancel request through a save that knows nothing of it', async () => {
       const operation = sampleOperation();
       await store.operations.insert(operation);

@@ -1,7 +1,7 @@
 /** Operations in the database. */
 import { AppError } from '../core/errors.ts';
 import type { Event, EventType } from '../core/events/event.ts';
-import { isOpen, type Operation, openStates } from '../core/operations/operation.ts';
+import { isOpen, type Operation, openStates, type Subject } from '../core/operations/operation.ts';
 import type { OperationFilter, OperationPage, OperationRepository } from '../core/ports/store.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
@@ -22,6 +22,7 @@ export function operationRepository(access: Access, damage: Damage): OperationRe
       return row === undefined ? null : decodeOne('operation', row, decodeOperation);
     },
     list: (filter) => list(access, damage, filter),
+    openOn: (subject) => openOn(access, subject),
     save: (before, after) => save(access, before, after),
     requestCancel: async (id) => {
       if (!canHold(id)) return false;
@@ -43,6 +44,21 @@ export function operationRepository(access: Access, damage: Damage): OperationRe
       }),
     prune: (keep) => prune(access, keep),
   };
+}
+
+async function openOn(access: Access, { kind, id }: Subject): Promise<Operation | null> {
+  if (!canHold(id)) return null;
+  const row = await access.read((db) =>
+    db
+      .selectFrom('operation_subjects as subject')
+      .innerJoin('operations', 'operations.id', 'subject.operation_id')
+      .selectAll('operations')
+      .where('subject.kind', '=', kind)
+      .where('subject.subject_id', '=', id)
+      .where('subject.is_open', '=', 1)
+      .executeTakeFirst(),
+  );
+  return row === undefined ? null : decodeOne('operation', row, decodeOperation);
 }
 
 function openRows(access: Access, hostId: string): Promise<readonly OperationTable[]> {

@@ -28,6 +28,32 @@ export function ownershipContract(open: OpenStore): void {
   });
   afterEach(() => store.close());
 
+  describe('locks', () => {
+    it('let those who share a name in together, and one who holds it alone', async () => {
+      let inside = 0;
+      let insideMax = 0;
+      const entered = async (lock: 'hold' | 'share') =>
+        store.transaction(async (tx) => {
+          await tx.locks[lock]('image');
+          inside += 1;
+          insideMax = Math.max(insideMax, inside);
+          await tx.machines.countOnImage(sampleHostId, 'sha256:none');
+          inside -= 1;
+        });
+      await Promise.all([entered('hold'), entered('share'), entered('hold'), entered('hold')]);
+      expect(insideMax).toBe(1);
+    });
+
+    it('end with their transaction', async () => {
+      const failed = store.transaction(async (tx) => {
+        await tx.locks.hold('image');
+        throw new Error('rolled back');
+      });
+      await expect(failed).rejects.toThrow('rolled back');
+      await store.transaction((tx) => tx.locks.hold('image'));
+    });
+  });
+
   describe('hosts', () => {
     it('gives each claim a higher epoch, and each host its own', async () => {
       const claim = (hostId: string) => store.hosts.claim({ hostId, bootIdBefore: null, at: at(0) });

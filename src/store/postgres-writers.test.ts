@@ -41,6 +41,28 @@ const change = (machine: Machine, n: number): StateChange => ({
 const fulfilled = <T>(results: readonly PromiseSettledResult<T>[]): readonly T[] =>
   results.filter((result) => result.status === 'fulfilled').map(({ value }) => value);
 
+it('who shares a lock waits for nobody who shares it, and the one who holds it waits for all', async () => {
+  let inside = 0;
+  const both = Promise.withResolvers<void>();
+  const order: string[] = [];
+  const shared = stores.map((store) =>
+    store.transaction(async (tx) => {
+      await tx.locks.share('image');
+      inside += 1;
+      if (inside === 2) both.resolve();
+      await both.promise;
+      order.push('shared');
+    }),
+  );
+  await both.promise;
+  const held = stores[0].transaction(async (tx) => {
+    await tx.locks.hold('image');
+    order.push('held');
+  });
+  await Promise.all([...shared, held]);
+  expect(order).toEqual(['shared', 'shared', 'held']);
+});
+
 describe('writers of different machines', () => {
   it('proceed at once: as many as write together are inside their transactions together', async () => {
     const machines: Machine[] = [];

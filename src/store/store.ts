@@ -13,6 +13,7 @@ import { Doorbell } from './doorbell.ts';
 import { eventRepository } from './events.ts';
 import { hostRepository } from './hosts.ts';
 import { keyRepository } from './keys.ts';
+import { lockRepository } from './locks.ts';
 import { cachedMachines, MachineCache, notingWrites } from './machine-cache.ts';
 import { machineRepository } from './machines.ts';
 import { migrate } from './migrate.ts';
@@ -107,5 +108,6 @@ function repositories(access: Access, damage: Damage): Repositories {
     hosts: hostRepository(access),
     allocations: allocationRepository(access),
     events: eventRepository(access),
+    locks: lockRepository(access),
   };
 }

@@ -6,6 +6,7 @@ import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { FlotillaClient } from '../../sdk/src/index.ts';
+import type { MachineOperationKind } from '../../src/core/machines/steps/definitions.ts';
 import {
   type DaemonProcess,
   type KillMoment,
@@ -13,7 +14,7 @@ import {
   startDaemonProcess,
 } from '../support/daemon.ts';
 import { processesNaming } from '../support/host.ts';
-import { operationCases } from './operation-cases.ts';
+import { machineCases } from './operation-cases.ts';
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
@@ -37,7 +38,7 @@ async function post(action: 'pause' | 'resume'): Promise<void> {
   if (status !== 200) throw Object.assign(new Error(`${action} was answered ${status}`), { status });
 }
 
-const acts: Readonly<Record<KillMoment['kind'], (client: FlotillaClient) => Promise<unknown>>> = {
+const acts: Readonly<Record<MachineOperationKind, (client: FlotillaClient) => Promise<unknown>>> = {
   'machine.create': ({ machines }) =>
     machines.create({ name: 'web', vcpu_count: 1, mem_size_mib: 128, image: 'busybox' }),
   'machine.start': ({ machines }) => machines.start('web'),
@@ -49,7 +50,7 @@ const acts: Readonly<Record<KillMoment['kind'], (client: FlotillaClient) => Prom
 };
 
 /** The status each operation begins from and ends in; null: there is no machine. */
-const ends: Readonly<Record<KillMoment['kind'], readonly [from: string | null, to: string | null]>> = {
+const ends: Readonly<Record<MachineOperationKind, readonly [from: string | null, to: string | null]>> = {
   'machine.create': [null, 'pending'],
   'machine.start': ['stopped', 'running'],
   'machine.restart': ['running', 'running'],
@@ -97,11 +98,12 @@ async function expectTruth(client: FlotillaClient): Promise<void> {
   });
 }
 
-const moments: readonly KillMoment[] = operationCases.flatMap(({ kind, steps }) =>
-  steps.flatMap((step) => [
-    { kind, step, phase: 'started' as const },
-    { kind, step, phase: 'succeeded' as const },
-  ]),
+const moments: readonly (KillMoment & { kind: MachineOperationKind })[] = machineCases.flatMap(
+  ({ kind, steps }) =>
+    steps.flatMap((step) => [
+      { kind, step, phase: 'started' as const },
+      { kind, step, phase: 'succeeded' as const },
+    ]),
 );
 
 describe('killed', () => {

@@ -1,20 +1,31 @@
-/** The operations on machines, each with how it is brought about and where it may end. */
+/** Every kind of operation, each with how it is brought about and where it may end. */
+import type { Core } from '../../src/core/core.ts';
 import type { MachineService } from '../../src/core/machines/service.ts';
-import type { MachineState } from '../../src/core/machines/states.ts';
+import type { MachineOperationKind } from '../../src/core/machines/steps/definitions.ts';
 import type { OperationKind } from '../../src/core/operations/operation.ts';
-
-export const tenant = 'default';
-export const name = 'web';
+import { image, imageWorld, machineWorld, name, operator, tenant, type World } from './worlds.ts';
 
 export interface OperationCase {
   readonly kind: OperationKind;
   readonly steps: readonly string[];
-  /** Brings the machine to where the operation begins. */
+  /** What the operation is about. */
+  readonly world: World;
+  /** Brings it to where the operation begins. */
+  prepare(core: Core): Promise<unknown>;
+  act(core: Core): Promise<unknown>;
+  /** The state of the subject after success, as the world tells it. */
+  readonly succeeded: string;
+  /** Where it may be after a failure; where it is when the failure was before any effect comes first. */
+  readonly failed: readonly string[];
+}
+
+interface MachineCase {
+  readonly kind: MachineOperationKind;
+  readonly steps: readonly string[];
   prepare(machines: MachineService): Promise<unknown>;
   act(machines: MachineService): Promise<unknown>;
-  /** `deleted`: there is no machine. */
-  readonly succeeded: MachineState;
-  readonly failed: MachineState;
+  readonly succeeded: string;
+  readonly failed: string;
 }
 
 const create = (machines: MachineService) =>
@@ -27,7 +38,7 @@ const running = async (machines: MachineService) => {
 
 const pause = (machines: MachineService) => machines.pause(tenant, name);
 
-export const operationCases: readonly OperationCase[] = [
+export const machineCases: readonly MachineCase[] = [
   {
     kind: 'machine.create',
     steps: ['disk'],
@@ -87,4 +98,40 @@ export const operationCases: readonly OperationCase[] = [
     succeeded: 'deleted',
     failed: 'failed',
   },
+];
+
+const importImage = ({ imageService }: Core) =>
+  imageService.add(operator, image, new AbortController().signal);
+
+const imageCases: readonly OperationCase[] = [
+  {
+    kind: 'image.import',
+    world: imageWorld,
+    steps: ['receive', 'build', 'publish', 'clear'],
+    prepare: async () => undefined,
+    act: importImage,
+    succeeded: 'there',
+    failed: ['absent'],
+  },
+  {
+    kind: 'image.delete',
+    world: imageWorld,
+    steps: ['content'],
+    prepare: importImage,
+    act: ({ imageService }) => imageService.delete(operator, image.name),
+    succeeded: 'absent',
+    // What is removed cannot be brought back.
+    failed: ['there', 'absent'],
+  },
+];
+
+export const operationCases: readonly OperationCase[] = [
+  ...machineCases.map(({ prepare, act, failed, ...rest }) => ({
+    ...rest,
+    world: machineWorld,
+    prepare: ({ machines }: Core) => prepare(machines),
+    act: ({ machines }: Core) => act(machines),
+    failed: [failed],
+  })),
+  ...imageCases,
 ];

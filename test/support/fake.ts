@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Core, createCore } from '../../src/core/core.ts';
+import type { TurnTimeouts } from '../../src/core/images/turns.ts';
 import { KeyService } from '../../src/core/keys/service.ts';
 import type { Edges } from '../../src/core/machines/steps/context.ts';
 import { changedSteps } from '../../src/core/operations/journal.ts';
@@ -76,6 +77,8 @@ export interface FakeOptions {
   /** Wraps the store that the core gets. */
   readonly wrapStore?: (store: Store) => Store;
   readonly memoryMib?: number;
+  readonly importTimeoutMs?: number;
+  readonly turnTimeouts?: TurnTimeouts;
 }
 
 export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla> {
@@ -112,6 +115,8 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
       hostId: 'host',
       bootId: `boot-${boots}`,
       bootTimeoutMs: options.bootTimeoutMs,
+      importTimeoutMs: options.importTimeoutMs,
+      turnTimeouts: options.turnTimeouts,
       hooks: runnerHooks(restart.hooks ?? {}),
     });
     // The one before is not closed: a daemon that was killed closes nothing.

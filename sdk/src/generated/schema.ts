@@ -948,7 +948,7 @@ export interface components {
              * @example machine.start
              * @enum {string}
              */
-            readonly kind: "machine.create" | "machine.start" | "machine.restart" | "machine.stop" | "machine.pause" | "machine.resume" | "machine.delete";
+            readonly kind: "machine.create" | "machine.start" | "machine.restart" | "machine.stop" | "machine.pause" | "machine.resume" | "machine.delete" | "image.import" | "image.delete";
             /** @description What it is about; each may be gone by now. */
             readonly subjects: readonly components["schemas"]["OperationSubject"][];
             /**

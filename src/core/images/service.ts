@@ -2,15 +2,19 @@
  * The use cases of images: what a caller can see, import and delete. A tenant sees the shared images and its own; only
  * the operator names files of this host or touches what is shared.
  */
-import { deadline } from '../../lib/abort.ts';
 import { shortId } from '../../lib/ids.ts';
+import { invariant } from '../../lib/invariant.ts';
+import type { Logger } from '../../lib/log.ts';
 import { AppError } from '../errors.ts';
 import type { Caller } from '../keys/caller.ts';
+import type { Operation, OperationKind } from '../operations/operation.ts';
+import type { OperationRunner } from '../operations/runner.ts';
 import type { Garbage, Image, ImageImport, ImageLibrary, ImageSource } from '../ports/images.ts';
 import type { MachineRecords } from '../ports/records.ts';
 import type { Store } from '../ports/store.ts';
-import type { ImageHolds } from './holds.ts';
-import { ImportTurns, type TurnTimeouts } from './turns.ts';
+import type { ImageOperations, Importing } from './operations.ts';
+import { imageSubject, imageUsed, requireUnused } from './subject.ts';
+import type { ImportTurns } from './turns.ts';
 import { findImageUsers } from './users.ts';
 
 export interface ImageServiceDeps {
@@ -19,12 +23,10 @@ export interface ImageServiceDeps {
   readonly records: Pick<MachineRecords, 'list'>;
   /** The host whose machines use the images. */
   readonly hostId: string;
-  /** The same that machines are created with. */
-  readonly holds: ImageHolds;
-  /** For tests; see `importTimeoutMsDefault`. */
-  readonly importTimeoutMs?: number;
-  /** For tests. */
-  readonly turnTimeouts?: TurnTimeouts;
+  readonly runner: OperationRunner;
+  readonly operations: ImageOperations;
+  readonly turns: ImportTurns;
+  readonly log: Logger;
 }
 
 export interface ImageRequest extends Omit<ImageImport, 'tenant' | 'source'> {
@@ -53,13 +55,9 @@ export const importedImagesMax = 200;
 
 export class ImageService {
   readonly #deps: ImageServiceDeps;
-  readonly #turns: ImportTurns;
-  readonly #closing = new AbortController();
-  readonly #underway = new Set<Promise<unknown>>();
 
   constructor(deps: ImageServiceDeps) {
     this.#deps = deps;
-    this.#turns = new ImportTurns(deps.turnTimeouts);
   }
 
   /** A page of what the caller can name, by name. */
@@ -79,89 +77,103 @@ export class ImageService {
    */
   async add(caller: Caller, request: ImageRequest, signal: AbortSignal): Promise<Image> {
     checkImporter(caller, request);
-    const work = this.#add(caller, request, AbortSignal.any([signal, this.#closing.signal]));
-    this.#underway.add(work);
-    try {
-      return await work;
-    } finally {
-      this.#underway.delete(work);
-    }
-  }
-
-  /** Ends imports under way and resolves when nothing of them is left. */
-  async close(): Promise<void> {
-    this.#closing.abort(new AppError('unavailable', 'the daemon is shutting down'));
-    await Promise.allSettled(this.#underway);
+    return this.#deps.turns.ofTenant(caller.tenant, signal, () => this.#carryOut(caller, request, signal));
   }
 
   /** Raises `not_found`, `forbidden` (a shared one), `conflict` (built in, or machines use it). */
   async delete(caller: Caller, name: string): Promise<void> {
-    const { images, store, records, holds, hostId } = this.#deps;
+    const { images, hostId, runner, operations } = this.#deps;
     const image = await images.resolve(caller.tenant, name, AbortSignal.timeout(lookTimeoutMs));
     checkDeletable(caller, image);
-    await holds.remove(image.digest, async () => {
-      const { digests, unreadable } = await findImageUsers(store, records, hostId);
-      const count = digests.filter((digest) => digest === image.digest).length;
-      if (unreadable.length > 0) {
-        throw new AppError(
-          'conflict',
-          `image '${image.name}' may be used by a machine whose record cannot be read`,
-          {
-            hint: 'Ask the operator: ./flotilla doctor names the machine.',
-          },
-        );
-      }
-      if (count > 0) {
-        throw new AppError(
-          'conflict',
-          `image '${image.name}' is used by ${count === 1 ? '1 machine' : `${count} machines`}`,
-          { hint: 'Delete the machines first.', details: { machineCount: count } },
-        );
-      }
-      await images.remove(image);
+    await this.#requireUnknownToRecords(image);
+    const { operation } = await runner.begin(async (tx) => {
+      await requireUnused(tx, hostId, image);
+      const underWay = await tx.operations.openOn(imageSubject(hostId, image));
+      if (underWay?.kind === 'image.delete') return { operation: underWay };
+      const begun = this.#newOperation('image.delete', caller, image, { image });
+      await tx.operations.insert(begun);
+      return { operation: begun };
     });
+    await runner.run(operation, operations.deleting);
   }
 
   /** Removes from this host what no image and no machine needs any more, and answers what that was. */
   async collect(): Promise<readonly Garbage[]> {
-    const { images, store, records, holds, hostId } = this.#deps;
-    // Held before recorded: a creation lets go only after its machine is recorded.
-    const held = holds.held();
+    const { images, store, records, hostId } = this.#deps;
     const { digests, unreadable } = await findImageUsers(store, records, hostId);
     if (unreadable.length > 0) return [];
-    return images.collect(new Set([...held, ...digests]));
+    return images.collect(new Set(digests));
   }
 
-  async #add(caller: Caller, request: ImageRequest, signal: AbortSignal): Promise<Image> {
+  /** Machines that only the record beside their disk knows: the database cannot count them. */
+  async #requireUnknownToRecords(image: Image): Promise<void> {
+    const { store, records, hostId } = this.#deps;
+    const { digests, unreadable } = await findImageUsers(store, records, hostId);
+    if (unreadable.length > 0) {
+      throw new AppError(
+        'conflict',
+        `image '${image.name}' may be used by a machine whose record cannot be read`,
+        { hint: 'Ask the operator: ./flotilla doctor names the machine.' },
+      );
+    }
+    const count = digests.filter((digest) => digest === image.digest).length;
+    if (count > 0) throw imageUsed(image, count);
+  }
+
+  async #carryOut(caller: Caller, request: ImageRequest, signal: AbortSignal): Promise<Image> {
+    const { images, runner, operations } = this.#deps;
     const { isShared, source, ...rest } = request;
     const tenant = isShared ? null : caller.tenant;
-    const id = shortId();
-    return this.#turns.ofTenant(caller.tenant, signal, async () => {
-      const { images } = this.#deps;
-      await images.requireFree(tenant, request.name);
-      await this.#checkCount(tenant);
-      try {
-        if (source.kind === 'stream') await images.receive(id, source.chunks, signal);
-        const kept: ImageSource = source.kind === 'stream' ? { kind: 'upload' } : source;
-        return await this.#turns.ofHost(signal, () =>
-          this.#make(id, { ...rest, tenant, source: kept }, signal),
-        );
-      } finally {
-        await images.discard(id);
-      }
+    await images.requireFree(tenant, request.name);
+    await this.#checkCount(tenant);
+    const kept: ImageImport = {
+      ...rest,
+      tenant,
+      source: source.kind === 'stream' ? { kind: 'upload' } : source,
+    };
+    const operation = this.#newOperation('image.import', caller, kept, { request: kept });
+    await runner.begin(async (tx) => {
+      await tx.operations.insert(operation);
+      return { operation };
     });
+    const chunks = source.kind === 'stream' ? source.chunks : null;
+    const { image } = await operations.withUpload(operation.id, chunks, () => this.#run(operation, signal));
+    invariant(image !== null, `import ${operation.id} succeeded without an image`);
+    return image;
   }
 
-  async #make(id: string, request: ImageImport, signal: AbortSignal): Promise<Image> {
-    const timeoutMs = this.#deps.importTimeoutMs ?? importTimeoutMsDefault;
-    const reason = () => new AppError('timeout', `the import did not end within ${timeoutMs / 1000} s`);
-    const limit = deadline(timeoutMs, reason, signal);
+  /** Runs an import for a caller: when it goes, the import is cancelled. */
+  async #run(operation: Operation, signal: AbortSignal): Promise<Importing> {
+    const { runner, operations, log } = this.#deps;
+    const cancel = () =>
+      void runner.cancel(operation.id).catch((error: unknown) => {
+        log.warn({ operation: operation.id, err: error }, 'import could not be cancelled');
+      });
+    const ended = runner.run(operation, operations.importing);
+    if (signal.aborted) cancel();
+    signal.addEventListener('abort', cancel, { once: true });
     try {
-      await this.#deps.images.build(id, request, limit.signal);
-      return await this.#deps.images.publish(id, request);
+      return await ended;
+    } catch (error) {
+      throw signal.aborted ? signal.reason : error;
     } finally {
-      limit.clear();
+      signal.removeEventListener('abort', cancel);
     }
+  }
+
+  #newOperation(
+    kind: OperationKind,
+    { tenant }: Caller,
+    image: Pick<Image, 'tenant' | 'name'>,
+    params: Readonly<Record<string, unknown>>,
+  ): Operation {
+    return this.#deps.runner.newOperation({
+      id: shortId(),
+      tenant,
+      kind,
+      subjects: [imageSubject(this.#deps.hostId, image)],
+      params,
+    });
   }
 
   async #checkCount(tenant: string | null): Promise<void> {

@@ -19,7 +19,7 @@ export async function reserveMemory(
   { memoryMib: capacityMib }: Capacity,
 ): Promise<void> {
   const { hostId, id, spec } = machine;
-  await tx.hosts.lockCapacity(hostId);
+  await tx.locks.hold(`capacity of ${hostId}`);
   const usedMib = await tx.machines.memoryMib({ hostId, states: statesWithMemory, except: id });
   const freeMib = Math.max(0, capacityMib - usedMib);
   if (spec.memoryMib <= freeMib) return;

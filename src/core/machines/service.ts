@@ -5,7 +5,7 @@
 import { shortId } from '../../lib/ids.ts';
 import { AppError } from '../errors.ts';
 import type { EventBus } from '../events/bus.ts';
-import type { ImageHolds } from '../images/holds.ts';
+import { requireKept } from '../images/subject.ts';
 import type { Operation } from '../operations/operation.ts';
 import type { OperationRunner } from '../operations/runner.ts';
 import type { ExecRequest, ExecSession } from '../ports/guest.ts';
@@ -33,8 +33,6 @@ export interface MachineServiceDeps {
   readonly supervisor: Pick<Supervisor, 'takeUp'>;
   readonly defaults: MachineDefaults;
   readonly capacity: Capacity;
-  /** The same that images are deleted with. */
-  readonly imageHolds: ImageHolds;
 }
 
 /** `ignored`: the machine already is, or is on its way to be, what was asked for. */
@@ -68,7 +66,7 @@ export class MachineService {
 
   /** Raises `invalid`, `not_found` (image), `conflict` (name taken), `exhausted` (no space), `unsupported`. */
   async create(tenant: string, request: CreateRequest): Promise<Machine> {
-    const { defaults, imageHolds, runner } = this.#deps;
+    const { defaults, runner } = this.#deps;
     const engine = request.engine ?? defaults.engine;
     const driver = this.#edges.engines.get(engine);
     if (!driver) {
@@ -77,13 +75,12 @@ export class MachineService {
       });
     }
     const name = request.image ?? defaults.image;
-    const { operation } = await imageHolds.hold(
-      () => this.#edges.images.resolve(tenant, name, AbortSignal.timeout(lookTimeoutMs)),
-      (image) => {
-        const spec = makeSpec(request, defaults, image, driver.capabilities);
-        return runner.begin((tx) => this.#recordNew(tx, tenant, spec, image.digest));
-      },
-    );
+    const image = await this.#edges.images.resolve(tenant, name, AbortSignal.timeout(lookTimeoutMs));
+    const spec = makeSpec(request, defaults, image, driver.capabilities);
+    const { operation } = await runner.begin(async (tx) => {
+      await requireKept(tx, this.#operations.owner.hostId, image);
+      return this.#recordNew(tx, tenant, spec, image.digest);
+    });
     return this.#operations.run(operation, this.#operations.definitions['machine.create']);
   }
 

@@ -71,8 +71,11 @@ export interface OperationDefinition<S> {
   readonly kind: OperationKind;
   readonly steps: readonly Step<S>[];
   readonly subject: SubjectPort<S>;
-  /** Builds the failure that the subject shows from an error. May read the console for the guest's last words. */
-  describeFailure(subject: S, error: AppError, at: Date): Promise<SubjectFailure>;
+  /**
+   * Builds the failure that the subject shows from an error. May read the console for the guest's last words. Without it
+   * the failure is the error's code and message.
+   */
+  describeFailure?(subject: S, error: AppError, at: Date): Promise<SubjectFailure>;
   /** Bounds how many operations of this kind run at once. */
   readonly limiter?: Limiter;
 }

@@ -14,6 +14,8 @@ export const operationKinds = [
   'machine.pause',
   'machine.resume',
   'machine.delete',
+  'image.import',
+  'image.delete',
 ] as const;
 export type OperationKind = (typeof operationKinds)[number];
 

@@ -339,7 +339,8 @@ export class OperationRunner {
       const limits = { timeoutMs: describeTimeoutMs, what: 'the description of a failure' };
       return await bounded(limits, async () => {
         const subject = await definition.subject.read(this.#deps.store, operation);
-        return subject === null ? plain : definition.describeFailure(subject, error, at);
+        if (subject === null) return plain;
+        return (await definition.describeFailure?.(subject, error, at)) ?? plain;
       });
     } catch (cause) {
       this.#deps.log.warn({ operation: operation.id, err: cause }, 'failure could not be described');

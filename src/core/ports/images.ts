@@ -42,13 +42,15 @@ export interface ImageLibrary extends Images {
    * it aborts.
    */
   build(id: string, request: ImageImport, signal: AbortSignal): Promise<void>;
+  /** What `build` has made, as `publish` shows it; null when it has made nothing, or `discard` was called. */
+  made(id: string, request: ImageImport): Promise<Image | null>;
   /** The image becomes the tenant's: whole, or not at all. Raises `conflict` as `requireFree` does. */
   publish(id: string, request: ImageImport): Promise<Image>;
   /** Removes what the import holds. What was published stays. */
   discard(id: string): Promise<void>;
   /** How many of a tenant's images, or of the shared ones (null), were imported; hidden by another's name or not. */
   countImported(tenant: string | null): Promise<number>;
-  /** Removes the image and its content; `not_found` when it is gone already. */
+  /** Removes the image and its content. Does nothing when it is gone, or its name means another image now. */
   remove(image: Image): Promise<void>;
   /**
    * Removes root file systems and boot kits that neither a name nor a machine needs, and answers what they were. `used`

@@ -39,6 +39,18 @@ export interface Repositories {
   readonly hosts: HostRepository;
   readonly allocations: AllocationRepository;
   readonly events: EventRepository;
+  readonly locks: LockRepository;
+}
+
+/**
+ * Names that a transaction holds until it ends, for what no row stands for: that a host has enough memory left, that no
+ * machine is on an image. Outside a transaction they do nothing.
+ */
+export interface LockRepository {
+  /** Waits until no other transaction has the name. */
+  hold(name: string): Promise<void>;
+  /** Waits until no other transaction holds the name; several share it at once. */
+  share(name: string): Promise<void>;
 }
 
 export interface HostClaim {
@@ -59,8 +71,6 @@ export interface HostRepository {
   claim(claim: HostClaim): Promise<number>;
   /** The epoch of the host's latest claim; null for an unknown host. Inside a transaction no claim passes it. */
   epoch(hostId: string): Promise<number | null>;
-  /** Inside a transaction: waits for other transactions that reserve the host's memory, and holds them off. */
-  lockCapacity(hostId: string): Promise<void>;
 }
 
 /** What is handed out by number: a value of a kind has at most one owner on a host. */
@@ -133,6 +143,8 @@ export interface MachineRepository {
   damaged(hostId: string): Promise<readonly DamagedMachine[]>;
   /** The memory of the host's machines in these states, and of failed ones that still have a VMM, in MiB. */
   memoryMib(query: MemoryQuery): Promise<number>;
+  /** How many of the host's machines are on the image, those whose record cannot be read included. */
+  countOnImage(hostId: string, imageDigest: string): Promise<number>;
   /** Only for `transition.ts`: writes when the row still has `from` and `operationId`; false when it does not. */
   compareAndSet(change: StateChange): Promise<boolean>;
   /** Changes no state; false when the machine is gone or runs another incarnation. */
@@ -187,6 +199,8 @@ export interface OperationRepository {
   get(id: string): Promise<Operation | null>;
   /** Newest first, and how many match in all. */
   list(filter: OperationFilter): Promise<OperationPage>;
+  /** The open operation of a subject; null when it has none. */
+  openOn(subject: Subject): Promise<Operation | null>;
   /**
    * Replaces `before` by `after` and returns what is then stored, with the cancel flag as it is there: this sets the flag
    * but never clears it. Null, and nothing written, when the stored operation has ended or differs from `before` in

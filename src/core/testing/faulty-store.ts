@@ -31,6 +31,10 @@ const reads: ReadonlySet<string> = new Set([
   'epoch',
   'after',
   'latest',
+  'countOnImage',
+  'openOn',
+  'hold',
+  'share',
 ]);
 
 export function faultyStore(inner: Store): FaultyStore {

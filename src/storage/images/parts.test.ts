@@ -78,6 +78,45 @@ it('what is discarded before it is published was never there', async () => {
   expect(await readdir(state.blobs)).toEqual([]);
 });
 
+it('what was published is known by what made it, and taken back without touching a later one', async () => {
+  await open().receive(id, sent(), never);
+  expect(await open().made(id, request)).toBeNull();
+  await open().build(id, request, never);
+  const image = await open().publish(id, request);
+  expect(await open().made(id, request)).toEqual(image);
+  await open().remove({ ...image, createdAt: '2020-01-01T00:00:00.000Z' });
+  expect(await open().list('one')).toEqual([image]);
+  await open().remove(image);
+  await open().remove(image);
+  expect(await open().list('one')).toEqual([]);
+  await open().discard(id);
+  expect(await open().made(id, request)).toBeNull();
+});
+
+it('a daemon that starts keeps what an open import has, and removes what no import has', async () => {
+  await open().receive(id, sent(), never);
+  await open().receive('operation002', sent(), never);
+  const next = open();
+  await next.sync({ importsUnderWay: [id] });
+  expect(await next.hasReceived(id)).toBe(true);
+  expect(await next.hasReceived('operation002')).toBe(false);
+});
+
+it('an upload whose sender is silent ends when it is cancelled', async () => {
+  const asked = Promise.withResolvers<void>();
+  const silent = async function* () {
+    yield archive.subarray(0, 512);
+    asked.resolve();
+    await new Promise(() => undefined);
+  };
+  const cancelled = new AbortController();
+  const receiving = open().receive(id, silent(), cancelled.signal);
+  await asked.promise;
+  cancelled.abort(new Error('cancelled'));
+  await expect(receiving).rejects.toThrow('cancelled');
+  expect(await open().hasReceived(id)).toBe(false);
+});
+
 it('two of one name: the second is refused when it would be published', async () => {
   for (const each of [id, 'operation002']) {
     await open().receive(each, sent(), never);

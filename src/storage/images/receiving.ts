@@ -1,6 +1,7 @@
 /** Keeps an upload on disk as it comes, so that a slow sender holds nothing but its own file. */
 import { open, rename, rm, stat, statfs } from 'node:fs/promises';
 import { AppError } from '../../core/errors.ts';
+import { abortable } from '../../lib/abort.ts';
 import { syncDirectory } from '../../lib/files.ts';
 import type { Staging } from './staging.ts';
 
@@ -33,8 +34,7 @@ export async function receive(
   let looked = 0;
   const file = await open(partial, 'wx', 0o600);
   try {
-    for await (const chunk of chunks) {
-      signal.throwIfAborted();
+    for await (const chunk of untilAborted(chunks, signal)) {
       bytes += chunk.length;
       if (bytes > limits.bytesMax) throw tooLarge(limits.bytesMax);
       if (bytes > share) throw full();
@@ -59,6 +59,16 @@ export function hasReceived({ upload }: Pick<Staging, 'upload'>): Promise<boolea
     () => true,
     () => false,
   );
+}
+
+/** Ends with the signal's reason also while the sender is silent. */
+async function* untilAborted<T>(chunks: AsyncIterable<T>, signal: AbortSignal): AsyncIterable<T> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  for (;;) {
+    const { done, value } = await abortable(iterator.next(), signal);
+    if (done) return;
+    yield value;
+  }
 }
 
 async function freeBeyond(dir: string, { reserveBytes }: ReceiveLimits): Promise<number> {

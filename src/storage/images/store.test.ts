@@ -94,7 +94,7 @@ describe('images', () => {
   it('is left off, whole or not at all, when the daemon ends', async () => {
     await offer('busybox', 'root');
     const reason = new Error('shutting down');
-    await expect(store.sync(AbortSignal.abort(reason))).rejects.toThrow('shutting down');
+    await expect(store.sync({ signal: AbortSignal.abort(reason) })).rejects.toThrow('shutting down');
     expect(await readdir(state.blobs)).toEqual([]);
     await store.sync();
     expect((await store.resolve('default', 'busybox', never)).digest).toBe(digestOf('root'));

@@ -6,7 +6,7 @@
  * An image is there when both its record and its blob are. The blob comes last and goes first, so what a crash leaves
  * is a record that the next start removes.
  */
-import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, wrapError } from '../../core/errors.ts';
 import type { BootKit, Garbage, Image, ImageImport, ImageLibrary } from '../../core/ports/images.ts';
@@ -30,14 +30,7 @@ import {
   readMade,
 } from './making.ts';
 import { hasReceived, receive } from './receiving.ts';
-import {
-  type BootKitRecord,
-  type ImageRecord,
-  imageRecord,
-  isImageName,
-  type MadeImage,
-  readRecord,
-} from './records.ts';
+import { type ImageRecord, imageRecord, isImageName, readRecord } from './records.ts';
 import { type Staging, stagingOf, stagingPrefix } from './staging.ts';
 
 const builtIn = ['busybox', 'debian-12'];
@@ -53,6 +46,12 @@ export interface ImageStoreOptions {
   readonly now?: () => number;
   /** For tests. */
   readonly limits?: Partial<ImportLimits>;
+}
+
+export interface SyncOptions {
+  readonly signal?: AbortSignal;
+  /** The ids of imports that will be taken up: what they have is spared. */
+  readonly importsUnderWay?: readonly string[];
 }
 
 export class ImageStore implements ImageLibrary {
@@ -83,7 +82,8 @@ export class ImageStore implements ImageLibrary {
    * called when the daemon starts; may be repeated. An empty cache is no failure. What cannot be brought in does not
    * keep the rest out; the first such failure is raised at the end. Ends with the signal's reason.
    */
-  sync(signal?: AbortSignal): Promise<void> {
+  sync({ signal, importsUnderWay = [] }: SyncOptions = {}): Promise<void> {
+    for (const id of importsUnderWay) this.#staging.add(stagingOf(this.#state, id).dir);
     return this.#exclusively(async () => {
       await this.#makeDirectories();
       const failures: unknown[] = [];
@@ -188,13 +188,18 @@ export class ImageStore implements ImageLibrary {
     });
   }
 
+  async made(id: string, request: ImageImport): Promise<Image | null> {
+    const record = await readResult(stagingOf(this.#state, id), request);
+    return record ? toImage(record) : null;
+  }
+
   publish(id: string, request: ImageImport): Promise<Image> {
     return this.#exclusively(async () => {
       const staging = stagingOf(this.#state, id);
-      const made = await readMade(staging);
-      if (!made) throw new AppError('internal', `import ${id} has made no image`);
-      const record = recordOf(request, made, await readKit(staging.kit));
-      if (await this.#isPublished(record)) return toImage(record);
+      const record = await readResult(staging, request);
+      if (!record) throw new AppError('internal', `import ${id} has made no image`);
+      const published = await this.#published(record);
+      if (published) return toImage(published);
       await this.#bringIn(request.name);
       await this.#requireFree(request.tenant, request.name);
       await this.#put(record, staging);
@@ -216,11 +221,10 @@ export class ImageStore implements ImageLibrary {
     return records.filter((record) => record.tenant === tenant && !record.isBuiltIn).length;
   }
 
-  remove({ tenant, name, digest }: Image): Promise<void> {
+  remove({ tenant, name, digest, createdAt }: Image): Promise<void> {
     return this.#exclusively(async () => {
       const record = await this.#catalogue.get(tenant, name);
-      if (record?.digest !== digest) throw new AppError('not_found', `no image ${JSON.stringify(name)}`);
-      await this.#discard(record);
+      if (record?.digest === digest && record.createdAt === createdAt) await this.#discard(record);
     });
   }
 
@@ -262,10 +266,11 @@ export class ImageStore implements ImageLibrary {
     }
   }
 
-  async #isPublished(record: ImageRecord): Promise<boolean> {
-    const known = await this.#catalogue.get(record.tenant, record.name);
-    const isSame = known?.digest === record.digest && known.createdAt === record.createdAt;
-    return isSame && (await this.#hasBlob(record));
+  /** The record under which this image was published already. */
+  async #published({ tenant, name, digest, createdAt }: ImageRecord): Promise<ImageRecord | null> {
+    const known = await this.#catalogue.get(tenant, name);
+    const isSame = known?.digest === digest && known.createdAt === createdAt;
+    return isSame && (await this.#hasBlob(known)) ? known : null;
   }
 
   async #put(record: ImageRecord, { rootPath, kit }: Staging): Promise<void> {
@@ -345,6 +350,8 @@ export class ImageStore implements ImageLibrary {
       await syncDirectory(this.#state.blobs);
     }
     await this.#catalogue.put({ ...offered, tenant: null, isBuiltIn: true, kitDigest: null });
+    // A creation may have resolved the name to it a moment ago: collection spares what is young.
+    if (known) await touch(this.#state.blob(known.digest));
   }
 
   async #makeDirectories(): Promise<void> {
@@ -375,18 +382,38 @@ export class ImageStore implements ImageLibrary {
   }
 }
 
-function recordOf(
+/** What an import has made; null when it has not. */
+async function readResult(
+  staging: Staging,
   { name, tenant, memoryMibMin }: ImageImport,
-  { rootMib, digest, createdAt, kitDigest }: MadeImage,
-  kit: BootKitRecord | null,
-): ImageRecord {
-  const made = { rootMib, digest, createdAt, kitDigest, kernelRelease: kit?.kernelRelease ?? null };
-  return { name, tenant, memoryMibMin, isBuiltIn: false, ...made };
+): Promise<ImageRecord | null> {
+  const made = await readMade(staging);
+  if (!made) return null;
+  const { rootMib, digest, createdAt, kitDigest } = made;
+  const kernelRelease = (await readKit(staging.kit))?.kernelRelease ?? null;
+  return {
+    name,
+    tenant,
+    memoryMibMin,
+    isBuiltIn: false,
+    rootMib,
+    digest,
+    createdAt,
+    kitDigest,
+    kernelRelease,
+  };
 }
 
 function toImage(record: ImageRecord): Image {
   const { kitDigest, ...image } = record;
   return { ...image, kernel: kitDigest === null ? 'host' : 'image' };
+}
+
+async function touch(path: string): Promise<void> {
+  const now = new Date();
+  await utimes(path, now, now).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
 }
 
 function exists(path: string): Promise<boolean> {

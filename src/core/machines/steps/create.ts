@@ -1,7 +1,14 @@
 /** creating → created: the machine's own disk. Undone, the machine is gone. */
 
+import { AppError } from '../../errors.ts';
 import type { MachineOperation } from '../subject.ts';
 import { type Edges, requireDiskSpace } from './context.ts';
+
+function imageGone(): AppError {
+  return new AppError('not_found', 'the image was deleted or replaced while the machine was created', {
+    hint: 'Create the machine again; flotilla images ls says what there is.',
+  });
+}
 
 const diskTimeoutMs = 60_000;
 
@@ -16,6 +23,8 @@ export function createOperation(edges: Edges): MachineOperation {
         async do({ subject: machine, signal }) {
           await requireDiskSpace(edges, signal);
           const { id, slot, imageDigest, spec } = machine;
+          // From here on the machine keeps its image; it may have been deleted since its name was resolved.
+          if (!(await edges.images.find(imageDigest, signal))) throw imageGone();
           await edges.disks.prepare({ machineId: id, slot, imageDigest, diskMib: spec.diskMib }, signal);
         },
         undo: ({ subject: machine, signal }) => edges.disks.remove(machine.id, signal),

@@ -1,15 +1,13 @@
 /** `/api/v1/images` on a real server over fakes: what each caller may do, and in which words it is refused. */
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, serveFake, startFake, testKey } from '../../../../test/support/fake.ts';
 import { AppError } from '../../../core/errors.ts';
-import { ImageHolds } from '../../../core/images/holds.ts';
-import { ImageService } from '../../../core/images/service.ts';
 import { importQueueMax } from '../../../core/images/turns.ts';
 import type { Scope } from '../../../core/keys/caller.ts';
+import type { Operation } from '../../../core/operations/operation.ts';
 import type { Image } from '../../../core/ports/images.ts';
-import { FakeImages } from '../../../core/testing/fakes.ts';
 import type { HttpServer } from '../../server.ts';
 
 let fake: FakeFlotilla;
@@ -127,28 +125,17 @@ describe('import and upload', () => {
   });
 
   test('an upload that is refused half-way is answered', async () => {
-    const refusing = Object.assign(new FakeImages(), {
-      receive: async (_id: string, chunks: AsyncIterable<Uint8Array>): Promise<void> => {
-        for await (const _ of chunks) throw new AppError('invalid', 'not an archive');
-        throw new Error('an empty upload');
-      },
-    });
-    const images = new ImageService({
-      hostId: 'host',
-      images: refusing,
-      store: fake.store,
-      records: fake.records,
-      holds: new ImageHolds(),
-    });
-    const other = await serveFake(fake, { imageService: images });
-    const answer = await fetch(`${other.url}/api/v1/images/tiny`, {
+    fake.images.receive = async (_id, chunks) => {
+      for await (const _ of chunks) throw new AppError('invalid', 'not an archive');
+      throw new Error('an empty upload');
+    };
+    const answer = await fetch(`${url}/api/v1/images/tiny`, {
       method: 'PUT',
       headers: { Authorization: `Bearer ${testKey}` },
       body: new Uint8Array(8 * 2 ** 20),
     });
     expect(answer.status).toBe(400);
     expect(await answer.json()).toMatchObject(refusal('VALIDATION_ERROR', 'not an archive'));
-    await other.server.close(0);
   });
 
   test('a client that goes ends its import', async () => {
@@ -167,11 +154,12 @@ describe('import and upload', () => {
     request.end('x');
     await begun.promise;
     request.destroy();
-    expect(await ended.promise).toMatchObject({ message: 'the client has gone' });
+    expect(await ended.promise).toMatchObject({ message: 'image.import was cancelled' });
+    await vi.waitUntil(async () => (await lastImport())?.state === 'cancelled');
     expect((await send('GET', '/tiny')).status).toBe(404);
   });
 
-  test('a daemon that ends ends its imports, and waits for them', async () => {
+  test('a daemon that ends interrupts its imports, waits for them, and the next one goes on', async () => {
     const begun = Promise.withResolvers<void>();
     let hasEnded = false;
     fake.images.onImport = async (_, signal) => {
@@ -182,22 +170,43 @@ describe('import and upload', () => {
     };
     const answer = send('PUT', '/tiny', { bytes });
     await begun.promise;
-    await fake.imageService.close();
+    await fake.interrupt();
     expect(hasEnded).toBe(true);
     expect(await answer).toMatchObject({ status: 503, body: refusal('UNAVAILABLE', 'shutting down') });
     expect((await send('PUT', '/tiny', { bytes })).status).toBe(503);
+    fake.images.onImport = async () => undefined;
+    const { imageService } = await fake.recovered();
+    expect((await imageService.get(operator, 'tiny')).name).toBe('tiny');
+    expect(await lastImport()).toMatchObject({ state: 'succeeded' });
+  });
+
+  test('an upload that a restart of the daemon interrupted has failed, and leaves nothing', async () => {
+    const begun = Promise.withResolvers<void>();
+    fake.images.receive = async (_id, _chunks, signal) => {
+      begun.resolve();
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      throw signal.reason;
+    };
+    const answer = send('PUT', '/tiny', { bytes });
+    await begun.promise;
+    await fake.interrupt();
+    expect((await answer).status).toBe(503);
+    await fake.recovered();
+    expect(await lastImport()).toMatchObject({
+      state: 'failed',
+      failure: { step: 'receive', message: expect.stringContaining('the upload was interrupted') },
+    });
+    expect(fake.images.received.size).toBe(0);
   });
 
   test('an import that takes too long: timeout', async () => {
+    await fake.close();
+    fake = await startFake({ importTimeoutMs: 1 });
     fake.images.onImport = (_, signal) =>
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-    const hasty = new ImageService({
-      hostId: 'host',
-      ...{ images: fake.images, store: fake.store, records: fake.records, holds: new ImageHolds() },
-      importTimeoutMs: 1,
-    });
-    const adding = hasty.add(operator, importOf('tiny'), new AbortController().signal);
+    const adding = fake.imageService.add(operator, importOf('tiny'), new AbortController().signal);
     await expect(adding).rejects.toMatchObject({ code: 'timeout' });
+    expect(fake.images.built.size).toBe(0);
   });
 
   test('one is made at a time, some wait, the next is refused: 503', async () => {
@@ -215,6 +224,7 @@ describe('import and upload', () => {
     const names = Array.from({ length: importQueueMax + 1 }, (_, index) => `t${index}`);
     const importing = names.map((name) => addAs(name, name));
     await begun.promise;
+    await vi.waitUntil(async () => (await importsAt('build')) === names.length);
     expect(await send('PUT', '/f', { bytes })).toMatchObject({
       status: 503,
       body: refusal('RESOURCE_EXHAUSTED', `${importQueueMax} imports wait already`),
@@ -225,6 +235,17 @@ describe('import and upload', () => {
     expect((await send('PUT', '/f', { bytes })).status).toBe(201);
   });
 });
+
+async function lastImport(): Promise<Operation | undefined> {
+  const { operations } = await fake.store.operations.list({ tenant: 'default', limit: 1, offset: 0 });
+  return operations[0];
+}
+
+/** How many imports have begun this step and not ended it. */
+async function importsAt(step: string): Promise<number> {
+  const open = await fake.store.operations.open('host');
+  return open.filter(({ steps }) => steps.at(-1)?.name === step).length;
+}
 
 /** By the operator's key, but on behalf of a tenant. */
 function addAs(tenant: string, name: string, service = fake.imageService): Promise<Image> {
@@ -288,13 +309,16 @@ describe('a tenant', () => {
 
   test('whose turn does not come is told so, and has left the queue', async () => {
     const gate = Promise.withResolvers<void>();
-    const service = new ImageService({
-      hostId: 'host',
-      ...{ images: fake.images, store: fake.store, records: fake.records, holds: new ImageHolds() },
-      turnTimeouts: { tenantMs: 1, hostMs: 1 },
-    });
-    fake.images.onImport = () => gate.promise;
+    await fake.close();
+    fake = await startFake({ turnTimeouts: { tenantMs: 1, hostMs: 1 } });
+    const service = fake.imageService;
+    const begun = Promise.withResolvers<void>();
+    fake.images.onImport = () => {
+      begun.resolve();
+      return gate.promise;
+    };
     const first = addAs('one', 'a', service);
+    await begun.promise;
     for (let round = 0; round < 6; round++) {
       await expect(addAs('two', 'b', service)).rejects.toMatchObject({
         code: 'exhausted',
@@ -335,7 +359,7 @@ describe('a client that left before its import began', () => {
         added.resolve(signal);
         return Promise.reject(new AppError('unavailable', 'not now'));
       },
-    } as unknown as ImageService;
+    } as unknown as FakeFlotilla['imageService'];
     const keys = {
       verify: async () => {
         asked.resolve();
@@ -415,6 +439,7 @@ describe('delete', () => {
       expect([
         [201, 409],
         [404, 204],
+        [409, 204],
       ]).toContainEqual([created.status, deleted.status]);
       for (const { id, imageDigest } of machines) {
         expect(await fake.images.find(imageDigest)).not.toBeNull();

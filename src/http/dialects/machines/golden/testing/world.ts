@@ -114,6 +114,7 @@ function bound(machines: Repositories['machines']): Repositories['machines'] {
     damaged: (hostId) => machines.damaged(hostId),
     all: (hostId) => machines.all(hostId),
     memoryMib: (query) => machines.memoryMib(query),
+    countOnImage: (hostId, digest) => machines.countOnImage(hostId, digest),
     compareAndSet: (change) => machines.compareAndSet(change),
     patch: (id, incarnation, details, at) => machines.patch(id, incarnation, details, at),
     remove: (id, at) => machines.remove(id, at),

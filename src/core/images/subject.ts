@@ -1,0 +1,42 @@
+/**
+ * Images as subjects of operations, and the rule that keeps an image while it is needed: creating a machine on it and
+ * deleting it each look for the other inside the transaction that writes its intent, under one lock.
+ */
+import { AppError } from '../errors.ts';
+import type { Subject } from '../operations/operation.ts';
+import type { Image } from '../ports/images.ts';
+import type { Repositories } from '../ports/store.ts';
+
+/** Each host has its own images. Example: `acme/tiny@h1` is a tenant's image on host h1, `/tiny@h1` everyone's. */
+export function imageSubject(hostId: string, { tenant, name }: Pick<Image, 'tenant' | 'name'>): Subject {
+  return { kind: 'image', id: `${tenant ?? ''}/${name}@${hostId}` };
+}
+
+/** Inside the transaction that records a new machine on the image. Raises `conflict` when the image is being deleted. */
+export async function requireKept(tx: Repositories, hostId: string, image: Image): Promise<void> {
+  await tx.locks.share(lockOf(hostId, image));
+  const open = await tx.operations.openOn(imageSubject(hostId, image));
+  if (open?.kind !== 'image.delete') return;
+  throw new AppError('conflict', `image '${image.name}' is being deleted`, {
+    hint: 'Choose another image: flotilla images ls.',
+  });
+}
+
+/** Inside the transaction that begins to delete the image. Raises `conflict` when machines are on it. */
+export async function requireUnused(tx: Repositories, hostId: string, image: Image): Promise<void> {
+  await tx.locks.hold(lockOf(hostId, image));
+  const count = await tx.machines.countOnImage(hostId, image.digest);
+  if (count > 0) throw imageUsed(image, count);
+}
+
+export function imageUsed({ name }: Image, machineCount: number): AppError {
+  const machines = machineCount === 1 ? '1 machine' : `${machineCount} machines`;
+  return new AppError('conflict', `image '${name}' is used by ${machines}`, {
+    hint: 'Delete the machines first.',
+    details: { machineCount },
+  });
+}
+
+function lockOf(hostId: string, { digest }: Image): string {
+  return `image ${digest} on ${hostId}`;
+}
