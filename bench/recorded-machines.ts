@@ -48,6 +48,7 @@ function recorded(index: number): Machine {
     operationId: null,
     incarnation: null,
     bootId: null,
+    revision: 0,
     slot: index + 1,
     handle: null,
     failure: null,

@@ -14,8 +14,7 @@ import type { Owner } from './operations/operation.ts';
 import { OperationRunner, type RunnerHooks } from './operations/runner.ts';
 import { OperationService } from './operations/service.ts';
 import type { ImageLibrary } from './ports/images.ts';
-import type { MachineRecords } from './ports/records.ts';
-import type { Store } from './ports/store.ts';
+import type { HostClaim, Store } from './ports/store.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 
 /** What set-up replaces comes with updates, some days apart. */
@@ -26,7 +25,6 @@ export interface CoreDeps {
   readonly store: Store;
   readonly edges: Edges;
   readonly images: ImageLibrary;
-  readonly records: Pick<MachineRecords, 'read' | 'list'>;
   readonly defaults: MachineDefaults;
   readonly capacity: Capacity;
   /** Starts that run at once. */
@@ -38,6 +36,8 @@ export interface CoreDeps {
   readonly bootIdBefore?: string | null;
   /** See HostClaim. */
   readonly epochBefore?: number;
+  /** See HostClaim. */
+  readonly unowned?: HostClaim['unowned'];
   readonly bootTimeoutMs?: number | undefined;
   /** See ReconcilerDeps. */
   readonly quarantineDays?: number;
@@ -65,9 +65,9 @@ export interface Core {
 /** Claims the host: from here on a daemon that had it before writes nothing more. */
 export async function createCore(deps: CoreDeps): Promise<Core> {
   const { edges, images, defaults, capacity, hostId, bootId } = deps;
-  const { bootIdBefore = null, epochBefore = 0 } = deps;
+  const { bootIdBefore = null, epochBefore = 0, unowned = [] } = deps;
   const at = edges.clock.now().toISOString();
-  const epoch = await deps.store.hosts.claim({ hostId, bootIdBefore, epochBefore, at });
+  const epoch = await deps.store.hosts.claim({ hostId, bootIdBefore, epochBefore, unowned, at });
   const owner: Owner = { hostId, epoch, bootId };
   const store = fencedStore(deps.store, owner);
   const bus = await EventBus.open({ store, log: edges.log });
@@ -91,7 +91,7 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
   const imageService = new ImageService({
     images,
     store,
-    records: deps.records,
+    records: edges.records,
     hostId,
     runner,
     operations: imageOperations,
@@ -101,7 +101,6 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
   const reconciler = new Reconciler({
     store,
     edges,
-    records: deps.records,
     supervisor,
     owner,
     ...(deps.quarantineDays === undefined ? {} : { quarantineDays: deps.quarantineDays }),

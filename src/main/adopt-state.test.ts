@@ -4,12 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Machine } from '../core/machines/machine.ts';
+import { transition } from '../core/machines/transition.ts';
 import { limitsOfSize } from '../core/ports/engine.ts';
 import { FakeDriver } from '../engines/fake/driver.ts';
 import { silentLog } from '../lib/log.ts';
 import { readBootId } from '../lib/procfs.ts';
 import { StateLayout } from '../storage/layout.ts';
-import { sampleMachine } from '../store/testing/samples.ts';
+import { migrate } from '../store/migrate.ts';
+import { migrations } from '../store/migrations/index.ts';
+import { openSqlite } from '../store/sqlite.ts';
+import { sampleMachine, sampleOperation } from '../store/testing/samples.ts';
 import { type Config, readConfig } from './config.ts';
 import { type Daemon, startDaemon } from './serve.ts';
 
@@ -206,5 +210,52 @@ test('an older copy of the same daemon’s database ends no machine that it does
   const { flotilla } = await start();
   expect(await flotilla.store.machines.all(flotilla.owner.hostId)).toEqual([]);
   await flotilla.reconciler.run();
+  await expectNothingLost(machines);
+});
+
+test('an older copy of the same daemon’s database is refused for a machine that it knows as it was', async () => {
+  const { flotilla } = await start();
+  const machines = await makeMachines({ flotilla } as Daemon);
+  const { epoch } = flotilla.owner;
+  await stop();
+  await copyFile(layout.database, join(directory, 'copy.db'));
+  const [, stopped] = machines;
+  const { store } = (await start()).flotilla;
+  // It was started again since: the copy knows neither the boot nor the VMM.
+  await store.transaction(async (tx) => {
+    const machine = await tx.machines.get(stopped?.id ?? '');
+    if (!machine) throw new Error('not there');
+    const operation = sampleOperation({ subjects: [{ kind: 'machine', id: machine.id }] });
+    const at = new Date();
+    const patch = { incarnation: 'boot3', operationId: operation.id, desired: 'running' as const };
+    const starting = await transition(tx, machine, 'starting', patch, at);
+    await transition(tx, starting, 'failed', { operationId: null }, at);
+  });
+  await stop();
+  const record = await readFile(layout.machineRecord(stopped?.id ?? ''), 'utf8');
+  expect(record).toContain('boot3');
+  await copyFile(join(directory, 'copy.db'), layout.database);
+  await writeFile(layout.hostEpochFile, `${epoch}\n`);
+  for (const isAdopting of [false, true])
+    await expect(start(isAdopting)).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringMatching(/an older copy.* of machine /),
+    });
+  await expectNothingLost(machines);
+  expect(await readFile(layout.machineRecord(stopped?.id ?? ''), 'utf8')).toBe(record);
+});
+
+test('a database that is refused is left as it was, whatever its schema', async () => {
+  const machines = await makeMachines(await start());
+  await stop();
+  for (const version of [1, 3, 4, migrations.length]) {
+    await rm(layout.database);
+    const other = await openSqlite(layout.database);
+    await migrate(other, migrations.slice(0, version));
+    await other.close();
+    const before = await readFile(layout.database);
+    await expect(start()).rejects.toMatchObject({ code: 'conflict' });
+    expect((await readFile(layout.database)).equals(before)).toBe(true);
+  }
   await expectNothingLost(machines);
 });

@@ -27,11 +27,10 @@ import { toolEnvironment } from '../storage/images/tools.ts';
 import { bringInLaunchShim } from '../storage/launch-shim.ts';
 import { CacheLayout, StateLayout } from '../storage/layout.ts';
 import { parseMachine } from '../store/machine-row.ts';
-import { openStore } from '../store/store.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
-import { loadHostId, noteHostEpoch, readBootIdBefore, readHostEpoch } from './host-id.ts';
-import { readIdentityFacts, requireFile, requireIdentity } from './identity.ts';
+import { enterState } from './entrance.ts';
+import { noteHostEpoch } from './host-id.ts';
 import { makeStateDirectory } from './state-directory.ts';
 
 /** What is used when a caller leaves it out. Disks are sparse: 10 GiB costs nothing until written. */
@@ -81,22 +80,11 @@ async function composeOn(
   await makeStateDirectory(layout, config.uidBase);
   const records = new RecordFiles(layout);
   const { isAdopting = false } = options;
-  if (config.databaseUrl === null) await requireFile(layout, records, isAdopting);
-  const store = await openStore({
-    path: layout.database,
-    reservePath: layout.reserveFile,
-    log,
-    ...(config.databaseUrl === null ? {} : { databaseUrl: config.databaseUrl }),
-  });
+  const { store, hostId, isToAdopt, before } = await enterState(config, layout, records, log, isAdopting);
   opened.defer(() => store.close());
-  const { hostId, isToAdopt } = await enter(store, layout, records, isAdopting);
-  const { edges, images } = await makeEdges(opened, config, log, options);
+  const { edges, images } = await makeEdges(opened, config, records, log, options);
   const apiKeys = new KeyService({ store, clock: edges.clock, log });
   opened.defer(() => apiKeys.close());
-  const before = {
-    bootIdBefore: await readBootIdBefore(layout),
-    epochBefore: (await readHostEpoch(layout)) ?? 0,
-  };
   if (isToAdopt) {
     const claim = { hostId, ...before, at: edges.clock.now().toISOString() };
     await adoptState({ store, records, parse: parseMachine, engines: edges.engines, claim, log });
@@ -105,7 +93,6 @@ async function composeOn(
     store,
     edges,
     images,
-    records,
     defaults,
     capacity: { memoryMib: Math.floor((totalmem() / mib - hostMemoryMib) * config.memoryOvercommit) },
     startsMax: availableParallelism(),
@@ -120,7 +107,7 @@ async function composeOn(
   // Before the bus that tells it what to write.
   opened.defer(() => recorder.close());
   opened.defer(() => core.interrupt());
-  await noteEpoch(layout, core.owner.epoch, log);
+  opened.defer(await noteHostEpoch(layout, core.owner.epoch, edges));
   await keepForeignSlots({ store, records, hostId, log, now: edges.clock.now() });
   await recorder.recordAll();
   apiKeys.follow(core.bus);
@@ -135,6 +122,7 @@ interface OpenEdges {
 async function makeEdges(
   opened: AsyncDisposableStack,
   config: Config,
+  records: RecordFiles,
   log: Logger,
   options: ComposeOptions,
 ): Promise<OpenEdges> {
@@ -162,34 +150,7 @@ async function makeEdges(
   opened.defer(() => guest.close());
   const disks = new QcowDisks({ layout, uidBase });
   const clock = options.clock ?? systemClock(log);
-  return { edges: { engines, guest, disks, images, clock, log }, images };
-}
-
-/** A note that is missing makes an older copy of the database harder to tell, and is no reason not to serve. */
-async function noteEpoch(layout: StateLayout, epoch: number, log: Logger): Promise<void> {
-  try {
-    await noteHostEpoch(layout, epoch);
-  } catch (error) {
-    log.warn({ err: error }, 'the count of daemons could not be noted; the next start notes it');
-  }
-}
-
-interface Entrance {
-  readonly hostId: string;
-  readonly isToAdopt: boolean;
-}
-
-/** Checks that the store belongs here and that nobody else uses it for this host. */
-async function enter(
-  store: Store,
-  layout: StateLayout,
-  records: RecordFiles,
-  isAdopting: boolean,
-): Promise<Entrance> {
-  const isToAdopt = requireIdentity(await readIdentityFacts(store, layout, records, isAdopting));
-  const hostId = await loadHostId(layout);
-  await store.holdHost(hostId);
-  return { hostId, isToAdopt };
+  return { edges: { engines, guest, disks, images, records, clock, log }, images };
 }
 
 /** The secret from which each incarnation's link token is derived. */

@@ -39,7 +39,7 @@ import {
 import { observeQuietly } from './doctor/observed.ts';
 import { type Records, withRecords } from './doctor/records.ts';
 import { readHostId } from './host-id.ts';
-import { exists, factsWithoutFile, readIdentityFacts } from './identity.ts';
+import { exists, readIdentityFacts } from './identity.ts';
 
 /** A daemon that runs is told of changes in milliseconds; what two looks this far apart both find is no such moment. */
 const confirmMs = 1_500;
@@ -169,9 +169,10 @@ async function examineIdentity(
   records: Records | null,
 ): Promise<readonly Finding[]> {
   const files = new RecordFiles(layout);
-  if (records !== null) return [checkIdentity(await readIdentityFacts(records.store, layout, files, false))];
+  if (records !== null)
+    return [checkIdentity(await readIdentityFacts(records.contents, layout, files, false))];
   if (config.databaseUrl !== null || (await exists(layout.database))) return [];
-  const finding = checkIdentity(await factsWithoutFile(layout, files, false));
+  const finding = checkIdentity(await readIdentityFacts(null, layout, files, false));
   return finding.level === 'ok' ? [] : [finding];
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Recorder } from '../core/hosts/recorder.ts';
 import type { Store } from '../core/ports/store.ts';
+import { FakeClock } from '../core/testing/fake-clock.ts';
 import { FakeDriver } from '../engines/fake/driver.ts';
 import { type Logger, silentLog } from '../lib/log.ts';
 import { StateLayout } from '../storage/layout.ts';
@@ -23,13 +24,14 @@ vi.mock(import('../store/store.ts'), async (original) => {
   };
   return { ...actual, openStore };
 });
-vi.mock(import('./host-id.ts'), async (original) => {
+vi.mock(import('../lib/files.ts'), async (original) => {
   const actual = await original();
-  const noteHostEpoch: typeof actual.noteHostEpoch = async (...given) => {
-    if (spied.isDiskFull) throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
-    await actual.noteHostEpoch(...given);
+  const writeFileAtomic: typeof actual.writeFileAtomic = async (path, ...given) => {
+    if (spied.isDiskFull && path.endsWith('host-epoch'))
+      throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+    await actual.writeFileAtomic(path, ...given);
   };
-  return { ...actual, noteHostEpoch };
+  return { ...actual, writeFileAtomic };
 });
 
 let config: Config;
@@ -75,15 +77,22 @@ test('a start that fails late leaves no timer, no engine and no store open', asy
   await (await startDaemon(config, silentLog, { engines: new Map() })).close();
 });
 
-test('a full disk that keeps the epoch from being noted is a warning; the next start notes it', async () => {
+test('a full disk that keeps the epoch from being noted is a warning; it is noted as soon as there is space', async () => {
   const layout = new StateLayout(config.stateDir);
   const warnings: string[] = [];
   const log: Logger = { ...silentLog, warn: (_, message) => void warnings.push(String(message)) };
+  const clock = new FakeClock();
   spied.isDiskFull = true;
-  await (await startDaemon(config, log, { engines: new Map() })).close();
+  const daemon = await startDaemon(config, log, { engines: new Map(), clock });
+  const retry = async () => {
+    clock.advance(10_000);
+    for (let turns = 0; turns < 100; turns++) await new Promise((resolve) => setImmediate(resolve));
+  };
+  await retry();
   expect(warnings).toEqual([expect.stringContaining('could not be noted')]);
   expect(await readHostEpoch(layout)).toBeNull();
   spied.isDiskFull = false;
-  await (await startDaemon(config, log, { engines: new Map() })).close();
-  expect(await readHostEpoch(layout)).toBe(2);
+  clock.advance(10_000);
+  await vi.waitFor(async () => expect(await readHostEpoch(layout)).toBe(1));
+  await daemon.close();
 });

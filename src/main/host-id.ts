@@ -1,9 +1,14 @@
 /** The id of this host: made with the state directory, and kept in it. */
 import { readFile } from 'node:fs/promises';
+import type { Clock } from '../core/ports/clock.ts';
 import { writeFileAtomic } from '../lib/files.ts';
 import { shortId } from '../lib/ids.ts';
 import { invariant } from '../lib/invariant.ts';
+import type { Logger } from '../lib/log.ts';
 import type { StateLayout } from '../storage/layout.ts';
+
+/** A full disk is not waited for by anybody. */
+const noteAgainMs = 10_000;
 
 /** Null before a daemon first ran on the state directory. */
 export async function readHostId(layout: StateLayout): Promise<string | null> {
@@ -26,9 +31,33 @@ export async function readHostEpoch(layout: StateLayout): Promise<number | null>
   return Number(text);
 }
 
-/** After the claim: a database that counts less than this is an older copy. */
-export async function noteHostEpoch(layout: StateLayout, epoch: number): Promise<void> {
-  await writeFileAtomic(layout.hostEpochFile, `${epoch}\n`, 0o644);
+/**
+ * Notes the epoch after the claim: a database that counts less than this is an older copy. What cannot be noted, as on a full disk, is
+ * tried again until it is, and keeps no daemon from serving. Returns what ends the trying.
+ */
+export async function noteHostEpoch(
+  layout: StateLayout,
+  epoch: number,
+  { clock, log }: { readonly clock: Clock; readonly log: Pick<Logger, 'warn' | 'info'> },
+): Promise<() => void> {
+  const note = () => writeFileAtomic(layout.hostEpochFile, `${epoch}\n`, 0o644);
+  try {
+    await note();
+    return () => undefined;
+  } catch (error) {
+    log.warn({ epoch, err: error }, 'the count of daemons could not be noted; it is tried again');
+  }
+  const stop = clock.every(noteAgainMs, async () => {
+    // That it fails was said.
+    const isNoted = await note().then(
+      () => true,
+      () => false,
+    );
+    if (!isNoted) return;
+    log.info({ epoch }, 'the count of daemons is noted');
+    stop();
+  });
+  return stop;
 }
 
 /**

@@ -9,6 +9,9 @@ import { FakeDriver } from '../engines/fake/driver.ts';
 import { silentLog } from '../lib/log.ts';
 import { readBootId } from '../lib/procfs.ts';
 import { StateLayout } from '../storage/layout.ts';
+import { migrate } from '../store/migrate.ts';
+import { openPostgres } from '../store/postgres.ts';
+import { createStore } from '../store/store.ts';
 import { sampleMachine } from '../store/testing/samples.ts';
 import { type Config, readConfig } from './config.ts';
 import { type Daemon, startDaemon } from './serve.ts';
@@ -106,4 +109,25 @@ test('a second daemon of one host is refused in words, as long as the first is t
   await first.close();
   daemons.delete(first);
   await start('copy', driver);
+});
+
+test('of the machines of an earlier version each host takes those whose disk it has', async () => {
+  const ids = { first: 'machinea', second: 'machineb', neither: 'machinec' };
+  const database = await openPostgres(databaseUrl);
+  await migrate(database);
+  const store = createStore(database);
+  for (const [slot, id] of Object.values(ids).entries())
+    await store.machines.insert(sampleMachine({ id, hostId: '', slot: slot + 1 }));
+  await store.close();
+  for (const name of ['first', 'second'] as const) {
+    const layout = new StateLayout(join(directory, name));
+    await mkdir(layout.diskDir(ids[name]), { recursive: true });
+    await writeFile(layout.disk(ids[name]), name);
+  }
+  for (const name of ['first', 'second', 'new'] as const) {
+    const { flotilla } = await start(name, new FakeDriver({ kind: 'fake' }));
+    const machines = await flotilla.store.machines.all(flotilla.owner.hostId);
+    expect(machines.map(({ id }) => id)).toEqual(name === 'new' ? [] : [ids[name]]);
+    expect((await flotilla.store.machines.all('')).map(({ id }) => id)).toContain(ids.neither);
+  }
 });

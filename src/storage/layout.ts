@@ -20,6 +20,9 @@
  */
 import { isAbsolute, join } from 'node:path';
 
+/** A VMM passes through to its own disk, whose name it was given; it lists nothing. */
+export const diskDirectoryMode = 0o711;
+
 const idPattern = /^[a-z0-9]{1,32}$/;
 const tenantPattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const digestPattern = /^[0-9a-f]{64}$/;

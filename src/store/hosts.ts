@@ -5,6 +5,9 @@ import type { Access } from './access.ts';
 import { isPostgres } from './dialect.ts';
 import { canHold, type Database, encodeTime } from './schema.ts';
 
+/** Far fewer than a statement may have parameters. */
+const idsAtOnce = 500;
+
 export function hostRepository(access: Access): HostRepository {
   return {
     claim: (claimed) => claim(access, claimed),
@@ -24,8 +27,10 @@ export function hostRepository(access: Access): HostRepository {
   };
 }
 
-/** Rows from before hosts had ids belong to nobody; the first daemon that starts takes them. */
-function claim(access: Access, { hostId, bootIdBefore, epochBefore = 0, at }: HostClaim): Promise<number> {
+function claim(
+  access: Access,
+  { hostId, bootIdBefore, epochBefore = 0, unowned = [], at }: HostClaim,
+): Promise<number> {
   const claimedAt = encodeTime(at);
   return access.atomically(async (db, locks) => {
     await db
@@ -38,7 +43,7 @@ function claim(access: Access, { hostId, bootIdBefore, epochBefore = 0, at }: Ho
     const before = await locks.rows(held).executeTakeFirstOrThrow();
     const epoch = Math.max(before.epoch, epochBefore) + 1;
     await db.updateTable('hosts').set({ epoch, claimed_at: claimedAt }).where('id', '=', hostId).execute();
-    await takeUnowned(db, hostId);
+    await takeUnowned(db, hostId, unowned);
     await db
       .updateTable('machines')
       .set({ boot_id: bootIdBefore })
@@ -50,8 +55,37 @@ function claim(access: Access, { hostId, bootIdBefore, epochBefore = 0, at }: Ho
   });
 }
 
-async function takeUnowned(db: Kysely<Database>, hostId: string): Promise<void> {
-  for (const table of ['machines', 'operations', 'allocations'] as const) {
-    await db.updateTable(table).set({ host_id: hostId }).where('host_id', '=', '').execute();
+/** Machines first: what else has no host goes with its machine. */
+async function takeUnowned(
+  db: Kysely<Database>,
+  hostId: string,
+  unowned: NonNullable<HostClaim['unowned']>,
+): Promise<void> {
+  const mine = { host_id: hostId };
+  if (unowned === 'all') {
+    for (const table of ['machines', 'operations', 'allocations'] as const)
+      await db.updateTable(table).set(mine).where('host_id', '=', '').execute();
+    return;
+  }
+  for (let index = 0; index < unowned.length; index += idsAtOnce) {
+    const ids = unowned.slice(index, index + idsAtOnce);
+    const ofThem = { machines: 'id', allocations: 'owner_id' } as const;
+    for (const table of ['machines', 'allocations'] as const)
+      await db
+        .updateTable(table)
+        .set(mine)
+        .where('host_id', '=', '')
+        .where(ofThem[table], 'in', ids)
+        .execute();
+    const operations = db
+      .selectFrom('operation_subjects')
+      .select('operation_id')
+      .where('subject_id', 'in', ids);
+    await db
+      .updateTable('operations')
+      .set(mine)
+      .where('host_id', '=', '')
+      .where('id', 'in', operations)
+      .execute();
   }
 }

@@ -87,6 +87,7 @@ const machine: z.ZodType<Machine> = z.strictObject({
   handle: handle.nullable(),
   failure: failure.nullable(),
   slot: z.number(),
+  revision: z.number(),
   createdAt: z.string(),
   updatedAt: z.string(),
   startedAt: z.string().nullable(),
@@ -129,6 +130,7 @@ function encodeChanging(value: Machine) {
     handle: encodeNullableJson(value.handle),
     failure: encodeNullableJson(value.failure),
     updated_at: encodeTime(value.updatedAt),
+    revision: value.revision,
     started_at: encodeNullableTime(value.startedAt),
   } satisfies Partial<MachineTable>;
 }
@@ -149,6 +151,7 @@ export function decodeMachine(row: MachineTable): Machine {
     handle: decodeNullableJson(row.handle, 'machines.handle'),
     failure: decodeNullableJson(row.failure, 'machines.failure'),
     slot: row.slot,
+    revision: row.revision,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
     startedAt: row.started_at,

@@ -166,6 +166,7 @@ export function machinesContract(open: OpenStore): void {
         operationId: 'op1',
         incarnation: 'i1',
         desired: 'running',
+        revision: 1,
         updatedAt: at(1),
       });
     });
@@ -239,6 +240,7 @@ export function machinesContract(open: OpenStore): void {
         ...machine,
         handle,
         desired: 'stopped',
+        revision: 2,
         updatedAt: at(2),
       });
     });

@@ -165,7 +165,8 @@ function compareAndSet(access: Access, change: StateChange): Promise<boolean> {
     const row = await selectRow(db, locks, id);
     if (row === undefined || row.state !== from || row.operation_id !== fromOperationId) return false;
     const before = decodeOne('machine', row, decodeMachine);
-    const after: Machine = { ...before, ...change.patch, state: to, updatedAt: at };
+    const revision = before.revision + 1;
+    const after: Machine = { ...before, ...change.patch, state: to, revision, updatedAt: at };
     const broken = checkChange(before, after);
     invariant(broken.length === 0, `machine ${id}: ${broken.join('; ')}`);
     const result = await db
@@ -192,7 +193,8 @@ function patch(
   return access.atomically(async (db, locks) => {
     const row = await selectRow(db, locks, id);
     if (row === undefined || row.incarnation !== incarnation) return false;
-    const after: Machine = { ...decodeOne('machine', row, decodeMachine), ...details, updatedAt: at };
+    const before = decodeOne('machine', row, decodeMachine);
+    const after: Machine = { ...before, ...details, revision: before.revision + 1, updatedAt: at };
     const result = await db
       .updateTable('machines')
       .set(encodeChanges(after))

@@ -113,7 +113,7 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
       await expect(store.operations.insert(sampleOperation({ subjects: [subject] }))).rejects.toMatchObject({
         code: 'conflict',
       });
-      await store.hosts.claim({ hostId: 'h', bootIdBefore: null, at: at(1) });
+      await store.hosts.claim({ hostId: 'h', bootIdBefore: null, unowned: 'all', at: at(1) });
       expect(await store.machines.all('h')).toMatchObject([{ id: 'm1', slot: 7, spec }]);
       const query = { hostId: 'h', states: ['creating'] as const, except: '' };
       expect(await store.machines.memoryMib(query)).toBe(spec.memoryMib);

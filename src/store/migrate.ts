@@ -1,16 +1,32 @@
 /** Brings a database up to the schema this program knows; never down. */
+import type { Kysely } from 'kysely';
 import { AppError } from '../core/errors.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { OpenDatabase } from './database.ts';
 import { locksIn } from './locks.ts';
 import { migrations as allMigrations } from './migrations/index.ts';
 import type { Migration } from './migrations/migration.ts';
-import type { MigrationTable } from './schema.ts';
+import type { Database, MigrationTable } from './schema.ts';
+
+/**
+ * The version of the database's schema, 0 for an empty one. `unsupported` when the database is newer than the program or was made
+ * by another line of it. Changes nothing.
+ */
+export async function readVersion({ reads }: Pick<OpenDatabase, 'reads'>): Promise<number> {
+  const tables = await reads.introspection.getTables();
+  if (!tables.some(({ name }) => name === 'schema_migrations')) return 0;
+  const applied = await appliedIn(reads);
+  refuseForeign(applied, allMigrations);
+  return applied.length;
+}
+
+function appliedIn(db: Kysely<Database>): Promise<readonly MigrationTable[]> {
+  return db.selectFrom('schema_migrations').select(['version', 'name']).orderBy('version').execute();
+}
 
 /**
  * Applies what is missing, all of it in one transaction; run again it changes nothing, and of two at once the second finds nothing
- * to do. `unsupported` when the database
- * is newer than the program or was made by another line of it; the database is untouched then.
+ * to do. `unsupported` as `readVersion` says; the database is untouched then.
  */
 export async function migrate(
   database: Pick<OpenDatabase, 'db' | 'writersMax'>,
@@ -27,11 +43,7 @@ export async function migrate(
       .addColumn('version', 'integer', (column) => column.primaryKey().notNull())
       .addColumn('name', 'text', (column) => column.notNull())
       .execute();
-    const applied = await tx
-      .selectFrom('schema_migrations')
-      .select(['version', 'name'])
-      .orderBy('version')
-      .execute();
+    const applied = await appliedIn(tx);
     refuseForeign(applied, migrations);
     for (const { version, name, up } of migrations.slice(applied.length)) {
       await up(tx.$pickTables<never>());

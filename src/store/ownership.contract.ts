@@ -69,13 +69,13 @@ export function ownershipContract(open: OpenStore): void {
       expect((await Promise.all(claims)).sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
     });
 
-    it('hands what belongs to no host to the first that claims, with the boot it was started in', async () => {
+    it('hands what belongs to no host to the first that claims all, with the boot it was started in', async () => {
       const ran = { state: 'running', incarnation: 'i', handle: sampleHandle('i') } as const;
       await store.machines.insert(sampleMachine({ id: 'old', hostId: '', ...ran }));
       await store.machines.insert(sampleMachine({ id: 'never', hostId: '' }));
       await store.operations.insert(sampleOperation({ owner: { hostId: '', epoch: 0, bootId: '' } }));
-      await store.hosts.claim({ hostId: 'a', bootIdBefore: 'boot-0', at: at(0) });
-      await store.hosts.claim({ hostId: 'b', bootIdBefore: 'boot-9', at: at(0) });
+      await store.hosts.claim({ hostId: 'a', bootIdBefore: 'boot-0', unowned: 'all', at: at(0) });
+      await store.hosts.claim({ hostId: 'b', bootIdBefore: 'boot-9', unowned: 'all', at: at(0) });
       const machines = await store.machines.all('a');
       expect(machines.map(({ id, bootId }) => [id, bootId]).sort()).toEqual([
         ['never', null],
@@ -83,6 +83,33 @@ export function ownershipContract(open: OpenStore): void {
       ]);
       expect(await store.operations.open('a')).toHaveLength(1);
       expect(await store.machines.all('b')).toEqual([]);
+    });
+
+    it('hands each host those of its own machines that belong to none, with all that goes with them', async () => {
+      const owned: Record<string, string> = {};
+      for (const [slot, id] of ['mine', 'theirs', 'lost'].entries()) {
+        await store.machines.insert(sampleMachine({ id, hostId: '', slot: slot + 1 }));
+        const subjects = [{ kind: 'machine' as const, id }];
+        const operation = sampleOperation({ subjects, owner: { hostId: '', epoch: 0, bootId: '' } });
+        await store.operations.insert(operation);
+        owned[operation.id] = id;
+        const range = { min: slot + 1, max: slot + 1 };
+        await store.allocations.take(request(id, { hostId: '', ...range }));
+      }
+      await store.hosts.claim({ hostId: 'a', bootIdBefore: null, unowned: ['mine', 'gone'], at: at(0) });
+      await store.hosts.claim({ hostId: 'b', bootIdBefore: null, unowned: ['theirs'], at: at(0) });
+      await store.hosts.claim({ hostId: 'c', bootIdBefore: null, at: at(0) });
+      for (const [hostId, id, slot] of [
+        ['a', 'mine', 1],
+        ['b', 'theirs', 2],
+        ['', 'lost', 3],
+      ] as const) {
+        expect((await store.machines.all(hostId)).map((machine) => machine.id)).toEqual([id]);
+        expect((await store.operations.open(hostId)).map((operation) => owned[operation.id])).toEqual([id]);
+        const taken = store.allocations.take(request('other', { hostId, min: slot, max: slot }));
+        await expect(taken).rejects.toMatchObject({ code: 'exhausted' });
+      }
+      expect(await store.machines.all('c')).toEqual([]);
     });
   });
 

@@ -32,6 +32,7 @@ export interface MachineTable {
   readonly slot: number;
   /** The spec's memory again, to be added up. */
   readonly memory_mib: number;
+  readonly revision: number;
   readonly image_digest: string;
   readonly spec: string;
   readonly handle: string | null;

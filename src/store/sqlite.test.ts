@@ -155,7 +155,7 @@ describe('openSqlite', () => {
     const { id, spec } = await store.machines.insert(
       sampleMachine({ incarnation: 'boot1', state: 'stopped' }),
     );
-    const whole = await store.machines.insert(sampleMachine());
+    let whole = await store.machines.insert(sampleMachine());
     const intruder = new DatabaseSync(path);
     const damages = [
       `state = 'asleep'`,
@@ -181,6 +181,7 @@ describe('openSqlite', () => {
       const patched = store.machines.patch(id, 'boot1', { desired: 'deleted' }, at(1));
       await expect(patched).rejects.toBeInstanceOf(DamagedRecordError);
       await store.machines.patch(whole.id, null, { desired: 'stopped' }, whole.updatedAt);
+      whole = { ...whole, revision: whole.revision + 1 };
       intruder
         .prepare('update machines set state = ?, spec = ?, name = ?, operation_id = ? where id = ?')
         .run(String(row?.state), String(row?.spec), String(row?.name), null, id);

@@ -3,10 +3,11 @@
  * for SQLite and PostgreSQL; what differs is in the driver behind an OpenDatabase. This room decides nothing about
  * machines; it refuses to keep or return one that breaks an invariant.
  */
-import type { Repositories, Store } from '../core/ports/store.ts';
+import type { HostContents, Repositories, Store } from '../core/ports/store.ts';
 import { type Logger, silentLog } from '../lib/log.ts';
 import { type Access, type AccessLimits, createAccess } from './access.ts';
 import { allocationRepository } from './allocations.ts';
+import { readContents } from './contents.ts';
 import { Damage } from './damage.ts';
 import type { OpenDatabase } from './database.ts';
 import { Doorbell } from './doorbell.ts';
@@ -16,7 +17,7 @@ import { keyRepository } from './keys.ts';
 import { lockRepository } from './locks.ts';
 import { cachedMachines, MachineCache, notingWrites } from './machine-cache.ts';
 import { machineRepository } from './machines.ts';
-import { migrate } from './migrate.ts';
+import { migrate, readVersion } from './migrate.ts';
 import { operationRepository } from './operations.ts';
 import { Reserve } from './reserve.ts';
 import { openSqlite } from './sqlite.ts';
@@ -72,21 +73,27 @@ export interface StorePlace {
   /** A file on the same disk that keeps space for the SQLite file; without it none is kept. */
   readonly reservePath?: string | undefined;
   readonly log?: Pick<Logger, 'warn' | 'info'> | undefined;
+  /** Called before anything is changed; when it raises, the database is closed as it was. */
+  readonly admit?:
+    | ((contents: (hostId: string | null) => Promise<HostContents>) => Promise<void>)
+    | undefined;
 }
 
 /**
  * Opens the place's database (making the file when it is one), brings its schema up to date, and gives its store.
  * `invalid` for a URL that is not PostgreSQL's; `unavailable` when the database cannot be opened; `exhausted` when the
- * disk is full; `unsupported` when a newer program has been there. No error repeats the URL, which may hold a password.
+ * disk is full; `unsupported` when a newer program has been there; what `admit` raises. No error repeats the URL, which may hold a password.
  */
 export async function openStore(place: StorePlace, limits?: AccessLimits): Promise<Store> {
-  const { databaseUrl, path, reservePath, log = silentLog } = place;
+  const { databaseUrl, path, reservePath, log = silentLog, admit } = place;
   const openFile = async () =>
     openSqlite(path, reservePath === undefined ? undefined : await Reserve.open({ path: reservePath, log }));
   // Loaded by those alone who have one: the client library takes a daemon 2 MiB.
   const openServer = async (url: string) => (await import('./postgres.ts')).openPostgres(url);
   const database = await (databaseUrl ? openServer(databaseUrl) : openFile());
   try {
+    const version = await readVersion(database);
+    await admit?.((hostId) => readContents(database, version, hostId));
     await migrate(database);
   } catch (error) {
     await database.close();

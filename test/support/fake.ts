@@ -97,7 +97,8 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
   const engines = new Map([['qemu', driver]]);
   const images = new FakeImages();
   const records = new FakeRecords();
-  const edges: Edges = { engines, guest, disks, images, clock: systemClock(silentLog), log: silentLog };
+  const clock = systemClock(silentLog);
+  const edges: Edges = { engines, guest, disks, images, records, clock, log: silentLog };
   const defaults = { image: 'debian-12', engine: 'qemu', diskMib: 1024 };
   const capacity = { memoryMib: options.memoryMib ?? 1_000_000 };
   const cores: Core[] = [];
@@ -108,7 +109,6 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
       store: restart.store ?? store,
       edges,
       images,
-      records,
       defaults,
       capacity,
       startsMax: 2,

@@ -19,6 +19,7 @@ afterEach(() => fake.close());
 function depsOf(machines: readonly ReturnType<typeof sampleMachine>[]) {
   const found = machines.map((machine) => ({ machineId: machine.id, hasRecord: true, machine }));
   const records: MachineRecords = {
+    begin: async () => undefined,
     write: async () => true,
     list: async () => found,
     read: async () => null,

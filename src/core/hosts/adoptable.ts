@@ -2,7 +2,7 @@
 import { InvariantError } from '../../lib/invariant.ts';
 import { DamagedRecordError } from '../errors.ts';
 import type { Machine } from '../machines/machine.ts';
-import type { FoundRecord, MachineRecords } from '../ports/records.ts';
+import { type FoundRecord, type MachineRecords, revisionOf } from '../ports/records.ts';
 import type { HostClaim, Store } from '../ports/store.ts';
 
 export interface ChooseDeps {
@@ -46,6 +46,8 @@ function parse({ parse, claim }: ChooseDeps, found: FoundRecord): Machine | stri
     const { incarnation } = recorded as Partial<Machine>;
     const machine = parse({
       ...recorded,
+      // One more, so that the record which is written next replaces the one that was read.
+      revision: (revisionOf(recorded) ?? 0) + 1,
       ...{ hostId: claim.hostId, state: incarnation === null ? 'created' : 'stopped', desired: 'stopped' },
       ...{ operationId: null, handle: null, failure: null, updatedAt: claim.at },
     });

@@ -1,7 +1,14 @@
 import { expect, test } from 'vitest';
 import { decideIdentity, type IdentityFacts } from './identity.ts';
 
+const disk = (machineId: string, machine: unknown = { revision: 3 }) => ({
+  machineId,
+  hasRecord: true,
+  machine,
+});
+const row = (id: string, revision = 3) => ({ id, revision });
 const fresh: IdentityFacts = {
+  hasHosts: false,
   epochInState: null,
   epochInDatabase: null,
   disks: [],
@@ -9,14 +16,37 @@ const fresh: IdentityFacts = {
   unowned: [],
   isAdopting: false,
 };
-const used: IdentityFacts = { ...fresh, epochInState: 7, epochInDatabase: 7, disks: ['a'], recorded: ['a'] };
+const used: IdentityFacts = {
+  ...fresh,
+  epochInState: 7,
+  epochInDatabase: 7,
+  disks: [disk('a')],
+  recorded: [row('a')],
+};
 
 test.each<[string, IdentityFacts]>([
   ['a new state directory and an empty database', fresh],
   ['a new host on the database of others', { ...fresh, epochInDatabase: null }],
   ['both as the last daemon left them', used],
   ['a daemon that died between its claim and its note', { ...used, epochInDatabase: 8 }],
-  ['the first start after an update', { ...fresh, disks: ['a', 'b'], unowned: ['a', 'b'] }],
+  [
+    'the first start after an update',
+    { ...fresh, disks: [disk('a'), disk('b')], unowned: [row('a'), row('b')] },
+  ],
+  [
+    'a record that an earlier version wrote, and one that cannot be read',
+    {
+      ...used,
+      disks: [disk('a', { id: 'a' }), disk('b', null)],
+      recorded: [row('a', 0), row('b', 0)],
+    },
+  ],
+  ['a record that was not written after the last commit', { ...used, recorded: [row('a', 9)] }],
+  ['a machine that only its record knows', { ...used, disks: [disk('a'), disk('b')] }],
+  [
+    'a new host on a database that has machines of another, which was not updated yet',
+    { ...fresh, hasHosts: true, unowned: [row('x')] },
+  ],
   ['a daemon that died before its first note', { ...used, epochInState: null, epochInDatabase: 1 }],
 ])('%s fit', (_, facts) => {
   expect(decideIdentity(facts)).toEqual({ verdict: 'fits' });
@@ -30,7 +60,7 @@ test.each<[string, IdentityFacts, string]>([
     { ...used, epochInDatabase: null, recorded: [], disks: [] },
     'does not know',
   ],
-  ['empty where an earlier version ran', { ...fresh, disks: ['a'] }, 'none of the 1 disks'],
+  ['empty where an earlier version ran', { ...fresh, disks: [disk('a')] }, 'none of the 1 disks'],
 ])('a database that is %s is refused, and the machines can be adopted into it', (_, facts, reason) => {
   const refusal = { verdict: 'refuse', message: expect.stringContaining(reason) };
   expect(decideIdentity(facts)).toMatchObject({ ...refusal, hint: expect.stringContaining('--adopt-state') });
@@ -41,10 +71,16 @@ test.each<[string, IdentityFacts, string]>([
   ['an older copy', { ...used, epochInDatabase: 5 }, 'an older copy, of daemon 5'],
   [
     'of an earlier version and of another state directory',
-    { ...fresh, unowned: ['x'] },
+    { ...fresh, unowned: [row('x')] },
     'none has its disk here',
   ],
-  ['foreign to every disk', { ...fresh, disks: ['a'], unowned: ['x'] }, 'none of the 1 disks'],
+  ['an older copy of the same daemon', { ...used, recorded: [row('a', 2)] }, 'revision 2 of machine a'],
+  [
+    'an older copy, before any note',
+    { ...used, epochInState: null, epochInDatabase: 1, recorded: [row('a', 2)] },
+    'revision 2 of machine a',
+  ],
+  ['foreign to every disk', { ...fresh, disks: [disk('a')], unowned: [row('x')] }, 'none of the 1 disks'],
 ])('a database that is %s is refused, with --adopt-state too', (_, facts, reason) => {
   for (const isAdopting of [false, true]) {
     expect(decideIdentity({ ...facts, isAdopting })).toMatchObject({

@@ -27,6 +27,7 @@ const machine: Machine = {
   handle: null,
   failure: null,
   slot: 1,
+  revision: 0,
   createdAt: '2026-01-01T00:00:00.000Z',
   updatedAt: '2026-01-01T00:00:00.000Z',
   startedAt: null,

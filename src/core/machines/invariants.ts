@@ -21,6 +21,7 @@ export function checkMachine(machine: Machine): readonly string[] {
     if (handle.incarnation !== incarnation) broken.push('an engine handle of another incarnation');
   }
   if (!Number.isSafeInteger(machine.slot) || machine.slot < 1) broken.push('a slot below 1');
+  if (!Number.isSafeInteger(machine.revision) || machine.revision < 0) broken.push('a revision below 0');
   return broken;
 }
 

@@ -45,6 +45,8 @@ export interface Machine {
   readonly failure: MachineFailure | null;
   /** The allocation of kind `vmm_uid`: unique among this host's machines, and not used again soon. */
   readonly slot: number;
+  /** Counts the writes of the record. Of two copies of a record the higher one is the newer. */
+  readonly revision: number;
   /** RFC 3339, UTC, with `Z`. */
   readonly createdAt: string;
   readonly updatedAt: string;

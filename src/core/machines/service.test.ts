@@ -71,6 +71,32 @@ describe('start', () => {
   });
 });
 
+describe('the record beside the disk', () => {
+  test('is there before the disk, and names a boot before its VMM', async () => {
+    fake = await startFake();
+    const { machines, records, disks, driver } = fake;
+    const seen: unknown[] = [];
+    const prepare = disks.prepare.bind(disks);
+    vi.spyOn(disks, 'prepare').mockImplementation(async (request) => {
+      seen.push(records.written.get(request.machineId)?.spec.name);
+      return prepare(request);
+    });
+    const launch = driver.launch.bind(driver);
+    vi.spyOn(driver, 'launch').mockImplementation(async (spec, signal) => {
+      const { incarnation, revision } = records.written.get(spec.machineId) ?? {};
+      seen.push(incarnation === spec.incarnation, revision);
+      return launch(spec, signal);
+    });
+    const { id } = await machines.create(tenant, request);
+    await machines.start(tenant, 'web');
+    await machines.restart(tenant, 'web');
+    const { revision } = (await fake.store.machines.get(id)) ?? {};
+    expect(seen).toEqual(['web', true, expect.any(Number), true, expect.any(Number)]);
+    expect(seen[4]).toBeGreaterThan(seen[2] as number);
+    expect(revision).toBeGreaterThan(seen[4] as number);
+  });
+});
+
 describe('races', () => {
   test('of ten creates of one name one wins, and nothing is left of the others', async () => {
     fake = await startFake();

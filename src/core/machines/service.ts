@@ -110,6 +110,7 @@ export class MachineService {
       handle: null,
       failure: null,
       slot,
+      revision: 0,
       createdAt: at,
       updatedAt: at,
       startedAt: null,

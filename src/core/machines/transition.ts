@@ -24,7 +24,8 @@ export async function transition(
     `${machine.state} → ${to} is no transition (${machine.id})`,
   );
   const updatedAt = at.toISOString();
-  const next: Machine = { ...machine, ...patch, state: to, updatedAt };
+  const revision = machine.revision + 1;
+  const next: Machine = { ...machine, ...patch, state: to, revision, updatedAt };
   invariant(
     isTransit(to) === (next.operationId !== null),
     `${to} and operation ${next.operationId} (${machine.id})`,

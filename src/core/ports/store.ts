@@ -57,9 +57,31 @@ export interface HostClaim {
   readonly hostId: string;
   /** The boot during which machines were started whose record does not say it; null when nobody knows. */
   readonly bootIdBefore: string | null;
+  /**
+   * Which machines without a host become this host's, with their operations and what they hold by number: those of earlier
+   * versions, which knew no hosts. Of a database that several hosts share they may be another's. Absent: none.
+   */
+  readonly unowned?: 'all' | readonly string[];
   /** An epoch that another database has given; this one goes on after it. Absent: 0. */
   readonly epochBefore?: number;
   readonly at: string;
+}
+
+/** What a database records for one host, as far as it tells whether the two belong together. */
+export interface HostContents {
+  /** Some daemon has claimed a host in it: earlier versions knew no hosts. */
+  readonly hasHosts: boolean;
+  /** Of the host's latest daemon; null when the database does not know the host. */
+  readonly epoch: number | null;
+  readonly recorded: readonly RecordedMachine[];
+  /** Machines of no host: a daemon of an earlier version made them. */
+  readonly unowned: readonly RecordedMachine[];
+}
+
+export interface RecordedMachine {
+  readonly id: string;
+  /** 0 where an earlier version did not count. */
+  readonly revision: number;
 }
 
 /** The hosts whose machines are recorded here. */

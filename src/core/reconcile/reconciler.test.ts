@@ -36,7 +36,6 @@ beforeEach(async () => {
   reconciler = new Reconciler({
     store: fake.store,
     edges,
-    records: fake.records,
     supervisor: fake.supervisor,
     owner: fake.owner,
   });

@@ -12,7 +12,6 @@ import { type Edges, engineOf } from '../machines/steps/context.ts';
 import { tellTime } from '../machines/steps/pause.ts';
 import type { Supervisor } from '../machines/supervisor.ts';
 import type { Owner } from '../operations/operation.ts';
-import type { MachineRecords } from '../ports/records.ts';
 import type { Store } from '../ports/store.ts';
 import { findForeign } from './foreign.ts';
 import { observe } from './observe.ts';
@@ -36,7 +35,6 @@ const dayMs = 86_400_000;
 export interface ReconcilerDeps {
   readonly store: Store;
   readonly edges: Edges;
-  readonly records: Pick<MachineRecords, 'read'>;
   readonly supervisor: Supervisor;
   readonly owner: Owner;
   /** How long disks of unknown machines are kept; 7 days without. */
@@ -130,7 +128,7 @@ export class Reconciler {
    * observed, so nothing live is mistaken for an orphan.
    */
   async #look(): Promise<readonly Repair[]> {
-    const { store, edges, owner, records } = this.#deps;
+    const { store, edges, owner } = this.#deps;
     const { hostId, bootId, epoch } = owner;
     // The host is another daemon's by now, and so is what is on it.
     if ((await store.hosts.epoch(hostId)) !== epoch) {
@@ -145,7 +143,7 @@ export class Reconciler {
     const damaged = await store.machines.damaged(hostId);
     const known = new Set([...machines, ...damaged].map(({ id }) => id));
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(repairTimeoutMs)]);
-    const foreign = await findForeign(records, observed.disks ?? [], known, signal);
+    const foreign = await findForeign(edges.records, observed.disks ?? [], known, signal);
     this.#tellForeign(foreign.map(({ machineId }) => machineId));
     return planRepairs(machines, await store.operations.open(hostId), observed, damaged, foreign);
   }

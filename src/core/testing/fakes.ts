@@ -1,5 +1,6 @@
 /** Small fakes of core's ports for tests of core; each can be told to fail. The engine's fake is in `engines/fake`. */
 import { AppError } from '../errors.ts';
+import type { Machine } from '../machines/machine.ts';
 import type { Disks } from '../ports/disks.ts';
 import type {
   ExecEvent,
@@ -10,7 +11,7 @@ import type {
   GuestTarget,
 } from '../ports/guest.ts';
 import type { Garbage, Image, ImageImport, ImageLibrary } from '../ports/images.ts';
-import type { FoundRecord } from '../ports/records.ts';
+import type { FoundRecord, MachineRecords } from '../ports/records.ts';
 
 /** A guest that is ready at once and runs nothing; `announce` scripts what it says before it goes. */
 export class FakeGuest implements GuestLink {
@@ -135,9 +136,21 @@ export class FakeDisks implements Disks {
   }
 }
 
-/** What is recorded beside disks: nothing, but what a test puts into `found`. */
-export class FakeRecords {
+/** What is recorded beside disks: what a test puts into `found`; what core writes is in `written`. */
+export class FakeRecords implements MachineRecords {
+  /** Machine id → as it was written last. */
+  readonly written = new Map<string, Machine>();
+
   readonly found = new Map<string, FoundRecord>();
+
+  async begin(machine: Machine): Promise<void> {
+    this.written.set(machine.id, machine);
+  }
+
+  async write(machine: Machine): Promise<boolean> {
+    this.written.set(machine.id, machine);
+    return true;
+  }
 
   async read(machineId: string): Promise<FoundRecord | null> {
     return this.found.get(machineId) ?? null;

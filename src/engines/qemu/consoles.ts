@@ -3,7 +3,7 @@
  * grow. Where a follower is in a file moves with every cut, so a file is not cut while somebody reads.
  */
 import { type FSWatcher, watch } from 'node:fs';
-import { KeyedLock } from './keyed-lock.ts';
+import { KeyedLock } from '../../lib/keyed-lock.ts';
 import { lastBytes, readPiece } from './owned-file.ts';
 import type { RunDirectory } from './run-directory.ts';
 import { consoleLimits, trimFile } from './tail-file.ts';

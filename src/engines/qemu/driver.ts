@@ -17,6 +17,7 @@ import type {
   LaunchSpec,
 } from '../../core/ports/engine.ts';
 import { abortable } from '../../lib/abort.ts';
+import { KeyedLock } from '../../lib/keyed-lock.ts';
 import { LimitedLogs } from '../../lib/limited-log.ts';
 import { type Logger, silentLog } from '../../lib/log.ts';
 import { isAlive, type ProcessIdentity, readBootId } from '../../lib/procfs.ts';
@@ -26,7 +27,6 @@ import { Consoles } from './consoles.ts';
 import { diedFacts } from './exit-facts.ts';
 import { identityOf, makeHandle, qemuKind } from './handle.ts';
 import { qemuCapabilities } from './host-facts.ts';
-import { KeyedLock } from './keyed-lock.ts';
 import { checkSpec, Launcher } from './launcher.ts';
 import {
   isJailNote,

@@ -10,8 +10,9 @@ import { DatabaseSync } from 'node:sqlite';
 import { Kysely } from 'kysely';
 import type { Machine } from '../../core/machines/machine.ts';
 import type { Operation } from '../../core/operations/operation.ts';
-import type { DamagedMachine, Store } from '../../core/ports/store.ts';
+import type { DamagedMachine, HostContents } from '../../core/ports/store.ts';
 import { type Finding, fail, ok, warn } from '../../setup/doctor/finding.ts';
+import { readContents } from '../../store/contents.ts';
 import type { OpenDatabase } from '../../store/database.ts';
 import { migrations } from '../../store/migrations/index.ts';
 import { openPostgres } from '../../store/postgres.ts';
@@ -27,7 +28,7 @@ const damageLinesMax = 5;
 export interface Records {
   machines(): Promise<readonly Machine[]>;
   openOperations(): Promise<readonly Operation[]>;
-  readonly store: Pick<Store, 'hosts' | 'machines'>;
+  readonly contents: (hostId: string | null) => Promise<HostContents>;
   /** What cannot be read. */
   damaged(): Promise<readonly Finding[]>;
   readonly damagedMachines: () => Promise<readonly DamagedMachine[]>;
@@ -121,7 +122,7 @@ async function withDatabase<T>(
     const findings = [...damage, checkSchema(await readSchema(database), migrations)];
     if (findings.some(({ level }) => level !== 'ok')) return await work(null, findings);
     const records: Records = {
-      store,
+      contents: (id) => readContents(database, migrations.length, id),
       machines: () => store.machines.all(hostId ?? ''),
       openOperations: () => store.operations.open(hostId ?? ''),
       damagedMachines: () => store.machines.damaged(hostId ?? ''),

@@ -14,7 +14,7 @@ import { ensureDirectory, hasErrorCode, isOutOfSpace, syncDirectory, syncFile } 
 import { shortId } from '../../lib/ids.ts';
 import { ProcessError, run } from '../../lib/process.ts';
 import { removeTree } from '../../lib/remove-tree.ts';
-import { isMachineId, type StateLayout } from '../layout.ts';
+import { diskDirectoryMode, isMachineId, type StateLayout } from '../layout.ts';
 import { emptyQuarantine, quarantineDisk } from './quarantine.ts';
 
 export interface QcowDisksOptions {
@@ -29,9 +29,6 @@ const bytesPerMib = 1024 * 1024;
 
 /** It takes 10 to 30 ms; this is for a disk that hangs. */
 const createTimeoutMs = 30_000;
-
-/** A VMM passes through to its own disk, whose name it was given; it lists nothing. */
-const directoryMode = 0o711;
 
 const temporaryPrefix = '.tmp-';
 
@@ -156,14 +153,14 @@ export class QcowDisks implements Disks {
 
   async #makeDirectory(path: string): Promise<void> {
     try {
-      await mkdir(path, { mode: directoryMode });
+      await mkdir(path, { mode: diskDirectoryMode });
     } catch (error) {
       if (hasErrorCode(error, 'EEXIST')) return;
       if (!hasErrorCode(error, 'ENOENT')) throw error;
-      await ensureDirectory(path, directoryMode);
+      await ensureDirectory(path, diskDirectoryMode);
     }
     // The umask may have taken the bits that let the VMM through.
-    await chmod(path, directoryMode);
+    await chmod(path, diskDirectoryMode);
   }
 
   async #handOver(path: string, slot: number): Promise<void> {

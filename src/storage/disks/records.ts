@@ -1,31 +1,48 @@
 /** A machine's record as a file beside its disk: `disks/<machine>/machine.json`, the daemon's alone. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import type { Machine } from '../../core/machines/machine.ts';
-import type { FoundRecord, MachineRecords } from '../../core/ports/records.ts';
-import { hasErrorCode, writeFileAtomic } from '../../lib/files.ts';
-import { isMachineId, type StateLayout } from '../layout.ts';
+import { type FoundRecord, type MachineRecords, revisionOf } from '../../core/ports/records.ts';
+import { ensureDirectory, hasErrorCode, syncDirectory, writeFileAtomic } from '../../lib/files.ts';
+import { KeyedLock } from '../../lib/keyed-lock.ts';
+import { diskDirectoryMode, isMachineId, type StateLayout } from '../layout.ts';
 
 /** Of the form of the file; the machine in it is in the form of the program that wrote it. */
 const version = 1;
 
 export class RecordFiles implements MachineRecords {
   readonly #layout: StateLayout;
+  readonly #lock = new KeyedLock();
 
   constructor(layout: StateLayout) {
     this.#layout = layout;
   }
 
+  async begin(machine: Machine): Promise<void> {
+    await ensureDirectory(this.#layout.disks, diskDirectoryMode);
+    await ensureDirectory(this.#layout.diskDir(machine.id), diskDirectoryMode);
+    await this.#replace(machine);
+    await syncDirectory(this.#layout.disks);
+  }
+
   async write(machine: Machine): Promise<boolean> {
+    // A directory without a disk is being made or removed.
+    if (!(await exists(this.#layout.disk(machine.id)))) return false;
     try {
-      // A directory without a disk is being made or removed.
-      await stat(this.#layout.disk(machine.id));
-      const text = JSON.stringify({ version, machine }, null, 2);
-      await writeFileAtomic(this.#layout.machineRecord(machine.id), `${text}\n`, 0o600);
+      await this.#replace(machine);
       return true;
     } catch (error) {
       if (hasErrorCode(error, 'ENOENT')) return false;
       throw error;
     }
+  }
+
+  /** One after another, so that of two writers the one with the newer record wins. */
+  #replace(machine: Machine): Promise<void> {
+    return this.#lock.run(machine.id, async () => {
+      const path = this.#layout.machineRecord(machine.id);
+      if ((revisionOf(await this.#readMachine(path)) ?? 0) > machine.revision) return;
+      await writeFileAtomic(path, `${JSON.stringify({ version, machine }, null, 2)}\n`, 0o600);
+    });
   }
 
   async list(): Promise<readonly FoundRecord[]> {
@@ -43,13 +60,19 @@ export class RecordFiles implements MachineRecords {
 
   async read(machineId: string): Promise<FoundRecord | null> {
     if (!(await exists(this.#layout.disk(machineId)))) return null;
+    const machine = await this.#readMachine(this.#layout.machineRecord(machineId));
+    // One that is there and cannot be read, for whatever reason, still tells that the disk is somebody's.
+    return { machineId, hasRecord: machine !== undefined, machine: machine ?? null };
+  }
+
+  /** Null when it cannot be read, undefined when it is not there. */
+  async #readMachine(path: string): Promise<unknown> {
     try {
-      const parsed: unknown = JSON.parse(await readFile(this.#layout.machineRecord(machineId), 'utf8'));
+      const parsed: unknown = JSON.parse(await readFile(path, 'utf8'));
       const { version: found, machine = null } = Object(parsed) as Partial<Record<string, unknown>>;
-      return { machineId, hasRecord: true, machine: found === version ? machine : null };
+      return found === version ? machine : null;
     } catch (error) {
-      // One that is there and cannot be read, for whatever reason, still tells that the disk is somebody's.
-      return { machineId, hasRecord: !hasErrorCode(error, 'ENOENT'), machine: null };
+      return hasErrorCode(error, 'ENOENT') ? undefined : null;
     }
   }
 }

@@ -3,6 +3,7 @@ import { operationTenants } from './0002-operation-tenants.ts';
 import { keys } from './0003-keys.ts';
 import { ownership } from './0004-ownership.ts';
 import { keyMakers } from './0005-key-makers.ts';
+import { machineRevisions } from './0006-machine-revisions.ts';
 import type { Migration } from './migration.ts';
 
 /** Every migration in order; a list, not a folder scan, so that what runs is what was reviewed. */
@@ -12,4 +13,5 @@ export const migrations: readonly Migration[] = [
   keys,
   ownership,
   keyMakers,
+  machineRevisions,
 ];

@@ -40,6 +40,7 @@ export function sampleMachine(changes: Partial<Machine> & { readonly name?: stri
     handle: null,
     failure: null,
     slot: 1,
+    revision: 0,
     createdAt: at(0),
     updatedAt: at(0),
     startedAt: null,

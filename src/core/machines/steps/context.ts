@@ -6,6 +6,7 @@ import type { Disks } from '../../ports/disks.ts';
 import type { EngineDriver } from '../../ports/engine.ts';
 import type { GuestLink, GuestTarget } from '../../ports/guest.ts';
 import type { Images } from '../../ports/images.ts';
+import type { MachineRecords } from '../../ports/records.ts';
 import type { Machine } from '../machine.ts';
 
 /** How long a look at this host may take where no operation's deadline bounds it. */
@@ -16,6 +17,7 @@ export interface Edges {
   readonly guest: GuestLink;
   readonly disks: Disks;
   readonly images: Images;
+  readonly records: MachineRecords;
   readonly clock: Clock;
   readonly log: Logger;
 }

@@ -1,5 +1,5 @@
 /** creating → created: the machine's own disk. Undone, the machine is gone. */
-
+import { abortable } from '../../../lib/abort.ts';
 import { AppError } from '../../errors.ts';
 import type { MachineOperation } from '../subject.ts';
 import { type Edges, requireDiskSpace } from './context.ts';
@@ -25,6 +25,8 @@ export function createOperation(edges: Edges): MachineOperation {
           const { id, slot, imageDigest, spec } = machine;
           // From here on the machine keeps its image; it may have been deleted since its name was resolved.
           if (!(await edges.images.find(imageDigest, signal))) throw imageGone();
+          // A disk without a record beside it is nobody's to a daemon whose database was lost.
+          await abortable(edges.records.begin(machine), signal);
           await edges.disks.prepare({ machineId: id, slot, imageDigest, diskMib: spec.diskMib }, signal);
         },
         undo: ({ subject: machine, signal }) => edges.disks.remove(machine.id, signal),

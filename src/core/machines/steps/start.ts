@@ -2,6 +2,7 @@
  * starting → running: launch this incarnation, wait until its guest answers, tell the guest who it is.
  * Undone, no process is left; the console stays readable until the next start or the delete.
  */
+import { abortable } from '../../../lib/abort.ts';
 import type { Limiter } from '../../../lib/limiter.ts';
 import { AppError } from '../../errors.ts';
 import type { StepContext } from '../../operations/definition.ts';
@@ -129,9 +130,11 @@ function launchStep(edges: Edges): MachineStep {
     async do({ subject: machine, operation, signal }) {
       const incarnation = requireIncarnation(machine);
       await requireDiskSpace(edges, signal);
-      const [kit, disk] = await Promise.all([
+      const disk = edges.disks.locate(machine.id, machine.imageDigest);
+      const [kit] = await Promise.all([
         edges.images.bootKit(machine.imageDigest, signal),
-        edges.disks.locate(machine.id, machine.imageDigest),
+        // Before there is a VMM that only the database knows.
+        abortable(edges.records.write(machine), signal),
       ]);
       const handle = await engineOf(edges, machine).launch(
         {
