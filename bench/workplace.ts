@@ -121,7 +121,7 @@ async function destroyMachines(layout: StateLayout): Promise<void> {
   const driver = new QemuDriver({ layout, uidBase: null });
   const signal = AbortSignal.timeout(destroyTimeoutMs);
   try {
-    for (const incarnation of await driver.list(signal)) await driver.destroy(incarnation, signal);
+    for (const { incarnation } of await driver.list(signal)) await driver.destroy(incarnation, signal);
   } finally {
     await driver.close();
   }

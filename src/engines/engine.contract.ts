@@ -16,6 +16,9 @@ import { abortable, deadline } from '../lib/abort.ts';
 import { shortId } from '../lib/ids.ts';
 import type { GuestBehaviour } from './testing/tiny-guest.ts';
 
+/** The host of the specs that a fixture gives. */
+export const testHostId = 'testhost';
+
 /** What a driver's test provides. */
 export interface EngineFixture {
   /** A driver on the same host each time, as a restarted daemon makes it. */
@@ -119,7 +122,8 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       expect(handle).toMatchObject({ engine: driver.kind, incarnation: made.at(-1) });
       expect(JSON.parse(JSON.stringify(handle))).toEqual(handle);
       expect(await driver.inspect(handle, never)).toEqual({ state: 'running' });
-      expect(await driver.list(never)).toEqual([handle.incarnation]);
+      const { incarnation } = handle;
+      expect(await driver.list(never)).toEqual([{ incarnation, hostId: testHostId }]);
       expect(await driver.listLiving(never)).toEqual([handle.incarnation]);
     });
 

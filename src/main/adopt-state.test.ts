@@ -65,7 +65,7 @@ async function makeMachines({ flotilla }: Daemon): Promise<readonly Machine[]> {
     if (incarnation === 'boot1') {
       const handle = await driver.launch(
         {
-          ...{ machineId: machine.id, incarnation, slot, vcpuCount: 1, memoryMib: 64, diskMib: 64 },
+          ...{ machineId: machine.id, hostId, incarnation, slot, vcpuCount: 1, memoryMib: 64, diskMib: 64 },
           source: { kind: 'kernel', kernelPath: '/k', initrdPath: '/i', kernelArgs: '' },
           ...{ disks: [], nics: [], limits: limitsOfSize },
         },

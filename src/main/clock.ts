@@ -7,6 +7,7 @@ import type { Logger } from '../lib/log.ts';
 export function systemClock(log: Pick<Logger, 'error'>): Clock {
   return {
     now: () => new Date(),
+    elapsedMs: () => performance.now(),
     sleep,
     every(ms, fn) {
       let isBusy = false;

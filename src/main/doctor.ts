@@ -6,7 +6,7 @@
 
 import type { Machine } from '../core/machines/machine.ts';
 import { findForeign } from '../core/reconcile/foreign.ts';
-import { planRepairs } from '../core/reconcile/plan.ts';
+import { findUnknown, planRepairs } from '../core/reconcile/plan.ts';
 import { Cgroups } from '../engines/qemu/cgroup.ts';
 import { QemuDriver } from '../engines/qemu/driver.ts';
 import { sleep } from '../lib/abort.ts';
@@ -33,6 +33,7 @@ import {
   checkForeign,
   checkOperations,
   checkRepairs,
+  checkStrangers,
   recordedMachine,
   summarise,
 } from './doctor/machines.ts';
@@ -179,10 +180,12 @@ async function examineIdentity(
 /** Recorded against observed. Observed before read again, so that what is made meanwhile is not taken for an orphan. */
 async function compare(given: StateExamination, records: Records): Promise<readonly Finding[]> {
   const { layout, isDaemonRunning, config, driver } = given;
+  // Without an id no daemon has run here, and none has begun a VMM.
+  const hostId = (await readHostId(layout)) ?? '';
   const disks = new QcowDisks({ layout, uidBase: config.uidBase });
   const look = async () => {
     const observed = await observeQuietly(
-      { layout, driver, disks, isDaemonRunning },
+      { layout, hostId, driver, disks, isDaemonRunning },
       await records.machines(),
     );
     const machines = await records.machines();
@@ -194,14 +197,16 @@ async function compare(given: StateExamination, records: Records): Promise<reado
       known,
       AbortSignal.timeout(lookTimeoutMs),
     );
+    const recorded = [machines, await records.openOperations(), observed, damaged, foreign] as const;
     const there = new Set<string>();
     for (const { id } of machines) if (await readFileFacts(layout.disk(id))) there.add(id);
     const doubtful = [
-      ...checkRepairs(
-        planRepairs(machines, await records.openOperations(), observed, damaged, foreign),
+      ...checkRepairs(planRepairs(...recorded), given),
+      ...checkForeign(foreign, given),
+      ...checkStrangers(
+        findUnknown(...recorded).filter((found) => found.hostId !== hostId),
         given,
       ),
-      ...checkForeign(foreign, given),
       ...checkDisks(machines, (id) => there.has(id), given),
     ];
     return { summary: summarise(machines, observed), doubtful, machines };

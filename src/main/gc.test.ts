@@ -1,8 +1,8 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { emptyQuarantine, listQuarantine, quarantineDisk } from '../storage/disks/quarantine.ts';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { ageQuarantine, listQuarantine, quarantineDisk } from '../storage/disks/quarantine.ts';
 import { StateLayout } from '../storage/layout.ts';
 import { readConfig } from './config.ts';
 import { gc } from './gc.ts';
@@ -16,7 +16,10 @@ beforeEach(async () => {
     await writeFile(layout.machineRecord(id), `record of ${id}`);
   }
 });
-afterEach(() => rm(layout.root, { recursive: true }));
+afterEach(async () => {
+  vi.useRealTimers();
+  await rm(layout.root, { recursive: true });
+});
 
 test('a disk is moved whole, with its record, and listed with its time; moving nothing succeeds', async () => {
   await quarantineDisk(layout, 'a', new Date(2000));
@@ -32,15 +35,35 @@ test('a disk is moved whole, with its record, and listed with its time; moving n
   expect(await readFile(join(found[1]?.path ?? '', 'machine.json'), 'utf8')).toBe('record of a');
 });
 
-test('only what is old enough is removed', async () => {
-  await quarantineDisk(layout, 'a', new Date(1000));
-  await quarantineDisk(layout, 'b', new Date(2000));
-  expect(await emptyQuarantine(layout, new Date(1999))).toEqual(['a.1000']);
-  expect(await readdir(layout.quarantine)).toEqual(['b.2000']);
+test('a disk is removed when it was kept for long enough, whatever its time and the clock say', async () => {
+  const [now, future] = [Date.now(), new Date(Date.now() + 1e10)];
+  await quarantineDisk(layout, 'a', new Date(0));
+  await quarantineDisk(layout, 'b', future);
+  vi.useFakeTimers({ now: now + 1e11, toFake: ['Date'] });
+  // Its age begins when it is first seen.
+  expect(await ageQuarantine(layout, 5_000, 1_000)).toEqual([]);
+  expect(await ageQuarantine(layout, 600, 1_000)).toEqual([]);
+  await rename(join(layout.quarantine, `b.${future.getTime()}`), layout.diskDir('b'));
+  await quarantineDisk(layout, 'b', new Date(7));
+  expect(await ageQuarantine(layout, 300, 1_000)).toEqual([]);
+  expect(await ageQuarantine(layout, 100, 1_000)).toEqual(['a.0']);
+  expect((await readdir(layout.quarantine)).sort()).toEqual(['ages.json', 'b.7']);
+  expect(await ageQuarantine(layout, 900, 1_000)).toEqual(['b.7']);
 });
 
+test.each(['', '{', 'null', '[1]', '{"a.1000": -1}', '{"a.1000": "old"}'])(
+  'ages that cannot be read count anew: %j',
+  async (text) => {
+    await quarantineDisk(layout, 'a', new Date(1000));
+    await writeFile(layout.quarantineAges, text);
+    expect(await ageQuarantine(layout, 5_000, 1_000)).toEqual([]);
+    expect(await ageQuarantine(layout, 5_000, 1_000)).toEqual(['a.1000']);
+  },
+);
+
 test('gc says what it removes, and removes nothing when it is only asked', async () => {
-  await quarantineDisk(layout, 'a', new Date(1000));
+  // Also one that the clock had come in later.
+  await quarantineDisk(layout, 'a', new Date(1e14));
   const config = readConfig({ FLOTILLA_STATE_DIR: layout.root });
   const run = async (isDryRun: boolean) => {
     const lines: string[] = [];
@@ -48,9 +71,9 @@ test('gc says what it removes, and removes nothing when it is only asked', async
     return lines;
   };
   expect(await run(true)).toEqual([
-    expect.stringMatching(/^would remove disk of unknown machine a, in .*a\.1000/),
+    expect.stringMatching(/^would remove disk of unknown machine a, in .*a\.1/),
   ]);
-  expect(await readdir(layout.quarantine)).toEqual(['a.1000']);
+  expect(await readdir(layout.quarantine)).toEqual([`a.${1e14}`]);
   expect(await run(false)).toEqual([expect.stringMatching(/^removed disk of unknown machine a/)]);
   expect(await run(false)).toEqual(['nothing to remove']);
   expect(await readdir(layout.disks)).toEqual(['b']);

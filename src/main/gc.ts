@@ -1,5 +1,5 @@
 /** `flotilla gc`: removes what is kept only in case somebody misses it. Works beside a daemon. */
-import { emptyQuarantine, listQuarantine } from '../storage/disks/quarantine.ts';
+import { listQuarantine, removeQuarantined } from '../storage/disks/quarantine.ts';
 import { StateLayout } from '../storage/layout.ts';
 import type { Config } from './config.ts';
 
@@ -14,10 +14,8 @@ export async function gc(
   print: (line: string) => void,
 ): Promise<void> {
   const layout = new StateLayout(config.stateDir);
-  // What comes in meanwhile stays.
-  const now = new Date();
   const found = await listQuarantine(layout);
-  if (!isDryRun) await emptyQuarantine(layout, now);
+  if (!isDryRun) await removeQuarantined(layout, found);
   for (const { machineId, path, since } of found) {
     const did = isDryRun ? 'would remove' : 'removed';
     print(`${did} disk of unknown machine ${machineId}, in ${path} since ${since.toISOString()}`);

@@ -61,7 +61,7 @@ async function makeRunning({ flotilla }: Daemon, driver: FakeDriver, name: strin
   await writeFile(flotilla.layout.disk(id), name);
   const handle = await driver.launch(
     {
-      ...{ machineId: id, incarnation, slot, vcpuCount: 1, memoryMib: 64, diskMib: 64 },
+      ...{ machineId: id, hostId, incarnation, slot, vcpuCount: 1, memoryMib: 64, diskMib: 64 },
       source: { kind: 'kernel', kernelPath: '/k', initrdPath: '/i', kernelArgs: '' },
       ...{ disks: [], nics: [], limits: limitsOfSize },
     },

@@ -12,6 +12,7 @@
  *   boot/current.json            which kit new starts use
  *   disks/<machine>/machine.json   what is recorded of the machine, again, 0600
  *   quarantine/<machine>.<time>/   disks of machines that nobody knows, until they are removed
+ *   quarantine/ages.json           how long each was kept
  *   disks/<machine>/root.qcow2   owned by the machine's VMM user, 0600
  *   run/<incarnation>/           qmp.sock agent.sock console.log pid …, root's with the VMM's group, 1770
  *
@@ -118,6 +119,9 @@ export class StateLayout {
   }
   get quarantine(): string {
     return join(this.root, 'quarantine');
+  }
+  get quarantineAges(): string {
+    return join(this.quarantine, 'ages.json');
   }
   get run(): string {
     return join(this.root, 'run');

@@ -217,7 +217,7 @@ describe('verify', () => {
     clock.advance(1);
     await service.verify(secret);
     expect(prefixReads).toBe(2);
-    clock.advance(-5_000);
+    clock.set(-5_000);
     await service.verify(secret);
     expect(prefixReads).toBe(3);
   });

@@ -16,8 +16,8 @@ export interface Disks {
   remove(machineId: string, signal: AbortSignal): Promise<void>;
   /** Puts the disk of a machine that nobody knows aside, where it is kept for a while; for nothing it succeeds. */
   quarantine(machineId: string, signal: AbortSignal): Promise<void>;
-  /** Removes what was put aside at least so long ago; names of what went, for people. */
-  emptyQuarantine(ageMsMin: number, signal: AbortSignal): Promise<readonly string[]>;
+  /** Makes all that was put aside older by so much and removes what has reached the age; names of what went, for people. */
+  ageQuarantine(byMs: number, ageMsMax: number, signal: AbortSignal): Promise<readonly string[]>;
   /** What is free where the disks are, in MiB. */
   freeMib(signal: AbortSignal): Promise<number>;
   /** Machine ids that have a disk here. */

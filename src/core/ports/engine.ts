@@ -70,6 +70,8 @@ export type LaunchSource =
 /** Everything a driver needs to start one incarnation. */
 export interface LaunchSpec {
   readonly machineId: string;
+  /** The host whose daemon starts it. The driver writes it down where the VMM cannot change it; see `list`. */
+  readonly hostId: string;
   readonly incarnation: string;
   /** A number unique among this host's machines; the driver derives the VMM's uid from it. */
   readonly slot: number;
@@ -174,12 +176,18 @@ export interface EngineDriver {
    * Returns a function that stops watching. Works for processes that are no children of ours.
    */
   onExit(handle: EngineHandle, listener: (facts: ExitFacts) => void): () => void;
-  /** Incarnations that have anything on this host: a process, a directory, a socket. */
-  list(signal: AbortSignal): Promise<readonly string[]>;
+  /** Incarnations that have anything on this host, whosever: a process, a directory, a socket. */
+  list(signal: AbortSignal): Promise<readonly FoundIncarnation[]>;
   /** Those of them whose VMM lives. */
   listLiving(signal: AbortSignal): Promise<readonly string[]>;
   /** Stops watching everything; touches no VM. */
   close(): Promise<void>;
+}
+
+export interface FoundIncarnation {
+  readonly incarnation: string;
+  /** The host that its launch named; null when nothing that can be believed says it. */
+  readonly hostId: string | null;
 }
 
 /** The serial consoles of an engine's incarnations. */

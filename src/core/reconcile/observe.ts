@@ -2,14 +2,15 @@
 import { abortable } from '../../lib/abort.ts';
 import type { Machine } from '../machines/machine.ts';
 import { type Edges, engineOf, lookTimeoutMs } from '../machines/steps/context.ts';
-import type { EngineStatus } from '../ports/engine.ts';
+import type { Owner } from '../operations/operation.ts';
+import type { EngineStatus, FoundIncarnation } from '../ports/engine.ts';
 import { isAtRest, type Observed } from './plan.ts';
 
 /** What cannot be inspected is left out, and so left alone. */
 export async function observe(
   edges: Edges,
   machines: readonly Machine[],
-  bootId: string,
+  { hostId, bootId }: Pick<Owner, 'hostId' | 'bootId'>,
   closing: AbortSignal,
 ): Promise<Observed> {
   // Each question has its own deadline, kept even by who ignores it: what hangs takes no time from the others.
@@ -17,7 +18,7 @@ export async function observe(
     const signal = AbortSignal.any([closing, AbortSignal.timeout(lookTimeoutMs)]);
     return abortable(question(signal), signal);
   };
-  const incarnations = new Map<string, readonly string[]>();
+  const incarnations = new Map<string, readonly FoundIncarnation[]>();
   const living = new Set<string>();
   for (const [kind, driver] of edges.engines) {
     try {
@@ -47,6 +48,7 @@ export async function observe(
     }),
   );
   return {
+    hostId,
     bootId,
     freeMib: await orElse(
       0,

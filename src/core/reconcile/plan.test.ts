@@ -3,13 +3,14 @@ import type { Machine } from '../machines/machine.ts';
 import type { MachineState } from '../machines/states.ts';
 import type { Operation } from '../operations/operation.ts';
 import type { EngineStatus } from '../ports/engine.ts';
-import { type Observed, planRepairs } from './plan.ts';
+import { findUnknown, type Observed, planRepairs } from './plan.ts';
 
 const machine = (id: string, state: MachineState): Machine =>
   ({ id, state, incarnation: `boot-${id}`, bootId: 'today' }) as Machine;
 
 function observed(fields: Partial<Observed> = {}): Observed {
   return {
+    hostId: 'here',
     bootId: 'today',
     freeMib: 1000,
     statuses: new Map(),
@@ -21,6 +22,10 @@ function observed(fields: Partial<Observed> = {}): Observed {
 }
 
 const status = (id: string, value: EngineStatus) => new Map([[`boot-${id}`, value]]);
+
+const began = (hostId: string | null, ...incarnations: readonly string[]) =>
+  new Map([['qemu', incarnations.map((incarnation) => ({ incarnation, hostId }))]]);
+const ours = (...incarnations: readonly string[]) => began('here', ...incarnations);
 
 describe('planRepairs', () => {
   test('a machine that runs as recorded is adopted', () => {
@@ -58,7 +63,7 @@ describe('planRepairs', () => {
 
   test('what no machine accounts for goes; a stopped machine keeps its last console', () => {
     const seen = observed({
-      incarnations: new Map([['qemu', ['boot-web', 'boot-ghost']]]),
+      incarnations: ours('boot-web', 'boot-ghost'),
       disks: ['web', 'ghost'],
     });
     expect(planRepairs([machine('web', 'stopped')], [], seen)).toEqual([
@@ -67,14 +72,21 @@ describe('planRepairs', () => {
     ]);
   });
 
+  test.each(['elsewhere', '', null])('a VMM that a daemon of host %j began is not ended', (hostId) => {
+    const seen = observed({ incarnations: began(hostId, 'boot-web', 'boot-ghost') });
+    const recorded = [[machine('web', 'stopped')], [], seen] as const;
+    expect(planRepairs(...recorded)).toEqual([]);
+    expect(findUnknown(...recorded)).toEqual([{ engine: 'qemu', incarnation: 'boot-ghost', hostId }]);
+  });
+
   test('a machine whose record is damaged keeps its disk and its VMM', () => {
-    const seen = observed({ incarnations: new Map([['qemu', ['boot-web']]]), disks: ['web'] });
+    const seen = observed({ incarnations: ours('boot-web'), disks: ['web'] });
     expect(planRepairs([], [], seen, [{ id: 'web', incarnation: 'boot-web' }])).toEqual([]);
   });
 
   test('a machine of another database keeps its disk and its VMM', () => {
     const seen = observed({
-      incarnations: new Map([['qemu', ['boot-web', 'boot-other']]]),
+      incarnations: ours('boot-web', 'boot-other'),
       disks: ['web', 'x'],
     });
     expect(planRepairs([], [], seen, [], [{ machineId: 'web', incarnation: 'boot-web' }])).toEqual([
@@ -84,7 +96,7 @@ describe('planRepairs', () => {
   });
 
   test('while nobody knows which VMM is a foreign machine’s, none is taken for nobody’s', () => {
-    const incarnations = new Map([['qemu', ['boot-web']]]);
+    const incarnations = ours('boot-web');
     const unknown = [{ machineId: 'web', incarnation: 'unknown' }] as const;
     expect(planRepairs([], [], observed({ incarnations, disks: ['web'] }), [], unknown)).toEqual([]);
     expect(planRepairs([], [], observed({ incarnations, disks: null }))).toEqual([]);
@@ -93,7 +105,7 @@ describe('planRepairs', () => {
   test('the incarnation before the one that is starting is left to its operation', () => {
     const restarting = { ...machine('web', 'starting'), operationId: 'op' } as Machine;
     const operation = { id: 'op', params: { previousIncarnation: 'boot-before' } } as unknown as Operation;
-    const seen = observed({ incarnations: new Map([['qemu', ['boot-before']]]) });
+    const seen = observed({ incarnations: ours('boot-before') });
     expect(planRepairs([restarting], [operation], seen)).toEqual([]);
     expect(planRepairs([restarting], [], seen)).toMatchObject([{ kind: 'destroy_orphan' }]);
   });

@@ -6,11 +6,13 @@ import type { Machine } from '../machines/machine.ts';
 import { guestFreeMibMin } from '../machines/steps/context.ts';
 import { isPausedOnRequest } from '../machines/steps/pause.ts';
 import type { Operation } from '../operations/operation.ts';
-import type { EngineStatus, ExitFacts } from '../ports/engine.ts';
+import type { EngineStatus, ExitFacts, FoundIncarnation } from '../ports/engine.ts';
 import type { DamagedMachine } from '../ports/store.ts';
 import type { Foreign } from './foreign.ts';
 
 export interface Observed {
+  /** The host that is looked at. */
+  readonly hostId: string;
   /** The host's current boot. A machine started in an earlier one lost its VMM to the reboot. */
   readonly bootId: string;
   /** What is free for disks, in MiB; 0 when nobody knows. */
@@ -20,7 +22,7 @@ export interface Observed {
   /** Incarnations whose VMM lives though their machine is neither to run nor under way. */
   readonly strays: ReadonlySet<string>;
   /** Incarnations of which an engine has anything: engine kind → incarnations. */
-  readonly incarnations: ReadonlyMap<string, readonly string[]>;
+  readonly incarnations: ReadonlyMap<string, readonly FoundIncarnation[]>;
   /** Machine ids that have a disk; null when nobody knows. */
   readonly disks: readonly string[] | null;
 }
@@ -64,21 +66,8 @@ export function planRepairs(
     const status = observed.statuses.get(incarnation ?? '');
     if (status && hasVmm(machine)) repairs.push(...planRunning(machine, status, observed));
   }
-  // An incarnation is recorded before it is launched, and kept after it ended as long as its console is.
-  // The one before it is its operation's to clear away.
-  const known = new Set<unknown>([
-    ...machines.map(({ incarnation }) => incarnation),
-    ...damaged.map(({ incarnation }) => incarnation),
-    ...foreign.map(({ incarnation }) => incarnation),
-    ...open.map(({ params }) => params.previousIncarnation),
-  ]);
-  // While it is unknown which VMM a foreign machine has, each may be its.
-  const isForeignKnown = observed.disks !== null && !known.has('unknown');
-  for (const [engine, incarnations] of observed.incarnations) {
-    for (const incarnation of incarnations) {
-      if (isForeignKnown && !known.has(incarnation))
-        repairs.push({ kind: 'destroy_orphan', engine, incarnation });
-    }
+  for (const { engine, incarnation, hostId } of findUnknown(machines, open, observed, damaged, foreign)) {
+    if (hostId === observed.hostId) repairs.push({ kind: 'destroy_orphan', engine, incarnation });
   }
   const ids = new Set([
     ...[...machines, ...damaged].map(({ id }) => id),
@@ -88,6 +77,36 @@ export function planRepairs(
     if (!ids.has(machineId)) repairs.push({ kind: 'quarantine_disk', machineId });
   }
   return repairs;
+}
+
+export interface UnknownIncarnation extends FoundIncarnation {
+  readonly engine: string;
+}
+
+/**
+ * Incarnations that nothing recorded accounts for. Only one that a daemon of this host began may be ended; another's, or one of which
+ * nothing says whose it is, is the operator's to end.
+ */
+export function findUnknown(
+  machines: readonly Machine[],
+  open: readonly Operation[],
+  { disks, incarnations }: Pick<Observed, 'disks' | 'incarnations'>,
+  damaged: readonly Pick<DamagedMachine, 'id' | 'incarnation'>[] = [],
+  foreign: readonly Foreign[] = [],
+): readonly UnknownIncarnation[] {
+  // An incarnation is recorded before it is launched, and kept after it ended as long as its console is.
+  // The one before it is its operation's to clear away.
+  const known = new Set<unknown>([
+    ...machines.map(({ incarnation }) => incarnation),
+    ...damaged.map(({ incarnation }) => incarnation),
+    ...foreign.map(({ incarnation }) => incarnation),
+    ...open.map(({ params }) => params.previousIncarnation),
+  ]);
+  // While it is unknown which VMM a foreign machine has, each may be its.
+  if (disks === null || known.has('unknown')) return [];
+  return [...incarnations].flatMap(([engine, found]) =>
+    found.filter(({ incarnation }) => !known.has(incarnation)).map((each) => ({ engine, ...each })),
+  );
 }
 
 function planRunning(machine: Machine, status: EngineStatus, observed: Observed): readonly Repair[] {

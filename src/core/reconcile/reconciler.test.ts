@@ -3,12 +3,14 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
 import { silentLog } from '../../lib/log.ts';
 import type { Clock } from '../ports/clock.ts';
+import { limitsOfSize } from '../ports/engine.ts';
 import { Reconciler } from './reconciler.ts';
 
 const tenant = 'default';
 
 let fake: FakeFlotilla;
 let tick: () => Promise<void>;
+let elapsedMs: number;
 let errors: string[];
 let warnings: string[];
 let betweenLooks: () => void;
@@ -16,11 +18,13 @@ let reconciler: Reconciler;
 
 beforeEach(async () => {
   fake = await startFake();
+  elapsedMs = 5_000;
   errors = [];
   warnings = [];
   betweenLooks = () => undefined;
   const clock: Clock = {
     now: () => new Date(),
+    elapsedMs: () => elapsedMs,
     sleep: async () => betweenLooks(),
     every: (_, fn) => {
       tick = async () => fn();
@@ -61,6 +65,23 @@ test('a disk that two looks find unknown is put aside, not removed, and logged a
   expect(errors).toEqual(['only the timer found this: a defect, please report it']);
 });
 
+test('what was put aside ages by the time that has passed, whatever the clock says', async () => {
+  const day = 86_400_000;
+  fake.disks.quarantined.add('ghost');
+  vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 400 * day);
+  // Every sixtieth look of the timer, the first included.
+  const looks = async (count: number) => {
+    for (let look = 0; look < count; look++) await tick();
+  };
+  await looks(1);
+  elapsedMs += 6.9 * day;
+  await looks(60);
+  expect(fake.disks.quarantined.size).toBe(1);
+  elapsedMs += 0.2 * day;
+  await looks(60);
+  expect(fake.disks.quarantined.size).toBe(0);
+});
+
 test('at the start, too, nothing is taken for unknown that a second look finds recorded', async () => {
   await fake.machines.create(tenant, { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' });
   await fake.machines.start(tenant, 'web');
@@ -86,11 +107,24 @@ test('a machine that only its record knows is left alone, also when it is damage
   await tick();
   expect(fake.driver.machine(incarnation ?? '').status).toEqual({ state: 'running' });
   expect(fake.disks.made).toEqual(new Set([machineId]));
-  expect(warnings).toEqual(['machine of another database; nothing of it is touched']);
+  expect(warnings).toEqual(['left alone: it is not this database’s']);
   expect(errors).toEqual([]);
   // Once the operator takes the disk away, the VMM is nobody's.
   fake.disks.made.clear();
   expect(await reconciler.run()).toEqual([{ kind: 'destroy_orphan', engine: 'qemu', incarnation }]);
+});
+
+test('a VMM of another host is left alone, and told of once', async () => {
+  const limits = { disks: [], nics: [], limits: limitsOfSize };
+  const size = { slot: 1, vcpuCount: 1, memoryMib: 64, diskMib: 64 };
+  const source = { kind: 'kernel', kernelPath: '/k', initrdPath: '/i', kernelArgs: '' } as const;
+  const spec = { machineId: 'm', hostId: 'elsewhere', incarnation: 'stranger', source, ...size, ...limits };
+  await fake.driver.launch(spec, new AbortController().signal);
+  for (let looks = 0; looks < 2; looks++) expect(await reconciler.run()).toEqual([]);
+  await tick();
+  expect(fake.driver.machine('stranger').status).toEqual({ state: 'running' });
+  expect(warnings).toEqual(['left alone: it is not this database’s']);
+  expect(errors).toEqual([]);
 });
 
 test('what is gone at the second look was an event on its way, and no defect', async () => {

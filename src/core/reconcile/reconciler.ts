@@ -15,7 +15,7 @@ import type { Owner } from '../operations/operation.ts';
 import type { Store } from '../ports/store.ts';
 import { findForeign } from './foreign.ts';
 import { observe } from './observe.ts';
-import { diskFullCode, planRepairs, type Repair } from './plan.ts';
+import { diskFullCode, findUnknown, planRepairs, type Repair } from './plan.ts';
 import { putProcessorsRight } from './processors.ts';
 
 /** Between two looks of the timer. */
@@ -48,12 +48,14 @@ export class Reconciler {
   /** A look that has not begun yet serves every nudge until then. */
   #isNudged = false;
   #stopTimer: () => void = () => undefined;
-  /** Foreign machines of the last look → whether they were told of. */
-  #foreign: ReadonlyMap<string, boolean> = new Map();
+  /** What the last look left alone because it is another's → whether it was told of. */
+  #left: ReadonlyMap<string, boolean> = new Map();
+  #agedAtMs: number;
   readonly #closing = new AbortController();
 
   constructor(deps: ReconcilerDeps) {
     this.#deps = deps;
+    this.#agedAtMs = deps.edges.clock.elapsedMs();
   }
 
   /**
@@ -104,7 +106,7 @@ export class Reconciler {
         if (this.#ticks++ % ticksToPrune === 0) {
           await store.operations.prune(operationsKept);
           await store.events.prune(eventsKept);
-          await this.#emptyQuarantine();
+          await this.#ageQuarantine();
         }
         const first = await this.#look();
         await this.#carryOutAll(first.filter(isRoutine));
@@ -129,7 +131,7 @@ export class Reconciler {
    */
   async #look(): Promise<readonly Repair[]> {
     const { store, edges, owner } = this.#deps;
-    const { hostId, bootId, epoch } = owner;
+    const { hostId, epoch } = owner;
     // The host is another daemon's by now, and so is what is on it.
     if ((await store.hosts.epoch(hostId)) !== epoch) {
       edges.log.error(
@@ -138,24 +140,30 @@ export class Reconciler {
       );
       return [];
     }
-    const observed = await observe(edges, await store.machines.all(hostId), bootId, this.#closing.signal);
+    const observed = await observe(edges, await store.machines.all(hostId), owner, this.#closing.signal);
     const machines = await store.machines.all(hostId);
     const damaged = await store.machines.damaged(hostId);
     const known = new Set([...machines, ...damaged].map(({ id }) => id));
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(repairTimeoutMs)]);
     const foreign = await findForeign(edges.records, observed.disks ?? [], known, signal);
-    this.#tellForeign(foreign.map(({ machineId }) => machineId));
-    return planRepairs(machines, await store.operations.open(hostId), observed, damaged, foreign);
+    const recorded = [machines, await store.operations.open(hostId), observed, damaged, foreign] as const;
+    const strangers = findUnknown(...recorded).filter((found) => found.hostId !== hostId);
+    this.#tellLeft([
+      ...foreign.map(({ machineId }) => `machine ${machineId} of another database`),
+      ...strangers.map(
+        ({ engine, incarnation }) => `${engine} ${incarnation}, which no daemon of this host began`,
+      ),
+    ]);
+    return planRepairs(...recorded);
   }
 
   /** Once each, and not before a second look finds it: one that is just being deleted has a record for a moment too. */
-  #tellForeign(ids: readonly string[]): void {
-    const before = this.#foreign;
-    this.#foreign = new Map(ids.map((id) => [id, before.has(id)]));
-    for (const id of ids) {
-      if (before.get(id) !== false) continue;
-      this.#deps.edges.log.warn({ machine: id }, 'machine of another database; nothing of it is touched');
-    }
+  #tellLeft(names: readonly string[]): void {
+    const before = this.#left;
+    this.#left = new Map(names.map((name) => [name, before.has(name)]));
+    for (const what of names)
+      if (before.get(what) === false)
+        this.#deps.edges.log.warn({ what }, 'left alone: it is not this database’s');
   }
 
   async #carryOutAll(repairs: readonly Repair[]): Promise<void> {
@@ -195,10 +203,14 @@ export class Reconciler {
     }
   }
 
-  async #emptyQuarantine(): Promise<void> {
+  /** By the time that has passed here since the last call; while no daemon runs nothing ages. */
+  async #ageQuarantine(): Promise<void> {
     const { edges, quarantineDays = 7 } = this.#deps;
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(repairTimeoutMs)]);
-    const removed = await edges.disks.emptyQuarantine(quarantineDays * dayMs, signal);
+    const elapsedMs = edges.clock.elapsedMs();
+    const byMs = elapsedMs - this.#agedAtMs;
+    const removed = await edges.disks.ageQuarantine(byMs, quarantineDays * dayMs, signal);
+    this.#agedAtMs = elapsedMs;
     if (removed.length > 0) edges.log.info({ removed }, 'disks of unknown machines were removed');
   }
 

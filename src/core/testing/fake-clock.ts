@@ -8,6 +8,7 @@ interface Sleeper {
 
 export class FakeClock implements Clock {
   #nowMs: number;
+  #elapsedMs = 0;
   readonly #sleepers = new Set<Sleeper>();
 
   constructor(start = '2026-01-01T00:00:00.000Z') {
@@ -18,16 +19,26 @@ export class FakeClock implements Clock {
     return new Date(this.#nowMs);
   }
 
-  /** A negative one sets the clock back. */
+  elapsedMs(): number {
+    return this.#elapsedMs;
+  }
+
+  /** Lets time pass. */
   advance(ms: number): void {
     this.#nowMs += ms;
-    for (const sleeper of [...this.#sleepers]) if (sleeper.untilMs <= this.#nowMs) sleeper.wake();
+    this.#elapsedMs += ms;
+    for (const sleeper of [...this.#sleepers]) if (sleeper.untilMs <= this.#elapsedMs) sleeper.wake();
+  }
+
+  /** Sets the clock to another time of day, forwards or back; no time passes. */
+  set(ms: number): void {
+    this.#nowMs += ms;
   }
 
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const sleeper = { untilMs: this.#nowMs + ms, wake: resolve };
+    const sleeper = { untilMs: this.#elapsedMs + ms, wake: resolve };
     const onAbort = () => reject(signal?.reason);
     this.#sleepers.add(sleeper);
     signal?.addEventListener('abort', onAbort, { once: true });

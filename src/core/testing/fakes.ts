@@ -128,8 +128,12 @@ export class FakeDisks implements Disks {
     if (this.made.delete(machineId)) this.quarantined.add(machineId);
   }
 
-  /** As if all had been there for ever. */
-  async emptyQuarantine(): Promise<readonly string[]> {
+  /** How long what was put aside has been there, together. */
+  quarantineAgeMs = 0;
+
+  async ageQuarantine(byMs: number, ageMsMax: number): Promise<readonly string[]> {
+    this.quarantineAgeMs += byMs;
+    if (this.quarantineAgeMs < ageMsMax) return [];
     const names = [...this.quarantined];
     this.quarantined.clear();
     return names;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../core/errors.ts';
 import { type ExitFacts, limitsOfSize } from '../../core/ports/engine.ts';
-import { engineContract } from '../engine.contract.ts';
+import { engineContract, testHostId } from '../engine.contract.ts';
 import { guestMarker } from '../testing/tiny-guest.ts';
 import { FakeDriver, FakeHost, type LaunchHook } from './driver.ts';
 
@@ -10,6 +10,7 @@ const never = new AbortController().signal;
 function spec(incarnation: string, slot = 1, kernelArgs = '') {
   return {
     machineId: 'm1',
+    hostId: testHostId,
     incarnation,
     slot,
     vcpuCount: 1,

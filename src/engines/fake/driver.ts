@@ -12,6 +12,7 @@ import {
   type EngineProbe,
   type EngineStatus,
   type ExitFacts,
+  type FoundIncarnation,
   type LaunchSpec,
   pausedOnRequest,
 } from '../../core/ports/engine.ts';
@@ -159,9 +160,9 @@ export class FakeDriver implements EngineDriver {
     return machines.filter(({ status }) => status.state !== 'exited').map(({ handle }) => handle.incarnation);
   }
 
-  async list(signal?: AbortSignal): Promise<readonly string[]> {
+  async list(signal?: AbortSignal): Promise<readonly FoundIncarnation[]> {
     await this.#play('list', signal);
-    return [...this.host.machines.keys()];
+    return [...this.host.machines].map(([incarnation, { spec }]) => ({ incarnation, hostId: spec.hostId }));
   }
 
   async close(): Promise<void> {

@@ -30,7 +30,7 @@ beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'flotilla-adopt-'));
   layout = new StateLayout(root);
   directory = new RunDirectory(layout, incarnation);
-  await directory.create(isRoot ? vmmUid : null);
+  await directory.create('host', isRoot ? vmmUid : null);
   driver = new QemuDriver({ layout, uidBase: isRoot ? vmmUid : null });
 });
 afterEach(async () => {
@@ -65,6 +65,7 @@ async function recorded(
     ...identity,
     bootId,
     incarnation,
+    hostId: 'host',
     machineId: null,
     argumentsDigest: null,
     qemuVersion: null,

@@ -4,6 +4,7 @@ import { argumentsDigest, type CommandLineFacts, type KernelSpec, qemuArguments 
 
 const spec: KernelSpec = {
   machineId: 'machine00001',
+  hostId: 'host00000001',
   incarnation: 'incarnation1',
   slot: 4,
   vcpuCount: 2,

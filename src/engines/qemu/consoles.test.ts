@@ -16,7 +16,7 @@ let ended: AbortController;
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'flotilla-consoles-'));
   directory = new RunDirectory(new StateLayout(root), 'web');
-  await directory.create(null);
+  await directory.create('host', null);
   consoles = new Consoles();
   ended = new AbortController();
 });

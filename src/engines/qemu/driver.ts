@@ -14,6 +14,7 @@ import type {
   EngineProbe,
   EngineStatus,
   ExitFacts,
+  FoundIncarnation,
   LaunchSpec,
 } from '../../core/ports/engine.ts';
 import { abortable } from '../../lib/abort.ts';
@@ -197,11 +198,16 @@ export class QemuDriver implements EngineDriver {
     };
   }
 
-  async list(signal: AbortSignal): Promise<readonly string[]> {
+  async list(signal: AbortSignal): Promise<readonly FoundIncarnation[]> {
     const [directories, vmms] = await whileWanted(signal, () =>
       Promise.all([listRunDirectories(this.#layout), findVmms(this.#layout)]),
     );
-    return [...new Set([...directories, ...vmms.map((vmm) => vmm.incarnation)])];
+    const incarnations = new Set([...directories, ...vmms.map((vmm) => vmm.incarnation)]);
+    const found = [...incarnations].map(async (incarnation) => ({
+      incarnation,
+      hostId: await this.#directory(incarnation).readHostId(),
+    }));
+    return await whileWanted(signal, () => Promise.all(found));
   }
 
   async listLiving(signal: AbortSignal): Promise<readonly string[]> {

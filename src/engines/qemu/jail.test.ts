@@ -227,7 +227,7 @@ describe('a VMM in its jail', () => {
   it('never runs a VMM that no record names: the daemon dies before it has written one', async () => {
     const incarnation = shortId();
     const directory = new RunDirectory(fixture.layout, incarnation);
-    await directory.create(null, true);
+    await directory.create('host', null, true);
     const qemu = '/usr/bin/qemu-system-x86_64';
     const host = {
       shim: testShim() ?? '',

@@ -94,7 +94,7 @@ export class Launcher {
     const uid = uidBase === null ? null : uidBase + spec.slot;
     // The VMMs' users pass through to their own directories.
     await ensureDirectory(layout.run, 0o711);
-    await directory.create(uid, host.jail !== null);
+    await directory.create(spec.hostId, uid, host.jail !== null);
 
     const args = qemuArguments(spec, {
       accelerator: host.accelerator,
@@ -118,6 +118,7 @@ export class Launcher {
         ...identity,
         bootId: readBootId(),
         incarnation: spec.incarnation,
+        hostId: spec.hostId,
         machineId: spec.machineId,
         argumentsDigest: argumentsDigest(args),
         qemuVersion: host.version,

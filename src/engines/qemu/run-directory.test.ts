@@ -38,6 +38,7 @@ const record: VmmRecord = {
   startTime: '17',
   bootId: 'b',
   incarnation: 'abc',
+  hostId: 'host',
   machineId: null,
   argumentsDigest: null,
   qemuVersion: null,
@@ -88,7 +89,7 @@ beforeEach(async () => {
   warnings = [];
   const log = { warn: (_: unknown, message?: string) => void warnings.push(String(message)) };
   directory = new RunDirectory(new StateLayout(root), 'abc', log);
-  await directory.create(isRoot ? vmmUid : null);
+  await directory.create('host', isRoot ? vmmUid : null);
 });
 afterEach(async () => {
   for (const path of fifos.splice(0)) {
@@ -111,8 +112,8 @@ describe('records', () => {
 
   it('have their places taken from the first, so that the sticky bit keeps a VMM from them', async () => {
     for (const name of ['vmm.json', 'exit.json']) {
-      const { uid, mode, size } = await stat(fileOf(name));
-      expect([uid, mode & 0o777, size]).toEqual([process.geteuid?.(), 0o600, 0]);
+      const { uid, mode } = await stat(fileOf(name));
+      expect([uid, mode & 0o777]).toEqual([process.geteuid?.(), 0o600]);
     }
   });
 
@@ -184,6 +185,23 @@ it('is removed with a tree in it that is deeper than the longest path', async ()
 it.runIf(isRoot)('knows the user it was given to', async () => {
   expect(await directory.vmmUid()).toBe(vmmUid);
   const own = new RunDirectory(new StateLayout(root), 'abd');
-  await own.create(null);
+  await own.create('host', null);
   expect(await own.vmmUid()).toBeNull();
+});
+
+it('says whose it is before its VMM is known and afterwards, unless the file is the VMM’s', async () => {
+  expect(await directory.readHostId()).toBe('host');
+  expect(await directory.readRecord()).toBeNull();
+  await directory.writeRecord({ ...record, hostId: 'another' });
+  expect(await directory.readHostId()).toBe('another');
+  // As records of an earlier version.
+  await writeFile(fileOf('vmm.json'), JSON.stringify({ ...record, hostId: undefined }));
+  expect(await directory.readHostId()).toBeNull();
+  await writeFile(fileOf('vmm.json'), '');
+  expect(await directory.readHostId()).toBeNull();
+});
+
+it.runIf(isRoot)('does not believe a VMM about whose it is', async () => {
+  await chown(fileOf('vmm.json'), vmmUid, vmmUid);
+  expect(await directory.readHostId()).toBeNull();
 });

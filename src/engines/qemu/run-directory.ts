@@ -1,7 +1,7 @@
 /**
  * What one incarnation has in `run/<incarnation>/`:
  *
- *   vmm.json      which process is its VMM; empty until that is known
+ *   vmm.json      whose it is and, once that is known, which process is its VMM
  *   exit.json     how it ended, written before anything forgets it; empty until then
  *   status.json   the VMM's exit status, written by its launch shim; absent without one, empty until then
  *   console.log   the serial console's end (tail-file.ts)
@@ -14,7 +14,7 @@
  * replaces what is there. Where VMMs run as the daemon's own user, ownership tells nothing: the limits hold, the rest
  * does not.
  */
-import { chmod, chown, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { chmod, chown, open, readdir, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExitFacts } from '../../core/ports/engine.ts';
 import { sleep } from '../../lib/abort.ts';
@@ -32,6 +32,8 @@ export interface VmmRecord {
   readonly startTime: string;
   readonly bootId: string;
   readonly incarnation: string;
+  /** Null in records of an earlier version. */
+  readonly hostId: string | null;
   readonly machineId: string | null;
   readonly argumentsDigest: string | null;
   readonly qemuVersion: string | null;
@@ -46,10 +48,8 @@ const statusPollMs = 10;
 
 function parseRecord(value: unknown, incarnation: string): VmmRecord | null {
   if (typeof value !== 'object' || value === null) return null;
-  const { pid, startTime, bootId, machineId, argumentsDigest, qemuVersion, ...rest } = value as Record<
-    string,
-    unknown
-  >;
+  const { pid, startTime, bootId, hostId, machineId, argumentsDigest, qemuVersion, ...rest } =
+    value as Record<string, unknown>;
   if (rest.incarnation !== incarnation || typeof pid !== 'number' || !Number.isSafeInteger(pid)) return null;
   if (typeof startTime !== 'string' || typeof bootId !== 'string') return null;
   const text = (field: unknown) => (typeof field === 'string' ? field : null);
@@ -58,6 +58,7 @@ function parseRecord(value: unknown, incarnation: string): VmmRecord | null {
     startTime,
     bootId,
     incarnation,
+    hostId: text(hostId),
     machineId: text(machineId),
     argumentsDigest: text(argumentsDigest),
     qemuVersion: text(qemuVersion),
@@ -125,12 +126,14 @@ export class RunDirectory {
   }
 
   /**
-   * Makes the directory and its empty files for a VMM of group `gid`; null: the VMM is the daemon's own user. `hasShim`: a
-   * launch shim will write the status.
+   * Makes the directory of `hostId` and its files for a VMM of group `gid`; null: the VMM is the daemon's own user.
+   * `hasShim`: a launch shim will write the status.
    */
-  async create(gid: number | null, hasShim = false): Promise<void> {
+  async create(hostId: string, gid: number | null, hasShim = false): Promise<void> {
     await ensureDirectory(this.path, 0o700);
-    const files = [this.consoleFile, this.logFile, this.#recordFile, this.#exitFile];
+    const { incarnation } = this;
+    await writeFile(this.#recordFile, JSON.stringify({ hostId, incarnation }), { flag: 'wx', mode: 0o600 });
+    const files = [this.consoleFile, this.logFile, this.#exitFile];
     for (const path of hasShim ? [...files, this.statusFile] : files)
       await (await open(path, 'wx', 0o600)).close();
     if (gid === null) return;
@@ -169,6 +172,11 @@ export class RunDirectory {
 
   async readRecord(): Promise<VmmRecord | null> {
     return parseRecord(await this.#readJson(this.#recordFile), this.incarnation);
+  }
+  /** The host that it was made for, also before its VMM is known; null when no record says it. */
+  async readHostId(): Promise<string | null> {
+    const { incarnation, hostId } = Object(await this.#readJson(this.#recordFile)) as Partial<VmmRecord>;
+    return incarnation === this.incarnation && typeof hostId === 'string' ? hostId : null;
   }
   async writeRecord(record: VmmRecord): Promise<void> {
     await replaceFile(this.#recordFile, `${JSON.stringify(record)}\n`);

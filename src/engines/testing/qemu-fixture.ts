@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type LaunchSpec, limitsOfSize } from '../../core/ports/engine.ts';
 import { readProcessStat } from '../../lib/procfs.ts';
 import { CacheLayout, StateLayout } from '../../storage/layout.ts';
-import type { EngineFixture } from '../engine.contract.ts';
+import { type EngineFixture, testHostId } from '../engine.contract.ts';
 import { QemuDriver, type QemuDriverOptions } from '../qemu/driver.ts';
 import { killProcess } from '../qemu/processes.ts';
 import { behaviourArgument, type GuestBehaviour, guestMarker, tinyInitramfs } from './tiny-guest.ts';
@@ -77,6 +77,7 @@ export async function makeQemuFixture(): Promise<QemuFixture> {
       incarnations.add(incarnation);
       return {
         machineId: `m${incarnation}`.slice(0, 12),
+        hostId: testHostId,
         incarnation,
         slot,
         vcpuCount: 1,

@@ -10,6 +10,7 @@ import {
   checkForeign,
   checkOperations,
   checkRepairs,
+  checkStrangers,
   recordedMachine,
   summarise,
 } from './machines.ts';
@@ -42,6 +43,20 @@ describe('recorded against observed', () => {
     ]);
     expect(found[0]?.hint).toContain('./flotilla up');
     expect(checkRepairs(repairs, running)[0]?.hint).toContain('/state/daemon.log');
+  });
+
+  it('names a VMM that no daemon of this host began, and how to end it', () => {
+    const unknown = { engine: 'qemu', incarnation: 'boot1' };
+    const [theirs, nobodys] = checkStrangers(
+      [
+        { ...unknown, hostId: 'other' },
+        { ...unknown, hostId: null },
+      ],
+      running,
+    );
+    expect(theirs).toMatchObject({ level: 'warn', message: expect.stringContaining('host other began it') });
+    expect(nobodys).toMatchObject({ level: 'warn', message: expect.stringContaining('nothing says whose') });
+    expect(theirs?.hint).toContain('/state/run/boot1/vmm.json');
   });
 
   it('tells how a VMM ended', () => {

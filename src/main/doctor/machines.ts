@@ -3,7 +3,7 @@ import type { Machine } from '../../core/machines/machine.ts';
 import { isTransit } from '../../core/machines/states.ts';
 import type { Operation } from '../../core/operations/operation.ts';
 import type { Foreign } from '../../core/reconcile/foreign.ts';
-import type { Observed, Repair } from '../../core/reconcile/plan.ts';
+import type { Observed, Repair, UnknownIncarnation } from '../../core/reconcile/plan.ts';
 import { type Finding, fail, ok, warn } from '../../setup/doctor/finding.ts';
 import type { RecordedMachine } from '../../setup/doctor/state-files.ts';
 import type { StateLayout } from '../../storage/layout.ts';
@@ -125,6 +125,22 @@ export function checkForeign(foreign: readonly Foreign[], { layout }: Situation)
       `Put the database back that knows it, or take this one away and start with --adopt-state. When nobody misses the machine: mv ${layout.diskDir(machineId)} ${layout.quarantine}/${machineId}.0, then ./flotilla gc`,
     ),
   );
+}
+
+/** VMMs, or what is left of them, that nothing accounts for and no daemon of this host began. */
+export function checkStrangers(
+  strangers: readonly UnknownIncarnation[],
+  { layout }: Situation,
+): readonly Finding[] {
+  return strangers.map(({ engine, incarnation, hostId }) => {
+    const whose = hostId === null ? 'nothing says whose it is' : `host ${hostId} began it`;
+    const directory = `${layout.run}/${incarnation}`;
+    return warn(
+      `${engine} ${incarnation}`,
+      `a VMM or its directory belongs to no machine of this database, and ${whose}; it is left alone: ${directory}`,
+      `When nobody misses it, end the process that ${directory}/vmm.json names and remove the directory.`,
+    );
+  });
 }
 
 /** One line on what is there. */

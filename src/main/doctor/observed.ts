@@ -18,6 +18,7 @@ const lookTimeoutMs = 15_000;
 
 export interface Sources {
   readonly layout: StateLayout;
+  readonly hostId: string;
   readonly driver: Pick<EngineDriver, 'kind' | 'list'>;
   readonly disks: Pick<Disks, 'freeMib' | 'list'>;
   readonly isDaemonRunning: boolean;
@@ -25,7 +26,7 @@ export interface Sources {
 
 /** Changes nothing and connects to nothing. */
 export async function observeQuietly(sources: Sources, machines: readonly Machine[]): Promise<Observed> {
-  const { layout, driver, disks } = sources;
+  const { layout, hostId, driver, disks } = sources;
   const signal = AbortSignal.timeout(lookTimeoutMs);
   const alive = new Set((await findVmms(layout)).map(({ incarnation }) => incarnation));
   const statuses = new Map<string, EngineStatus>();
@@ -40,6 +41,7 @@ export async function observeQuietly(sources: Sources, machines: readonly Machin
     );
   }
   return {
+    hostId,
     bootId: readBootId(),
     freeMib: await freeMib(disks, signal),
     statuses,

@@ -15,7 +15,7 @@ import { shortId } from '../../lib/ids.ts';
 import { ProcessError, run } from '../../lib/process.ts';
 import { removeTree } from '../../lib/remove-tree.ts';
 import { diskDirectoryMode, isMachineId, type StateLayout } from '../layout.ts';
-import { emptyQuarantine, quarantineDisk } from './quarantine.ts';
+import { ageQuarantine, quarantineDisk } from './quarantine.ts';
 
 export interface QcowDisksOptions {
   readonly layout: StateLayout;
@@ -68,9 +68,8 @@ export class QcowDisks implements Disks {
     await abortable(quarantineDisk(this.#layout, machineId, new Date()), signal);
   }
 
-  emptyQuarantine(ageMsMin: number, signal: AbortSignal): Promise<readonly string[]> {
-    const until = new Date(Date.now() - ageMsMin);
-    return abortable(emptyQuarantine(this.#layout, until), signal);
+  ageQuarantine(byMs: number, ageMsMax: number, signal: AbortSignal): Promise<readonly string[]> {
+    return abortable(ageQuarantine(this.#layout, byMs, ageMsMax), signal);
   }
 
   /** Also machines of whose disk only a crash's leftovers are here, so that those are found and put aside. */

@@ -1,10 +1,12 @@
 /**
  * Disks of machines that nobody knows: `quarantine/<machine>.<time>/`, moved there whole. Whoever knows better than the
- * database can move one back; what nobody wants goes after a while. The time is in the name, in milliseconds since 1970.
+ * database can move one back; what nobody wants goes after a while. The time of the clock is in the name, in milliseconds since
+ * 1970, for people. How long each was kept while a daemon ran is counted in `quarantine/ages.json`.
  */
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hasErrorCode, syncDirectory } from '../../lib/files.ts';
+import { hasErrorCode, syncDirectory, writeFileAtomic } from '../../lib/files.ts';
+import { removeTree } from '../../lib/remove-tree.ts';
 import type { StateLayout } from '../layout.ts';
 
 export interface QuarantinedDisk {
@@ -45,10 +47,47 @@ export async function listQuarantine(layout: StateLayout): Promise<readonly Quar
     .sort((a, b) => a.since.getTime() - b.since.getTime());
 }
 
-/** Removes what came until the moment; the names of what went. */
-export async function emptyQuarantine(layout: StateLayout, until: Date): Promise<readonly string[]> {
-  const old = (await listQuarantine(layout)).filter(({ since }) => since <= until);
-  for (const { path } of old) await rm(path, { recursive: true, force: true });
-  if (old.length > 0) await syncDirectory(layout.quarantine);
+/** Removes these, and nothing that came meanwhile. */
+export async function removeQuarantined(
+  layout: StateLayout,
+  disks: readonly Pick<QuarantinedDisk, 'path'>[],
+): Promise<void> {
+  for (const { path } of disks) await removeTree(path);
+  if (disks.length > 0) await syncDirectory(layout.quarantine);
+}
+
+/**
+ * Adds `byMs` to the age of each and removes those that have reached `ageMsMax`; the names of what went. One that comes in
+ * begins at 0. Ages are counted, not taken from the time in the names: a clock that was set wrong must remove nothing early.
+ */
+export async function ageQuarantine(
+  layout: StateLayout,
+  byMs: number,
+  ageMsMax: number,
+): Promise<readonly string[]> {
+  const found = await listQuarantine(layout);
+  if (found.length === 0) return [];
+  const before = await readAges(layout);
+  const aged = found.map((disk) => {
+    const age = before[disk.name];
+    return { ...disk, ageMs: age === undefined ? 0 : age + byMs };
+  });
+  const old = aged.filter(({ ageMs }) => ageMs >= ageMsMax);
+  await removeQuarantined(layout, old);
+  const ages = Object.fromEntries(aged.map(({ name, ageMs }) => [name, ageMs]));
+  for (const { name } of old) delete ages[name];
+  await writeFileAtomic(layout.quarantineAges, `${JSON.stringify(ages)}\n`);
   return old.map(({ name }) => name);
+}
+
+/** Name → age in milliseconds. What cannot be read counts anew. */
+async function readAges(layout: StateLayout): Promise<Readonly<Record<string, number>>> {
+  try {
+    const parsed: unknown = JSON.parse(await readFile(layout.quarantineAges, 'utf8'));
+    const ages = Object.entries(Object(parsed)).filter(([, age]) => Number.isFinite(age) && Number(age) >= 0);
+    return Object.fromEntries(ages.map(([name, age]) => [name, Number(age)]));
+  } catch (error) {
+    if (hasErrorCode(error, 'ENOENT') || error instanceof SyntaxError) return {};
+    throw error;
+  }
 }

@@ -139,6 +139,7 @@ function launchStep(edges: Edges): MachineStep {
       const handle = await engineOf(edges, machine).launch(
         {
           machineId: machine.id,
+          hostId: machine.hostId,
           incarnation,
           slot: machine.slot,
           vcpuCount: machine.spec.vcpuCount,
