@@ -13,10 +13,11 @@ program
   .description('install what is missing, build guest agent and launch shim, make kernel and images')
   .option('--image <name...>', 'images to make', ['busybox', 'debian-12'])
   .option('--refresh', 'also replace the kernel and images that are there by what the archive has now')
-  .action(async (options: { image: string[]; refresh?: boolean }) => {
+  .option('--systemd', 'also install a systemd service for the daemon')
+  .action(async (options: { image: string[]; refresh?: boolean; systemd?: boolean }) => {
     const { setUp } = await import('./set-up.ts');
-    const { image: names, refresh: isRefresh = false } = options;
-    await setUp(readConfig(process.env), process.env, { names, isRefresh });
+    const { image: names, refresh: isRefresh = false, systemd: isService = false } = options;
+    await setUp(readConfig(process.env), process.env, { names, isRefresh, isService });
   });
 
 program

@@ -1,16 +1,36 @@
 /** `flotilla setup`: src/setup with this process's configuration and Ctrl-C. */
+import { join } from 'node:path';
 import { AppError } from '../core/errors.ts';
+import { sourceRootDefault } from '../setup/context.ts';
 import { createProgress } from '../setup/progress.ts';
 import { type BuiltInImage, builtInImages, type SetupOptions, setup } from '../setup/setup.ts';
+import { installService } from '../setup/systemd.ts';
 import { CacheLayout, StateLayout } from '../storage/layout.ts';
 import type { Config } from './config.ts';
 
 export async function setUp(
   config: Config,
   env: NodeJS.ProcessEnv,
-  { names, isRefresh }: { readonly names: readonly string[]; readonly isRefresh: boolean },
+  { names, isRefresh, isService }: SetUpChoices,
 ): Promise<void> {
   await setup({ ...setupOptions(config, env), images: names.map(checked), isRefresh });
+  if (!isService) return;
+  const launcher = join(sourceRootDefault, 'flotilla');
+  const { unitPath, settingsPath, isLoaded } = await installService({ launcher, env });
+  const lines = [
+    `service   ${unitPath}`,
+    `settings  ${settingsPath}`,
+    `next      ${isLoaded ? '' : 'once systemd runs: systemctl daemon-reload && '}systemctl enable --now flotilla`,
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+export interface SetUpChoices {
+  /** Images to make. */
+  readonly names: readonly string[];
+  readonly isRefresh: boolean;
+  /** Also installs the systemd service. */
+  readonly isService: boolean;
 }
 
 /** Ctrl-C ends the programs that set-up runs; what was whole stays. */

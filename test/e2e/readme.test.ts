@@ -1,4 +1,7 @@
-/** Every command in the README, as it stands there, in its order, on a state directory of its own. */
+/**
+ * Every command in the README, the quickstart and the chapters on backup and restore, as it stands there, in its order,
+ * on a state directory of its own.
+ */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,8 +18,7 @@ let env: NodeJS.ProcessEnv;
 let stateDir: string;
 
 beforeAll(async () => {
-  const readme = await readFile(join(repository, 'README.md'), 'utf8');
-  blocks = [...readme.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1] ?? '');
+  blocks = await commandsOf('README.md');
   stateDir = await mkdtemp(join(tmpdir(), 'f-'));
   env = {
     ...process.env,
@@ -29,12 +31,23 @@ beforeAll(async () => {
 afterAll(async () => {
   // A test that failed on its way must leave nothing either.
   await runCommand('./flotilla', ['down', '--machines'], { env });
-  await rm(stateDir, { recursive: true });
+  for (const path of [stateDir, `${stateDir}.backup`, `${stateDir}.broken`]) {
+    await rm(path, { recursive: true, force: true });
+  }
 });
 
-function runBlock(index: number): Promise<CommandResult> {
-  const lines = (blocks[index] ?? '').split('\n').filter((line) => !notRun.includes(line));
+async function commandsOf(document: string): Promise<readonly string[]> {
+  const text = await readFile(join(repository, document), 'utf8');
+  return [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1] ?? '');
+}
+
+function runLines(block: string): Promise<CommandResult> {
+  const lines = block.split('\n').filter((line) => !notRun.includes(line));
   return runCommand('sh', ['-euc', lines.join('\n')], { env, timeoutMs: 570_000 });
+}
+
+function runBlock(index: number): Promise<CommandResult> {
+  return runLines(blocks[index] ?? '');
 }
 
 test('the README has the blocks that are run here', () => {
@@ -86,6 +99,31 @@ test('the same over HTTP', async () => {
   expect(stdout.toString()).toMatch(/"exit_code":0,.*"stdout":"6\.\d/);
   expect(stdout.toString()).toContain('"type":"outcome","outcome":"exited","exit_code":0');
   expect(stdout.toString()).not.toContain('"error"');
+});
+
+test('the quickstart', async () => {
+  const commands = await commandsOf('docs/quickstart.md');
+  expect(commands.length).toBeGreaterThan(5);
+  const { exitCode, stdout, stderr } = await runLines(commands.join('\n'));
+  expect(exitCode, stderr).toBe(0);
+  for (const line of ['hello', 'hello world', 'saved', 'from my image']) {
+    expect(stdout.toString().split('\n')).toContain(line);
+  }
+});
+
+test('a backup while machines run, and its restore', async () => {
+  const [backup = '', restore = ''] = await commandsOf('docs/operations.md');
+  const inFirst = (script: string) =>
+    runCommand('./flotilla', ['exec', 'first', '--', 'sh', '-c', script], { env });
+  await inFirst('sleep 100000 >/dev/null 2>&1 & echo before > /root/note; sync');
+  const backedUp = await runLines(backup);
+  expect(backedUp.exitCode, backedUp.stderr).toBe(0);
+  // The machine went on: its process is still there.
+  expect((await inFirst('pidof sleep')).exitCode).toBe(0);
+  await inFirst('echo after > /root/note; sync');
+  const restored = await runLines(restore);
+  expect(restored.exitCode, restored.stderr).toBe(0);
+  expect((await inFirst('cat /root/note')).stdout.toString()).toBe('before\n');
 });
 
 test('down --machines leaves nothing that runs', async () => {

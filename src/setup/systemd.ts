@@ -1,0 +1,130 @@
+/**
+ * The systemd service of the daemon. `flotilla setup --systemd` installs it; nothing starts it. Settings live in an
+ * environment file of the operator's, which is made once and never overwritten.
+ *
+ *   /etc/systemd/system/flotilla.service   how to run `flotilla serve`; replaced by each set-up
+ *   /etc/default/flotilla                  PORT, FLOTILLA_STATE_DIR, DATABASE_URL, …; 0600, it may hold a password
+ */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError } from '../core/errors.ts';
+import { hasErrorCode, writeFileAtomic } from '../lib/files.ts';
+import { run } from '../lib/process.ts';
+import type { Environment } from './context.ts';
+
+export interface ServiceOptions {
+  /** The launcher, absolute: `<checkout>/flotilla`. */
+  readonly launcher: string;
+  /** What the service's settings are taken from when there are none yet. */
+  readonly env: Environment;
+  /** For tests: where the host's root is. */
+  readonly root?: string;
+}
+
+export interface InstalledService {
+  readonly unitPath: string;
+  readonly settingsPath: string;
+  /** Whether systemd was told of it; it is not running in a container or a chroot. */
+  readonly isLoaded: boolean;
+}
+
+/** Exit code of `serve` when another daemon runs already: starting it again would not help. */
+const alreadyRunningExitCode = 3;
+const systemctlTimeoutMs = 30_000;
+/** What the daemon reads from its environment; see `src/main/config.ts`. */
+const settingNames =
+  /^(PORT|DATABASE_URL|DISABLE_AUTH|HATCH_HTTP_ADDR|FLOTILLA_(?!DEV$|URL$|KEY$|PROFILE$)[A-Z_]+)$/;
+
+/** Raises `unsupported` on a host without systemd, or for a user other than root. */
+export async function installService({
+  launcher,
+  env,
+  root = '/',
+}: ServiceOptions): Promise<InstalledService> {
+  const directory = join(root, 'etc/systemd/system');
+  if (!(await isThere(directory))) {
+    throw new AppError('unsupported', 'this host has no systemd: /etc/systemd/system is missing', {
+      hint: 'Run ./flotilla serve under the service manager that this host has.',
+    });
+  }
+  const unitPath = join(directory, 'flotilla.service');
+  const settingsPath = join(root, 'etc/default/flotilla');
+  try {
+    await writeFileAtomic(unitPath, serviceUnit(launcher), 0o644);
+    if (!(await isThere(settingsPath))) await writeFileAtomic(settingsPath, settings(env), 0o600);
+  } catch (error) {
+    if (!hasErrorCode(error, 'EACCES')) throw error;
+    throw new AppError('unsupported', 'only root can install a service', {
+      cause: error,
+      hint: 'Run it with sudo.',
+    });
+  }
+  const isLoaded = root === '/' && (await isThere('/run/systemd/system'));
+  if (isLoaded) await run('systemctl', ['daemon-reload'], { timeoutMs: systemctlTimeoutMs });
+  return { unitPath, settingsPath, isLoaded };
+}
+
+/** The unit as text. Machines outlive the daemon, so systemd ends the main process only. */
+export function serviceUnit(launcher: string): string {
+  return `[Unit]
+Description=Flotilla: microVMs on this machine
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+Type=exec
+EnvironmentFile=-/etc/default/flotilla
+ExecStart=${quoted(launcher)} serve
+# Machines outlive the daemon: systemd ends the daemon and nothing else.
+KillMode=process
+TimeoutStopSec=60
+Restart=on-failure
+RestartSec=2
+RestartPreventExitStatus=${alreadyRunningExitCode}
+LimitNOFILE=1048576
+TasksMax=infinity
+OOMScoreAdjust=-900
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
+/** The settings that are in force now, as an environment file. */
+export function settings(env: Environment): string {
+  const lines = Object.entries(env)
+    .filter(([name, value]) => settingNames.test(name) && value !== undefined && value !== '')
+    .map(([name, value]) => `${name}=${fileValue(name, value ?? '')}`);
+  const head = '# Settings of the Flotilla daemon; systemctl restart flotilla applies a change.';
+  return `${[head, ...lines.sort()].join('\n')}\n`;
+}
+
+/** systemd.service(5): `%` has a meaning in a command line; the name of a program holds no quote and no backslash. */
+function quoted(path: string): string {
+  if (/[\p{Cc}"'\\]/u.test(path)) {
+    throw new AppError(
+      'invalid',
+      'the path of this checkout holds a quote, a backslash or a control character',
+      {
+        hint: 'Move the checkout, then run ./flotilla setup --systemd again.',
+      },
+    );
+  }
+  return `"${path.replaceAll('%', '%%')}"`;
+}
+
+/** systemd.exec(5), EnvironmentFile: in double quotes `"`, `\\`, `$` and a backquote are escaped. */
+function fileValue(name: string, value: string): string {
+  if (/[\r\n\0]/.test(value)) throw new AppError('invalid', `${name} holds a line break`);
+  return `"${value.replaceAll(/["\\$`]/g, '\\$&')}"`;
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (hasErrorCode(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
