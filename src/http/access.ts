@@ -3,12 +3,14 @@
  * route is known and before anything else of it, in this order: key, scope, budget, body. Nothing of a body is read
  * before the key is good, whatever the method and path.
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import type { MiddlewareHandler } from 'hono';
 import { AppError } from '../core/errors.ts';
 import { checkScope, type Scope } from '../core/keys/caller.ts';
 import { declaredBytes, hasBody, readWhole } from './body.ts';
+import { checkText } from './body-text.ts';
 import type { HttpEnv } from './context.ts';
-import { BadRequest, BodyTooLarge, BodyTooSlow } from './errors.ts';
+import { BadRequest, BodyTooLarge, BodyTooSlow, UnsupportedMediaType } from './errors.ts';
 import type { Session } from './session.ts';
 
 /** The largest body that is no upload: an exec with 8 MiB of stdin in base64 and room for its other fields. */
@@ -66,6 +68,7 @@ export function gate(access: Access): Gate {
       c.set('caller', caller);
       session.admit(caller);
     }
+    checkTarget(c.env.incoming.url ?? '');
     if (hasBody(c.env.incoming)) await takeBody(session, access.body);
     await next();
   };
@@ -76,7 +79,8 @@ async function takeBody(session: Session, policy: BodyPolicy): Promise<void> {
   const { incoming, outgoing, bodyLimits } = session;
   const { method } = incoming;
   // A body of these means nothing, and clients that send one by mistake are served.
-  if (method === 'GET' || method === 'HEAD') return;
+  if (method === 'GET') return;
+  checkEncoding(incoming.headers);
   if (policy.kind === 'stream') {
     if (incoming.headers.expect !== undefined) outgoing.writeContinue();
     return;
@@ -91,6 +95,7 @@ async function takeBody(session: Session, policy: BodyPolicy): Promise<void> {
   try {
     const reserve = (bytes: number) => session.reserve(bytes);
     const body = await readWhole(incoming, { bytesMax, deadlineMs: bodyLimits.deadlineMs, reserve });
+    checkText(body);
     Object.assign(incoming, { rawBody: body });
   } catch (error) {
     // Who is too slow for the body is too slow for the rest of it.
@@ -99,6 +104,30 @@ async function takeBody(session: Session, policy: BodyPolicy): Promise<void> {
   }
   // The key may have been revoked or have expired while the body was on its way.
   await session.identify();
+}
+
+/** What is not UTF-8 in an address would be taken for other characters than were meant. */
+function checkTarget(target: string): void {
+  if (!target.includes('%')) return;
+  try {
+    decodeURIComponent(target);
+  } catch {
+    throw new BadRequest('The address is not UTF-8 in percent-encoding');
+  }
+}
+
+/** A packed body would be read as damaged JSON, and an uploaded archive as something else than its name says. */
+function checkEncoding({ 'content-encoding': encoding, 'content-type': type }: IncomingHttpHeaders): void {
+  if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity') {
+    throw new UnsupportedMediaType('A request body cannot have a Content-Encoding', 'Send it as it is.');
+  }
+  const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(type ?? '')?.[1];
+  if (charset !== undefined && !/^(utf-?8|us-ascii)$/i.test(charset)) {
+    throw new UnsupportedMediaType(
+      'A request body must be UTF-8',
+      'Send it as UTF-8, without another charset.',
+    );
+  }
 }
 
 /** A body of another type would be read as an empty one, and its fields called missing. */

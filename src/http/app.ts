@@ -3,23 +3,20 @@
  * guest; it is handed core's services.
  */
 import { Hono, type MiddlewareHandler } from 'hono';
-import { cors } from 'hono/cors';
 import { invariant } from '../lib/invariant.ts';
 import { bodyBytesMax, gate, isGate, unknownRouteAccess } from './access.ts';
 import type { HttpDeps, HttpEnv } from './context.ts';
 import { type Dialect, fullPath, methodsOf, pickDialect } from './dialect.ts';
-import { docs } from './docs.ts';
+import { docs, frontDoor } from './docs.ts';
 import { MethodNotAllowed, toAppError } from './errors.ts';
 import { Holdings, memoryHeld, requestsHeld } from './holdings.ts';
 import { makeDocuments } from './openapi.ts';
-import { checkHost } from './origin.ts';
-import { requestIdHeader, requestIdOf } from './request-id.ts';
+import { allowOrigins, checkHost } from './origin.ts';
+import { requestIdOf } from './request-id.ts';
 import { type AnsweredRequest, RequestLog } from './request-log.ts';
 import { Session, type SessionDeps } from './session.ts';
 
 const bodyDeadlineMs = 60_000;
-/** How long a browser may remember that an origin is allowed. */
-const corsMaxAgeS = 600;
 /** What a client that is refused for now is asked to wait: most of what is short is back in a second. */
 const retryAfterS = 1;
 
@@ -33,8 +30,9 @@ export function createApp(dialects: readonly Dialect[], deps: HttpDeps): Hono<Ht
   const document = makeDocuments(dialects, deps.version)[root.document.name];
   invariant(document !== undefined, 'the first dialect has no document');
   app.use(openSessions(deps));
-  if (deps.corsOrigins.size > 0) app.use(allowOrigins(deps.corsOrigins));
+  app.use(allowOrigins(deps.corsOrigins));
   if (deps.isHostName) app.use(checkHost(deps.isHostName, deps.corsOrigins));
+  app.route('/', frontDoor());
   app.route('/docs', docs(document));
   for (const { prefixes, routes, makeApp } of dialects.flatMap(({ nouns }) => nouns)) {
     const noun = makeApp(deps);
@@ -49,7 +47,7 @@ export function createApp(dialects: readonly Dialect[], deps: HttpDeps): Hono<Ht
   app.all('*', gate(unknownRouteAccess), (c) => {
     const { method, path } = c.req;
     const dialect = pickDialect(dialects, path);
-    throw dialect.unknownRoute(method, path, methodsOf(dialect, path));
+    throw dialect.unknownRoute(c.env.isHead ? 'HEAD' : method, path, methodsOf(dialect, path));
   });
   app.onError((thrown, c) => {
     const error = toAppError(thrown);
@@ -85,11 +83,10 @@ function openSessions(deps: HttpDeps): MiddlewareHandler<HttpEnv> {
     const begun = performance.now();
     await next();
     const endedMs = performance.now();
-    const { method, path } = c.req;
     const answered: AnsweredRequest = {
       requestId,
-      method,
-      path,
+      method: c.env.isHead ? 'HEAD' : c.req.method,
+      path: c.req.path,
       status: c.res.status,
       ms: endedMs - begun,
       caller: c.get('caller'),
@@ -97,13 +94,4 @@ function openSessions(deps: HttpDeps): MiddlewareHandler<HttpEnv> {
     };
     requestLog.note(answered, endedMs);
   };
-}
-
-function allowOrigins(origins: ReadonlySet<string>): MiddlewareHandler<HttpEnv> {
-  return cors({
-    origin: [...origins],
-    allowHeaders: ['Authorization', 'Content-Type', requestIdHeader, 'X-Correlation-ID'],
-    exposeHeaders: [requestIdHeader, 'Retry-After'],
-    maxAge: corsMaxAgeS,
-  });
 }

@@ -12,7 +12,8 @@ import type { Connection } from './connection.ts';
 import type { Session } from './session.ts';
 
 export interface HttpEnv {
-  Bindings: HttpBindings & { readonly connection: Connection };
+  /** `isHead`: the request is a HEAD, which is served as a GET whose body is not sent. */
+  Bindings: HttpBindings & { readonly connection: Connection; readonly isHead: boolean };
   Variables: {
     requestId: string;
     session: Session;

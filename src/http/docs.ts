@@ -47,6 +47,23 @@ const page = `<!doctype html>
 const startScript = `SwaggerUIBundle({ url: 'docs/json', dom_id: '#swagger-ui', validatorUrl: null, deepLinking: true });
 `;
 
+/** For people who open the daemon's address in a browser: `/` leads to the documentation. Programs get what they always got. */
+export function frontDoor(): Hono<HttpEnv> {
+  const app = new Hono<HttpEnv>();
+  const { middleware: gate } = forEveryone();
+  app.get('/', gate, async (c, next) =>
+    acceptsHtml(c.env.incoming.headers.accept) ? c.redirect('docs', 302) : await next(),
+  );
+  // The page names its files relative to `/docs`.
+  app.get('/docs/', gate, (c) => c.redirect('../docs', 301));
+  return app;
+}
+
+/** Browsers name the type; programs name JSON, or take anything. */
+function acceptsHtml(accept: string | undefined): boolean {
+  return accept?.split(',').some((type) => type.split(';')[0]?.trim().toLowerCase() === 'text/html') ?? false;
+}
+
 /** To be mounted at `/docs`. Every file is read once and shared by all answers. */
 export function docs(document: OpenApiDocument): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>();

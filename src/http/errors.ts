@@ -20,7 +20,7 @@ export const statusOfCode = {
   internal: 500,
 } as const satisfies Record<ErrorCode, number>;
 
-export type ErrorStatus = (typeof statusOfCode)[ErrorCode] | 405 | 408 | 413;
+export type ErrorStatus = (typeof statusOfCode)[ErrorCode] | 405 | 408 | 413 | 415;
 
 /** What keeps a request from the application: no HTTP, headers too slow or too large, an unknown expectation. */
 export type RefusalStatus = 400 | 408 | 417 | 431;
@@ -58,6 +58,13 @@ export class BadRequest extends AppError {
   }
 }
 
+/** A body in a form that is not read, whatever it holds. */
+export class UnsupportedMediaType extends AppError {
+  constructor(message: string, hint: string) {
+    super('unsupported', message, { hint });
+  }
+}
+
 /** A path that is there, but not with this method. For dialects that tell the two apart. */
 export class MethodNotAllowed extends AppError {
   readonly allowed: readonly string[];
@@ -71,6 +78,7 @@ export class MethodNotAllowed extends AppError {
 export function statusOf(error: AppError): ErrorStatus {
   if (error instanceof BodyTooLarge) return 413;
   if (error instanceof BodyTooSlow) return 408;
+  if (error instanceof UnsupportedMediaType) return 415;
   return error instanceof MethodNotAllowed ? 405 : statusOfCode[error.code];
 }
 

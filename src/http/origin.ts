@@ -3,8 +3,45 @@
  * that needs no answer (a form, a fetch without CORS). Programs send neither Origin nor Sec-Fetch-Site.
  */
 import type { MiddlewareHandler } from 'hono';
+import { cors } from 'hono/cors';
 import { AppError } from '../core/errors.ts';
 import type { HttpEnv } from './context.ts';
+import { requestIdHeader } from './request-id.ts';
+
+/** How long a browser may remember that an origin is allowed. */
+const corsMaxAgeS = 600;
+/** Of an origin in a message; a DNS name has at most 253 characters. */
+const originCharactersMax = 300;
+
+/**
+ * Lets the pages of these origins call the API from a browser. A browser asks first, and shows its user nothing of a refusal:
+ * what to do is in the answer, for the developer tools.
+ */
+export function allowOrigins(origins: ReadonlySet<string>): MiddlewareHandler<HttpEnv> {
+  const allow = cors({
+    origin: [...origins],
+    allowHeaders: ['Authorization', 'Content-Type', requestIdHeader, 'X-Correlation-ID'],
+    exposeHeaders: [requestIdHeader, 'Retry-After'],
+    maxAge: corsMaxAgeS,
+  });
+  // Not async: it is called for every request.
+  return (c, next) => {
+    const { method, headers } = c.env.incoming;
+    const { origin } = headers;
+    if (origin !== undefined && origins.has(origin)) return allow(c, next);
+    const isPreflight = method === 'OPTIONS' && headers['access-control-request-method'] !== undefined;
+    if (origin !== undefined && isPreflight) {
+      throw new AppError('forbidden', `Pages of ${shortened(origin)} may not call this API`, {
+        hint: `Start the daemon with FLOTILLA_CORS_ORIGINS=${shortened(origin)}; several origins are separated by commas.`,
+      });
+    }
+    return next();
+  };
+}
+
+function shortened(origin: string): string {
+  return origin.slice(0, originCharactersMax);
+}
 
 /** Refuses requests of pages that are neither this daemon's nor named. */
 export function checkHost(

@@ -21,6 +21,8 @@ import { nameRequest, newRequestId, requestIdHeader, requestIdOf } from './reque
 
 /** Time a client has to send its headers. Who reads a body sets a deadline for that. */
 const headersTimeoutMsDefault = 15_000;
+/** Proxies that keep connections for their next request commonly give them up after 60 s: they must be the first to. */
+const keepAliveMsDefault = 75_000;
 /** How often Node looks for connections that overran it. */
 const checkIntervalMs = 5_000;
 /** How long a client may go on sending what was refused. */
@@ -45,6 +47,8 @@ export interface ListenOptions {
   /** The JSON that such a request is answered with; without it there is no body. */
   readonly refuse?: (status: RefusalStatus, requestId: string | null) => string;
   readonly headersTimeoutMs?: number;
+  /** How long a connection stays open for another request. */
+  readonly keepAliveMs?: number;
   /** See `linger`. */
   readonly lingerMs?: number;
   /** How long a client may take nothing of what is sent to it. */
@@ -54,7 +58,7 @@ export interface ListenOptions {
 
 export type Fetch = (
   request: Request,
-  bindings: HttpBindings & { readonly connection: Connection },
+  bindings: HttpBindings & { readonly connection: Connection; readonly isHead: boolean },
 ) => Response | Promise<Response>;
 
 /** Where to listen: an address, or the path of a unix socket. */
@@ -65,6 +69,7 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
   const {
     refuse = () => '',
     headersTimeoutMs = headersTimeoutMsDefault,
+    keepAliveMs = keepAliveMsDefault,
     lingerMs = lingerMsDefault,
     stalledMs = stalledMsDefault,
   } = options;
@@ -80,7 +85,8 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
   const handle = getRequestListener(
     (request, bindings) => {
       const { incoming, outgoing } = bindings as HttpBindings;
-      return fetch(request, { incoming, outgoing, connection: connectionOf(incoming.socket) });
+      const connection = connectionOf(incoming.socket);
+      return fetch(request, { incoming, outgoing, connection, isHead: heads.has(incoming) });
     },
     {
       autoCleanupIncoming: false,
@@ -89,11 +95,17 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
         new Response(refuse(400, null), { status: 400, headers: { 'Content-Type': 'application/json' } }),
     },
   );
+  const heads = new WeakSet<IncomingMessage>();
   let isDraining = false;
   const serve = (incoming: IncomingMessage, outgoing: ServerResponse) => {
     // Node goes on to parse what has been read of a flood when its connection is cut.
     if (incoming.socket.destroyed) return;
     nameRequest(incoming, outgoing);
+    if (incoming.method === 'HEAD') {
+      // Answered as GET, so that the headers are the same, Content-Length too; Node leaves the body out.
+      heads.add(incoming);
+      incoming.method = 'GET';
+    }
     if (hasBody(incoming)) outgoing.once('finish', () => linger(incoming, lingerMs));
     connectionOf(incoming.socket).enter(incoming, outgoing, () => {
       if (isDraining) outgoing.setHeader('Connection', 'close');
@@ -104,6 +116,7 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
     {
       headersTimeout: headersTimeoutMs,
       requestTimeout: 0,
+      keepAliveTimeout: keepAliveMs,
       // A client that vanished is noticed also where an answer waits for something to say.
       keepAlive: true,
       keepAliveInitialDelay: keepAliveDelayMs,

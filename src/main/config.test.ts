@@ -15,6 +15,7 @@ describe('readConfig', () => {
       uidBase: 600_000,
       memoryOvercommit: 1,
       quarantineDays: 7,
+      keepAliveMs: 75_000,
       logLevel: 'info',
     });
   });

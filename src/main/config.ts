@@ -43,6 +43,8 @@ const environment = z.object({
     .default(1),
   /** How many days disks of machines that nobody knows are kept before they are removed. */
   FLOTILLA_QUARANTINE_DAYS: z.coerce.number().int().min(1).max(3650).default(7),
+  /** How long an idle connection stays open for its next request. */
+  FLOTILLA_KEEP_ALIVE_SECONDS: wholeNumber(1, 3600).default(75),
   FLOTILLA_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
@@ -61,6 +63,8 @@ export interface Config {
   readonly memoryOvercommit: number;
   /** See FLOTILLA_QUARANTINE_DAYS. */
   readonly quarantineDays: number;
+  /** See FLOTILLA_KEEP_ALIVE_SECONDS. */
+  readonly keepAliveMs: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -100,6 +104,7 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean = process.get
     uidBase: isRoot ? values.FLOTILLA_UID_BASE : null,
     memoryOvercommit: values.FLOTILLA_MEMORY_OVERCOMMIT,
     quarantineDays: values.FLOTILLA_QUARANTINE_DAYS,
+    keepAliveMs: values.FLOTILLA_KEEP_ALIVE_SECONDS * 1000,
     logLevel: values.FLOTILLA_LOG_LEVEL,
   };
 }

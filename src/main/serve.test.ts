@@ -34,7 +34,7 @@ async function start(given: Config): Promise<Daemon> {
 
 test('answers on an empty state directory with an empty cache, and says what is missing', async () => {
   const daemon = await start(config('a', '0'));
-  expect(await (await fetch(`${daemon.urls[0]}/health`)).json()).toMatchObject({ status: 'ok' });
+  expect(await (await fetch(`${daemon.urls[0]}/health`)).json()).toMatchObject({ status: 'healthy' });
 });
 
 test('a second daemon on the same state directory is refused; the first goes on', async () => {

@@ -144,17 +144,17 @@ async function open(
     keys: config.isAuthDisabled ? operatorVerifier : verifier,
     isHostName: null,
   });
-  const { refusal: refuse } = pickDialect(dialects, '/');
+  const options = { refuse: pickDialect(dialects, '/').refusal, keepAliveMs: config.keepAliveMs };
   const servers: HttpServer[] = [];
   cleanup.defer(async () => {
     const drained = servers.map((server) => server.close(drainMs));
     // Requests under way wait for operations; these are interrupted, and left for the next daemon.
     await Promise.all([...drained, flotilla.interrupt()]);
   });
-  servers.push(await listenForOperator(layout, operatorApp.fetch, { refuse }));
+  servers.push(await listenForOperator(layout, operatorApp.fetch, options));
   const addresses: HttpServer[] = [];
   for (const { host, port } of config.listen) {
-    const server = await listen(app.fetch, { host, port }, { refuse });
+    const server = await listen(app.fetch, { host, port }, options);
     servers.push(server);
     addresses.push(server);
   }

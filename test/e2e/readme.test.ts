@@ -93,7 +93,7 @@ test('images and keys', async () => {
 test('the same over HTTP', async () => {
   const { exitCode, stdout, stderr } = await runBlock(3);
   expect(exitCode, stderr).toBe(0);
-  expect(stdout.toString()).toContain('"status":"ok"');
+  expect(stdout.toString()).toContain('"status":"healthy"');
   expect(stdout.toString()).toContain('"status":"pending"');
   expect(stdout.toString()).toContain('"status":"running"');
   expect(stdout.toString()).toMatch(/"exit_code":0,.*"stdout":"6\.\d/);

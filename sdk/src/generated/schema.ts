@@ -742,12 +742,22 @@ export interface components {
         };
         readonly Health: {
             /**
-             * @example ok
+             * @example healthy
              * @enum {string}
              */
-            readonly status: "ok";
+            readonly status: "healthy";
             /** @example 0.1.0 */
             readonly version: string;
+            /**
+             * @description Seconds since the daemon started.
+             * @example 12.5
+             */
+            readonly uptime: number;
+            /**
+             * @description The same in whole seconds.
+             * @example 12
+             */
+            readonly uptime_seconds: number;
         };
         readonly Image: {
             /** @example alpine-3.20 */

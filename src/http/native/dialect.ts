@@ -14,7 +14,7 @@ export const nativeDialect: Dialect = {
   name: 'native',
   prefixes: ['/'],
   nouns: [
-    { prefixes: ['/'], routes: healthRoutes, makeApp: healthApp },
+    { prefixes: ['/', '/api/v1'], routes: healthRoutes, makeApp: healthApp },
     { prefixes: ['/api/v1/images'], routes: imageRoutes, makeApp: imagesApp },
     { prefixes: ['/api/v1/keys'], routes: keyRoutes, makeApp: keysApp },
     { prefixes: ['/api/v1/operations'], routes: operationRoutes, makeApp: operationsApp },

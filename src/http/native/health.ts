@@ -1,4 +1,4 @@
-/** `/health`: whether the daemon answers. Needs no key. */
+/** `/health`: whether the daemon answers. Needs no key. Also at `/api/v1/health`, where some clients look. */
 import { createRoute, type OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi';
 import { forEveryone } from '../access.ts';
 import type { HttpDeps, HttpEnv } from '../context.ts';
@@ -19,8 +19,10 @@ const route = createRoute({
         'application/json': {
           schema: z
             .object({
-              status: z.literal('ok').openapi({ example: 'ok' }),
+              status: z.literal('healthy').openapi({ example: 'healthy' }),
               version: z.string().openapi({ example: '0.1.0' }),
+              uptime: z.number().openapi({ description: 'Seconds since the daemon started.', example: 12.5 }),
+              uptime_seconds: z.int().openapi({ description: 'The same in whole seconds.', example: 12 }),
             })
             .openapi('Health'),
         },
@@ -34,6 +36,10 @@ export const healthRoutes: readonly RouteConfig[] = [route];
 
 export function healthApp({ version }: HttpDeps): OpenAPIHono<HttpEnv> {
   const app = nounApp();
-  app.openapi(route, (c) => c.json({ status: 'ok' as const, version }, 200));
+  const startedMs = performance.now();
+  app.openapi(route, (c) => {
+    const uptime = Math.round(performance.now() - startedMs) / 1000;
+    return c.json({ status: 'healthy' as const, version, uptime, uptime_seconds: Math.floor(uptime) }, 200);
+  });
   return app;
 }

@@ -3,7 +3,7 @@
  * world stands; each exchange is a request and its whole answer, in which no field may be missing or extra.
  *
  * Requests carry the operator's key and JSON unless their `headers` say otherwise (null: not sent). In expected answers
- * `$time`, `$uuid` and `$id` stand for what varies, and `$id as web` also keeps it: later texts take it as `${web}`.
+ * `$time`, `$uuid`, `$id` and `$number` stand for what varies, and `$id as web` also keeps it: later texts take it as `${web}`.
  * `${key}` is the operator's key; a given machine's id and a given key's secret are kept under their `as`.
  */
 import { readdirSync, readFileSync } from 'node:fs';

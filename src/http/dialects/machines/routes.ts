@@ -71,7 +71,7 @@ export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
   app.openapi(routes.console, async (c) => {
     const { lines, follow } = c.req.valid('query');
     // Of HEAD's answer nobody reads the body, and nobody would end the following.
-    const isFollowed = follow === 'true' && c.req.method !== 'HEAD';
+    const isFollowed = follow === 'true' && !c.env.isHead;
     const session = c.get('session');
     const { id } = c.req.valid('param');
     const pieces = await machines.console(

@@ -41,8 +41,9 @@ export function settle(expected: unknown, actual: unknown, captures: Captures): 
   );
 }
 
-function settleText(expected: string, actual: unknown, captures: Captures): string {
+function settleText(expected: string, actual: unknown, captures: Captures): string | number {
   const [, kind, capture] = placeholder.exec(expected) ?? [];
+  if (kind === 'number') return typeof actual === 'number' ? actual : expected;
   if (kind === undefined) return fill(expected, captures);
   const pattern = patterns[kind];
   if (pattern === undefined) throw new Error(`no placeholder is called $${kind}`);
