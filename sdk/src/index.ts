@@ -2,6 +2,7 @@
 export { FlotillaClient } from './client.ts';
 export type { FollowConsoleOptions } from './console.ts';
 export { clientErrorCodes, FlotillaError } from './errors.ts';
+export { type LaunchMachine, MachineHandle, type RunOptions, type RunResult } from './handle.ts';
 export type { Images, ImageUploadOptions } from './images.ts';
 export type { Keys } from './keys.ts';
 export type { DeleteOptions, Machines } from './machines.ts';

@@ -4,6 +4,7 @@ import { type FollowConsoleOptions, followConsole } from './console.ts';
 import { deadlinesMs } from './deadlines.ts';
 import { execBody, execTimeoutSecondsDefault, streamExec } from './exec-stream.ts';
 import { operationTable } from './generated/operations.ts';
+import { type LaunchMachine, launch, type MachineHandle } from './handle.ts';
 import type { StreamOptions } from './stream.ts';
 import { type CallOptions, invalidArgument, type Transport } from './transport.ts';
 import type {
@@ -36,6 +37,11 @@ export class Machines {
 
   create(machine: CreateMachine, options?: CallOptions): Promise<Machine> {
     return this.#call('createMachine', { body: machine }, deadlinesMs.create, options);
+  }
+
+  /** Creates a machine and starts it; see `handle.ts`. */
+  launch(machine: LaunchMachine = {}, options?: CallOptions): Promise<MachineHandle> {
+    return launch(this, machine, options);
   }
 
   /** One page; `total` says how many there are. */

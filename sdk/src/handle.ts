@@ -1,0 +1,153 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+/**
+ * A machine as an object, for scripts and agents that make one, use it and throw it away.
+ *
+ *   await using machine = await client.machines.launch({ image: 'busybox' });
+ *   const { stdout } = await machine.run('uname -r');
+ *
+ * It holds an id and no state: every call asks the server. Leaving the block removes the machine, also after an error.
+ */
+import { FlotillaError } from './errors.ts';
+import type { Machines } from './machines.ts';
+import type { StreamOptions } from './stream.ts';
+import type { CallOptions } from './transport.ts';
+import type { CreateMachine, ExecOutcome, ExecRequest, Machine } from './types.ts';
+
+/** What a machine to be launched is like; the rest has a default: one processor, 512 MiB, a name of its own. */
+export type LaunchMachine = Partial<CreateMachine>;
+
+export interface RunOptions extends StreamOptions, Omit<ExecRequest, 'command'> {
+  /** Called with each piece of output as it comes. */
+  readonly onStdout?: (data: Uint8Array) => void;
+  readonly onStderr?: (data: Uint8Array) => void;
+}
+
+/** How a command ended, with its output as text. */
+export interface RunResult {
+  readonly outcome: ExecOutcome;
+  /** Null unless the command exited by itself. */
+  readonly exitCode: number | null;
+  /** Decoded as UTF-8, up to 8 MiB; later output is only given to `onStdout`. */
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Whether more was written than `stdout` or `stderr` hold. */
+  readonly isTruncated: boolean;
+}
+
+const keptBytesMax = 8 * 2 ** 20;
+const memoryMibDefault = 512;
+
+export class MachineHandle {
+  readonly id: string;
+  readonly name: string;
+  readonly #machines: Machines;
+
+  constructor(machines: Machines, { id, name }: Pick<Machine, 'id' | 'name'>) {
+    this.#machines = machines;
+    this.id = id;
+    this.name = name;
+  }
+
+  /** The machine as the server describes it now. */
+  info(options?: CallOptions): Promise<Machine> {
+    return this.#machines.get(this.id, options);
+  }
+
+  /**
+   * Runs a command: a string in `sh -c`, a list as it is. Output is streamed and also collected. A command that fails is a
+   * result, not an exception.
+   */
+  async run(command: string | readonly string[], options: RunOptions = {}): Promise<RunResult> {
+    const { onStdout, onStderr, signal, timeoutMs, silenceMs, ...request } = options;
+    const [stdout, stderr] = [new Kept(), new Kept()];
+    let outcome: ExecOutcome = { outcome: 'unknown', reason: 'the stream ended without an outcome' };
+    const asked = { ...request, command: typeof command === 'string' ? ['sh', '-c', command] : [...command] };
+    for await (const event of this.#machines.execStream(this.id, asked, { signal, timeoutMs, silenceMs })) {
+      if (event.type === 'outcome') {
+        const { type: _, ...rest } = event;
+        outcome = rest;
+      } else if (event.type === 'stdout') {
+        stdout.add(event.data);
+        onStdout?.(event.data);
+      } else {
+        stderr.add(event.data);
+        onStderr?.(event.data);
+      }
+    }
+    return {
+      outcome,
+      exitCode: outcome.outcome === 'exited' ? outcome.exit_code : null,
+      stdout: stdout.text(),
+      stderr: stderr.text(),
+      isTruncated: stdout.isFull || stderr.isFull,
+    };
+  }
+
+  stop(options?: CallOptions): Promise<Machine> {
+    return this.#machines.stop(this.id, options);
+  }
+
+  start(options?: CallOptions): Promise<Machine> {
+    return this.#machines.start(this.id, options);
+  }
+
+  pause(options?: CallOptions): Promise<Machine> {
+    return this.#machines.pause(this.id, options);
+  }
+
+  resume(options?: CallOptions): Promise<Machine> {
+    return this.#machines.resume(this.id, options);
+  }
+
+  /** Removes the machine and its disk, also while it runs. Does nothing when it is gone. */
+  async remove(options: CallOptions = {}): Promise<void> {
+    try {
+      await this.#machines.delete(this.id, { ...options, force: true });
+    } catch (error) {
+      if (!(error instanceof FlotillaError) || error.status !== 404) throw error;
+    }
+  }
+
+  /** At the end of an `await using` block. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.remove();
+  }
+}
+
+/** Creates and starts a machine. When the start fails, the machine is removed and the start's error is thrown. */
+export async function launch(
+  machines: Machines,
+  machine: LaunchMachine,
+  options?: CallOptions,
+): Promise<MachineHandle> {
+  const { name = `sdk-${crypto.randomUUID().slice(0, 8)}`, vcpu_count = 1, ...rest } = machine;
+  const asked = { mem_size_mib: memoryMibDefault, ...rest, name, vcpu_count };
+  const handle = new MachineHandle(machines, await machines.create(asked, options));
+  try {
+    await handle.start(options);
+    return handle;
+  } catch (error) {
+    // The start's error says what went wrong; a removal that fails too leaves a failed machine to look at.
+    await handle.remove().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** The first bytes of a stream. */
+class Kept {
+  readonly #pieces: Uint8Array[] = [];
+  #bytes = 0;
+  isFull = false;
+
+  add(data: Uint8Array): void {
+    const piece = data.subarray(0, keptBytesMax - this.#bytes);
+    this.isFull ||= piece.length < data.length;
+    this.#bytes += piece.length;
+    if (piece.length > 0) this.#pieces.push(piece);
+  }
+
+  text(): string {
+    const decoder = new TextDecoder();
+    return this.#pieces.map((piece) => decoder.decode(piece, { stream: true })).join('') + decoder.decode();
+  }
+}
