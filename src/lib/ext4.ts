@@ -4,13 +4,6 @@ import { run } from './process.ts';
 
 const mkfsMs = 5 * 60_000;
 const blockBytes = 4096;
-/**
- * Descriptors are reserved for growing online to 1 TiB; beyond, the kernel goes on with `meta_bg`. Not more: it zeroes
- * all reserved blocks of a new backup group in one transaction (129 blocks here), and a transaction may take a quarter
- * of the journal.
- */
-const growBlocksMax = 2 ** 28;
-/** A quarter of it is 512 blocks. */
 const journalMib = 8;
 /** One group's worth at one inode for 16 KiB; each group added by growing gets as many. */
 export const inodesPerGroupMin = 8192;
@@ -39,16 +32,12 @@ export interface Ext4Options extends Ext4Format {
 /** Arguments of mkfs.ext4: `target` will hold `tree` with its owners and modes. The file may end a block short of its size. */
 export function ext4Arguments(tree: string, target: string, format: Ext4Format): readonly string[] {
   const { sizeMib, uuid, inodesPerGroup = inodesPerGroupMin } = format;
-  const extended = [
-    `resize=${growBlocksMax}`,
-    `hash_seed=${uuid}`,
-    'lazy_itable_init=0',
-    'lazy_journal_init=0',
-    'root_owner=0:0',
-  ];
+  const extended = [`hash_seed=${uuid}`, 'lazy_itable_init=0', 'lazy_journal_init=0', 'root_owner=0:0'];
   const inodes = Math.ceil(sizeMib / groupMib) * inodesPerGroup;
   return [
     ...['-q', '-F', '-t', 'ext4', '-b', String(blockBytes), '-I', '256', '-N', String(inodes)],
+    // The guest agent grows file systems that reserve no descriptors; those that do, only their kernel can.
+    ...['-O', '^resize_inode'],
     ...['-m', '0', '-L', format.label.slice(0, 16), '-U', uuid, '-J', `size=${journalMib}`],
     ...['-E', extended.join(','), '-d', tree, target, `${sizeMib}M`],
   ];

@@ -1,40 +1,43 @@
 package system
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"syscall"
 	"unsafe"
+
+	"guest-agent/internal/ext4"
 )
 
-// Where things are in an ext4 superblock, which begins 1024 bytes into the disk.
 const (
-	superblockOffset = 1024
-	superblockBytes  = 1024
-	blocksLowAt      = 0x4
-	blockSizeAt      = 0x18
-	magicAt          = 0x38
-	incompatibleAt   = 0x60
-	blocksHighAt     = 0x150
-
-	ext4Magic       = 0xef53
-	feature64Bit    = 0x80
-	blockShiftMax   = 6
 	resizeIoctl     = 0x40086610
 	groupBlocksLeft = 64
 )
 
-// growth is how large an ext4 file system is and could be, in its blocks.
+// growth is how large a file system is and could be, in its blocks.
 type growth struct {
 	present, possible uint64
 }
 
-// planGrowth compares an unmounted ext4 with its disk.
-func planGrowth(disk string) (growth, error) {
-	file, err := os.Open(disk)
+// isNeeded is false for a remainder too small to become a block group: the kernel leaves it out each time.
+func (g growth) isNeeded() bool { return g.possible > g.present+groupBlocksLeft }
+
+// growUnmounted lets the file system fill its disk. One that only its kernel can grow is left as it is; what is then to
+// be done once it is mounted is returned. After an error the file system must not be mounted.
+func growUnmounted(disk string) (growth, error) {
+	rest, needsRecovery, err := measure(disk)
+	if err != nil || !rest.isNeeded() {
+		return growth{}, err
+	}
+	if needsRecovery {
+		// Its superblock may be older than what the journal holds.
+		if err := replayJournal(disk); err != nil {
+			return growth{}, err
+		}
+	}
+	file, err := ext4.OpenDisk(disk)
 	if err != nil {
 		return growth{}, err
 	}
@@ -43,33 +46,51 @@ func planGrowth(disk string) (growth, error) {
 	if err != nil {
 		return growth{}, err
 	}
-	superblock := make([]byte, superblockBytes)
-	if _, err := file.ReadAt(superblock, superblockOffset); err != nil {
-		return growth{}, err
+	result, err := ext4.Grow(file, uint64(size))
+	var unsupported *ext4.UnsupportedError
+	if errors.As(err, &unsupported) {
+		Log("root file system grows after it was mounted: %v", err)
+		return growth{result.To, rest.possible}, nil
 	}
-	return parseGrowth(superblock, uint64(size))
+	if err != nil {
+		return growth{}, fmt.Errorf("grow root file system: %w", err)
+	}
+	Log("root file system grown from %d to %d blocks", result.From, result.To)
+	return growth{}, nil
 }
 
-func parseGrowth(superblock []byte, diskBytes uint64) (growth, error) {
-	if binary.LittleEndian.Uint16(superblock[magicAt:]) != ext4Magic {
-		return growth{}, errors.New("not an ext4 file system")
+// measure tells nothing of a disk that holds no ext4: what is wrong with it shows when it is mounted.
+func measure(disk string) (found growth, needsRecovery bool, err error) {
+	file, err := os.Open(disk)
+	if err != nil {
+		return growth{}, false, err
 	}
-	shift := binary.LittleEndian.Uint32(superblock[blockSizeAt:])
-	if shift > blockShiftMax {
-		return growth{}, errors.New("not an ext4 block size")
+	defer file.Close()
+	size, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return growth{}, false, err
 	}
-	blocks := uint64(binary.LittleEndian.Uint32(superblock[blocksLowAt:]))
-	if binary.LittleEndian.Uint32(superblock[incompatibleAt:])&feature64Bit != 0 {
-		blocks |= uint64(binary.LittleEndian.Uint32(superblock[blocksHighAt:])) << 32
+	super, err := ext4.ReadSuperblock(file)
+	if err != nil {
+		return growth{}, false, nil
 	}
-	return growth{present: blocks, possible: diskBytes / (1024 << shift)}, nil
+	return growth{super.Blocks(), uint64(size) / super.BlockBytes()}, super.NeedsRecovery(), nil
 }
 
-// isNeeded is false for a remainder too small to become a block group: the kernel leaves it out each time.
-func (g growth) isNeeded() bool { return g.possible > g.present+groupBlocksLeft }
+// replayJournal mounts the disk once: a kernel that finds a larger file system in the journal than in the superblock it
+// began with goes on with the old size, and fails when it grows that.
+func replayJournal(disk string) error {
+	if err := mountRoot(disk); err != nil {
+		return err
+	}
+	if err := syscall.Unmount(newRoot, 0); err != nil {
+		return fmt.Errorf("unmount root disk %s after its journal was replayed: %w", disk, err)
+	}
+	return nil
+}
 
-// apply grows the mounted file system.
-func (g growth) apply(mounted string) error {
+// growMounted asks the kernel, which takes its time and may be interrupted.
+func (g growth) growMounted(mounted string) error {
 	directory, err := os.Open(mounted)
 	if err != nil {
 		return err

@@ -27,22 +27,24 @@ func AskInit(mode Mode) error {
 	return nil
 }
 
-// Signals that would end a Go program when another process sends them. Those of a fault of our own reach the runtime
-// all the same, which makes a panic of them.
+// Signals that would end a Go program, beside those of faults.
 var fatalSignals = []os.Signal{
-	syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE,
-	syscall.SIGSEGV, syscall.SIGPIPE, syscall.SIGALRM, syscall.SIGSTKFLT, syscall.SIGXCPU, syscall.SIGXFSZ,
-	syscall.SIGVTALRM, syscall.SIGPROF, syscall.SIGIO, syscall.SIGSYS,
+	syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGALRM, syscall.SIGXCPU, syscall.SIGXFSZ,
+	syscall.SIGVTALRM, syscall.SIGPROF, syscall.SIGIO,
 }
 
 // OnPowerSignal calls act for each request that reaches the first process by signal: those of AskInit, and
 // control-alt-delete. Other signals that would end a program are swallowed, for the kernel does not survive its first
-// process.
+// process. It leaves the default of signals 32 to 34, which Go reserves for C libraries, and of those that stop a
+// process: the kernel does not apply defaults to its first process.
 func OnPowerSignal(log guard.Log, act func(mode Mode)) {
 	requests := make(chan os.Signal, 1)
 	signal.Notify(requests, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTERM, syscall.SIGINT, syscall.SIGPWR)
 	swallowed := make(chan os.Signal, 1)
 	signal.Notify(swallowed, fatalSignals...)
+	if err := swallowFaultSignals(); err != nil {
+		log("%v", err)
+	}
 	guard.Go("signals", log, func() {
 		for {
 			select {

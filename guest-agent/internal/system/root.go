@@ -14,7 +14,7 @@ const (
 	rootOptionsLazy = rootOptions + ",noinit_itable"
 )
 
-// EnterRoot mounts the root disk, grows its file system to the disk's size, and makes it the root directory.
+// EnterRoot lets the root disk's file system fill the disk, mounts it, and makes it the root directory.
 func EnterRoot() error {
 	disk, err := rootDisk()
 	if err != nil {
@@ -23,24 +23,33 @@ func EnterRoot() error {
 	if err := os.MkdirAll(newRoot, 0o755); err != nil {
 		return err
 	}
-	growth, growthErr := planGrowth(disk)
-	err = syscall.Mount(disk, newRoot, "ext4", syscall.MS_NOATIME, rootOptionsLazy)
+	rest, err := growUnmounted(disk)
+	if err != nil {
+		return err
+	}
+	if err := mountRoot(disk); err != nil {
+		return err
+	}
+	if rest.isNeeded() {
+		if err := rest.growMounted(newRoot); err != nil {
+			Complain("grow root file system: %v", err)
+		}
+	}
+	if err := switchRoot(); err != nil {
+		return err
+	}
+	mountUserland()
+	return nil
+}
+
+func mountRoot(disk string) error {
+	err := syscall.Mount(disk, newRoot, "ext4", syscall.MS_NOATIME, rootOptionsLazy)
 	if err == syscall.EINVAL {
 		err = syscall.Mount(disk, newRoot, "ext4", syscall.MS_NOATIME, rootOptions)
 	}
 	if err != nil {
 		return fmt.Errorf("mount root disk %s as ext4: %w", disk, err)
 	}
-	if growthErr == nil && growth.isNeeded() {
-		growthErr = growth.apply(newRoot)
-	}
-	if growthErr != nil {
-		Complain("grow root file system: %v", growthErr)
-	}
-	if err := switchRoot(); err != nil {
-		return err
-	}
-	mountUserland()
 	return nil
 }
 

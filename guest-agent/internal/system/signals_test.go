@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
+
+	"guest-agent/internal/guard"
 )
 
 // asInit makes the test binary behave as a first process does with signals.
@@ -18,20 +22,24 @@ func TestMain(m *testing.M) {
 		log := func(format string, args ...interface{}) { fmt.Printf(format+"\n", args...) }
 		OnPowerSignal(log, func(mode Mode) { fmt.Println(mode) })
 		fmt.Println("ready")
+		if os.Getenv(asInit) == "fault" {
+			guard.Try("fault", log, func() { fmt.Println(*(*int)(nil)) })
+		}
 		time.Sleep(time.Minute)
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
 
-// The kernel does not survive its first process, so no signal that a program in the guest can send may end it.
-func TestSignalsThatOthersSendDoNotEndTheFirstProcess(t *testing.T) {
+// startAsInit runs the test binary as a first process; `next` reads its lines.
+func startAsInit(t *testing.T, how string) (command *exec.Cmd, next func() string) {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(self)
-	command.Env = append(os.Environ(), asInit+"=1")
+	command = exec.Command(self)
+	command.Env = append(os.Environ(), asInit+"="+how)
 	output, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -44,33 +52,70 @@ func TestSignalsThatOthersSendDoNotEndTheFirstProcess(t *testing.T) {
 		_ = command.Wait()
 	})
 	lines := bufio.NewScanner(output)
-	next := func(want string) {
-		t.Helper()
-		if !lines.Scan() || lines.Text() != want {
-			t.Fatalf("said %q, want %q", lines.Text(), want)
-		}
+	next = func() string {
+		lines.Scan()
+		return lines.Text()
 	}
-	next("ready")
-	for number := syscall.Signal(1); number <= 64; number++ {
-		switch number {
-		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU:
-			// The kernel does not let the first process be ended or stopped by these.
-			continue
-		case syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTERM, syscall.SIGINT, syscall.SIGPWR:
-			// Requests to go down.
-			continue
-		}
-		if number >= 32 && number <= 34 {
-			// C libraries' own: Go leaves their default, which the kernel does not apply to the first process.
-			continue
-		}
-		if err := command.Process.Signal(number); err != nil {
-			t.Fatalf("signal %d ended it: %v", number, err)
-		}
+	if said := next(); said != "ready" {
+		t.Fatalf("said %q", said)
 	}
-	// Delivered behind all of them.
-	if err := command.Process.Signal(syscall.SIGUSR2); err != nil {
-		t.Fatal(err)
+	return command, next
+}
+
+// Ways to send a signal to a process: kill, tgkill and sigqueue.
+var waysToSend = map[string]func(pid int, number syscall.Signal) syscall.Errno{
+	"kill": func(pid int, number syscall.Signal) syscall.Errno {
+		_, _, errno := syscall.Syscall(syscall.SYS_KILL, uintptr(pid), uintptr(number), 0)
+		return errno
+	},
+	"to a thread": func(pid int, number syscall.Signal) syscall.Errno {
+		_, _, errno := syscall.Syscall(syscall.SYS_TGKILL, uintptr(pid), uintptr(pid), uintptr(number))
+		return errno
+	},
+	"queued": func(pid int, number syscall.Signal) syscall.Errno {
+		// struct siginfo: number, errno, SI_QUEUE.
+		info := [32]int32{int32(number), 0, -1}
+		_, _, errno := syscall.Syscall(syscall.SYS_RT_SIGQUEUEINFO, uintptr(pid), uintptr(number), uintptr(unsafe.Pointer(&info)))
+		return errno
+	},
+}
+
+// The kernel does not survive its first process, so no signal that a program in the guest can send may end it.
+func TestSignalsThatOthersSendDoNotEndTheFirstProcess(t *testing.T) {
+	for name, send := range waysToSend {
+		t.Run(name, func(t *testing.T) {
+			command, next := startAsInit(t, "signals")
+			for number := syscall.Signal(1); number <= 64; number++ {
+				switch number {
+				case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU:
+					// The kernel does not let the first process be ended or stopped by these.
+					continue
+				case syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTERM, syscall.SIGINT, syscall.SIGPWR:
+					// Requests to go down.
+					continue
+				}
+				if number >= 32 && number <= 34 {
+					// C libraries' own: Go leaves their default, which the kernel does not apply to the first process.
+					continue
+				}
+				if errno := send(command.Process.Pid, number); errno != 0 {
+					t.Fatalf("signal %d ended it: %v", number, errno)
+				}
+			}
+			// Delivered behind all of them.
+			if errno := send(command.Process.Pid, syscall.SIGUSR2); errno != 0 {
+				t.Fatal(errno)
+			}
+			if said := next(); said != "poweroff" {
+				t.Fatalf("said %q", said)
+			}
+		})
 	}
-	next("poweroff")
+}
+
+func TestFaultsOfTheFirstProcessItselfAreStillPanics(t *testing.T) {
+	_, next := startAsInit(t, "fault")
+	if said := next(); !strings.Contains(said, "nil pointer dereference") {
+		t.Errorf("said %q", said)
+	}
 }

@@ -1,7 +1,6 @@
 package system
 
 import (
-	"encoding/binary"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -48,43 +47,24 @@ func TestWriteIfChangedReplacesTheFileOnlyWhenNeeded(t *testing.T) {
 	}
 }
 
-func superblock(blocks uint64, shift uint32, incompatible uint32) []byte {
-	block := make([]byte, superblockBytes)
-	binary.LittleEndian.PutUint16(block[magicAt:], ext4Magic)
-	binary.LittleEndian.PutUint32(block[blockSizeAt:], shift)
-	binary.LittleEndian.PutUint32(block[incompatibleAt:], incompatible)
-	binary.LittleEndian.PutUint32(block[blocksLowAt:], uint32(blocks))
-	binary.LittleEndian.PutUint32(block[blocksHighAt:], uint32(blocks>>32))
-	return block
-}
-
-func TestParseGrowth(t *testing.T) {
-	const large = uint64(5) << 32
-	for name, test := range map[string]struct {
-		block     []byte
-		diskBytes uint64
-		want      growth
-		isNeeded  bool
-	}{
-		"grown disk":                    {superblock(1000, 2, 0), 8192 * 4096, growth{1000, 8192}, true},
-		"full disk":                     {superblock(8192, 2, 0), 8192*4096 + 4095, growth{8192, 8192}, false},
-		"remainder":                     {superblock(8192, 2, 0), (8192 + 64) * 4096, growth{8192, 8256}, false},
-		"smaller":                       {superblock(8192, 2, 0), 4096 * 4096, growth{8192, 4096}, false},
-		"64 bit":                        {superblock(large, 2, feature64Bit), 2 * large * 4096, growth{large, 2 * large}, true},
-		"high bits without the feature": {superblock(large+7, 0, 0), 1024 * 1024, growth{7, 1024}, true},
-	} {
-		got, err := parseGrowth(test.block, test.diskBytes)
-		if err != nil || got != test.want || got.isNeeded() != test.isNeeded {
-			t.Errorf("%s: %+v, needed %v, %v; want %+v", name, got, got.isNeeded(), err, test.want)
+func TestARemainderTooSmallForAGroupIsNoGrowth(t *testing.T) {
+	for needed, g := range map[bool]growth{false: {8192, 8192 + groupBlocksLeft}, true: {8192, 8193 + groupBlocksLeft}} {
+		if g.isNeeded() != needed {
+			t.Errorf("%+v is needed: %v", g, !needed)
 		}
 	}
-	for name, block := range map[string][]byte{
-		"no magic":   make([]byte, superblockBytes),
-		"block size": superblock(1, 30, 0),
-	} {
-		if got, err := parseGrowth(block, 1<<30); err == nil {
-			t.Errorf("%s: %+v, want an error", name, got)
-		}
+}
+
+func TestWhatIsNoFileSystemIsNotGrown(t *testing.T) {
+	disk := filepath.Join(t.TempDir(), "disk")
+	if err := os.WriteFile(disk, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := growUnmounted(disk); err != nil || rest.isNeeded() {
+		t.Errorf("%+v, %v", rest, err)
+	}
+	if content := read(disk); content != string(make([]byte, 1<<20)) {
+		t.Error("it was written to")
 	}
 }
 

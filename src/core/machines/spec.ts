@@ -23,8 +23,11 @@ export interface MachineDefaults {
   readonly diskMib: number;
 }
 
-/** 16 TiB, ext4's own limit with 4 KiB blocks. */
-export const diskMibMax = 16 * 1024 * 1024;
+/**
+ * 4 TiB. A guest's kernel keeps some 3 MiB of memory for each TiB of its root file system; with 16 TiB, ext4's own limit
+ * with 4 KiB blocks, programs were killed for lack of it in the smallest machines.
+ */
+export const diskMibMax = 4 * 1024 * 1024;
 
 /** Fills in the defaults; checks against what this host's engine can do. Raises `invalid`. */
 export function makeSpec(

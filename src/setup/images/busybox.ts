@@ -10,7 +10,7 @@ import { imageEpochS, makeExt4 } from './ext4.ts';
 import { isImageBuilt, publishImage } from './record.ts';
 
 const name = 'busybox';
-const recipe = 3;
+const recipe = 4;
 const facts = { name, rootMib: 32, memoryMibMin: 96 };
 const busyboxPath = '/bin/busybox';
 const uuid = '6b1f0a52-7c0e-4c35-9d52-b0e7b5a3f001';

@@ -8,7 +8,7 @@ import { imageEpochS, makeExt4 } from './ext4.ts';
 import { isImageBuilt, publishImage } from './record.ts';
 
 const name = 'debian-12';
-const recipe = 2;
+const recipe = 3;
 const memoryMibMin = 128;
 const uuid = '6b1f0a52-7c0e-4c35-9d52-b0e7b5a3f012';
 const bootstrapMs = 30 * 60_000;
