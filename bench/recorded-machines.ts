@@ -41,6 +41,8 @@ function recorded(index: number): Machine {
       boot: 'auto',
       exposedPorts: [],
       labels: { number: String(index) },
+      env: {},
+      restart: 'no',
     },
     imageDigest: `sha256:${'0'.repeat(64)}`,
     state: 'created',
@@ -55,5 +57,8 @@ function recorded(index: number): Machine {
     createdAt: at,
     updatedAt: at,
     startedAt: null,
+    expiresAt: null,
+    restartAt: null,
+    restartCount: 0,
   };
 }

@@ -38,6 +38,27 @@ test('leaves out query fields that were not given, and the key when there is non
   expect(await client.machines.list({ status: 'failed', limit: 5, offset: undefined })).toMatchObject({
     url: '/machines?status=failed&limit=5',
   });
+  expect(await client.machines.list({ label: ['a=1', 'b'], sort: 'name' })).toMatchObject({
+    url: '/machines?label=a%3D1&label=b&sort=name',
+  });
+});
+
+test('changes a machine, and repeats an action without an error when told to', async () => {
+  const seen: unknown[] = [];
+  await using server = await serve(async (request, response) => {
+    const { method, url } = request;
+    seen.push([method, url, method === 'PATCH' ? await bodyOf(request) : null]);
+    sendJson(response, 200, { id: 'm1' });
+  });
+  const { machines } = new FlotillaClient({ url: server.url });
+  await machines.update('m1', { labels: { a: null }, lifetime_seconds: 60 });
+  await machines.stop('m1', { idempotent: true });
+  await machines.stop('m1');
+  expect(seen).toEqual([
+    ['PATCH', '/machines/m1', { labels: { a: null }, lifetime_seconds: 60 }],
+    ['POST', '/machines/m1/stop?idempotent=true', null],
+    ['POST', '/machines/m1/stop', null],
+  ]);
 });
 
 test('delete resolves on 204 and forces only when told', async () => {

@@ -5,7 +5,7 @@ export { clientErrorCodes, FlotillaError } from './errors.ts';
 export { type LaunchMachine, MachineHandle, type RunOptions, type RunResult } from './handle.ts';
 export type { Images, ImageUploadOptions } from './images.ts';
 export type { Keys } from './keys.ts';
-export type { DeleteOptions, Machines } from './machines.ts';
+export type { ActionOptions, DeleteOptions, Machines } from './machines.ts';
 export type { Operations } from './operations.ts';
 export type { StreamOptions } from './stream.ts';
 export type { CallOptions, FetchLike, TransportOptions } from './transport.ts';
@@ -39,8 +39,11 @@ export {
   type OperationState,
   type OperationStep,
   operationStates,
+  type RestartPolicy,
+  restartPolicies,
   type Scope,
   scopes,
+  type UpdateMachine,
   type WaitQuery,
 } from './types.ts';
 export type { UploadOptions, UploadSource } from './upload.ts';

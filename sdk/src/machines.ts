@@ -16,6 +16,7 @@ import type {
   Machine,
   MachineList,
   MachineListQuery,
+  UpdateMachine,
   WaitQuery,
 } from './types.ts';
 
@@ -25,6 +26,11 @@ const execGraceMs = 20_000;
 export interface DeleteOptions extends CallOptions {
   /** Deletes a running machine too. */
   readonly force?: boolean | undefined;
+}
+
+export interface ActionOptions extends CallOptions {
+  /** Resolves also when the machine is already so; what is on its way is waited for. */
+  readonly idempotent?: boolean | undefined;
 }
 
 /** Where an id is asked for, a unique name does as well. */
@@ -53,13 +59,18 @@ export class Machines {
     return this.#call('getMachine', { path: { id } }, deadlinesMs.read, options);
   }
 
-  /** Resolves when the guest answers. */
-  start(id: string, options?: CallOptions): Promise<Machine> {
-    return this.#call('startMachine', { path: { id } }, deadlinesMs.start, options);
+  /** Changes the fields that are given; the hardware only while it is stopped. */
+  update(id: string, changes: UpdateMachine, options?: CallOptions): Promise<Machine> {
+    return this.#call('updateMachine', { path: { id }, body: changes }, deadlinesMs.create, options);
   }
 
-  stop(id: string, options?: CallOptions): Promise<Machine> {
-    return this.#call('stopMachine', { path: { id } }, deadlinesMs.stop, options);
+  /** Resolves when the guest answers. */
+  start(id: string, options?: ActionOptions): Promise<Machine> {
+    return this.#call('startMachine', actionArguments(id, options), deadlinesMs.start, options);
+  }
+
+  stop(id: string, options?: ActionOptions): Promise<Machine> {
+    return this.#call('stopMachine', actionArguments(id, options), deadlinesMs.stop, options);
   }
 
   /** Ends the guest, gracefully if it can, and starts it anew; resolves when it answers again. */
@@ -68,13 +79,13 @@ export class Machines {
   }
 
   /** The guest stands still, with its memory, until it is resumed. */
-  pause(id: string, options?: CallOptions): Promise<Machine> {
-    return this.#call('pauseMachine', { path: { id } }, deadlinesMs.stop, options);
+  pause(id: string, options?: ActionOptions): Promise<Machine> {
+    return this.#call('pauseMachine', actionArguments(id, options), deadlinesMs.stop, options);
   }
 
   /** Resolves when the guest answers again. */
-  resume(id: string, options?: CallOptions): Promise<Machine> {
-    return this.#call('resumeMachine', { path: { id } }, deadlinesMs.start, options);
+  resume(id: string, options?: ActionOptions): Promise<Machine> {
+    return this.#call('resumeMachine', actionArguments(id, options), deadlinesMs.start, options);
   }
 
   /**
@@ -132,4 +143,8 @@ export class Machines {
   ): Promise<AnswerOf<Id>> {
     return call(this.#transport, id, given, timeoutMs, options);
   }
+}
+
+function actionArguments(id: string, options?: ActionOptions) {
+  return { path: { id }, query: options?.idempotent === true ? ({ idempotent: 'true' } as const) : {} };
 }

@@ -14,11 +14,14 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/** One that is an array is given once for each of its items. */
+export type QueryValue = string | number | boolean | readonly string[];
+
 export interface Call {
   readonly method: string;
   /** Begins with a slash; ids in it are already encoded. */
   readonly path: string;
-  readonly query?: Readonly<Record<string, string | number | boolean | undefined>> | undefined;
+  readonly query?: Readonly<Record<string, QueryValue | undefined>> | undefined;
   /** Sent as JSON. */
   readonly body?: unknown;
   /** Sent as it is, instead of `body`. */
@@ -215,7 +218,7 @@ function baseOf(url: string): string {
 function queryOf(call: Call): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(call.query ?? {})) {
-    if (value !== undefined) query.set(name, String(value));
+    for (const each of [value].flat()) if (each !== undefined) query.append(name, String(each));
   }
   return query.size === 0 ? '' : `?${query}`;
 }

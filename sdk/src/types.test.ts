@@ -32,6 +32,11 @@ test('methods take what the document says', () => {
   }>();
   expectTypeOf<types.MachineListQuery>().toEqualTypeOf<{
     readonly status?: Schemas['MachineStatus'] | undefined;
+    readonly label?: readonly string[] | undefined;
+    readonly image?: string | undefined;
+    readonly sort?:
+      | NonNullable<NonNullable<operations['listMachines']['parameters']['query']>['sort']>
+      | undefined;
     readonly limit?: number | undefined;
     readonly offset?: number | undefined;
   }>();

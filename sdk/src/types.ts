@@ -22,6 +22,10 @@ export type MachineListQuery = QueryOf<'listMachines'>;
 export type CreateMachine = Schemas['CreateMachine'];
 /** Another name of `CreateMachine`. */
 export type MachineCreate = CreateMachine;
+/** What of a machine is to change; what is left out stays. */
+export type UpdateMachine = Schemas['UpdateMachine'];
+export type RestartPolicy = Schemas['RestartPolicy'];
+export const restartPolicies = words.RestartPolicy;
 /** What to wait for, and for how many seconds. */
 export type WaitQuery = QueryOf<'waitForMachine'>;
 /** How many of the last lines to show. */

@@ -4,7 +4,9 @@ import { fencedStore } from './hosts/fence.ts';
 import { ImageOperations } from './images/operations.ts';
 import { ImageService, importTimeoutMsDefault } from './images/service.ts';
 import { ImportTurns, type TurnTimeouts } from './images/turns.ts';
+import { MachineActions } from './machines/actions.ts';
 import type { Capacity } from './machines/capacity.ts';
+import { Keeper } from './machines/keeper.ts';
 import { MachineOperations } from './machines/machine-operations.ts';
 import { MachineService } from './machines/service.ts';
 import type { MachineDefaults } from './machines/spec.ts';
@@ -57,6 +59,7 @@ export interface Core {
   readonly operations: OperationService;
   readonly supervisor: Supervisor;
   readonly reconciler: Reconciler;
+  readonly keeper: Keeper;
   /** Ends streams and interrupts operations, which stay open for the next daemon. Machines go on. */
   interrupt(): Promise<void>;
   close(): Promise<void>;
@@ -86,8 +89,10 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
   const imageOperations = new ImageOperations({ images, turns, importTimeoutMs });
   const { definitions } = imageOperations;
   const supervisor = new Supervisor({ store, runner, owner, edges, machineOperations, definitions });
-  const common = { store, bus, edges, runner, machineOperations, supervisor };
-  const machines = new MachineService({ ...common, defaults, capacity });
+  const actions = new MachineActions({ store, edges, runner, machineOperations, supervisor });
+  const common = { store, bus, edges, runner, machineOperations, actions, capacity };
+  const machines = new MachineService({ ...common, defaults });
+  const keeper = new Keeper(common);
   const imageService = new ImageService({
     images,
     store,
@@ -111,8 +116,10 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
   });
   const interrupt = async () => {
     stopCollecting();
+    keeper.close();
     machines.close();
     await supervisor.close();
+    await keeper.settled();
   };
   return {
     owner,
@@ -122,6 +129,7 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
     operations: new OperationService(store),
     supervisor,
     reconciler,
+    keeper,
     interrupt,
     async close() {
       await reconciler.close();

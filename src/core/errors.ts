@@ -34,6 +34,8 @@ export interface AppErrorOptions {
   readonly details?: Readonly<Record<string, unknown>>;
   /** True: what was asked for may have been done, and asking again may do it twice. */
   readonly isMaybeDone?: boolean;
+  /** True: the reason is about to pass, and the same request may succeed in a moment. */
+  readonly isPassing?: boolean;
 }
 
 /** A failure with a code. `message` is safe to show a caller unless the code is `internal`. */
@@ -43,6 +45,7 @@ export class AppError extends Error {
   readonly hint: string | undefined;
   readonly details: Readonly<Record<string, unknown>> | undefined;
   readonly isMaybeDone: boolean;
+  readonly isPassing: boolean;
 
   constructor(code: ErrorCode, message: string, options: AppErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -50,6 +53,7 @@ export class AppError extends Error {
     this.hint = options.hint;
     this.details = options.details;
     this.isMaybeDone = options.isMaybeDone ?? false;
+    this.isPassing = options.isPassing ?? false;
   }
 }
 
@@ -93,6 +97,7 @@ export function wrapError(error: unknown, doing: string, code: ErrorCode = 'inte
       ...(error.hint === undefined ? {} : { hint: error.hint }),
       ...(error.details === undefined ? {} : { details: error.details }),
       isMaybeDone: error.isMaybeDone,
+      isPassing: error.isPassing,
     };
     return new AppError(error.code, `${doing}: ${error.message}`, options);
   }

@@ -87,7 +87,7 @@ async function takeBody(session: Session, policy: BodyPolicy): Promise<void> {
   }
   const bytesMax = Math.min(policy.kind === 'json' ? policy.bytesMax : bodyBytesMax, bodyLimits.bytesMax);
   if (declaredBytes(incoming) > bytesMax) throw new BodyTooLarge(bytesMax);
-  if (method === 'POST' && !isJson(incoming.headers['content-type'])) {
+  if ((method === 'POST' || method === 'PATCH') && !isJson(incoming.headers['content-type'])) {
     throw new BadRequest('Content-Type must be application/json');
   }
   if (policy.kind === 'none') return;

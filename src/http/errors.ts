@@ -32,8 +32,9 @@ export interface ErrorAnswer {
 }
 
 /** Whether the same request may succeed later without a change, and may be made again. */
-export function isRetryable({ code, isMaybeDone }: AppError): boolean {
+export function isRetryable({ code, isMaybeDone, isPassing }: AppError): boolean {
   if (isMaybeDone) return false;
+  if (isPassing) return true;
   return code === 'exhausted' || code === 'timeout' || code === 'unavailable' || code === 'guest';
 }
 

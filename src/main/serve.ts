@@ -87,7 +87,7 @@ async function openOperations({ store, owner }: Flotilla): Promise<readonly stri
  * go on in the background; callers see their machines in transit until they end.
  */
 async function takeUp(
-  { supervisor, reconciler, interrupt }: Flotilla,
+  { supervisor, reconciler, keeper, interrupt }: Flotilla,
   log: Logger,
   cleanup: AsyncDisposableStack,
   signal: AbortSignal = new AbortController().signal,
@@ -102,6 +102,7 @@ async function takeUp(
   });
   await abortable(reconciler.run(), signal);
   reconciler.start();
+  keeper.start();
 }
 
 /** Before the first machine asks for it, so that what this host does not give machines is in the log from the start. */

@@ -52,14 +52,17 @@ it('refuses what cannot be said in a unit or a settings file', () => {
 
 const hasVerifier = existsSync('/usr/bin/systemd-analyze');
 
-it.skipIf(!hasVerifier)('is a unit that systemd reads without a complaint, wherever the checkout is', async () => {
-  const directory = join(root, 'it is 100% of $HOME');
-  await mkdir(directory);
-  const launcher = join(directory, 'flotilla');
-  await writeFile(launcher, '#!/bin/sh\n');
-  await chmod(launcher, 0o755);
-  const unit = join(root, 'flotilla.service');
-  await writeFile(unit, serviceUnit(launcher));
-  const { stderr } = await run('systemd-analyze', ['verify', '--man=no', unit], { timeoutMs: 60_000 });
-  expect(stderr.toString()).not.toContain('flotilla');
-});
+it.skipIf(!hasVerifier)(
+  'is a unit that systemd reads without a complaint, wherever the checkout is',
+  async () => {
+    const directory = join(root, 'it is 100% of $HOME');
+    await mkdir(directory);
+    const launcher = join(directory, 'flotilla');
+    await writeFile(launcher, '#!/bin/sh\n');
+    await chmod(launcher, 0o755);
+    const unit = join(root, 'flotilla.service');
+    await writeFile(unit, serviceUnit(launcher));
+    const { stderr } = await run('systemd-analyze', ['verify', '--man=no', unit], { timeoutMs: 60_000 });
+    expect(stderr.toString()).not.toContain('flotilla');
+  },
+);

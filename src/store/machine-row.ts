@@ -1,7 +1,12 @@
 /** A machine as a row and back; both ways checked, so that a defect is met where it is made. */
 import { z } from 'zod';
 import { checkMachine } from '../core/machines/invariants.ts';
-import type { Machine, MachineFailure, MachineSpec } from '../core/machines/machine.ts';
+import {
+  type Machine,
+  type MachineFailure,
+  type MachineSpec,
+  restartPolicies,
+} from '../core/machines/machine.ts';
 import { machineStates } from '../core/machines/states.ts';
 import type { EngineHandle } from '../core/ports/engine.ts';
 import { invariant } from '../lib/invariant.ts';
@@ -12,6 +17,7 @@ import {
   encodeNullableJson,
   encodeNullableTime,
   encodeTime,
+  type MachineLabelTable,
   type MachineTable,
 } from './schema.ts';
 import { validate } from './validate.ts';
@@ -27,13 +33,17 @@ const spec: z.ZodType<MachineSpec> = z.strictObject({
   boot: z.enum(['auto', 'cold']),
   exposedPorts: z.array(z.number()),
   labels: z.record(z.string(), z.string()),
+  env: z.record(z.string(), z.string()),
+  restart: z.enum(restartPolicies),
 });
 
 /** The version of `spec` that this program writes. */
-export const specVersion = 1;
+export const specVersion = 2;
 
 /** Upgrades from each version to the next, by the version they begin from. Versions without a number are 1. */
-const specUpgrades: Readonly<Record<number, (spec: Record<string, unknown>) => Record<string, unknown>>> = {};
+const specUpgrades: Readonly<Record<number, (spec: Record<string, unknown>) => Record<string, unknown>>> = {
+  1: (before) => ({ env: {}, restart: 'no', ...before }),
+};
 
 /** A stored spec of any known version as one of today's. Raises InvariantError for a newer one. */
 function upgradeSpec(stored: unknown): unknown {
@@ -91,11 +101,19 @@ const machine: z.ZodType<Machine> = z.strictObject({
   createdAt: z.string(),
   updatedAt: z.string(),
   startedAt: z.string().nullable(),
+  expiresAt: z.string().nullable(),
+  restartAt: z.string().nullable(),
+  restartCount: z.int().min(0),
 });
 
-/** The machine as it would be read after it was written. Raises InvariantError when it could not be. */
+/**
+ * A machine that any version of this program recorded, as it would be read after it was written. Raises InvariantError
+ * when it could not be.
+ */
 export function parseMachine(value: unknown): Machine {
-  return decodeMachine(encodeMachine(value as Machine));
+  const newer = { expiresAt: null, restartAt: null, restartCount: 0 };
+  const recorded = { ...newer, ...Object(value) } as Machine;
+  return decodeMachine(encodeMachine({ ...recorded, spec: upgradeSpec(recorded.spec) as MachineSpec }));
 }
 
 /** Raises InvariantError when the machine breaks a rule of its own. */
@@ -105,18 +123,40 @@ export function encodeMachine(value: Machine): MachineTable {
     id: checked.id,
     host_id: checked.hostId,
     tenant: checked.tenant,
-    name: checked.spec.name,
     slot: checked.slot,
-    memory_mib: checked.spec.memoryMib,
-    spec: encodeJson({ version: specVersion, ...checked.spec }),
+    image: checked.spec.image,
     created_at: encodeTime(checked.createdAt),
+    ...encodeSpec(checked),
     ...encodeChanging(checked),
   };
 }
 
-/** The columns that change after a machine is made. Raises InvariantError as `encodeMachine` does. */
+function encodeSpec({ spec }: Machine) {
+  return {
+    name: spec.name,
+    memory_mib: spec.memoryMib,
+    spec: encodeJson({ version: specVersion, ...spec }),
+  } satisfies Partial<MachineTable>;
+}
+
+/** The rows of its labels, for the table that lists are filtered by. */
+export function encodeLabels({ id, spec }: Machine): readonly MachineLabelTable[] {
+  return Object.entries(spec.labels).map(([key, value]) => ({
+    machine_id: id,
+    key: encodeJson(key),
+    value: encodeJson(value),
+  }));
+}
+
+/** The columns that change with a machine's state. Raises InvariantError as `encodeMachine` does. */
 export function encodeChanges(value: Machine): ReturnType<typeof encodeChanging> {
   return encodeChanging(check(value));
+}
+
+/** The columns that change without it, with those of the spec. Raises InvariantError as `encodeMachine` does. */
+export function encodeDetails(value: Machine) {
+  const checked = check(value);
+  return { ...encodeSpec(checked), ...encodeChanging(checked) };
 }
 
 function encodeChanging(value: Machine) {
@@ -132,6 +172,9 @@ function encodeChanging(value: Machine) {
     updated_at: encodeTime(value.updatedAt),
     revision: value.revision,
     started_at: encodeNullableTime(value.startedAt),
+    expires_at: encodeNullableTime(value.expiresAt),
+    restart_at: encodeNullableTime(value.restartAt),
+    restart_count: value.restartCount,
   } satisfies Partial<MachineTable>;
 }
 
@@ -155,6 +198,9 @@ export function decodeMachine(row: MachineTable): Machine {
     createdAt: row.created_at,
     updatedAt: row.updated_at,
     startedAt: row.started_at,
+    expiresAt: row.expires_at,
+    restartAt: row.restart_at,
+    restartCount: row.restart_count,
   });
   invariant(decoded.spec.name === row.name, `machine ${row.id}: two names in one row`);
   return decoded;

@@ -5,21 +5,16 @@ import type { Event, EventType } from '../core/events/event.ts';
 import { checkChange } from '../core/machines/invariants.ts';
 import type { Machine } from '../core/machines/machine.ts';
 import { transitions } from '../core/machines/states.ts';
-import type {
-  MachineDetails,
-  MachineFilter,
-  MachineRepository,
-  MemoryQuery,
-  StateChange,
-} from '../core/ports/store.ts';
+import type { MachineDetails, MachineRepository, MemoryQuery, StateChange } from '../core/ports/store.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
 import { type Damage, damageOf, decodeOne } from './damage.ts';
 import { DuplicateError } from './database.ts';
 import { recordEvent } from './events.ts';
 import type { Locks } from './locks.ts';
-import { decodeMachine, encodeChanges, encodeMachine } from './machine-row.ts';
-import { canHold, checkPage, type Database, type MachineTable } from './schema.ts';
+import { dueRows, listRows } from './machine-list.ts';
+import { decodeMachine, encodeChanges, encodeDetails, encodeLabels, encodeMachine } from './machine-row.ts';
+import { canHold, type Database, type MachineTable } from './schema.ts';
 
 export function machineRepository(access: Access, damage: Damage): MachineRepository {
   return {
@@ -33,9 +28,11 @@ export function machineRepository(access: Access, damage: Damage): MachineReposi
       return row === undefined ? null : decodeOne('machine', row, decodeMachine);
     },
     list: async (filter) => {
-      const { rows, total } = await list(access, filter);
+      const { rows, total } = await listRows(access, filter);
       return { machines: damage.readable('machine', rows, decodeMachine), total };
     },
+    due: async (hostId, at, limit) =>
+      damage.readable('machine', await dueRows(access, hostId, at, limit), decodeMachine),
     all: async (hostId) => damage.readable('machine', await allRows(access, hostId), decodeMachine),
     damaged: async (hostId) =>
       (await allRows(access, hostId)).flatMap((row) => {
@@ -68,19 +65,29 @@ async function insert(access: Access, machine: Machine): Promise<Machine> {
     return await access.atomically(async (db) => {
       const row = encodeMachine(machine);
       await db.insertInto('machines').values(row).execute();
+      await insertLabels(db, machine);
       await recordEvent(db, eventOf(machine, 'machine.created', { state: machine.state }));
       return decodeMachine(row);
     });
   } catch (error) {
-    if (!(error instanceof DuplicateError)) throw error;
-    if (error.isOn('tenant', 'name'))
-      throw new AppError('conflict', `Machine with name '${machine.spec.name}' already exists`, {
-        cause: error,
-      });
-    if (error.isOn('id'))
-      throw new AppError('conflict', `Machine with id '${machine.id}' already exists`, { cause: error });
-    throw error;
+    throw explained(error, machine);
   }
+}
+
+function explained(error: unknown, { id, spec }: Pick<Machine, 'id' | 'spec'>): unknown {
+  if (!(error instanceof DuplicateError)) return error;
+  const named = error.isOn('tenant', 'name') ? `name '${spec.name}'` : error.isOn('id') ? `id '${id}'` : null;
+  if (named === null) return error;
+  return new AppError('conflict', `Machine with ${named} already exists`, { cause: error });
+}
+
+async function insertLabels(db: Kysely<Database>, machine: Machine): Promise<void> {
+  const rows = encodeLabels(machine);
+  if (rows.length > 0) await db.insertInto('machine_labels').values(rows).execute();
+}
+
+async function removeLabels(db: Kysely<Database>, id: string): Promise<void> {
+  await db.deleteFrom('machine_labels').where('machine_id', '=', id).execute();
 }
 
 async function memoryMib(access: Access, { hostId, states, except }: MemoryQuery): Promise<number> {
@@ -121,44 +128,6 @@ async function find(access: Access, tenant: string, idOrName: string): Promise<M
   return access.read((db, locks) => selectRowByName(db, locks, tenant, idOrName));
 }
 
-/** The rows that match, before they are ordered and cut into pages. */
-function matching(db: Kysely<Database>, { tenant, states }: Pick<MachineFilter, 'tenant' | 'states'>) {
-  return db
-    .selectFrom('machines')
-    .$if(tenant !== undefined, (query) => query.where('tenant', '=', tenant ?? ''))
-    .$if(states !== undefined, (query) => query.where('state', 'in', states ?? []));
-}
-
-function selectPage(db: Kysely<Database>, filter: MachineFilter) {
-  const total = matching(db, filter).select(({ fn }) => fn.countAll<number | string>().as('total'));
-  return matching(db, filter)
-    .selectAll()
-    .select(total.as('total'))
-    .orderBy('created_at', 'desc')
-    .orderBy('id', 'desc')
-    .limit(filter.limit)
-    .offset(filter.offset);
-}
-
-async function list(access: Access, filter: MachineFilter) {
-  checkPage(filter);
-  // `in ()` is an error to PostgreSQL.
-  if (filter.states?.length === 0) return { rows: [], total: 0 };
-  const rows = await access.read((db) => selectPage(db, filter).execute());
-  const total = rows[0]?.total ?? (await count(access, filter));
-  return { rows, total: Number(total) };
-}
-
-/** For a page that holds nothing and so cannot say how much there is. */
-async function count(access: Access, filter: MachineFilter): Promise<number | string> {
-  const { total } = await access.read((db) =>
-    matching(db, filter)
-      .select(({ fn }) => fn.countAll<number | string>().as('total'))
-      .executeTakeFirstOrThrow(),
-  );
-  return total;
-}
-
 function compareAndSet(access: Access, change: StateChange): Promise<boolean> {
   const { id, from, fromOperationId, to, at } = change;
   return access.atomically(async (db, locks) => {
@@ -183,28 +152,36 @@ function compareAndSet(access: Access, change: StateChange): Promise<boolean> {
   });
 }
 
-function patch(
+async function patch(
   access: Access,
   id: string,
   incarnation: string | null,
   details: MachineDetails,
   at: string,
 ): Promise<boolean> {
-  return access.atomically(async (db, locks) => {
-    const row = await selectRow(db, locks, id);
-    if (row === undefined || row.incarnation !== incarnation) return false;
-    const before = decodeOne('machine', row, decodeMachine);
-    const after: Machine = { ...before, ...details, revision: before.revision + 1, updatedAt: at };
-    const result = await db
-      .updateTable('machines')
-      .set(encodeChanges(after))
-      .where('id', '=', id)
-      .where(isSame('incarnation', incarnation))
-      .executeTakeFirst();
-    if (result.numUpdatedRows !== 1n) return false;
-    await recordEvent(db, eventOf(after, 'machine.changed', { fields: Object.keys(details) }));
-    return true;
-  });
+  try {
+    return await access.atomically(async (db, locks) => {
+      const row = await selectRow(db, locks, id);
+      if (row === undefined || row.incarnation !== incarnation) return false;
+      const before = decodeOne('machine', row, decodeMachine);
+      const after: Machine = { ...before, ...details, revision: before.revision + 1, updatedAt: at };
+      const result = await db
+        .updateTable('machines')
+        .set(details.spec === undefined ? encodeChanges(after) : encodeDetails(after))
+        .where('id', '=', id)
+        .where(isSame('incarnation', incarnation))
+        .executeTakeFirst();
+      if (result.numUpdatedRows !== 1n) return false;
+      if (details.spec !== undefined) {
+        await removeLabels(db, id);
+        await insertLabels(db, after);
+      }
+      await recordEvent(db, eventOf(after, 'machine.changed', { fields: Object.keys(details) }));
+      return true;
+    });
+  } catch (error) {
+    throw details.spec === undefined ? error : explained(error, { id, spec: details.spec });
+  }
 }
 
 function remove(access: Access, id: string, at: string): Promise<void> {
@@ -216,6 +193,7 @@ function remove(access: Access, id: string, at: string): Promise<void> {
     const isDeletable = state === 'deleted' || transitions[state].includes('deleted');
     invariant(isDeletable, `machine ${id}: ${state} does not lead to deleted`);
     await db.deleteFrom('machines').where('id', '=', id).execute();
+    await removeLabels(db, id);
     await recordEvent(db, { ...eventOf(machine, 'machine.deleted', {}), at });
   });
 }

@@ -66,6 +66,7 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
         'api_keys',
         'events',
         'hosts',
+        'machine_labels',
         'machines',
         'operation_subjects',
         'operations',
@@ -115,6 +116,11 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
       });
       await store.hosts.claim({ hostId: 'h', bootIdBefore: null, unowned: 'all', at: at(1) });
       expect(await store.machines.all('h')).toMatchObject([{ id: 'm1', slot: 7, spec }]);
+      const labels = [{ key: 'team', value: 'blue' }];
+      const found = { total: 1, machines: [{ id: 'm1', expiresAt: null, restartCount: 0 }] };
+      expect(await store.machines.list({ labels, image: spec.image, limit: 9, offset: 0 })).toMatchObject(
+        found,
+      );
       const query = { hostId: 'h', states: ['creating'] as const, except: '' };
       expect(await store.machines.memoryMib(query)).toBe(spec.memoryMib);
       const range = { hostId: 'h', kind: 'vmm_uid', owner: subject, at: at(1) } as const;

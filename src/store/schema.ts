@@ -8,6 +8,7 @@ import { invariant } from '../lib/invariant.ts';
 
 export interface Database {
   readonly machines: MachineTable;
+  readonly machine_labels: MachineLabelTable;
   readonly operations: OperationTable;
   readonly operation_subjects: OperationSubjectTable;
   readonly api_keys: KeyTable;
@@ -33,6 +34,8 @@ export interface MachineTable {
   /** The spec's memory again, to be added up. */
   readonly memory_mib: number;
   readonly revision: number;
+  /** The spec's image again, to be filtered by. */
+  readonly image: string;
   readonly image_digest: string;
   readonly spec: string;
   readonly handle: string | null;
@@ -40,6 +43,16 @@ export interface MachineTable {
   readonly created_at: string;
   readonly updated_at: string;
   readonly started_at: string | null;
+  readonly expires_at: string | null;
+  readonly restart_at: string | null;
+  readonly restart_count: number;
+}
+
+/** The labels of machines' specs again, to be filtered by. Key and value are JSON: PostgreSQL's text holds no NUL. */
+export interface MachineLabelTable {
+  readonly machine_id: string;
+  readonly key: string;
+  readonly value: string;
 }
 
 export interface OperationTable {
@@ -124,6 +137,7 @@ export interface MigrationTable {
 export const uniqueIndexes: Readonly<Record<string, readonly string[]>> = {
   machines_pkey: ['id'],
   machines_tenant_name: ['tenant', 'name'],
+  machine_labels_pkey: ['machine_id', 'key'],
   operations_pkey: ['id'],
   operation_subjects_pkey: ['operation_id', 'kind', 'subject_id'],
   operation_subjects_one_open: ['kind', 'subject_id'],

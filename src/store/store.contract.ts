@@ -3,6 +3,7 @@ import { describe } from 'vitest';
 import type { Store } from '../core/ports/store.ts';
 import type { AccessLimits } from './access.ts';
 import { keysContract } from './keys.contract.ts';
+import { machineListContract } from './machine-list.contract.ts';
 import { machinesContract } from './machines.contract.ts';
 import { operationsContract } from './operations.contract.ts';
 import { ownershipContract } from './ownership.contract.ts';
@@ -15,6 +16,7 @@ export function storeContract(name: string, open: OpenStore): void {
   describe(`store contract on ${name}`, () => {
     // Each in a suite of its own: each opens a store for every test in its suite.
     describe('machines', () => machinesContract(open));
+    describe('lists of machines', () => machineListContract(open));
     describe('operations', () => operationsContract(open));
     describe('ownership', () => ownershipContract(open));
     describe('keys', () => keysContract(open));

@@ -9,6 +9,7 @@ import type { Edges } from '../../src/core/machines/steps/context.ts';
 import { changedSteps } from '../../src/core/operations/journal.ts';
 import type { Operation, StepPhase } from '../../src/core/operations/operation.ts';
 import type { RunnerHooks } from '../../src/core/operations/runner.ts';
+import type { Clock } from '../../src/core/ports/clock.ts';
 import type { EngineCapabilities } from '../../src/core/ports/engine.ts';
 import type { Store } from '../../src/core/ports/store.ts';
 import { FakeDisks, FakeGuest, FakeImages, FakeRecords } from '../../src/core/testing/fakes.ts';
@@ -79,6 +80,8 @@ export interface FakeOptions {
   readonly memoryMib?: number;
   readonly importTimeoutMs?: number;
   readonly turnTimeouts?: TurnTimeouts;
+  /** The host's own without. */
+  readonly clock?: Clock;
 }
 
 export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla> {
@@ -97,7 +100,7 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
   const engines = new Map([['qemu', driver]]);
   const images = new FakeImages();
   const records = new FakeRecords();
-  const clock = systemClock(silentLog);
+  const clock = options.clock ?? systemClock(silentLog);
   const edges: Edges = { engines, guest, disks, images, records, clock, log: silentLog };
   const defaults = { image: 'debian-12', engine: 'qemu', diskMib: 1024 };
   const capacity = { memoryMib: options.memoryMib ?? 1_000_000 };

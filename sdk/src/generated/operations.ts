@@ -8,6 +8,7 @@ export const operationTable = {
   createMachine: { method: 'POST', path: '/machines', takes: 'application/json', answer: 'json', stream: null, isRepeatable: false },
   listMachines: { method: 'GET', path: '/machines', takes: null, answer: 'json', stream: null, isRepeatable: true },
   getMachine: { method: 'GET', path: '/machines/{id}', takes: null, answer: 'json', stream: null, isRepeatable: true },
+  updateMachine: { method: 'PATCH', path: '/machines/{id}', takes: 'application/json', answer: 'json', stream: null, isRepeatable: false },
   deleteMachine: { method: 'DELETE', path: '/machines/{id}', takes: null, answer: 'none', stream: null, isRepeatable: false },
   startMachine: { method: 'POST', path: '/machines/{id}/start', takes: null, answer: 'json', stream: null, isRepeatable: false },
   stopMachine: { method: 'POST', path: '/machines/{id}/stop', takes: null, answer: 'json', stream: null, isRepeatable: false },
@@ -34,6 +35,7 @@ export const operationTable = {
 /** The words that a value may be, by schema. */
 export const words = {
   MachineStatus: ['pending', 'starting', 'running', 'paused', 'stopping', 'stopped', 'failed'],
+  RestartPolicy: ['no', 'on-failure', 'always'],
   Scope: ['machines:read', 'machines:write', 'machines:exec', '*'],
   OperationState: ['running', 'undoing', 'succeeded', 'failed', 'cancelled'],
 } as const;

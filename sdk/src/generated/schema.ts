@@ -9,7 +9,7 @@ export interface paths {
         };
         /**
          * List machines
-         * @description A page of your machines, newest first. `total` counts all that match, on whichever page.
+         * @description A page of your machines, newest first unless `sort` says otherwise. `total` counts all that match.
          */
         readonly get: operations["listMachines"];
         readonly put?: never;
@@ -37,12 +37,19 @@ export interface paths {
         readonly post?: never;
         /**
          * Delete a machine
-         * @description Its disk goes with it. A machine that runs or is paused is deleted only with `force`.
+         * @description Its disk goes with it. A machine that runs or is paused is deleted only with `force`, which also cancels what the machine is
+         *     doing. A second request while it is being deleted is answered when the first is.
          */
         readonly delete: operations["deleteMachine"];
         readonly options?: never;
         readonly head?: never;
-        readonly patch?: never;
+        /**
+         * Change a machine
+         * @description Changes the fields that are given. Name, labels, environment, lifetime and restart policy can be changed at any time, and a
+         *     guest is told its new name when it next starts; processors, memory and disk only while the machine is stopped. A larger disk
+         *     is there at the next start.
+         */
+        readonly patch: operations["updateMachine"];
         readonly trace?: never;
     };
     readonly "/machines/{id}/start": {
@@ -391,6 +398,22 @@ export interface components {
              * @example 2026-11-22T08:30:00.000Z
              */
             readonly created_at: string;
+            /** @example busybox */
+            readonly image: string;
+            /**
+             * @example {
+             *       "team": "web"
+             *     }
+             */
+            readonly labels: {
+                readonly [key: string]: string;
+            };
+            /**
+             * Format: date-time
+             * @description When it is deleted; null: never.
+             * @example null
+             */
+            readonly expires_at: string | null;
             /**
              * @description A path of the host for the operator; for others the name of the file.
              * @example /var/lib/flotilla/kernel/vmlinux
@@ -461,8 +484,6 @@ export interface components {
              * @example null
              */
             readonly operation_id: string | null;
-            /** @example busybox */
-            readonly image: string;
             /**
              * @description What the image’s name meant at creation.
              * @example sha256:0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f
@@ -478,13 +499,26 @@ export interface components {
              */
             readonly boot: "auto" | "cold";
             /**
+             * @description Variables of every command; null for keys that may not run commands.
              * @example {
-             *       "team": "web"
+             *       "LANG": "C.UTF-8"
              *     }
              */
-            readonly labels: {
+            readonly env: {
                 readonly [key: string]: string;
-            };
+            } | null;
+            readonly restart: components["schemas"]["RestartPolicy"];
+            /**
+             * @description Restarts by its policy in a row; after 10 it is left as it is.
+             * @example 0
+             */
+            readonly restart_count: number;
+            /**
+             * Format: date-time
+             * @description When its policy starts it again; null when nothing is to come.
+             * @example null
+             */
+            readonly restart_at: string | null;
             /**
              * @description Why it failed, while it is `failed`.
              * @example null
@@ -517,6 +551,11 @@ export interface components {
          * @enum {string}
          */
         readonly MachineStatus: "pending" | "starting" | "running" | "paused" | "stopping" | "stopped" | "failed";
+        /**
+         * @description `on-failure`: it is started again when it fails, `always`: also when its guest powers off; with growing delays, and at most 10 times in a row.
+         * @enum {string}
+         */
+        readonly RestartPolicy: "no" | "on-failure" | "always";
         readonly Error: {
             readonly error: {
                 /** @example NOT_FOUND */
@@ -574,7 +613,7 @@ export interface components {
              */
             readonly boot?: "auto" | "cold";
             /**
-             * @description Yours to give; shown as they are. At most 16 KiB of JSON in all.
+             * @description Yours to give; lists can be filtered by them. At most 16 KiB of JSON in all.
              * @example {
              *       "team": "web"
              *     }
@@ -582,6 +621,21 @@ export interface components {
             readonly labels?: {
                 readonly [key: string]: string;
             };
+            /**
+             * @description Variables of every command that is run in it. At most 16 KiB of JSON in all.
+             * @example {
+             *       "LANG": "C.UTF-8"
+             *     }
+             */
+            readonly env?: {
+                readonly [key: string]: string;
+            };
+            readonly restart?: components["schemas"]["RestartPolicy"];
+            /**
+             * @description Seconds from now to its deletion, whatever it does then.
+             * @example 3600
+             */
+            readonly lifetime_seconds?: number;
             /**
              * @description Hyperfleet’s name of `disk_size_mib`, which wins.
              * @example 1024
@@ -645,6 +699,69 @@ export interface components {
              * @example 2026-11-22T08:30:00.000Z
              */
             readonly created_at: string;
+            /** @example busybox */
+            readonly image: string;
+            /**
+             * @example {
+             *       "team": "web"
+             *     }
+             */
+            readonly labels: {
+                readonly [key: string]: string;
+            };
+            /**
+             * Format: date-time
+             * @description When it is deleted; null: never.
+             * @example null
+             */
+            readonly expires_at: string | null;
+        };
+        readonly UpdateMachine: {
+            /**
+             * @description Unique among your machines.
+             * @example web-server
+             */
+            readonly name?: string;
+            /**
+             * @description Labels to set; null removes one. Others stay.
+             * @example {
+             *       "team": "web",
+             *       "old": null
+             *     }
+             */
+            readonly labels?: {
+                readonly [key: string]: string | null;
+            };
+            /**
+             * @description Variables to set; null removes one. Others stay. The key needs the scope machines:exec, too.
+             * @example {
+             *       "LANG": "C.UTF-8"
+             *     }
+             */
+            readonly env?: {
+                readonly [key: string]: string | null;
+            };
+            readonly restart?: components["schemas"]["RestartPolicy"];
+            /**
+             * @description Seconds from now to its deletion; null: it is never deleted.
+             * @example 3600
+             */
+            readonly lifetime_seconds?: number | null;
+            /**
+             * @description Only while it is stopped.
+             * @example 2
+             */
+            readonly vcpu_count?: number;
+            /**
+             * @description Memory in MiB. Only while it is stopped.
+             * @example 512
+             */
+            readonly mem_size_mib?: number;
+            /**
+             * @description Size of the root disk in MiB, no less than before. Only while it is stopped.
+             * @example 2048
+             */
+            readonly disk_size_mib?: number;
         };
         readonly ExecResult: {
             /**
@@ -716,7 +833,7 @@ export interface components {
              */
             readonly timeout?: number;
             /**
-             * @description Added to the environment.
+             * @description Added to the environment, and to the machine’s own variables, which it overrides.
              * @example {
              *       "LANG": "C.UTF-8"
              *     }
@@ -1049,6 +1166,12 @@ export interface operations {
             readonly query?: {
                 /** @description What a machine is, in the words of this API. */
                 readonly status?: components["schemas"]["MachineStatus"];
+                /** @description `key=value`, or `key` for any value. Given more than once: all of them. */
+                readonly label?: readonly string[];
+                /** @description An image’s name as given at creation, or a digest. */
+                readonly image?: string;
+                /** @description `-`: in descending order. */
+                readonly sort?: "created_at" | "-created_at" | "updated_at" | "-updated_at" | "name" | "-name" | "mem_size_mib" | "-mem_size_mib";
                 /** @description Machines on a page. */
                 readonly limit?: number;
                 /** @description Machines to skip. */
@@ -1060,7 +1183,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description A page of machines, newest first. */
+            /** @description A page of machines. */
             readonly 200: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1135,7 +1258,7 @@ export interface operations {
     readonly deleteMachine: {
         readonly parameters: {
             readonly query?: {
-                /** @description Delete the machine even if it runs. */
+                /** @description Delete it even if it runs, and cancel what it is doing. */
                 readonly force?: "true" | "false";
             };
             readonly header?: never;
@@ -1156,9 +1279,47 @@ export interface operations {
             };
         };
     };
-    readonly startMachine: {
+    readonly updateMachine: {
         readonly parameters: {
             readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "labels": {
+                 *         "team": "web"
+                 *       },
+                 *       "lifetime_seconds": 3600
+                 *     }
+                 */
+                readonly "application/json": components["schemas"]["UpdateMachine"];
+            };
+        };
+        readonly responses: {
+            /** @description The machine. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Machine"];
+                };
+            };
+        };
+    };
+    readonly startMachine: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Answer 200, not 400, when it is already so or on its way. */
+                readonly idempotent?: "true" | "false";
+            };
             readonly header?: never;
             readonly path: {
                 /** @description Id or name. */
@@ -1181,7 +1342,10 @@ export interface operations {
     };
     readonly stopMachine: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Answer 200, not 400, when it is already so or on its way. */
+                readonly idempotent?: "true" | "false";
+            };
             readonly header?: never;
             readonly path: {
                 /** @description Id or name. */
@@ -1227,7 +1391,10 @@ export interface operations {
     };
     readonly pauseMachine: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Answer 200, not 400, when it is already so or on its way. */
+                readonly idempotent?: "true" | "false";
+            };
             readonly header?: never;
             readonly path: {
                 /** @description Id or name. */
@@ -1250,7 +1417,10 @@ export interface operations {
     };
     readonly resumeMachine: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Answer 200, not 400, when it is already so or on its way. */
+                readonly idempotent?: "true" | "false";
+            };
             readonly header?: never;
             readonly path: {
                 /** @description Id or name. */

@@ -49,7 +49,7 @@ function parse({ parse, claim }: ChooseDeps, found: FoundRecord): Machine | stri
       // One more, so that the record which is written next replaces the one that was read.
       revision: (revisionOf(recorded) ?? 0) + 1,
       ...{ hostId: claim.hostId, state: incarnation === null ? 'created' : 'stopped', desired: 'stopped' },
-      ...{ operationId: null, handle: null, failure: null, updatedAt: claim.at },
+      ...{ operationId: null, handle: null, failure: null, updatedAt: claim.at, restartAt: null },
     });
     return machine.id === machineId ? machine : `its record is that of machine ${machine.id}`;
   } catch (error) {

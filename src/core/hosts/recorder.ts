@@ -72,6 +72,6 @@ export class Recorder {
 }
 
 /** What a machine is found and built again by; a change of anything else is not worth a write. */
-function material({ id, tenant, spec, imageDigest, slot, incarnation, bootId, desired }: Machine) {
-  return { id, tenant, spec, imageDigest, slot, incarnation, bootId, desired };
+function material({ id, tenant, spec, imageDigest, slot, incarnation, bootId, desired, expiresAt }: Machine) {
+  return { id, tenant, spec, imageDigest, slot, incarnation, bootId, desired, expiresAt };
 }

@@ -9,6 +9,7 @@ import type { GuestAnnouncement } from '../ports/guest.ts';
 import type { Repositories, Store } from '../ports/store.ts';
 import { consoleTail, isPanic, quoteConsole } from './last-words.ts';
 import type { Machine, MachineFailure } from './machine.ts';
+import { planRestart } from './restarts.ts';
 import { type Edges, engineOf } from './steps/context.ts';
 import { transition } from './transition.ts';
 
@@ -113,8 +114,10 @@ export class ExitWatcher {
         plan.to === 'failed'
           ? { code: plan.code, message: plan.message, at: at.toISOString(), console: quoteConsole(console) }
           : null;
-      const desired = to === 'stopped' ? { desired: 'stopped' as const } : {};
-      await transition(tx, machine, to, { handle: null, failure, ...desired }, at);
+      const restart = planRestart(machine, to, at);
+      const isAtRest = to === 'stopped' && restart.restartAt === null;
+      const desired = isAtRest ? { desired: 'stopped' as const } : {};
+      await transition(tx, machine, to, { handle: null, failure, ...restart, ...desired }, at);
     };
     await certainly(store, record, async () => {
       const machine = await store.machines.get(machineId);

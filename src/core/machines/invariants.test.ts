@@ -17,6 +17,8 @@ const machine: Machine = {
     boot: 'auto',
     exposedPorts: [],
     labels: {},
+    env: {},
+    restart: 'no',
   },
   imageDigest: `sha256:${'0'.repeat(64)}`,
   state: 'created',
@@ -31,6 +33,9 @@ const machine: Machine = {
   createdAt: '2026-01-01T00:00:00.000Z',
   updatedAt: '2026-01-01T00:00:00.000Z',
   startedAt: null,
+  expiresAt: null,
+  restartAt: null,
+  restartCount: 0,
 };
 
 const handle = {

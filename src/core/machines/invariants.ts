@@ -8,6 +8,9 @@ import { isTransit, type MachineState, statesWithoutHandle, transitions } from '
 /** States that only a machine with a VMM can be in. */
 const statesWithHandle: readonly MachineState[] = ['pausing', 'paused', 'resuming'];
 
+/** States from which a restart policy starts a machine. */
+const statesToRestart: readonly MachineState[] = ['stopped', 'failed'];
+
 /** The rules a machine breaks, taken by itself. */
 export function checkMachine(machine: Machine): readonly string[] {
   const { state, operationId, handle, incarnation } = machine;
@@ -20,6 +23,8 @@ export function checkMachine(machine: Machine): readonly string[] {
     if (statesWithoutHandle.includes(state)) broken.push(`${state} with an engine handle`);
     if (handle.incarnation !== incarnation) broken.push('an engine handle of another incarnation');
   }
+  if (machine.restartAt !== null && (!statesToRestart.includes(state) || machine.desired !== 'running'))
+    broken.push(`${state}, to be ${machine.desired}, with a restart to come`);
   if (!Number.isSafeInteger(machine.slot) || machine.slot < 1) broken.push('a slot below 1');
   if (!Number.isSafeInteger(machine.revision) || machine.revision < 0) broken.push('a revision below 0');
   return broken;

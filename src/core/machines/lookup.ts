@@ -2,7 +2,7 @@
 import { AppError } from '../errors.ts';
 import type { Repositories } from '../ports/store.ts';
 import type { Machine } from './machine.ts';
-import { isTransit, type MachineAction } from './states.ts';
+import { decide, isSoonAccepted, type MachineAction } from './states.ts';
 
 /** By id, else by name; raises `not_found`. */
 export async function findMachine(
@@ -19,8 +19,20 @@ export async function findMachine(
 
 /** The state forbids the action; a dialect says it in its own words from `details`. */
 export function stateConflict(action: MachineAction, machine: Machine): AppError {
-  return new AppError('conflict', `cannot ${action} a machine that is ${machine.state}`, {
-    details: { action, state: machine.state },
-    ...(isTransit(machine.state) ? { hint: `It is ${machine.state}; try again in a moment.` } : {}),
+  const { state } = machine;
+  const hint = hintOf(action, machine);
+  return new AppError('conflict', `cannot ${action} a machine that is ${state}`, {
+    details: { action, state },
+    isPassing: isSoonAccepted(action, state),
+    ...(hint === null ? {} : { hint }),
   });
+}
+
+function hintOf(action: MachineAction, { state }: Machine): string | null {
+  if (isSoonAccepted(action, state)) return `It is ${state}; try again in a moment.`;
+  if (action === 'delete' && decide(action, state, true).verdict !== 'deny')
+    return 'Stop the machine first, or delete it with force.';
+  if (action === 'update' && state !== 'deleting')
+    return 'Stop the machine to change its processors, memory or disk.';
+  return null;
 }

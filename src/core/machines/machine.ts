@@ -19,7 +19,17 @@ export interface MachineSpec {
   readonly boot: 'auto' | 'cold';
   readonly exposedPorts: readonly number[];
   readonly labels: Readonly<Record<string, string>>;
+  /** Environment of every command that is run in it; a command's own variables win. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly restart: RestartPolicy;
 }
+
+/**
+ * `on-failure`: when it failed, or could not be started. `always`: also when its guest powered off. Neither restarts what
+ * a request has stopped, nor a paused machine, whose memory is lost.
+ */
+export const restartPolicies = ['no', 'on-failure', 'always'] as const;
+export type RestartPolicy = (typeof restartPolicies)[number];
 
 export type DesiredState = 'running' | 'stopped' | 'deleted';
 
@@ -51,4 +61,10 @@ export interface Machine {
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly startedAt: string | null;
+  /** When its lifetime ends and it is deleted; null: never. */
+  readonly expiresAt: string | null;
+  /** When the supervisor starts it again; null unless it has ended and its restart policy asks for that. */
+  readonly restartAt: string | null;
+  /** Restarts by its policy in a row: since a request started it, or since it last ran for a while. */
+  readonly restartCount: number;
 }

@@ -1,6 +1,7 @@
 /** What the use cases promise whatever the engine; on the fake one, with the real store. */
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, type FakeOptions, startFake } from '../../../test/support/fake.ts';
+import type { MachineState } from './states.ts';
 
 const tenant = 'default';
 const request = { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' };
@@ -136,6 +137,127 @@ describe('races', () => {
     expect(await creating).toMatchObject({ code: 'conflict' });
     expect(fake.disks.made.size).toBe(0);
     expect((await fake.machines.list({ limit: 10, offset: 0 })).total).toBe(0);
+  });
+});
+
+describe('a delete with force', () => {
+  const untilState = (state: MachineState) =>
+    fake.machines.wait(tenant, 'web', { states: [state], timeoutMs: 5_000 }, new AbortController().signal);
+  const remove = () => fake.machines.delete(tenant, 'web', { force: true });
+  const expectNothing = async () => {
+    expect((await fake.machines.list({ limit: 10, offset: 0 })).total).toBe(0);
+    expect(fake.disks.made.size).toBe(0);
+    expect(fake.driver.host.machines.size).toBe(0);
+  };
+
+  test('cancels a start as a stop does', async () => {
+    const { machines, guest } = await begin();
+    guest.onReady = never;
+    const starting = machines.start(tenant, 'web').catch((error: unknown) => error);
+    await untilState('starting');
+    await expect(machines.delete(tenant, 'web', { force: false })).rejects.toMatchObject({
+      code: 'conflict',
+      isPassing: false,
+      hint: 'Stop the machine first, or delete it with force.',
+    });
+    expect(await remove()).toMatchObject({ verdict: 'done' });
+    expect(await starting).toMatchObject({ code: 'conflict' });
+    await expectNothing();
+  });
+
+  test('cancels a stop, and a pause', async () => {
+    const { machines, guest, driver } = await begin();
+    await machines.start(tenant, 'web');
+    const asked = Promise.withResolvers<void>();
+    guest.onShutdown = () => asked.resolve();
+    const stopping = machines.stop(tenant, 'web').catch((error: unknown) => error);
+    await asked.promise;
+    guest.onShutdown = ({ incarnation }) => driver.machine(incarnation).powerOff();
+    await remove();
+    await stopping;
+    await expectNothing();
+  });
+
+  test('that comes again ends when the first has, and is no error', async () => {
+    const { machines, driver } = await begin();
+    await machines.start(tenant, 'web');
+    const destroying = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    const destroy = driver.destroy.bind(driver);
+    vi.spyOn(driver, 'destroy').mockImplementation(async (...args) => {
+      destroying.resolve();
+      await goOn.promise;
+      return destroy(...args);
+    });
+    const first = remove();
+    await destroying.promise;
+    const second = machines.delete(tenant, 'web', { force: false });
+    goOn.resolve();
+    expect(await second).toMatchObject({ verdict: 'done', machine: { state: 'deleted' } });
+    expect(await first).toMatchObject({ verdict: 'done', machine: { state: 'deleted' } });
+    await expectNothing();
+  });
+});
+
+test('an action that may be repeated is done when it is already so, or waits for what is on its way', async () => {
+  const { machines, guest } = await begin();
+  const isReady = Promise.withResolvers<void>();
+  guest.onReady = () => isReady.promise;
+  const again = { isIdempotent: true };
+  const starts = [machines.start(tenant, 'web'), machines.start(tenant, 'web', again)];
+  isReady.resolve();
+  const running = { verdict: 'done', machine: { state: 'running' } };
+  expect(await Promise.all(starts)).toMatchObject([running, running]);
+  expect(await machines.start(tenant, 'web', again)).toMatchObject(running);
+  expect(await machines.start(tenant, 'web')).toMatchObject({ verdict: 'ignored' });
+});
+
+describe('changing a machine', () => {
+  test('gives every command its environment, unless the command has its own', async () => {
+    const { machines, guest } = await begin();
+    await machines.start(tenant, 'web');
+    await machines.update(tenant, 'web', { env: { LANG: 'C', A: '1' } });
+    await machines.update(tenant, 'web', { env: { A: null, B: '2' } });
+    const exec = vi.spyOn(guest, 'exec');
+    const command = { argv: ['true'], timeoutMs: 1_000 };
+    await machines.exec(tenant, 'web', { ...command, env: { B: '3' } }, new AbortController().signal);
+    const [[, request] = []] = exec.mock.calls as unknown as [[unknown, object]];
+    expect(request).toMatchObject({ env: { LANG: 'C', B: '3' } });
+  });
+
+  test('makes its disk larger at the next start', async () => {
+    const { machines, disks } = await begin();
+    await machines.update(tenant, 'web', { diskMib: 4096 });
+    const { machine } = await machines.start(tenant, 'web');
+    expect(disks.grown.get(machine.id)).toBe(4096);
+    await expect(machines.update(tenant, 'web', { diskMib: 8192 })).rejects.toMatchObject({
+      code: 'conflict',
+      details: { action: 'update', state: 'running' },
+    });
+  });
+
+  test('refuses more than the host has, and a smaller disk', async () => {
+    const { machines } = await begin({ capabilities: { vcpuCountMax: 4, memoryMibMax: 1000 } });
+    const refused = (message: string) => ({ code: 'invalid', message: expect.stringContaining(message) });
+    await expect(machines.update(tenant, 'web', { vcpuCount: 5 })).rejects.toMatchObject(refused('4 vCPUs'));
+    await expect(machines.update(tenant, 'web', { memoryMib: 1001 })).rejects.toMatchObject(
+      refused('1000 MiB'),
+    );
+    await expect(machines.update(tenant, 'web', { diskMib: 1 })).rejects.toMatchObject(refused('shrink'));
+  });
+
+  test('keeps labels and environment small', async () => {
+    const { machines } = await begin();
+    const labels = (from: number) =>
+      Object.fromEntries(Array.from({ length: 64 }, (_, n) => [`label-${from + n}`, 'x']));
+    await machines.update(tenant, 'web', { labels: labels(0) });
+    await expect(machines.update(tenant, 'web', { labels: labels(1) })).rejects.toMatchObject({
+      code: 'invalid',
+      message: 'labels must be at most 64',
+    });
+    await expect(
+      machines.update(tenant, 'web', { env: { BIG: 'x'.repeat(16 * 1024) } }),
+    ).rejects.toMatchObject({ code: 'invalid', message: 'env must take at most 16384 bytes in all' });
   });
 });
 

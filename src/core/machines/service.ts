@@ -10,18 +10,19 @@ import type { Operation } from '../operations/operation.ts';
 import type { OperationRunner } from '../operations/runner.ts';
 import type { ExecRequest, ExecSession } from '../ports/guest.ts';
 import type { MachineFilter, Repositories, Store } from '../ports/store.ts';
+import type { ActionResult, ActRequest, MachineActions } from './actions.ts';
 import { type Capacity, reserveMemory } from './capacity.ts';
 import { type ConsoleRequest, Consoles } from './console.ts';
 import { ExecLimit } from './exec-limit.ts';
-import { type Intent, nextBoot, requireBootable, requireTurn } from './intents.ts';
+import { nextBoot, requireBootable, requireTurn } from './intents.ts';
 import { findMachine, stateConflict } from './lookup.ts';
-import type { Machine, MachineSpec } from './machine.ts';
+import type { Machine } from './machine.ts';
 import type { MachineOperations } from './machine-operations.ts';
 import { type CreateRequest, type MachineDefaults, makeSpec } from './spec.ts';
 import { decide } from './states.ts';
-import { type Edges, guestOf, lookTimeoutMs, requireDiskSpace } from './steps/context.ts';
+import { type Edges, engineOf, guestOf, lookTimeoutMs, requireDiskSpace } from './steps/context.ts';
 import { pausableOf } from './steps/pause.ts';
-import type { Supervisor } from './supervisor.ts';
+import { expiry, planUpdate, type UpdateRequest } from './update.ts';
 import { type WaitRequest, waitForState } from './wait.ts';
 
 export interface MachineServiceDeps {
@@ -30,21 +31,15 @@ export interface MachineServiceDeps {
   readonly edges: Edges;
   readonly runner: OperationRunner;
   readonly machineOperations: MachineOperations;
-  readonly supervisor: Pick<Supervisor, 'takeUp'>;
+  readonly actions: MachineActions;
   readonly defaults: MachineDefaults;
   readonly capacity: Capacity;
 }
 
-/** `ignored`: the machine already is, or is on its way to be, what was asked for. */
-export type ActionResult =
-  | { readonly verdict: 'done'; readonly machine: Machine }
-  | { readonly verdict: 'ignored'; readonly machine: Machine };
-
-type Act = 'start' | 'restart' | 'stop' | 'pause' | 'resume' | 'delete';
+/** See ActRequest. */
+export type ActionOptions = Pick<ActRequest, 'isIdempotent'>;
 type WaitFor = Omit<WaitRequest, 'machineId'>;
 
-/** How often an action waits for what it cancels; each time it may find another operation under way. */
-const cancelsMax = 5;
 /** The range of `vmm_uid` allocations: as many as fit between two bases of uid ranges of 65,536. */
 export const vmmUidMax = 60_000;
 
@@ -77,31 +72,28 @@ export class MachineService {
     const name = request.image ?? defaults.image;
     const image = await this.#edges.images.resolve(tenant, name, AbortSignal.timeout(lookTimeoutMs));
     const spec = makeSpec(request, defaults, image, driver.capabilities);
+    const expiresAt = expiry(request.lifetimeSeconds, this.#edges.clock.now());
     const { operation } = await runner.begin(async (tx) => {
       await requireKept(tx, this.#operations.owner.hostId, image);
-      return this.#recordNew(tx, tenant, spec, image.digest);
+      return this.#recordNew(tx, { tenant, spec, imageDigest: image.digest, expiresAt });
     });
     return this.#operations.run(operation, this.#operations.definitions['machine.create']);
   }
 
   async #recordNew(
     tx: Repositories,
-    tenant: string,
-    spec: MachineSpec,
-    imageDigest: string,
+    asked: Pick<Machine, 'tenant' | 'spec' | 'imageDigest' | 'expiresAt'>,
   ): Promise<{ readonly operation: Operation }> {
     const id = shortId();
     const { hostId } = this.#operations.owner;
     const at = this.#edges.clock.now().toISOString();
-    const operation = this.#operations.newOperation('machine.create', { id, tenant }, {});
+    const operation = this.#operations.newOperation('machine.create', { id, tenant: asked.tenant }, {});
     const owner = { kind: 'machine' as const, id };
     const slot = await tx.allocations.take({ hostId, kind: 'vmm_uid', owner, min: 1, max: vmmUidMax, at });
     await tx.machines.insert({
+      ...asked,
       id,
       hostId,
-      tenant,
-      spec,
-      imageDigest,
       state: 'creating',
       desired: 'stopped',
       operationId: operation.id,
@@ -114,6 +106,8 @@ export class MachineService {
       createdAt: at,
       updatedAt: at,
       startedAt: null,
+      restartAt: null,
+      restartCount: 0,
     });
     await tx.operations.insert(operation);
     return { operation };
@@ -134,14 +128,15 @@ export class MachineService {
   }
 
   /** Resolves when the guest answers. Raises `exhausted` when the host's memory is reserved by other machines. */
-  async start(tenant: string, idOrName: string): Promise<ActionResult> {
+  async start(tenant: string, idOrName: string, options: ActionOptions = {}): Promise<ActionResult> {
     const machine = await this.get(tenant, idOrName);
     if (decide('start', machine.state).verdict === 'accept') await requireBootable(this.#edges, machine);
     requireTurn(this.#operations.startLimiter);
-    return this.#act('start', tenant, idOrName, async (seen, tx) => {
+    const intend = async (seen: Machine, tx: Repositories) => {
       await reserveMemory(tx, seen, this.#deps.capacity);
       return nextBoot(seen, this.#operations.owner.bootId);
-    });
+    };
+    return this.#deps.actions.act({ ...options, action: 'start', tenant, idOrName, intend });
   }
 
   /** Ends the guest, gracefully if it can, and starts it anew; resolves when the new incarnation answers. */
@@ -154,7 +149,8 @@ export class MachineService {
     }
     requireTurn(this.#operations.startLimiter);
     const { bootId } = this.#operations.owner;
-    return this.#act('restart', tenant, idOrName, (seen) => nextBoot(seen, bootId));
+    const intend = (seen: Machine) => nextBoot(seen, bootId);
+    return this.#deps.actions.act({ action: 'restart', tenant, idOrName, intend });
   }
 
   /** See `waitForState`. Raises `not_found` at once when there is no such machine. */
@@ -163,33 +159,49 @@ export class MachineService {
     return waitForState(this.#store, this.#deps.bus, { machineId, ...wanted }, signal);
   }
 
-  async stop(tenant: string, idOrName: string): Promise<ActionResult> {
-    return this.#act('stop', tenant, idOrName, () => ({ desired: 'stopped' }));
+  async stop(tenant: string, idOrName: string, options: ActionOptions = {}): Promise<ActionResult> {
+    const intend = () => ({ desired: 'stopped' as const });
+    return this.#deps.actions.act({ ...options, action: 'stop', tenant, idOrName, intend });
   }
 
   /**
    * Stops the guest's processors and keeps its memory; `resume` continues where it was. Raises `unsupported` when the
    * engine cannot.
    */
-  async pause(tenant: string, idOrName: string): Promise<ActionResult> {
-    return this.#act('pause', tenant, idOrName, (machine) => {
+  async pause(tenant: string, idOrName: string, options: ActionOptions = {}): Promise<ActionResult> {
+    const intend = (machine: Machine) => {
       pausableOf(this.#edges, machine);
-      return { desired: 'running' };
-    });
+      return { desired: 'running' as const };
+    };
+    return this.#deps.actions.act({ ...options, action: 'pause', tenant, idOrName, intend });
   }
 
   /** Resolves when the guest answers and knows the time. */
-  async resume(tenant: string, idOrName: string): Promise<ActionResult> {
-    return this.#act('resume', tenant, idOrName, () => ({ desired: 'running' }));
+  async resume(tenant: string, idOrName: string, options: ActionOptions = {}): Promise<ActionResult> {
+    const intend = () => ({ desired: 'running' as const });
+    return this.#deps.actions.act({ ...options, action: 'resume', tenant, idOrName, intend });
   }
 
-  /** `force` also deletes a machine that runs or is paused. */
+  /** `force` also deletes a machine that runs or is paused, and cancels what it is doing. */
   async delete(
     tenant: string,
     idOrName: string,
-    options: { readonly force: boolean },
+    { force }: { readonly force: boolean },
   ): Promise<ActionResult> {
-    return this.#act('delete', tenant, idOrName, () => ({ desired: 'deleted' }), options.force);
+    const intend = () => ({ desired: 'deleted' as const });
+    return this.#deps.actions.act({ action: 'delete', tenant, idOrName, force, isIdempotent: true, intend });
+  }
+
+  /** See `planUpdate`. Raises `conflict` when the name is taken, too. */
+  async update(tenant: string, idOrName: string, request: UpdateRequest): Promise<Machine> {
+    return this.#store.transaction(async (tx) => {
+      const machine = await findMachine(tx, tenant, idOrName);
+      this.#operations.requireHere(machine);
+      const now = this.#edges.clock.now();
+      const details = planUpdate(machine, request, engineOf(this.#edges, machine).capabilities, now);
+      await tx.machines.patch(machine.id, machine.incarnation, details, now.toISOString());
+      return findMachine(tx, tenant, machine.id);
+    });
   }
 
   /** Starts a command in a running machine; see GuestLink.exec. */
@@ -202,7 +214,8 @@ export class MachineService {
     const machine = await this.get(tenant, idOrName);
     this.#operations.requireHere(machine);
     if (decide('exec', machine.state).verdict !== 'accept') throw stateConflict('exec', machine);
-    return this.#execs.hold(machine.id, () => this.#edges.guest.exec(guestOf(machine), request, signal));
+    const given = withEnv(request, machine.spec.env);
+    return this.#execs.hold(machine.id, () => this.#edges.guest.exec(guestOf(machine), given, signal));
   }
 
   /** The last lines of the machine's console, and what follows them if wanted; see Consoles.open. */
@@ -221,52 +234,9 @@ export class MachineService {
   close(): void {
     this.#consoles.close();
   }
+}
 
-  async #act(
-    action: Act,
-    tenant: string,
-    idOrName: string,
-    intend: (machine: Machine, tx: Repositories) => Intent | Promise<Intent>,
-    force = false,
-  ): Promise<ActionResult> {
-    const definition = this.#operations.definitions[`machine.${action}`];
-    for (let cancels = 0; cancels < cancelsMax; cancels++) {
-      const seen: { verdict: 'cancel' | 'ignore'; machine: Machine }[] = [];
-      const begun = await this.#deps.runner.begin(async (tx) => {
-        seen.length = 0;
-        const machine = await findMachine(tx, tenant, idOrName);
-        this.#operations.requireHere(machine);
-        const { verdict } = decide(action, machine.state, force);
-        if (verdict === 'deny') throw stateConflict(action, machine);
-        if (verdict !== 'accept') {
-          seen.push({ verdict, machine });
-          return null;
-        }
-        const { desired, params = {}, patch = {} } = await intend(machine, tx);
-        return this.#operations.begin(tx, machine, definition, params, { ...patch, desired });
-      });
-      if (begun) {
-        const { machine, operation } = begun;
-        if (action !== 'start' && machine.incarnation) this.#operations.exits.unwatch(machine.incarnation);
-        return { verdict: 'done', machine: await this.#operations.run(operation, definition) };
-      }
-      const [found] = seen;
-      if (found?.verdict === 'ignore') return { verdict: 'ignored', machine: found.machine };
-      const ended = found ? await this.#cancel(action, found.machine) : null;
-      if (ended) return { verdict: 'done', machine: ended };
-    }
-    throw new AppError('unavailable', `machine ${idOrName} is busy`, { hint: 'Try again in a moment.' });
-  }
-
-  /** Cancels what the machine is doing. Resolves with the machine when that was all there was to do. */
-  async #cancel(action: Act, machine: Machine): Promise<Machine | null> {
-    const { runner, supervisor } = this.#deps;
-    if (machine.operationId && (await runner.cancel(machine.operationId)) === 'elsewhere') {
-      const orphan = await this.#store.operations.get(machine.operationId);
-      if (orphan) await supervisor.takeUp(orphan);
-    }
-    const now = await this.#store.machines.get(machine.id);
-    if (!now) return { ...machine, state: 'deleted', operationId: null };
-    return action === 'stop' && now.state === 'stopped' ? now : null;
-  }
+/** The command's own variables win. */
+function withEnv(request: ExecRequest, env: Readonly<Record<string, string>>): ExecRequest {
+  return Object.keys(env).length === 0 ? request : { ...request, env: { ...env, ...request.env } };
 }

@@ -2,7 +2,7 @@
 import { AppError } from '../errors.ts';
 import type { EngineCapabilities } from '../ports/engine.ts';
 import type { Image } from '../ports/images.ts';
-import type { MachineSpec } from './machine.ts';
+import type { MachineSpec, RestartPolicy } from './machine.ts';
 
 /** What a caller may leave out is absent. */
 export interface CreateRequest {
@@ -15,6 +15,10 @@ export interface CreateRequest {
   readonly boot?: 'auto' | 'cold' | undefined;
   readonly exposedPorts?: readonly number[] | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  readonly restart?: RestartPolicy | undefined;
+  /** From its creation to its deletion. */
+  readonly lifetimeSeconds?: number | undefined;
 }
 
 export interface MachineDefaults {
@@ -37,20 +41,10 @@ export function makeSpec(
   capabilities: EngineCapabilities,
 ): MachineSpec {
   const diskMib = request.diskMib ?? Math.max(defaults.diskMib, image.rootMib);
-  if (request.vcpuCount > capabilities.vcpuCountMax) {
-    throw limit(
-      `this host runs machines of at most ${capabilities.vcpuCountMax} vCPUs, not ${request.vcpuCount}`,
-    );
-  }
-  if (request.memoryMib > capabilities.memoryMibMax) {
-    throw limit(
-      `this host runs machines of at most ${capabilities.memoryMibMax} MiB of memory, not ${request.memoryMib}`,
-    );
-  }
   if (diskMib < image.rootMib) {
     throw limit(`image '${image.name}' needs a disk of at least ${image.rootMib} MiB, not ${diskMib}`);
   }
-  if (diskMib > diskMibMax) throw limit(`a disk has at most ${diskMibMax} MiB, not ${diskMib}`);
+  requireHardware({ ...request, diskMib }, capabilities);
   return {
     name: request.name,
     vcpuCount: request.vcpuCount,
@@ -61,7 +55,21 @@ export function makeSpec(
     boot: request.boot ?? 'auto',
     exposedPorts: [...new Set(request.exposedPorts ?? [])],
     labels: request.labels ?? {},
+    env: request.env ?? {},
+    restart: request.restart ?? 'no',
   };
+}
+
+/** Raises `invalid` for more than this host's engine can give a machine. */
+export function requireHardware(
+  { vcpuCount, memoryMib, diskMib }: Pick<MachineSpec, 'vcpuCount' | 'memoryMib' | 'diskMib'>,
+  { vcpuCountMax, memoryMibMax }: EngineCapabilities,
+): void {
+  if (vcpuCount > vcpuCountMax)
+    throw limit(`this host runs machines of at most ${vcpuCountMax} vCPUs, not ${vcpuCount}`);
+  if (memoryMib > memoryMibMax)
+    throw limit(`this host runs machines of at most ${memoryMibMax} MiB of memory, not ${memoryMib}`);
+  if (diskMib > diskMibMax) throw limit(`a disk has at most ${diskMibMax} MiB, not ${diskMib}`);
 }
 
 function limit(message: string): AppError {

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { decide, isTransit, type MachineAction, machineStates, transitions } from './states.ts';
+import {
+  decide,
+  isSoonAccepted,
+  isTransit,
+  type MachineAction,
+  machineStates,
+  transitions,
+} from './states.ts';
 
 const actions: readonly MachineAction[] = [
   'start',
@@ -34,10 +41,14 @@ describe('decide', () => {
     expect(decide(action, state).verdict).toBe(verdict);
   });
 
-  test('force deletes what runs or is paused, and nothing in transit', () => {
+  test('force deletes what runs or is paused, and cancels what is in transit', () => {
     expect(decide('delete', 'running', true).verdict).toBe('accept');
     expect(decide('delete', 'paused', true).verdict).toBe('accept');
-    expect(decide('delete', 'stopping', true).verdict).toBe('deny');
+    for (const state of ['starting', 'pausing', 'resuming', 'stopping', 'snapshotting'] as const) {
+      expect(decide('delete', state, true).verdict, state).toBe('cancel');
+      expect(decide('delete', state).verdict, state).toBe('deny');
+    }
+    expect(decide('delete', 'deleting', true).verdict).toBe('ignore');
   });
 
   test('nothing but a cancel is accepted in transit', () => {
@@ -47,6 +58,20 @@ describe('decide', () => {
       }
     }
   });
+});
+
+test.each([
+  ['exec', 'starting', true],
+  ['exec', 'stopping', false],
+  ['start', 'stopping', true],
+  ['start', 'starting', false],
+  ['stop', 'creating', false],
+  ['resume', 'pausing', true],
+  ['delete', 'stopping', true],
+  ['delete', 'starting', false],
+  ['start', 'running', false],
+] as const)('%s denied in %s is soon accepted: %s', (action, state, isSoon) => {
+  expect(isSoonAccepted(action, state)).toBe(isSoon);
 });
 
 describe('transitions', () => {

@@ -32,6 +32,8 @@ export type MachineAction =
   | 'resume'
   | 'snapshot'
   | 'exec'
+  /** Of its hardware. */
+  | 'update'
   | 'delete';
 
 export function isTransit(state: MachineState): state is TransitState {
@@ -50,8 +52,9 @@ interface Rule {
   readonly accept: readonly MachineState[];
   readonly cancel?: readonly MachineState[];
   readonly ignore?: readonly MachineState[];
-  /** Accepted only when the caller insists. */
+  /** Accepted, or accepted after a cancel, only when the caller insists. */
   readonly force?: readonly MachineState[];
+  readonly forceCancel?: readonly MachineState[];
 }
 
 const rules: Readonly<Record<MachineAction, Rule>> = {
@@ -66,11 +69,13 @@ const rules: Readonly<Record<MachineAction, Rule>> = {
   resume: { accept: ['paused'], ignore: ['running', 'resuming'] },
   snapshot: { accept: ['running', 'paused', 'stopped'] },
   exec: { accept: ['running'] },
+  update: { accept: ['created', 'stopped', 'failed'] },
   delete: {
     accept: ['created', 'stopped', 'failed'],
     cancel: ['creating'],
     ignore: ['deleting', 'deleted'],
     force: ['running', 'paused'],
+    forceCancel: ['starting', 'pausing', 'resuming', 'snapshotting', 'stopping'],
   },
 };
 
@@ -96,7 +101,28 @@ export function decide(action: MachineAction, state: MachineState, force = false
   if (rule.cancel?.includes(state)) return { verdict: 'cancel' };
   if (rule.ignore?.includes(state)) return { verdict: 'ignore' };
   if (force && rule.force?.includes(state)) return { verdict: 'accept' };
+  if (force && rule.forceCancel?.includes(state)) return { verdict: 'cancel' };
   return { verdict: 'deny' };
+}
+
+/** Where each transit state leads when its operation succeeds. */
+const successes: Readonly<Record<TransitState, MachineState>> = {
+  creating: 'created',
+  starting: 'running',
+  pausing: 'paused',
+  resuming: 'running',
+  // Back to where it was taken, mostly.
+  snapshotting: 'running',
+  stopping: 'stopped',
+  deleting: 'deleted',
+};
+
+/**
+ * Whether an action that is denied in this state is likely to be accepted soon without anybody's doing: the operation under
+ * way leads to a state that accepts it. Example: exec while starting, but not exec while stopping.
+ */
+export function isSoonAccepted(action: MachineAction, state: MachineState): boolean {
+  return isTransit(state) && decide(action, successes[state]).verdict === 'accept';
 }
 
 /** Where a state may go next. An operation's transit state leads to its stable ends. */

@@ -25,7 +25,9 @@ export async function transition(
   );
   const updatedAt = at.toISOString();
   const revision = machine.revision + 1;
-  const next: Machine = { ...machine, ...patch, state: to, revision, updatedAt };
+  // A restart that was to come is overtaken by whatever happens to the machine, unless that asks for it anew.
+  const changes: MachinePatch = { restartAt: null, ...patch };
+  const next: Machine = { ...machine, ...changes, state: to, revision, updatedAt };
   invariant(
     isTransit(to) === (next.operationId !== null),
     `${to} and operation ${next.operationId} (${machine.id})`,
@@ -40,7 +42,7 @@ export async function transition(
     from: machine.state,
     fromOperationId: machine.operationId,
     to,
-    patch,
+    patch: changes,
     at: updatedAt,
   });
   if (!done) {

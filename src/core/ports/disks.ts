@@ -10,6 +10,11 @@ export interface Disks {
    * keeps the disk that is there. Either the whole disk exists afterwards or nothing does.
    */
   prepare(request: DiskRequest, signal: AbortSignal): Promise<DiskRecord>;
+  /**
+   * Makes the disk that is there at least `diskMib` large; does nothing to one that is. Only while no VMM has it. Raises
+   * `engine` when its VMM has left it unreadable.
+   */
+  grow(request: DiskRequest, signal: AbortSignal): Promise<void>;
   /** Where the machine's disk on that image is or would be; looks at nothing. */
   locate(machineId: string, imageDigest: string): DiskRecord;
   /** Removing nothing succeeds. */

@@ -131,9 +131,28 @@ export interface EventRepository {
   prune(keep: number): Promise<void>;
 }
 
+export const machineSortKeys = ['created_at', 'updated_at', 'name', 'memory_mib'] as const;
+
+export interface MachineSort {
+  readonly by: (typeof machineSortKeys)[number];
+  readonly isDescending: boolean;
+}
+
+/** A label that a machine has; without a value: whatever its value. */
+export interface LabelFilter {
+  readonly key: string;
+  readonly value?: string;
+}
+
+/** Machines that meet all of it. */
 export interface MachineFilter {
   readonly tenant?: string;
   readonly states?: readonly MachineState[];
+  readonly labels?: readonly LabelFilter[];
+  /** The name of an image as given at creation, or a digest. */
+  readonly image?: string;
+  /** Absent: newest first. */
+  readonly sort?: MachineSort;
   readonly limit: number;
   readonly offset: number;
 }
@@ -142,12 +161,23 @@ export interface MachineFilter {
 export type MachinePatch = Partial<
   Pick<
     Machine,
-    'desired' | 'operationId' | 'incarnation' | 'bootId' | 'handle' | 'failure' | 'startedAt' | 'imageDigest'
+    | 'desired'
+    | 'operationId'
+    | 'incarnation'
+    | 'bootId'
+    | 'handle'
+    | 'failure'
+    | 'startedAt'
+    | 'imageDigest'
+    | 'restartAt'
+    | 'restartCount'
   >
 >;
 
 /** The fields that may change without a change of state. */
-export type MachineDetails = Partial<Pick<Machine, 'handle' | 'bootId' | 'desired'>> & {
+export type MachineDetails = Partial<
+  Pick<Machine, 'handle' | 'bootId' | 'desired' | 'spec' | 'expiresAt' | 'restartAt' | 'restartCount'>
+> & {
   readonly failure?: MachineFailure | null;
 };
 
@@ -157,8 +187,10 @@ export interface MachineRepository {
   get(id: string): Promise<Machine | null>;
   /** By id, else by name within the tenant; an id match wins. */
   find(tenant: string, idOrName: string): Promise<Machine | null>;
-  /** Newest first, and how many match in all. */
+  /** In the order of `sort`, and how many match in all. */
   list(filter: MachineFilter): Promise<{ readonly machines: readonly Machine[]; readonly total: number }>;
+  /** Those of the host whose lifetime has ended, or whose restart is due, at that time; at most `limit`. */
+  due(hostId: string, at: string, limit: number): Promise<readonly Machine[]>;
   /** Every machine of a host whose record can be read; for recovery and reconciliation. */
   all(hostId: string): Promise<readonly Machine[]>;
   /** Those of the host whose record cannot be read: what they have must not be taken for unknown. */
@@ -169,7 +201,10 @@ export interface MachineRepository {
   countOnImage(hostId: string, imageDigest: string): Promise<number>;
   /** Only for `transition.ts`: writes when the row still has `from` and `operationId`; false when it does not. */
   compareAndSet(change: StateChange): Promise<boolean>;
-  /** Changes no state; false when the machine is gone or runs another incarnation. */
+  /**
+   * Changes no state; false when the machine is gone or runs another incarnation. `conflict` when the tenant has a
+   * machine of the new name.
+   */
   patch(id: string, incarnation: string | null, details: MachineDetails, at: string): Promise<boolean>;
   /** Only for `transition.ts`, to `deleted`. */
   remove(id: string, at: string): Promise<void>;

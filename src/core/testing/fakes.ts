@@ -1,7 +1,7 @@
 /** Small fakes of core's ports for tests of core; each can be told to fail. The engine's fake is in `engines/fake`. */
 import { AppError } from '../errors.ts';
 import type { Machine } from '../machines/machine.ts';
-import type { Disks } from '../ports/disks.ts';
+import type { DiskRequest, Disks } from '../ports/disks.ts';
 import type {
   ExecEvent,
   ExecSession,
@@ -101,6 +101,13 @@ export class FakeDisks implements Disks {
     }
     this.made.add(machineId);
     return this.locate(machineId);
+  }
+
+  /** Machine id → the size it was grown to last. */
+  readonly grown = new Map<string, number>();
+
+  async grow({ machineId, diskMib }: DiskRequest): Promise<void> {
+    this.grown.set(machineId, diskMib);
   }
 
   locate(machineId: string) {

@@ -129,6 +129,71 @@ describe('prepare', () => {
   });
 });
 
+describe('grow', () => {
+  const mib = 1024 * 1024;
+
+  it('makes a disk larger, keeps what is on it, and does nothing to one that is as large', async () => {
+    const { path } = await disks.prepare(request(), never);
+    await disks.grow(request({ diskMib: 200 }), never);
+    expect(await describeDisk(path)).toMatchObject({
+      'virtual-size': 200 * mib,
+      'full-backing-filename': layout.blob(imageDigest),
+    });
+    await run('qemu-img', ['check', '-q', path], { timeoutMs: 10_000 });
+    const flat = join(directory, 'flat.raw');
+    await run('qemu-img', ['convert', '-O', 'raw', path, flat], { timeoutMs: 10_000 });
+    const image = await readFile(layout.blob(imageDigest));
+    expect((await readFile(flat)).subarray(0, image.length).equals(image)).toBe(true);
+    const before = await readFile(path);
+    await disks.grow(request({ diskMib: 64 }), never);
+    expect((await readFile(path)).equals(before)).toBe(true);
+  });
+
+  it('opens no file that the header names: it is the guest’s word', async () => {
+    const { path } = await disks.prepare(request(), never);
+    const forged = [
+      'create',
+      '-q',
+      '-u',
+      '-f',
+      'qcow2',
+      '-F',
+      'raw',
+      '-b',
+      '/proc/self/nothing',
+      path,
+      '64M',
+    ];
+    await run('qemu-img', forged, { timeoutMs: 10_000 });
+    await disks.grow(request({ diskMib: 128 }), never);
+    expect((await readFile(path)).readBigUInt64BE(24)).toBe(BigInt(128 * mib));
+    const victim = join(directory, 'victim');
+    const external = [
+      'create',
+      '-q',
+      '-f',
+      'qcow2',
+      '-o',
+      `data_file=${victim},data_file_raw=on`,
+      path,
+      '64M',
+    ];
+    await run('qemu-img', external, { timeoutMs: 10_000 });
+    const before = await readFile(victim);
+    await expect(disks.grow(request({ diskMib: 256 }), never)).rejects.toMatchObject({
+      code: 'engine',
+      message: expect.stringContaining('damaged'),
+    });
+    expect((await readFile(victim)).equals(before)).toBe(true);
+  });
+
+  it.each(['', 'no disk', 'QFI\xfb'])('refuses what is no disk any more: %j', async (text) => {
+    const { path } = await disks.prepare(request(), never);
+    await writeFile(path, text, 'latin1');
+    await expect(disks.grow(request(), never)).rejects.toMatchObject({ code: 'engine' });
+  });
+});
+
 describe('qemu-img', () => {
   it.runIf(isRoot)('runs as the machine’s user, without capabilities (needs root)', async () => {
     const telling = join(directory, 'telling');

@@ -12,9 +12,11 @@ import type { DiskRecord, DiskRequest, Disks } from '../../core/ports/disks.ts';
 import { abortable } from '../../lib/abort.ts';
 import { ensureDirectory, hasErrorCode, isOutOfSpace, syncDirectory, syncFile } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
-import { ProcessError, run } from '../../lib/process.ts';
+import { ProcessError } from '../../lib/process.ts';
 import { removeTree } from '../../lib/remove-tree.ts';
 import { diskDirectoryMode, isMachineId, type StateLayout } from '../layout.ts';
+import { growDisk } from './growing.ts';
+import { QemuImg } from './qemu-img.ts';
 import { ageQuarantine, quarantineDisk } from './quarantine.ts';
 
 export interface QcowDisksOptions {
@@ -27,9 +29,6 @@ export interface QcowDisksOptions {
 
 const bytesPerMib = 1024 * 1024;
 
-/** It takes 10 to 30 ms; this is for a disk that hangs. */
-const createTimeoutMs = 30_000;
-
 const temporaryPrefix = '.tmp-';
 
 /**
@@ -39,12 +38,12 @@ const temporaryPrefix = '.tmp-';
 export class QcowDisks implements Disks {
   readonly #layout: StateLayout;
   readonly #uidBase: number | null;
-  readonly #qemuImg: string;
+  readonly #qemuImg: QemuImg;
 
   constructor(options: QcowDisksOptions) {
     this.#layout = options.layout;
     this.#uidBase = options.uidBase;
-    this.#qemuImg = options.qemuImg ?? 'qemu-img';
+    this.#qemuImg = new QemuImg(options.qemuImg ?? 'qemu-img', options.uidBase);
   }
 
   locate(machineId: string, imageDigest: string): DiskRecord {
@@ -53,6 +52,14 @@ export class QcowDisks implements Disks {
 
   async prepare(request: DiskRequest, signal: AbortSignal): Promise<DiskRecord> {
     return await abortable(this.#prepare(request, signal), signal);
+  }
+
+  async grow({ machineId, slot, diskMib }: DiskRequest, signal: AbortSignal): Promise<void> {
+    const path = this.#layout.disk(machineId);
+    const grown = growDisk(this.#qemuImg, { path, slot, sizeBytes: diskMib * bytesPerMib }, signal);
+    await abortable(grown, signal).catch((error: unknown) => {
+      throw explained(error, machineId);
+    });
   }
 
   async freeMib(signal: AbortSignal): Promise<number> {
@@ -119,7 +126,7 @@ export class QcowDisks implements Disks {
       await (await open(temporary, 'wx', 0o600)).close();
       await this.#handOver(temporary, request.slot);
       const args = ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', base, temporary, String(sizeBytes)];
-      await this.#runQemuImg(args, request.slot, signal);
+      await this.#qemuImg.run(args, request.slot, signal);
       await syncFile(temporary);
       await rename(temporary, path);
       await syncDirectory(directory);
@@ -130,24 +137,6 @@ export class QcowDisks implements Disks {
       await rmdir(directory).catch(() => undefined);
       throw error;
     }
-  }
-
-  /**
-   * As the machine's own user. It only ever makes disks: one that a VMM has written names its base itself, and would have
-   * us read any file of this host.
-   */
-  async #runQemuImg(args: readonly string[], slot: number, signal: AbortSignal): Promise<void> {
-    const options = { timeoutMs: createTimeoutMs, signal };
-    if (this.#uidBase === null) {
-      await run(this.#qemuImg, args, options);
-      return;
-    }
-    const id = this.#uidBase + slot;
-    const user = [`--reuid=${id}`, `--regid=${id}`, '--clear-groups', '--no-new-privs', '--inh-caps=-all'];
-    const program = ['--bounding-set=-all', '--', this.#qemuImg, ...args];
-    await run('setpriv', [...user, ...program], options).catch((error: unknown) => {
-      throw error instanceof ProcessError ? error.as(this.#qemuImg) : error;
-    });
   }
 
   async #makeDirectory(path: string): Promise<void> {

@@ -4,6 +4,7 @@ import { keys } from './0003-keys.ts';
 import { ownership } from './0004-ownership.ts';
 import { keyMakers } from './0005-key-makers.ts';
 import { machineRevisions } from './0006-machine-revisions.ts';
+import { machineLifetimes } from './0007-machine-lifetimes.ts';
 import type { Migration } from './migration.ts';
 
 /** Every migration in order; a list, not a folder scan, so that what runs is what was reviewed. */
@@ -14,4 +15,5 @@ export const migrations: readonly Migration[] = [
   ownership,
   keyMakers,
   machineRevisions,
+  machineLifetimes,
 ];

@@ -30,6 +30,8 @@ export function sampleMachine(changes: Partial<Machine> & { readonly name?: stri
       boot: 'auto',
       exposedPorts: [80, 443],
       labels: { team: 'blue', note: 'ünïcode "quoted"' },
+      env: { LANG: 'C.UTF-8' },
+      restart: 'on-failure',
     },
     imageDigest: `sha256:${'a'.repeat(64)}`,
     state: 'created',
@@ -44,6 +46,9 @@ export function sampleMachine(changes: Partial<Machine> & { readonly name?: stri
     createdAt: at(0),
     updatedAt: at(0),
     startedAt: null,
+    expiresAt: null,
+    restartAt: null,
+    restartCount: 0,
     ...fields,
   };
 }

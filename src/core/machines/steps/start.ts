@@ -4,11 +4,13 @@
  */
 import { abortable } from '../../../lib/abort.ts';
 import type { Limiter } from '../../../lib/limiter.ts';
+import { timeOf } from '../../../lib/times.ts';
 import { AppError } from '../../errors.ts';
 import type { StepContext } from '../../operations/definition.ts';
 import type { Operation, OperationKind } from '../../operations/operation.ts';
 import { type EngineHandle, limitsOfSize } from '../../ports/engine.ts';
 import type { Machine } from '../machine.ts';
+import { planRestart } from '../restarts.ts';
 import type { MachineOperation, MachineStep } from '../subject.ts';
 import { type Edges, engineOf, requireDiskSpace } from './context.ts';
 import { readyStep } from './ready.ts';
@@ -69,10 +71,10 @@ function bootOperation(
     failed: 'failed',
     cancelled: 'stopped',
     // Without a failure it was cancelled: by a stop.
-    onUndone: (_, failure) => ({
+    onUndone: (machine, failure) => ({
       handle: null,
       failure,
-      ...(failure ? {} : { desired: 'stopped' as const }),
+      ...(failure ? planRestart(machine, 'failed', timeOf(failure.at)) : { desired: 'stopped' as const }),
     }),
   };
 }
@@ -130,21 +132,24 @@ function launchStep(edges: Edges): MachineStep {
     async do({ subject: machine, operation, signal }) {
       const incarnation = requireIncarnation(machine);
       await requireDiskSpace(edges, signal);
-      const disk = edges.disks.locate(machine.id, machine.imageDigest);
+      const { id: machineId, hostId, slot, imageDigest, spec } = machine;
+      const disk = edges.disks.locate(machineId, imageDigest);
       const [kit] = await Promise.all([
-        edges.images.bootKit(machine.imageDigest, signal),
+        edges.images.bootKit(imageDigest, signal),
+        // A larger disk may have been asked for since the last start. A VMM that runs already found it large enough.
+        edges.disks.grow({ machineId, slot, imageDigest, diskMib: spec.diskMib }, signal),
         // Before there is a VMM that only the database knows.
         abortable(edges.records.write(machine), signal),
       ]);
       const handle = await engineOf(edges, machine).launch(
         {
-          machineId: machine.id,
-          hostId: machine.hostId,
+          machineId,
+          hostId,
           incarnation,
-          slot: machine.slot,
-          vcpuCount: machine.spec.vcpuCount,
-          memoryMib: machine.spec.memoryMib,
-          diskMib: machine.spec.diskMib,
+          slot,
+          vcpuCount: spec.vcpuCount,
+          memoryMib: spec.memoryMib,
+          diskMib: spec.diskMib,
           source: {
             kind: 'kernel',
             kernelPath: kit.kernelPath,

@@ -3,6 +3,7 @@ import { createRoute, type RouteConfig, z } from '@hono/zod-openapi';
 import { bodyBytesMax, needs, smallBodyBytesMax } from '../../access.ts';
 import { bodyOf, commonFailures, failure, invalid, json, tooLarge } from '../../documented.ts';
 import * as schema from './schema.ts';
+import { updateBody } from './update-schema.ts';
 
 export const ndjson = 'application/x-ndjson';
 
@@ -29,11 +30,12 @@ const machineAnswer = json('The machine.', schema.machineBody);
 const tags = ['machines'];
 
 /** What is done to a machine and answered with the machine as it then is; `failures` are its own beside everybody's. */
-const actionRoute = <Name extends string, Failures extends object>(
+const actionRoute = <Name extends string, Failures extends object, Query extends z.ZodObject>(
   name: Name,
   summary: string,
   description: string,
   failures: Failures,
+  query: Query,
 ) =>
   createRoute({
     method: 'post',
@@ -43,7 +45,7 @@ const actionRoute = <Name extends string, Failures extends object>(
     ...needs('machines:write'),
     summary,
     description,
-    request: { params: schema.machineParams },
+    request: { params: schema.machineParams, query },
     responses: {
       200: machineAnswer,
       ...refused(`Cannot ${name} machine in 'pending' state`),
@@ -88,10 +90,11 @@ export const routes = {
     tags,
     ...needs('machines:read'),
     summary: 'List machines',
-    description: 'A page of your machines, newest first. `total` counts all that match, on whichever page.',
+    description:
+      'A page of your machines, newest first unless `sort` says otherwise. `total` counts all that match.',
     request: { query: schema.listQuery },
     responses: {
-      200: json('A page of machines, newest first.', schema.machineList),
+      200: json('A page of machines.', schema.machineList),
       ...invalid('limit must be at most 1000'),
       ...readFailures,
     },
@@ -111,23 +114,51 @@ export const routes = {
       ...notFound,
     },
   }),
+  update: createRoute({
+    method: 'patch',
+    path: '/{id}',
+    operationId: 'updateMachine',
+    tags,
+    ...needs('machines:write', { body: { kind: 'json', bytesMax: smallBodyBytesMax } }),
+    summary: 'Change a machine',
+    description: `
+Changes the fields that are given. Name, labels, environment, lifetime and restart policy can be changed at any time, and a
+guest is told its new name when it next starts; processors, memory and disk only while the machine is stopped. A larger disk
+is there at the next start.
+`.trim(),
+    request: {
+      params: schema.machineParams,
+      ...bodyOf(updateBody, { labels: { team: 'web' }, lifetime_seconds: 3600 }),
+    },
+    responses: {
+      200: machineAnswer,
+      ...refused("Cannot update machine in 'running' state"),
+      ...readFailures,
+      ...notFound,
+      409: failure('The name is taken.', 'CONFLICT', "Machine with name 'web-server' already exists"),
+      ...tooLarge,
+    },
+  }),
   start: actionRoute(
     'start',
     'Start a machine',
     'Answers when the guest does, so that exec works at once.',
     guestUnreachable,
+    schema.actionQuery,
   ),
   stop: actionRoute(
     'stop',
     'Stop a machine',
     'Asks the guest to power off, and ends it if it does not. A paused machine goes on to be asked.',
     {},
+    schema.actionQuery,
   ),
   restart: actionRoute(
     'restart',
     'Restart a machine',
     'Stops a running machine, starts it anew, and answers when its guest does.',
     guestUnreachable,
+    z.object({}),
   ),
   pause: actionRoute(
     'pause',
@@ -138,6 +169,7 @@ commands. One that is under way goes on afterwards, but its time limit counts on
 daemon is restarted, and is stopped by a reboot of the host. An engine that cannot pause answers 400.
 `.trim(),
     {},
+    schema.actionQuery,
   ),
   resume: actionRoute(
     'resume',
@@ -147,6 +179,7 @@ Lets a paused machine go on, and answers when its guest does and knows the time.
 60 seconds is paused again. Where the host’s disk is full it stays paused, with 503.
 `.trim(),
     guestUnreachable,
+    schema.actionQuery,
   ),
   wait: createRoute({
     method: 'get',
@@ -178,7 +211,10 @@ Lets a paused machine go on, and answers when its guest does and knows the time.
     tags,
     ...needs('machines:write'),
     summary: 'Delete a machine',
-    description: 'Its disk goes with it. A machine that runs or is paused is deleted only with `force`.',
+    description: `
+Its disk goes with it. A machine that runs or is paused is deleted only with \`force\`, which also cancels what the machine is
+doing. A second request while it is being deleted is answered when the first is.
+`.trim(),
     request: { params: schema.machineParams, query: schema.deleteQuery },
     responses: {
       204: { description: 'Deleted.' },

@@ -1,10 +1,10 @@
 /** `/machines`: glue between HTTP and core, a few lines a route. */
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { AppError, isAppError } from '../../../core/errors.ts';
-import type { Caller } from '../../../core/keys/caller.ts';
+import { type Caller, checkScope } from '../../../core/keys/caller.ts';
+import type { ActionResult } from '../../../core/machines/actions.ts';
 import { stateConflict } from '../../../core/machines/lookup.ts';
 import type { Machine } from '../../../core/machines/machine.ts';
-import type { ActionResult } from '../../../core/machines/service.ts';
 import type { MachineAction } from '../../../core/machines/states.ts';
 import type { HttpDeps, HttpEnv } from '../../context.ts';
 import { nounApp } from '../../documented.ts';
@@ -19,24 +19,34 @@ import {
   statesToWaitFor,
   toCreateRequest,
   toExecRequest,
+  toLabelFilter,
   toMachineBody,
+  toSort,
   toSummary,
+  toUpdateRequest,
 } from './translate.ts';
 
 export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
   const app = nounApp();
   const { machines } = deps;
-  const bodyFor = async ({ isOperator }: Caller, machine: Machine) =>
-    toMachineBody(machine, await bootPaths(deps, machine), deps.machines.warningsOf(machine), isOperator);
+  const bodyFor = async ({ isOperator, scopes }: Caller, machine: Machine) => {
+    const canExec = scopes.includes('machines:exec') || scopes.includes('*');
+    const paths = await bootPaths(deps, machine);
+    return toMachineBody(machine, paths, deps.machines.warningsOf(machine), { isOperator, canExec });
+  };
 
   app.openapi(routes.create, async (c) => {
     const machine = await machines.create(c.get('caller').tenant, toCreateRequest(c.req.valid('json')));
     return c.json(await bodyFor(c.get('caller'), machine), 201);
   });
   app.openapi(routes.list, async (c) => {
-    const { status, limit, offset } = c.req.valid('query');
-    const states = status === undefined ? {} : { states: statesOf(status) };
-    const page = await machines.list({ tenant: c.get('caller').tenant, limit, offset, ...states });
+    const { status, limit, offset, label = [], image, sort } = c.req.valid('query');
+    const page = await machines.list({
+      ...{ tenant: c.get('caller').tenant, limit, offset, sort: toSort(sort) },
+      ...(status === undefined ? {} : { states: statesOf(status) }),
+      ...(image === undefined ? {} : { image }),
+      labels: label.map(toLabelFilter),
+    });
     return c.json({ machines: page.machines.map(toSummary), total: page.total }, 200);
   });
   app.openapi(routes.get, async (c) => {
@@ -45,12 +55,26 @@ export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
       200,
     );
   });
-  for (const action of ['start', 'stop', 'restart', 'pause', 'resume'] as const) {
+  app.openapi(routes.update, async (c) => {
+    const caller = c.get('caller');
+    const body = c.req.valid('json');
+    // Variables run code: of a shell they may be functions.
+    if (body.env !== undefined) checkScope(caller, 'machines:exec');
+    const machine = await machines.update(caller.tenant, c.req.valid('param').id, toUpdateRequest(body));
+    return c.json(await bodyFor(caller, machine), 200);
+  });
+  for (const action of ['start', 'stop', 'pause', 'resume'] as const) {
     app.openapi(routes[action], async (c) => {
-      const result = await machines[action](c.get('caller').tenant, c.req.valid('param').id);
+      const { tenant } = c.get('caller');
+      const isIdempotent = c.req.valid('query').idempotent === 'true';
+      const result = await machines[action](tenant, c.req.valid('param').id, { isIdempotent });
       return c.json(await bodyFor(c.get('caller'), done(action, result)), 200);
     });
   }
+  app.openapi(routes.restart, async (c) => {
+    const result = await machines.restart(c.get('caller').tenant, c.req.valid('param').id);
+    return c.json(await bodyFor(c.get('caller'), done('restart', result)), 200);
+  });
   app.openapi(routes.wait, async (c) => {
     const { status, timeout } = c.req.valid('query');
     const machine = await waitFor(

@@ -1,6 +1,17 @@
 /** What this dialect accepts and sends. One schema serves validation and the OpenAPI document. */
 import { z } from '@hono/zod-openapi';
 import { integerMax, moment, noNul, noNulPattern, openApi31, pageQuery, wholeNumber } from '../../schema.ts';
+import {
+  argument,
+  envField,
+  envName,
+  envNames,
+  filterQuery,
+  labelsField,
+  lifetimeField,
+  nameField,
+  restartField,
+} from './fields.ts';
 
 export const machineStatuses = [
   'pending',
@@ -14,31 +25,15 @@ export const machineStatuses = [
 export type MachineStatus = (typeof machineStatuses)[number];
 
 const port = z.int().min(1).max(65535);
-const argument = z
-  .string()
-  .max(131_072)
-  .refine(noNul, 'must not contain NUL')
-  .openapi({ pattern: noNulPattern });
-const printable = /^[^\p{Cc}]*$/u;
-
 /** What Hyperfleet's older clients send and its server sets for itself. */
 const ofServer = z.string().max(4096).nullable().optional().openapi({
   description: 'Set for the whole server: taken and not used; the answer has what is.',
   example: null,
 });
 
-/** What lists and reconciliation load of every machine stays small by these two. */
-const labelsMax = 64;
-const labelsBytesMax = 16 * 1024;
-
 export const createBody = z
   .object({
-    name: z.string().min(1).max(128).regex(printable, 'must not contain control characters').openapi({
-      description: 'Unique among your machines.',
-      // OpenAPI has no place for the expression's flag.
-      pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$',
-      example: 'web-server',
-    }),
+    name: nameField,
     vcpu_count: z.int().min(1).openapi({ maximum: integerMax, example: 1 }),
     mem_size_mib: z
       .int()
@@ -70,19 +65,10 @@ export const createBody = z
       .enum(['auto', 'cold'])
       .optional()
       .openapi({ description: '`cold`: never from a prepared guest.', example: 'auto' }),
-    labels: z
-      .record(z.string().min(1).max(63), z.string().max(255))
-      .refine((labels) => Object.keys(labels).length <= labelsMax, `must be at most ${labelsMax}`)
-      .refine(
-        (labels) => Buffer.byteLength(JSON.stringify(labels)) <= labelsBytesMax,
-        `must take at most ${labelsBytesMax} bytes in all`,
-      )
-      .optional()
-      .openapi({
-        description: 'Yours to give; shown as they are. At most 16 KiB of JSON in all.',
-        ...openApi31({ maxProperties: labelsMax, propertyNames: { minLength: 1, maxLength: 63 } }),
-        example: { team: 'web' },
-      }),
+    labels: labelsField.optional(),
+    env: envField.optional(),
+    restart: restartField.optional(),
+    lifetime_seconds: lifetimeField.optional(),
     image_size_mib: z.int().min(64).optional().openapi({
       description: 'Hyperfleet’s name of `disk_size_mib`, which wins.',
       maximum: integerMax,
@@ -115,6 +101,9 @@ const summaryFields = {
   vcpu_count: z.int().openapi({ example: 1 }),
   mem_size_mib: z.int().openapi({ description: 'Memory in MiB.', example: 256 }),
   created_at: moment,
+  image: z.string().openapi({ example: 'busybox' }),
+  labels: z.record(z.string(), z.string()).openapi({ example: { team: 'web' } }),
+  expires_at: moment.nullable().openapi({ description: 'When it is deleted; null: never.', example: null }),
 };
 
 export const machineSummary = z.object(summaryFields).openapi('MachineSummary');
@@ -157,7 +146,6 @@ export const machineBody = z
       .string()
       .nullable()
       .openapi({ description: 'The operation under way; null when there is none.', example: null }),
-    image: z.string().openapi({ example: 'busybox' }),
     image_digest: z.string().openapi({
       example: `sha256:${'0f'.repeat(32)}`,
       description: 'What the image’s name meant at creation.',
@@ -165,7 +153,22 @@ export const machineBody = z
     disk_size_mib: z.int().openapi({ example: 1024 }),
     engine: z.string().openapi({ example: 'qemu' }),
     boot: z.enum(['auto', 'cold']).openapi({ example: 'auto' }),
-    labels: z.record(z.string(), z.string()).openapi({ example: { team: 'web' } }),
+    env: z
+      .record(z.string(), z.string())
+      .nullable()
+      .openapi({
+        description: 'Variables of every command; null for keys that may not run commands.',
+        example: { LANG: 'C.UTF-8' },
+      }),
+    restart: restartField,
+    restart_count: z.int().openapi({
+      description: 'Restarts by its policy in a row; after 10 it is left as it is.',
+      example: 0,
+    }),
+    restart_at: moment.nullable().openapi({
+      description: 'When its policy starts it again; null when nothing is to come.',
+      example: null,
+    }),
     error_message: z
       .string()
       .nullable()
@@ -195,7 +198,7 @@ export const machineList = z
   })
   .openapi('MachineList');
 
-export const listQuery = z.object({ status: status.optional(), ...pageQuery('Machines') });
+export const listQuery = z.object({ status: status.optional(), ...filterQuery, ...pageQuery('Machines') });
 
 /** A request is held open for at most this long; wait again to wait longer. */
 export const waitSecondsMax = 30;
@@ -217,11 +220,19 @@ export const consoleQuery = z.object({
     .openapi({ param: { description: 'Go on with what comes, until the machine stops.' } }),
 });
 
+/** Of what is done to a machine that may already be so. */
+export const actionQuery = z.object({
+  idempotent: z
+    .enum(['true', 'false'])
+    .default('false')
+    .openapi({ param: { description: 'Answer 200, not 400, when it is already so or on its way.' } }),
+});
+
 export const deleteQuery = z.object({
   force: z
     .enum(['true', 'false'])
     .default('false')
-    .openapi({ param: { description: 'Delete the machine even if it runs.' } }),
+    .openapi({ param: { description: 'Delete it even if it runs, and cancel what it is doing.' } }),
 });
 
 export const machineParams = z.object({
@@ -248,17 +259,11 @@ export const execBody = z
     cmd: argv.optional().openapi({ deprecated: true, description: 'Older name of `command`.' }),
     timeout: z.int().min(1).max(86_400).default(30).openapi({ description: 'Seconds until it is killed.' }),
     env: z
-      .record(
-        z
-          .string()
-          .min(1)
-          .refine((key) => !/[=\0]/.test(key), 'must not contain = or NUL'),
-        argument,
-      )
+      .record(envName, argument)
       .optional()
       .openapi({
-        description: 'Added to the environment.',
-        ...openApi31({ propertyNames: { minLength: 1, pattern: '^[^=\\u0000]*$' } }),
+        description: 'Added to the environment, and to the machine’s own variables, which it overrides.',
+        ...openApi31({ propertyNames: envNames }),
         example: { LANG: 'C.UTF-8' },
       }),
     cwd: argument.optional().openapi({ description: 'Working directory.', example: '/' }),

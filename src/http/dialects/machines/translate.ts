@@ -4,8 +4,12 @@ import { AppError } from '../../../core/errors.ts';
 import type { Machine } from '../../../core/machines/machine.ts';
 import type { CreateRequest } from '../../../core/machines/spec.ts';
 import { isTransit, type MachineState, machineStates } from '../../../core/machines/states.ts';
+import type { UpdateRequest } from '../../../core/machines/update.ts';
 import type { ExecRequest } from '../../../core/ports/guest.ts';
+import type { LabelFilter, MachineSort } from '../../../core/ports/store.ts';
+import type { sortWords } from './fields.ts';
 import type { CreateBody, ExecBody, MachineBody, MachineStatus, MachineSummary } from './schema.ts';
+import type { UpdateBody } from './update-schema.ts';
 
 const statusWords: Readonly<Record<MachineState, MachineStatus>> = {
   creating: 'pending',
@@ -65,7 +69,35 @@ export function toCreateRequest(body: CreateBody): CreateRequest {
     boot: body.boot,
     exposedPorts: body.exposed_ports,
     labels: body.labels,
+    env: body.env,
+    restart: body.restart,
+    lifetimeSeconds: body.lifetime_seconds,
   };
+}
+
+export function toUpdateRequest(body: UpdateBody): UpdateRequest {
+  return {
+    name: body.name,
+    labels: body.labels,
+    env: body.env,
+    restart: body.restart,
+    lifetimeSeconds: body.lifetime_seconds,
+    vcpuCount: body.vcpu_count,
+    memoryMib: body.mem_size_mib,
+    diskMib: body.disk_size_mib,
+  };
+}
+
+/** `key=value`, or `key` alone. A key may hold no `=` here, though a label's may. */
+export function toLabelFilter(text: string): LabelFilter {
+  const end = text.indexOf('=');
+  return end < 0 ? { key: text } : { key: text.slice(0, end), value: text.slice(end + 1) };
+}
+
+export function toSort(word: (typeof sortWords)[number]): MachineSort {
+  const isDescending = word.startsWith('-');
+  const by = isDescending ? word.slice(1) : word;
+  return { by: by === 'mem_size_mib' ? 'memory_mib' : (by as MachineSort['by']), isDescending };
 }
 
 /** Where the host keeps what a machine boots from. */
@@ -75,12 +107,19 @@ export interface BootPaths {
   readonly rootfsPath: string;
 }
 
+/** What of a machine is shown to some callers only. */
+export interface Sight {
+  readonly isOperator: boolean;
+  /** Whoever runs commands sees their environment anyway. */
+  readonly canExec: boolean;
+}
+
 /** Where things are on the host is the operator's to know: others see files by their names alone, and no process. */
 export function toMachineBody(
   machine: Machine,
   paths: BootPaths,
   warnings: readonly string[],
-  isOperator: boolean,
+  { isOperator, canExec }: Sight,
 ): MachineBody {
   const { spec } = machine;
   const handle = isOperator ? machine.handle : null;
@@ -101,12 +140,14 @@ export function toMachineBody(
     started_at: machine.startedAt,
     state: machine.state,
     operation_id: machine.operationId,
-    image: spec.image,
     image_digest: machine.imageDigest,
     disk_size_mib: spec.diskMib,
     engine: spec.engine,
     boot: spec.boot,
-    labels: { ...spec.labels },
+    env: canExec ? { ...spec.env } : null,
+    restart: spec.restart,
+    restart_count: machine.restartCount,
+    restart_at: machine.restartAt,
     error_message: machine.failure?.message ?? null,
     warnings: isOperator ? [...warnings] : [],
     failure: machine.failure
@@ -128,6 +169,9 @@ export function toSummary(machine: Machine): MachineSummary {
     vcpu_count: machine.spec.vcpuCount,
     mem_size_mib: machine.spec.memoryMib,
     created_at: machine.createdAt,
+    image: machine.spec.image,
+    labels: { ...machine.spec.labels },
+    expires_at: machine.expiresAt,
   };
 }
 

@@ -113,6 +113,7 @@ function bound(machines: Repositories['machines']): Repositories['machines'] {
     list: (filter) => machines.list(filter),
     damaged: (hostId) => machines.damaged(hostId),
     all: (hostId) => machines.all(hostId),
+    due: (hostId, at, limit) => machines.due(hostId, at, limit),
     memoryMib: (query) => machines.memoryMib(query),
     countOnImage: (hostId, digest) => machines.countOnImage(hostId, digest),
     compareAndSet: (change) => machines.compareAndSet(change),

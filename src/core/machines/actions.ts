@@ -1,0 +1,135 @@
+/**
+ * Carries an action out on a machine: reads it, decides and writes the intent in one transaction, so that two callers
+ * never both win, then runs the operation. Called by the use cases (`service.ts`) for tenants and by the keeper.
+ */
+import { AppError } from '../errors.ts';
+import type { OperationRunner } from '../operations/runner.ts';
+import type { Repositories, Store } from '../ports/store.ts';
+import type { Intent } from './intents.ts';
+import { findMachine, stateConflict } from './lookup.ts';
+import type { Machine } from './machine.ts';
+import type { MachineOperations } from './machine-operations.ts';
+import { decide } from './states.ts';
+import type { Edges } from './steps/context.ts';
+import type { Supervisor } from './supervisor.ts';
+
+export interface MachineActionsDeps {
+  readonly store: Store;
+  readonly edges: Edges;
+  readonly runner: OperationRunner;
+  readonly machineOperations: MachineOperations;
+  readonly supervisor: Pick<Supervisor, 'takeUp'>;
+}
+
+/** `ignored`: the machine already is, or is on its way to be, what was asked for. */
+export type ActionResult =
+  | { readonly verdict: 'done'; readonly machine: Machine }
+  | { readonly verdict: 'ignored'; readonly machine: Machine };
+
+export type Act = 'start' | 'restart' | 'stop' | 'pause' | 'resume' | 'delete';
+
+export interface ActRequest {
+  readonly action: Act;
+  readonly tenant: string;
+  readonly idOrName: string;
+  /** The caller's insistence; see `decide`. */
+  readonly force?: boolean;
+  /** What is already so counts as done; what is on its way is waited for. */
+  readonly isIdempotent?: boolean;
+  /** Called before anything is decided; what it throws refuses the action. */
+  readonly check?: (machine: Machine) => void;
+  /** What begins with the operation; what it throws refuses the action. */
+  readonly intend: (machine: Machine, tx: Repositories) => Intent | Promise<Intent>;
+}
+
+/** How often an action waits for what it cancels; each time it may find another operation under way. */
+const cancelsMax = 5;
+
+/** What a transaction found instead of beginning an operation. */
+interface Found {
+  readonly verdict: 'cancel' | 'ignore' | 'done';
+  readonly machine: Machine;
+}
+
+export class MachineActions {
+  readonly #deps: MachineActionsDeps;
+
+  constructor(deps: MachineActionsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Raises `not_found`, `conflict` when the state forbids it, and what the operation raises. */
+  async act(request: ActRequest): Promise<ActionResult> {
+    const { action, idOrName } = request;
+    const { runner, machineOperations } = this.#deps;
+    const definition = machineOperations.definitions[`machine.${action}`];
+    for (let cancels = 0; cancels < cancelsMax; cancels++) {
+      const seen: Found[] = [];
+      const begun = await runner.begin(async (tx) => {
+        seen.length = 0;
+        const next = await this.#begin(tx, request);
+        if ('operation' in next) return next;
+        seen.push(next);
+        return null;
+      });
+      if (begun) {
+        const { machine, operation } = begun;
+        if (action !== 'start' && machine.incarnation) machineOperations.exits.unwatch(machine.incarnation);
+        return { verdict: 'done', machine: await machineOperations.run(operation, definition) };
+      }
+      const [found] = seen;
+      if (found?.verdict === 'done') return { verdict: 'done', machine: found.machine };
+      if (found?.verdict === 'ignore') return this.#ignore(found.machine, request);
+      const ended = found ? await this.#cancel(action, found.machine) : null;
+      if (ended) return { verdict: 'done', machine: ended };
+    }
+    throw new AppError('unavailable', `machine ${idOrName} is busy`, { hint: 'Try again in a moment.' });
+  }
+
+  async #begin(tx: Repositories, request: ActRequest) {
+    const { action, tenant, idOrName, force, check, intend } = request;
+    const { machineOperations } = this.#deps;
+    const machine = await findMachine(tx, tenant, idOrName);
+    machineOperations.requireHere(machine);
+    check?.(machine);
+    const { verdict } = decide(action, machine.state, force);
+    if (verdict === 'deny') throw stateConflict(action, machine);
+    if (verdict === 'cancel') return { verdict, machine };
+    if (verdict === 'ignore') {
+      const stopped = action === 'stop' ? await this.#withoutRestart(tx, machine) : null;
+      return stopped ? { verdict: 'done' as const, machine: stopped } : { verdict, machine };
+    }
+    const { desired, params = {}, patch = {} } = await intend(machine, tx);
+    const definition = machineOperations.definitions[`machine.${action}`];
+    return machineOperations.begin(tx, machine, definition, params, { restartCount: 0, ...patch, desired });
+  }
+
+  /** A machine that has stopped, and is to be restarted by its policy, is asked to stay stopped. */
+  async #withoutRestart(tx: Repositories, machine: Machine): Promise<Machine | null> {
+    if (machine.restartAt === null) return null;
+    const details = { desired: 'stopped' as const, restartAt: null, restartCount: 0 };
+    const at = this.#deps.edges.clock.now().toISOString();
+    await tx.machines.patch(machine.id, machine.incarnation, details, at);
+    return { ...machine, ...details, updatedAt: at };
+  }
+
+  async #ignore(machine: Machine, { isIdempotent = false }: ActRequest): Promise<ActionResult> {
+    if (!isIdempotent) return { verdict: 'ignored', machine };
+    if (machine.operationId === null) return { verdict: 'done', machine };
+    await this.#deps.runner.join(machine.operationId);
+    const now = await this.#deps.store.machines.get(machine.id);
+    return { verdict: 'done', machine: now ?? { ...machine, state: 'deleted', operationId: null } };
+  }
+
+  /** Cancels what the machine is doing. Resolves with the machine when that was all there was to do. */
+  async #cancel(action: Act, machine: Machine): Promise<Machine | null> {
+    const { runner, supervisor, store } = this.#deps;
+    if (machine.operationId && (await runner.cancel(machine.operationId)) === 'elsewhere') {
+      const orphan = await store.operations.get(machine.operationId);
+      if (orphan) await supervisor.takeUp(orphan);
+    }
+    const now = await store.machines.get(machine.id);
+    if (!now) return { ...machine, state: 'deleted', operationId: null };
+    return action === 'stop' && now.state === 'stopped' ? now : null;
+  }
+}

@@ -1,0 +1,244 @@
+/** Lifetimes and restart policies, with the real store, a clock that is told to go on, and daemons that come and go. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type FakeFlotilla, type FakeOptions, startFake } from '../../../test/support/fake.ts';
+import type { Core } from '../core.ts';
+import { FakeClock } from '../testing/fake-clock.ts';
+import type { CreateRequest } from './spec.ts';
+
+const tenant = 'default';
+
+let clock: FakeClock;
+let fake: FakeFlotilla;
+beforeEach(() => {
+  clock = new FakeClock();
+});
+afterEach(() => fake.close());
+
+async function begin(request: Partial<CreateRequest>, options: FakeOptions = {}): Promise<FakeFlotilla> {
+  fake = await startFake({ clock, ...options });
+  fake.guest.onShutdown = ({ incarnation }) => fake.driver.machine(incarnation).powerOff();
+  await fake.machines.create(tenant, { ...machine, ...request });
+  return fake;
+}
+
+const machine = { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' };
+const web = (core: Core = fake) => core.machines.get(tenant, 'web');
+
+/** What a daemon does of itself when so much time has passed. */
+async function pass(ms: number, core: Core = fake): Promise<void> {
+  clock.advance(ms);
+  await core.keeper.look();
+  await core.keeper.settled();
+}
+
+/** Ends the VMM of the machine, and resolves when that is recorded. */
+async function end(how: 'die' | 'powerOff'): Promise<void> {
+  const { incarnation } = await web();
+  fake.driver.machine(incarnation ?? '')[how]();
+  const ended = { states: ['stopped', 'failed'], timeoutMs: 5_000 } as const;
+  await fake.machines.wait(tenant, 'web', ended, new AbortController().signal);
+}
+
+describe('a lifetime', () => {
+  test('that has ended deletes the machine, whatever it does, as an operation', async () => {
+    const { machines, store, disks } = await begin({ lifetimeSeconds: 60 });
+    await machines.start(tenant, 'web');
+    await pass(59_999);
+    expect((await web()).state).toBe('running');
+    await pass(1);
+    await expect(web()).rejects.toMatchObject({ code: 'not_found' });
+    expect(disks.made.size).toBe(0);
+    const { operations } = await store.operations.list({ tenant, limit: 1, offset: 0 });
+    expect(operations).toMatchObject([{ kind: 'machine.delete', state: 'succeeded' }]);
+  });
+
+  test('ends also while no daemon runs', async () => {
+    await begin({ lifetimeSeconds: 60 });
+    clock.advance(3_600_000);
+    const next = await fake.recovered();
+    await pass(0, next);
+    await expect(web(next)).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  test('cancels a start that is under way', async () => {
+    const { machines, guest } = await begin({ lifetimeSeconds: 60 });
+    guest.onReady = () => new Promise(() => undefined);
+    const starting = machines.start(tenant, 'web').catch((error: unknown) => error);
+    const isStarting = { states: ['starting'], timeoutMs: 5_000 } as const;
+    await machines.wait(tenant, 'web', isStarting, new AbortController().signal);
+    await pass(60_000);
+    expect(await starting).toMatchObject({ code: 'conflict' });
+    await expect(web()).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  test('can be extended, shortened and taken away', async () => {
+    const { machines } = await begin({ lifetimeSeconds: 60 });
+    await machines.update(tenant, 'web', { lifetimeSeconds: 120 });
+    await pass(60_000);
+    expect((await web()).expiresAt).toBe('2026-01-01T00:02:00.000Z');
+    await machines.update(tenant, 'web', { lifetimeSeconds: null });
+    await pass(3_600_000);
+    expect((await web()).expiresAt).toBeNull();
+    await machines.update(tenant, 'web', { lifetimeSeconds: 1 });
+    await pass(1_000);
+    await expect(web()).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  test('that is extended between the look and the delete keeps the machine', async () => {
+    const { machines, store, keeper } = await begin({ lifetimeSeconds: 60 });
+    clock.advance(60_000);
+    const due = store.machines.due.bind(store.machines);
+    store.machines.due = async (...args) => {
+      const found = await due(...args);
+      await machines.update(tenant, 'web', { lifetimeSeconds: 60 });
+      return found;
+    };
+    await keeper.look();
+    await keeper.settled();
+    expect((await web()).state).toBe('created');
+  });
+
+  test('whose delete fails is tried again after a while', async () => {
+    const { driver, machines } = await begin({ lifetimeSeconds: 60 });
+    await machines.start(tenant, 'web');
+    driver.failNext('destroy', new Error('the host says no'));
+    await pass(60_000);
+    expect((await web()).state).toBe('failed');
+    await pass(59_999);
+    expect((await web()).state).toBe('failed');
+    await pass(1);
+    await expect(web()).rejects.toMatchObject({ code: 'not_found' });
+  });
+});
+
+describe('a restart policy', () => {
+  test('no: a machine that failed stays failed', async () => {
+    await begin({});
+    await fake.machines.start(tenant, 'web');
+    await end('die');
+    expect(await web()).toMatchObject({ state: 'failed', restartAt: null });
+    await pass(3_600_000);
+    expect((await web()).state).toBe('failed');
+  });
+
+  test('on-failure: starts again what died, after 1 s, then 2 s', async () => {
+    await begin({ restart: 'on-failure' });
+    await fake.machines.start(tenant, 'web');
+    await end('die');
+    expect(await web()).toMatchObject({ state: 'failed', restartCount: 0, restartAt: fromNow(1_000) });
+    await pass(999);
+    expect((await web()).state).toBe('failed');
+    await pass(1);
+    expect(await web()).toMatchObject({ state: 'running', restartCount: 1, restartAt: null, failure: null });
+    await end('die');
+    expect(await web()).toMatchObject({ state: 'failed', restartCount: 1, restartAt: fromNow(2_000) });
+  });
+
+  test('on-failure: leaves alone what powered itself off', async () => {
+    await begin({ restart: 'on-failure' });
+    await fake.machines.start(tenant, 'web');
+    await end('powerOff');
+    expect(await web()).toMatchObject({ state: 'stopped', desired: 'stopped', restartAt: null });
+  });
+
+  test('always: starts again what powered itself off', async () => {
+    await begin({ restart: 'always' });
+    await fake.machines.start(tenant, 'web');
+    await end('powerOff');
+    expect(await web()).toMatchObject({ state: 'stopped', desired: 'running', restartAt: fromNow(1_000) });
+    await pass(1_000);
+    expect(await web()).toMatchObject({ state: 'running', restartCount: 1 });
+  });
+
+  test('gives up after ten in a row, and a start by request begins to count anew', async () => {
+    const { driver, machines } = await begin({ restart: 'on-failure' });
+    const fail = () => driver.failNext('launch', new Error('no'));
+    fail();
+    await expect(machines.start(tenant, 'web')).rejects.toThrow('no');
+    const delays: number[] = [];
+    for (let { restartAt } = await web(); restartAt !== null; { restartAt } = await web()) {
+      const delayMs = Date.parse(restartAt) - clock.now().getTime();
+      delays.push(delayMs / 1000);
+      fail();
+      await pass(delayMs);
+    }
+    expect(delays).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
+    expect(await web()).toMatchObject({ state: 'failed', restartCount: 10, restartAt: null });
+    await pass(86_400_000);
+    expect((await web()).state).toBe('failed');
+    await machines.start(tenant, 'web');
+    expect(await web()).toMatchObject({ state: 'running', restartCount: 0 });
+  });
+
+  test('counts anew after ten minutes of running', async () => {
+    await begin({ restart: 'always' });
+    await fake.machines.start(tenant, 'web');
+    await end('die');
+    await pass(1_000);
+    clock.advance(600_000);
+    await end('die');
+    expect(await web()).toMatchObject({ restartCount: 0, restartAt: fromNow(1_000) });
+  });
+
+  test.each(['die', 'powerOff'] as const)('never fights a stop: %s', async (how) => {
+    const { machines } = await begin({ restart: 'always' });
+    await machines.start(tenant, 'web');
+    await end(how);
+    expect((await web()).restartAt).not.toBeNull();
+    await machines.stop(tenant, 'web');
+    expect(await web()).toMatchObject({ state: 'stopped', desired: 'stopped', restartAt: null });
+    await pass(3_600_000);
+    expect((await web()).state).toBe('stopped');
+  });
+
+  test('does not restart what is stopped by request', async () => {
+    const { machines } = await begin({ restart: 'always' });
+    await machines.start(tenant, 'web');
+    await machines.stop(tenant, 'web');
+    expect(await web()).toMatchObject({ state: 'stopped', desired: 'stopped', restartAt: null });
+  });
+
+  test('does not restart a paused machine, whose memory is lost', async () => {
+    const { machines } = await begin({ restart: 'always' });
+    await machines.start(tenant, 'web');
+    await machines.pause(tenant, 'web');
+    await end('die');
+    expect(await web()).toMatchObject({ state: 'failed', restartAt: null });
+  });
+
+  test('waits for memory without counting', async () => {
+    const { machines } = await begin({ restart: 'always' }, { memoryMib: 200 });
+    await machines.create(tenant, { ...machine, name: 'other' });
+    await machines.start(tenant, 'web');
+    await end('die');
+    await machines.start(tenant, 'other');
+    await pass(1_000);
+    expect(await web()).toMatchObject({ state: 'failed', restartCount: 0, restartAt: fromNow(30_000) });
+    await machines.stop(tenant, 'other');
+    await pass(30_000);
+    expect(await web()).toMatchObject({ state: 'running', restartCount: 1 });
+  });
+
+  test('is carried out by the next daemon when the first was killed', async () => {
+    await begin({ restart: 'on-failure' });
+    await fake.machines.start(tenant, 'web');
+    await end('die');
+    const next = await fake.recovered();
+    await pass(1_000, next);
+    expect(await web(next)).toMatchObject({ state: 'running', restartCount: 1 });
+  });
+
+  test('that is taken away takes the restart to come with it', async () => {
+    const { machines } = await begin({ restart: 'always' });
+    await machines.start(tenant, 'web');
+    await end('die');
+    await machines.update(tenant, 'web', { restart: 'no' });
+    await pass(3_600_000);
+    expect(await web()).toMatchObject({ state: 'failed', restartAt: null });
+  });
+});
+
+/** So long from now. */
+function fromNow(ms: number): string {
+  return new Date(clock.now().getTime() + ms).toISOString();
+}
