@@ -12,7 +12,7 @@ import {
 } from 'kysely';
 import type { Pool, PoolClient } from 'pg';
 import { invariant } from '../lib/invariant.ts';
-import { Lease, leaseOf } from './lease.ts';
+import { ConnectionUse, useOf } from './connection-use.ts';
 import { breaksConnection, explainCommit, explainPostgres } from './postgres-errors.ts';
 
 /**
@@ -50,15 +50,15 @@ class PgDriver implements Driver {
 
   async acquireConnection(): Promise<DatabaseConnection> {
     try {
-      return new Lease(new PgConnection(await this.#pool.connect()), explainPostgres);
+      return new ConnectionUse(new PgConnection(await this.#pool.connect()), explainPostgres);
     } catch (error) {
       throw explainPostgres(error) ?? error;
     }
   }
 
   async beginTransaction(connection: DatabaseConnection, { accessMode }: TransactionSettings): Promise<void> {
-    const { lease, client } = parts(connection);
-    await lease.explained(async () => {
+    const { use, client } = parts(connection);
+    await use.explained(async () => {
       try {
         await client.run(accessMode === 'read only' ? beginReading : beginWriting);
       } catch (error) {
@@ -70,8 +70,8 @@ class PgDriver implements Driver {
   }
 
   async commitTransaction(connection: DatabaseConnection): Promise<void> {
-    const { lease, client } = parts(connection);
-    lease.seal();
+    const { use, client } = parts(connection);
+    use.seal();
     let command: string | undefined;
     try {
       command = await client.run('commit');
@@ -84,8 +84,8 @@ class PgDriver implements Driver {
 
   /** A connection that cannot roll back is thrown away, which rolls back too and hides no earlier error. */
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    const { lease, client } = parts(connection);
-    lease.seal();
+    const { use, client } = parts(connection);
+    use.seal();
     if (client.isBroken) return;
     try {
       await client.run('rollback');
@@ -95,8 +95,8 @@ class PgDriver implements Driver {
   }
 
   async releaseConnection(connection: DatabaseConnection): Promise<void> {
-    const { lease, client } = parts(connection);
-    lease.seal();
+    const { use, client } = parts(connection);
+    use.seal();
     client.release();
   }
 
@@ -105,10 +105,13 @@ class PgDriver implements Driver {
   }
 }
 
-function parts(connection: DatabaseConnection): { readonly lease: Lease; readonly client: PgConnection } {
-  const lease = leaseOf(connection);
-  invariant(lease.connection instanceof PgConnection, 'not a connection of this driver');
-  return { lease, client: lease.connection };
+function parts(connection: DatabaseConnection): {
+  readonly use: ConnectionUse;
+  readonly client: PgConnection;
+} {
+  const use = useOf(connection);
+  invariant(use.connection instanceof PgConnection, 'not a connection of this driver');
+  return { use, client: use.connection };
 }
 
 class PgConnection implements DatabaseConnection {

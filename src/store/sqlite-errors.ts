@@ -4,6 +4,8 @@ import { DiskFullError, DuplicateError } from './database.ts';
 
 /** SQLite's result codes, sqlite.org/rescode.html; the low byte is the primary code. */
 const resultCode = { busy: 5, full: 13, primaryKey: 1555, unique: 2067, shmSize: 4874 } as const;
+/** Primary codes of a file that cannot be used: perm, readonly, ioerr, corrupt, cantopen, protocol, notadb. */
+const unusable: ReadonlySet<number> = new Set([3, 8, 10, 11, 14, 15, 26]);
 
 export function explainSqlite(error: unknown): Error | null {
   if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return null;
@@ -17,7 +19,11 @@ export function explainSqlite(error: unknown): Error | null {
     case resultCode.busy:
       return new AppError('unavailable', 'another program keeps the database locked', { cause: error });
     default:
-      return null;
+      if (!unusable.has(errcode & 0xff)) return null;
+      return new AppError('unavailable', `the database cannot be used: ${error.message}`, {
+        cause: error,
+        hint: 'look at the disk of the state directory; ./flotilla doctor says what is wrong with the file',
+      });
   }
 }
 

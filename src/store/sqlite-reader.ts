@@ -6,7 +6,7 @@ import {
   type SqliteDialectConfig,
   SqliteDriver,
 } from 'kysely';
-import { Lease, leaseOf } from './lease.ts';
+import { ConnectionUse, useOf } from './connection-use.ts';
 import { explainSqlite } from './sqlite-errors.ts';
 import type { StatementCache } from './statement-cache.ts';
 
@@ -27,22 +27,22 @@ export class SqliteReaderDialect extends SqliteDialect {
 /** Its transactions are deferred: they see one moment, from their first statement on, and wait for nobody. */
 class ReaderDriver extends SqliteDriver {
   override async acquireConnection(): Promise<DatabaseConnection> {
-    return new Lease(await super.acquireConnection(), explainSqlite);
+    return new ConnectionUse(await super.acquireConnection(), explainSqlite);
   }
 
   override async commitTransaction(connection: DatabaseConnection): Promise<void> {
-    const lease = leaseOf(connection);
-    lease.seal();
-    await lease.explained(() => super.commitTransaction(lease.connection));
+    const use = useOf(connection);
+    use.seal();
+    await use.explained(() => super.commitTransaction(use.connection));
   }
 
   override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    const lease = leaseOf(connection);
-    lease.seal();
-    await super.rollbackTransaction(lease.connection);
+    const use = useOf(connection);
+    use.seal();
+    await super.rollbackTransaction(use.connection);
   }
 
   override async releaseConnection(connection?: DatabaseConnection): Promise<void> {
-    if (connection) leaseOf(connection).seal();
+    if (connection) useOf(connection).seal();
   }
 }

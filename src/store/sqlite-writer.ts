@@ -17,9 +17,10 @@ import {
 } from 'kysely';
 import { CommitUnknownError } from '../core/errors.ts';
 import { invariant } from '../lib/invariant.ts';
-import { Lease, leaseOf } from './lease.ts';
+import { ConnectionUse, useOf } from './connection-use.ts';
 import { explainSqlite } from './sqlite-errors.ts';
-import { ThreadLostError, type WriterThread } from './sqlite-thread.ts';
+import type { Request } from './sqlite-protocol.ts';
+import { type Result, ThreadLostError, type WriterThread } from './sqlite-thread.ts';
 
 /** The thread that writes, a new one when the last has ended. */
 export type WriterSource = () => Promise<Pick<WriterThread, 'request'>>;
@@ -59,21 +60,22 @@ class WriterDriver implements Driver {
 
   async init(): Promise<void> {}
 
+  /** Never rejects: Kysely would hand out no connection any more. Its first statement says that there is no thread. */
   async acquireConnection(): Promise<DatabaseConnection> {
-    return new Lease(new WriterConnection(await this.#thread()), explainSqlite);
+    return new ConnectionUse(new WriterConnection(this.#thread), explainSqlite);
   }
 
   /** A deferred transaction that reads first can fail when it comes to write. */
   async beginTransaction(connection: DatabaseConnection, { accessMode }: TransactionSettings): Promise<void> {
-    const { lease, writer } = parts(connection);
-    await lease.explained(() => writer.run(accessMode === 'read only' ? 'begin' : 'begin immediate'));
+    const { use, writer } = parts(connection);
+    await use.explained(() => writer.run(accessMode === 'read only' ? 'begin' : 'begin immediate'));
   }
 
   async commitTransaction(connection: DatabaseConnection): Promise<void> {
-    const { lease, writer } = parts(connection);
-    lease.seal();
+    const { use, writer } = parts(connection);
+    use.seal();
     try {
-      await lease.explained(() => writer.run('commit'));
+      await use.explained(() => writer.run('commit'));
     } catch (error) {
       throw error instanceof ThreadLostError ? new CommitUnknownError(error) : error;
     }
@@ -81,33 +83,38 @@ class WriterDriver implements Driver {
 
   /** A thread that is gone has taken its transaction with it; to say so would hide the error before. */
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    const { lease, writer } = parts(connection);
-    lease.seal();
+    const { use, writer } = parts(connection);
+    use.seal();
     try {
-      await writer.thread.request({ kind: 'roll back' });
+      await writer.request({ kind: 'roll back' });
     } catch (error) {
       if (!(error instanceof ThreadLostError)) throw error;
     }
   }
 
   async releaseConnection(connection: DatabaseConnection): Promise<void> {
-    leaseOf(connection).seal();
+    useOf(connection).seal();
   }
 
   async destroy(): Promise<void> {}
 }
 
-function parts(connection: DatabaseConnection): { readonly lease: Lease; readonly writer: WriterConnection } {
-  const lease = leaseOf(connection);
-  invariant(lease.connection instanceof WriterConnection, 'not a connection of this driver');
-  return { lease, writer: lease.connection };
+function parts(connection: DatabaseConnection): {
+  readonly use: ConnectionUse;
+  readonly writer: WriterConnection;
+} {
+  const use = useOf(connection);
+  invariant(use.connection instanceof WriterConnection, 'not a connection of this driver');
+  return { use, writer: use.connection };
 }
 
 class WriterConnection implements DatabaseConnection {
-  readonly thread: Pick<WriterThread, 'request'>;
+  readonly #source: WriterSource;
+  /** The same for all that is asked over one connection: a transaction does not pass to another thread. */
+  #thread: ReturnType<WriterSource> | null = null;
 
-  constructor(thread: Pick<WriterThread, 'request'>) {
-    this.thread = thread;
+  constructor(source: WriterSource) {
+    this.#source = source;
   }
 
   async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
@@ -125,6 +132,11 @@ class WriterConnection implements DatabaseConnection {
   }
 
   run(sql: string, parameters: readonly SQLInputValue[] = []) {
-    return this.thread.request({ kind: 'run', sql, parameters });
+    return this.request({ kind: 'run', sql, parameters });
+  }
+
+  async request(request: Request): Promise<Result> {
+    this.#thread ??= this.#source();
+    return (await this.#thread).request(request);
   }
 }

@@ -1,18 +1,31 @@
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { sql } from 'kysely';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DamagedRecordError } from '../core/errors.ts';
 import { machineStates } from '../core/machines/states.ts';
 import { subjectId } from '../core/operations/operation.ts';
+import type { OpenDatabase } from './database.ts';
 import { migrate } from './migrate.ts';
 import { openSqlite, statementCountMax } from './sqlite.ts';
 import { storeContract } from './store.contract.ts';
 import { createStore, openSqliteStore, openStore } from './store.ts';
 import { at, sampleHostId, sampleKey, sampleMachine, sampleOperation } from './testing/samples.ts';
 import { writeAndKill } from './testing/writers.ts';
+
+const threads = vi.hoisted(() => [] as { terminate(): Promise<number> }[]);
+vi.mock(import('node:worker_threads'), async (original) => {
+  const actual = await original();
+  class Worker extends actual.Worker {
+    constructor(...given: ConstructorParameters<typeof actual.Worker>) {
+      super(...given);
+      threads.push(this);
+    }
+  }
+  return { ...actual, Worker };
+});
 
 let directory: string;
 let path: string;
@@ -122,15 +135,57 @@ describe('openSqlite', () => {
     await database.close();
   });
 
+  /** Ends the thread that writes while it is asked something. */
+  const endThread = async ({ db }: OpenDatabase) => {
+    const counting = sql.raw(`with recursive n(x) as (select 1 union all select x + 1 from n limit 300000)
+      select count(*) from n`);
+    const asked = expect(counting.execute(db)).rejects.toMatchObject({ code: 'unavailable' });
+    // In its own turn: what is asked is on its way then.
+    await new Promise((resolve) => setImmediate(resolve));
+    await threads.at(-1)?.terminate();
+    await asked;
+  };
+
   it('loses a write, and no more, when the thread that writes fails', async () => {
     const database = await openSqlite(path);
     await migrate(database);
     const store = createStore(database);
-    const tooMuch = sql.raw(`with recursive n(x) as (select 1 union all select x + 1 from n limit 20000000)
-      select x, 'text ' || x from n`);
-    await expect(tooMuch.execute(database.db)).rejects.toMatchObject({ code: 'unavailable' });
+    await endThread(database);
     await store.machines.insert(sampleMachine());
     expect(await store.machines.all(sampleHostId)).toHaveLength(1);
+    await store.close();
+  });
+
+  it('says what is wrong when the file cannot be opened again for writing, and goes on when it can', async () => {
+    const database = await openSqlite(path);
+    await migrate(database);
+    const store = createStore(database);
+    await store.machines.insert(sampleMachine());
+    const aside = join(directory, 'aside');
+    const spoil: readonly (() => Promise<unknown>)[] = [
+      () => Promise.resolve(),
+      () => mkdir(path),
+      () => writeFile(path, 'another file'),
+      () => copyFile(aside, path),
+    ];
+    await endThread(database);
+    for (const make of spoil) {
+      await rename(path, aside);
+      await make();
+      const files = await readdir(directory);
+      const writing = store.machines.insert(sampleMachine());
+      await expect(writing).rejects.toMatchObject({
+        name: 'AppError',
+        code: 'unavailable',
+        message: expect.stringContaining(`open database ${path}`),
+      });
+      // Nothing was made in its place.
+      expect(await readdir(directory)).toEqual(files);
+      await rm(path, { recursive: true, force: true });
+      await rename(aside, path);
+    }
+    await store.machines.insert(sampleMachine());
+    expect(await store.machines.all(sampleHostId)).toHaveLength(2);
     await store.close();
   });
 

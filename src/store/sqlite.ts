@@ -4,11 +4,11 @@
  * sees every commit that was made before the read began. The daemon holds a lock on its state directory, so no second
  * daemon opens the file; other programs may read it.
  */
-import { chmod, open } from 'node:fs/promises';
+import { chmod, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely } from 'kysely';
-import { wrapError } from '../core/errors.ts';
+import { AppError, wrapError } from '../core/errors.ts';
 import { syncDirectory } from '../lib/files.ts';
 import type { OpenDatabase, SpaceReserve } from './database.ts';
 import type { Reserve } from './reserve.ts';
@@ -45,20 +45,52 @@ export async function openSqlite(path: string, reserve?: Reserve): Promise<OpenS
     // First, since it makes the log that the reader needs.
     const thread = await openThread();
     try {
-      return openWith(path, thread, openThread, reserve);
+      const opened = await identify(path);
+      return openWith(path, thread, () => reopen(path, opened, openThread), reserve);
     } catch (error) {
       await thread.close();
       throw error;
     }
   } catch (error) {
-    throw wrapError(explainSqlite(error) ?? error, `open database ${path}`, 'unavailable');
+    throw openError(error, path);
   }
+}
+
+function openError(error: unknown, path: string): AppError {
+  return wrapError(explainSqlite(error) ?? error, `open database ${path}`, 'unavailable');
+}
+
+/** Opens the file anew for writing, if it is the one that is read. Raises as `openSqlite` does. */
+async function reopen(
+  path: string,
+  opened: FileIdentity,
+  openThread: () => Promise<WriterThread>,
+): Promise<WriterThread> {
+  try {
+    const found = await identify(path);
+    if (found.dev === opened.dev && found.ino === opened.ino) return await openThread();
+  } catch (error) {
+    throw openError(error, path);
+  }
+  throw new AppError('unavailable', `open database ${path}: it is another file than the one that is read`, {
+    hint: 'stop the daemon, put the right file there, and start it again',
+  });
+}
+
+interface FileIdentity {
+  readonly dev: number;
+  readonly ino: number;
+}
+
+async function identify(path: string): Promise<FileIdentity> {
+  const { dev, ino } = await stat(path);
+  return { dev, ino };
 }
 
 function openWith(
   path: string,
   first: WriterThread,
-  openThread: () => Promise<WriterThread>,
+  reopenThread: () => Promise<WriterThread>,
   reserve: Reserve | undefined,
 ): OpenSqlite {
   const reader = new DatabaseSync(path, { readOnly: true, timeout: busyTimeoutMs, defensive: true });
@@ -66,7 +98,7 @@ function openWith(
   const statements = new StatementCache(reader, statementCountMax);
   let thread = first;
   const livingThread: WriterSource = async () => {
-    if (thread.hasEnded) thread = await openThread();
+    if (thread.hasEnded) thread = await reopenThread();
     return thread;
   };
   const db = new Kysely<Database>({ dialect: new SqliteWriterDialect(livingThread) });

@@ -1,13 +1,13 @@
 /**
  * One use of a database connection. What a transaction's work left running must not reach the connection once the
  * transaction has ended: the statement would take effect by itself, or inside the transaction of whoever has the
- * connection next. A driver seals the lease before it commits or rolls back.
+ * connection next. A driver seals the use before it commits or rolls back.
  */
 import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely';
 import { invariant } from '../lib/invariant.ts';
 import type { Explain } from './database.ts';
 
-export class Lease implements DatabaseConnection {
+export class ConnectionUse implements DatabaseConnection {
   readonly connection: DatabaseConnection;
   readonly #explain: Explain;
   #isSealed = false;
@@ -28,7 +28,7 @@ export class Lease implements DatabaseConnection {
     invariant(false, 'the store does not stream');
   }
 
-  /** No query of the lease's holder runs from here on. */
+  /** No query runs over it from here on. */
   seal(): void {
     this.#isSealed = true;
   }
@@ -43,8 +43,8 @@ export class Lease implements DatabaseConnection {
   }
 }
 
-/** The lease that this driver gave to Kysely. */
-export function leaseOf(connection: DatabaseConnection): Lease {
-  invariant(connection instanceof Lease, 'not a connection of this driver');
+/** What this driver gave to Kysely. */
+export function useOf(connection: DatabaseConnection): ConnectionUse {
+  invariant(connection instanceof ConnectionUse, 'not a connection of this driver');
   return connection;
 }
