@@ -54,6 +54,21 @@ test('a daemon whose port is taken leaves nothing: no lock, no pid file', async 
   await start(config('b', '0'));
 });
 
+test('the end of a daemon does not wait for the trial of an engine', async () => {
+  const driver = new FakeDriver({ kind: 'fake' });
+  driver.probe = (signal?: AbortSignal) =>
+    new Promise((resolve) => {
+      const missing = ['it was not waited for'];
+      const given = { isAvailable: false, accelerator: null, version: null, missing, notes: [] };
+      signal?.addEventListener('abort', () => resolve(given));
+    });
+  const errors: unknown[] = [];
+  const log = { ...silentLog, error: (...given: unknown[]) => void errors.push(given) };
+  const daemon = await startDaemon(config('a', '0'), log, { engines: new Map([['fake', driver]]) });
+  await daemon.close();
+  expect(errors).toEqual([]);
+});
+
 describe('a start with operations that a crash left open', () => {
   const never = () => new Promise<never>(() => undefined);
 

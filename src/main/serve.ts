@@ -57,18 +57,22 @@ export async function startDaemon(
     const stopping = new AbortController();
     const importsUnderWay = await openOperations(flotilla);
     const { signal } = stopping;
+    const stop = () => stopping.abort(new AppError('unavailable', 'the daemon is shutting down'));
     const synced = flotilla.images.sync({ signal, importsUnderWay }).catch((error: unknown) => {
       if (signal.aborted) return;
       log.error({ err: error }, 'images could not be brought in from the cache');
     });
-    cleanup.defer(() => {
-      stopping.abort(new AppError('unavailable', 'the daemon is shutting down'));
-      return synced;
+    cleanup.defer(async () => {
+      stop();
+      await synced;
     });
     await takeUp(flotilla, log, cleanup, options.signal);
     const urls = await open(config, flotilla, log, cleanup);
-    const tried = tryEngines(flotilla, log);
-    cleanup.defer(() => tried);
+    const tried = tryEngines(flotilla, log, signal);
+    cleanup.defer(async () => {
+      stop();
+      await tried;
+    });
     return { flotilla, urls, close: () => cleanup.disposeAsync() };
   } catch (error) {
     await cleanup.disposeAsync();
@@ -106,9 +110,10 @@ async function takeUp(
 }
 
 /** Before the first machine asks for it, so that what this host does not give machines is in the log from the start. */
-async function tryEngines({ edges }: Flotilla, log: Logger): Promise<void> {
+async function tryEngines({ edges }: Flotilla, log: Logger, signal: AbortSignal): Promise<void> {
   for (const [engine, driver] of edges.engines) {
-    const { isAvailable, accelerator, missing, notes } = await driver.probe();
+    const { isAvailable, accelerator, missing, notes } = await driver.probe(signal);
+    if (signal.aborted) return;
     if (!isAvailable) log.error({ engine, missing }, 'engine not available');
     else log.info({ engine, accelerator }, 'engine available');
     for (const note of notes) log.warn({ engine, note }, 'engine is limited on this host');

@@ -1,6 +1,7 @@
 /** What the use cases promise whatever the engine; on the fake one, with the real store. */
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, type FakeOptions, startFake } from '../../../test/support/fake.ts';
+import { FakeClock } from '../testing/fake-clock.ts';
 import type { MachineState } from './states.ts';
 
 const tenant = 'default';
@@ -325,9 +326,10 @@ test('a guest that reboots holds nobody up while it boots: the look that found i
 });
 
 describe('an operation that lost its runner', () => {
-  async function orphaned(): Promise<ReturnType<FakeFlotilla['restarted']>> {
+  async function orphaned(options: FakeOptions = {}): Promise<ReturnType<FakeFlotilla['restarted']>> {
     const launched = Promise.withResolvers<void>();
     const { machines } = await begin({
+      ...options,
       hooks: {
         recorded: async (_operation, step, phase) => {
           if (step !== 'launch' || phase !== 'succeeded') return;
@@ -348,6 +350,20 @@ describe('an operation that lost its runner', () => {
       machine: { state: 'stopped' },
     });
     expect([...fake.driver.host.machines.values()].map(({ status }) => status.state)).toEqual(['exited']);
+  });
+
+  test('is taken up when it was left for a while, whatever the clock says', async () => {
+    const clock = new FakeClock();
+    const { supervisor, machines } = await orphaned({ clock });
+    const state = async () => (await machines.get(tenant, 'web')).state;
+    await supervisor.recoverOrphans();
+    clock.set(1e10);
+    await supervisor.recoverOrphans();
+    expect(await state()).toBe('starting');
+    clock.set(-2e10);
+    clock.advance(10_000);
+    await supervisor.recoverOrphans();
+    expect(await state()).toBe('running');
   });
 
   test('is refused once the daemon shuts down', async () => {

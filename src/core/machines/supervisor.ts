@@ -23,13 +23,15 @@ export interface SupervisorDeps {
   readonly definitions: OperationDefinitions;
 }
 
-/** An open operation that was not written for this long, and runs nowhere, lost its runner to a failing store. */
+/** An open operation that runs nowhere and was not written for this long lost its runner to a failing store. */
 const orphanedAfterMs = 10_000;
 /** When a guest that ran before the daemon did is reported not to answer; its link keeps trying. */
 const adoptionTimeoutMs = 30_000;
 
 export class Supervisor {
   readonly #deps: SupervisorDeps;
+  /** Open operations without a runner: at which revision, and since when by the clock that nobody sets. */
+  #unattended: ReadonlyMap<string, { readonly revision: number; readonly sinceMs: number }> = new Map();
 
   constructor(deps: SupervisorDeps) {
     this.#deps = deps;
@@ -44,12 +46,20 @@ export class Supervisor {
     return { ended: this.#takeUpAll(open) };
   }
 
-  /** Takes up operations that lost their runner while the daemon ran. */
+  /** Takes up operations that lost their runner while the daemon ran. Called again and again. */
   async recoverOrphans(): Promise<void> {
-    const before = this.#deps.edges.clock.now().getTime() - orphanedAfterMs;
+    const nowMs = this.#deps.edges.clock.elapsedMs();
     const open = await this.#open();
-    const orphans = open.filter(({ updatedAt }) => Date.parse(updatedAt) < before);
-    await this.#takeUpAll(orphans);
+    const before = this.#unattended;
+    this.#unattended = new Map(
+      open.map(({ id, revision }) => {
+        const seen = before.get(id);
+        return [id, seen?.revision === revision ? seen : { revision, sinceMs: nowMs }];
+      }),
+    );
+    const isOrphan = ({ id }: Operation) =>
+      nowMs - (this.#unattended.get(id)?.sinceMs ?? nowMs) >= orphanedAfterMs;
+    await this.#takeUpAll(open.filter(isOrphan));
   }
 
   /** Runs an operation that was left open, or joins the runner it has; resolves when it has ended, whichever way. */

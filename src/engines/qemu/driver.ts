@@ -238,6 +238,8 @@ export class QemuDriver implements EngineDriver {
     this.#timer = null;
     for (const vmm of this.#vmms.values()) vmm.close();
     this.#vmms.clear();
+    // It ends the VMM that it has booted, and removes what it has made.
+    await this.#probe?.catch(() => undefined);
   }
 
   async #probed(signal: AbortSignal): Promise<QemuProbe> {
@@ -257,7 +259,7 @@ export class QemuDriver implements EngineDriver {
     if (parent !== undefined) await removeStaleProbes(parent);
     const notes = [...(await this.#cgroups.probe())];
     if (this.#probeOptions.uid === null) notes.push("machines run as the daemon's own user");
-    const found = await probeQemu({ ...this.#probeOptions, notes }, new AbortController().signal);
+    const found = await probeQemu({ ...this.#probeOptions, notes }, this.#closing.signal);
     this.#warnings = [...notes, ...found.probe.notes.filter(isJailNote)];
     return found;
   }

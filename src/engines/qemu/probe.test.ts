@@ -1,8 +1,10 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, watch, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, watch, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readProcessStat } from '../../lib/procfs.ts';
+import { StateLayout } from '../../storage/layout.ts';
+import { QemuDriver } from './driver.ts';
 import { bootSector, findProgram, noJailNote, parseVersion, probeQemu, removeStaleProbes } from './probe.ts';
 import { waitGone } from './processes.ts';
 
@@ -110,6 +112,26 @@ describe('probeQemu', () => {
     const stat = readProcessStat(pid);
     expect(stat === null || (await waitGone(stat, 10_000))).toBe(true);
   });
+});
+
+it('ends with its driver, and leaves nothing', async () => {
+  const parent = join(directory, 'closed');
+  await mkdir(parent);
+  const booted = join(directory, 'booted');
+  const binary = await fakeQemu('endless', greeting, `echo > ${booted}; exec sleep 600`);
+  const layout = new StateLayout(directory);
+  const driver = new QemuDriver({
+    layout,
+    binary,
+    uidBase: null,
+    kvmDevice: '/nonexistent',
+    probeParent: parent,
+  });
+  const probing = driver.probe();
+  await vi.waitFor(() => stat(booted), 20_000);
+  await driver.close();
+  expect(await probing).toMatchObject({ isAvailable: false });
+  expect(await readdir(parent)).toEqual([]);
 });
 
 it('has a boot sector that firmware takes for one', () => {
