@@ -78,8 +78,6 @@ export interface FakeOptions {
   /** Wraps the store that the core gets. */
   readonly wrapStore?: (store: Store) => Store;
   readonly memoryMib?: number;
-  /** The real one without. */
-  readonly clock?: Clock;
   readonly importTimeoutMs?: number;
   readonly turnTimeouts?: TurnTimeouts;
   /** The host's own without. */
