@@ -2,6 +2,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createReadStream, statSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { PassThrough, type Readable } from 'node:stream';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -11,11 +12,15 @@ export interface Archive {
   readonly bytes: AsyncIterable<Uint8Array>;
   /** Null: nobody knows before the end. */
   readonly length: number | null;
+  /** What tar said though it ended well, such as which sockets it left out; known when all has been read. */
+  readonly warnings: () => readonly string[];
   /** Ends what still reads; resolves when it is gone. */
   readonly close: () => Promise<void>;
 }
 
 const wordsMax = 4096;
+/** As many as somebody reads. */
+const warningsMax = 20;
 
 /** Throws CliError when there is no such file or directory. */
 export function openArchive(path: string): Archive {
@@ -48,6 +53,7 @@ function wholeFile(path: string, length: number): Archive {
   return {
     bytes: read(),
     length,
+    warnings: () => [],
     async close() {
       if (stream.closed) return;
       // The error of a stream that was left half read is none of the caller's.
@@ -63,14 +69,18 @@ function wholeFile(path: string, length: number): Archive {
  * zeros.
  */
 function packed(path: string): Archive {
-  const flags = ['--create', '--sparse', '--numeric-owner', '--one-file-system'];
+  // Of the formats, only this one keeps times beyond 2242 and parts of a second.
+  const format = ['--format=posix', '--pax-option=delete=atime,delete=ctime'];
+  const flags = ['--create', '--sparse', '--numeric-owner', '--one-file-system', '--xattrs', ...format];
   const args = [...flags, `--directory=${path}`, '--file=-', '.'];
   const child = spawn('tar', args, { stdio: ['ignore', 'pipe', 'pipe'] });
   // Node throws away what nobody has begun to read when a program ends.
   const output = child.stdout.pipe(new PassThrough());
   let words = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    words = (words + text).slice(-wordsMax);
+  const warnings: string[] = [];
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    words = `${words}${line}\n`.slice(-wordsMax);
+    if (warnings.length < warningsMax) warnings.push(line);
   });
   const ended = endOf(child);
   // Whoever reads to the end gets to know; whoever does not has no use for it.
@@ -85,6 +95,7 @@ function packed(path: string): Archive {
   return {
     bytes: read(),
     length: null,
+    warnings: () => warnings,
     async close() {
       child.kill('SIGKILL');
       child.stdout.destroy();

@@ -18,7 +18,9 @@ export async function importImage(
   const sent = new Sent(context, archive, path);
   try {
     const upload = () => patientClient.images.upload(name, sent.bytes(), { ...options, signal, idleMs });
-    return await progress.during(() => sent.words(), upload);
+    const image = await progress.during(() => sent.words(), upload);
+    for (const words of archive.warnings()) context.note(words);
+    return image;
   } finally {
     await archive.close();
   }

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -193,6 +194,20 @@ test('images import does not send holes', async () => {
   truncateSync(join(root, 'disk'), 64 * 1024 * 1024);
   expect(await cli('images', 'import', 'mine', root)).toMatchObject({ code: 0 });
   expect(api.nouns.uploaded?.length).toBeLessThan(1024 * 1024);
+});
+
+test('images import says which sockets of a directory it leaves out', async () => {
+  const root = join(work, 'root');
+  mkdirSync(root);
+  const server = createServer().listen(join(root, 'sock'));
+  await once(server, 'listening');
+  const result = await cli('images', 'import', 'mine', root);
+  server.close();
+  await once(server, 'close');
+  expect(result).toMatchObject({
+    code: 0,
+    stderr: expect.stringContaining('tar: ./sock: socket ignored\n'),
+  });
 });
 
 test('an import that is refused in the middle says why', async () => {

@@ -36,6 +36,10 @@ in_shim() {
   (cd launch-shim && "$@")
 }
 
+in_builder() {
+  (cd image-builder && "$@")
+}
+
 # The race detector needs a C compiler; without one the tests run all the same.
 race_flag() {
   if ! command -v gcc >/dev/null && [[ $EUID -eq 0 ]]; then
@@ -64,6 +68,9 @@ static_checks() {
   check 'gofmt of the launch shim' in_shim go_is_formatted
   check 'go vet of the launch shim' in_shim go vet ./...
   check 'go test of the launch shim' in_shim env CGO_ENABLED=0 go test -timeout 5m ./...
+  check 'gofmt of the image builder' in_builder go_is_formatted
+  check 'go vet of the image builder' in_builder go vet ./...
+  check 'go test of the image builder' in_builder env CGO_ENABLED=0 go test -timeout 5m ./...
 }
 
 # typescript_tests OPTION…: runs vitest with these options.

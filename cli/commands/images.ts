@@ -36,7 +36,7 @@ export function define(context: Context): Command {
         'It is there whole or not at all; Ctrl-C leaves nothing.',
     )
     .argument('<name>', 'name of the new image')
-    .argument('<path>', 'directory, or tar archive: plain, or packed with gzip or zstd')
+    .argument('<path>', 'directory, or tar archive: plain, or packed with gzip, zstd, xz or bzip2')
     .addOption(
       new Option('--kernel <kernel>', 'the host’s kernel, or the one in its /boot').choices([
         'host',

@@ -5,12 +5,10 @@ import { run } from './process.ts';
 const mkfsMs = 5 * 60_000;
 const blockBytes = 4096;
 const journalMib = 8;
-/** One group's worth at one inode for 16 KiB; each group added by growing gets as many. */
-export const inodesPerGroupMin = 8192;
-/** One bitmap block has a bit for each. */
-export const inodesPerGroupMax = 8 * blockBytes;
+/** One for 16 KiB; each group added by growing gets as many. */
+const inodesPerGroup = 8192;
 /** Group size with 4 KiB blocks. */
-export const groupMib = 128;
+const groupMib = 128;
 
 export interface Ext4Format {
   /** Cut at 16 bytes. */
@@ -18,8 +16,6 @@ export interface Ext4Format {
   readonly sizeMib: number;
   /** Also seeds the directories' hashes. Equal trees make images that differ in their files' change times only. */
   readonly uuid: string;
-  /** Default: the least. */
-  readonly inodesPerGroup?: number;
 }
 
 export interface Ext4Options extends Ext4Format {
@@ -29,17 +25,24 @@ export interface Ext4Options extends Ext4Format {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Arguments of mkfs.ext4: `target` will hold `tree` with its owners and modes. The file may end a block short of its size. */
-export function ext4Arguments(tree: string, target: string, format: Ext4Format): readonly string[] {
-  const { sizeMib, uuid, inodesPerGroup = inodesPerGroupMin } = format;
+/** Arguments of mkfs.ext4 that say what the file system is like, without its size, its inodes and the file it is in. */
+export function ext4FormatArguments({ label, uuid }: Pick<Ext4Format, 'label' | 'uuid'>): readonly string[] {
   const extended = [`hash_seed=${uuid}`, 'lazy_itable_init=0', 'lazy_journal_init=0', 'root_owner=0:0'];
-  const inodes = Math.ceil(sizeMib / groupMib) * inodesPerGroup;
   return [
-    ...['-q', '-F', '-t', 'ext4', '-b', String(blockBytes), '-I', '256', '-N', String(inodes)],
+    ...['-q', '-F', '-t', 'ext4', '-b', String(blockBytes), '-I', '256'],
     // The guest agent grows file systems that reserve no descriptors; those that do, only their kernel can.
     ...['-O', '^resize_inode'],
-    ...['-m', '0', '-L', format.label.slice(0, 16), '-U', uuid, '-J', `size=${journalMib}`],
-    ...['-E', extended.join(','), '-d', tree, target, `${sizeMib}M`],
+    ...['-m', '0', '-L', label.slice(0, 16), '-U', uuid, '-J', `size=${journalMib}`],
+    ...['-E', extended.join(',')],
+  ];
+}
+
+/** `target` will hold `tree` with its owners and modes. The file may end a block short of its size. */
+function ext4Arguments(tree: string, target: string, format: Ext4Format): readonly string[] {
+  const inodes = Math.ceil(format.sizeMib / groupMib) * inodesPerGroup;
+  return [
+    ...ext4FormatArguments(format),
+    ...['-N', String(inodes), '-d', tree, target, `${format.sizeMib}M`],
   ];
 }
 

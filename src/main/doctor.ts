@@ -22,7 +22,7 @@ import { checkBootKit, checkImages } from '../setup/doctor/state-images.ts';
 import { QcowDisks } from '../storage/disks/qcow-disks.ts';
 import { listQuarantine } from '../storage/disks/quarantine.ts';
 import { RecordFiles } from '../storage/disks/records.ts';
-import { findLaunchShim } from '../storage/launch-shim.ts';
+import { findLaunchShim } from '../storage/go-programs.ts';
 import { CacheLayout, StateLayout } from '../storage/layout.ts';
 import type { Config } from './config.ts';
 import { checkDaemon, readDaemonFacts } from './doctor/daemon.ts';

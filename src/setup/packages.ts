@@ -10,6 +10,7 @@ const needed = [
   'mmdebstrap',
   'e2fsprogs',
   'busybox-static',
+  'bzip2',
   'lz4',
   'xz-utils',
   'zstd',

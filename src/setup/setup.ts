@@ -6,16 +6,16 @@ import { AppError } from '../core/errors.ts';
 import type { CacheLayout, StateLayout } from '../storage/layout.ts';
 import { childEnvironment, type Environment, type SetupContext, sourceRootDefault } from './context.ts';
 import { readDistro } from './distro.ts';
+import { goTools, inspectGoTool } from './go-tools.ts';
 import { inspectGuestAgent } from './guest-agent.ts';
 import { buildBusybox, isBusyboxBuilt } from './images/busybox.ts';
 import { buildDebian, isDebianBuilt } from './images/debian.ts';
 import { findKernel } from './kernel/kernel.ts';
 import { isKitBuilt } from './kit/kit.ts';
-import { inspectLaunchShim } from './launch-shim.ts';
 import { withLock } from './lock.ts';
 import { missingPackages } from './packages.ts';
 import type { Progress, StepProgress } from './progress.ts';
-import { agentStep, inStep, kernelStep, kitStep, packagesStep, shimStep } from './steps.ts';
+import { agentStep, goToolStep, inStep, kernelStep, kitStep, packagesStep } from './steps.ts';
 import { removeLeftovers, requireSpace } from './workspace.ts';
 
 export const builtInImages = ['busybox', 'debian-12'] as const;
@@ -68,7 +68,7 @@ export async function setupPrerequisites(options: Omit<SetupOptions, 'images'>):
     // Packages first: what comes after is made with what they bring.
     await packagesStep(options.progress, context, distro);
     const agent = await agentStep(options.progress, context);
-    await shimStep(options.progress, context);
+    for (const tool of Object.values(goTools)) await goToolStep(options.progress, context, tool);
     const kernel = await kernelStep(options.progress, context, distro, isRefresh);
     await kitStep(options.progress, context, kernel, agent);
   });
@@ -136,7 +136,9 @@ function locked(
 async function arePrerequisitesThere(context: SetupContext): Promise<boolean> {
   const agent = await inspectGuestAgent(context);
   const kernel = await findKernel(context.cache);
-  if (!(await inspectLaunchShim(context)).isBuilt) return false;
+  for (const tool of Object.values(goTools)) {
+    if (!(await inspectGoTool(context, tool)).isBuilt) return false;
+  }
   if (!agent.isBuilt || !kernel || !(await isKitBuilt(context.cache, kernel, agent))) return false;
   return (await missingPackages(context, false)).length === 0;
 }

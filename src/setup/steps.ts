@@ -3,10 +3,10 @@ import { updateLists } from './apt.ts';
 import type { SetupContext } from './context.ts';
 import type { Distro } from './distro.ts';
 import { explaining } from './failures.ts';
+import { buildGoTool, type GoTool, goTools, inspectGoTool } from './go-tools.ts';
 import { buildGuestAgent, type GuestAgent, hasGo, inspectGuestAgent } from './guest-agent.ts';
 import { fetchKernel, findKernel, isNewest, type Kernel, kernelCandidate } from './kernel/kernel.ts';
 import { buildKit, isKitBuilt } from './kit/kit.ts';
-import { buildLaunchShim, inspectLaunchShim } from './launch-shim.ts';
 import { addPackages, missingPackages } from './packages.ts';
 import type { Progress, StepProgress } from './progress.ts';
 
@@ -38,9 +38,9 @@ export async function inStep<T>(
 export function packagesStep(progress: Progress, context: SetupContext, distro: Distro): Promise<void> {
   return inStep(progress, 'packages', context.signal, async (step) => {
     const agent = await inspectGuestAgent(context);
-    const shim = await inspectLaunchShim(context);
-    const isBuilt = agent.isBuilt && shim.isBuilt;
-    const needsGo = !isBuilt && !(await hasGo(context.env, context.signal));
+    const tools = await Promise.all(Object.values(goTools).map((tool) => inspectGoTool(context, tool)));
+    const areBuilt = [agent, ...tools].every(({ isBuilt }) => isBuilt);
+    const needsGo = !areBuilt && !(await hasGo(context.env, context.signal));
     const missing = await missingPackages(context, needsGo);
     if (missing.length === 0) return { value: undefined, said: 'there' };
     await addPackages(context, distro, missing, step.update);
@@ -59,14 +59,14 @@ export function agentStep(progress: Progress, context: SetupContext): Promise<Gu
   });
 }
 
-/** Builds the launch shim of the present sources. */
-export function shimStep(progress: Progress, context: SetupContext): Promise<void> {
-  return inStep(progress, 'launch shim', context.signal, async (step) => {
-    const shim = await inspectLaunchShim(context);
-    if (shim.isBuilt) return { value: undefined, said: 'there' };
+/** Builds a Go program of the present sources. */
+export function goToolStep(progress: Progress, context: SetupContext, tool: GoTool): Promise<void> {
+  return inStep(progress, tool.title, context.signal, async (step) => {
+    const present = await inspectGoTool(context, tool);
+    if (present.isBuilt) return { value: undefined, said: 'there' };
     step.update('compiling');
-    await buildLaunchShim(context, shim);
-    return { value: undefined, said: shim.version };
+    await buildGoTool(context, tool, present);
+    return { value: undefined, said: present.version };
   });
 }
 

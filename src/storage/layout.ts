@@ -178,6 +178,9 @@ export class CacheLayout {
   get launchShim(): string {
     return join(this.root, 'launch-shim', 'launch-shim');
   }
+  get imageBuilder(): string {
+    return join(this.root, 'image-builder', 'image-builder');
+  }
   get guestAgent(): string {
     return join(this.root, 'guest-agent', 'guest-agent');
   }

@@ -59,7 +59,16 @@ export interface Rules {
 }
 
 /** Folders that hold sources. */
-export const sourceFolders = ['src', 'sdk', 'cli', 'bench', 'test', 'guest-agent', 'launch-shim'] as const;
+export const sourceFolders = [
+  'src',
+  'sdk',
+  'cli',
+  'bench',
+  'test',
+  'guest-agent',
+  'launch-shim',
+  'image-builder',
+] as const;
 
 /** Modules that compute and touch nothing outside the process. */
 const pureBuiltins = [

@@ -124,6 +124,25 @@ test('from an upload, packed', async () => {
   expect((await call('DELETE', '/api/v1/images/uploaded')).status).toBe(204);
 });
 
+test('of one static program: it starts, and the program runs', async () => {
+  const staticRoot = join(work, 'static');
+  await mkdir(staticRoot);
+  await copyFile('/bin/busybox', join(staticRoot, 'busybox'));
+  await chmod(join(staticRoot, 'busybox'), 0o755);
+  const archive = await run('tar', ['-c', '-C', staticRoot, '-f', join(work, 'static.tar'), 'busybox'], {
+    timeoutMs: 60_000,
+  }).then(() => readFile(join(work, 'static.tar')));
+  const uploaded = await send('PUT', '/api/v1/images/static', 'application/x-tar', archive);
+  expect(uploaded).toMatchObject({ status: 201 });
+  const script = 'echo ran; cd /tmp && /busybox stat -c %a /tmp && /busybox ls /';
+  const { exit_code, stdout } = await runOn('static', ['/busybox', 'sh', '-c', script]);
+  expect(exit_code).toBe(0);
+  expect(String(stdout).split('\n')).toEqual(
+    expect.arrayContaining(['ran', '1777', 'busybox', 'proc', 'tmp', 'etc', 'run', 'sys', 'dev']),
+  );
+  expect((await call('DELETE', '/api/v1/images/static')).status).toBe(204);
+});
+
 test('with a kernel of its own', async () => {
   expect(
     await call('POST', '/api/v1/images', { name: 'own', directory: root, kernel: 'image' }),

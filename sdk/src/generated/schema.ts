@@ -276,7 +276,7 @@ export interface paths {
         readonly get: operations["getImage"];
         /**
          * Upload an image
-         * @description The body is a tar archive of a root directory, plain or packed with gzip or zstd, of at most 64 GiB unpacked; each file, directory and link counts 8 KiB beside its content. The image is your tenant’s own. Either the whole image is there when this answers, or nothing is. One import goes on at a time; at most four wait, one of each tenant, for 30 s.
+         * @description The body is a tar archive of a root directory, plain or packed with gzip, zstd, xz or bzip2, of at most 64 GiB unpacked; each file, directory and link counts 8 KiB beside its content, and there are at most 2,000,000. Something in it must be executable; /proc, /sys, /dev, /run, /etc and /tmp are made where they are missing. The image is your tenant’s own. Either the whole image is there when this answers, or nothing is. One import goes on at a time; at most four wait, one of each tenant, for 30 s.
          */
         readonly put: operations["uploadImage"];
         readonly post?: never;
@@ -931,7 +931,7 @@ export interface components {
              */
             readonly directory?: string;
             /**
-             * @description Absolute path of a tar archive on the daemon’s host: plain, or packed with gzip or zstd.
+             * @description Absolute path of a tar archive on the daemon’s host: plain, or packed with gzip, zstd, xz or bzip2.
              * @example /srv/roots/alpine.tar.gz
              */
             readonly tarball?: string;

@@ -99,7 +99,7 @@ export interface ImageImport {
   readonly name: string;
   readonly kernel: KernelChoice;
   readonly memoryMibMin: number;
-  /** A tar archive in all but the first: plain, or packed with gzip or zstd. */
+  /** A tar archive in all but the first: plain, or packed with gzip, zstd, xz or bzip2. */
   readonly source: ImageSource;
 }
 

@@ -5,13 +5,13 @@ import { isAppError } from '../../core/errors.ts';
 import type { SetupContext } from '../context.ts';
 import { readDistro } from '../distro.ts';
 import { readJson } from '../fingerprint.ts';
+import { type GoTool, goTools, inspectGoTool } from '../go-tools.ts';
 import { inspectGuestAgent } from '../guest-agent.ts';
 import { isBusyboxBuilt } from '../images/busybox.ts';
 import { isDebianBuilt } from '../images/debian.ts';
 import { isImageBuilt } from '../images/record.ts';
 import { findKernel, isNewest, type Kernel, kernelCandidate } from '../kernel/kernel.ts';
 import { isKitBuilt } from '../kit/kit.ts';
-import { inspectLaunchShim } from '../launch-shim.ts';
 import { type BuiltInImage, builtInImages } from '../setup.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
@@ -27,9 +27,15 @@ export interface KernelFacts {
   readonly candidate: string | null;
 }
 
+interface MadeTool {
+  readonly making: Making;
+  readonly version: string;
+}
+
 export interface ArtifactFacts {
-  readonly agent: { readonly making: Making; readonly version: string } | null;
-  readonly shim: { readonly making: Making; readonly version: string } | null;
+  readonly agent: MadeTool | null;
+  readonly shim: MadeTool | null;
+  readonly builder: MadeTool | null;
   /** Null when there is none. */
   readonly kernel: KernelFacts | null;
   readonly kit: Making;
@@ -49,10 +55,6 @@ export async function readArtifactFacts(context: SetupContext, stateKit: string)
     if (isAppError(error, 'unsupported')) return null;
     throw error;
   });
-  const shim = await inspectLaunchShim(context).catch((error: unknown) => {
-    if (isAppError(error, 'unsupported')) return null;
-    throw error;
-  });
   const kernel = await findKernel(cache);
   const isKitCurrent = agent !== null && kernel !== null && (await isKitBuilt(cache, kernel, agent));
   return {
@@ -60,7 +62,8 @@ export async function readArtifactFacts(context: SetupContext, stateKit: string)
       making: making(agent.isBuilt, await exists(cache.guestAgent)),
       version: agent.version,
     },
-    shim: shim && { making: making(shim.isBuilt, await exists(cache.launchShim)), version: shim.version },
+    shim: await toolFacts(context, goTools.launchShim),
+    builder: await toolFacts(context, goTools.imageBuilder),
     kernel: kernel && (await kernelFacts(context, kernel)),
     kit: making(isKitCurrent, await exists(join(cache.bootKit, 'kit.json'))),
     hasKitInState: await exists(stateKit),
@@ -74,16 +77,27 @@ export async function readArtifactFacts(context: SetupContext, stateKit: string)
   };
 }
 
+/** Null when its sources are not here. */
+async function toolFacts(context: SetupContext, tool: GoTool): Promise<MadeTool | null> {
+  const state = await inspectGoTool(context, tool).catch((error: unknown) => {
+    if (isAppError(error, 'unsupported')) return null;
+    throw error;
+  });
+  return (
+    state && {
+      making: making(state.isBuilt, await exists(tool.target(context.cache))),
+      version: state.version,
+    }
+  );
+}
+
 /** Judges the facts. Pure. */
 export function checkArtifacts(facts: ArtifactFacts): readonly Finding[] {
-  const { agent, shim, kernel, kit, hasKitInState, images } = facts;
+  const { agent, shim, builder, kernel, kit, hasKitInState, images } = facts;
   return [
-    agent === null
-      ? warn('guest agent', 'its sources are not here', 'Run ./flotilla from a whole checkout.')
-      : checkMade('guest agent', agent.making, agent.version),
-    shim === null
-      ? warn('launch shim', 'its sources are not here', 'Run ./flotilla from a whole checkout.')
-      : checkMade('launch shim', shim.making, shim.version),
+    checkTool('guest agent', agent),
+    checkTool('launch shim', shim),
+    checkTool('image builder', builder),
     kernel === null ? warn('kernel', 'not in the cache', setupHint) : checkKernel(kernel),
     kit === 'absent' && !hasKitInState
       ? fail('boot kit', 'not made, and machines cannot start without it', setupHint)
@@ -147,6 +161,12 @@ function checkMade(subject: string, made: Making, whenCurrent: string): Finding 
   if (made === 'current') return ok(subject, whenCurrent);
   if (made === 'absent') return warn(subject, 'not in the cache', setupHint);
   return warn(subject, 'made from other sources than this checkout’s', './flotilla setup makes it anew.');
+}
+
+function checkTool(subject: string, tool: MadeTool | null): Finding {
+  return tool === null
+    ? warn(subject, 'its sources are not here', 'Run ./flotilla from a whole checkout.')
+    : checkMade(subject, tool.making, tool.version);
 }
 
 function making(isCurrent: boolean, isThere: boolean): Making {

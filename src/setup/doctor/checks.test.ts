@@ -75,6 +75,7 @@ describe('the cache', () => {
   const good: ArtifactFacts = {
     agent: { making: 'current', version: '1+abc' },
     shim: { making: 'current', version: 'abc' },
+    builder: { making: 'current', version: 'abc' },
     kernel: { release: '6.1.0', ageDays: 3, isNewest: true, candidate: 'linux-image-6.1.0 6.1.2-1' },
     kit: 'current',
     hasKitInState: true,

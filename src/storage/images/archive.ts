@@ -7,26 +7,45 @@ import { runTool } from './tools.ts';
 type Chunks = AsyncIterable<Uint8Array>;
 
 interface Unpacker {
-  readonly command: string;
   readonly args: readonly string[];
   readonly threadsMax: number;
-  /** Exit code of a program that has unpacked everything and warns of what comes after it. */
-  readonly warningCode: number | null;
 }
 
-const formats = [
+/** They read all that was packed one after another, and say so when something else follows. */
+const unpackers = {
+  gzip: { args: ['-d', '-c'], threadsMax: 1 },
+  // Even so it reads and writes in threads of their own.
+  zstd: { args: ['-d', '-c', '-q', '--single-thread'], threadsMax: 4 },
+  xz: { args: ['-d', '-c', '--threads=1', '--memlimit-decompress=1GiB'], threadsMax: 1 },
+  bzip2: { args: ['-d', '-c'], threadsMax: 1 },
+} as const satisfies Readonly<Record<string, Unpacker>>;
+
+type Packing = keyof typeof unpackers;
+
+const packings: readonly { readonly name: Packing; readonly magic: string }[] = [
   { name: 'gzip', magic: '1f8b' },
   { name: 'zstd', magic: '28b52ffd' },
   { name: 'xz', magic: 'fd377a585a00' },
   { name: 'bzip2', magic: '425a68' },
-] as const;
-const magicBytesMax = 6;
+];
+/** A zstd file may begin with a frame that decoders skip: 184d2a50 to 184d2a5f, the lowest byte first. */
+const skippableFrame = /^5[0-9a-f]2a4d18/;
 
-const unpackers: Readonly<Record<'gzip' | 'zstd', Unpacker>> = {
-  gzip: { command: 'gzip', args: ['-d', '-c', '-q'], threadsMax: 1, warningCode: 2 },
-  // Even so it reads and writes in threads of their own.
-  zstd: { command: 'zstd', args: ['-d', '-c', '-q', '--single-thread'], threadsMax: 4, warningCode: null },
-};
+/** What people take for an archive of this kind; told by the first bytes, so that they learn what it is. */
+const others: readonly { readonly name: string; readonly magic: string }[] = [
+  { name: 'a zip archive', magic: '504b0304' },
+  { name: 'a 7-Zip archive', magic: '377abcaf271c' },
+  { name: 'a RAR archive', magic: '526172211a07' },
+  { name: 'packed with lz4', magic: '04224d18' },
+  { name: 'packed with lzip', magic: '4c5a4950' },
+  { name: 'packed with lzma', magic: '5d0000' },
+  { name: 'packed with compress', magic: '1f9d' },
+  { name: 'a cpio archive', magic: '3037303730' },
+  { name: 'a Debian package', magic: '213c61726368' },
+  { name: 'a squashfs image', magic: '68737173' },
+  { name: 'a qcow2 disk', magic: '514649fb' },
+];
+const magicBytesMax = 6;
 
 export interface UnpackPlace {
   /** The jail's directory. */
@@ -39,41 +58,52 @@ export interface UnpackPlace {
 export async function* tarStream(chunks: Chunks, place: UnpackPlace): Chunks {
   const { head, whole } = await peek(chunks);
   if (head.length === 0) throw new AppError('invalid', 'the archive is empty');
-  const format = formatOf(head);
-  if (format === null) yield* whole;
-  else yield* through(whole, format, place);
+  const packing = packingOf(head);
+  if (packing === null) yield* whole;
+  else yield* through(whole, packing, place);
 }
 
 /** Passes `chunks` on; raises `invalid` before the first when their beginning shows a format that is not read. */
 export async function* knownFormat(chunks: Chunks): Chunks {
   const { head, whole } = await peek(chunks);
-  formatOf(head);
+  packingOf(head);
   yield* whole;
 }
 
 /** Null for a plain tar stream, or noise. */
-function formatOf(head: Buffer): 'gzip' | 'zstd' | null {
-  const format = formats.find(({ magic }) => head.toString('hex', 0, magic.length / 2) === magic);
-  if (format === undefined) return null;
-  if (format.name === 'gzip' || format.name === 'zstd') return format.name;
-  throw new AppError('invalid', `archives packed with ${format.name} are not read`, {
-    hint: 'Send it plain, or packed with gzip or zstd.',
+function packingOf(head: Buffer): Packing | null {
+  const text = head.toString('hex');
+  if (skippableFrame.test(text)) return 'zstd';
+  const packing = packings.find(({ magic }) => text.startsWith(magic));
+  if (packing !== undefined) return packing.name;
+  const other = others.find(({ magic }) => text.startsWith(magic));
+  if (other === undefined) return null;
+  throw new AppError('invalid', `the archive is ${other.name}, which is not read`, {
+    hint: 'Send a tar archive: plain, or packed with gzip, zstd, xz or bzip2.',
   });
 }
 
-async function* through(chunks: Chunks, name: 'gzip' | 'zstd', place: UnpackPlace): Chunks {
-  const { command, args, threadsMax, warningCode } = unpackers[name];
+async function* through(chunks: Chunks, name: Packing, place: UnpackPlace): Chunks {
+  const { args, threadsMax } = unpackers[name];
   // It writes to us only.
   const options = { ...place, threadsMax, fileBytesMax: 0 };
   try {
-    yield* filtered(chunks, place.signal, (streams) =>
-      runTool(command, args, { ...options, ...streams }).catch((error: unknown) => {
-        if (!(error instanceof ProcessError) || error.exitCode !== warningCode) throw error;
-      }),
-    );
+    yield* filtered(chunks, place.signal, async (streams) => {
+      const { stderr } = await runTool(name, args, { ...options, ...streams });
+      if (hasMoreWords.test(stderr)) throw hasMore(name);
+    });
   } catch (error) {
     throw explained(error, name);
   }
+}
+
+/** bzip2 ends well all the same. */
+const hasMoreWords = /trailing garbage/;
+
+function hasMore(name: string): AppError {
+  return new AppError('invalid', `the archive has something behind its ${name} data`, {
+    hint: 'Send the archive alone, and whole.',
+  });
 }
 
 function explained(error: unknown, name: string): unknown {
@@ -84,8 +114,9 @@ function explained(error: unknown, name: string): unknown {
       hint: './flotilla setup installs it.',
     });
   }
-  const words = error.stderr.trim().split('\n').at(-1) ?? '';
-  return new AppError('invalid', `the archive’s ${name} data is damaged: ${words.slice(0, 400)}`, {
+  if (hasMoreWords.test(error.stderr)) return hasMore(name);
+  const [words = ''] = error.stderr.split('\n').filter((line) => line.trim() !== '');
+  return new AppError('invalid', `the archive’s ${name} data is damaged: ${words.trim().slice(0, 400)}`, {
     cause: error,
   });
 }

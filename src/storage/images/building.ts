@@ -1,95 +1,151 @@
-/** From an unpacked tree to a root file system of the right size. */
+/**
+ * From a tar stream to a root file system of the right size. The image builder (image-builder/main.go) does it, in the
+ * jail: no file of the archive is ever a file of this host.
+ */
 import { randomUUID } from 'node:crypto';
-import { lstat, readdir, rename } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
-import { ext4Arguments, groupMib, inodesPerGroupMax, inodesPerGroupMin } from '../../lib/ext4.ts';
-import { takeFromJail } from '../../lib/jail.ts';
+import { ext4FormatArguments } from '../../lib/ext4.ts';
+import { giveToJail, takeFromJail } from '../../lib/jail.ts';
 import { ProcessError } from '../../lib/process.ts';
-import { addDevices } from './devices.ts';
+import { tarStream } from './archive.ts';
 import type { Staging } from './staging.ts';
 import { runTool, type ToolOptions } from './tools.ts';
-import type { Unpacked } from './unpack.ts';
 
 const mib = 2 ** 20;
-/** Room for the journal and tables, and for a guest whose disk is no larger than the image. */
-const spareMib = 96;
-const stepMib = 64;
-/** Extents, directories and bitmaps of a tree that is large. */
-const overhead = 1.03;
-const inodeBytes = 256;
-/** Real trees stay below a few hundred. Of some lengths from 2040 on, mkfs.ext4 writes beyond its own buffer. */
-const pathBytesMax = 1024;
-const programPlaces = ['bin', 'usr/bin'] as const;
+/** Go's runtime has some threads of its own, and mkfs.ext4 and e2fsck run below it. */
+const threadsMax = 32;
+/** Names in the jail's directory. */
+const builderName = 'image-builder';
+const treeName = 'tree';
 
-/** Raises `invalid` unless a program could be started from the tree. */
-export async function checkTree(tree: string): Promise<void> {
-  if ((await readdir(tree)).length === 0) throw new AppError('invalid', 'the root file system is empty');
-  for (const place of programPlaces) {
-    if (await isOwnDirectory(tree, place)) return;
-  }
-  throw new AppError('invalid', 'the root file system has no directory /bin or /usr/bin', {
-    hint: 'The archive must hold the root directory’s contents, as `tar -C rootfs .` or `docker export` makes it.',
-  });
-}
-
-/** Looks at each part of the way: a link of the tree leads to the guest's files there, and to ours here. */
-async function isOwnDirectory(tree: string, path: string): Promise<boolean> {
-  let place = tree;
-  for (const part of path.split('/')) {
-    place = join(place, part);
-    const facts = await lstat(place).catch(() => null);
-    if (!facts?.isDirectory()) return false;
-  }
-  return true;
-}
-
-/** How large the file system must be, and how many inodes each of its groups has. Pure. */
-export function planSize(
-  contentMib: number,
-  entries: number,
-): { readonly sizeMib: number; readonly inodesPerGroup: number } {
-  const byContent = Math.ceil(contentMib * overhead + (entries * inodeBytes) / mib) + spareMib;
-  // A quarter of the inodes stays free for what the guest adds.
-  const groups = Math.ceil((entries * 4) / 3 / inodesPerGroupMax);
-  const sizeMib = Math.ceil(Math.max(byContent, groups * groupMib) / stepMib) * stepMib;
-  const wanted = Math.ceil((entries * 4) / 3 / Math.ceil(sizeMib / groupMib));
-  return { sizeMib, inodesPerGroup: Math.min(Math.max(wanted, inodesPerGroupMin), inodesPerGroupMax) };
+export interface BuildLimits {
+  /** Of the tar stream, unpacked, and `entryBytes` for each entry; beyond it `tooLarge` is raised. */
+  readonly bytesMax: number;
+  readonly tooLarge: AppError;
+  /** Beyond it `tooMany` is raised. */
+  readonly entriesMax: number;
+  readonly tooMany: AppError;
 }
 
 export interface BuildOptions {
   readonly name: string;
+  /** The image builder's program. */
+  readonly builderPath: string;
+  readonly limits: BuildLimits;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
 
-/** Writes the root file system and makes it durable; answers its size in MiB. Raises `invalid` for a tree that mkfs cannot take. */
+const answer = z.union([
+  z.object({ size_mib: z.int().positive() }),
+  z.object({
+    refused: z.object({
+      code: z.enum(['invalid', 'too_large', 'too_many']),
+      message: z.string(),
+      hint: z.string().optional(),
+    }),
+  }),
+]);
+type Answer = z.infer<typeof answer>;
+
+/**
+ * Writes the root file system into the jail's directory; answers its size in MiB. Raises `invalid` for an archive that is
+ * damaged, not whole, or no root file system.
+ */
 export async function buildRoot(
-  { work, treeName, rootName, rootPath }: Staging,
-  unpacked: Unpacked,
-  { name, timeoutMs, signal }: BuildOptions,
+  chunks: AsyncIterable<Uint8Array>,
+  { work, rootName }: Pick<Staging, 'work' | 'rootName'>,
+  { name, builderPath, limits, timeoutMs, signal }: BuildOptions,
 ): Promise<number> {
-  // Some of the tree its owner may not read.
-  const tool: ToolOptions = { cwd: work, capabilities: ['dac_override'], fileBytesMax: 0, signal, timeoutMs };
-  await requireShortPaths(treeName, tool);
-  const { stdout } = await runTool('du', ['-smx', treeName], tool);
-  // A host that packs its files says too little, an archive with holes too.
-  const contentMib = Math.max(Number.parseInt(stdout, 10), Math.ceil(unpacked.bytes / mib));
-  const { sizeMib, inodesPerGroup } = planSize(contentMib, unpacked.entries);
-  const writing = { ...tool, fileBytesMax: sizeMib * mib };
-  const format = { label: name, sizeMib, inodesPerGroup, uuid: randomUUID() };
+  // What leads to the original may be closed to the jail.
+  await copyFile(builderPath, join(work, builderName));
+  await chmod(join(work, builderName), 0o755);
+  const mkfs = ext4FormatArguments({ label: name, uuid: randomUUID() });
+  const { bytesMax, entriesMax } = limits;
+  const args = [
+    ...['-image', rootName, '-bytes-max', String(bytesMax), '-entries-max', String(entriesMax)],
+    ...['mkfs.ext4', ...mkfs],
+  ];
+  const tar = tarStream(chunks, { cwd: work, timeoutMs, signal });
+  let line = '';
   try {
-    await runTool('mkfs.ext4', ext4Arguments(treeName, rootName, format), writing);
-    await addDevices(rootName, unpacked.devices, writing);
+    await runTool(`./${builderName}`, args, {
+      ...{ cwd: work, threadsMax, timeoutMs, signal, fileBytesMax: imageBytesMax(bytesMax) },
+      stdin: Readable.from(tar, { objectMode: false }),
+      onLine: (text) => {
+        line = text;
+      },
+      onErrorLine: () => undefined,
+    });
   } catch (error) {
-    throw explainedMkfs(error);
+    throw refusal(line, limits, error) ?? error;
   }
-  await takeRoot(join(work, rootName), rootPath, sizeMib);
-  return sizeMib;
+  const made = parsed(line);
+  if (made && 'size_mib' in made) return made.size_mib;
+  throw new AppError('internal', 'the image builder did not say what it made');
 }
 
-/** Out of the jail's reach, before anything is believed of it. */
-async function takeRoot(made: string, rootPath: string, sizeMib: number): Promise<void> {
+/** Maps, tables and what stays free in the image come to its content; a bound for a builder that was taken over. */
+function imageBytesMax(contentBytesMax: number): number {
+  return Math.ceil(contentBytesMax * 1.1) + 2 ** 30;
+}
+
+function parsed(line: string): Answer | null {
+  try {
+    return answer.parse(JSON.parse(line));
+  } catch {
+    return null;
+  }
+}
+
+/** What the builder has against the archive, in our words; null when it failed otherwise. */
+function refusal(line: string, { tooLarge, tooMany }: BuildLimits, error: unknown): AppError | null {
+  const said = parsed(line);
+  if (!(error instanceof ProcessError) || !said || !('refused' in said)) return null;
+  const { code, message, hint } = said.refused;
+  if (code === 'too_large') return tooLarge;
+  if (code === 'too_many') return tooMany;
+  return new AppError('invalid', message, { cause: error, ...(hint === undefined ? {} : { hint }) });
+}
+
+const kernelPlaces = [
+  { from: '/boot', to: '' },
+  { from: '/lib/modules', to: 'lib' },
+  { from: '/usr/lib/modules', to: 'usr/lib' },
+] as const;
+
+/** Takes kernels and their modules out of the root file system in the jail's directory; answers the directory they are in. */
+export async function extractKernels(
+  { work, rootName }: Pick<Staging, 'work' | 'rootName'>,
+  options: Pick<ToolOptions, 'signal' | 'timeoutMs' | 'fileBytesMax'>,
+): Promise<string> {
+  const tree = join(work, treeName);
+  for (const directory of ['', 'lib', 'usr', 'usr/lib']) {
+    await mkdir(join(tree, directory));
+    await giveToJail(join(tree, directory));
+  }
+  // What is not there is complained of and left out.
+  const stdin = kernelPlaces.map(({ from, to }) => `rdump ${from} ${join(treeName, to)}\n`).join('');
+  const { stderr } = await runTool('debugfs', ['-f', '-', rootName], {
+    ...options,
+    ...{ cwd: work, capabilities: ['chown', 'dac_override', 'fowner'], stdin },
+  });
+  if (!/No space left/.test(stderr)) return tree;
+  throw new AppError('exhausted', 'no space left to take the kernel out of the image', {
+    hint: 'Free some space in the state directory, or delete machines.',
+  });
+}
+
+/** Brings the root file system out of the jail's reach, before anything is believed of it, and makes it durable. */
+export async function takeRoot(
+  { work, rootName, rootPath }: Pick<Staging, 'work' | 'rootName' | 'rootPath'>,
+  sizeMib: number,
+): Promise<void> {
+  const made = join(work, rootName);
   const file = await takeFromJail(made);
   try {
     await file.truncate(sizeMib * mib);
@@ -99,22 +155,4 @@ async function takeRoot(made: string, rootPath: string, sizeMib: number): Promis
     await file.close();
   }
   await rename(made, rootPath);
-}
-
-async function requireShortPaths(treeName: string, tool: ToolOptions): Promise<void> {
-  const pattern = `${'?'.repeat(Buffer.byteLength(treeName) + 1 + pathBytesMax + 1)}*`;
-  const { stdout } = await runTool(
-    'find',
-    [treeName, '-xdev', '-path', pattern, '-printf', 'x', '-quit'],
-    tool,
-  );
-  if (stdout === '') return;
-  throw new AppError('invalid', `the root file system has a path of more than ${pathBytesMax} bytes`);
-}
-
-/** What mkfs says of the tree, in words for its owner. */
-export function explainedMkfs(error: unknown): unknown {
-  if (!(error instanceof ProcessError) || error.isMissing || error.isTimeout) return error;
-  if (/No space left on device|Disk quota exceeded/.test(error.stderr)) return error;
-  return new AppError('invalid', `no file system can be made of this: ${error.message}`, { cause: error });
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmod,
@@ -12,6 +13,7 @@ import {
   stat,
   symlink,
   truncate,
+  utimes,
   writeFile,
 } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -26,6 +28,8 @@ import { shortId } from '../../lib/ids.ts';
 import { silentLog } from '../../lib/log.ts';
 import { run } from '../../lib/process.ts';
 import { CacheLayout, StateLayout } from '../layout.ts';
+import { offerImageBuilder } from '../testing/image-builder.ts';
+import { entry, pax, tarEnd } from '../testing/tar.ts';
 import type { ImportLimits, MakeBootKit } from './making.ts';
 import { ImageStore } from './store.ts';
 
@@ -37,6 +41,7 @@ beforeEach(async () => {
   dir = await mkdtemp(join(await realpath(tmpdir()), 'flotilla-import-'));
   state = new StateLayout(join(dir, 'state'));
   cache = new CacheLayout(join(dir, 'cache'));
+  await offerImageBuilder(cache);
   store = open();
   await store.sync();
 });
@@ -96,35 +101,10 @@ async function tarOf(root: string, ...options: readonly string[]): Promise<Buffe
   return readFile(file);
 }
 
-/** One header of a ustar archive, with its content; for what no tar would write. */
-function entry(
-  name: string,
-  options: { type?: string; linkTo?: string; content?: string; size?: number } = {},
-): Buffer {
-  const content = Buffer.from(options.content ?? '');
-  const header = Buffer.alloc(512);
-  header.write(name, 0);
-  header.write('0000755\0', 100);
-  header.write('0000000\0', 108);
-  header.write('0000000\0', 116);
-  header.write(`${(options.size ?? content.length).toString(8).padStart(11, '0')}\0`, 124);
-  header.write('00000000000\0', 136);
-  header.write('        ', 148);
-  header.write(options.type ?? '0', 156);
-  header.write(options.linkTo ?? '', 157);
-  header.write('ustar\x0000', 257);
-  const sum = header.reduce((total, byte) => total + byte, 0);
-  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-  return Buffer.concat([header, content, Buffer.alloc((512 - (content.length % 512)) % 512)]);
-}
-const end = Buffer.alloc(1024);
+const end = tarEnd;
 const deepPath = (levels: number) => Array.from({ length: levels }, () => 'a').join('/');
 /** A directory below many others. */
-function deep(levels: number): readonly Buffer[] {
-  const rest = ` path=${deepPath(levels)}/\n`;
-  const length = rest.length + String(rest.length + 4).length;
-  return [entry('pax', { type: 'x', content: `${length}${rest}` }), entry('a/', { type: '5' })];
-}
+const deep = (levels: number) => [pax({ path: `${deepPath(levels)}/` }), entry('a/', { type: '5' })];
 const program = [entry('bin/', { type: '5' }), entry('bin/sh', { content: 'x' })];
 
 /** What debugfs says about the image, without mounting it. */
@@ -171,14 +151,35 @@ describe('importing a directory', () => {
     await run('e2fsck', ['-fn', state.blob(image.digest)], { timeoutMs: 30_000 });
   });
 
-  it('skips sockets', async () => {
+  it('refuses a socket, which no archive can hold', async () => {
     const root = await makeRoot();
     const server = createServer().listen(join(root, 'sock'));
     await new Promise((resolve) => server.once('listening', resolve));
-    const image = await importInto(store, request({ kind: 'directory', path: root }), never);
+    await expect(importInto(store, request({ kind: 'directory', path: root }), never)).rejects.toMatchObject({
+      code: 'invalid',
+      message: './sock in the directory is a socket, which is no file of an image',
+      hint: expect.stringContaining('-type s -delete'),
+    });
     await new Promise((resolve) => server.close(resolve));
-    expect(await inspect(image, 'ls /')).not.toContain('sock');
-    expect(await inspect(image, 'ls /bin')).toContain('sh');
+    await expectNothingLeft();
+  });
+
+  it('keeps pipes, devices, holes, and times of any century', async () => {
+    const root = await makeRoot();
+    await run('mkfifo', [join(root, 'pipe')], { timeoutMs: 30_000 });
+    await run('mknod', [join(root, 'disk'), 'b', '8', '1'], { timeoutMs: 30_000 });
+    await writeFile(join(root, 'late'), '');
+    await utimes(join(root, 'late'), 2_524_694_400.5, 2_524_694_400.5);
+    await run('touch', ['-d', '@-1000000', join(root, 'bin')], { timeoutMs: 30_000 });
+    await writeFile(join(root, 'holes'), 'begin');
+    await truncate(join(root, 'holes'), 2 ** 33);
+    const image = await importInto(store, request({ kind: 'directory', path: root }), never);
+    expect(await inspect(image, 'stat /pipe')).toContain('Type: FIFO');
+    expect(await inspect(image, 'stat /disk')).toMatch(/Type: block special[\s\S]*08:01/);
+    expect(await inspect(image, 'stat /late')).toMatch(/mtime: 0x967bc780:77359401 -- .* 2050/);
+    expect(await inspect(image, 'stat /bin')).toMatch(/mtime: .* 1969/);
+    expect(await inspect(image, 'stat /holes')).toMatch(/Size: 8589934592[\s\S]*Blockcount: 128\n/);
+    await run('e2fsck', ['-fn', state.blob(image.digest)], { timeoutMs: 30_000 });
   });
 
   it('follows a link that is the path itself', async () => {
@@ -199,7 +200,6 @@ describe('importing a directory', () => {
     ['a file', () => join(dir, 'root/bin/sh'), 'is not a directory'],
   ])('refuses %s', async (_, pathOf, words) => {
     await makeRoot();
-    await mkdir(cache.root);
     await symlink(state.root, join(dir, 'link'));
     await expect(
       importInto(store, request({ kind: 'directory', path: pathOf() }), never),
@@ -217,10 +217,8 @@ describe('importing a directory', () => {
       message: expect.stringContaining('is empty'),
     });
     await expect(add(join(dir, 'empty'))).rejects.toMatchObject({
-      message: expect.stringContaining('/usr/bin'),
+      message: 'the root file system has no program: no file in it may be executed',
     });
-    await symlink('/usr', join(dir, 'empty/usr'));
-    await expect(add(join(dir, 'empty'))).rejects.toMatchObject({ code: 'invalid' });
     await expectNothingLeft();
   });
 });
@@ -230,6 +228,8 @@ describe('importing an archive', () => {
     ['plain', (tar: Buffer) => tar],
     ['gzip', gzipSync],
     ['zstd', zstdCompressSync],
+    ['xz', (tar: Buffer) => execFileSync('xz', ['-c'], { input: tar })],
+    ['bzip2', (tar: Buffer) => execFileSync('bzip2', ['-c'], { input: tar })],
   ])('%s', async (_, pack) => {
     const packed = pack(await tarOf(await makeRoot()));
     // Byte by byte at first: the format is told from the first few.
@@ -242,7 +242,7 @@ describe('importing an archive', () => {
   });
 
   it('with extended attributes, which hold what a program may do', async () => {
-    const attribute = entry('pax', { type: 'x', content: '32 SCHILY.xattr.user.kind=kept!\n' });
+    const attribute = pax({ 'SCHILY.xattr.user.kind': 'kept!' });
     const tar = [entry('bin/', { type: '5' }), attribute, entry('bin/sh', { content: 'x' }), end];
     const image = await importInto(store, request(stream(...tar)), never);
     expect(await inspect(image, 'ea_list /bin/sh')).toContain('user.kind');
@@ -271,8 +271,12 @@ describe('importing an archive', () => {
   it.each([
     ['nothing', async () => Buffer.alloc(0), /the archive is empty/],
     ['noise', async () => Buffer.alloc(4096, 'noise'), /does not look like a tar archive/],
-    ['xz', async () => Buffer.from('fd377a585a0000', 'hex'), /xz are not read/],
-    ['bzip2', async () => Buffer.from('BZh91AY'), /bzip2 are not read/],
+    [
+      'a zip archive',
+      async () => Buffer.from('504b030414000000', 'hex'),
+      /is a zip archive, which is not read/,
+    ],
+    ['a disk', async () => Buffer.from('514649fb00000003', 'hex'), /is a qcow2 disk, which is not read/],
     [
       'half an archive',
       async () => (await tarOf(await makeRoot())).subarray(0, 1200),
@@ -318,12 +322,8 @@ describe('a hostile archive', () => {
   it.each([
     ['a name that leads out', [entry('../escaped', { content: 'x' })]],
     [
-      'an absolute link and a file through it',
+      'an absolute link to what is not there and a file through it',
       () => [entry('out', { type: '2', linkTo: dir }), entry('out/escaped', { content: 'x' })],
-    ],
-    [
-      'a relative link and a file through it',
-      [entry('out', { type: '2', linkTo: '../../../..' }), entry('out/escaped', { content: 'x' })],
     ],
     [
       'a directory that becomes a link',
@@ -335,18 +335,33 @@ describe('a hostile archive', () => {
     ],
     ['a hard link out', () => [entry('out', { type: '1', linkTo: join(dir, 'secret') })]],
     ['a hard link by dots', [entry('out', { type: '1', linkTo: '../../../../secret' })]],
+    [
+      'links in a circle',
+      [entry('a', { type: '2', linkTo: 'b' }), entry('b', { type: '2', linkTo: 'a' }), entry('a/x')],
+    ],
   ])('%s writes and reads nothing elsewhere', async (_, make) => {
     await writeFile(join(dir, 'secret'), 'secret');
-    const before = await readdir(dir, { recursive: true });
+    const list = async () =>
+      (await readdir(dir, { recursive: true })).filter((name) => !name.startsWith('state/bin'));
+    const before = await list();
     const entries = typeof make === 'function' ? make() : make;
     await expect(
       importInto(store, request(stream(...program, ...entries, end)), never),
     ).rejects.toMatchObject({
       code: 'invalid',
     });
-    expect(await readdir(dir, { recursive: true })).toEqual(before);
+    expect(await list()).toEqual(before);
     expect((await stat(join(dir, 'secret'))).nlink).toBe(1);
     await expectNothingLeft();
+  });
+
+  it('links that climb above the root lead to the root, as in a guest', async () => {
+    const link = entry('out', { type: '2', linkTo: '../../../..' });
+    const tar = [...program, link, entry('out/inside', { content: 'x' }), end];
+    const before = await readdir(dir);
+    const image = await importInto(store, request(stream(...tar)), never);
+    expect(await inspect(image, 'cat /inside')).toBe('x');
+    expect(await readdir(dir)).toEqual(before);
   });
 
   it('absolute names land inside', async () => {
@@ -407,20 +422,17 @@ describe('a hostile archive', () => {
   });
 
   it('a path longer than the kernel takes', async () => {
-    const tar = [...program, ...deep(2040), end];
+    const tar = [...program, ...deep(2048), end];
     await expect(importInto(store, request(stream(...tar)), never)).rejects.toMatchObject({
       code: 'invalid',
-      message: 'the root file system has a path of more than 1024 bytes',
+      message: expect.stringMatching(/^the root file system has a path of more than 4095 bytes: /),
     });
     await expectNothingLeft();
   });
 
   it('a path that is long and no longer than paths may be', async () => {
-    const image = await importInto(store, request(stream(...program, ...deep(512), end)), never);
-    expect(await inspect(image, `stat /${deepPath(512)}`)).toContain('Type: directory');
-    await expect(
-      importInto(store, request(stream(...program, ...deep(513), end), { name: 'other' }), never),
-    ).rejects.toMatchObject({ code: 'invalid' });
+    const image = await importInto(store, request(stream(...program, ...deep(2047), end)), never);
+    expect(await inspect(image, `stat /${deepPath(2047)}`)).toContain('Type: directory');
   });
 
   it('more entries than the limit', async () => {
@@ -519,7 +531,9 @@ describe('removing', () => {
     await store.remove(image);
     await expectNothingLeft();
     expect(await store.find(image.digest, never)).toBeNull();
-    await expect(store.remove(image)).rejects.toMatchObject({ code: 'not_found' });
+    // The step that removes an image may run twice.
+    await store.remove(image);
+    await expectNothingLeft();
   });
 });
 
@@ -643,7 +657,7 @@ describe('an import that is given up', () => {
 
 describe('an image’s own kernel', () => {
   const makeBootKit: MakeBootKit = async (tree, target) => {
-    expect(await readdir(tree)).toContain('bin');
+    expect(await readdir(tree)).toContain('usr');
     await writeFile(join(target, 'kernel'), 'kernel');
     await writeFile(join(target, 'initrd'), 'initrd');
     const digests = { kernelDigest: sha256('kernel'), initrdDigest: sha256('initrd') };

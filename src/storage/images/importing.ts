@@ -41,7 +41,8 @@ export async function importFile(
 
 /** A full disk in our words; anything else as it is. */
 export function explained(error: unknown): unknown {
-  const saysNoSpace = error instanceof ProcessError && /No space left|Disk quota exceeded/.test(error.stderr);
+  const saysNoSpace =
+    error instanceof ProcessError && /No space left|Disk quota exceeded/i.test(error.stderr);
   if (!saysNoSpace && !isOutOfSpace(error)) return error;
   return new AppError('exhausted', 'no space left for images', {
     cause: error,

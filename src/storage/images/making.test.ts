@@ -1,6 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { ProcessError } from '../../lib/process.ts';
-import { explainedMkfs } from './building.ts';
 import { importLimitsDefault, planRoom } from './making.ts';
 
 const gib = 2 ** 30;
@@ -31,25 +29,5 @@ describe('how much may be unpacked', () => {
 
   it('is not bound by inodes where there is no number of them', () => {
     expect(planRoom(facts(1000, 0, 0), importLimitsDefault).entriesMax).toBe(2_000_000);
-  });
-});
-
-describe('what mkfs says', () => {
-  const said = (stderr: string) =>
-    new ProcessError({
-      ...{ command: 'mkfs.ext4', exitCode: 1, signal: null, stderr, isTimeout: false, isMissing: false },
-    });
-  it('is what its owner is told', () => {
-    const error = said('mkfs.ext4: while opening "etc/x"');
-    expect(explainedMkfs(error)).toMatchObject({
-      code: 'invalid',
-      message: expect.stringContaining('"etc/x"'),
-      cause: error,
-    });
-  });
-
-  it('is passed on when the disk is full', () => {
-    const error = said('No space left on device');
-    expect(explainedMkfs(error)).toBe(error);
   });
 });

@@ -1,4 +1,4 @@
-/** Makes an image in a staging directory: unpack, look, size, write, hash. Nothing of it is anybody's yet. */
+/** Makes an image in a staging directory: write, take over, hash. Nothing of it is anybody's yet. */
 import type { StatsFs } from 'node:fs';
 import { mkdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,11 +8,11 @@ import { fileDigest } from '../../lib/digest.ts';
 import { writeFileAtomic } from '../../lib/files.ts';
 import { giveToJail } from '../../lib/jail.ts';
 import { removeTree } from '../../lib/remove-tree.ts';
-import { buildRoot, checkTree } from './building.ts';
+import { bringInImageBuilder } from '../go-programs.ts';
+import { type BuildLimits, buildRoot, extractKernels, takeRoot } from './building.ts';
 import { type BootKitRecord, bootKitRecord, type MadeImage, madeImage, readRecord } from './records.ts';
 import { openSource, type Places } from './sources.ts';
 import type { Staging } from './staging.ts';
-import { type UnpackLimits, unpack } from './unpack.ts';
 
 /**
  * Makes a boot kit of the newest kernel in `tree` and leaves it in `target`, an empty directory: `kernel`, `initrd` and
@@ -21,7 +21,7 @@ import { type UnpackLimits, unpack } from './unpack.ts';
 export type MakeBootKit = (tree: string, target: string, signal: AbortSignal) => Promise<void>;
 
 export interface ImportLimits {
-  /** See `UnpackLimits`. */
+  /** See `BuildLimits`. */
   readonly bytesMax: number;
   readonly entriesMax: number;
   /** What an import leaves free where the state directory is. */
@@ -57,19 +57,25 @@ export async function makeImage(
   if (there) return there;
   requireRoot();
   await emptyWork(staging);
-  const tree = join(staging.work, staging.treeName);
   const timeoutMs = limits.toolTimeoutMs;
   const room = planRoom(await statfs(staging.dir), limits);
   const chunks = await openSource(request.source, staging, options, signal);
-  const unpacked = await unpack(chunks, staging, { ...room, timeoutMs }, signal);
-  await checkTree(tree);
-  const kitDigest = request.kernel === 'image' ? await makeKit(tree, staging, options) : null;
-  const rootMib = await buildRoot(staging, unpacked, { name: request.name, timeoutMs, signal });
+  const builderPath = await findBuilder(options);
+  const building = { name: request.name, builderPath, limits: room, timeoutMs, signal };
+  const rootMib = await buildRoot(chunks, staging, building);
+  const kitDigest = request.kernel === 'image' ? await makeKit(staging, options) : null;
+  await takeRoot(staging, rootMib);
   await removeTree(staging.work);
   const digest = await fileDigest(staging.rootPath, signal);
   const made = { rootMib, digest, createdAt: new Date().toISOString(), kitDigest };
   await writeFileAtomic(staging.made, `${JSON.stringify(made)}\n`);
   return made;
+}
+
+async function findBuilder({ cache, state }: Places): Promise<string> {
+  const path = await bringInImageBuilder(cache, state);
+  if (path !== null) return path;
+  throw new AppError('unavailable', 'the image builder is not built', { hint: 'Run ./flotilla setup.' });
 }
 
 /** Null until the image is whole. */
@@ -94,7 +100,6 @@ function requireRoot(): void {
 }
 
 type FileSystemFacts = Pick<StatsFs, 'bavail' | 'bsize' | 'files' | 'ffree'>;
-type Room = Omit<UnpackLimits, 'timeoutMs'>;
 
 /**
  * How much may be unpacked where so much is free: half of it, as its files are there twice for a while and others need
@@ -103,7 +108,7 @@ type Room = Omit<UnpackLimits, 'timeoutMs'>;
 export function planRoom(
   { bavail, bsize, files, ffree }: FileSystemFacts,
   { bytesMax, entriesMax, reserveBytes }: Omit<ImportLimits, 'toolTimeoutMs'>,
-): Room {
+): BuildLimits {
   const full = new AppError('exhausted', 'this host’s disk has no room for the root file system', {
     hint: 'Free some space in the state directory, or delete machines.',
   });
@@ -128,12 +133,11 @@ export function planRoom(
   };
 }
 
-async function makeKit(
-  tree: string,
-  { kit }: Staging,
-  { makeBootKit, signal }: MakingOptions,
-): Promise<string> {
+async function makeKit(staging: Staging, { makeBootKit, limits, signal }: MakingOptions): Promise<string> {
   if (!makeBootKit) throw new AppError('unsupported', 'this host takes no kernels from images');
+  const { kit } = staging;
+  const { bytesMax: fileBytesMax, toolTimeoutMs: timeoutMs } = limits;
+  const tree = await extractKernels(staging, { fileBytesMax, timeoutMs, signal });
   await makeBootKit(tree, kit, signal);
   const record = await readKit(kit);
   if (!record) throw new AppError('internal', `no boot kit was made in ${kit}`);

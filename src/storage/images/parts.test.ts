@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Image, ImageImport } from '../../core/ports/images.ts';
 import { CacheLayout, StateLayout } from '../layout.ts';
+import { offerImageBuilder } from '../testing/image-builder.ts';
 import { ImageStore } from './store.ts';
 
 const never = new AbortController().signal;
@@ -22,6 +23,7 @@ const open = () => new ImageStore({ state, cache: new CacheLayout(join(dir, 'cac
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'flotilla-parts-'));
   state = new StateLayout(join(dir, 'state'));
+  await offerImageBuilder(new CacheLayout(join(dir, 'cache')));
   await mkdir(join(dir, 'root/bin'), { recursive: true });
   await writeFile(join(dir, 'root/bin/sh'), '#!/nothing\n', { mode: 0o755 });
   archive = execFileSync('tar', ['-c', '-C', join(dir, 'root'), '.']);

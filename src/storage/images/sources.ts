@@ -9,7 +9,6 @@ import { fileChunks } from '../../lib/filter.ts';
 import type { CacheLayout, StateLayout } from '../layout.ts';
 import type { Staging } from './staging.ts';
 import { toolEnvironment } from './tools.ts';
-import { lastWords } from './unpack.ts';
 
 export interface Places {
   readonly state: StateLayout;
@@ -71,7 +70,7 @@ function isWithin(path: string, parent: string): boolean {
   return path === parent || path.startsWith(`${parent}/`);
 }
 
-/** The directory as a tar stream: of its own file system only, without sockets. tar may read everything and change nothing. */
+/** The directory as a tar stream: of its own file system only. tar may read everything and change nothing. */
 async function* directoryStream(path: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
   const args = [
     ...[
@@ -83,6 +82,9 @@ async function* directoryStream(path: string, signal: AbortSignal): AsyncIterabl
       '--',
       'tar',
       '--create',
+      // Keeps parts of a second, and numbers of any size.
+      '--format=posix',
+      '--pax-option=delete=atime,delete=ctime',
       '--file=-',
       '--one-file-system',
       '--sparse',
@@ -108,10 +110,34 @@ async function* directoryStream(path: string, signal: AbortSignal): AsyncIterabl
     yield* child.stdout;
     const [exitCode] = (await ended) as [number | null];
     // 1: a file changed while it was read, which a directory in use does.
-    if (exitCode !== 0 && exitCode !== 1) {
-      throw new AppError('invalid', `the directory cannot be read: ${lastWords(stderr)}`);
-    }
+    const isRead = exitCode === 0 || exitCode === 1;
+    if (!isRead) throw new AppError('invalid', `the directory cannot be read: ${lastWords(stderr)}`);
+    requireNothingLeftOut(stderr);
   } finally {
     child.kill('SIGKILL');
   }
 }
+
+/** What tar says of files that the stream lacks, or has another content for. */
+const leftOut =
+  /^tar: (.+): (socket ignored|door ignored|Unknown file type; file ignored|File shrank by .+)$/;
+
+function requireNothingLeftOut(stderr: string): void {
+  for (const line of stderr.split('\n')) {
+    const [, path, words = ''] = leftOut.exec(line) ?? [];
+    if (path === undefined) continue;
+    const why = words.startsWith('File shrank') ? 'was cut while it was read' : 'is no file of an image';
+    const what = words === 'socket ignored' ? 'is a socket, which is no file of an image' : why;
+    throw new AppError('invalid', `${path} in the directory ${what}`, {
+      hint: 'Stop what uses the directory, and remove its sockets: find DIRECTORY -type s -delete.',
+    });
+  }
+}
+
+function lastWords(stderr: string): string {
+  const lines = stderr.split('\n').filter((line) => line.trim() !== '' && !closing.test(line));
+  return (lines.at(-1) ?? 'tar ended without a word').replace(/^tar: /, '').slice(0, 400);
+}
+
+/** What tar says after what was wrong. */
+const closing = /^tar: (Error is not recoverable|Exiting with failure status)/;

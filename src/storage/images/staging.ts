@@ -15,8 +15,7 @@ export interface Staging {
   readonly upload: string;
   /** The jail's own directory; below it nothing may be trusted. */
   readonly work: string;
-  /** Names within `work`. */
-  readonly treeName: string;
+  /** The root file system's name within `work`. */
   readonly rootName: string;
   /** The finished root file system, out of the jail's reach. */
   readonly rootPath: string;
@@ -32,7 +31,6 @@ export function stagingOf(state: StateLayout, id: string): Staging {
     partial: join(dir, 'upload.part'),
     upload: join(dir, 'upload'),
     work: join(dir, 'work'),
-    treeName: 'tree',
     rootName: 'root.ext4',
     rootPath: join(dir, 'root.ext4'),
     kit: join(dir, 'kit'),

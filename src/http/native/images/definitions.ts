@@ -62,7 +62,7 @@ export const routes = {
     tags,
     ...needs('machines:write', { body: { kind: 'stream' } }),
     summary: 'Upload an image',
-    description: `The body is a tar archive of a root directory, plain or packed with gzip or zstd, of at most 64 GiB unpacked; each file, directory and link counts 8 KiB beside its content. The image is your tenant’s own. ${wholeOrNothing}`,
+    description: `The body is a tar archive of a root directory, plain or packed with gzip, zstd, xz or bzip2, of at most 64 GiB unpacked; each file, directory and link counts 8 KiB beside its content, and there are at most 2,000,000. Something in it must be executable; /proc, /sys, /dev, /run, /etc and /tmp are made where they are missing. The image is your tenant’s own. ${wholeOrNothing}`,
     request: {
       params: schema.uploadParams,
       query: schema.uploadQuery,

@@ -30,7 +30,8 @@ export const importImageBody = z
       example: '/srv/roots/alpine',
     }),
     tarball: hostPath.optional().openapi({
-      description: 'Absolute path of a tar archive on the daemon’s host: plain, or packed with gzip or zstd.',
+      description:
+        'Absolute path of a tar archive on the daemon’s host: plain, or packed with gzip, zstd, xz or bzip2.',
       pattern: noNulPattern,
       example: '/srv/roots/alpine.tar.gz',
     }),

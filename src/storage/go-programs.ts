@@ -1,4 +1,7 @@
-/** The launch shim that a daemon uses: its own copy of what set-up made, so that the cache may change or vanish. */
+/**
+ * Go programs of this checkout that a daemon uses: its own copies of what set-up made, so that the cache may change or
+ * vanish.
+ */
 import { chmod, copyFile, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ensureDirectory, hasErrorCode, syncDirectory } from '../lib/files.ts';
@@ -8,17 +11,27 @@ import type { CacheLayout, StateLayout } from './layout.ts';
 const hashPattern = /^[0-9a-f]{12,64}$/;
 
 /** Copies the cache's shim when the state directory has another; its path, or null when neither has one. */
-export async function bringInLaunchShim(cache: CacheLayout, state: StateLayout): Promise<string | null> {
-  const there = (await readdir(state.bin).catch(() => [])).filter((name) => name.startsWith('launch-shim-'));
-  const version = await readVersion(`${cache.launchShim}.json`);
+export function bringInLaunchShim(cache: CacheLayout, state: StateLayout): Promise<string | null> {
+  return bringIn(cache.launchShim, state);
+}
+
+/** The image builder, likewise. */
+export function bringInImageBuilder(cache: CacheLayout, state: StateLayout): Promise<string | null> {
+  return bringIn(cache.imageBuilder, state);
+}
+
+async function bringIn(made: string, state: StateLayout): Promise<string | null> {
+  const prefix = `${basename(made)}-`;
+  const there = (await readdir(state.bin).catch(() => [])).filter((name) => name.startsWith(prefix));
+  const version = await readVersion(`${made}.json`);
   const newest = there[0];
   if (version === null) return newest === undefined ? null : join(state.bin, newest);
-  const path = join(state.bin, `launch-shim-${version}`);
+  const path = join(state.bin, `${prefix}${version}`);
   if (there.includes(basename(path))) return path;
   await ensureDirectory(state.bin, 0o711);
   const temporary = join(state.bin, `.tmp-${shortId()}`);
   try {
-    await copyFile(cache.launchShim, temporary);
+    await copyFile(made, temporary);
     await chmod(temporary, 0o700);
     const handle = await open(temporary, 'r');
     await handle.sync().finally(() => handle.close());

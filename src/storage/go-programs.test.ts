@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { bringInLaunchShim, findLaunchShim } from './launch-shim.ts';
+import { bringInLaunchShim, findLaunchShim } from './go-programs.ts';
 import { CacheLayout, StateLayout } from './layout.ts';
 
 let root: string;

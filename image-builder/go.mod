@@ -1,0 +1,3 @@
+module image-builder
+
+go 1.19
