@@ -1,6 +1,8 @@
 /** Deadlines and cancellation as AbortSignals. */
 
-/** A signal that aborts with `makeReason()` after `ms` or with the parent's reason; call `clear` when done. */
+/**
+ * A signal that aborts with `makeReason()` after `ms`, or with the parent's reason. Call `clear` when done.
+ */
 export function deadline(
   ms: number,
   makeReason: () => unknown,
@@ -20,10 +22,10 @@ export function deadline(
   };
 }
 
-/** Settles as `promise` does, or rejects with the signal's reason as soon as it aborts. */
+/** Settles like `promise`, but rejects with the signal's reason as soon as it aborts. */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) {
-    // Nobody hears how it settles.
+    // Prevents an unhandled rejection: nobody waits for `promise` any more.
     promise.catch(() => undefined);
     throw signal.reason;
   }

@@ -1,11 +1,11 @@
-/** Content digests as they are written everywhere: `sha256:` and 64 hexadecimal digits. */
+/** Content digests in the form `sha256:` and 64 hexadecimal digits. */
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 
-/** One buffer for a whole file: a stream takes a new one for each read, and a daemon would keep the heap that filled. */
+/** One buffer for the whole file. A stream would allocate a buffer per read and grow the daemon's heap. */
 const chunkBytes = 1 << 18;
 
-/** The digest of a file's content; reads it piece by piece. Rejects with the signal's reason. */
+/** Digest of a file's content, read piece by piece. Rejects with the signal's reason. */
 export async function fileDigest(path: string, signal?: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
   const chunk = Buffer.allocUnsafeSlow(chunkBytes);

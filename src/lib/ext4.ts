@@ -11,15 +11,15 @@ const inodesPerGroup = 8192;
 const groupMib = 128;
 
 export interface Ext4Format {
-  /** Cut at 16 bytes. */
+  /** Cut to 16 bytes. */
   readonly label: string;
   readonly sizeMib: number;
-  /** Also seeds the directories' hashes. Equal trees make images that differ in their files' change times only. */
+  /** Also seeds the directory hashes. Equal trees give images that differ only in the files' change times. */
   readonly uuid: string;
 }
 
 export interface Ext4Options extends Ext4Format {
-  /** The time of the superblock and of the files' birth, in seconds since 1970; default: now. */
+  /** Time of the superblock and of the files' birth, in seconds since 1970. Default: now. */
   readonly timeS?: number;
   readonly signal: AbortSignal;
   readonly env: NodeJS.ProcessEnv;
@@ -46,10 +46,12 @@ function ext4Arguments(tree: string, target: string, format: Ext4Format): readon
   ];
 }
 
-/** Writes `target`, a sparse file of exactly `sizeMib` and mode 0444. For trees of our own making. */
+/**
+ * Writes `target`, a sparse file of exactly `sizeMib` and mode 0444. Only for trees that we made ourselves.
+ */
 export async function makeExt4(tree: string, target: string, options: Ext4Options): Promise<void> {
   const { timeS, signal } = options;
-  // Its name for the time.
+  // mke2fs's variable for the current time.
   const env = timeS === undefined ? options.env : { ...options.env, E2FSPROGS_FAKE_TIME: String(timeS) };
   await run('mkfs.ext4', ext4Arguments(tree, target, options), { env, signal, timeoutMs: mkfsMs });
   await truncate(target, options.sizeMib * 1024 * 1024);

@@ -1,4 +1,7 @@
-/** What is renamed into place is durable first: otherwise a crash of the host leaves the name without the content. */
+/**
+ * A file is made durable before it is renamed into place. Otherwise a host crash could leave the name without
+ * the content.
+ */
 
 import type * as FilePromises from 'node:fs/promises';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -7,7 +10,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { syncTree, writeFileAtomic } from './files.ts';
 
-/** What was asked of the file system, in order, as `write /path`. */
+/** File system calls in order, as `write /path`. */
 const calls = vi.hoisted(() => [] as string[]);
 vi.mock('node:fs/promises', async (original) => {
   const real = await original<typeof FilePromises>();
@@ -33,7 +36,7 @@ describe('writeFileAtomic', () => {
 });
 
 describe('syncTree', () => {
-  it('syncs what is in a directory before the directory', async () => {
+  it('syncs a directory’s content before the directory', async () => {
     await mkdir(join(dir, 'a/b'), { recursive: true });
     await writeFile(join(dir, 'a/b/file'), 'x');
     calls.length = 0;

@@ -1,9 +1,9 @@
-/** Files that are whole or absent: written beside, synced, renamed, and the directory synced. */
+/** Atomic, durable file writes: write a temporary file, sync it, rename it, sync the directory. */
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { shortId } from './ids.ts';
 
-/** Makes the names in a directory durable. */
+/** Makes the entries of a directory durable. */
 export function syncDirectory(path: string): Promise<void> {
   return syncFile(path);
 }
@@ -18,7 +18,7 @@ export async function syncFile(path: string): Promise<void> {
   }
 }
 
-/** Makes every file and directory of a tree durable, the innermost first; links are part of their directory. */
+/** Makes every file and directory of a tree durable, innermost first. Links are part of their directory. */
 export async function syncTree(path: string): Promise<void> {
   for (const entry of await readdir(path, { withFileTypes: true })) {
     const child = join(path, entry.name);
@@ -28,7 +28,7 @@ export async function syncTree(path: string): Promise<void> {
   await syncDirectory(path);
 }
 
-/** Replaces `path` with `data` durably; a reader sees the old or the new whole. */
+/** Replaces `path` with `data` durably; a reader sees either the old or the new content. */
 export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
   const temporary = join(dirname(path), `.tmp-${shortId()}`);
   try {
@@ -47,12 +47,12 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
   await syncDirectory(dirname(path));
 }
 
-/** Whether an error is the system's error of this code, such as `ENOENT`. */
+/** Whether an error is a system error with this code, such as `ENOENT`. */
 export function hasErrorCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }
 
-/** Whether the system refused a write because the disk, or the user's share of it, is full. */
+/** Whether the system refused a write because the disk or the user's quota is full. */
 export function isOutOfSpace(error: unknown): boolean {
   return hasErrorCode(error, 'ENOSPC') || hasErrorCode(error, 'EDQUOT');
 }

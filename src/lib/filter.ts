@@ -1,4 +1,4 @@
-/** A program between two streams, such as one that unpacks. */
+/** Pipes a stream through a program, for example a decompressor. */
 import { createReadStream } from 'node:fs';
 import { PassThrough, Readable, type Writable } from 'node:stream';
 
@@ -9,8 +9,8 @@ export interface FilterOptions {
 }
 
 /**
- * What a program makes of `input`, as it comes. `start` runs it with the options it is given; why it fails shows where the
- * result is read. It is ended when nobody reads on.
+ * Yields the program's output for `input` as it comes. `start` runs the program with the given options. A
+ * failure is thrown where the output is read. The program is killed when the reader stops.
  */
 export async function* filtered(
   input: AsyncIterable<Uint8Array>,
@@ -30,21 +30,21 @@ export async function* filtered(
   try {
     yield* output as AsyncIterable<Buffer>;
   } finally {
-    givenUp.abort(new Error('nobody reads on'));
+    givenUp.abort(new Error('the reader stopped'));
     output.destroy();
     await ended;
   }
 }
 
-/** A part of a file, or all of it; both ends are included. */
+/** A range of a file, both ends included; or the whole file. */
 export interface FileRange {
   readonly start: number;
   readonly end: number;
 }
 
 /**
- * A file's content. Opened when it is first read from: a stream that is aborted while nobody reads it would end the
- * process.
+ * Yields a file's content. The file is opened at the first read: Node ends the process when a stream is
+ * aborted before anyone reads it.
  */
 export async function* fileChunks(
   path: string,

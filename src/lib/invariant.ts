@@ -1,4 +1,4 @@
-/** A broken invariant is a defect: it ends the operation that met it, not the process. */
+/** Marks a bug in our own code. It ends the operation that met it, not the process. */
 export class InvariantError extends Error {
   override readonly name = 'InvariantError';
 }

@@ -19,7 +19,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { giveToJail, type JailOptions, jailUid, runJailed, takeFromJail } from './jail.ts';
 import { ProcessError } from './process.ts';
 
-/** Directories that everybody may read. */
+/** Only directories that every user may read. */
 const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
 
 let dir: string;
@@ -38,7 +38,7 @@ const shell = async (script: string, changes: Partial<JailOptions> = {}): Promis
 };
 
 describe('a program in the jail', () => {
-  it('is nobody on the host, has no capability and can get none', async () => {
+  it('has an unused user id on the host, has no capability and can gain none', async () => {
     const status = await shell(
       'read -r line </proc/self/uid_map; echo "map $line"; exec cat /proc/self/status',
     );
@@ -52,7 +52,7 @@ describe('a program in the jail', () => {
     expect((await stat(join(work, 'made'))).uid).toBe(jailUid);
   });
 
-  it('has the capabilities it is given, over its own files only', async () => {
+  it('has the capabilities it is given, for its own files only', async () => {
     const capabilities = ['chown', 'dac_override'] as const;
     await writeFile(join(work, 'ours'), 'ours', { mode: 0o600 });
     expect(await shell('exec cat /proc/self/status', { capabilities })).toMatch(/^CapEff:\t0{15}3$/m);
@@ -81,7 +81,7 @@ describe('a program in the jail', () => {
     }
   });
 
-  it('does not reach what lies beside its directory', async () => {
+  it('cannot reach files beside its directory', async () => {
     await writeFile(join(dir, 'beside'), 'secret', { mode: 0o644 });
     await expect(shell('exec cat ../beside')).rejects.toThrow('Permission denied');
     await expect(shell(`exec cat ${dir}/beside`)).rejects.toThrow('Permission denied');
@@ -90,7 +90,7 @@ describe('a program in the jail', () => {
     );
   });
 
-  it('is bounded in what it writes, how much memory it takes, and starts no other', async () => {
+  it('is limited in file size and memory, and starts no other process', async () => {
     await expect(shell('exec head -c 2000000 /dev/zero >big')).rejects.toMatchObject({ signal: 'SIGXFSZ' });
     expect((await stat(join(work, 'big'))).size).toBe(1 << 20);
     await expect(
@@ -102,7 +102,7 @@ describe('a program in the jail', () => {
     expect(limits).toMatch(/Max core file size +0 /);
   });
 
-  it('gets its input and its failures are told as its own', async () => {
+  it('gets its input, and its failures are reported under its own name', async () => {
     expect(await shell('exec cat', { stdin: 'in and out' })).toBe('in and out');
     const failure = shell('echo broken >&2; exit 7');
     await expect(failure).rejects.toMatchObject({ command: 'sh', exitCode: 7, stderr: 'broken\n' });
@@ -116,7 +116,7 @@ describe('a program in the jail', () => {
     await expect(missing).rejects.toMatchObject({ command: 'no-such-program', isMissing: true });
   });
 
-  it('ends with the signal, and at its deadline', async () => {
+  it('ends when the signal aborts, and at its deadline', async () => {
     const controller = new AbortController();
     const endless = shell('echo begun >begun; exec tail -f /dev/null', { signal: controller.signal });
     while (!(await readdir(work)).includes('begun')) await new Promise((resolve) => setImmediate(resolve));
@@ -128,8 +128,8 @@ describe('a program in the jail', () => {
   });
 });
 
-describe('a host that lets us make no namespace', () => {
-  it('is said to be one, in the words of the program that refused', async () => {
+describe('a host that forbids namespaces', () => {
+  it('is reported with the message of the program that failed', async () => {
     const bin = join(dir, 'bin');
     await mkdir(bin);
     await writeFile(
@@ -147,8 +147,8 @@ describe('a host that lets us make no namespace', () => {
   });
 });
 
-describe('what a jail has made', () => {
-  it('becomes ours', async () => {
+describe('a file that a jail has made', () => {
+  it('becomes owned by us', async () => {
     await shell('echo made >file');
     const file = await takeFromJail(join(work, 'file'));
     expect(await file.readFile('utf8')).toBe('made\n');
@@ -156,7 +156,7 @@ describe('what a jail has made', () => {
     expect((await stat(join(work, 'file'))).uid).toBe(0);
   });
 
-  it('is refused when it is a link to a file of the host, or no file', async () => {
+  it('is refused when it is a link to a file of the host, or not a file', async () => {
     const victim = join(dir, 'victim');
     await writeFile(victim, 'ours', { mode: 0o600 });
     await symlink(victim, join(work, 'symbolic'));

@@ -1,53 +1,56 @@
 /**
- * Runs programs on a stranger's files. The program sees a user namespace in which it is root: there it can give files to
- * any user, which is what unpacking an image takes, and on the host it is a user that nobody is. It has no network, only
- * the capabilities it is given, and bounds on memory, file size and processes; it cannot gain privileges. It reaches the
- * directory it starts in, which belongs to it, and what everybody may read.
+ * Runs programs on untrusted files. The program gets a user namespace in which it is root: there it can give
+ * files to any user, which unpacking an image requires. On the host it is an otherwise unused user. It has no
+ * network, only the capabilities it is given, and limits on memory, file size and processes, and cannot gain
+ * privileges. It can reach its working directory, which it owns, and files that every user may read.
  *
- * The chain of programs: `setpriv` becomes the unprivileged user, `unshare` makes the namespaces, `sh` waits until we
- * have written the maps of users (only a process outside may map more than one), `prlimit` sets the bounds, `setpriv`
- * drops capabilities. Needs root.
+ * The chain of programs: `setpriv` becomes the unprivileged user, `unshare` makes the namespaces, `sh` waits
+ * until we have written the user maps (only a process outside may map more than one user), `prlimit` sets the
+ * limits, `setpriv` drops capabilities. Needs root.
  */
 import { constants } from 'node:fs';
 import { chown, type FileHandle, open, writeFile } from 'node:fs/promises';
 import { ProcessError, type RunOptions, type RunResult, run } from './process.ts';
 
 /**
- * The user that is root in the jail; user n there is `jailUid + n` here. The upper half of all numbers: hosts,
- * containers and VMMs use the lower one (https://systemd.io/UIDS-GIDS).
+ * The host user that is root in the jail; user n there is `jailUid + n` here. Uses the upper half of all ids:
+ * hosts, containers and VMMs use the lower half (https://systemd.io/UIDS-GIDS).
  */
 export const jailUid = 2 ** 31;
-/** The last number means "no user". */
+/** The last id means "no user". */
 const idCount = 2 ** 31 - 2;
 
 /** Capabilities over the jail's own files, as `setpriv` names them. */
 export type Capability = 'chown' | 'dac_override' | 'fowner' | 'fsetid' | 'setfcap';
 
 export interface JailOptions extends Omit<RunOptions, 'isBoundToUs' | 'inheritFd' | 'gate' | 'cwd'> {
-  /** A directory that `giveToJail` was called for; relative paths only reach what is in it. */
+  /** A directory prepared by `giveToJail`; relative paths only reach files in it. */
   readonly cwd: string;
   /** Default: none. */
   readonly capabilities?: readonly Capability[];
-  /** Address space. Default: 2 GiB. */
+  /** Limit of the address space. Default: 2 GiB. */
   readonly memoryBytesMax?: number;
-  /** Default: 1. More is for programs that read and write in threads of their own; they may start others, too. */
+  /**
+   * Number of threads and processes. Default: 1. More is for multi-threaded programs, which may then also
+   * start others.
+   */
   readonly threadsMax?: number;
-  /** Of each file that the program writes. */
+  /** Size limit of each file that the program writes. */
   readonly fileBytesMax: number;
 }
 
 const memoryBytesMaxDefault = 2 * 2 ** 30;
 const openFilesMax = 256;
 
-/** This host does not let us make a jail. The message says which program refused. */
+/** This host cannot make a jail. The message names the program that failed. */
 export class JailError extends Error {
   override readonly name = 'JailError';
 }
 
-/** Waits for the maps on descriptor 3, and becomes the program. */
+/** Waits for the user maps on descriptor 3, then executes the program. */
 const waiter = 'echo >&3 && read -r go <&3 && exec "$@" 3<&-';
 
-/** As `run`. Raises JailError when this host lacks what a jail is made of. */
+/** Like `run`. Raises JailError when this host cannot make a jail. */
 export async function runJailed(
   command: string,
   args: readonly string[],
@@ -76,7 +79,7 @@ export async function runJailed(
     const map = `0 ${jailUid} ${idCount}\n`;
     for (const file of ['uid_map', 'gid_map']) {
       await writeFile(`/proc/${pid}/${file}`, map).catch((error: Error) => {
-        throw new JailError(`users cannot be mapped: ${error.message}`, { cause: error });
+        throw new JailError(`cannot map users: ${error.message}`, { cause: error });
       });
     }
     isInside = true;
@@ -85,26 +88,29 @@ export async function runJailed(
     return await run('setpriv', chain, { ...options, gate });
   } catch (error) {
     options.signal?.throwIfAborted();
-    // What fails outside is not the program's own doing.
+    // A failure outside the jail is not the program's own.
     if (error instanceof ProcessError) throw isInside || error.isTimeout ? error.as(command) : refused(error);
     throw error;
   }
 }
 
 function refused(error: ProcessError): JailError {
-  return new JailError(`namespaces cannot be made: ${error.stderr.trim() || error.message}`, {
+  return new JailError(`cannot make namespaces: ${error.stderr.trim() || error.message}`, {
     cause: error,
   });
 }
 
-/** Makes an empty directory the jail's own. What leads to it may stay closed to it: the program starts in it. */
+/**
+ * Makes an empty directory owned by the jail. Its parents may be closed to the jail, because the program
+ * starts in it.
+ */
 export async function giveToJail(directory: string): Promise<void> {
   await chown(directory, jailUid, jailUid);
 }
 
 /**
- * Opens a file that a jail has made, for us to own. A program that was taken over may have put a link to a file of the
- * host there, which is refused.
+ * Opens a file that a jail has made and makes us its owner. A compromised program may have put a link to a
+ * host file there; that is refused.
  */
 export async function takeFromJail(path: string): Promise<FileHandle> {
   const { O_RDWR, O_NOFOLLOW, O_NONBLOCK } = constants;
@@ -112,7 +118,7 @@ export async function takeFromJail(path: string): Promise<FileHandle> {
   try {
     const facts = await file.stat();
     if (!facts.isFile() || facts.nlink !== 1 || facts.uid < jailUid) {
-      throw new JailError(`${path} is not a file that the jail made`);
+      throw new JailError(`${path} is not a regular file made by the jail`);
     }
     await file.chown(0, 0);
     return file;

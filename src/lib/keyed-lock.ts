@@ -1,4 +1,4 @@
-/** Runs tasks of one key one after another; different keys do not wait for each other. */
+/** A mutex per key: tasks of one key run one after another, tasks of different keys concurrently. */
 export class KeyedLock {
   readonly #tails = new Map<string, Promise<unknown>>();
 

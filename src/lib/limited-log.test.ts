@@ -11,7 +11,7 @@ function recording() {
   return { lines, logs, pass: (ms: number) => (now += ms) };
 }
 
-test('lets a burst through, then a line now and then, and says what it left out', () => {
+test('lets a burst through, then a line per interval, and counts the dropped lines', () => {
   const { lines, logs, pass } = recording();
   for (let i = 0; i < 1000; i++) logs.of('a').info({ i }, 'said');
   expect(lines).toHaveLength(3);
@@ -26,7 +26,7 @@ test('lets a burst through, then a line now and then, and says what it left out'
   expect(lines.slice(4)).toEqual(Array(3).fill({ fields: {}, message: 'a burst' }));
 });
 
-test('limits each subject by itself, and no debug lines', () => {
+test('limits each subject separately, and does not limit debug lines', () => {
   const { lines, logs } = recording();
   for (let i = 0; i < 10; i++) for (const subject of ['a', 'b']) logs.of(subject).info({ subject }, 'said');
   expect(lines).toHaveLength(6);

@@ -1,21 +1,22 @@
 /**
- * A log in which no single subject crowds out the rest: a machine may log a burst, then a line now and then. The next line
- * that gets through says how many were left out. Debug lines, which only a developer asks for, are not limited.
+ * A logger with a rate limit per subject, so that no single machine floods the log. Each subject may log a
+ * burst, then one line per interval. The next line that passes says how many were dropped. Debug lines are
+ * not limited.
  */
 import type { Logger } from './log.ts';
 import { Lru } from './lru.ts';
 
 export interface LogLimits {
-  /** Lines at once. */
+  /** Number of lines allowed at once. */
   readonly burst: number;
-  /** One more after this. */
+  /** Interval after which one more line is allowed. */
   readonly everyMs: number;
 }
 
-/** A start and a stop log some ten lines; the daemon's whole log holds about 100,000. */
+/** A start and a stop log about ten lines; the daemon's whole log holds about 100,000. */
 export const machineLogLimits: LogLimits = { burst: 50, everyMs: 10_000 };
 
-/** A subject that was forgotten begins with a whole burst again. */
+/** A subject that was evicted starts with a full burst again. */
 const subjectsMax = 10_000;
 
 interface Allowance {
@@ -30,7 +31,7 @@ export class LimitedLogs {
   readonly #now: () => number;
   readonly #allowances = new Lru<string, Allowance>(subjectsMax);
 
-  /** `now` gives milliseconds that never go back. */
+  /** `now` returns monotonic milliseconds. */
   constructor(
     log: Logger,
     limits: LogLimits = machineLogLimits,
@@ -41,7 +42,7 @@ export class LimitedLogs {
     this.#now = now;
   }
 
-  /** The log of one subject, such as an incarnation; all that are asked for of one subject share its limit. */
+  /** The logger of one subject, such as an incarnation. All loggers of one subject share its limit. */
   of(subject: string): Logger {
     const write = (level: keyof Logger) => (fields: object, message: string) => {
       const leftOut = this.#take(subject);
@@ -56,7 +57,7 @@ export class LimitedLogs {
     };
   }
 
-  /** How many lines were left out before this one; null when it is left out too. */
+  /** Number of lines dropped before this one; null when this one is dropped too. */
   #take(subject: string): number | null {
     const { burst, everyMs } = this.#limits;
     const now = this.#now();

@@ -3,7 +3,7 @@ import { Limiter, QueueFullError } from './limiter.ts';
 
 const never = new AbortController().signal;
 
-test('lets `count` in, then in order of arrival as others leave', async () => {
+test('admits `count` holders, then one in order of arrival for each release', async () => {
   const limiter = new Limiter(2, 10);
   const [first, second] = [await limiter.acquire(never), await limiter.acquire(never)];
   const entered: string[] = [];
@@ -23,7 +23,7 @@ test('lets `count` in, then in order of arrival as others leave', async () => {
   expect(entered).toEqual(['third', 'fourth']);
 });
 
-test('releasing twice frees one place only', async () => {
+test('releasing twice frees only one place', async () => {
   const limiter = new Limiter(1, 1);
   const release = await limiter.acquire(never);
   release();
@@ -37,7 +37,7 @@ test('releasing twice frees one place only', async () => {
   await expect(waiting).rejects.toThrow('gave up');
 });
 
-test('one who gives up leaves the queue', async () => {
+test('a waiter that gives up leaves the queue', async () => {
   const limiter = new Limiter(1, 2);
   const release = await limiter.acquire(never);
   const controller = new AbortController();

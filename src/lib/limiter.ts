@@ -2,7 +2,7 @@ export class QueueFullError extends Error {
   override readonly name = 'QueueFullError';
 }
 
-/** Lets at most `count` holders in at once, first come first served; at most `queueMax` wait. */
+/** A semaphore: admits at most `count` holders, first come first served; at most `queueMax` wait. */
 export class Limiter {
   readonly #queueMax: number;
   readonly #waiting: Array<() => void> = [];
@@ -24,7 +24,7 @@ export class Limiter {
       this.#free -= 1;
       return this.#releaseOnce();
     }
-    if (this.isFull) throw new QueueFullError(`${this.#queueMax} wait already`);
+    if (this.isFull) throw new QueueFullError(`the queue of ${this.#queueMax} is full`);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const onAbort = () => {
       const index = this.#waiting.indexOf(resolve);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Lru } from './lru.ts';
 
-test('forgets what was used the longest ago, and a look is a use', () => {
+test('evicts the least recently used entry; reading counts as use', () => {
   const lru = new Lru<string, number>(2);
   lru.set('a', 1);
   lru.set('b', 2);
@@ -11,7 +11,7 @@ test('forgets what was used the longest ago, and a look is a use', () => {
   expect(lru.size).toBe(2);
 });
 
-test('a value set anew takes no second place', () => {
+test('setting a value again takes no second slot', () => {
   const lru = new Lru<string, number>(2);
   lru.set('a', 1);
   lru.set('b', 2);

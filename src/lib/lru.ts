@@ -1,7 +1,7 @@
-/** A map of bounded size that forgets what was used the longest ago. */
+/** A map of bounded size that evicts the least recently used entry. */
 export class Lru<K, V> {
   readonly #sizeMax: number;
-  /** In the order of use, the oldest first. */
+  /** Least recently used first. */
   readonly #entries = new Map<K, V>();
 
   constructor(sizeMax: number) {

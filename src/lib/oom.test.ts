@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 
-/** In a process of its own: the score of a test runner is not the test's to change. */
+/** Runs in a child process, because the test runner's own score must not change. */
 function inChild(code: string): string {
   const lib = join(import.meta.dirname, 'oom.ts');
   const run = join(import.meta.dirname, 'process.ts');
@@ -20,6 +20,6 @@ it('protects the daemon and not the programs it runs', ({ skip }) => {
   expect(inChild(code)).toBe('true -900 0');
 });
 
-it.runIf(process.geteuid?.() === 0)('says when it may not', () => {
+it.runIf(process.geteuid?.() === 0)('returns false without the right', () => {
   expect(inChild('process.setuid(700_000); console.log(protectFromOom());')).toBe('false');
 });

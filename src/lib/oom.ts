@@ -1,10 +1,10 @@
-/** Whom the kernel ends first when the host runs out of memory; see proc(5), oom_score_adj. */
+/** Which process the kernel kills first when the host runs out of memory; see proc(5), oom_score_adj. */
 import { readFileSync, writeFileSync } from 'node:fs';
 
-/** Of -1000 (never) to 1000: after nearly everything else. */
+/** The range is -1000 (never) to 1000 (first). */
 const protectedScore = -900;
 
-/** Makes this process one of the last to be ended; false when it may not, which only root may. */
+/** Makes this process one of the last to be killed. Returns false without the right, which only root has. */
 export function protectFromOom(): boolean {
   try {
     writeFileSync('/proc/self/oom_score_adj', String(protectedScore));
@@ -14,12 +14,15 @@ export function protectFromOom(): boolean {
   }
 }
 
-/** Takes from a child what it has inherited of that: a tool that eats memory is to go before the daemon. */
+/**
+ * Undoes that for a child, which inherits the score: a tool that uses too much memory should be killed before
+ * the daemon.
+ */
 export function exposeToOom(pid: number): void {
   try {
     if (Number(readFileSync('/proc/self/oom_score_adj', 'utf8')) < 0)
       writeFileSync(`/proc/${pid}/oom_score_adj`, '0');
   } catch {
-    // It has ended, or this host has no such file.
+    // The child has exited, or this host has no such file.
   }
 }

@@ -1,4 +1,4 @@
-/** A victim's socket, and an attacker with a user of its own who may add files to its own directory. */
+/** A victim's socket, and an attacker with another user id who may add files to its own directory. */
 import { execFileSync } from 'node:child_process';
 import { chmod, chown, lchown, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
@@ -17,7 +17,7 @@ let root: string;
 const servers: Server[] = [];
 let heard = 0;
 
-/** A listening socket that belongs to `uid`; counts what it hears. */
+/** A listening socket owned by `uid`; counts the bytes it receives. */
 async function listen(path: string, uid: number | null, word = 'hello'): Promise<void> {
   const server = createServer((socket) => {
     heard += 1;
@@ -47,12 +47,12 @@ afterEach(async () => {
   await rm(root, { recursive: true });
 });
 
-it('connects a socket of its own', async () => {
+it('connects to its own user’s socket', async () => {
   await listen(join(root, 's'), null);
   expect(await text(await connectOwned(join(root, 's'), never))).toBe('hello');
 });
 
-it('reports a socket that is not there, and one nobody listens on', async () => {
+it('reports a missing socket and one without a listener', async () => {
   await expect(connectOwned(join(root, 's'), never)).rejects.toMatchObject({ code: 'ENOENT' });
   await listen(join(root, 'was'), null);
   await rename(join(root, 'was'), join(root, 'is'));
@@ -60,7 +60,7 @@ it('reports a socket that is not there, and one nobody listens on', async () => 
   await expect(connectOwned(join(root, 'is'), never)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
 });
 
-it('follows no symbolic link, and takes nothing else for a socket', async () => {
+it('refuses symbolic links and files that are not sockets', async () => {
   await listen(join(root, 'real'), null);
   await symlink(join(root, 'real'), join(root, 'link'));
   await writeFile(join(root, 'file'), '');
@@ -70,8 +70,8 @@ it('follows no symbolic link, and takes nothing else for a socket', async () => 
   expect(heard).toBe(0);
 });
 
-describe.runIf(isRoot)('in a directory that a VMM shares (needs root)', () => {
-  it('connects the socket of that VMM', async () => {
+describe.runIf(isRoot)('in a directory shared with a VMM (needs root)', () => {
+  it('connects to the socket of that VMM', async () => {
     const directory = await runDirectory('own', attacker);
     await listen(join(directory, 'qmp.sock'), attacker);
     expect(await text(await connectOwned(join(directory, 'qmp.sock'), never))).toBe('hello');
@@ -96,7 +96,7 @@ describe.runIf(isRoot)('in a directory that a VMM shares (needs root)', () => {
     expect(heard).toBe(0);
   });
 
-  it('trusts no directory that somebody else owns', async () => {
+  it('refuses a directory that another user owns', async () => {
     const directory = await runDirectory('theirs', attacker);
     await listen(join(directory, 's'), attacker);
     await chown(directory, attacker, attacker);

@@ -1,7 +1,8 @@
 /**
- * Connecting to a unix socket in a directory that a hostile process may make files in too. By path alone a symbolic link
- * in the socket's place would lead to somebody else's socket. So the file is opened first, without following a link and
- * without touching what is behind it; what is open is checked, and connected through the descriptor.
+ * Connects to a unix socket in a directory to which a hostile process can add files. A path alone is not
+ * safe: a symbolic link there could lead to another process's socket. So the file is first opened with
+ * O_PATH, without following links; then its owner is checked, and the connection is made through the
+ * descriptor.
  */
 import type { Stats } from 'node:fs';
 import { constants, open, stat } from 'node:fs/promises';
@@ -9,20 +10,21 @@ import { connect, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { abortable } from './abort.ts';
 
-/** Linux's O_PATH, which Node does not name: the file can be looked at and named, not read. */
+/** Linux's O_PATH, which Node does not export: the descriptor identifies the file but cannot read it. */
 const openPathOnly = 0o10000000;
-/** Group-writable and sticky: who is of the group may add files and can remove only what is theirs. */
+/** Group-writable and sticky: members of the group may add files and remove only their own. */
 const sharedMode = 0o1070;
 
-/** The socket's place is taken by something that nobody should connect to. */
+/** The file at the socket's path is not a trusted socket. */
 export class ForeignSocketError extends Error {
   override readonly name = 'ForeignSocketError';
 }
 
 /**
- * Connects to a socket that belongs to this process's user or, where the directory is shared with a group by the sticky
- * bit, to the user of the group's number. Rejects with ForeignSocketError for anything else, with the system's error
- * (`ENOENT`, `ECONNREFUSED`), and with the signal's reason. Errors after that are the caller's to hear.
+ * Connects to a socket owned by this process's user or, if the directory is sticky and group-writable, by the
+ * user with the group's number. Rejects with ForeignSocketError for anything else, with the system's error
+ * (`ENOENT`, `ECONNREFUSED`), and with the signal's reason. After that, the caller handles the socket's
+ * errors.
  */
 export async function connectOwned(path: string, signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted();
@@ -30,8 +32,8 @@ export async function connectOwned(path: string, signal: AbortSignal): Promise<S
   const handle = await open(path, openPathOnly | constants.O_NOFOLLOW);
   try {
     const why = whyForeign(await handle.stat(), owners);
-    if (why !== null) throw new ForeignSocketError(`${path} is not connected: ${why}`);
-    // The kernel connects what the descriptor names, whatever stands at the path by now.
+    if (why !== null) throw new ForeignSocketError(`${path} was not connected: ${why}`);
+    // The kernel connects to the file behind the descriptor, even if the path has changed.
     return await connected(connect({ path: `/proc/self/fd/${handle.fd}` }), signal);
   } finally {
     await handle.close();
@@ -46,13 +48,13 @@ async function ownersIn(directory: string): Promise<ReadonlySet<number>> {
 }
 
 function whyForeign(stats: Stats, owners: ReadonlySet<number>): string | null {
-  if (!stats.isSocket()) return 'it is no socket';
+  if (!stats.isSocket()) return 'it is not a socket';
   return owners.has(stats.uid) ? null : `it belongs to user ${stats.uid}`;
 }
 
 async function connected(socket: Socket, signal: AbortSignal): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  // A late error of a socket that nobody has must not be an uncaught one.
+  // Keeps a listener, so that a late error of a discarded socket does not crash the process.
   socket.on('error', reject);
   socket.once('connect', resolve);
   try {

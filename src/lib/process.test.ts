@@ -27,7 +27,7 @@ describe('a program that is bound to us', () => {
     await vi.waitUntil(async () => readProcessStat(pid) === null || readProcessStat(pid)?.state === 'Z');
   });
 
-  it('answers, and says when it is missing, like any other', async () => {
+  it('returns output and reports a missing program like an unbound one', async () => {
     const options = { timeoutMs, isBoundToUs: true };
     expect(await run('echo', ['hello'], options)).toMatchObject({ stdout: 'hello\n' });
     await expect(run('no-such-program', [], options)).rejects.toMatchObject({
@@ -37,14 +37,14 @@ describe('a program that is bound to us', () => {
   });
 });
 
-describe('a descendant that left the process group and holds the output', () => {
+describe('a descendant that left the process group and keeps the output open', () => {
   // `setsid -f` forks, leaves the group, and keeps standard output open.
   const orphan = 'setsid -f sh -c "echo \\$\\$ >&2; exec sleep 1000"; echo done';
 
   it.each([
     ['ends well', orphan, timeoutMs],
     ['is killed at its deadline', `${orphan}; exec sleep 1000`, 500],
-  ])('does not keep a program that %s from being over', async (_, script, limitMs) => {
+  ])('does not delay the result of a program that %s', async (_, script, limitMs) => {
     const outcome = await run('sh', ['-c', script], { timeoutMs: limitMs }).catch(
       (error: ProcessError) => error,
     );
@@ -60,12 +60,12 @@ describe('a descendant that left the process group and holds the output', () => 
 });
 
 describe('a stream as standard input', () => {
-  it('reaches the program whole', async () => {
+  it('reaches the program completely', async () => {
     const stdin = Readable.from(Array.from({ length: 100 }, () => Buffer.alloc(10_000, 'a')));
     expect((await run('wc', ['-c'], { stdin, timeoutMs })).stdout.trim()).toBe('1000000');
   });
 
-  it('that fails ends the program, and its error is the reason', async () => {
+  it('that fails kills the program and rejects with the stream’s error', async () => {
     const stdin = Readable.from(
       (async function* () {
         yield Buffer.from('x');
@@ -75,7 +75,7 @@ describe('a stream as standard input', () => {
     await expect(run('cat', [], { stdin, timeoutMs })).rejects.toThrow('the source broke');
   });
 
-  it('is destroyed when the program ends without it', async () => {
+  it('is destroyed when the program exits without reading it', async () => {
     const stdin = new Readable({ read: () => undefined });
     await run('true', [], { stdin, timeoutMs });
     expect(stdin.destroyed).toBe(true);

@@ -1,6 +1,4 @@
-/**
- * Child programs that run to an end: argv only (never a shell), bounded output, a deadline always.
- */
+/** Runs child programs to their end: no shell, bounded output, always with a deadline. */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type Duplex, Readable, type Writable } from 'node:stream';
@@ -11,24 +9,30 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** A stream that fails ends the program and rejects with its error; one the program does not read whole is destroyed. */
+  /**
+   * A stream that fails kills the program, and its error is thrown. A stream that the program does not read
+   * to its end is destroyed.
+   */
   readonly stdin?: string | Uint8Array | Readable;
-  /** The program, which must not fork, is killed when this process ends, however it ends. Needs `setpriv`. */
+  /**
+   * Kills the program when this process ends, however it ends. The program must not fork. Needs `setpriv`.
+   */
   readonly isBoundToUs?: boolean;
-  /** A descriptor of ours that the program gets as its descriptor 3. */
+  /** Passed to the program as its descriptor 3. */
   readonly inheritFd?: number;
   /**
-   * The program writes to its descriptor 3 and waits there for a line. Called with its pid when it has written; the line
-   * comes when this resolves, and the program is killed when it rejects. Not together with `inheritFd`.
+   * Synchronisation with the program over its descriptor 3: the program writes a line, `gate` is called with
+   * its pid, and the program gets a line back when `gate` resolves. The program is killed when `gate`
+   * rejects. Excludes `inheritFd`.
    */
   readonly gate?: (pid: number) => Promise<void>;
-  /** Per stream; what exceeds it is dropped from the front. Default 1 MiB. */
+  /** Limit per stream; the oldest output is dropped. Default 1 MiB. */
   readonly outputBytesMax?: number;
-  /** Called with each line of either stream, without its line feed. */
+  /** Called with each line of either stream, without its newline. */
   readonly onLine?: (line: string) => void;
-  /** Gets the lines of standard error in place of `onLine`. */
+  /** Called with the lines of standard error instead of `onLine`. */
   readonly onErrorLine?: (line: string) => void;
-  /** Gets standard output, at the pace it takes it; it is not ended. The result's `stdout` is empty. */
+  /** Receives standard output with backpressure and is not ended. The result's `stdout` is then empty. */
   readonly output?: Writable;
 }
 
@@ -37,7 +41,7 @@ export interface RunResult {
   readonly stderr: string;
 }
 
-/** Why a program did not end well. `stderr` holds its last words. */
+/** A program that failed. `stderr` holds the end of its standard error. */
 export class ProcessError extends Error {
   readonly command: string;
   readonly exitCode: number | null;
@@ -74,16 +78,16 @@ export class ProcessError extends Error {
     this.isMissing = fields.isMissing;
   }
 
-  /** The same failure of a program that was started by way of others. */
+  /** The same failure under the name of the program that was started indirectly. */
   as(command: string): ProcessError {
     const isMissing = this.isMissing || this.exitCode === missingExitCode;
     return new ProcessError({ ...this, command, isMissing, cause: this });
   }
 }
 
-/** What `setpriv` exits with when the program is not installed, as shells do. */
+/** The exit code of `setpriv`, as of shells, for a program that is not installed. */
 const missingExitCode = 127;
-/** How long output may still come after the program has ended. */
+/** How long to wait for more output after the program has exited. */
 const pipesDrainMs = 1_000;
 const boundToUs = ['--pdeathsig', 'KILL', '--'] as const;
 
@@ -119,7 +123,10 @@ function lineSplitter(onLine: (line: string) => void): (chunk: Buffer) => void {
   };
 }
 
-/** Runs a program to its end; rejects with ProcessError unless it exits 0. Kills its process group at the deadline. */
+/**
+ * Runs a program to its end. Rejects with ProcessError unless it exits 0. Kills its process group at the
+ * deadline.
+ */
 export function run(command: string, args: readonly string[], options: RunOptions): Promise<RunResult> {
   const { promise, resolve, reject } = Promise.withResolvers<RunResult>();
   const max = options.outputBytesMax ?? 1 << 20;
@@ -149,7 +156,7 @@ export function run(command: string, args: readonly string[], options: RunOption
     try {
       process.kill(-child.pid, 'SIGKILL');
     } catch {
-      // Gone already.
+      // Already gone.
     }
   };
   const timer = setTimeout(() => {
@@ -157,11 +164,11 @@ export function run(command: string, args: readonly string[], options: RunOption
     killGroup();
   }, options.timeoutMs);
   const onAbort = () => killGroup();
-  // A descendant that left the group may hold the pipes for ever; the program itself has ended, and that is what counts.
+  // A descendant that left the group may keep the pipes open for ever; only the program's own exit counts.
   let drainTimer: NodeJS.Timeout | undefined;
   const onExit = () => {
     drainTimer = setTimeout(() => {
-      // What somebody reads at their own pace is read to its end.
+      // With `output`, backpressure may delay the rest; read it to the end.
       if (!options.output) child.stdout?.destroy();
       child.stderr?.destroy();
     }, pipesDrainMs);
@@ -195,7 +202,7 @@ export function run(command: string, args: readonly string[], options: RunOption
     killGroup();
   };
   if (options.gate) passGate(child, options.gate).catch(fail);
-  // A program may end without reading its input; that it ended badly shows in its exit code.
+  // A program may exit without reading its input (EPIPE). Its exit code tells whether that was a failure.
   child.stdin?.on('error', () => undefined);
   if (options.stdin instanceof Readable) {
     options.stdin.on('error', fail);
@@ -207,7 +214,7 @@ export function run(command: string, args: readonly string[], options: RunOption
   return promise;
 }
 
-/** One that ends before it has written anything shows why in its exit code. */
+/** A program that exits before it writes reports the reason in its exit code. */
 async function passGate(child: ChildProcess, gate: (pid: number) => Promise<void>): Promise<void> {
   const channel = child.stdio[3] as Duplex;
   channel.on('error', () => undefined);
@@ -220,7 +227,7 @@ async function passGate(child: ChildProcess, gate: (pid: number) => Promise<void
   channel.end('\n');
 }
 
-/** What nobody takes any more would keep the program's end from being seen. */
+/** When the reader is gone, drop the output; a full pipe would keep the program from exiting. */
 function pipeOut({ stdout }: ChildProcess, output: Writable): void {
   stdout?.pipe(output, { end: false });
   output.once('close', () => stdout?.destroy());

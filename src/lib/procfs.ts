@@ -1,6 +1,6 @@
 /**
- * What /proc says of a process that need not be our child. A pid alone may name another process later; a pid with its
- * start time never does.
+ * Reads /proc about any process, also one that is not our child. Pids are reused; a pid together with its
+ * start time is unique.
  */
 import { readFileSync } from 'node:fs';
 
@@ -11,7 +11,7 @@ export interface ProcessIdentity {
 }
 
 export interface ProcessStat extends ProcessIdentity {
-  /** The state letter; `Z` and `X` are dead though kill(pid, 0) still succeeds. */
+  /** State letter. `Z` and `X` mean dead, even though kill(pid, 0) still succeeds. */
   readonly state: string;
 }
 
@@ -23,7 +23,7 @@ export function readProcessStat(pid: number): ProcessStat | null {
   } catch {
     return null;
   }
-  // The second field is the command in parentheses and may hold spaces and parentheses itself.
+  // The second field is the command in parentheses, which may itself contain spaces and parentheses.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const state = fields[0];
   const startTime = fields[19];
@@ -36,7 +36,7 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return stat !== null && stat.startTime === identity.startTime && stat.state !== 'Z' && stat.state !== 'X';
 }
 
-/** New at every boot of the host. */
+/** The kernel's boot id: changes with every boot of the host. */
 export function readBootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }

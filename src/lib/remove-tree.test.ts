@@ -10,12 +10,12 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-it('removes a tree that somebody still writes into, and what is not there', async () => {
+it('removes a tree that is still being written to, and accepts a missing path', async () => {
   const tree = join(directory, 'tree');
   await mkdir(tree);
   let isOver = false;
   let written = 0;
-  // Until its directory is gone, or it has written enough for several attempts.
+  // Writes until the directory is gone, or often enough to force several attempts.
   const writing = (async () => {
     while (!isOver && written < 2_000) {
       const isThere = await writeFile(join(tree, `file-${written}`), 'x').then(

@@ -1,18 +1,18 @@
 import { sleep } from './abort.ts';
 import { ProcessError, run } from './process.ts';
 
-/** For the most entries that an import may have, on a slow disk. */
+/** Long enough for the largest allowed import on a slow disk. */
 const removeMs = 10 * 60_000;
 const environment = { PATH: '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C' };
 
-/** Somebody may write a last file into the tree meanwhile, as the launch shim does when its VMM has ended. */
+/** Another process may add a last file meanwhile, as the launch shim does when its VMM has exited. */
 const attemptsMax = 20;
 const betweenAttemptsMs = 50;
 
 /**
- * Removes a file or a whole tree; one that is not there is no failure. A stranger's tree may be deeper than the longest
- * path the kernel takes, where Node's own removal ends; and nothing that is mounted in it is touched. What is written into
- * it meanwhile is removed, too, for a second.
+ * Removes a file or a tree; a missing path is not an error. Uses `rm`, because an imported tree may be deeper
+ * than the longest path, where Node's own removal fails. Never descends into mounts. Files added meanwhile
+ * are removed too, for up to a second.
  */
 export async function removeTree(path: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {

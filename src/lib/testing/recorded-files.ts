@@ -1,4 +1,7 @@
-/** A file layer that records the order of writes, syncs and renames; for `vi.mock('node:fs/promises', …)`. */
+/**
+ * Wraps the file functions and records the order of writes, syncs and renames; for
+ * `vi.mock('node:fs/promises', …)`.
+ */
 import type * as FilePromises from 'node:fs/promises';
 
 type Files = typeof FilePromises;
