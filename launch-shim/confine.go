@@ -9,14 +9,14 @@ import (
 	"syscall"
 )
 
-// confine is the second stage: it runs in the new namespaces with the shim's rights, and ends as the VMM. It returns only
-// when something went wrong.
+// confine is the second stage: it runs in the new namespaces with the shim's rights and becomes the VMM. It
+// returns only on an error.
 func confine() error {
 	spec, err := inheritedSpec()
 	if err != nil {
 		return fmt.Errorf("read the specification: %w", err)
 	}
-	// First, so that everything done here counts towards the limits too.
+	// First, so that the limits also cover everything that follows.
 	enterCgroups(spec.CgroupFiles)
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte(strconv.Itoa(spec.OomScoreAdj)), 0); err != nil {
 		warn("the VMM's OOM score is not set: %v", err)
@@ -44,7 +44,7 @@ func confine() error {
 	return nil
 }
 
-// warn writes in the words of QEMU's own warnings, which are not taken for a reason why it ended.
+// warn uses the format of QEMU's own warnings, which the daemon does not mistake for the reason of an exit.
 func warn(format string, values ...any) {
 	fmt.Fprintf(os.Stderr, "launch: warning: "+format+"\n", values...)
 }
@@ -59,22 +59,22 @@ func inheritedSpec() (*Spec, error) {
 	return parseSpec(text)
 }
 
-// enterCgroups moves this process into its groups. A host that does not allow it is no reason not to run: the daemon
-// looks where the VMM is and says so.
+// enterCgroups moves this process into its groups. A failure is only a warning: the daemon checks which
+// groups the VMM is in and reports it.
 func enterCgroups(files []string) {
 	for _, path := range files {
-		// 0 is the writer, whatever its number in this namespace.
+		// "0" means the writing process, whatever its number in this namespace.
 		if err := os.WriteFile(path, []byte("0"), 0); err != nil {
 			warn("a control group is not entered: %v", err)
 		}
 	}
 }
 
-// awaitGo waits until the daemon has recorded this process; at an end of input there is no daemon that will.
+// awaitGo waits until the daemon has recorded this process. End of input means that the daemon is gone.
 func awaitGo() error {
 	one := make([]byte, 1)
 	if _, err := io.ReadFull(os.Stdin, one); err != nil {
-		return errors.New("the daemon has gone before the VMM was recorded")
+		return errors.New("the daemon exited before it had recorded the VMM")
 	}
 	null, err := os.OpenFile("/dev/null", os.O_RDONLY, 0)
 	if err != nil {

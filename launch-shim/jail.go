@@ -8,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// Numbers that the syscall package does not have on every Go that builds this.
+// Constants that the syscall package of older Go versions lacks.
 const (
 	sysMountSetattr   = 442
 	atEmptyPath       = 0x1000
@@ -18,14 +18,14 @@ const (
 	openPath          = 0x200000
 )
 
-// enterJail makes a small file system of what the jail names and makes it the root. The host's mounts are out of reach
-// afterwards, not only out of sight.
+// enterJail builds a small file system of the paths that the jail names and makes it the root. The host's
+// mounts are then detached, not just hidden.
 func enterJail(jail *Jail) error {
-	// Nothing that is mounted from here on shows on the host.
+	// Mounts made from here on do not appear on the host.
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make the mounts private: %w", err)
 	}
-	// Directories and the files that others are mounted on: nothing is ever written to it.
+	// This tmpfs holds only directories and mount points; nothing is written to it later.
 	const flags = syscall.MS_NOSUID | syscall.MS_NODEV
 	if err := syscall.Mount("tmpfs", jail.Root, "tmpfs", flags, "size=1m,mode=0755"); err != nil {
 		return fmt.Errorf("mount a root: %w", err)
@@ -51,7 +51,7 @@ func enterJail(jail *Jail) error {
 	return changeRoot(jail.Root)
 }
 
-// makeMountPoint makes a directory or an empty file, as the host's path is one.
+// makeMountPoint makes a directory or an empty file, matching the host's path.
 func makeMountPoint(root, path string) error {
 	facts, err := os.Stat(path)
 	if err != nil {
@@ -72,15 +72,15 @@ func makeMountPoint(root, path string) error {
 }
 
 func bind(root, path string) error {
-	// Without MS_REC: what is mounted below a directory is not shown.
+	// Without MS_REC: mounts below a directory are not included.
 	if err := syscall.Mount(path, filepath.Join(root, path), "", syscall.MS_BIND, ""); err != nil {
 		return fmt.Errorf("show %s: %w", path, err)
 	}
 	return nil
 }
 
-// makeReadOnly makes a mount and all below it read-only; needs Linux 5.12. On an older kernel the VMM's rights alone keep
-// it from writing.
+// makeReadOnly makes a mount and all mounts below it read-only; needs Linux 5.12. On an older kernel only
+// file permissions keep the VMM from writing.
 func makeReadOnly(root string) error {
 	fd, err := syscall.Open(root, openPath|syscall.O_CLOEXEC|syscall.O_DIRECTORY, 0)
 	if err != nil {
@@ -104,12 +104,12 @@ func makeReadOnly(root string) error {
 	return nil
 }
 
-// changeRoot makes root the root of this namespace and takes the old one away.
+// changeRoot makes root the root of this namespace and detaches the old one.
 func changeRoot(root string) error {
 	if err := os.Chdir(root); err != nil {
 		return err
 	}
-	// The new root is put under the old one at the same place, so no directory is needed to hold it.
+	// Stacks the old root on the new one at the same path, so no directory is needed to hold it.
 	if err := syscall.PivotRoot(".", "."); err != nil {
 		return fmt.Errorf("change the root: %w", err)
 	}

@@ -1,11 +1,11 @@
-// Command launch-shim starts one VMM so that it can do no more on this host than it needs, and stays as its parent to
-// tell how it ended. The daemon may come and go meanwhile.
+// Command launch-shim starts one VMM with only the host access that it needs, and stays its parent to report
+// how it ended. The daemon may exit and return meanwhile.
 //
-// On standard input it reads a Spec, one line of JSON, and starts itself again (confine.go) in the namespaces of the
-// spec's jail. On standard output it writes one line, `{"pid":N}`: the process that will be the VMM. That process makes
-// everything ready, gives up its rights, and waits for one more byte on standard input. When the daemon has written down
-// which process it is, it sends the byte, and the process becomes the VMM; at an end of input it exits instead. So no
-// VMM ever runs that no record names, whenever the daemon dies.
+// It reads a Spec, one line of JSON, from standard input and starts itself again (confine.go) in the
+// namespaces of the spec's jail. It writes one line, `{"pid":N}`, to standard output: the process that will
+// become the VMM. That process prepares everything, gives up its rights, and waits for one more byte on
+// standard input. The daemon records the pid and then sends the byte; the process becomes the VMM. At end of
+// input it exits instead. So no VMM runs without a record, whenever the daemon dies.
 //
 // The shim must never read anything that the VMM can write.
 package main
@@ -23,17 +23,17 @@ import (
 	"syscall"
 )
 
-// confineArgument marks the second stage.
+// confineArgument selects the second stage.
 const confineArgument = "confine"
 
-// exitTrouble is the exit code when the VMM could not be started; QEMU itself exits with 1.
+// exitTrouble is the exit code when the VMM could not be started. It differs from QEMU's own, which is 1.
 const exitTrouble = 125
 
-// specFD is where the second stage reads the spec.
+// specFD is the descriptor from which the second stage reads the spec.
 const specFD = 3
 
 func main() {
-	// A parent's death signal and a process's rights belong to a thread.
+	// Parent-death signals and capabilities belong to a thread.
 	runtime.LockOSThread()
 	if len(os.Args) == 2 && os.Args[1] == confineArgument {
 		fmt.Fprintf(os.Stderr, "launch: %v\n", confine())
@@ -47,7 +47,8 @@ func main() {
 	os.Exit(code)
 }
 
-// supervise starts the second stage, waits for the VMM and writes its end down. It returns what to exit with.
+// supervise starts the second stage, waits for the VMM and writes down how it ended. It returns the exit
+// code.
 func supervise() (int, error) {
 	line, err := readLine(os.Stdin)
 	if err != nil {
@@ -61,7 +62,7 @@ func supervise() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	// The daemon may be gone: then the second stage hears an end of input and exits.
+	// If the daemon is gone, the second stage sees end of input and exits.
 	fmt.Fprintf(os.Stdout, "{\"pid\":%d}\n", command.Process.Pid)
 	detach()
 	err = command.Wait()
@@ -89,7 +90,8 @@ func start(spec *Spec, line []byte) (*exec.Cmd, error) {
 		writer.Close()
 		return nil, fmt.Errorf("start in new namespaces: %w", err)
 	}
-	// The spec may be longer than a pipe holds; a second stage that dies meanwhile is waited for as any end is.
+	// The spec may be longer than a pipe holds, so write it concurrently. A second stage that dies meanwhile is
+	// waited for like any other.
 	go func() {
 		defer writer.Close()
 		_, _ = writer.Write(line)
@@ -114,7 +116,8 @@ func attributes(spec *Spec) *syscall.SysProcAttr {
 	return attr
 }
 
-// detach lets go of the daemon's pipes, so that it can see their end and this process holds nothing of it.
+// detach closes the daemon's pipes, so that the daemon sees their end and this process holds no resource of
+// it.
 func detach() {
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	if err != nil {
@@ -133,13 +136,13 @@ func codeOf(status syscall.WaitStatus) int {
 	return status.ExitStatus()
 }
 
-// end is the status file: one of the two is null.
+// end is the content of the status file: exactly one of the two fields is set.
 type end struct {
 	ExitCode *int `json:"exitCode"`
 	Signal   *int `json:"signal"`
 }
 
-// writeStatus replaces the status file. Its directory may be one the VMM can add files to, but cannot remove ours from.
+// writeStatus replaces the status file. The VMM may add files to the directory but cannot remove ours.
 func writeStatus(path string, status syscall.WaitStatus) error {
 	if path == "" {
 		return nil
@@ -173,7 +176,7 @@ func writeStatus(path string, status syscall.WaitStatus) error {
 	return nil
 }
 
-// createBeside makes a new file; a name that the dead VMM has taken is passed over.
+// createBeside makes a new temporary file; it skips names that the VMM has taken.
 func createBeside(path string) (*os.File, error) {
 	const attempts = 100
 	for i := 0; i < attempts; i++ {
@@ -183,5 +186,5 @@ func createBeside(path string) (*os.File, error) {
 			return file, err
 		}
 	}
-	return nil, errors.New("every name is taken")
+	return nil, errors.New("every temporary name is taken")
 }

@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// Numbers of prctl, capset and close_range that the syscall package does not have.
+// Numbers of prctl, capset and close_range that the syscall package lacks.
 const (
 	prSetPdeathsig       = 1
 	prCapbsetDrop        = 24
@@ -18,7 +18,8 @@ const (
 	closeRangeCloexec    = 4
 )
 
-// limitResources bounds what the VMM may write to one file, and takes core dumps away: they hold the guest's memory.
+// limitResources limits the size of files that the VMM writes and disables core dumps, which would contain
+// the guest's memory.
 func limitResources(spec *Spec) error {
 	limits := []struct {
 		resource int
@@ -32,8 +33,8 @@ func limitResources(spec *Spec) error {
 	return nil
 }
 
-// dropRights leaves this thread, which becomes the VMM, without groups, capabilities, a way to gain any, or descriptors
-// beyond its standard ones.
+// dropRights removes this thread's groups, capabilities, ways to gain capabilities, and descriptors beyond
+// the standard ones. The thread then becomes the VMM.
 func dropRights(spec *Spec) error {
 	if err := dropBoundingSet(); err != nil {
 		return err
@@ -50,17 +51,19 @@ func dropRights(spec *Spec) error {
 		return fmt.Errorf("set no_new_privs: %w", errno)
 	}
 	if spec.DiesWithShim {
-		// The change of user has cleared it.
+		// Set again, because the change of user has cleared it.
 		if errno := prctl(prSetPdeathsig, uintptr(syscall.SIGKILL), 0); errno != 0 {
 			return fmt.Errorf("set the parent's death signal: %w", errno)
 		}
 	}
-	// Whatever the daemon has left open; a kernel before 5.11 does not know the call, and the daemon's files close by themselves.
+	// Marks all descriptors left open by the daemon close-on-exec. Kernels before 5.11 lack this call; there the
+	// daemon's descriptors are close-on-exec already.
 	_, _, _ = syscall.RawSyscall(sysCloseRange, 3, uintptr(^uint32(0)), closeRangeCloexec)
 	return nil
 }
 
-// becomeUser makes the raw calls: the VMM is this thread alone, and Go's own would stop on threads that may not.
+// becomeUser makes raw system calls for this thread only. Go's own functions change all threads and fail on
+// threads that lack the right.
 func becomeUser(uid int, groups []int) error {
 	ids := make([]uint32, len(groups)+1)
 	for i, group := range groups {
@@ -79,7 +82,7 @@ func becomeUser(uid int, groups []int) error {
 	return nil
 }
 
-// dropBoundingSet fails only where this thread may not, and then it has nothing to drop.
+// dropBoundingSet ignores EPERM: a thread without the right has nothing to drop.
 func dropBoundingSet() error {
 	for capability := uintptr(0); ; capability++ {
 		switch errno := prctl(prCapbsetDrop, capability, 0); errno {

@@ -7,7 +7,7 @@ import (
 	"io"
 )
 
-// Spec is what the daemon asks for; one line of JSON on standard input.
+// Spec is the daemon's request: one line of JSON on standard input.
 type Spec struct {
 	// Argv is the program's absolute path and its arguments.
 	Argv []string `json:"argv"`
@@ -15,15 +15,15 @@ type Spec struct {
 	UID *int `json:"uid"`
 	// Groups are the supplementary groups when UID is set.
 	Groups []int `json:"groups"`
-	// FileBytesMax is the size that no file written by the program may exceed.
+	// FileBytesMax limits the size of each file that the program writes.
 	FileBytesMax uint64 `json:"fileBytesMax"`
-	// OomScoreAdj is how willingly the kernel kills the program when memory runs out.
+	// OomScoreAdj is the program's oom_score_adj: higher is killed earlier when memory runs out.
 	OomScoreAdj int `json:"oomScoreAdj"`
 	// CgroupFiles are the cgroup.procs files of the groups the program runs in.
 	CgroupFiles []string `json:"cgroupFiles"`
 	// Cwd is the program's working directory.
 	Cwd string `json:"cwd"`
-	// StatusFile is where the end of the program is written; empty writes nothing.
+	// StatusFile is the path for the program's exit status; empty: not written.
 	StatusFile string `json:"statusFile"`
 	// DiesWithShim ends the program when the shim ends.
 	DiesWithShim bool `json:"diesWithShim"`
@@ -31,20 +31,20 @@ type Spec struct {
 	Jail *Jail `json:"jail"`
 }
 
-// Jail is what the program sees of the host: only what is named here, at the path it has on the host.
+// Jail is the part of the host that the program sees: only the paths named here, unchanged.
 type Jail struct {
-	// Root is an empty directory of the host; the new root is mounted on it, visible to the program alone.
+	// Root is an empty directory of the host. The new root is mounted on it, visible to the program alone.
 	Root string `json:"root"`
-	// UserNamespace gives a shim without privileges the right to make the other namespaces.
+	// UserNamespace lets an unprivileged shim create the other namespaces.
 	UserNamespace bool     `json:"userNamespace"`
 	ReadOnly      []string `json:"readOnly"`
 	Writable      []string `json:"writable"`
 }
 
-// specBytesMax bounds the line: some 200 paths.
+// specBytesMax limits the line; enough for some 200 paths.
 const specBytesMax = 1 << 20
 
-// readLine reads one byte at a time, because what follows the line is not for this process.
+// readLine reads byte by byte, because the bytes after the line belong to the second stage.
 func readLine(from io.Reader) ([]byte, error) {
 	var line bytes.Buffer
 	one := make([]byte, 1)

@@ -252,7 +252,7 @@ describe('a VMM in its jail', () => {
     spawned.abandon();
     expect(await directory.awaitStatus()).toEqual({ exitCode: 125, signal: null });
     expect(isAlive(spawned.identity)).toBe(false);
-    expect(await directory.logTail()).toMatch(/the daemon has gone before the VMM was recorded/);
+    expect(await directory.logTail()).toMatch(/the daemon exited before it had recorded the VMM/);
     await directory.remove();
   });
 
