@@ -1,4 +1,4 @@
-/** `bench api`: how many requests a second the daemon answers, against its HTTP server with nothing behind it. */
+/** `bench api`: requests per second that the daemon answers, compared with its bare HTTP server. */
 import type { BenchContext } from './bench-context.ts';
 import { encodeRequest } from './http-connection.ts';
 import { interleave, type Subject } from './interleave.ts';
@@ -12,7 +12,7 @@ import { type Endpoint, Workplace } from './workplace.ts';
 const roundsDefault = 20;
 const warmUpRounds = 3;
 const recordedMachines = 1000;
-/** Long enough that a collection of garbage is a part of a sample and not the whole of it. */
+/** Long enough to include whole garbage collections, so that samples are comparable. */
 const burstMs = 500;
 
 export async function benchApi(context: BenchContext): Promise<BenchReport> {
@@ -64,7 +64,7 @@ async function measureRates(context: BenchContext): Promise<readonly BenchResult
   ];
 }
 
-/** Sends the requests in turn, over connections that stay open from round to round. */
+/** Sends the requests round-robin, over connections that stay open between rounds. */
 async function subject(
   name: string,
   workplace: Workplace,

@@ -1,6 +1,6 @@
 /**
- * The floor of `bench api`: one route that answers a few bytes of JSON, on Hono and on the very server that carries
- * Flotilla's application. A program of its own; prints its address, ends at SIGTERM.
+ * The baseline of `bench api`: one route that answers a few bytes of JSON, on Hono and the same server code
+ * as the daemon. Runs as a separate program; prints its address and exits on SIGTERM.
  */
 import { Hono } from 'hono';
 import { listen } from '../src/http/server.ts';

@@ -1,13 +1,13 @@
 /** What every bench is given. */
 export interface BenchContext {
   readonly env: NodeJS.ProcessEnv;
-  /** Rounds; null: the bench's own number. */
+  /** Number of rounds; null: the bench's default. */
   readonly samples: number | null;
-  /** Without what takes minutes. */
+  /** Skips the parts that take minutes. */
   readonly isQuick: boolean;
-  /** The image that machines start from. */
+  /** Image that the machines start from. */
   readonly image: string;
   readonly signal: AbortSignal;
-  /** A line for the person who waits. */
+  /** Prints a progress line. */
   say(line: string): void;
 }

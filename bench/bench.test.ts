@@ -1,4 +1,4 @@
-/** The command as it is used from outside; what it measures is not judged here. */
+/** Tests `flotilla bench` from outside. They check the report's form, not the measured numbers. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ async function runBench(
   return { code: child.exitCode, stdout, stderr };
 }
 
-it('prints one object with a value and the samples of each result, and progress on standard error', async () => {
+it('prints one object with value and samples of each result, and reports progress on standard error', async () => {
   const { code, stdout, stderr } = await runBench(['api', '--json', '--quick', '--samples', '1']);
   expect(code, stderr).toBe(0);
   const report = JSON.parse(stdout) as {
@@ -45,7 +45,7 @@ it('prints one object with a value and the samples of each result, and progress 
   expect(stderr).toContain('api 1/1');
 });
 
-it('measures the neighbour of guests that flood', async () => {
+it('measures a guest whose neighbours flood their links', async () => {
   const { code, stdout, stderr } = await runBench(['hostile', '--json', '--samples', '1']);
   expect(code, stderr).toBe(0);
   const report = JSON.parse(stdout) as { results: { name: string; unit: string; samples: number[] }[] };
@@ -59,8 +59,8 @@ it('measures the neighbour of guests that flood', async () => {
   for (const { samples } of report.results) expect(samples).toHaveLength(1);
 });
 
-it('leaves nothing when it is interrupted', async () => {
-  // What it leaves would fail this file: see test/support/leaks.ts.
+it('leaves nothing behind when interrupted', async () => {
+  // Anything left behind would fail this file: see test/support/leaks.ts.
   const { code, stdout } = await runBench(['api', '--json'], (kill) => kill('SIGINT'));
   expect([code, stdout]).toEqual([130, '']);
 });

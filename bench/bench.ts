@@ -1,6 +1,7 @@
 /**
- * `flotilla bench`: claims of speed as ratios, measured from outside. Each bench starts daemons of its own on temporary
- * state directories, measures what is compared in turn, keeps every sample, and removes everything, also on Ctrl-C.
+ * `flotilla bench`: measures Flotilla's speed as ratios against a baseline. Each bench starts its own daemons
+ * on temporary state directories, measures the subjects in turn, keeps every sample, and removes everything
+ * at the end, also on Ctrl-C.
  */
 import { setMaxListeners } from 'node:events';
 import { benchApi } from './api.ts';
@@ -27,14 +28,14 @@ const benches: Readonly<Record<BenchName, (context: BenchContext) => Promise<Ben
   hostile: benchHostile,
 };
 
-/** Prints the report on standard output, progress on standard error; resolves with the program's exit code. */
+/** Prints the report on standard output and progress on standard error. Resolves with the exit code. */
 export async function bench(name: BenchName, env: NodeJS.ProcessEnv, options: BenchOptions): Promise<number> {
   const controller = new AbortController();
-  // Each connection under load and each wait listens.
+  // Each connection under load and each wait adds a listener; Node would warn about a leak.
   setMaxListeners(0, controller.signal);
   let caught: NodeJS.Signals | null = null;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (caught === null) process.stderr.write('interrupted; removing what the bench has made\n');
+    if (caught === null) process.stderr.write('Interrupted; removing the files and processes of the bench\n');
     caught = signal;
     controller.abort(new Error(`interrupted by ${signal}`));
   };

@@ -1,4 +1,6 @@
-/** `bench boot`: from nothing to a machine that has run its first command, against the same VM without a daemon. */
+/**
+ * `bench boot`: time from create to the first finished command, compared with the same VM without a daemon.
+ */
 import type { BenchContext } from './bench-context.ts';
 import { interleave } from './interleave.ts';
 import { MachineCalls } from './machine-calls.ts';
@@ -19,7 +21,8 @@ export async function benchBoot(context: BenchContext): Promise<BenchReport> {
   let count = 0;
   const cold = async () => {
     count += 1;
-    // The server drops a connection that was idle for as long as the floor takes.
+    // A new connection each time: the server closes idle ones, and booting the baseline VM takes longer than
+    // that.
     using calls = await MachineCalls.open(daemon);
     const begun = performance.now();
     const machine = await calls.start(`cold-${count}`, context.image);
@@ -63,7 +66,7 @@ export async function benchBoot(context: BenchContext): Promise<BenchReport> {
   };
 }
 
-/** Starts a machine only to see how it runs. */
+/** Starts a machine to read its process's command line, then reuses it for the baseline. */
 async function firstBlueprint(daemon: BenchDaemon, image: string): Promise<Blueprint> {
   using calls = await MachineCalls.open(daemon);
   const machine = await calls.start('blueprint', image);

@@ -1,4 +1,4 @@
-/** A server in a process of its own, so that it is measured with a heap and an event loop that nobody else uses. */
+/** Runs a server in a separate process, so that it is measured with its own heap and event loop. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { AppError } from '../src/core/errors.ts';
@@ -6,20 +6,21 @@ import { abortable, deadline } from '../src/lib/abort.ts';
 
 const startTimeoutMs = 60_000;
 const stopTimeoutMs = 20_000;
-/** The first lines of a server that starts; what says where it listens is among them. */
+/** Bound on the output searched for the ready line. */
 const outputCharactersMax = 64 * 1024;
 
 export interface ServerProcess {
   readonly pid: number;
-  /** The line that `isReady` waited for. */
+  /** The line that `isReady` accepted. */
   readonly readyLine: string;
-  /** SIGTERM, and SIGKILL when that does not end it. */
+  /** Sends SIGTERM, then SIGKILL if the process does not exit. */
   close(): Promise<void>;
 }
 
 /**
- * Runs a program under this Node until it prints a line that `isReady` accepts. It leads a process group of its own:
- * Ctrl-C is for the bench, which then ends what it started in order. Raises `unavailable` or the signal's reason.
+ * Runs a program under this Node until it prints a line that `isReady` accepts. The program leads its own
+ * process group, so that Ctrl-C reaches only the bench, which then ends its servers in order. Raises
+ * `unavailable` or the signal's reason.
  */
 export async function startServer(
   args: readonly string[],
@@ -35,9 +36,9 @@ export async function startServer(
   });
   const exited = once(child, 'exit');
   const ended = exited.then(([code]) => {
-    throw new AppError('unavailable', `a server of the bench ended with ${code} before it listened`);
+    throw new AppError('unavailable', `the bench server exited with ${code} before it listened`);
   });
-  const late = () => new AppError('timeout', 'a server of the bench did not listen in time');
+  const late = () => new AppError('timeout', 'the bench server did not listen in time');
   const limit = deadline(startTimeoutMs, late, signal);
   try {
     const readyLine = await abortable(Promise.race([lineFrom(child, isReady), ended]), limit.signal);
@@ -52,10 +53,10 @@ export async function startServer(
   }
 }
 
-/** What is printed afterwards is read and dropped. */
+/** Later output is read and dropped, so that the pipe never fills. */
 function lineFrom({ stdout }: ChildProcess, isReady: (line: string) => boolean): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  if (stdout === null) return Promise.reject(new AppError('internal', 'the server’s output is not read'));
+  if (stdout === null) return Promise.reject(new AppError('internal', 'the bench server has no output pipe'));
   let text = '';
   const onData = (chunk: Buffer) => {
     text = (text + chunk.toString()).slice(-outputCharactersMax);

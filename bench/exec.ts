@@ -1,6 +1,6 @@
 /**
- * `bench exec`: a command over HTTP, against the same command over the guest link alone, each in a guest of its own; then,
- * in guests that have them, against qemu-guest-agent and ssh.
+ * `bench exec`: time of one command over HTTP, compared with the same command over the guest link alone, each
+ * in its own guest. On images that have them, also compared with qemu-guest-agent and ssh.
  */
 import type { BenchContext } from './bench-context.ts';
 import { interleave } from './interleave.ts';
@@ -62,7 +62,7 @@ async function compareLink(
   ];
 }
 
-/** On a connection of its own: the server drops one that is idle for as long as the other guest takes to boot. */
+/** Uses a new connection: the server closes idle ones, and booting the other guest takes longer than that. */
 async function startMachine(daemon: BenchDaemon, image: string): Promise<StartedMachine> {
   using calls = await MachineCalls.open(daemon);
   return await calls.start('exec', image);

@@ -1,6 +1,7 @@
 /**
- * `bench hostile`: the call of one guest beside four guests that flood their links with legal frames, against the same call
- * alone. Guests are processes on unix sockets and no VMs: what is measured is this process, which all of them share.
+ * `bench hostile`: time of a call to one guest while four other guests flood their links with legal frames,
+ * compared with the same call alone. The guests are processes on unix sockets, not VMs: the bench measures
+ * this process, which serves all links.
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
@@ -63,13 +64,13 @@ export async function benchHostile(context: BenchContext): Promise<BenchReport> 
   };
 }
 
-/** How long each of the victim's calls takes, from the moment when its neighbours are first called. */
+/** The duration of each of the victim's calls, starting when the flooding guests are called. */
 async function callsOf(
   victim: GuestTarget,
   neighbours: readonly GuestTarget[],
   signal: AbortSignal,
 ): Promise<readonly number[]> {
-  // Links of this round only: a neighbour that flooded in an earlier one is not dialled again at once.
+  // New links for each round: after a flood, a link is not redialled at once.
   const client = new GuestClient({
     secret: randomBytes(32),
     transports: { 'virtio-serial': dialVirtioSerial },

@@ -20,7 +20,7 @@ async function withServer(
   }
 }
 
-it('sends requests one after another over one connection, with key and body', async () => {
+it('sends requests in sequence over one connection, with key and body', async () => {
   const seen: string[] = [];
   const echo: RequestListener = async (req, res) => {
     seen.push(`${req.method} ${req.url} ${req.headers.authorization} ${req.socket.remotePort}`);
@@ -37,7 +37,7 @@ it('sends requests one after another over one connection, with key and body', as
   expect(new Set(seen).size).toBe(1);
 });
 
-it('raises the answer that was not expected', async () => {
+it('throws when the answer has another status than expected', async () => {
   const refuse: RequestListener = (_, res) => {
     res.statusCode = 418;
     res.end('no coffee');
@@ -50,7 +50,7 @@ it('raises the answer that was not expected', async () => {
   });
 });
 
-it('raises when the server closes the connection, and ever after', async () => {
+it('throws when the server closes the connection, and on every later request', async () => {
   await withServer(
     (req) => req.socket.destroy(),
     async (endpoint) => {
@@ -65,13 +65,13 @@ it('raises when the server closes the connection, and ever after', async () => {
 it.each([
   ['HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok', 'ok'],
   ['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n', '2\r\nok\r\n0\r\n\r\n'],
-])('knows an answer is whole at its last byte and not before: %j', (text, body) => {
+])('finds an answer complete at its last byte, not earlier: %j', (text, body) => {
   const bytes = Buffer.from(text);
   for (let length = 0; length < bytes.length; length += 1)
     expect(parseAnswer(bytes.subarray(0, length))).toBeNull();
   expect(parseAnswer(bytes)).toEqual({ status: 200, body: Buffer.from(body) });
 });
 
-it('expects no body behind 204', () => {
+it('expects no body after 204', () => {
   expect(parseAnswer(Buffer.from('HTTP/1.1 204 No Content\r\n\r\n'))?.status).toBe(204);
 });

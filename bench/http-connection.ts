@@ -1,6 +1,7 @@
 /**
- * HTTP/1.1 over one kept-alive connection, one request at a time. Node's own client costs more CPU for a request than the
- * servers measured here, and would be what is measured; this one writes prepared bytes and looks for the answer's end.
+ * HTTP/1.1 over one kept-alive connection, one request at a time. Node's own client uses more CPU per request
+ * than the servers under test, so it would distort the result. This client writes prepared bytes and only
+ * looks for the end of the answer.
  */
 import { connect, type Socket } from 'node:net';
 import { AppError } from '../src/core/errors.ts';
@@ -12,11 +13,11 @@ const lastChunk = Buffer.from('0\r\n\r\n');
 
 export interface HttpAnswer {
   readonly status: number;
-  /** As it travelled: chunked bodies keep their framing. */
+  /** As received: chunked bodies keep their framing. */
   readonly body: Buffer;
 }
 
-/** The bytes of a request. `body` is sent as JSON. */
+/** Encodes a request; `body` is sent as JSON. */
 export function encodeRequest(
   method: 'GET' | 'POST' | 'DELETE',
   path: string,
@@ -33,7 +34,7 @@ export function encodeRequest(
   return Buffer.from(`${lines.join('\r\n')}${headerEnd}${body}`);
 }
 
-/** The answer that `bytes` hold; null while it is not whole. Pure. */
+/** Parses an answer; null while it is incomplete. Pure. */
 export function parseAnswer(bytes: Buffer): HttpAnswer | null {
   const end = bytes.indexOf(headerEnd);
   if (end < 0) return null;
@@ -42,7 +43,7 @@ export function parseAnswer(bytes: Buffer): HttpAnswer | null {
   const body = bytes.subarray(end + headerEnd.length);
   const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
   if (status === 204) return { status, body };
-  // With one request under way nothing can follow the last chunk, so the end of the bytes is where to look for it.
+  // Only one request is open, so nothing follows the last chunk: check the end of the bytes.
   const isWhole =
     length === undefined ? body.subarray(-lastChunk.length).equals(lastChunk) : body.length >= Number(length);
   return isWhole ? { status, body } : null;
@@ -66,7 +67,7 @@ export class HttpConnection implements Disposable {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const socket = connect({ host, port, timeout: connectTimeoutMs });
     socket.once('connect', resolve).once('error', reject);
-    socket.once('timeout', () => reject(new AppError('timeout', 'the server did not take the connection')));
+    socket.once('timeout', () => reject(new AppError('timeout', 'the server did not accept the connection')));
     try {
       await promise;
     } catch (error) {
@@ -77,7 +78,7 @@ export class HttpConnection implements Disposable {
     return new HttpConnection(socket);
   }
 
-  /** Raises `unavailable` when the connection is lost, which also ends the wait of one that was disposed. */
+  /** Raises `unavailable` when the connection is lost or disposed. */
   send(request: Buffer): Promise<HttpAnswer> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     this.#waiting = Promise.withResolvers<HttpAnswer>();
@@ -86,7 +87,7 @@ export class HttpConnection implements Disposable {
     return this.#waiting.promise;
   }
 
-  /** As `send`; raises `internal` with the answer unless its status is the one given. */
+  /** Like `send`, but raises `internal` with the answer when the status differs. */
   async expect(status: number, request: Buffer): Promise<Buffer> {
     const answer = await this.send(request);
     if (answer.status === status) return answer.body;

@@ -3,7 +3,7 @@ import { interleave, type Subject } from './interleave.ts';
 
 const never = new AbortController().signal;
 
-/** Two subjects that note when they are measured; a sample is the number of measurements so far. */
+/** Two subjects that record when they are measured; a sample is the number of measurements so far. */
 function makeSubjects(): { readonly subjects: readonly Subject[]; readonly taken: string[] } {
   const taken: string[] = [];
   const subjects = ['a', 'b'].map((name) => ({
@@ -13,7 +13,7 @@ function makeSubjects(): { readonly subjects: readonly Subject[]; readonly taken
   return { subjects, taken };
 }
 
-it('measures in turn and gives each subject its own samples in the order of rounds', async () => {
+it('measures in turn and returns each subject’s samples in the order of rounds', async () => {
   const { subjects, taken } = makeSubjects();
   const samples = await interleave(subjects, { rounds: 3, warmUps: 0, signal: never });
   expect(taken).toEqual(['a', 'b', 'b', 'a', 'a', 'b']);
@@ -23,7 +23,7 @@ it('measures in turn and gives each subject its own samples in the order of roun
   ]);
 });
 
-it('drops the rounds of the warm-up and tells of the others only', async () => {
+it('drops the warm-up rounds and reports only the others', async () => {
   const { subjects, taken } = makeSubjects();
   const rounds: number[] = [];
   const onRound = (round: number) => rounds.push(round);
@@ -33,7 +33,7 @@ it('drops the rounds of the warm-up and tells of the others only', async () => {
   expect(rounds).toEqual([0]);
 });
 
-it('ends between two measurements when it is aborted', async () => {
+it('stops between two measurements when aborted', async () => {
   const controller = new AbortController();
   const { subjects, taken } = makeSubjects();
   const onRound = () => controller.abort(new Error('enough'));

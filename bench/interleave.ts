@@ -1,21 +1,21 @@
-/** Measures several subjects in turn, so that what the host does meanwhile befalls all of them alike. */
+/** Measures several subjects in turn, so that a change in the host's load affects all of them alike. */
 import { orderOfRound } from './statistics.ts';
 
 export interface Subject {
   readonly name: string;
-  /** One sample. */
+  /** Takes one sample. */
   measure(signal: AbortSignal): Promise<number>;
 }
 
 export interface InterleaveOptions {
   readonly rounds: number;
-  /** Rounds before the first that counts: caches fill, code is compiled, the host's engine is probed. */
+  /** Rounds that are not counted: they fill caches, compile code and probe the engine. */
   readonly warmUps: number;
   readonly signal: AbortSignal;
   readonly onRound?: (round: number, samples: readonly number[]) => void;
 }
 
-/** The samples of each subject, in the subjects' order; `rounds` each. */
+/** Returns `rounds` samples per subject, in the order of the subjects. */
 export async function interleave(
   subjects: readonly Subject[],
   options: InterleaveOptions,

@@ -1,8 +1,8 @@
-/** Requests as fast as a server answers them, over a fixed number of connections. */
+/** Sends requests as fast as a server answers them, over a fixed number of connections. */
 import { HttpConnection } from './http-connection.ts';
 import type { Endpoint } from './workplace.ts';
 
-/** Enough that the server always has work; the client waits, not the server. */
+/** Enough to keep the server busy at all times. */
 const connectionsCount = 16;
 
 /** A set of connections that stay open between bursts. */
@@ -20,7 +20,7 @@ export class Load implements Disposable {
     return new Load(connections);
   }
 
-  /** Sends requests for about `burstMs` and gives the answers a second. Raises when one is not a 200. */
+  /** Sends requests for about `burstMs` and returns answers per second. Raises if an answer is not a 200. */
   async burst(next: () => Buffer, burstMs: number, signal: AbortSignal): Promise<number> {
     const begun = performance.now();
     const until = begun + burstMs;

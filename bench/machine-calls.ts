@@ -1,9 +1,9 @@
-/** The API as the benches use it: timed calls over one connection that stays open. */
+/** The API calls that the benches time, over one connection that stays open. */
 import { AppError } from '../src/core/errors.ts';
 import { encodeRequest, HttpConnection } from './http-connection.ts';
 import type { BenchDaemon } from './workplace.ts';
 
-/** The size of every machine that is measured. */
+/** The size of every measured machine. */
 export const machineSize = { vcpuCount: 1, memoryMib: 256, diskMib: 1024 } as const;
 
 export interface StartedMachine {
@@ -40,7 +40,7 @@ export class MachineCalls implements Disposable {
     const { id } = await this.#json(201, 'POST', '/machines', body);
     const { pid } = await this.#json(200, 'POST', `/machines/${id}/start`, {});
     if (typeof id !== 'string' || typeof pid !== 'number')
-      throw new AppError('internal', 'the daemon does not tell a machine’s id and process');
+      throw new AppError('internal', 'the daemon’s answer has no machine id or process id');
     return { id, vmmPid: pid };
   }
 
@@ -50,7 +50,7 @@ export class MachineCalls implements Disposable {
     await this.#connection.expect(204, request);
   }
 
-  /** The bytes of a request that runs `true`, to be sent with `exec`. */
+  /** Encodes a request that runs `true`; send it with `exec`. */
   execRequest(id: string): Buffer {
     const { key } = this.#daemon;
     return encodeRequest('POST', `/machines/${id}/exec`, this.#daemon, { key, body: { command: ['true'] } });

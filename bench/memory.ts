@@ -1,4 +1,4 @@
-/** What the daemon's process holds of the host's memory; the VMMs are processes of their own and not counted. */
+/** Measures the daemon's resident memory. VMMs are separate processes and are not counted. */
 import { readFile } from 'node:fs/promises';
 import { AppError } from '../src/core/errors.ts';
 import { sleep } from '../src/lib/abort.ts';
@@ -6,14 +6,14 @@ import type { BenchContext } from './bench-context.ts';
 import { MachineCalls } from './machine-calls.ts';
 import { Workplace } from './workplace.ts';
 
-/** The daemon brings in images when it starts, and the engine drops what a start needed; both are over by then. */
+/** Waits until the daemon has imported its images and the engine has freed what starting needed. */
 const settleMs = 3_000;
 const readings = 10;
 const readingIntervalMs = 200;
 const runningMachines = 20;
 const runningMemoryMib = 128;
 
-/** A daemon that has no machine and nothing to do. */
+/** Memory of a daemon without machines or requests. */
 export async function idleResidentMib(context: BenchContext): Promise<readonly number[]> {
   context.say('api: memory of an idle daemon');
   await using workplace = await Workplace.open(context);
@@ -21,7 +21,7 @@ export async function idleResidentMib(context: BenchContext): Promise<readonly n
   return await readResident(pid, context.signal);
 }
 
-/** A daemon with machines that run and do nothing. */
+/** Memory of a daemon with running, idle machines. */
 export async function runningResidentMib(context: BenchContext): Promise<readonly number[]> {
   await using workplace = await Workplace.open(context);
   const daemon = await workplace.startDaemon();
@@ -46,6 +46,6 @@ async function readResident(pid: number, signal: AbortSignal): Promise<readonly 
 
 async function residentMib(pid: number): Promise<number> {
   const kib = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1];
-  if (kib === undefined) throw new AppError('internal', `process ${pid} does not tell its memory`);
+  if (kib === undefined) throw new AppError('internal', `process ${pid} has no memory figure in /proc`);
   return Number(kib) / 1024;
 }

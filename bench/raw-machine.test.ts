@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { rawArguments } from './raw-machine.ts';
 
-it('changes the names and places of the machine and nothing else', () => {
+it('changes only the names and paths of the machine', () => {
   const blueprint = {
     program: '/usr/bin/qemu',
     args: ['-name', 'flotilla-inc', '-kernel', '/s/boot/kernel', 'path=/s/run/inc/qmp.sock,server=on'],

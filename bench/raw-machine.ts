@@ -1,8 +1,8 @@
 /**
- * The raw floor: a VM with nothing of the daemon around it. The command line is the one a machine of the daemon was seen
- * to run with, so kernel, initramfs, devices and their order are the same by construction; only the places of its files
- * differ. No records, no user of its own, no monitor: qemu-img, spawn, and the guest link. It has a control group as the
- * daemon's machines have, since on a busy host a process in a group of its own gets another share of the processors.
+ * The baseline for VMs: a VM without a daemon. It reuses the command line of a machine that the daemon
+ * started, so kernel, initramfs, devices and their order are the same; only file paths differ. It has no
+ * records, no separate user and no monitor: just qemu-img, spawn and the guest link. It gets a cgroup like
+ * the daemon's machines, because the cgroup affects its share of CPU time on a busy host.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -26,7 +26,7 @@ const execTimeoutMs = 30_000;
 const convertTimeoutMs = 120_000;
 const lastWordsMax = 500;
 
-/** How a machine of a daemon runs. */
+/** How a machine of the daemon runs. */
 export interface Blueprint {
   readonly program: string;
   readonly args: readonly string[];
@@ -37,22 +37,25 @@ export interface Blueprint {
   readonly diskBytes: number;
 }
 
-/** Reads it from the machine's process and disk. Raises `internal` when it runs in a way that is not known here. */
+/**
+ * Reads a blueprint from a machine's process and disk. Raises `internal` if the command line is not as
+ * expected.
+ */
 export async function readBlueprint(layout: StateLayout, machine: StartedMachine): Promise<Blueprint> {
   const [program, ...args] = (await readFile(`/proc/${machine.vmmPid}/cmdline`, 'utf8'))
     .split('\0')
     .slice(0, -1);
   const incarnation = /^flotilla-([a-z0-9]+)$/.exec(args[args.indexOf('-name') + 1] ?? '')?.[1];
   if (program === undefined || incarnation === undefined)
-    throw new AppError('internal', `process ${machine.vmmPid} is no VMM of the daemon`);
+    throw new AppError('internal', `process ${machine.vmmPid} is not a VMM of the daemon`);
   const diskPath = layout.disk(machine.id);
-  // Shared (-U), as the VMM holds its disk locked.
+  // -U: the VMM holds a lock on its disk.
   const info = await run('qemu-img', ['info', '-U', '--output=json', diskPath], { timeoutMs: toolTimeoutMs });
   const { 'full-backing-filename': baseImagePath, 'virtual-size': diskBytes } = JSON.parse(
     info.stdout,
   ) as Record<string, unknown>;
   if (typeof baseImagePath !== 'string' || typeof diskBytes !== 'number')
-    throw new AppError('internal', `${diskPath} is no overlay`);
+    throw new AppError('internal', `${diskPath} is not an overlay`);
   return {
     program,
     args,
@@ -64,7 +67,7 @@ export async function readBlueprint(layout: StateLayout, machine: StartedMachine
   };
 }
 
-/** The blueprint's arguments for an incarnation that has all its files in `directory`. Pure. */
+/** The blueprint's arguments with all files moved to `directory`. Pure. */
 export function rawArguments(
   blueprint: Blueprint,
   incarnation: string,
@@ -102,7 +105,10 @@ export class RawMachine {
     };
   }
 
-  /** Makes its disk, boots it in a new directory below `parent`, and resolves when its guest knows who it is. */
+  /**
+   * Makes the disk, boots in a new directory below `parent`, and resolves when the guest has got its
+   * identity.
+   */
   static async start(blueprint: Blueprint, parent: string, signal: AbortSignal): Promise<RawMachine> {
     const incarnation = shortId();
     const directory = join(parent, incarnation);
@@ -143,7 +149,7 @@ export class RawMachine {
     await this.#guest.identify(this.#target, identity, limited);
   }
 
-  /** Where one of its files is on the host. */
+  /** Path of one of its files on the host. */
   file(name: string): string {
     return join(this.#directory, name);
   }
@@ -153,7 +159,10 @@ export class RawMachine {
     await this.run({ argv: ['true'], timeoutMs: execTimeoutMs }, signal);
   }
 
-  /** Runs a command as root; resolves with its output. Raises `guest` with its last words unless it exits 0. */
+  /**
+   * Runs a command as root and resolves with its output. Raises `guest` with the end of its stderr unless it
+   * exits 0.
+   */
   async run(request: ExecRequest, signal: AbortSignal): Promise<Buffer> {
     const output: Uint8Array[] = [];
     let lastWords = '';
@@ -166,20 +175,22 @@ export class RawMachine {
       const how = JSON.stringify(event.outcome);
       throw new AppError('guest', `${request.argv[0]} ended as ${how}: ${lastWords.trim()}`);
     }
-    throw new AppError('guest', `${request.argv[0]} has no end`);
+    throw new AppError('guest', `${request.argv[0]} ended without an outcome`);
   }
 
-  /** Writes what its disk holds to a new raw image at `path`. The guest cannot write to its disk any more. */
+  /**
+   * Writes the disk's content to a new raw image at `path`. The guest must not write to its disk any more.
+   */
   async exportDisk(path: string, signal: AbortSignal): Promise<void> {
     await this.run({ argv: ['fsfreeze', '--freeze', '/'], timeoutMs: execTimeoutMs }, signal);
-    // Shared (-U), as the VM holds its disk locked.
+    // -U: the VM holds a lock on its disk.
     await run('qemu-img', ['convert', '-U', '-f', 'qcow2', '-O', 'raw', this.file('root.qcow2'), path], {
       timeoutMs: convertTimeoutMs,
       signal,
     });
   }
 
-  /** Ends it at once and removes its files. */
+  /** Kills the VM and removes its files. */
   async close(): Promise<void> {
     await this.#guest.close();
     this.#child.kill('SIGKILL');

@@ -1,11 +1,13 @@
-/** Machines that are only recorded: a full store without a VM. */
+/** Fills a store with machines that have no VM. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import type { Machine } from '../src/core/machines/machine.ts';
 import { shortId } from '../src/lib/ids.ts';
 import type { StateLayout } from '../src/storage/layout.ts';
 import { openSqliteStore } from '../src/store/store.ts';
 
-/** Writes `count` machines into the store of a daemon that does not run yet; resolves with their ids. */
+/**
+ * Writes `count` machines into the store of a daemon that has not been started yet; resolves with their ids.
+ */
 export async function recordMachines(layout: StateLayout, count: number): Promise<readonly string[]> {
   const machines = Array.from({ length: count }, (_, index) => recorded(index));
   const store = await openSqliteStore(layout.database);
@@ -16,7 +18,8 @@ export async function recordMachines(layout: StateLayout, count: number): Promis
   } finally {
     await store.close();
   }
-  // A database whose machines have no disks here is taken for one of another state directory.
+  // Each machine needs a disk here; otherwise the daemon refuses the database as one of another state
+  // directory.
   for (const { id } of machines) {
     await mkdir(layout.diskDir(id), { recursive: true });
     await writeFile(layout.disk(id), '');
@@ -28,7 +31,7 @@ function recorded(index: number): Machine {
   const at = new Date(Date.UTC(2026, 0, 1) + index * 1000).toISOString();
   return {
     id: shortId(),
-    // The daemon that starts takes over what belongs to no host.
+    // The daemon adopts machines without a host when it starts.
     hostId: '',
     tenant: 'default',
     spec: {

@@ -1,11 +1,11 @@
-/** What a bench says at its end. */
+/** The report that a bench prints at its end. */
 import { pairwiseRatios } from './statistics.ts';
 
 export interface BenchResult {
   readonly name: string;
   readonly value: number;
   readonly unit: 'ratio' | 'ms' | 'requests/s' | 'MiB';
-  /** One a round, in the order they were taken; `value` is computed from them. */
+  /** One sample per round, in order; `value` is computed from them. */
   readonly samples: readonly number[];
 }
 
@@ -14,7 +14,7 @@ export interface BenchReport {
   readonly results: readonly BenchResult[];
 }
 
-/** A result of samples that were measured themselves. */
+/** Makes a result from samples. */
 export function measured(
   name: string,
   unit: BenchResult['unit'],
@@ -25,8 +25,8 @@ export function measured(
 }
 
 /**
- * One summary over the other; not the summary of the rounds' ratios, which one odd round of the lower side could lift.
- * The samples are the ratios of the rounds.
+ * Divides one summary by the other. Not the summary of the rounds' ratios: one low outlier in a divisor would
+ * raise that. The samples are the ratios of the rounds.
  */
 export function ratio(
   name: string,
@@ -42,7 +42,7 @@ export function ratio(
   };
 }
 
-/** One result a line. */
+/** Formats one result per line. */
 export function formatReport({ bench, results }: BenchReport): string {
   const lines = results.map(
     ({ name, value, unit, samples }) =>
@@ -51,7 +51,9 @@ export function formatReport({ bench, results }: BenchReport): string {
   return `${[`bench ${bench}`, ...lines].join('\n')}\n`;
 }
 
-/** Four digits behind the point: microseconds of a millisecond figure, and nothing a clock here could tell apart. */
+/**
+ * Rounds to four decimals: a figure in milliseconds then shows tenths of microseconds, finer than the clock.
+ */
 function rounded(value: number): number {
   return Math.round(value * 10_000) / 10_000;
 }

@@ -10,7 +10,7 @@ describe('median', () => {
     expect(samples).toEqual([3, 1, 2]);
   });
   it('sorts numbers as numbers', () => expect(median([10, 9, 100])).toBe(10));
-  it('refuses to say anything of no samples', () => expect(() => median([])).toThrow('no samples'));
+  it('refuses an empty list of samples', () => expect(() => median([])).toThrow('no samples'));
 });
 
 describe('percentile', () => {
@@ -20,25 +20,25 @@ describe('percentile', () => {
     [50, 50],
     [99, 99],
     [100, 100],
-  ])('%d of a hundred samples is the sample of that rank', (percent, value) => {
+  ])('percentile %d of a hundred samples is the sample of that rank', (percent, value) => {
     expect(percentile(hundred, percent)).toBe(value);
   });
-  it('is a sample that was taken, never one between', () => expect(percentile([1, 10], 51)).toBe(10));
+  it('is always one of the samples, never interpolated', () => expect(percentile([1, 10], 51)).toBe(10));
   it('is the only sample there is', () => expect(percentile([7], 99)).toBe(7));
-  it('refuses what is no percentage', () => {
+  it('refuses a number that is not a percentage', () => {
     for (const percent of [0, -1, 101, Number.NaN]) expect(() => percentile([1], percent)).toThrow();
   });
 });
 
 describe('pairwiseRatios', () => {
-  it('sets each sample over the one of its own round', () => {
+  it('divides each sample by the one of the same round', () => {
     expect(pairwiseRatios([2, 9], [1, 3])).toEqual([2, 3]);
   });
-  it('refuses rounds that are not complete', () => expect(() => pairwiseRatios([1], [])).toThrow());
+  it('refuses incomplete rounds', () => expect(() => pairwiseRatios([1], [])).toThrow());
 });
 
 describe('orderOfRound', () => {
-  it('turns the order around from round to round', () => {
+  it('reverses the order each round', () => {
     expect([0, 1, 2].map((round) => orderOfRound(round, 3))).toEqual([
       [0, 1, 2],
       [2, 1, 0],

@@ -1,7 +1,9 @@
-/** Taking samples, and what is computed from them. */
+/** Statistics of samples: percentile, median, ratios; and the order in which to take samples. */
 import { invariant } from '../src/lib/invariant.ts';
 
-/** The smallest sample that at least `percent` (above 0, at most 100) of all samples do not exceed: the nearest rank. */
+/**
+ * Nearest-rank percentile: the smallest sample that is >= `percent` (above 0, at most 100) of all samples.
+ */
 export function percentile(samples: readonly number[], percent: number): number {
   invariant(percent > 0 && percent <= 100, `not a percentage: ${percent}`);
   const sorted = samples.toSorted((a, b) => a - b);
@@ -10,7 +12,7 @@ export function percentile(samples: readonly number[], percent: number): number 
   return value;
 }
 
-/** The middle sample, or the mean of the two in the middle. */
+/** The middle sample, or the mean of the two middle ones. */
 export function median(samples: readonly number[]): number {
   const sorted = samples.toSorted((a, b) => a - b);
   const upper = sorted[Math.floor(sorted.length / 2)];
@@ -19,22 +21,22 @@ export function median(samples: readonly number[]): number {
   return (lower + upper) / 2;
 }
 
-/** Each sample over the one that was taken in the same round. Both have one sample a round. */
+/** Divides each sample by the one taken in the same round. Both lists have one sample per round. */
 export function pairwiseRatios(over: readonly number[], under: readonly number[]): readonly number[] {
-  invariant(over.length === under.length, 'rounds are complete');
+  invariant(over.length === under.length, 'both lists have one sample per round');
   return over.map((sample, index) => sample / (under[index] ?? Number.NaN));
 }
 
 /**
- * In which order `round` measures its `count` subjects: whoever is first in one round is last in the next, so that a
- * slow drift of the host, or what one subject leaves behind for the next, favours none.
+ * The order in which `round` measures its `count` subjects. It is reversed each round, so that neither a slow
+ * drift of the host nor the after-effects of one subject favour another.
  */
 export function orderOfRound(round: number, count: number): readonly number[] {
   const order = Array.from({ length: count }, (_, index) => index);
   return round % 2 === 0 ? order : order.reverse();
 }
 
-/** How long `work` takes, in milliseconds. */
+/** Measures how long `work` takes, in milliseconds. */
 export async function timed(work: () => Promise<void>): Promise<number> {
   const begun = performance.now();
   await work();

@@ -1,6 +1,6 @@
 /**
- * Everything a bench has on this host: a temporary directory, servers, VMs. Closing it ends and removes all of that,
- * however the bench ended.
+ * Owns everything that a bench creates on this host: a temporary directory, servers, VMs. Closing it ends and
+ * removes all of that, however the bench ended.
  */
 import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,10 +11,12 @@ import { StateLayout } from '../src/storage/layout.ts';
 import type { BenchContext } from './bench-context.ts';
 import { type ServerProcess, startServer } from './child.ts';
 
-/** VMMs of the bench run as other users than those of a daemon that is at home here. */
+/**
+ * First user id of the bench's VMMs; differs from the daemon's default so that the two do not share users.
+ */
 const uidBase = 650_000;
 
-/** Whatever the umask: the VMMs' own users pass through. */
+/** Set explicitly, whatever the umask: the VMMs' users must be able to pass through. */
 const directoryMode = 0o711;
 
 const cliFile = join(import.meta.dirname, '..', 'src', 'main', 'cli.ts');
@@ -44,13 +46,13 @@ export class Workplace implements AsyncDisposable {
   }
 
   static async open(context: BenchContext): Promise<Workplace> {
-    // Short, as unix sockets live below it.
+    // Short, because the paths of unix sockets below it are limited.
     const root = await mkdtemp(join(tmpdir(), 'fb-'));
     await chmod(root, directoryMode);
     return new Workplace(context, root);
   }
 
-  /** To be undone before the directory goes; the latest first. */
+  /** Registers work to do before the directory is removed; runs newest first. */
   defer(work: () => Promise<void>): void {
     this.#cleanup.defer(work);
   }
@@ -63,8 +65,8 @@ export class Workplace implements AsyncDisposable {
   }
 
   /**
-   * Starts `serve` with authentication on, on a free port, with a state directory of its own, which `prepare` may fill
-   * first. What its machines leave goes when the workplace is closed.
+   * Starts `serve` with authentication, on a free port and its own state directory, which `prepare` may fill
+   * first. Closing the workplace also ends the machines.
    */
   async startDaemon(prepare?: (layout: StateLayout) => Promise<void>): Promise<BenchDaemon> {
     this.#daemons += 1;
@@ -88,7 +90,7 @@ export class Workplace implements AsyncDisposable {
     return { pid: server.pid, key, layout, ...endpointOf(urls[0] ?? '') };
   }
 
-  /** Starts `bare-server.ts`: the same server without any of Flotilla's application. */
+  /** Starts `bare-server.ts`: the same server without Flotilla's application. */
   async startBareServer(): Promise<Endpoint> {
     const server = await this.#start([bareServerFile], this.#context.env, (line) => line.startsWith('http:'));
     return endpointOf(server.readyLine);
@@ -109,14 +111,14 @@ export class Workplace implements AsyncDisposable {
   }
 }
 
-/** State is kept in the bench's own directory, whatever this host's daemon uses. */
+/** Removes DATABASE_URL, so that the bench never uses the database of this host's daemon. */
 function withoutDatabase({ DATABASE_URL: _, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return env;
 }
 
 const destroyTimeoutMs = 60_000;
 
-/** Machines outlive their daemon; this ends what it has left running. */
+/** Ends the VMs that the daemon has left running, since machines outlive their daemon. */
 async function destroyMachines(layout: StateLayout): Promise<void> {
   const driver = new QemuDriver({ layout, uidBase: null });
   const signal = AbortSignal.timeout(destroyTimeoutMs);
@@ -128,7 +130,8 @@ async function destroyMachines(layout: StateLayout): Promise<void> {
 }
 
 function endpointOf(url: string): Endpoint {
-  if (!URL.canParse(url)) throw new AppError('internal', `a server of the bench listens at '${url}'`);
+  if (!URL.canParse(url))
+    throw new AppError('internal', `the bench server printed an invalid address: '${url}'`);
   const { hostname, port } = new URL(url);
   return { host: hostname, port: Number(port) };
 }

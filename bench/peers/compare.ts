@@ -1,6 +1,6 @@
 /**
- * `true` over HTTP against the same by qemu-guest-agent and by ssh. All from guests of one image and one size: the daemon's
- * machine, and a raw one that has both servers besides.
+ * Runs `true` over HTTP, through qemu-guest-agent and through ssh, and compares the times. All guests have
+ * the same image and size: the daemon's machine, and a raw VM that also runs the two other servers.
  */
 import { readConfig } from '../../src/main/config.ts';
 import type { BenchContext } from '../bench-context.ts';
@@ -13,19 +13,21 @@ import type { BenchDaemon, Workplace } from '../workplace.ts';
 import { PeerGuest } from './guest.ts';
 import { peerImage } from './image.ts';
 
-/** One with apt, to which the two servers are added. */
+/** An image with apt, which installs the two servers. */
 const image = 'debian-12';
 const roundsDefault = 30;
 const warmUpRounds = 3;
 const roundsBetweenWords = 10;
 
 interface Guests {
-  /** The daemon's. */
+  /** Id of the daemon's machine. */
   readonly machineId: string;
   readonly peer: PeerGuest;
 }
 
-/** No results, and the reason said, where it cannot be measured. Its raw guest goes with the workplace. */
+/**
+ * Returns no results, and prints why, where the comparison is impossible. The workplace ends the raw guest.
+ */
 export async function comparePeers(
   context: BenchContext,
   workplace: Workplace,
@@ -46,7 +48,7 @@ async function measure(
   guests: Guests,
 ): Promise<readonly BenchResult[]> {
   const overHttp = async () => {
-    // The server drops a connection that is idle for as long as two of the others may take.
+    // A new connection: the server closes idle ones, and measuring two of the others takes longer than that.
     using calls = await MachineCalls.open(daemon);
     const request = calls.execRequest(guests.machineId);
     return await timed(() => calls.exec(request));
@@ -81,7 +83,8 @@ async function measure(
 async function start(context: BenchContext, workplace: Workplace, daemon: BenchDaemon): Promise<Guests> {
   const { env, signal } = context;
   context.say('exec: starting two guests to compare with qemu-guest-agent and ssh');
-  // Its connection is not kept: the server drops one that is idle for as long as the other guest takes.
+  // This connection is not kept: the server closes idle ones, and booting the other guest takes longer than
+  // that.
   using calls = await MachineCalls.open(daemon);
   const machine = await calls.start('peer', image);
   const blueprint = await readBlueprint(daemon.layout, machine);

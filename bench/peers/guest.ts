@@ -1,4 +1,4 @@
-/** A running guest that a host reaches as people do without Flotilla: by qemu-guest-agent, and by ssh. */
+/** A running guest that is reached without Flotilla: by qemu-guest-agent and by ssh. */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
@@ -27,8 +27,8 @@ export class PeerGuest {
   }
 
   /**
-   * Boots it from `image` and resolves when both ways work. Raises `unsupported` without an ssh client on this host, and
-   * `guest` when a server does not come up.
+   * Boots the guest from `image` and resolves when both servers answer. Raises `unsupported` without an ssh
+   * client on this host, and `guest` when a server does not come up.
    */
   static async start(
     blueprint: Blueprint,
@@ -70,7 +70,7 @@ export class PeerGuest {
     await sshTrue(this.#ssh, signal);
   }
 
-  /** Nothing tells that sshd listens but a connection; until then QEMU closes them. */
+  /** Only a connection shows that sshd listens; before that, QEMU accepts and closes connections. */
   async #sshUp(signal: AbortSignal): Promise<void> {
     const until = performance.now() + sshUpTimeoutMs;
     for (;;) {
@@ -89,13 +89,13 @@ export class PeerGuest {
   }
 }
 
-/** One that was free a moment ago: QEMU does not tell which it chose. */
+/** Returns a port that was free a moment ago. QEMU cannot choose one itself and report it. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address() as AddressInfo | null;
   server.close();
   await once(server, 'close');
-  if (address === null) throw new AppError('internal', 'a server that listens has no address');
+  if (address === null) throw new AppError('internal', 'the listening server has no address');
   return address.port;
 }

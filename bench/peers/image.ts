@@ -1,4 +1,7 @@
-/** The disk of the guest that is reached by qemu-guest-agent and by ssh: a copy of an image with both installed. */
+/**
+ * Makes the disk of the guest for `bench exec`'s comparison: a copy of an image with qemu-guest-agent and
+ * sshd installed.
+ */
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { shortId } from '../../src/lib/ids.ts';
@@ -15,17 +18,18 @@ const installTimeoutMs = 10 * 60_000;
 export interface PeerImageOptions {
   readonly cacheDir: string;
   readonly env: NodeJS.ProcessEnv;
-  /** Of a machine that runs from the image to be copied. */
+  /** Blueprint of a machine that runs from the image to copy. */
   readonly blueprint: Blueprint;
-  /** For what is needed while it is made. */
+  /** Directory for temporary files. */
   readonly directory: string;
   readonly signal: AbortSignal;
   say(line: string): void;
 }
 
 /**
- * Its path in the cache. Made when it is not there, in a minute or two, in a guest of its own, so that it takes neither root
- * nor mounts. Raises `unsupported` when the packages cannot be had, and `guest` when they cannot be installed.
+ * Returns the image's path in the cache. If missing, it is made in a guest, which takes a minute or two but
+ * needs neither root nor mounts on the host. Raises `unsupported` when the packages cannot be downloaded, and
+ * `guest` when they cannot be installed.
  */
 export async function peerImage(options: PeerImageOptions): Promise<string> {
   const { blueprint, cacheDir } = options;
@@ -33,7 +37,7 @@ export async function peerImage(options: PeerImageOptions): Promise<string> {
   const directory = join(cacheDir, 'bench');
   const path = join(directory, `peers-${valueHash({ recipe, packages, base }).slice(0, 16)}.raw`);
   if (await stat(path).catch(() => null)) return path;
-  options.say(`exec: installing ${packages.join(' and ')} in a guest; done once, in a minute or two`);
+  options.say(`exec: installing ${packages.join(' and ')} in a guest (once; takes a minute or two)`);
   await mkdir(directory, { recursive: true, mode: 0o755 });
   const unfinished = join(directory, `.tmp-${shortId()}`);
   try {
@@ -82,7 +86,7 @@ async function install(guest: RawMachine, debs: readonly Buffer[], signal: Abort
   await run(['rm', '-r', debDirectory]);
 }
 
-/** As the standard input of a command. */
+/** Wraps bytes as the standard input of a command. */
 export async function* onePiece(data: Uint8Array): AsyncGenerator<Uint8Array> {
   yield data;
 }

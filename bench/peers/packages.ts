@@ -1,4 +1,7 @@
-/** Fetches Debian packages for a guest with this host's apt: from the guest's own archives, and no more than it lacks. */
+/**
+ * Fetches Debian packages for a guest with this host's apt, from the guest's package sources and only what
+ * the guest lacks.
+ */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../src/core/errors.ts';
@@ -9,23 +12,26 @@ const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const aptTimeoutMs = 5 * 60_000;
 
 export interface GuestPackages {
-  /** The guest's /var/lib/dpkg/status: what it has. */
+  /** The guest's /var/lib/dpkg/status: the installed packages. */
   readonly status: Uint8Array;
-  /** The guest's /etc/apt/sources.list: where more comes from. */
+  /** The guest's /etc/apt/sources.list. */
   readonly sources: string;
 }
 
-/** The lines of a sources.list that apt of another release, with other keys, may trust. Pure. */
+/**
+ * Adds Debian's keyring to the lines of a sources.list that name no key, so that another release's apt
+ * accepts them. Pure.
+ */
 export function signedSources(sources: string): string {
   return sources.replaceAll(/^deb (?!\[)/gm, `deb [signed-by=${keyring}] `);
 }
 
-/** Options that keep apt from this host's packages, lists and locks. Pure. */
+/** Options that keep apt away from this host's packages, lists and locks. Pure. */
 export function aptOptions(directory: string): readonly string[] {
   const settings = {
     'APT::Architecture': 'amd64',
     'APT::Install-Recommends': 'false',
-    // Its own user may not write to our directory.
+    // apt's own user has no access to our directory.
     'APT::Sandbox::User': '',
     'Acquire::Languages': 'none',
     'Acquire::IndexTargets::deb::DEP-11::DefaultEnabled': 'false',
@@ -42,7 +48,7 @@ export function aptOptions(directory: string): readonly string[] {
   return Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
 }
 
-/** The contents of all packages that `names` need in the guest. Raises `unsupported` when they cannot be had here. */
+/** Downloads everything that `names` need in the guest. Raises `unsupported` when that is impossible here. */
 export async function fetchPackages(
   names: readonly string[],
   guest: GuestPackages,
@@ -67,7 +73,7 @@ export async function fetchPackages(
     if (!(error instanceof ProcessError)) throw error;
     throw new AppError('unsupported', `could not fetch ${names.join(' and ')}: ${error.message}`, {
       cause: error,
-      hint: 'It takes apt, the debian-archive-keyring, and the way to a Debian mirror.',
+      hint: 'Install apt and debian-archive-keyring, and check that a Debian mirror is reachable.',
     });
   }
   const archives = join(directory, 'archives');

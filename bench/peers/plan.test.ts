@@ -13,7 +13,7 @@ const blueprint = {
   diskBytes: 1,
 };
 
-it('adds a second port and a network that ends at the loopback, and changes nothing else', () => {
+it('adds only a second port and a network limited to the loopback', () => {
   expect(withPeers(blueprint, '/c/peers.raw', 2222)).toEqual({
     ...blueprint,
     baseImagePath: '/c/peers.raw',
@@ -32,14 +32,14 @@ it('adds a second port and a network that ends at the loopback, and changes noth
   });
 });
 
-it('lets in nobody but the holder of the key of this run', () => {
+it('lets in only the holder of this run’s key', () => {
   const written = guestCommands('ssh-ed25519 AAAA bench\n').filter(({ stdin }) => stdin !== undefined);
   expect(written).toEqual([
     { argv: ['tee', '/root/.ssh/authorized_keys'], stdin: 'ssh-ed25519 AAAA bench\n' },
   ]);
 });
 
-it('connects anew each time, with the key of this run and no configuration', () => {
+it('makes a new connection each time, with this run’s key and no configuration', () => {
   const args = sshArguments({ port: 2222, keyFile: '/tmp/key' }, 'true');
   expect(args.slice(0, 2)).toEqual(['-F', 'none']);
   expect(args.slice(-6)).toEqual(['-i', '/tmp/key', '-p', '2222', 'root@127.0.0.1', 'true']);
@@ -47,14 +47,14 @@ it('connects anew each time, with the key of this run and no configuration', () 
     expect(args[args.indexOf(option) - 1]).toBe('-o');
 });
 
-it('has apt trust the guest’s archives by Debian’s keys, where they name none', () => {
+it('uses Debian’s keys for package sources that name none', () => {
   const named = 'deb [signed-by=/k.gpg] http://b/debian bookworm main';
   expect(signedSources(`deb http://a/debian bookworm main\n${named}\n`)).toBe(
     `deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://a/debian bookworm main\n${named}\n`,
   );
 });
 
-it('keeps apt from the host’s lists, archives, records and locks', () => {
+it('keeps apt away from the host’s lists, archives, records and locks', () => {
   const options = aptOptions('/w');
   for (const option of [
     'Dir::State::Lists=/w/lists',

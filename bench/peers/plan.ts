@@ -1,13 +1,13 @@
-/** How the guest runs that is reached by qemu-guest-agent and by ssh. Pure. */
+/** Plans how the guest with qemu-guest-agent and ssh runs: its QEMU arguments and its commands. Pure. */
 import type { Blueprint } from '../raw-machine.ts';
 
-/** Its socket, in the raw machine's directory. */
+/** Socket of qemu-guest-agent, in the raw machine's directory. */
 export const qgaSocketName = 'qga.sock';
 const qgaPortName = 'org.qemu.guest_agent.0';
-/** What QEMU's user networking calls its guest when nothing else is said. */
+/** QEMU's default guest address in user networking. */
 const guestAddress = '10.0.2.15/24';
 
-/** The blueprint with a network that ends at this host's loopback, and a second serial port. */
+/** The blueprint plus a network limited to this host's loopback and a second serial port. */
 export function withPeers(blueprint: Blueprint, baseImagePath: string, sshPort: number): Blueprint {
   const socket = `${blueprint.runDir}/${qgaSocketName}`.replaceAll(',', ',,');
   return {
@@ -32,7 +32,7 @@ export interface GuestCommand {
   readonly stdin?: string;
 }
 
-/** What the guest runs once to be reached both ways; both servers stay, in the background. */
+/** Commands that start both servers in the background. */
 export function guestCommands(publicKey: string): readonly GuestCommand[] {
   return [
     { argv: ['ip', 'link', 'set', 'lo', 'up'] },
@@ -41,9 +41,10 @@ export function guestCommands(publicKey: string): readonly GuestCommand[] {
     { argv: ['mkdir', '-p', '-m', '0700', '/root/.ssh'] },
     { argv: ['tee', '/root/.ssh/authorized_keys'], stdin: publicKey },
     { argv: ['mkdir', '-p', '-m', '0755', '/run/sshd'] },
-    // A child of PID 1 that leads its session is taken by sshd for a daemon already, and would stay in the foreground.
+    // sshd believes it is a daemon already when it is PID 1's child and a session leader, and then stays in
+    // the foreground; so start-stop-daemon starts it.
     { argv: ['start-stop-daemon', '--start', '--background', '--exec', '/usr/sbin/sshd', '--', '-D'] },
-    // Without udev the port has no name below /dev.
+    // There is no udev, so the port has no name in /dev.
     { argv: ['sh', '-c', startQga] },
   ];
 }

@@ -12,7 +12,9 @@ interface Asked {
   readonly arguments: Readonly<Record<string, unknown>>;
 }
 
-/** An agent that answers as `answer` says; undefined: not at all. Resolves with what it was asked. */
+/**
+ * Serves a fake agent that answers with `answer` (undefined: no answer). Resolves with the requests it got.
+ */
 async function withAgent(
   name: string,
   answer: (asked: Asked) => unknown,
@@ -47,25 +49,25 @@ async function withAgent(
 }
 
 describe('an answer', () => {
-  it('is what the agent returns, after the delimiter and what was cut off before it', () => {
+  it('is what the agent returns after the delimiter; a cut-off line before it is dropped', () => {
     expect(parseQgaAnswer('{"return": {"pid": 7}}')).toEqual({ pid: 7 });
     expect(parseQgaAnswer('{"ret\u00ff{"return": 5}')).toBe(5);
   });
 
-  it('raises what the agent says is wrong', () => {
+  it('throws the agent’s error', () => {
     const line = '{"error": {"class": "CommandNotFound", "desc": "disabled"}}';
     expect(() => parseQgaAnswer(line)).toThrow(/CommandNotFound/);
-    expect(() => parseQgaAnswer('nonsense')).toThrow(/no JSON/);
+    expect(() => parseQgaAnswer('nonsense')).toThrow(/not JSON/);
   });
 
-  it('tells whether a command has ended, and how', () => {
+  it('says whether a command has ended, and how', () => {
     expect(exitCodeOf({ exited: false })).toBeNull();
     expect(exitCodeOf({ exited: true, exitcode: 3 })).toBe(3);
     expect(() => exitCodeOf({ exited: true, signal: 9 })).toThrow(/signal/);
   });
 });
 
-it('starts a command, and asks until it has ended', async () => {
+it('starts a command and polls until it has ended', async () => {
   let isFirst = true;
   const asked = await withAgent(
     'ends',
@@ -87,7 +89,7 @@ it('starts a command, and asks until it has ended', async () => {
   ]);
 });
 
-it('raises when a command fails', async () => {
+it('throws when a command fails', async () => {
   await withAgent(
     'fails',
     ({ execute }) => (execute === 'guest-exec' ? { pid: 42 } : { exited: true, exitcode: 1 }),
@@ -98,7 +100,7 @@ it('raises when a command fails', async () => {
   );
 });
 
-it('is of no use after an answer it did not wait for', async () => {
+it('is unusable after an answer that came too late', async () => {
   await withAgent(
     'late',
     () => undefined,

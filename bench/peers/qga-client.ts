@@ -1,6 +1,6 @@
 /**
- * A client of qemu-guest-agent as people write it: one connection to QEMU's character device, one command at a time, a
- * line of JSON each way, and a command's end found by asking for it.
+ * A typical client of qemu-guest-agent: one connection to QEMU's character device, one command at a time, one
+ * JSON line each way. It polls to learn when a command has ended.
  */
 import { connect, type Socket } from 'node:net';
 import { AppError } from '../../src/core/errors.ts';
@@ -8,33 +8,36 @@ import { abortable, deadline, sleep } from '../../src/lib/abort.ts';
 
 const pollIntervalMs = 10;
 const answerTimeoutMs = 30_000;
-/** A command's output in base64, and room to spare for `true`, which has none. */
+/** Room for a command's output in base64; `true` has none. */
 const lineCharactersMax = 1 << 20;
 
 type Values = Readonly<Record<string, unknown>>;
 
-/** What one line says. Raises `guest` for an error of the agent and for what is no answer. Pure. */
+/** Parses one line. Raises `guest` for the agent's errors and for invalid lines. Pure. */
 export function parseQgaAnswer(line: string): unknown {
-  // The agent puts 0xFF before the answer to guest-sync-delimited, and a line may follow what was cut off.
+  // The agent sends 0xFF before the answer to guest-sync-delimited; remains of an earlier line may precede
+  // it.
   const text = line.slice(line.lastIndexOf('\u00ff') + 1);
   let answer: unknown;
   try {
     answer = JSON.parse(text);
   } catch (error) {
-    throw new AppError('guest', 'qemu-guest-agent sent what is no JSON', { cause: error });
+    throw new AppError('guest', 'qemu-guest-agent sent a line that is not JSON', { cause: error });
   }
   if (typeof answer === 'object' && answer !== null && 'return' in answer) return answer.return;
   throw new AppError('guest', `qemu-guest-agent answered ${text.slice(0, 200)}`);
 }
 
-/** How a command stands, from the answer to guest-exec-status: null while it runs. Raises `guest`. Pure. */
+/**
+ * Reads a command's exit code from the answer to guest-exec-status; null while it runs. Raises `guest`. Pure.
+ */
 export function exitCodeOf(status: unknown): number | null {
   if (typeof status === 'object' && status !== null) {
     const { exited, exitcode } = status as Values;
     if (exited === false) return null;
     if (exited === true && typeof exitcode === 'number') return exitcode;
   }
-  throw new AppError('guest', `qemu-guest-agent tells a command’s state as ${JSON.stringify(status)}`);
+  throw new AppError('guest', `qemu-guest-agent sent an unknown command status: ${JSON.stringify(status)}`);
 }
 
 export class QgaClient implements Disposable {
@@ -45,20 +48,20 @@ export class QgaClient implements Disposable {
 
   private constructor(socket: Socket) {
     this.#socket = socket;
-    // One character a byte, so that the delimiter 0xFF is one.
+    // latin1 keeps one character per byte, so that 0xFF is recognised.
     socket.setEncoding('latin1');
     socket.on('data', (text: string) => this.#receive(text));
     socket.on('error', (error) => this.#fail(error));
     socket.on('close', () => this.#fail(new AppError('guest', 'the channel to qemu-guest-agent is closed')));
   }
 
-  /** Connects and waits until the agent answers, which it does once the guest has started it. */
+  /** Connects and waits until the guest has started its agent and the agent answers. */
   static async open(path: string, signal: AbortSignal): Promise<QgaClient> {
     const client = new QgaClient(connect(path));
     try {
       const id = Math.floor(Math.random() * 2 ** 31);
       const answer = await client.execute('guest-sync-delimited', { id }, signal);
-      if (answer !== id) throw new AppError('guest', 'qemu-guest-agent is out of step');
+      if (answer !== id) throw new AppError('guest', 'qemu-guest-agent answered with another sync id');
       return client;
     } catch (error) {
       client[Symbol.dispose]();
@@ -66,7 +69,10 @@ export class QgaClient implements Disposable {
     }
   }
 
-  /** One command and its answer. Raises `guest`, `timeout` after 30 s, and the signal's reason; unusable afterwards. */
+  /**
+   * Sends one command and waits for its answer. Raises `guest`, `timeout` after 30 s, and the signal's
+   * reason; the client is unusable afterwards.
+   */
   async execute(command: string, args: Values, signal: AbortSignal): Promise<unknown> {
     if (this.#failure !== null) throw this.#failure;
     this.#waiting = Promise.withResolvers<unknown>();
@@ -78,7 +84,7 @@ export class QgaClient implements Disposable {
     try {
       return await abortable(promise, limit.signal);
     } catch (error) {
-      // An answer that comes late would be taken for the next command's.
+      // A late answer would be mistaken for the next command's.
       if (limit.signal.aborted) this[Symbol.dispose]();
       throw error;
     } finally {
@@ -86,7 +92,7 @@ export class QgaClient implements Disposable {
     }
   }
 
-  /** Runs a program, asking every 10 ms whether it has ended; raises `guest` unless it exits 0. */
+  /** Runs a program, polling every 10 ms until it ends. Raises `guest` unless it exits 0. */
   async run(path: string, signal: AbortSignal): Promise<void> {
     const started = await this.execute('guest-exec', { path, 'capture-output': true }, signal);
     const pid = typeof started === 'object' && started !== null ? (started as Values).pid : undefined;
@@ -105,7 +111,7 @@ export class QgaClient implements Disposable {
   #receive(text: string): void {
     this.#received += text;
     if (this.#received.length > lineCharactersMax)
-      this.#socket.destroy(new AppError('guest', 'qemu-guest-agent sends lines without an end'));
+      this.#socket.destroy(new AppError('guest', 'qemu-guest-agent sent a line longer than the limit'));
     const end = this.#received.indexOf('\n');
     if (end < 0) return;
     const line = this.#received.slice(0, end);

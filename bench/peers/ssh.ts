@@ -1,4 +1,4 @@
-/** A command over ssh as people run it: a connection of its own for each, with a key made for the run. */
+/** Runs a command over ssh: a new connection each time, with a key made for this run. */
 import { join } from 'node:path';
 import { AppError } from '../../src/core/errors.ts';
 import { ProcessError, run } from '../../src/lib/process.ts';
@@ -6,12 +6,12 @@ import { ProcessError, run } from '../../src/lib/process.ts';
 const commandTimeoutMs = 30_000;
 
 export interface SshTarget {
-  /** On 127.0.0.1. */
+  /** Port on 127.0.0.1. */
   readonly port: number;
   readonly keyFile: string;
 }
 
-/** The arguments of ssh that run `command` as root; nothing of this host's or user's configuration counts. Pure. */
+/** Arguments of ssh that run `command` as root, ignoring the configuration of this host and user. Pure. */
 export function sshArguments({ port, keyFile }: SshTarget, command: string): readonly string[] {
   const options = [
     'BatchMode=yes',
@@ -22,14 +22,17 @@ export function sshArguments({ port, keyFile }: SshTarget, command: string): rea
     'GlobalKnownHostsFile=/dev/null',
     'ControlMaster=no',
     'ControlPath=none',
-    // Else it says each time that it has learnt the host's key.
+    // Otherwise ssh reports every newly learnt host key.
     'LogLevel=ERROR',
   ];
   const given = options.flatMap((option) => ['-o', option]);
   return ['-F', 'none', ...given, '-i', keyFile, '-p', String(port), 'root@127.0.0.1', command];
 }
 
-/** Makes a key pair in `directory`; resolves with the private key’s path. Raises `unsupported` without an openssh client. */
+/**
+ * Makes a key pair in `directory` and resolves with the private key’s path. Raises `unsupported` without an
+ * OpenSSH client.
+ */
 export async function makeSshKey(directory: string, signal: AbortSignal): Promise<string> {
   const keyFile = join(directory, 'id_ed25519');
   try {
@@ -39,7 +42,7 @@ export async function makeSshKey(directory: string, signal: AbortSignal): Promis
     });
   } catch (error) {
     if (!(error instanceof ProcessError && error.isMissing)) throw error;
-    throw new AppError('unsupported', 'there is no ssh client to compare with', {
+    throw new AppError('unsupported', 'no ssh client is installed', {
       cause: error,
       hint: 'Install it: apt-get install openssh-client',
     });
@@ -47,7 +50,7 @@ export async function makeSshKey(directory: string, signal: AbortSignal): Promis
   return keyFile;
 }
 
-/** Connects, runs `true`, and waits for ssh to end. */
+/** Connects, runs `true`, and waits until ssh exits. */
 export async function sshTrue(target: SshTarget, signal: AbortSignal): Promise<void> {
   await run('ssh', sshArguments(target, 'true'), { timeoutMs: commandTimeoutMs, signal });
 }

@@ -1,6 +1,7 @@
 /**
- * The guest's end of a link in a process of its own, for `bench hostile`: `guest-peer.ts SOCKET [flood]`. With `flood` it
- * answers its first call with window updates that do not grow, as fast as they are taken. Prints `listening`.
+ * The guest's end of a link in a separate process, for `bench hostile`: `guest-peer.ts SOCKET [flood]`. With
+ * `flood` it answers its first call with window updates of size 0, as fast as the host reads them. Prints
+ * `listening`.
  */
 import { createServer } from 'node:net';
 import { readLine } from '../../src/guest/lines.ts';
