@@ -1,21 +1,24 @@
-/** Tests that CI may skip: those that need what a host or a network may not have. Every other skip fails CI. */
+/**
+ * Tests that may be skipped in CI because the host or network may lack what they need. Any other skip fails
+ * CI.
+ */
 
 export interface AllowedSkip {
-  /** How `FILE: TITLE` begins, as `tally.ts` names a test. */
+  /** Beginning of `FILE: TITLE`, the way `tally.ts` names a test. */
   readonly test: string;
   readonly reason: string;
 }
 
 export const allowedSkips: readonly AllowedSkip[] = [
-  { test: 'test/contract/schemathesis.test.ts: ', reason: 'Schemathesis comes from a package index' },
-  { test: 'test/contract/sdk-browser.test.ts: ', reason: 'Chromium is downloaded' },
-  { test: 'test/contract/docs-page.test.ts: ', reason: 'Chromium is downloaded' },
-  { test: 'cli/completion.test.ts: ', reason: 'zsh and fish come from a package mirror' },
-  { test: 'cli/terminal.test.ts: ', reason: 'script(1) is in no package that is always there' },
-  { test: 'src/storage/images/store.test.ts: ', reason: 'a second file system is needed' },
-  { test: 'src/setup/kit/cpio.test.ts: ', reason: 'busybox with cpio comes from a package mirror' },
-  { test: 'src/setup/setup.test.ts: ', reason: 'busybox comes from a package mirror' },
+  { test: 'test/contract/schemathesis.test.ts: ', reason: 'Schemathesis needs a package index' },
+  { test: 'test/contract/sdk-browser.test.ts: ', reason: 'Chromium needs a download' },
+  { test: 'test/contract/docs-page.test.ts: ', reason: 'Chromium needs a download' },
+  { test: 'cli/completion.test.ts: ', reason: 'zsh and fish need a package mirror' },
+  { test: 'cli/terminal.test.ts: ', reason: 'script(1) may not be installed' },
+  { test: 'src/storage/images/store.test.ts: ', reason: 'needs a second file system' },
+  { test: 'src/setup/kit/cpio.test.ts: ', reason: 'busybox with cpio needs a package mirror' },
+  { test: 'src/setup/setup.test.ts: ', reason: 'busybox needs a package mirror' },
   { test: 'src/setup/systemd.test.ts: ', reason: 'systemd-analyze is in the package systemd' },
-  { test: 'src/lib/oom.test.ts: ', reason: 'protecting a process takes CAP_SYS_RESOURCE' },
-  { test: 'src/engines/qemu/jail.test.ts: ', reason: 'a host may forbid control groups or namespaces' },
+  { test: 'src/lib/oom.test.ts: ', reason: 'needs CAP_SYS_RESOURCE' },
+  { test: 'src/engines/qemu/jail.test.ts: ', reason: 'the host may forbid cgroups or namespaces' },
 ];

@@ -1,4 +1,4 @@
-/** Writes what is generated from the code and committed: the OpenAPI document, and the SDK's part that says the same. */
+/** Writes the generated files that are committed: the OpenAPI document and the SDK's types and operations. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { makeOperations } from '../sdk/scripts/operations.ts';
 import { makeSchema } from '../sdk/scripts/schema.ts';

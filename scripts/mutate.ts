@@ -1,7 +1,7 @@
 /**
- * Can the tests fail? Puts each fault of `test/mutations` into a copy of the checkout and runs the test that must catch it.
- * A fault that survives, or shows only as a hang, fails. Arguments: parts of the faults' names; without any, all.
- * Ends with `N passed, N failed`.
+ * Checks that the tests can fail. Puts each fault of `test/mutations` into a copy of the checkout and runs
+ * the test that must catch it. The run fails if a fault survives or only shows as a hang. Arguments: parts of
+ * fault names; without any, all faults. Ends with `N passed, N failed`.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import type { CaughtBy, Mutation } from '../test/mutations/mutation.ts';
 import { mutations } from '../test/mutations/mutations.ts';
 
 const root = dirname(import.meta.dirname);
-/** Of one test run. A test that needs longer to fail hangs. */
+/** For one test run. A test that takes longer counts as hanging. */
 const timeoutMs = 180_000;
 
 const wanted = process.argv.slice(2);
@@ -32,7 +32,7 @@ try {
 process.stdout.write(`${chosen.length - failures} passed, ${failures} failed\n`);
 process.exitCode = failures === 0 && chosen.length > 0 ? 0 : 1;
 
-/** What git tracks or would track, with the installed packages linked. */
+/** Copies all files that git tracks or would track, and links node_modules. */
 function copyCheckout(): string {
   const directory = mkdtempSync(join(tmpdir(), 'mutate-'));
   const list = spawnSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
@@ -50,12 +50,12 @@ function copyCheckout(): string {
   return directory;
 }
 
-/** Null when the test catches the fault; else what is wrong. */
+/** Null when the test catches the fault; otherwise the reason why not. */
 function judge({ file, from, to, caughtBy }: Mutation): string | null {
   const path = join(copy, file);
   const text = readFileSync(path, 'utf8');
   const count = text.split(from).length - 1;
-  if (count !== 1) return `: ${file} has the piece ${count} times, not once; correct the entry`;
+  if (count !== 1) return `: ${file} contains the text ${count} times instead of once; correct the entry`;
   writeFileSync(
     path,
     text.replace(from, () => to),

@@ -1,16 +1,16 @@
-// Exits 0 when node_modules holds what package-lock.json asks for, by npm's own record of what it installed.
-// Plain JavaScript without packages: the launcher runs it before there are any. Usage: packages-fit.mjs ROOT prod|all
+// Exits 0 when node_modules matches package-lock.json, by npm's own record of what it installed. Uses no
+// packages, because the launcher runs it before any are installed. Usage: packages-fit.mjs ROOT prod|all
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const [root = '.', wanted = 'all'] = process.argv.slice(2);
 
-/** Package path → version, of those that must be there. */
+/** Maps package path to version for the packages that must be installed. */
 function required(lock) {
   return Object.entries(lock.packages).filter(
     ([path, entry]) =>
       path !== '' &&
-      // Optional ones are mostly builds for other platforms; npm leaves out what does not fit this one.
+      // Optional packages are mostly builds for other platforms; npm skips those.
       !entry.optional &&
       !entry.devOptional &&
       (wanted === 'all' || !entry.dev),

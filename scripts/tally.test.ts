@@ -19,7 +19,7 @@ describe('tally', () => {
     expect(tallyChecks('')).toEqual({ passed: 0, failed: 0, skipped: 0 });
   });
 
-  it('reads vitest, a file that cannot be loaded included', () => {
+  it('reads vitest’s report, including files that fail to load', () => {
     const report = {
       numPassedTests: 3,
       numFailedTests: 1,
@@ -36,7 +36,7 @@ describe('tally', () => {
     expect(tallyVitest('{}')).toBeNull();
   });
 
-  it('reads go test and counts a package that fails without a test once', () => {
+  it('reads go test’s report and counts a package that fails without a test once', () => {
     const text = lines(
       { Action: 'pass', Package: 'a', Test: 'TestOne' },
       { Action: 'fail', Package: 'a', Test: 'TestTwo' },
@@ -49,7 +49,7 @@ describe('tally', () => {
     expect(tallyGo(`${text}\nnot json\n`)).toEqual({ passed: 1, failed: 2, skipped: 1 });
   });
 
-  it('shows the output of failed go tests only', () => {
+  it('shows only the output of failed go tests', () => {
     const text = lines(
       { Action: 'output', Package: 'a', Test: 'TestOne', Output: 'fine\n' },
       { Action: 'output', Package: 'a', Test: 'TestTwo', Output: 'broken\n' },
@@ -59,7 +59,7 @@ describe('tally', () => {
     expect(goFailures(text)).toEqual(['broken\n', 'undefined: x\n']);
   });
 
-  it('takes a silent failure, an empty run and a missing report for failures', () => {
+  it('counts a silent failure, an empty run and a missing report as failures', () => {
     const fine = { passed: 1, failed: 0, skipped: 0 };
     expect(judge(fine, false)).toEqual(fine);
     expect(judge(fine, true).failed).toBe(1);

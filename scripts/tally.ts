@@ -1,8 +1,8 @@
 /**
- * Adds up what `check.sh` or `test.sh` ran and prints their last line. Reads, in the directory given: `checks` (lines
- * `pass NAME` or `fail NAME`), `vitest.json`, `go.json` (`go test -json`), and `vitest.status` and `go.status`, which
- * are there when that runner's own exit code was not 0. With `--strict` a skipped test that `allowed-skips.ts` does not
- * name counts as failed.
+ * Adds up the results of `check.sh` or `test.sh` and prints their last line. Reads from the given directory:
+ * `checks` (lines `pass NAME` or `fail NAME`), `vitest.json`, `go.json` (`go test -json`), and
+ * `vitest.status` and `go.status`, which exist only if that runner's exit code was not 0. With `--strict` a
+ * skipped test that `allowed-skips.ts` does not name counts as a failure.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -16,14 +16,16 @@ export interface Tally {
 
 const none: Tally = { passed: 0, failed: 0, skipped: 0 };
 
-/** The static checks. */
+/** Counts the static checks. */
 export function tallyChecks(text: string): Tally {
   const lines = text.split('\n').filter((line) => line !== '');
   const passed = lines.filter((line) => line.startsWith('pass ')).length;
   return { ...none, passed, failed: lines.length - passed };
 }
 
-/** Vitest's JSON report; a file that could not be loaded counts as one failure. Null when it is no report. */
+/**
+ * Counts vitest's JSON report; a file that failed to load counts as one failure. Null for an invalid report.
+ */
 export function tallyVitest(text: string): Tally | null {
   const report = parse(text);
   if (!report || typeof report.numPassedTests !== 'number' || !Array.isArray(report.testResults)) return null;
@@ -36,7 +38,10 @@ export function tallyVitest(text: string): Tally | null {
   };
 }
 
-/** `go test -json`; a package that fails without a failing test (it does not compile, say) counts as one failure. */
+/**
+ * Counts `go test -json`; a package that fails without a failing test, for example at compile time, counts as
+ * one failure.
+ */
 export function tallyGo(text: string): Tally {
   const tally = { passed: 0, failed: 0, skipped: 0 };
   const failedPackages = new Set<string>();
@@ -64,7 +69,7 @@ interface VitestFile {
   readonly assertionResults?: readonly { readonly status?: unknown; readonly fullName?: unknown }[];
 }
 
-/** The skipped tests of vitest's report and of go's, as `FILE: TITLE` and `PACKAGE: TEST`. */
+/** Names the skipped tests of both reports as `FILE: TITLE` and `PACKAGE: TEST`. */
 export function skippedTests(vitest: string, go: string, root = process.cwd()): readonly string[] {
   const files = (parse(vitest)?.testResults ?? []) as readonly VitestFile[];
   const ofVitest = files.flatMap(({ name, assertionResults = [] }) =>
@@ -80,7 +85,7 @@ export function skippedTests(vitest: string, go: string, root = process.cwd()): 
   return [...ofVitest, ...ofGo];
 }
 
-/** Those that nobody has allowed. */
+/** Skipped tests that the list does not allow. */
 export function unexpectedSkips(
   skipped: readonly string[],
   allowed: readonly AllowedSkip[],
@@ -88,7 +93,7 @@ export function unexpectedSkips(
   return skipped.filter((name) => !allowed.some(({ test }) => name.startsWith(test)));
 }
 
-/** A runner that says it failed but names no failed test counts as one failure; so does one that ran nothing. */
+/** A runner that fails without a failed test, or runs nothing, counts as one failure. */
 export function judge(tally: Tally | null, hasFailed: boolean): Tally {
   if (tally === null) return { ...none, failed: 1 };
   const isEmpty = tally.passed + tally.failed + tally.skipped === 0;
@@ -111,7 +116,7 @@ export function formatTally(tally: Tally): string {
   return `${tally.passed} passed, ${tally.failed} failed${skipped}`;
 }
 
-/** What go's tests printed where they failed, for a person; the JSON is not shown. */
+/** The output of failed go tests, as text. */
 export function goFailures(text: string): readonly string[] {
   const events = text
     .split('\n')
@@ -139,7 +144,7 @@ function main(dir: string, isStrict: boolean): void {
   const skips = isStrict
     ? unexpectedSkips(skippedTests(read('vitest.json'), read('go.json')), allowedSkips)
     : [];
-  for (const name of skips) process.stdout.write(`skipped, and not on the list of what may be: ${name}\n`);
+  for (const name of skips) process.stdout.write(`skipped, but not in allowed-skips.ts: ${name}\n`);
   const total = add([
     { ...none, failed: skips.length, skipped: -skips.length },
     tallyChecks(read('checks')),
