@@ -1,6 +1,6 @@
-/** The OpenAPI document as the SDK's generators read it. */
+/** The types of the OpenAPI document that the SDK's generators read. */
 
-/** The part of JSON Schema that is looked at. */
+/** The used part of JSON Schema. */
 export interface Schema {
   readonly enum?: readonly unknown[];
   readonly type?: string | readonly string[];
@@ -25,13 +25,13 @@ export interface OpenApiDocument {
 }
 
 export interface Operation extends OperationObject {
-  /** In capitals. */
+  /** In upper case. */
   readonly method: string;
-  /** With `{name}` where a parameter goes. */
+  /** With `{name}` for parameters. */
   readonly path: string;
 }
 
-/** Every operation, in the document's order. */
+/** All operations, in the document's order. */
 export function operationsOf(document: OpenApiDocument): readonly Operation[] {
   return Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({
@@ -42,7 +42,7 @@ export function operationsOf(document: OpenApiDocument): readonly Operation[] {
   );
 }
 
-/** The media types of what an operation answers when it succeeds. */
+/** Media types of an operation's successful answers. */
 export function answersOf(operation: OperationObject): readonly string[] {
   const successes = Object.entries(operation.responses).filter(([status]) => status.startsWith('2'));
   return [...new Set(successes.flatMap(([, { content }]) => Object.keys(content ?? {})))];

@@ -1,9 +1,12 @@
-/** `sdk/src/generated/operations.ts`: what the transport must know of each operation, and the document's lists of words. */
+/**
+ * Generates `sdk/src/generated/operations.ts`: what the transport needs to know of each operation, and the
+ * document's enums.
+ */
 import { answersOf, type OpenApiDocument, type Operation, operationsOf } from './document.ts';
 
 const json = 'application/json';
 
-/** Its text. */
+/** Returns the file's text. */
 export function makeOperations(document: OpenApiDocument): string {
   const operations = operationsOf(document).map(
     (operation) => `  ${operation.operationId}: ${literal(describe(operation))},`,
@@ -42,7 +45,7 @@ function describe(operation: Operation) {
   };
 }
 
-/** A value as this repository writes it, on one line. */
+/** Formats a value in this repository's style, on one line. */
 function literal(value: unknown): string {
   if (typeof value === 'string') return `'${value.replaceAll(/[\\']/g, '\\$&')}'`;
   if (Array.isArray(value)) return `[${value.map(literal).join(', ')}]`;

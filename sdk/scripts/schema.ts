@@ -1,19 +1,22 @@
-/** `sdk/src/generated/schema.ts`: the document's schemas and operations as TypeScript's types. */
+/** Generates `sdk/src/generated/schema.ts`: the document's schemas and operations as TypeScript types. */
 import openapiTypeScript, { astToString } from 'openapi-typescript';
 import type { OpenApiDocument, OperationObject, Schema } from './document.ts';
 
-/** Its text; throws when the document is not sound. */
+/** Returns the file's text; throws when the document is invalid. */
 export async function makeSchema(document: OpenApiDocument): Promise<string> {
   const nodes = await openapiTypeScript(JSON.stringify(withoutUnread(document)), {
     immutable: true,
-    // A default is the server's to fill in; the caller may leave the field out.
+    // The server fills in defaults, so callers may omit the field.
     defaultNonNullable: false,
     silent: true,
   });
   return `// Made by scripts/generate.ts from the OpenAPI document.\n${astToString(nodes)}`;
 }
 
-/** The document less what no type of the SDK says: every failure is the same `Error`, and headers are not shown. */
+/**
+ * Removes the parts for which the SDK has no types: error answers, which are all the same `Error`, and
+ * headers.
+ */
 function withoutUnread(document: OpenApiDocument): OpenApiDocument {
   const { schemas } = document.components;
   return {
@@ -29,7 +32,10 @@ function withoutFailures(operation: OperationObject): OperationObject {
   return { ...operation, responses: Object.fromEntries(responses) };
 }
 
-/** Alternatives that only say which properties must be there have no type, and would make the whole `unknown`. */
+/**
+ * Removes alternatives that only list required properties; they have no type and would turn the whole into
+ * `unknown`.
+ */
 function withoutRequirements(schema: Schema): Schema {
   const isRequirement = (each: object) => Object.keys(each).every((key) => key === 'required');
   const { anyOf, oneOf, ...rest } = schema;

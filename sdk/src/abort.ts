@@ -1,6 +1,6 @@
-/** Deadlines and waiting, on web APIs alone. */
+/** Deadlines and waiting, built on web APIs only. */
 
-/** An AbortController that follows a parent signal until released. */
+/** An AbortController that follows a parent signal until `release` is called. */
 export interface LinkedAbort {
   readonly signal: AbortSignal;
   readonly abort: (reason: unknown) => void;
@@ -20,10 +20,10 @@ export function linkedAbort(parent: AbortSignal | undefined): LinkedAbort {
   };
 }
 
-/** What timers hold; a longer one would fire at once. */
+/** The longest delay of a timer; a longer one would fire at once. */
 const timerMsMax = 2 ** 31 - 1;
 
-/** Calls `act` after `ms`, which may be infinite; returns what keeps it from being called. */
+/** Calls `act` after `ms`, which may be infinite. Returns a function that cancels it. */
 export function startTimer(ms: number, act: () => void): () => void {
   if (ms === Number.POSITIVE_INFINITY) return () => undefined;
   const timer = setTimeout(act, Math.min(Math.max(ms, 0), timerMsMax));
@@ -47,7 +47,7 @@ export async function withDeadline<T>(
   }
 }
 
-/** Resolves after `ms`; rejects with the signal's reason when that aborts first. */
+/** Resolves after `ms`; rejects with the signal's reason if it aborts first. */
 export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decodeBase64, encodeBase64 } from './base64.ts';
 
-test('encodes as Node does and decodes what it encoded', () => {
+test('encodes like Node and decodes its own output', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {
       const text = encodeBase64(bytes);
@@ -12,7 +12,7 @@ test('encodes as Node does and decodes what it encoded', () => {
   );
 });
 
-test('encodes more than one piece without padding in between', () => {
+test('encodes several pieces without padding between them', () => {
   const bytes = new Uint8Array(100_001).map((_, index) => index % 251);
   expect(encodeBase64(bytes)).toBe(Buffer.from(bytes).toString('base64'));
 });

@@ -1,4 +1,4 @@
-/** Standard base64 (RFC 4648 §4, padded) between bytes and text, for runtimes whose Uint8Array cannot do it itself. */
+/** Standard base64 (RFC 4648 §4, padded), for runtimes whose Uint8Array has no base64 methods. */
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 const valueOfCode: Int8Array = makeTable();
@@ -14,7 +14,7 @@ export function encodeBase64(bytes: Uint8Array): string {
   return pieces.join('');
 }
 
-/** Null when `text` is not padded standard base64. */
+/** Returns null when `text` is not padded standard base64. */
 export function decodeBase64(text: string): Uint8Array | null {
   if (text.length % 4 !== 0) return null;
   const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
@@ -40,7 +40,7 @@ export function decodeBase64(text: string): Uint8Array | null {
     bytes[out++] = group >> 16;
     if (padding === 1) bytes[out++] = group >> 8;
   }
-  // A character outside the alphabet has the value -1, whose sign survives every shift and OR.
+  // Invalid characters have the value -1, whose sign survives every shift and OR.
   return seen < 0 ? null : bytes;
 }
 

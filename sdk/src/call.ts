@@ -1,6 +1,7 @@
 /**
- * Calls by operation: what an operation takes and answers is the OpenAPI document's word, and its method and path are
- * written nowhere else.
+ * Typed calls by operation id. Parameters, answers, method and path all come from the OpenAPI document and
+ * are written nowhere else.
+ * Example: `call(transport, 'getMachine', { path: { id } }, timeoutMs)`.
  */
 import { isRecord } from './errors.ts';
 import { operationTable } from './generated/operations.ts';
@@ -9,15 +10,15 @@ import { badResponse, type Call, type CallOptions, invalidArgument, type Transpo
 
 export type OperationId = keyof typeof operationTable;
 
-/** What goes into a call. A part that the operation does not have cannot be given. */
+/** Arguments of a call: only the parts (path, query, body) that the operation has. */
 export type CallArguments<Id extends OperationId> = Part<'path', Parameters<Id>['path']> &
   Part<'query', Queried<Parameters<Id>['query']>> &
   Part<'body', JsonOf<NonNullable<operations[Id]['requestBody']>>>;
 
-/** The query of an operation that has one. */
+/** The query type of an operation. */
 export type QueryOf<Id extends OperationId> = Queried<NonNullable<Parameters<Id>['query']>>;
 
-/** The JSON that an operation answers when it succeeds; undefined when there is none. */
+/** The JSON type of an operation's successful answer; undefined when it has no body. */
 export type AnswerOf<Id extends OperationId> = [SuccessJson<Id>] extends [never]
   ? undefined
   : SuccessJson<Id>;
@@ -30,7 +31,7 @@ type Part<Name extends string, Value> = [Value] extends [never]
     : undefined extends Value
       ? { readonly [Key in Name]?: Value }
       : { readonly [Key in Name]: Value };
-/** What may be left out may be given as undefined too. */
+/** Optional fields also accept `undefined`. */
 type Queried<Query> = { readonly [Key in keyof Query]: Query[Key] | OptionalAsUndefined<Query, Key> };
 type OptionalAsUndefined<From, Key extends keyof From> =
   Record<never, never> extends Pick<From, Key> ? undefined : never;
@@ -46,7 +47,10 @@ interface AnyArguments {
   readonly body?: unknown;
 }
 
-/** Calls an operation that answers JSON or nothing, within `timeoutMs` unless the options say otherwise. */
+/**
+ * Calls an operation that answers JSON or nothing. The deadline is `timeoutMs` unless the options set
+ * another.
+ */
 export async function call<Id extends OperationId>(
   transport: Transport,
   id: Id,
@@ -59,14 +63,17 @@ export async function call<Id extends OperationId>(
   return checkAnswer(id, request, answer) as AnswerOf<Id>;
 }
 
-/** The HTTP request of a call. Throws FlotillaError `INVALID_ARGUMENT` for an id that would be another path. */
+/**
+ * Builds the HTTP request of a call. Throws FlotillaError `INVALID_ARGUMENT` for an id that would change the
+ * path.
+ */
 export function requestOf<Id extends OperationId>(id: Id, given: CallArguments<Id>): Call {
   const { method, path, isRepeatable } = operationTable[id];
   const { path: names = {}, query, body } = given as AnyArguments;
   return { method, path: fillPath(path, names), query, body, isRepeatable };
 }
 
-/** The answer, which must be an object where the operation answers JSON. */
+/** Checks that the answer is an object where the operation answers JSON. */
 export function checkAnswer(id: OperationId, { method, path }: Call, answer: unknown): unknown {
   if (operationTable[id].answer === 'json' && !isRecord(answer)) {
     throw badResponse(`${method} ${path}: the answer is not an object`);
@@ -77,8 +84,8 @@ export function checkAnswer(id: OperationId, { method, path }: Call, answer: unk
 function fillPath(template: string, names: Readonly<Record<string, string>>): string {
   return template.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => {
     const name = names[parameter] ?? '';
-    // URL parsing would make another path of these.
-    if (name === '' || name === '.' || name === '..') throw invalidArgument(`'${name}' names nothing`);
+    // URL parsing would resolve these to another path.
+    if (name === '' || name === '.' || name === '..') throw invalidArgument(`'${name}' is not a name or id`);
     return encodeURIComponent(name);
   });
 }

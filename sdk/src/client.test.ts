@@ -7,7 +7,7 @@ import type { ExecRequest } from './types.ts';
 
 const machine = { id: 'm1', name: 'web', status: 'running', vcpu_count: 1, mem_size_mib: 128 };
 
-test('sends key, path and body, and gives the answer as it is', async () => {
+test('sends key, path and body, and returns the answer unchanged', async () => {
   const seen: unknown[] = [];
   await using server = await serve(async (request, response) => {
     const { method, url, headers } = request;
@@ -24,7 +24,7 @@ test('sends key, path and body, and gives the answer as it is', async () => {
   ]);
 });
 
-test('leaves out query fields that were not given, and the key when there is none', async () => {
+test('omits undefined query fields, and the header when there is no key', async () => {
   await using server = await serve((request, response) => {
     sendJson(response, 200, {
       machines: [],
@@ -61,7 +61,7 @@ test('changes a machine, and repeats an action without an error when told to', a
   ]);
 });
 
-test('delete resolves on 204 and forces only when told', async () => {
+test('delete resolves on 204 and forces only when asked', async () => {
   const urls: unknown[] = [];
   await using server = await serve((request, response) => {
     urls.push(`${request.method} ${request.url}`);
@@ -73,7 +73,7 @@ test('delete resolves on 204 and forces only when told', async () => {
   expect(urls).toEqual(['DELETE /machines/m1', 'DELETE /machines/m1?force=true']);
 });
 
-test('an error answer becomes a FlotillaError with all the server said', async () => {
+test('an error answer becomes a FlotillaError with all fields of the answer', async () => {
   await using server = await serve((_, response) => {
     const error = {
       code: 'CONFLICT',
@@ -100,15 +100,18 @@ test.each([
   ['text/html', 502, '<html>bad gateway', { status: 502, code: 'HTTP_502' }],
   ['application/json', 200, 'not json', { status: 0, code: 'BAD_RESPONSE' }],
   ['application/json', 200, '[]', { status: 0, code: 'BAD_RESPONSE' }],
-])('an answer of %s %i that is not the API’s is an error too', async (type, status, body, expected) => {
-  await using server = await serve((_, response) => {
-    response.writeHead(status, { 'content-type': type }).end(body);
-  });
-  const client = new FlotillaClient({ url: server.url });
-  await expect(client.machines.start('m1')).rejects.toMatchObject(expected);
-});
+])(
+  'an error answer of %s %i from something else than the API becomes a FlotillaError',
+  async (type, status, body, expected) => {
+    await using server = await serve((_, response) => {
+      response.writeHead(status, { 'content-type': type }).end(body);
+    });
+    const client = new FlotillaClient({ url: server.url });
+    await expect(client.machines.start('m1')).rejects.toMatchObject(expected);
+  },
+);
 
-test('says whether the server would take the request again, and repeats none that it would not', async () => {
+test('reports whether a request may be repeated, and repeats no other', async () => {
   let requests = 0;
   await using server = await serve((request, response) => {
     requests++;
@@ -176,7 +179,7 @@ test('a call ends at its deadline, and the server sees the connection close', as
   await closed.promise;
 });
 
-test('the deadline covers the body and the pauses between attempts', async () => {
+test('the deadline includes the body and the delays between attempts', async () => {
   await using stalling = await serve((_, response) => {
     response.writeHead(200).write('{"status":');
   });
@@ -189,14 +192,14 @@ test('the deadline covers the body and the pauses between attempts', async () =>
   }
 });
 
-test('a deadline beyond what timers hold is far away, not now', async () => {
+test('a deadline longer than a timer’s maximum does not fire at once', async () => {
   await using server = await serve((_, response) => sendJson(response, 200, { status: 'ok' }));
   for (const timeoutMs of [2 ** 31, Number.POSITIVE_INFINITY]) {
     expect(await new FlotillaClient({ url: server.url }).health({ timeoutMs })).toEqual({ status: 'ok' });
   }
 });
 
-test('the caller’s abort comes back as the caller’s own reason', async () => {
+test('the caller’s abort rejects with the caller’s own reason', async () => {
   const abort = new AbortController();
   const reason = new Error('changed my mind');
   await using server = await serve(() => abort.abort(reason));
@@ -205,7 +208,7 @@ test('the caller’s abort comes back as the caller’s own reason', async () =>
   await expect(machines.get('m1', { signal: abort.signal })).rejects.toBe(reason);
 });
 
-test('a server that is not there is named with the reason', async () => {
+test('an unreachable server is named with the reason', async () => {
   const server = await serve(() => undefined);
   await server[Symbol.asyncDispose]();
   await expect(new FlotillaClient({ url: server.url }).machines.start('m1')).rejects.toMatchObject({
@@ -215,7 +218,7 @@ test('a server that is not there is named with the reason', async () => {
   });
 });
 
-test.each(['', '.', '..'])('refuses the id %j, which would be another path', async (id) => {
+test.each(['', '.', '..'])('refuses the id %j, which would change the path', async (id) => {
   const { machines } = new FlotillaClient({ url: 'http://127.0.0.1:9' });
   await expect(machines.delete(id)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
 });
@@ -228,7 +231,7 @@ test.each(['ftp://host', 'host:3000', '', 'http://user:secret@host', 'http://hos
   },
 );
 
-test('a buffered exec sends stdin as base64 and refuses to wait longer than it can', async () => {
+test('a buffered exec sends stdin as base64 and refuses a timeout longer than it can wait', async () => {
   await using server = await serve(async (request, response) => {
     sendJson(response, 200, {
       exit_code: 0,
@@ -262,10 +265,10 @@ test.each([null, 7, {}, [1]])('a stdin of %j is refused before anything is sent'
 
 test.each([
   ['UND_ERR_SOCKET', 'other side closed', 'the connection to the daemon broke (UND_ERR_SOCKET)'],
-  ['ENOTFOUND', 'getaddrinfo ENOTFOUND x', 'there is no host of that name (ENOTFOUND)'],
+  ['ENOTFOUND', 'getaddrinfo ENOTFOUND x', 'no host has that name (ENOTFOUND)'],
   ['CERT_HAS_EXPIRED', 'certificate has expired', 'certificate has expired (CERT_HAS_EXPIRED)'],
   ['EODD', '', 'the connection failed (EODD)'],
-])('the code %s is never all that is said', (code, message, expected) => {
+])('an error with the code %s always has a message', (code, message, expected) => {
   const cause = Object.assign(new Error(message), { code });
   expect(reasonOf(new TypeError('fetch failed', { cause }))).toBe(expected);
 });

@@ -1,6 +1,6 @@
 /**
- * The client of a Flotilla daemon, for Node and the browser. Every call has a deadline; only reads are repeated by
- * themselves; every failure is a FlotillaError, except the caller's own abort.
+ * The client of a Flotilla daemon, for Node and browsers. Every call has a deadline. Only reads are retried
+ * automatically. Every failure is a FlotillaError, except the caller's own abort.
  */
 import { call } from './call.ts';
 import { deadlinesMs } from './deadlines.ts';
@@ -18,7 +18,7 @@ export class FlotillaClient {
   readonly operations: Operations;
   readonly #transport: Transport;
 
-  /** Asks nothing of the server yet. Throws FlotillaError `INVALID_ARGUMENT` for an address that is not http or https. */
+  /** Sends no request. Throws FlotillaError `INVALID_ARGUMENT` for an address that is not http or https. */
   constructor(options: TransportOptions) {
     this.#transport = new Transport(options);
     this.images = new Images(this.#transport);

@@ -12,7 +12,7 @@ async function follow(handler: Handler, options: FollowConsoleOptions = {}): Pro
 
 const plain = { 'content-type': 'text/plain; charset=utf-8' };
 
-test('yields text, whole characters only, until the console ends', async () => {
+test('yields text in whole characters until the console ends', async () => {
   let asked: unknown;
   const text = await follow(
     (request, response) => {
@@ -76,7 +76,7 @@ test('leaving the loop closes the connection; the caller’s abort throws its re
   await closed[1].promise;
 });
 
-test('what there is now is read at once, and again when the server was not there', async () => {
+test('a read without follow returns at once, and is retried when the server was unreachable', async () => {
   let requests = 0;
   await using server = await serve((request, response) => {
     if (++requests === 1) response.writeHead(503).end();

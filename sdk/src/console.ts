@@ -1,4 +1,4 @@
-/** A machine's console as it prints. */
+/** Follows a machine's console output. */
 import { linkedAbort } from './abort.ts';
 import { requestOf } from './call.ts';
 import { clientErrorCodes, FlotillaError } from './errors.ts';
@@ -7,17 +7,21 @@ import { openStream, type StreamOptions, silenceGuard } from './stream.ts';
 import type { Transport } from './transport.ts';
 
 export interface FollowConsoleOptions extends StreamOptions {
-  /** How many of the lines before now to begin with; the server's default without. */
+  /** How many earlier lines to start with. Default: the server's. */
   readonly lines?: number | undefined;
 }
 
-/** A console has no heartbeat. Node's own fetch gives a silent answer up after 300 s, with less to say. */
+/**
+ * The console sends no heartbeats. Shorter than the 300 s after which Node's fetch gives up with a less clear
+ * error.
+ */
 const silenceMsDefault = 240_000;
 
 /**
- * Yields text, cut anywhere between characters, until the machine stops. Throws a FlotillaError: the server's refusal,
- * `UNREACHABLE` when the connection breaks, `CLIENT_TIMEOUT` when the console is silent for `silenceMs` (default 240 s).
- * Leaving the loop early closes the connection. Nothing is sent before the first `next()`.
+ * Yields text, split between characters anywhere, until the machine stops. Throws a FlotillaError: the
+ * server's refusal, `UNREACHABLE` when the connection breaks, `CLIENT_TIMEOUT` when the console is silent for
+ * `silenceMs` (default 240 s). Leaving the loop early closes the connection. Nothing is sent before the first
+ * `next()`.
  */
 export async function* followConsole(
   transport: Transport,
@@ -48,7 +52,7 @@ export async function* followConsole(
     }
   } finally {
     connection.release();
-    connection.abort(new Error('the stream was left'));
+    connection.abort(new Error('the reader left the stream'));
   }
 }
 

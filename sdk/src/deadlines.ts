@@ -1,6 +1,6 @@
 /**
- * How long calls may take unless the call says otherwise. Start waits for a guest that answers; Node's own fetch gives
- * up on headers after 300 s, so nothing that answers at the end may wait longer.
+ * Default deadlines of calls. Start and its like wait until the guest answers. All stay below 300 s, because
+ * Node's fetch then gives up waiting for headers.
  */
 export const deadlinesMs = {
   read: 30_000,

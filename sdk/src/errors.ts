@@ -1,12 +1,12 @@
-/** The one error type this client throws for anything but the caller's own abort. */
+/** FlotillaError: the error that this client throws for everything except the caller's own abort. */
 
-/** Codes of failures seen on this side of the wire; every other code is the server's. Their `status` is 0. */
+/** Codes of failures on the client's side; every other code comes from the server. Their `status` is 0. */
 export const clientErrorCodes = {
-  /** No answer: refused, reset, no such host, not allowed by the browser. */
+  /** No answer: refused, reset, unknown host, or blocked by the browser. */
   unreachable: 'UNREACHABLE',
-  /** The call's deadline passed here; the server may still be working on it. */
+  /** The call's deadline passed in the client; the server may still be working on it. */
   timeout: 'CLIENT_TIMEOUT',
-  /** An answer that is not this API's. */
+  /** An answer that does not come from this API. */
   badResponse: 'BAD_RESPONSE',
   /** Refused before anything was sent. */
   invalid: 'INVALID_ARGUMENT',
@@ -28,14 +28,14 @@ export class FlotillaError extends Error {
   /** The HTTP status, or 0 when there was no usable answer. */
   readonly status: number;
   readonly code: string;
-  /** What to do about it, in the server's words. */
+  /** What to do about it; from the server. */
   readonly hint: string | undefined;
-  /** Names this request in the server's log. */
+  /** The request's id in the server's log. */
   readonly requestId: string | undefined;
   readonly details: unknown;
-  /** How long the server asks to be left alone. */
+  /** How long the server asks clients to wait before the next attempt. */
   readonly retryAfterMs: number | undefined;
-  /** Whether the same request may succeed later, in the server's words; undefined when it did not say. */
+  /** Whether the same request may succeed later, according to the server; undefined when it did not say. */
   readonly retryable: boolean | undefined;
 
   constructor(init: FlotillaErrorInit) {
@@ -51,7 +51,10 @@ export class FlotillaError extends Error {
   }
 }
 
-/** The error an answer of 4xx or 5xx stands for; a body that is not the API's own is summed up by its status. */
+/**
+ * Builds the error for a 4xx or 5xx answer. A body that is not the API's is replaced by a message with the
+ * status.
+ */
 export function errorFromAnswer(status: number, headers: Headers, body: string): FlotillaError {
   const error = errorObject(body);
   return new FlotillaError({
@@ -66,7 +69,7 @@ export function errorFromAnswer(status: number, headers: Headers, body: string):
   });
 }
 
-/** What `fetch` threw, in words that name the reason and not the library. */
+/** Builds the error for an exception of `fetch`, naming its reason. */
 export function unreachable(origin: string, thrown: unknown): FlotillaError {
   return new FlotillaError({
     status: 0,
@@ -78,10 +81,10 @@ export function unreachable(origin: string, thrown: unknown): FlotillaError {
 
 const broke = 'the connection to the daemon broke';
 const late = 'the connection to the daemon timed out';
-const noWay = 'the network has no way to it';
-const noName = 'there is no host of that name';
+const noWay = 'the network has no route to it';
+const noName = 'no host has that name';
 const reasons: ReadonlyMap<string, string> = new Map([
-  ['EAI_AGAIN', 'its name cannot be looked up now'],
+  ['EAI_AGAIN', 'its name cannot be resolved at the moment'],
   ['ECONNABORTED', broke],
   ['ECONNREFUSED', 'the connection was refused'],
   ['ECONNRESET', broke],
@@ -96,7 +99,7 @@ const reasons: ReadonlyMap<string, string> = new Map([
   ['UND_ERR_SOCKET', broke],
 ]);
 
-/** The innermost reason of what a network call threw: in words, and the system's code behind them if there is one. */
+/** The innermost reason of a failed network call: in words, followed by the system's code if there is one. */
 export function reasonOf(thrown: unknown): string {
   const cause = thrown instanceof Error && thrown.cause !== undefined ? thrown.cause : thrown;
   if (!(cause instanceof Error)) return String(cause);
@@ -110,7 +113,7 @@ function errorObject(body: string): Readonly<Record<string, unknown>> {
     const parsed: unknown = JSON.parse(body);
     if (isRecord(parsed) && isRecord(parsed.error)) return parsed.error;
   } catch {
-    // A proxy's HTML page, or nothing: the status says what there is to say.
+    // The body is a proxy's HTML page or empty; the status must do as the reason.
   }
   return {};
 }

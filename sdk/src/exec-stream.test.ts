@@ -21,14 +21,14 @@ const out = (text: string, offset = 0) => ({
   data: Buffer.from(text).toString('base64'),
 });
 
-/** Serves `handler`, runs a command through it and gives everything the stream yielded. */
+/** Serves `handler`, runs a command through it and returns everything that the stream yielded. */
 async function eventsFrom(handler: Handler, options: StreamOptions = {}): Promise<ExecEvent[]> {
   await using server = await serve(handler);
   const { machines } = new FlotillaClient({ url: server.url });
   return await collect(machines.execStream('m1', { command: ['x'] }, options));
 }
 
-test('yields output as bytes, skips heartbeats and unknown kinds, ends with the outcome', async () => {
+test('yields output as bytes, skips heartbeats and unknown events, ends with the outcome', async () => {
   let asked: unknown;
   const events = await eventsFrom(async (request, response) => {
     asked = { accept: request.headers.accept, url: request.url, body: await bodyOf(request) };
@@ -80,35 +80,40 @@ test.each([
   [
     'has an outcome without a code',
     (response: ServerResponse) => response.end(line({ type: 'outcome', outcome: 'exited' })),
-    /says nothing/,
+    /without a known kind/,
   ],
   [
     'has data that is not base64',
     (response: ServerResponse) => response.end(line({ type: 'stdout', offset: 2, data: '*' })),
     /base64/,
   ],
-])('a stream that %s yields what came, then unknown', async (_, finish, reason, isLost?) => {
-  const events = await eventsFrom((_request, response) => {
-    begin(response);
-    response.write(line(out('hi')), () => finish(response));
-  });
-  expect(events.at(-1)).toMatchObject({
-    type: 'outcome',
-    outcome: 'unknown',
-    reason: expect.stringMatching(reason),
-    ...(isLost === true ? { connection_lost: true } : {}),
-  });
-  expect(Object.hasOwn(events.at(-1) ?? {}, 'connection_lost')).toBe(isLost === true);
-  expect(events.slice(0, -1)).toEqual([{ type: 'stdout', offset: 0, data: new TextEncoder().encode('hi') }]);
-});
+])(
+  'a stream that %s yields the output received, then the outcome unknown',
+  async (_, finish, reason, isLost?) => {
+    const events = await eventsFrom((_request, response) => {
+      begin(response);
+      response.write(line(out('hi')), () => finish(response));
+    });
+    expect(events.at(-1)).toMatchObject({
+      type: 'outcome',
+      outcome: 'unknown',
+      reason: expect.stringMatching(reason),
+      ...(isLost === true ? { connection_lost: true } : {}),
+    });
+    expect(Object.hasOwn(events.at(-1) ?? {}, 'connection_lost')).toBe(isLost === true);
+    expect(events.slice(0, -1)).toEqual([
+      { type: 'stdout', offset: 0, data: new TextEncoder().encode('hi') },
+    ]);
+  },
+);
 
-test('a server that falls silent yields unknown', async () => {
+test('a silent server yields the outcome unknown', async () => {
   const events = await eventsFrom((_, response) => begin(response), { silenceMs: 30 });
-  const reason = expect.stringMatching(/said nothing/);
+  const reason = expect.stringMatching(/sent nothing/);
   expect(events).toEqual([{ type: 'outcome', outcome: 'unknown', reason, connection_lost: true }]);
 });
 
-test('what follows the outcome is not read', async () => {
+test('nothing is read after the outcome', async () => {
   const events = await eventsFrom((_, response) => {
     begin(response);
     const outcome = line({ type: 'outcome', outcome: 'exited', exit_code: 0 });
@@ -160,17 +165,17 @@ test('a refusal throws the server’s error', async () => {
   await expect(run).rejects.toMatchObject({ status: 400, code: 'BAD_REQUEST' });
 });
 
-test('a server that cannot stream is refused', async () => {
+test('an answer that is not a stream is an error', async () => {
   const run = eventsFrom((_, response) => sendJson(response, 200, { exit_code: 0 }));
   await expect(run).rejects.toMatchObject({ code: 'BAD_RESPONSE' });
 });
 
-test('no answer at all ends at the opening deadline', async () => {
+test('a missing answer ends at the opening deadline', async () => {
   const run = eventsFrom(() => undefined, { timeoutMs: 30 });
   await expect(run).rejects.toMatchObject({ code: 'CLIENT_TIMEOUT' });
 });
 
-/** A client whose server is a stream in memory, so that time can be turned by hand. */
+/** A client whose server is an in-memory stream, so that fake timers control all timing. */
 function inMemory() {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
@@ -178,7 +183,7 @@ function inMemory() {
   const headers = { 'content-type': 'application/x-ndjson' };
   const fetch = async (_: string, init: RequestInit) => {
     const { signal } = init;
-    // As fetch does: an abort breaks the body too.
+    // Like fetch: an abort also breaks the body.
     signal?.addEventListener('abort', () => void writer.abort(signal.reason).catch(() => undefined));
     return new Response(readable, { headers });
   };
@@ -192,7 +197,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('a reader that takes its time is not taken for a silent server', async () => {
+test('a slow reader is not mistaken for a silent server', async () => {
   const { stream, send } = inMemory();
   void send(out('hi'));
   await stream.next();
@@ -203,7 +208,7 @@ test('a reader that takes its time is not taken for a silent server', async () =
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('heartbeats keep a quiet command alive, but not for ever', async () => {
+test('heartbeats keep the stream of a quiet command open, but not for ever', async () => {
   const { stream, send } = inMemory();
   const settled = vi.fn();
   const next = stream.next().finally(settled);
@@ -212,7 +217,7 @@ test('heartbeats keep a quiet command alive, but not for ever', async () => {
     await vi.advanceTimersByTimeAsync(10_000);
     void send({ type: 'heartbeat' });
   }
-  // The default timeout of 30 s and the server's grace of 60 s are over.
+  // Beyond the default timeout of 30 s plus the server's grace of 60 s.
   await vi.advanceTimersByTimeAsync(1_000);
   expect((await next).value).toMatchObject({ outcome: 'unknown' });
   await stream.return();

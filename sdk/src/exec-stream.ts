@@ -1,10 +1,10 @@
 /**
- * A command's output as it comes.
+ * Streams a command's output.
  *
- * Once the server has answered 200 the stream yields output in order and ends with exactly one `outcome`, whatever
- * happens: a connection that breaks, a server that falls silent and a line that cannot be read all end as `unknown`
- * with the reason. Only the caller's own abort throws. Leaving the loop early closes the connection, which kills the
- * command in the guest; a slow reader slows the command down, nothing else.
+ * Once the server has answered 200, the stream yields output in order and ends with exactly one `outcome`. If
+ * the connection breaks, the server falls silent or a line cannot be parsed, the outcome is `unknown` with
+ * the reason. Only the caller's own abort throws. Leaving the loop early closes the connection, which kills
+ * the command in the guest. A slow reader slows the command down (backpressure).
  */
 import { linkedAbort } from './abort.ts';
 import { decodeBase64, encodeBase64 } from './base64.ts';
@@ -18,16 +18,19 @@ import type { ExecEvent, ExecOutcome, ExecRequest, WireExec } from './types.ts';
 
 /** The server's own default for `timeout`. */
 export const execTimeoutSecondsDefault = 30;
-/** What the server may take beyond the command's own timeout to say that it passed. */
+/** How much longer than the command's timeout the server may take to report the outcome. */
 const graceMs = 60_000;
 
-/** The wire form of a request. Throws FlotillaError `INVALID_ARGUMENT` for a stdin that is neither text nor bytes. */
+/**
+ * Converts a request to its wire form. Throws FlotillaError `INVALID_ARGUMENT` for a stdin that is neither
+ * text nor bytes.
+ */
 export function execBody(request: ExecRequest): WireExec {
   const { stdin, ...rest } = request;
   return stdin === undefined ? rest : { ...rest, stdin: encodeBase64(stdinBytes(stdin)) };
 }
 
-/** The types do not hold for who writes JavaScript. */
+/** JavaScript callers are not checked by the types. */
 function stdinBytes(stdin: unknown): Uint8Array {
   if (typeof stdin === 'string') return new TextEncoder().encode(stdin);
   if (stdin instanceof Uint8Array) return stdin;
@@ -68,7 +71,7 @@ export async function* streamExec(
     }
   } finally {
     connection.release();
-    connection.abort(new Error('the stream was left'));
+    connection.abort(new Error('the reader left the stream'));
   }
 }
 
@@ -76,7 +79,10 @@ function unknown(reason: string, isLost: boolean): ExecEvent {
   return { type: 'outcome', outcome: 'unknown', reason, ...(isLost ? { connection_lost: true } : {}) };
 }
 
-/** Null for heartbeats and for kinds of a newer server; throws on a known kind that lacks what it must have. */
+/**
+ * Returns null for heartbeats and for events of newer servers; throws when a known event lacks a required
+ * field.
+ */
 function parseEvent(value: unknown): ExecEvent | null {
   if (!isRecord(value)) throw new TypeError('an event that is not an object');
   const { type, offset, data } = value;
@@ -96,5 +102,5 @@ function parseOutcome(value: Readonly<Record<string, unknown>>): ExecOutcome {
   if (outcome === 'unknown') {
     return { outcome, reason: typeof reason === 'string' ? reason : 'the server gave no reason' };
   }
-  throw new TypeError('an outcome that says nothing');
+  throw new TypeError('an outcome without a known kind');
 }

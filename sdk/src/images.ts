@@ -1,4 +1,4 @@
-/** What machines' disks are made from. */
+/** Images: the root file systems that machines start from. */
 import { type AnswerOf, call, checkAnswer, type QueryOf, requestOf } from './call.ts';
 import { deadlinesMs } from './deadlines.ts';
 import { operationTable } from './generated/operations.ts';
@@ -15,7 +15,7 @@ export class Images {
     this.#transport = transport;
   }
 
-  /** One page, by name; `total` says how many there are. */
+  /** Returns one page, ordered by name; `total` is the number of all images. */
   list(query: QueryOf<'listImages'> = {}, options?: CallOptions): Promise<ImageList> {
     return call(this.#transport, 'listImages', { query }, deadlinesMs.read, options);
   }
@@ -24,12 +24,15 @@ export class Images {
     return call(this.#transport, 'getImage', { path: { name } }, deadlinesMs.read, options);
   }
 
-  /** Makes an image of a file or directory of the daemon's host, and answers when it is there. */
+  /** Imports a file or directory of the daemon's host; resolves when the image is ready. */
   import(image: ImportImage, options?: CallOptions): Promise<Image> {
     return call(this.#transport, 'importImage', { body: image }, deadlinesMs.import, options);
   }
 
-  /** Makes an image of a tar archive, and answers when it is there. Never repeated; no deadline in all, see `upload.ts`. */
+  /**
+   * Imports a tar archive; resolves when the image is ready. Never retried, and without a total deadline: see
+   * `upload.ts`.
+   */
   async upload(name: string, archive: UploadSource, options: ImageUploadOptions = {}): Promise<Image> {
     const { signal, idleMs, ...query } = options;
     const request = requestOf('uploadImage', { path: { name }, query });
@@ -38,7 +41,7 @@ export class Images {
     return checkAnswer('uploadImage', request, answer) as AnswerOf<'uploadImage'>;
   }
 
-  /** Refused while a machine uses it. */
+  /** Refused while a machine uses the image. */
   delete(name: string, options?: CallOptions): Promise<void> {
     return call(this.#transport, 'deleteImage', { path: { name } }, deadlinesMs.delete, options);
   }

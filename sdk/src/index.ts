@@ -1,4 +1,4 @@
-/** What the package offers. */
+/** The package's exports. */
 export { FlotillaClient } from './client.ts';
 export type { FollowConsoleOptions } from './console.ts';
 export { clientErrorCodes, FlotillaError } from './errors.ts';

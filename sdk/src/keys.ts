@@ -1,4 +1,4 @@
-/** Keys of the API. Every call needs a key that may do everything. */
+/** API keys. All calls need a key with the scope for everything. */
 import { call, type QueryOf } from './call.ts';
 import { deadlinesMs } from './deadlines.ts';
 import type { CallOptions, Transport } from './transport.ts';
@@ -11,12 +11,12 @@ export class Keys {
     this.#transport = transport;
   }
 
-  /** The answer's `key` is the secret, which is never shown again. */
+  /** The answer's `key` is the secret, which is shown only once. */
   create(key: CreateKey, options?: CallOptions): Promise<CreatedKey> {
     return call(this.#transport, 'createKey', { body: key }, deadlinesMs.write, options);
   }
 
-  /** One page, newest first; `total` says how many there are. */
+  /** Returns one page, newest first; `total` is the number of all keys. */
   list(query: QueryOf<'listKeys'> = {}, options?: CallOptions): Promise<KeyList> {
     return call(this.#transport, 'listKeys', { query }, deadlinesMs.read, options);
   }
@@ -25,7 +25,7 @@ export class Keys {
     return call(this.#transport, 'getKey', { path: { id } }, deadlinesMs.read, options);
   }
 
-  /** The key is good for nothing from then on. */
+  /** From then on, the key is refused. */
   revoke(id: string, options?: CallOptions): Promise<void> {
     return call(this.#transport, 'revokeKey', { path: { id } }, deadlinesMs.write, options);
   }

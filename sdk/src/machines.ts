@@ -1,4 +1,4 @@
-/** Machines: their life, and commands in them. */
+/** Machines: life cycle, and commands in them. */
 import { type AnswerOf, type CallArguments, call, type OperationId, requestOf } from './call.ts';
 import { type FollowConsoleOptions, followConsole } from './console.ts';
 import { deadlinesMs } from './deadlines.ts';
@@ -24,7 +24,7 @@ const bufferedExecSecondsMax = 240;
 const execGraceMs = 20_000;
 
 export interface DeleteOptions extends CallOptions {
-  /** Deletes a running machine too. */
+  /** Also deletes a running machine. */
   readonly force?: boolean | undefined;
 }
 
@@ -73,7 +73,7 @@ export class Machines {
     return this.#call('stopMachine', actionArguments(id, options), deadlinesMs.stop, options);
   }
 
-  /** Ends the guest, gracefully if it can, and starts it anew; resolves when it answers again. */
+  /** Stops the guest, gracefully if possible, and starts it again; resolves when it answers. */
   restart(id: string, options?: CallOptions): Promise<Machine> {
     return this.#call('restartMachine', { path: { id } }, deadlinesMs.start, options);
   }
@@ -89,8 +89,8 @@ export class Machines {
   }
 
   /**
-   * Resolves when the machine has the status; fails with status 504 after `timeout` seconds (1 to 30, default 30), and
-   * with 400 as soon as the machine fails.
+   * Resolves when the machine reaches the status. Fails with status 504 after `timeout` seconds (1 to 30,
+   * default 30), and with 400 as soon as the machine fails.
    */
   wait(id: string, query: WaitQuery, options?: CallOptions): Promise<Machine> {
     return this.#call('waitForMachine', { path: { id }, query }, deadlinesMs.wait, options);
@@ -101,7 +101,10 @@ export class Machines {
     return this.#call('deleteMachine', { path: { id }, query }, deadlinesMs.delete, options);
   }
 
-  /** Runs a command and answers at its end; for `timeout` up to 240 s, and output the server is willing to hold. */
+  /**
+   * Runs a command and resolves when it ends. For timeouts up to 240 s, and for output that fits into the
+   * server's buffer.
+   */
   async exec(id: string, request: ExecRequest, options?: CallOptions): Promise<ExecResult> {
     const seconds = request.timeout ?? execTimeoutSecondsDefault;
     if (seconds > bufferedExecSecondsMax) {
@@ -114,7 +117,7 @@ export class Machines {
     return this.#call('execInMachine', given, seconds * 1000 + execGraceMs, options);
   }
 
-  /** Runs a command and yields its output as it comes, then how it ended; see `exec-stream.ts`. */
+  /** Runs a command and yields its output as it comes, then its outcome; see `exec-stream.ts`. */
   execStream(
     id: string,
     request: ExecRequest,
@@ -123,14 +126,14 @@ export class Machines {
     return streamExec(this.#transport, id, request, options);
   }
 
-  /** The last `lines` lines that the machine's console printed; the text is the guest's own. */
+  /** Returns the last `lines` lines of the machine's console. The guest controls this text. */
   console(id: string, query: ConsoleQuery = {}, options?: CallOptions): Promise<string> {
     const request = requestOf('getMachineConsole', { path: { id }, query });
     const accept = operationTable.getMachineConsole.stream;
     return this.#transport.text({ ...request, accept }, deadlinesMs.read, options);
   }
 
-  /** Yields what the console prints as it comes, until the machine stops; see `console.ts`. */
+  /** Yields console output as it comes, until the machine stops; see `console.ts`. */
   followConsole(id: string, options: FollowConsoleOptions = {}): AsyncGenerator<string, void, undefined> {
     return followConsole(this.#transport, id, options);
   }

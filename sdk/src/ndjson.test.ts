@@ -12,7 +12,7 @@ async function valuesOf(chunks: readonly Uint8Array[], bytesMax?: number): Promi
   return collect(readNdjson(reader(chunks), bytesMax));
 }
 
-test('gives the same values wherever the chunks end', async () => {
+test('yields the same values wherever chunks are split', async () => {
   const values = fc.array(fc.jsonValue({ maxDepth: 2 }), { maxLength: 8 });
   await fc.assert(
     fc.asyncProperty(values, fc.array(fc.nat(400)), fc.boolean(), async (sent, cuts, terminated) => {
@@ -29,13 +29,13 @@ test('drops empty lines', async () => {
   expect(await valuesOf([new TextEncoder().encode('\n\n1\n\n2\n\n')])).toEqual([1, 2]);
 });
 
-test('refuses a line longer than allowed before it is complete', () => {
+test('refuses a line as soon as it is longer than allowed', () => {
   const splitter = new LineSplitter(10);
   expect(splitter.push(new TextEncoder().encode('0123456789'))).toEqual([]);
   expect(() => splitter.push(new Uint8Array(1))).toThrow(RangeError);
 });
 
-test('many lines may together be longer than one may be', async () => {
+test('the limit applies to one line, not to the sum of lines', async () => {
   const bytes = new TextEncoder().encode('"123456"\n'.repeat(100));
   expect(await valuesOf([bytes], 10)).toHaveLength(100);
 });

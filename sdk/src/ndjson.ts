@@ -1,16 +1,13 @@
 /**
- * Newline-delimited JSON from a stream of bytes whose chunks end anywhere, in the middle of a character too.
+ * Parses newline-delimited JSON from a byte stream whose chunks may end anywhere, even inside a character.
  */
 
-/** Longer lines end the reading: nothing this API sends comes near (a chunk of output is at most some 100 KiB). */
+/** A longer line is an error. The API's longest line, a chunk of output, is about 100 KiB. */
 export const lineBytesMax = 4 * 1024 * 1024;
 
 const newline = 0x0a;
 
-/**
- * Splits bytes into lines. What is held is one unfinished line of at most `bytesMax`; lines that are empty are
- * dropped.
- */
+/** Splits bytes into lines. Buffers at most one unfinished line of `bytesMax`; drops empty lines. */
 export class LineSplitter {
   readonly #bytesMax: number;
   #pieces: Uint8Array[] = [];
@@ -20,7 +17,7 @@ export class LineSplitter {
     this.#bytesMax = bytesMax;
   }
 
-  /** The lines that `chunk` completes. Throws RangeError when a line is longer than allowed. */
+  /** Returns the lines that `chunk` completes. Throws RangeError for a line longer than allowed. */
   push(chunk: Uint8Array): Uint8Array[] {
     const lines: Uint8Array[] = [];
     let from = 0;
@@ -34,7 +31,7 @@ export class LineSplitter {
     return lines;
   }
 
-  /** The last line, when the bytes did not end in a newline. */
+  /** Returns the last line if the bytes did not end in a newline. */
   finish(): Uint8Array | null {
     const pieces = this.#pieces;
     const length = this.#held;
@@ -60,7 +57,10 @@ export class LineSplitter {
   }
 }
 
-/** The values of an NDJSON stream, read by `read` until it gives null. Throws when a line is too long or not JSON. */
+/**
+ * Yields the values of an NDJSON stream until `read` returns null. Throws when a line is too long or not
+ * JSON.
+ */
 export async function* readNdjson(
   read: () => Promise<Uint8Array | null>,
   bytesMax: number = lineBytesMax,

@@ -1,4 +1,4 @@
-/** Each method asks for its own operation. */
+/** Each method calls its own operation. */
 import { expect, test } from 'vitest';
 import { FlotillaClient } from './client.ts';
 import { serve } from './testing/server.ts';

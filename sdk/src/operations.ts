@@ -1,4 +1,6 @@
-/** What is and was being done to machines, step by step, and why what failed did. */
+/**
+ * Operations: current and past changes to machines and images, step by step, with the reason of each failure.
+ */
 import { call, type QueryOf } from './call.ts';
 import { deadlinesMs } from './deadlines.ts';
 import type { CallOptions, Transport } from './transport.ts';
@@ -11,7 +13,7 @@ export class Operations {
     this.#transport = transport;
   }
 
-  /** One page, newest first; `total` says how many there are. */
+  /** Returns one page, newest first; `total` is the number of all operations. */
   list(query: QueryOf<'listOperations'> = {}, options?: CallOptions): Promise<OperationList> {
     return call(this.#transport, 'listOperations', { query }, deadlinesMs.read, options);
   }

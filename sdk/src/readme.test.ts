@@ -1,4 +1,4 @@
-/** The README names every method there is. */
+/** The README names every method. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { FlotillaClient } from './client.ts';
@@ -13,7 +13,7 @@ test.each(['machines', 'images', 'keys', 'operations'] as const)('the methods of
   expect(named.toSorted()).toEqual(methods.filter((name) => name !== 'constructor').toSorted());
 });
 
-test('the deadline of everything that changes a machine or a key', () => {
+test('the deadline of each call that changes a machine or a key', () => {
   const deadlines = /^## Deadlines$(.+?)^## /ms.exec(readme)?.[1] ?? '';
   for (const name of ['create', 'start', 'stop', 'restart', 'pause', 'resume', 'delete', 'revoke']) {
     expect(deadlines).toMatch(new RegExp(`\\b${name}\`|\`${name}\``));

@@ -1,4 +1,4 @@
-/** Answers that come bit by bit: how long one may take to begin, and how long it may be silent. */
+/** Streamed answers, with two limits: the time until the answer begins, and the silence between chunks. */
 import { type LinkedAbort, startTimer } from './abort.ts';
 import { clientErrorCodes, FlotillaError } from './errors.ts';
 import { badResponse, type Call, type CallOptions, type Transport } from './transport.ts';
@@ -12,8 +12,8 @@ export const silenceMsDefault = 90_000;
 const openTimeoutMs = 60_000;
 
 /**
- * The body of an answer of this media type. Throws the server's refusal, `CLIENT_TIMEOUT` when the answer does not begin
- * within `timeoutMs` (default 60 s), and `BAD_RESPONSE` for another media type.
+ * Opens a stream and returns the answer's body. Throws the server's refusal, `CLIENT_TIMEOUT` when the answer
+ * does not begin within `timeoutMs` (default 60 s), and `BAD_RESPONSE` for another media type.
  */
 export async function openStream(
   transport: Transport,
@@ -40,8 +40,8 @@ export async function openStream(
 }
 
 /**
- * Reads with two limits: on one silence, and on all the time spent waiting for the server. Time the caller takes
- * between reads counts for neither. When a limit passes, the connection is aborted with the reason.
+ * Limits two things: a single silence, and the total time spent waiting for the server. Time that the caller
+ * spends between reads counts for neither. When a limit passes, the connection is aborted with the reason.
  */
 export function silenceGuard(
   reader: ReadableStreamDefaultReader<Uint8Array>,
@@ -53,7 +53,7 @@ export function silenceGuard(
   return async () => {
     const begun = performance.now();
     const ms = Math.min(silenceMs, leftMs);
-    const reason = new Error(`the server said nothing for ${Math.round(ms / 1000)} s`);
+    const reason = new Error(`the server sent nothing for ${Math.round(ms / 1000)} s`);
     const stopTimer = startTimer(ms, () => connection.abort(reason));
     try {
       const { value } = await reader.read();

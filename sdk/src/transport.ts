@@ -1,16 +1,17 @@
 /**
- * One HTTP call: address, key, deadline, error body, and the retries that are safe. Knows no noun of the API.
+ * One HTTP call: address, key, deadline, errors, and safe retries. Knows nothing about machines, images or
+ * keys.
  */
 import { sleep, withDeadline } from './abort.ts';
 import { clientErrorCodes, errorFromAnswer, FlotillaError, unreachable } from './errors.ts';
 
 export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
 
-/** What every call takes. */
+/** Options of every call. */
 export interface CallOptions {
   /** Aborting ends the call with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Ends the call with `CLIENT_TIMEOUT`; covers retries and the reading of the answer. */
+  /** Ends the call with `CLIENT_TIMEOUT`. Includes retries and reading the answer. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -19,15 +20,15 @@ export type QueryValue = string | number | boolean | readonly string[];
 
 export interface Call {
   readonly method: string;
-  /** Begins with a slash; ids in it are already encoded. */
+  /** Starts with a slash; ids in it are already encoded. */
   readonly path: string;
   readonly query?: Readonly<Record<string, QueryValue | undefined>> | undefined;
   /** Sent as JSON. */
   readonly body?: unknown;
-  /** Sent as it is, instead of `body`. */
+  /** Sent unchanged, instead of `body`. */
   readonly upload?: Upload | undefined;
   readonly accept?: string | undefined;
-  /** Whether it may be sent again when nobody knows whether it was served. */
+  /** Whether the request may be sent again when it is unknown whether it was served. */
   readonly isRepeatable: boolean;
 }
 
@@ -37,23 +38,23 @@ export interface Upload {
 }
 
 export interface TransportOptions {
-  /** Where the daemon answers, `http://127.0.0.1:3000`; a path in it is kept as a prefix. */
+  /** The daemon's address, such as `http://127.0.0.1:3000`; a path in it is kept as a prefix. */
   readonly url: string;
-  /** The bearer key; left out where the server asks for none. */
+  /** The bearer key; omit it where the server requires none. */
   readonly key?: string | undefined;
   readonly fetch?: FetchLike | undefined;
 }
 
-/** What fetch wants of a body that it cannot know the length of; the web's types do not have it yet. */
+/** A fetch option required for bodies of unknown length; missing from the web's types. */
 interface UploadInit {
   readonly body: ReadableStream<Uint8Array> | Blob;
   readonly duplex: 'half';
 }
 
-/** An answer this long is not one of this API's. */
+/** No answer of this API is longer. */
 const answerBytesMax = 64 * 1024 * 1024;
 const attemptsMax = 3;
-/** A server that asks for a longer pause is left to the caller. */
+/** Longer delays requested by a server are left to the caller. */
 const retryAfterMsMax = 5_000;
 
 export class Transport {
@@ -68,24 +69,27 @@ export class Transport {
     this.#fetch = options.fetch ?? ((url, init) => fetch(url, init));
   }
 
-  /** The answer's JSON, undefined when it has no body. What may be repeated is, on no answer and on 503. */
+  /**
+   * Returns the answer's JSON, or undefined without a body. Repeatable calls are retried when there is no
+   * answer, and on 503.
+   */
   json(call: Call, timeoutMs: number, options?: CallOptions): Promise<unknown> {
     return this.#attempts(call, timeoutMs, options, (signal) => this.once(call, signal));
   }
 
-  /** The answer's text, of the media type that the call accepts; repeated as `json` is. */
+  /** Returns the answer's text in the media type that the call accepts; retried like `json`. */
   text(call: Call, timeoutMs: number, options?: CallOptions): Promise<string> {
     return this.#attempts(call, timeoutMs, options, async (signal) =>
       this.#text(await this.open(call, signal), signal),
     );
   }
 
-  /** The error for what a stream of this server's broke with. */
+  /** Builds the error for a broken stream of this server. */
   unreachable(thrown: unknown): FlotillaError {
     return unreachable(this.#base, thrown);
   }
 
-  /** The answer with its body unread; throws the FlotillaError of any status but 2xx. */
+  /** Returns the answer with its body unread; throws a FlotillaError for any status but 2xx. */
   async open(call: Call, signal: AbortSignal): Promise<Response> {
     let response: Response;
     try {
@@ -99,7 +103,7 @@ export class Transport {
     throw errorFromAnswer(response.status, response.headers, body);
   }
 
-  /** One attempt at `json`, with no deadline but the signal. */
+  /** Makes one attempt at `json`, limited only by the signal. */
   async once(call: Call, signal: AbortSignal): Promise<unknown> {
     const response = await this.open(call, signal);
     const text = await this.#text(response, signal);
@@ -141,7 +145,7 @@ export class Transport {
   #init(call: Call, signal: AbortSignal): RequestInit {
     const headers: Record<string, string> = { accept: call.accept ?? 'application/json' };
     if (this.#key !== undefined) headers.authorization = `Bearer ${this.#key}`;
-    // This API redirects nowhere, and a key must not follow a redirect.
+    // The API never redirects, and a key must not follow a redirect to another server.
     const init: RequestInit = { method: call.method, headers, signal, redirect: 'error' };
     if (call.upload !== undefined) {
       headers['content-type'] = call.upload.mediaType;
@@ -192,7 +196,7 @@ function timedOut(call: Call, ms: number): FlotillaError {
   });
 }
 
-/** Milliseconds to wait before the next attempt, null when the failure would only repeat itself. */
+/** Milliseconds until the next attempt; null when the call must not be retried. */
 function pauseBefore(error: unknown, attempt: number): number | null {
   if (!(error instanceof FlotillaError)) return null;
   if (error.code !== clientErrorCodes.unreachable && error.status !== 503 && error.status !== 429)
@@ -210,7 +214,7 @@ function baseOf(url: string): string {
     throw invalidArgument(`not an http address: '${url}'`);
   }
   if (parsed.username !== '' || parsed.password !== '' || parsed.search !== '' || parsed.hash !== '') {
-    throw invalidArgument('an address holds no user, password, query or fragment');
+    throw invalidArgument('an address must not contain user, password, query or fragment');
   }
   return parsed.origin + parsed.pathname.replace(/\/+$/, '');
 }

@@ -1,4 +1,4 @@
-/** What programs are promised of the types. The compiler does the checking; at run time there is little left to see. */
+/** What the types promise to programs. The compiler does most of the checking. */
 import { expect, expectTypeOf, test } from 'vitest';
 import type { CallArguments } from './call.ts';
 import type { FlotillaClient } from './client.ts';
@@ -9,11 +9,11 @@ import * as types from './types.ts';
 type Schemas = components['schemas'];
 type Machines = FlotillaClient['machines'];
 
-test('every operation of the document has an entry, and none is made up', () => {
+test('there is an entry for every operation of the document and for no other', () => {
   expectTypeOf<keyof typeof operationTable>().toEqualTypeOf<keyof operations>();
 });
 
-test('methods answer what the document says', () => {
+test('methods return the types that the document says', () => {
   expectTypeOf<Machines['create']>().returns.resolves.toEqualTypeOf<Schemas['Machine']>();
   expectTypeOf<Machines['list']>().returns.resolves.toEqualTypeOf<Schemas['MachineList']>();
   expectTypeOf<Machines['exec']>().returns.resolves.toEqualTypeOf<Schemas['ExecResult']>();
@@ -24,7 +24,7 @@ test('methods answer what the document says', () => {
   expectTypeOf<FlotillaClient['health']>().returns.resolves.toEqualTypeOf<Schemas['Health']>();
 });
 
-test('methods take what the document says', () => {
+test('methods accept the types that the document says', () => {
   expectTypeOf<Machines['create']>().parameter(0).toEqualTypeOf<Schemas['CreateMachine']>();
   expectTypeOf<Machines['wait']>().parameter(1).toEqualTypeOf<{
     readonly status: Schemas['MachineStatus'];
@@ -45,7 +45,7 @@ test('methods take what the document says', () => {
   expectTypeOf<{ path: { id: string }; body: object }>().not.toExtend<CallArguments<'getMachine'>>();
 });
 
-test('fields that are always there are, and what is the server’s to choose may be left out', () => {
+test('fields always present are required, and fields with a server default are optional', () => {
   expectTypeOf<types.Machine['name']>().toEqualTypeOf<string>();
   expectTypeOf<types.Machine['started_at']>().toEqualTypeOf<string | null>();
   expectTypeOf<types.Machine['exposed_ports']>().toEqualTypeOf<readonly number[]>();
@@ -54,7 +54,7 @@ test('fields that are always there are, and what is the server’s to choose may
   expectTypeOf<{ name: string }>().not.toExtend<types.CreateMachine>();
 });
 
-test('a command has its bytes as bytes, and an outcome what belongs to it', () => {
+test('a command’s output is bytes, and each outcome has its own fields', () => {
   expectTypeOf<{ command: string[] }>().toExtend<types.ExecRequest>();
   expectTypeOf<{ cwd: string }>().not.toExtend<types.ExecRequest>();
   expectTypeOf<types.ExecRequest['stdin']>().toEqualTypeOf<Uint8Array | string | undefined>();
@@ -66,7 +66,7 @@ test('a command has its bytes as bytes, and an outcome what belongs to it', () =
   expectTypeOf<Extract<types.ExecOutcome, { outcome: 'unknown' }>['reason']>().toEqualTypeOf<string>();
 });
 
-test('lists of words are their types’', () => {
+test('enum lists match their types', () => {
   expectTypeOf<(typeof types.machineStatuses)[number]>().toEqualTypeOf<Schemas['MachineStatus']>();
   expectTypeOf<(typeof types.scopes)[number]>().toEqualTypeOf<Schemas['Scope']>();
   expectTypeOf<(typeof types.operationStates)[number]>().toEqualTypeOf<Schemas['OperationState']>();

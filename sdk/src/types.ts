@@ -1,6 +1,7 @@
 /**
- * The API's objects under the names this package gives them; the fields are the OpenAPI document's. They travel as they
- * are: snake_case, sizes in MiB, times RFC 3339 in UTC. A newer server may send more fields; they are passed through.
+ * The API's objects under this package's names; their fields come from the OpenAPI document. They are not
+ * converted: snake_case, sizes in MiB, times in RFC 3339 UTC. Additional fields of newer servers are passed
+ * through.
  */
 import type { QueryOf } from './call.ts';
 import { words } from './generated/operations.ts';
@@ -11,16 +12,16 @@ type Schemas = components['schemas'];
 export type Health = Schemas['Health'];
 
 export type Machine = Schemas['Machine'];
-/** What a list shows of a machine. */
+/** A machine in a list. */
 export type MachineSummary = Schemas['MachineSummary'];
 export type MachineStatus = Schemas['MachineStatus'];
 export const machineStatuses = words.MachineStatus;
 export type MachineFailure = NonNullable<Machine['failure']>;
 export type MachineList = Schemas['MachineList'];
 export type MachineListQuery = QueryOf<'listMachines'>;
-/** What a new machine is to be; what is left out is the server's to choose. */
+/** The properties of a new machine; omitted fields get the server's defaults. */
 export type CreateMachine = Schemas['CreateMachine'];
-/** Another name of `CreateMachine`. */
+/** Alias of `CreateMachine`. */
 export type MachineCreate = CreateMachine;
 /** What of a machine is to change; what is left out stays. */
 export type UpdateMachine = Schemas['UpdateMachine'];
@@ -28,15 +29,15 @@ export type RestartPolicy = Schemas['RestartPolicy'];
 export const restartPolicies = words.RestartPolicy;
 /** What to wait for, and for how many seconds. */
 export type WaitQuery = QueryOf<'waitForMachine'>;
-/** How many of the last lines to show. */
+/** How many of the last lines to return. */
 export type ConsoleQuery = Omit<QueryOf<'getMachineConsole'>, 'follow'>;
 
-/** A command as it is sent. */
+/** A command in its wire form. */
 export type WireExec = Schemas['Exec'];
-/** A command to run in a machine. `stdin` travels inside the request: keep it to a few MiB. */
+/** A command to run in a machine. `stdin` is part of the request: keep it to a few MiB. */
 export type ExecRequest = Omit<WireExec, 'cmd' | 'command' | 'stdin'> &
   Required<Pick<WireExec, 'command'>> & {
-    /** Text goes as UTF-8. */
+    /** Text is sent as UTF-8. */
     readonly stdin?: Uint8Array | string;
   };
 /** The buffered answer of a command. */
@@ -50,8 +51,8 @@ type Ended<Outcome extends WireOutcome['outcome'], Told extends keyof WireOutcom
 } & { readonly [Field in Told]: NonNullable<WireOutcome[Field]> };
 
 /**
- * How a command ended; `signal` is without `SIG`. `unknown` means nobody can say; it is never a guess. With
- * `connection_lost` it is this side that heard no more, and without it the server that said so.
+ * How a command ended; `signal` is without `SIG`. `unknown` means that nobody can tell; it is never a guess.
+ * With `connection_lost` this client lost the connection, without it the server reported `unknown`.
  */
 export type ExecOutcome =
   | Ended<'exited', 'exit_code'>
@@ -59,10 +60,10 @@ export type ExecOutcome =
   | Ended<'timed_out'>
   | (Ended<'unknown', 'reason'> & { readonly connection_lost?: true });
 
-/** A piece of output; `offset` is where it begins in its stream, in bytes. */
+/** A chunk of output; `offset` is its position in its stream, in bytes. */
 export type ExecOutput = Pick<WireOutput, 'type' | 'offset'> & { readonly data: Uint8Array };
 
-/** What a streamed command yields: output in order, then exactly one outcome. */
+/** An event of a streamed command: output in order, then exactly one outcome. */
 export type ExecEvent = ExecOutput | ({ readonly type: 'outcome' } & ExecOutcome);
 
 export type Image = Schemas['Image'];
@@ -70,7 +71,7 @@ export type ImageList = Schemas['ImageList'];
 export type ImportImage = Schemas['ImportImage'];
 
 export type Key = Schemas['Key'];
-/** A key just made, with its secret. */
+/** A new key with its secret. */
 export type CreatedKey = Schemas['CreatedKey'];
 export type CreateKey = Schemas['CreateKey'];
 export type KeyList = Schemas['KeyList'];

@@ -36,7 +36,7 @@ test.each<[string, () => UploadSource]>([
   });
 });
 
-test('ends when the source gives nothing, and gives the source up', async () => {
+test('ends when the source stalls, and cancels the source', async () => {
   const left = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<void>();
   const stalling: AsyncIterable<Uint8Array> = {
@@ -58,7 +58,7 @@ test('ends when the source gives nothing, and gives the source up', async () => 
   await closed.promise;
 });
 
-test('ends when the answer does not come', async () => {
+test('ends when no answer comes', async () => {
   await using server = await serve((request) => void request.resume());
   for (const source of [pieces('x'), new Blob(['x'])]) {
     await expect(send(server.url, source, { idleMs: 50 })).rejects.toMatchObject({ code: 'CLIENT_TIMEOUT' });
@@ -75,7 +75,7 @@ test('is never sent again', async () => {
   expect(requests).toBe(1);
 });
 
-test('a source that fails ends it, with the source’s own error', async () => {
+test('a failing source ends the upload with the source’s own error', async () => {
   const gone = new Error('the disk is gone');
   async function* failing() {
     yield bytes('x');
@@ -85,7 +85,7 @@ test('a source that fails ends it, with the source’s own error', async () => {
   await expect(send(server.url, failing())).rejects.toBe(gone);
 });
 
-/** Asks for one piece, and answers before it is there. */
+/** Asks for one piece, and answers before it arrives. */
 const hasty: FetchLike = async (_, { body }) => {
   void (body as ReadableStream)
     .getReader()
@@ -97,7 +97,7 @@ const hasty: FetchLike = async (_, { body }) => {
 test.each<[string, (piece: PromiseWithResolvers<IteratorResult<Uint8Array>>) => void]>([
   ['comes', ({ resolve }) => resolve({ done: false, value: bytes('x') })],
   ['fails', ({ reject }) => reject(new Error('the disk is gone'))],
-])('a piece that %s after the answer changes nothing, and starts no clock', async (_, settle) => {
+])('a piece that %s after the answer changes nothing and starts no timer', async (_, settle) => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const piece = Promise.withResolvers<IteratorResult<Uint8Array>>();
   const source: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => ({ next: () => piece.promise }) };
@@ -109,7 +109,7 @@ test.each<[string, (piece: PromiseWithResolvers<IteratorResult<Uint8Array>>) => 
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('the caller’s abort comes back as the caller’s own reason', async () => {
+test('the caller’s abort rejects with the caller’s own reason', async () => {
   const abort = new AbortController();
   const reason = new Error('changed my mind');
   await using server = await serve(() => abort.abort(reason));

@@ -1,18 +1,18 @@
 /**
- * Sending bytes that may take any time: an upload is not repeated and has no deadline in all, but ends when nothing moves
- * for a while: when neither a piece of the body is taken nor, after the last one, an answer comes.
+ * Uploads that may take any time. An upload is never retried and has no total deadline. Instead it ends when
+ * nothing moves for a while: no piece of the body is sent and, after the last piece, no answer comes.
  */
 import { linkedAbort, startTimer } from './abort.ts';
 import { clientErrorCodes, FlotillaError } from './errors.ts';
 import type { Call, CallOptions, Transport } from './transport.ts';
 
-/** What can be uploaded. Browsers send streams over HTTP/2 only: give them a Blob, such as a File. */
+/** What can be uploaded. Browsers send streams only over HTTP/2; there, pass a Blob such as a File. */
 export type UploadSource = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | Blob;
 
 export interface UploadOptions extends Pick<CallOptions, 'signal'> {
   /**
-   * How long nothing may move; default 280 s, as Node's own fetch gives up 300 s after the last byte. Nobody sees how far a
-   * Blob is, so it has a second more for each 64 KB.
+   * How long nothing may move. Default 280 s, because Node's fetch gives up 300 s after the last byte. A
+   * Blob's progress cannot be observed, so it gets one more second per 64 KB.
    */
   readonly idleMs?: number | undefined;
 }
@@ -21,8 +21,8 @@ const idleMsDefault = 280_000;
 const blobBytesPerMs = 64;
 
 /**
- * The answer's JSON. The source is told when no more of it is wanted. Throws what the source threw, when it was that which
- * ended the upload.
+ * Returns the answer's JSON. Cancels the source when no more of it is needed. If the source failed, its error
+ * is thrown.
  */
 export async function upload(
   transport: Transport,
@@ -36,7 +36,7 @@ export async function upload(
   const state: State = { isOver: false, thrown: null };
   let stopTimer: () => void = () => undefined;
   const giveMs = (ms: number) => {
-    // A piece that was asked for may come when nobody waits for it any more.
+    // The requested piece may arrive after the upload is over.
     if (state.isOver) return;
     stopTimer();
     stopTimer = startTimer(ms, () => connection.abort(idle(call, ms)));
@@ -54,8 +54,8 @@ export async function upload(
     state.isOver = true;
     stopTimer();
     connection.release();
-    // Whatever was answered before the end of the body, the rest of it is not wanted. Nobody waits for a source that
-    // may be the reason why nothing moved.
+    // Whether the body was sent completely or not, the answer ends the upload. Do not wait for the source: it
+    // may be what blocked.
     connection.abort(new Error('the upload is over'));
     void pieces?.stop().catch(() => undefined);
   }
@@ -63,18 +63,18 @@ export async function upload(
 
 interface State {
   isOver: boolean;
-  /** What the source threw. */
+  /** The source's error. */
   thrown: { readonly reason: unknown } | null;
 }
 
 interface Pieces {
-  /** Null at the end. */
+  /** Resolves with null at the end. */
   readonly next: () => Promise<Uint8Array | null>;
-  /** Tells the source that no more is wanted. */
+  /** Tells the source that no more is needed. */
   readonly stop: () => Promise<unknown>;
 }
 
-/** The streams of some browsers are no iterables. */
+/** ReadableStream is not iterable in some browsers. */
 function piecesOf(source: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>): Pieces {
   if (source instanceof ReadableStream) {
     const reader = source.getReader();
@@ -90,7 +90,7 @@ function piecesOf(source: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
   };
 }
 
-/** Read as fast as it is sent; `onPiece` is called for each piece. */
+/** Reads pieces as fast as they are sent; calls `onPiece` for each. */
 function streamOf(pieces: Pieces, state: State, onPiece: () => void): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {

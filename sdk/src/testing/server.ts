@@ -1,4 +1,7 @@
-/** A real HTTP server for the client's tests: its answers are scripted, and what it saw can be awaited. */
+/**
+ * A real HTTP server for the client's tests: it sends scripted answers, and tests can await the requests it
+ * received.
+ */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
