@@ -1,9 +1,9 @@
-/** The Chromium of this host, for tests that look at our pages; `scripts/chromium-for-tests.sh` installs it. */
+/** Finds this host's Chromium for tests of web pages; `scripts/chromium-for-tests.sh` installs it. */
 import { access } from 'node:fs/promises';
 import { type Browser, chromium } from 'playwright-core';
 
 const executablePath = '/usr/bin/chromium';
-/** Without these a Chromium that is root starts not at all, and any asks its maker's hosts for news. */
+/** Chromium refuses to start as root without these, and would contact its vendor's servers. */
 const args = [
   '--no-sandbox',
   '--disable-gpu',

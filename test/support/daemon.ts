@@ -1,4 +1,4 @@
-/** The daemon as a process of its own, to be killed. */
+/** Runs the daemon as a separate process, so that a test can kill it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -11,24 +11,24 @@ import { leftovers, repository } from './host.ts';
 export interface DaemonProcess {
   readonly pid: number;
   readonly url: string;
-  /** The operator's. */
+  /** The operator's key. */
   readonly key: string;
   readonly client: FlotillaClient;
-  /** Resolves when the process has ended, however. */
+  /** Resolves when the process has ended, whatever the cause. */
   readonly exited: Promise<unknown>;
-  /** Ends it as a crash would. */
+  /** Sends SIGKILL. */
   kill(): Promise<void>;
   terminate(): Promise<void>;
 }
 
-/** A record in the log of an operation. */
+/** A step record of an operation, at which the daemon is killed. */
 export interface KillMoment {
   readonly kind: OperationKind;
   readonly step: string;
   readonly phase: 'started' | 'succeeded';
 }
 
-/** A state directory of its own; `remove` fails when anything but plain files is left in it. */
+/** Makes a state directory. `remove` fails if anything but plain files is left in it. */
 export async function makeStateDirectory(): Promise<{ readonly path: string; remove(): Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), 'f-'));
   return {
@@ -41,9 +41,12 @@ export async function makeStateDirectory(): Promise<{ readonly path: string; rem
   };
 }
 
-/** Runs `serve`, or a daemon that kills itself at a moment (`killing-daemon.ts`), and resolves when it listens. */
+/**
+ * Runs `serve`, or a daemon that kills itself at the given moment (`killing-daemon.ts`). Resolves when it
+ * listens.
+ */
 export async function startDaemonProcess(stateDir: string, killAt?: KillMoment): Promise<DaemonProcess> {
-  // As the launcher sets it.
+  // The same setting as the launcher's.
   const NODE_OPTIONS = `--max-semi-space-size=8 ${process.env.NODE_OPTIONS ?? ''}`;
   const env = { ...process.env, NODE_OPTIONS, FLOTILLA_STATE_DIR: stateDir, PORT: '0' };
   const args = killAt
@@ -74,7 +77,7 @@ export async function startDaemonProcess(stateDir: string, killAt?: KillMoment):
   };
 }
 
-/** The daemon logs one line of JSON when it listens. */
+/** Reads the address from the log line that the daemon writes when it listens. */
 async function listeningUrl(output: AsyncIterable<Buffer>, exited: Promise<unknown>): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   exited.then(() => reject(new Error('the daemon ended before it listened')));

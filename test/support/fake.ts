@@ -1,4 +1,4 @@
-/** A Flotilla without machines: the real core, store and HTTP server on fakes of the other ports. */
+/** Flotilla without VMs, for tests: the real core, store and HTTP server on fakes of the other ports. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ import { openStore } from '../../src/store/store.ts';
 export const testKey = `hf_${'k'.repeat(32)}`;
 
 export interface FakeFlotilla extends Core {
-  /** Without the daemon's fence. */
+  /** The store without the daemon's fence. */
   readonly store: Store;
   readonly driver: FakeDriver;
   readonly guest: FakeGuest;
@@ -36,16 +36,16 @@ export interface FakeFlotilla extends Core {
   readonly records: FakeRecords;
   readonly apiKeys: KeyService;
   readonly edges: Edges;
-  /** The host as a fresh daemon finds it: a new core on the same store and the same fakes; nothing is recovered yet. */
+  /** Restarts the daemon: a new core on the same store and fakes, before any recovery. */
   restarted(options?: RestartOptions): Promise<Core>;
-  /** What a fresh daemon does with what it finds, to the end. */
+  /** Restarts the daemon and recovers completely. */
   recovered(options?: RestartOptions): Promise<Core>;
 }
 
 export interface RestartOptions {
   readonly hasHostRebooted?: boolean;
   readonly hooks?: FakeHooks;
-  /** Replaces the store from here on. */
+  /** Replaces the store for this and later cores. */
   readonly store?: Store;
 }
 
@@ -65,17 +65,17 @@ function runnerHooks(hooks: FakeHooks): RunnerHooks {
 }
 
 export interface FakeOptions {
-  /** A database of its own on a PostgreSQL server; SQLite without. */
+  /** A database on a PostgreSQL server. Default: SQLite. */
   readonly databaseUrl?: string;
   readonly hooks?: FakeHooks;
   readonly bootTimeoutMs?: number;
-  /** What the engine says it can; where nothing is said, as the fake engine does. */
+  /** The engine's capabilities. Default: the fake engine's. */
   readonly capabilities?: Partial<EngineCapabilities>;
-  /** What the engine cannot do. */
+  /** Features that the engine lacks. */
   readonly without?: FakeDriverOptions['without'];
-  /** Silent without. */
+  /** Default: silent. */
   readonly log?: Logger;
-  /** Wraps the store that the core gets. */
+  /** Wraps the store given to the core. */
   readonly wrapStore?: (store: Store) => Store;
   readonly memoryMib?: number;
   readonly importTimeoutMs?: number;
@@ -122,7 +122,7 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
       turnTimeouts: options.turnTimeouts,
       hooks: runnerHooks(restart.hooks ?? {}),
     });
-    // The one before is not closed: a daemon that was killed closes nothing.
+    // The previous core is not closed, because a killed daemon closes nothing.
     cores.splice(0, cores.length, core);
     return core;
   };
@@ -160,7 +160,7 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
   };
 }
 
-/** What the HTTP application needs of it, with one key. */
+/** The dependencies of the HTTP application, with one key. */
 export function fakeDeps(fake: FakeFlotilla): HttpDeps {
   return {
     machines: fake.machines,
@@ -177,7 +177,7 @@ export function fakeDeps(fake: FakeFlotilla): HttpDeps {
   };
 }
 
-/** The HTTP server on top. */
+/** Serves the fake over HTTP. */
 export async function serveFake(
   fake: FakeFlotilla,
   options: Partial<HttpDeps> & ListenOptions = {},

@@ -1,4 +1,7 @@
-/** A whole Flotilla for tests: a real daemon in this process, on a state directory of its own, with real machines. */
+/**
+ * A complete Flotilla for tests: a real daemon in this process, with its own state directory and real
+ * machines.
+ */
 import { spawn } from 'node:child_process';
 import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -17,14 +20,17 @@ export interface TestHost {
   readonly key: string;
   readonly client: FlotillaClient;
   readonly daemon: Daemon;
-  /** Environment for `./flotilla` to speak to this daemon. */
+  /** Environment in which `./flotilla` reaches this daemon. */
   readonly env: NodeJS.ProcessEnv;
-  /** Deletes the machines, ends the daemon, fails when anything is left, removes the state directory. */
+  /** Deletes the machines, ends the daemon, fails if anything is left, removes the state directory. */
   close(): Promise<void>;
 }
 
 export interface TestHostOptions {
-  /** Where the state directory is made; default: the temporary directory. Short: unix sockets live below it. */
+  /**
+   * Parent of the state directory; default: the temporary directory. Keep it short, because unix sockets live
+   * below it.
+   */
   readonly parent?: string;
   readonly log?: Logger;
 }
@@ -34,12 +40,12 @@ export async function startTestHost(
   { parent = tmpdir(), log = silentLog }: TestHostOptions = {},
 ): Promise<TestHost> {
   const stateDir = await mkdtemp(join(parent, 'f-'));
-  // The VMMs' own users pass through.
+  // The VMMs' users must be able to pass through.
   await chmod(stateDir, 0o711);
   const config = readConfig({ ...process.env, PORT: '0', ...env, FLOTILLA_STATE_DIR: stateDir });
   const daemon = await startDaemon(config, log);
   const [url] = daemon.urls;
-  if (!url) throw new Error('the daemon listens nowhere');
+  if (!url) throw new Error('the daemon has no address');
   const key = (await readFile(join(stateDir, 'admin.key'), 'utf8')).trim();
   const client = new FlotillaClient({ url, key });
   return {
@@ -60,7 +66,10 @@ export async function startTestHost(
   };
 }
 
-/** What no machine accounts for any more: run directories, disks, processes that name the state directory. */
+/**
+ * Finds what no machine owns any more: run directories, disks, processes whose arguments name the state
+ * directory.
+ */
 export async function leftovers(stateDir: string): Promise<readonly string[]> {
   const left: string[] = [];
   for (const directory of ['run', 'disks']) {
@@ -73,7 +82,7 @@ export async function leftovers(stateDir: string): Promise<readonly string[]> {
   return left;
 }
 
-/** Living processes whose command line holds the text. */
+/** Running processes whose command line contains the text. */
 export async function processesNaming(
   text: string,
 ): Promise<readonly { readonly pid: number; readonly command: string }[]> {

@@ -1,8 +1,8 @@
-/** Clients that mean harm, and the operator who calls beside them. Loopback only, and never without a bound. */
+/** Hostile clients, and an operator who calls at the same time. Loopback only, always bounded. */
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 
-/** More sockets than any attack here needs. */
+/** More than any attack here needs. */
 const socketsMax = 2_000;
 
 export class HostileClients implements Disposable {
@@ -15,7 +15,10 @@ export class HostileClients implements Disposable {
     this.#port = Number(new URL(url).port);
   }
 
-  /** Opens sockets that never close their side, and writes `text` on each; resolves when all are connected or refused. */
+  /**
+   * Opens sockets that never close their side and writes `text` on each. Resolves when all are connected or
+   * refused.
+   */
   async open(
     count: number,
     text: string | Buffer | null,
@@ -38,7 +41,7 @@ export class HostileClients implements Disposable {
     return opened;
   }
 
-  /** Writes `text` on each of the sockets every `everyMs`, as long as they live. */
+  /** Writes `text` on each socket every `everyMs`, as long as it is open. */
   drip(sockets: readonly Socket[], text: string, everyMs: number): void {
     const timer = setInterval(() => {
       for (const socket of sockets) if (socket.writable) socket.write(text);
@@ -46,12 +49,12 @@ export class HostileClients implements Disposable {
     this.#timers.push(timer);
   }
 
-  /** Bytes that the daemon has sent to those who read. */
+  /** Bytes received by the clients that read. */
   get received(): number {
     return this.#received;
   }
 
-  /** How many sockets the daemon has not ended. */
+  /** Number of sockets that the daemon has not closed. */
   get living(): number {
     return this.#sockets.filter((socket) => !socket.destroyed && !socket.readableEnded).length;
   }

@@ -1,19 +1,19 @@
 /**
- * Runs around every test file: what a file leaves behind fails it. Each file has a temporary directory of its own, so
- * that what is left can be told from what other files are using: files, directories, processes that were given a path in
- * it, child processes, listening servers.
+ * Runs around every test file and fails it if it leaves anything behind: files, directories, child processes,
+ * processes whose arguments name its temporary directory, listening servers. Each file has its own temporary
+ * directory, so that its leftovers can be told from those of other files.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { afterAll } from 'vitest';
 import { readProcessStat } from '../../src/lib/procfs.ts';
 
-/** Short: unix sockets live below it. */
+/** Short, because unix sockets live below it. */
 const directory = `/tmp/t${process.pid}`;
-/** A process that was just told to end may take a moment. */
+/** A process that was just ended may take a moment to exit. */
 const patienceMs = 5_000;
 const lookMs = 50;
 
-// Before the test file itself is loaded, which may ask for the temporary directory at once.
+// Made before the test file is loaded, because loading may already use it.
 mkdirSync(directory, { recursive: true });
 process.env.TMPDIR = directory;
 
@@ -25,7 +25,7 @@ afterAll(async () => {
     left = findLeft();
   }
   rmSync(directory, { recursive: true, force: true });
-  if (left.length > 0) throw new Error(`this file leaves behind:\n${left.join('\n')}`);
+  if (left.length > 0) throw new Error(`this file left behind:\n${left.join('\n')}`);
 });
 
 function findLeft(): readonly string[] {

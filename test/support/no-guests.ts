@@ -1,6 +1,7 @@
 /**
- * Runs around every test file that is not in `vm-tests.ts`: what set-up has made on this host is not there, so a guest
- * cannot boot, and a file that needs one fails here until the list names it. Programs may fill this cache with their own.
+ * Runs around every test file that `vm-tests.ts` does not list: hides what set-up has made, so that no guest
+ * can boot. A file that needs a guest then fails until it is listed. Programs may fill this cache with their
+ * own files.
  */
 import { rmSync } from 'node:fs';
 import { afterAll } from 'vitest';

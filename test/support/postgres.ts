@@ -1,4 +1,7 @@
-/** A real PostgreSQL for tests: a cluster of its own in a temporary directory, reached only by a unix socket in it. */
+/**
+ * A real PostgreSQL for tests: a cluster in a temporary directory, reachable only through a unix socket in
+ * it.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
@@ -10,18 +13,18 @@ import { abortable, deadline } from '../../src/lib/abort.ts';
 import { run } from '../../src/lib/process.ts';
 
 export interface PostgresOptions {
-  /** False spares the disk: what a crash of the machine would lose is no matter then. Default false. */
+  /** False turns off syncing, which is faster; data may be lost when the host crashes. Default false. */
   readonly isDurable?: boolean;
 }
 
 export interface PostgresServer {
-  /** Makes an empty database, or a copy of one, and gives its URL, which has a password. */
+  /** Makes an empty database, or a copy of `template`, and returns its URL, which contains a password. */
   createDatabase(template?: string): Promise<string>;
-  /** Runs SQL as the superuser in the database of the URL. */
+  /** Runs SQL as the superuser in the database that the URL names. */
   query<R extends object>(url: string, sql: string): Promise<readonly R[]>;
-  /** Ends the server at once, as a crash would, and starts it again. */
+  /** Kills the server and starts it again. */
   crash(): Promise<void>;
-  /** Ends the server and removes its directory. */
+  /** Stops the server and removes its directory. */
   stop(): Promise<void>;
 }
 
@@ -29,7 +32,7 @@ const programsRoot = '/usr/lib/postgresql';
 const user = 'flotilla';
 export const postgresPassword = 'pass-w0rd-of-the-tests';
 
-/** Fails, naming the remedy, when PostgreSQL is not installed. */
+/** Fails with a hint when PostgreSQL is not installed. */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const programs = await findPrograms();
   // Short: the socket's path must fit in 107 bytes.
@@ -72,7 +75,7 @@ async function findPrograms(): Promise<string> {
   return join(programsRoot, newest, 'bin');
 }
 
-/** Text sorts by the rules of a language here, which is where databases differ most. */
+/** Uses a language's collation, because databases differ most in how they sort text. */
 async function initialise(programs: string, directory: string): Promise<void> {
   const passwordFile = join(directory, 'password');
   await writeFile(passwordFile, postgresPassword);
@@ -85,7 +88,7 @@ async function initialise(programs: string, directory: string): Promise<void> {
   await run(command, args, { timeoutMs: 60_000, cwd: directory });
 }
 
-/** PostgreSQL refuses to run as root. It ends when the test's process does, however that ends. */
+/** PostgreSQL refuses to run as root. It is killed when the test's process ends, whatever the cause. */
 function unprivileged(): { readonly argv: readonly string[]; readonly owner: string | null } {
   const isRoot = process.getuid?.() === 0;
   const ids = isRoot ? ['--reuid=postgres', '--regid=postgres', '--clear-groups'] : [];
@@ -110,7 +113,7 @@ async function launch(programs: string, directory: string, isDurable: boolean): 
   const server = [join(programs, 'postgres'), '-D', join(directory, 'data'), ...flags];
   const [command = '', ...args] = [...unprivileged().argv, ...server];
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: directory });
-  const { signal, clear } = deadline(60_000, () => new Error('PostgreSQL did not get ready'));
+  const { signal, clear } = deadline(60_000, () => new Error('PostgreSQL did not get ready in time'));
   try {
     await abortable(ready(child), signal);
     return child;
@@ -122,7 +125,7 @@ async function launch(programs: string, directory: string, isDurable: boolean): 
   }
 }
 
-/** Resolves when the log says so; goes on reading, as a full pipe would stop the server. */
+/** Resolves when the log says so. Keeps reading, because a full pipe would block the server. */
 function ready({ stderr }: ChildProcess): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   if (stderr === null) throw new Error('the log is not read');

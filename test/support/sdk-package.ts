@@ -1,4 +1,4 @@
-/** The SDK as its users get it: packed, and installed where nothing else is. */
+/** The SDK as users get it: packed, and installed in an empty directory. */
 import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,24 +9,24 @@ import { repository } from './host.ts';
 
 const execute = promisify(execFile);
 
-/** Runs a program to its end and gives what it printed; rejects when it fails, with `stdout` and `stderr`. */
+/** Runs a program to its end and returns its output; rejects with `stdout` and `stderr` when it fails. */
 export function runProgram(
   file: string,
   args: readonly string[],
   options: { readonly cwd?: string; readonly timeout: number },
 ): Promise<{ readonly stdout: string; readonly stderr: string }> {
-  // npm and the compilers would leave a cache in the temporary directory.
+  // Otherwise npm and the compilers would leave a cache in the temporary directory.
   return execute(file, [...args], { ...options, env: { ...process.env, NODE_DISABLE_COMPILE_CACHE: '1' } });
 }
 
 export interface InstalledSdk extends AsyncDisposable {
-  /** A directory whose `node_modules` has the package and nothing else. */
+  /** A directory whose `node_modules` contains only this package. */
   readonly directory: string;
-  /** Where the package is. */
+  /** The installed package's directory. */
   readonly packageDirectory: string;
 }
 
-/** Packs a copy, so that tests do not meet in the package's output directory. */
+/** Packs a copy, so that tests do not share the package's output directory. */
 export async function installSdk(): Promise<InstalledSdk> {
   const root = await mkdtemp(join(tmpdir(), 'sdk-'));
   const [source, directory] = [join(root, 'source'), join(root, 'user')];
@@ -37,7 +37,7 @@ export async function installSdk(): Promise<InstalledSdk> {
   }
   await cp(join(repository, 'LICENSE'), join(root, 'LICENSE'));
   await symlink(join(repository, 'sdk', 'node_modules'), join(source, 'node_modules'));
-  // As the README says it: the package's own script builds it, also where npm is told to run none.
+  // The package's own build script must run, even if npm is configured to run none.
   await npm(source, 'pack', '--ignore-scripts=false', '--pack-destination', directory);
   await writeFile(join(directory, 'package.json'), '{"private":true,"type":"module"}');
   await npm(directory, 'install', '--offline', '--no-audit', '--no-fund', `./flotilla-sdk-${version}.tgz`);
