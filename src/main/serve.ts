@@ -98,7 +98,7 @@ async function takeUp(
 ): Promise<void> {
   const { ended } = await supervisor.recover();
   const logged = ended.catch((error: unknown) =>
-    log.error({ err: error }, 'open operations could not be taken up'),
+    log.error({ err: error }, 'open operations not taken up'),
   );
   cleanup.defer(async () => {
     await interrupt();

@@ -1,12 +1,12 @@
 /**
- * How repositories reach the database: by a statement that reads, by several that read one moment, or by statements
- * that write, wholly or not at all. The outer access opens a transaction where one is needed; the inner one is inside
- * a transaction already.
+ * How repositories reach the database: one reading statement (`read`), several that see the same moment
+ * (`snapshot`), or an atomic write (`atomically`). The outer access opens transactions as needed; the inner
+ * one is inside a transaction already.
  *
- * As many write at once as the database takes; the others wait here, before they take a connection, so that the order
- * is that of arrival and readers find a connection. Where several write, a repository says with Locks what nobody else
- * may change until its transaction ends. Using the outer access inside a transaction would wait for that transaction for ever; the
- * asynchronous context tells, and it becomes a defect at once instead.
+ * A limited number of writers run at once; the others wait here, before they take a connection, so that they
+ * run in order of arrival and readers still find connections. Where several writers run, a repository uses
+ * Locks to protect what it has read until its transaction ends. Using the outer access inside a transaction
+ * would deadlock; the async context detects that and raises an InvariantError at once.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Kysely } from 'kysely';
@@ -20,46 +20,49 @@ import type { Database } from './schema.ts';
 
 export type Work<T> = (db: Kysely<Database>, locks: Locks) => Promise<T>;
 
-/** Raises what OpenDatabase says, `unavailable` also when closed or when too many wait to write. */
+/** Raises the errors of OpenDatabase; `unavailable` also when closed or when too many writers wait. */
 export interface Access {
-  /** For one statement that only reads. */
+  /** For a single statement that only reads. */
   read<T>(work: Work<T>): Promise<T>;
-  /** For several statements that only read and must speak of the same moment. */
+  /** For several statements that only read and must see the same moment. */
   snapshot<T>(work: Work<T>): Promise<T>;
   /**
-   * For whatever writes. The work is begun anew when the disk was full and space could be given up for it, and, a few
-   * times, on a ContentionError. `timeout` when it does not end.
+   * For writes. The work is repeated when the disk was full and the reserve could be given up, and a few
+   * times on a ContentionError. Raises `timeout` when it does not end.
    */
   atomically<T>(work: Work<T>): Promise<T>;
 }
 
 export interface OuterAccess extends Access {
-  /** Raises what any use would raise by itself: InvariantError inside a transaction, `unavailable` when closed. */
+  /**
+   * Raises the errors that any use would raise: InvariantError inside a transaction, `unavailable` when
+   * closed.
+   */
   checkOutside(): void;
   /** Runs `work` with an access that is inside one transaction. */
   transaction<T>(work: (inner: Access) => Promise<T>): Promise<T>;
-  /** Refuses new work, waits for what is under way, then closes the database. Harmless when closed. */
+  /** Refuses new work, waits for running work, then closes the database. Idempotent. */
   close(): Promise<void>;
 }
 
 export interface AccessLimits {
-  /** How long the work of one transaction may take, once begun. Default 30 s. */
+  /** Limit for one transaction, once begun. Default 30 s. */
   readonly transactionMs?: number;
-  /** How long a writer waits for those before it. Default 60 s. */
+  /** Limit for waiting behind other writers. Default 60 s. */
   readonly queueMs?: number;
 }
 
-/** Far more than a host has machines. */
+/** Far more than the number of machines on a host. */
 const writersWaitingMax = 10_000;
 
-/** Of those that wait for one another in a circle one goes on each time, and hardly ever are there more than two. */
+/** Each deadlock lets one writer proceed, and rarely involves more than two. */
 const contentionAttemptsMax = 10;
 
 interface TransactionMark {
   isOpen: boolean;
 }
 
-/** `onCommitted` is called after each write, and after one that may have been made. */
+/** `onCommitted` is called after each write, including one whose commit is uncertain. */
 export function createAccess(
   database: OpenDatabase,
   limits: AccessLimits = {},
@@ -80,7 +83,7 @@ export function createAccess(
     if (closing !== null) throw new AppError('unavailable', 'the store is closed');
   };
 
-  /** Only from an async function. */
+  /** Call only from an async function. */
   const enter = <T>(work: () => Promise<T>): Promise<T> => {
     checkOutside();
     const promise = work();
@@ -97,7 +100,7 @@ export function createAccess(
         db.transaction().execute((tx) => ended(() => work(tx, locksIn(tx, database)), transactionMs)),
       );
     } finally {
-      // What `work` left running keeps this context; from here on it is outside.
+      // Work that `work` left running keeps this context; from here on it counts as outside.
       mark.isOpen = false;
     }
   };
@@ -119,7 +122,7 @@ export function createAccess(
       }
     } finally {
       release();
-      // Also when it failed: a commit whose answer was lost may have been made.
+      // Also after an error: a commit whose answer was lost may have happened.
       onCommitted();
     }
   };
@@ -150,7 +153,7 @@ function innerAccess(tx: Kysely<Database>, locks: Locks): Access {
 }
 
 async function waitToWrite(writers: Limiter, queueMs: number): Promise<() => void> {
-  const busy = () => new AppError('unavailable', 'too much waits to be written', { hint: 'try again later' });
+  const busy = () => new AppError('unavailable', 'too many writes are waiting', { hint: 'Try again later.' });
   if (writers.isFull) throw busy();
   const { signal, clear } = deadline(queueMs, busy);
   try {
@@ -160,11 +163,11 @@ async function waitToWrite(writers: Limiter, queueMs: number): Promise<() => voi
   }
 }
 
-/** Work that goes on after its deadline finds its transaction ended. */
+/** Work that continues after its deadline finds its transaction ended. */
 async function ended<T>(work: () => Promise<T>, transactionMs: number): Promise<T> {
   const { signal, clear } = deadline(
     transactionMs,
-    () => new AppError('timeout', `a transaction was rolled back: it was not done after ${transactionMs} ms`),
+    () => new AppError('timeout', `transaction rolled back: it took longer than ${transactionMs} ms`),
   );
   try {
     return await abortable(work(), signal);

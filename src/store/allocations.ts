@@ -1,4 +1,7 @@
-/** What is handed out by number: one row a value, and for each kind the value handed out last. */
+/**
+ * Allocates numbers, such as user ids of VMMs: one row per value in use, and per kind the value allocated
+ * last.
+ */
 import { type Kysely, sql } from 'kysely';
 import { AppError } from '../core/errors.ts';
 import type { AllocationRepository, AllocationRequest } from '../core/ports/store.ts';
@@ -37,7 +40,7 @@ async function take(db: Kysely<Database>, locks: Locks, request: AllocationReque
     .insertInto('allocations')
     .values({ host_id: hostId, kind, value, ...owned })
     .execute();
-  // One particular value, as an adopted machine has, says nothing of where to go on.
+  // A range of one value, used for adopted machines, does not move the cursor.
   if (min < max) {
     await db
       .updateTable('allocation_cursors')
@@ -49,13 +52,13 @@ async function take(db: Kysely<Database>, locks: Locks, request: AllocationReque
   return value;
 }
 
-/** The value handed out last; until the transaction ends nobody else takes one of this kind. */
+/** The value allocated last. Locks the cursor of this kind until the transaction ends. */
 async function lockCursor(
   db: Kysely<Database>,
   locks: Locks,
   { hostId, kind, min, max }: AllocationRequest,
 ): Promise<number> {
-  // At first the order begins after the highest value, which rows of an earlier version may have.
+  // Without a cursor, start after the highest value; rows of an earlier version may exist.
   const highest = db
     .selectFrom('allocations')
     .select(({ fn }) => sql<number>`coalesce(${fn.max('value')}, cast(${min - 1} as integer))`.as('latest'))
@@ -75,7 +78,7 @@ async function lockCursor(
   return Math.min(Math.max(latest, min - 1), max);
 }
 
-/** The lowest value from `from` to `to` that has no owner; null when there is none. */
+/** The lowest free value between `from` and `to`; null when all are taken. */
 async function firstFree(
   db: Kysely<Database>,
   { hostId, kind }: AllocationRequest,
@@ -90,7 +93,7 @@ async function firstFree(
     .where('kind', '=', kind)
     .where('value', '>=', from)
     .where('value', '<=', to);
-  // The candidates are the first value and each that follows a taken one.
+  // The candidates are the first value and the successors of taken values.
   const candidates = db
     .selectNoFrom(sql<number>`cast(${from} as integer)`.as('value'))
     .unionAll(taken.clearSelect().select(sql<number>`value + 1`.as('value')));

@@ -1,7 +1,7 @@
 /**
- * One use of a database connection. What a transaction's work left running must not reach the connection once the
- * transaction has ended: the statement would take effect by itself, or inside the transaction of whoever has the
- * connection next. A driver seals the use before it commits or rolls back.
+ * One use of a database connection. A statement started by a transaction's work must not reach the connection
+ * after the transaction has ended: it would take effect on its own, or inside the transaction of the
+ * connection's next user. A driver seals the lease before it commits or rolls back.
  */
 import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely';
 import { invariant } from '../lib/invariant.ts';
@@ -17,7 +17,7 @@ export class ConnectionUse implements DatabaseConnection {
     this.#explain = explain;
   }
 
-  /** InvariantError once sealed. */
+  /** Raises InvariantError once sealed. */
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     invariant(!this.#isSealed, 'a transaction was used after it had ended');
     return this.explained(() => this.connection.executeQuery<R>(query));
@@ -28,12 +28,12 @@ export class ConnectionUse implements DatabaseConnection {
     invariant(false, 'the store does not stream');
   }
 
-  /** No query runs over it from here on. */
+  /** Blocks all further queries through this lease. */
   seal(): void {
     this.#isSealed = true;
   }
 
-  /** What the driver does on the connection itself, sealed or not; errors leave in our words. */
+  /** Runs the driver's own work on the connection, sealed or not, and translates its errors. */
   async explained<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();

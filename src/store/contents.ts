@@ -1,15 +1,15 @@
 /**
- * What a database records for a host, read from any schema up to this program's and before it is brought up to date: one that
- * belongs elsewhere is refused as it is. Changes nothing.
+ * Reads what a database records for a host, from any schema version up to this program's and before any
+ * migration, so that a database that belongs elsewhere can be refused unchanged. Changes nothing.
  */
 import type { HostContents, RecordedMachine } from '../core/ports/store.ts';
 import type { OpenDatabase } from './database.ts';
 
-/** Since when there are hosts, and since when a machine's record counts its writes: see migrations/. */
+/** Schema versions that introduced the table of hosts and the revision of machines: see migrations/. */
 const hostsSince = 4;
 const revisionsSince = 6;
 
-/** Rows of which this program can read nothing else count too. `version`: of the database's schema. */
+/** Includes rows of which this program can only read the id. `version`: the database's schema. */
 export async function readContents(
   { reads }: Pick<OpenDatabase, 'reads'>,
   version: number,

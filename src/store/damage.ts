@@ -1,12 +1,12 @@
 /**
- * Rows that cannot be read: somebody else changed them, or a defect of ours wrote them. One such row stops nothing but
- * what asks for it: lists leave it out and say so in the log, asking for it by name raises DamagedRecordError.
+ * Handles rows that cannot be decoded, because another program or a bug changed them. One such row affects
+ * only requests for it: lists omit it and log a warning; reading it by name raises DamagedRecordError.
  */
 import { DamagedRecordError } from '../core/errors.ts';
 import { InvariantError } from '../lib/invariant.ts';
 import type { Logger } from '../lib/log.ts';
 
-/** What is told in the log is not told again; beyond this many nothing more is told. */
+/** Each damaged row is logged once; beyond this number no more are logged. */
 const toldMax = 100;
 
 export type RecordKind = 'machine' | 'operation' | 'key';
@@ -23,7 +23,7 @@ export class Damage {
     this.#log = log;
   }
 
-  /** The rows that can be read. */
+  /** Decodes the rows that are readable. */
   readable<R extends Row, T>(kind: RecordKind, rows: readonly R[], decode: (row: R) => T): readonly T[] {
     return rows.flatMap((row) => {
       try {
@@ -40,11 +40,11 @@ export class Damage {
     const name = `${kind} ${id}`;
     if (this.#told.has(name) || this.#told.size >= toldMax) return;
     this.#told.add(name);
-    this.#log.warn({ kind, id, reason }, 'a record is damaged and left out; ./flotilla doctor lists them');
+    this.#log.warn({ kind, id, reason }, 'damaged record omitted; ./flotilla doctor lists them');
   }
 }
 
-/** The row decoded; DamagedRecordError when it cannot be. */
+/** Decodes the row; raises DamagedRecordError when that fails. */
 export function decodeOne<R extends Row, T>(kind: RecordKind, row: R, decode: (row: R) => T): T {
   try {
     return decode(row);
@@ -54,7 +54,7 @@ export function decodeOne<R extends Row, T>(kind: RecordKind, row: R, decode: (r
   }
 }
 
-/** Why the row cannot be read; null when it can. Names fields, never their contents. */
+/** Why the row cannot be decoded; null when it can. Names fields, never their contents. */
 export function damageOf<R extends Row, T>(row: R, decode: (row: R) => T): string | null {
   try {
     decode(row);

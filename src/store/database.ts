@@ -1,48 +1,51 @@
-/** An open database: what a driver gives the store, and the one error that repositories put into words of their own. */
+/** OpenDatabase: what a driver gives the store; and the database errors that the store handles. */
 import type { Kysely } from 'kysely';
 import { AppError } from '../core/errors.ts';
 import type { RemoteBell } from './doorbell.ts';
 import type { Database } from './schema.ts';
 
 /**
- * A database whose write transactions are durable when their promise resolves. A transaction of access mode `read only`
- * sees one moment and waits for nobody. Its errors are ours: DuplicateError; DiskFullError; ContentionError; AppError
- * `unavailable` when it cannot be reached or others keep it locked; CommitUnknownError.
+ * An open database. Write transactions are durable when their promise resolves. A `read only` transaction
+ * sees one moment and waits for nobody. It raises DuplicateError, DiskFullError, ContentionError,
+ * CommitUnknownError, and AppError `unavailable` when it is unreachable or locked by others.
  */
 export interface OpenDatabase {
-  /** For what writes. */
+  /** For transactions that write. */
   readonly db: Kysely<Database>;
-  /** For what only reads: sees all that was committed before the read began. May be the same. */
+  /** For reads: sees everything committed before the read began. May be the same as `db`. */
   readonly reads: Kysely<Database>;
   /**
-   * How many transactions of this process write at once. More than one: they are kept apart by the locks they take
-   * (locks.ts). One: nobody writes beside a transaction, and there are no such locks.
+   * How many transactions of this process may write at once. If more than one, they are separated by the
+   * locks that they take (locks.ts). If one, no locks are needed.
    */
   readonly writersMax: number;
-  /** Nobody but this process writes to it while it is open. */
+  /** Whether only this process writes to it while it is open. */
   readonly isOurs: boolean;
-  /** When other processes write to it as well. */
+  /** Set when other processes write to it as well. */
   readonly bell?: RemoteBell;
-  /** When another daemon could take a host that this one has: keeps it out while the database is open; `conflict`. */
+  /**
+   * Set when another daemon could claim the same host: prevents that while the database is open. Raises
+   * `conflict`.
+   */
   readonly holdHost?: (hostId: string) => Promise<void>;
-  /** When the database shares its disk with others. */
+  /** Set when the database shares its disk with other files. */
   readonly reserve?: SpaceReserve;
-  /** Harmless when closed. Ends a transaction under way without committing it. */
+  /** Idempotent. Ends a running transaction without committing it. */
   close(): Promise<void>;
 }
 
-/** Finds disk space for writes when there is none. Never fails; calls must not overlap. */
+/** Keeps disk space for writes on a full disk. Never fails; calls must not overlap. */
 export interface SpaceReserve {
-  /** Before a write: gives some up when the disk is nearly full, keeps some again when there is plenty. */
+  /** Before a write: releases a part when the disk is nearly full, refills when there is plenty of space. */
   prepare(): Promise<void>;
-  /** After a DiskFullError: gives some up, so that the write may be tried again; false when there is none left. */
+  /** After a DiskFullError: releases a part so that the write can be retried; false when none is left. */
   giveUp(): Promise<boolean>;
 }
 
-/** A database's error in our words; null when it means nothing beyond its own. */
+/** Translates a database error; null when it needs no translation. */
 export type Explain = (error: unknown) => Error | null;
 
-/** A unique index forbade the row. Repositories turn it into their own words. */
+/** A row violates a unique index. Repositories translate this into an error about their noun. */
 export class DuplicateError extends Error {
   override readonly name = 'DuplicateError';
   readonly table: string;
@@ -54,16 +57,18 @@ export class DuplicateError extends Error {
     this.columns = columns;
   }
 
-  /** Whether the index is the one on exactly these columns. */
+  /** Whether the index covers exactly these columns. */
   isOn(...columns: readonly string[]): boolean {
     return this.columns.join() === columns.join();
   }
 }
 
-/** The database ended one of several transactions that waited for one another; all of it may be run again. */
+/**
+ * The database ended one of several transactions that waited for each other; the transaction may be repeated.
+ */
 export class ContentionError extends AppError {
   constructor(cause: unknown) {
-    super('unavailable', 'others kept changing the same records', { cause, hint: 'try again' });
+    super('unavailable', 'others kept changing the same records', { cause, hint: 'Try again.' });
   }
 }
 
@@ -72,7 +77,7 @@ export class DiskFullError extends AppError {
   constructor(cause: unknown) {
     super('exhausted', 'no space left on the disk that holds the database', {
       cause,
-      hint: 'free some space in the state directory, or delete machines',
+      hint: 'Free some space on the disk of the state directory, or delete machines.',
     });
   }
 }

@@ -1,6 +1,6 @@
 import { type Kysely, PostgresAdapter } from 'kysely';
 
-/** Whether queries go to PostgreSQL, which has row locks; SQLite has one writer at a time. */
+/** Whether queries go to PostgreSQL, which has row locks. SQLite has a single writer. */
 export function isPostgres(db: Pick<Kysely<unknown>, 'getExecutor'>): boolean {
   return db.getExecutor().adapter instanceof PostgresAdapter;
 }

@@ -1,10 +1,10 @@
-/** Tells who follows the events that some were committed. Says neither which nor how many, and may ring for nothing. */
+/** Signals that events were committed, but not which ones. Spurious signals are allowed. */
 
-/** How other processes on the same database hear of it, where there are any. */
+/** Carries the signal between processes on the same database. */
 export interface RemoteBell {
-  /** Tells the others; returns at once, never fails. */
+  /** Signals other processes; returns at once, never fails. */
   ring(): void;
-  /** Calls `listener` when another process rang, and now and then in case a ring was lost. */
+  /** Calls `listener` on a signal of another process, and periodically in case one was lost. */
   listen(listener: () => void): Promise<void>;
   close(): Promise<void>;
 }
@@ -18,17 +18,17 @@ export class Doorbell {
     this.#remote = remote;
   }
 
-  /** After a commit of this process. */
+  /** Call after a commit of this process. */
   ring(): void {
     this.#tell();
     this.#remote?.ring();
   }
 
-  /** Returns what ends it. */
+  /** Returns a function that ends the subscription. */
   onRing(listener: () => void): () => void {
     this.#listeners.add(listener);
     this.#listening ??= this.#remote?.listen(() => this.#tell()) ?? Promise.resolve();
-    // It keeps trying by itself.
+    // The bell reconnects by itself.
     this.#listening.catch(() => undefined);
     return () => this.#listeners.delete(listener);
   }

@@ -1,4 +1,4 @@
-/** Events in the database: written with the change they tell of, read in the order of their commits. */
+/** Events in the database: written in the transaction of the change, read in commit order. */
 import { type Kysely, sql } from 'kysely';
 import type { Event, EventPage, EventPosition, EventSubject, EventType } from '../core/events/event.ts';
 import type { EventRepository } from '../core/ports/store.ts';
@@ -15,7 +15,7 @@ export function eventRepository(access: Access): EventRepository {
   };
 }
 
-/** For repositories, inside the transaction that makes the change. */
+/** For repositories, inside the transaction of the change. */
 export async function recordEvent(db: Kysely<Database>, event: Event): Promise<void> {
   const { type, tenant, subject, data, at } = event;
   await db
@@ -32,9 +32,10 @@ export async function recordEvent(db: Kysely<Database>, event: Event): Promise<v
 }
 
 /**
- * PostgreSQL numbers rows before their transactions commit, so a later number may be seen first. There the order is that
- * of transaction ids, and only those are read that are older than every transaction still open: none can come before
- * them any more. On SQLite all ids are 0, and the numbers have the order of the commits.
+ * PostgreSQL numbers rows before their transactions commit, so a higher number may become visible first.
+ * There, the order is by transaction id, and only events older than every open transaction are read: no
+ * earlier one can appear any more. SQLite commits one transaction at a time: all ids are 0 and the numbers
+ * are in commit order.
  */
 function readable(db: Kysely<Database>) {
   return db
@@ -88,7 +89,7 @@ async function prune(access: Access, keep: number): Promise<void> {
   );
 }
 
-/** Both are below 2^53 for longer than a database lives. */
+/** Both stay below 2^53 for longer than any database lives. */
 function encodePosition({ xid, seq }: { readonly xid: number | string; readonly seq: number | string }) {
   return `${xid}.${seq}` as EventPosition;
 }

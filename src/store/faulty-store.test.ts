@@ -1,4 +1,4 @@
-/** The test's own tool: what it says was written was, what it says was not was not. */
+/** Tests FaultyStore, a test tool: what it reports as committed was committed, and the rest was not. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,7 +43,7 @@ test.each([
   },
 );
 
-test('reads and work that fails by itself come to no commit', async () => {
+test('reads and failing work do not count as commits', async () => {
   faulty.failAt(1, 'lost');
   await faulty.store.machines.all(sampleHostId);
   await faulty.store.operations.open(sampleHostId);

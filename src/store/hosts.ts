@@ -1,11 +1,11 @@
-/** The hosts of the database, and which daemon each belongs to. */
+/** Hosts in the database, and the epoch of each host's latest daemon. */
 import type { Kysely } from 'kysely';
 import type { HostClaim, HostRepository } from '../core/ports/store.ts';
 import type { Access } from './access.ts';
 import { isPostgres } from './dialect.ts';
 import { canHold, type Database, encodeTime } from './schema.ts';
 
-/** Far fewer than a statement may have parameters. */
+/** Far below the limit of parameters per statement. */
 const idsAtOnce = 500;
 
 export function hostRepository(access: Access): HostRepository {
@@ -18,7 +18,7 @@ export function hostRepository(access: Access): HostRepository {
           .selectFrom('hosts')
           .select('epoch')
           .where('id', '=', hostId)
-          // A claim waits for the transactions that have looked; they do not wait for one another.
+          // A claim waits for transactions that have read the epoch; those do not wait for each other.
           .$if(isPostgres(db) && db.isTransaction, (query) => query.forKeyShare())
           .executeTakeFirst(),
       );
@@ -38,7 +38,7 @@ function claim(
       .values({ id: hostId, epoch: 0, claimed_at: claimedAt })
       .onConflict((conflict) => conflict.column('id').doNothing())
       .execute();
-    // Stronger than the update's own lock: it waits for transactions that hold the epoch.
+    // A stronger lock than the update's own, so that it waits for transactions that have read the epoch.
     const held = db.selectFrom('hosts').select('epoch').where('id', '=', hostId);
     const before = await locks.rows(held).executeTakeFirstOrThrow();
     const epoch = Math.max(before.epoch, epochBefore) + 1;
@@ -55,7 +55,7 @@ function claim(
   });
 }
 
-/** Machines first: what else has no host goes with its machine. */
+/** Takes machines first; their operations and allocations follow them. */
 async function takeUnowned(
   db: Kysely<Database>,
   hostId: string,

@@ -1,4 +1,4 @@
-/** An API key as a row and back, checked both ways. */
+/** Converts an API key to a row and back, validating in both directions. */
 import { z } from 'zod';
 import { scopes } from '../core/keys/caller.ts';
 import type { ApiKey } from '../core/keys/key.ts';
@@ -37,7 +37,7 @@ export function encodeKey(value: ApiKey): KeyTable {
   };
 }
 
-/** Raises InvariantError when the row is not what this program writes. */
+/** Raises InvariantError when this program could not have written the row. */
 export function decodeKey(row: KeyTable): ApiKey {
   return check({
     id: row.id,
@@ -54,7 +54,7 @@ export function decodeKey(row: KeyTable): ApiKey {
   });
 }
 
-/** `value` may hold anything under the fields' names. */
+/** `value` may contain anything under the fields' names. */
 function check(value: Readonly<Record<keyof ApiKey, unknown>>): ApiKey {
   return validate(key, value, `key ${String(value.id)}`);
 }

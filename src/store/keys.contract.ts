@@ -17,7 +17,7 @@ export function keysContract(open: OpenStore): void {
   };
 
   describe('insert and get', () => {
-    it('keep the whole key', async () => {
+    it('keep all fields', async () => {
       const bare = sampleKey();
       const full = sampleKey({
         expiresAt: at(1),
@@ -34,14 +34,14 @@ export function keysContract(open: OpenStore): void {
       expect(await store.keys.get('no\0body')).toBeNull();
     });
 
-    it('call it a defect to keep a key that is none', async () => {
+    it('raise an InvariantError for a malformed key', async () => {
       await expect(store.keys.insert(sampleKey({ hash: 'secret' }))).rejects.toThrow(InvariantError);
       await expect(store.keys.insert(sampleKey({ scopes: [] }))).rejects.toThrow(InvariantError);
       expect(await idsOf()).toEqual([]);
     });
   });
 
-  it('finds every key of a prefix, to the letter', async () => {
+  it('finds every key with exactly this prefix', async () => {
     const prefix = 'hf_AAAAaaaa';
     await store.keys.insert(sampleKey({ id: 'b', prefix }));
     await store.keys.insert(sampleKey({ id: 'a', prefix, tenant: 'other' }));
@@ -64,7 +64,7 @@ export function keysContract(open: OpenStore): void {
     await expect(store.keys.list({ limit: -1, offset: 0 })).rejects.toThrow(InvariantError);
   });
 
-  it('revokes once and keeps the first time', async () => {
+  it('revokes once and keeps the time of the first revocation', async () => {
     const { id } = sampleKey();
     await store.keys.insert(sampleKey({ id }));
     expect(await store.keys.countLive('default', at(1))).toBe(1);
@@ -76,7 +76,7 @@ export function keysContract(open: OpenStore): void {
     expect(await store.keys.countLive('default', at(6))).toBe(0);
   });
 
-  it('revokes what was made with a key, without end, also behind one that is revoked', async () => {
+  it('revokes all keys made with a key, recursively, also behind a revoked one', async () => {
     const made = (id: string, createdBy: string | null, tenant = 'default') =>
       store.keys.insert(sampleKey({ id, createdBy, tenant }));
     await made('root', null);
@@ -90,14 +90,14 @@ export function keysContract(open: OpenStore): void {
     expect(await store.keys.get('sister')).toMatchObject({ revokedAt: null });
   });
 
-  it('counts a tenant’s own, and those that are good', async () => {
+  it('counts a tenant’s keys and its live keys', async () => {
     await store.keys.insert(sampleKey({ tenant: 'other', expiresAt: at(2) }));
     expect(await store.keys.countLive('default', at(1))).toBe(0);
     expect(await store.keys.countLive('other', at(1))).toBe(1);
     expect(await store.keys.countLive('other', at(2))).toBe(0);
   });
 
-  it('notes the latest use, whichever note comes last', async () => {
+  it('records the latest use, whichever update comes last', async () => {
     const { id } = sampleKey();
     await store.keys.insert(sampleKey({ id }));
     await store.keys.noteUse(id, at(7));
@@ -108,7 +108,7 @@ export function keysContract(open: OpenStore): void {
     await store.keys.noteUse('nobody', at(8));
   });
 
-  it('prunes a tenant’s ended ones beyond those that ended last, and never a live one', async () => {
+  it('prunes a tenant’s ended keys, oldest first, and never a live one', async () => {
     await store.keys.insert(sampleKey({ id: 'live', expiresAt: at(9) }));
     await store.keys.insert(sampleKey({ id: 'other', tenant: 'other', revokedAt: at(1) }));
     for (const n of [3, 1]) await store.keys.insert(sampleKey({ id: `revoked${n}`, revokedAt: at(n) }));

@@ -35,7 +35,7 @@ export function keyRepository(access: Access, damage: Damage): KeyRepository {
   };
 }
 
-/** Never the secret, its hash or its first letters. */
+/** Contains neither the secret nor its hash or prefix. */
 function eventOf({ id, tenant, name, created_by }: KeyTable, type: EventType, at: string): Event {
   return { type, tenant, subject: { kind: 'key', id }, data: { name, createdBy: created_by }, at };
 }
@@ -98,8 +98,8 @@ async function countLive(access: Access, tenant: string, at: string): Promise<nu
 }
 
 /**
- * Generation by generation. A key that is being made with one of these either is committed before its maker's row is
- * changed here, and then found in the next round, or finds its maker revoked.
+ * Revokes one generation after another. A key that is being made concurrently is either committed before its
+ * maker's row is changed here, and found in the next round, or finds its maker revoked.
  */
 async function revoke(access: Access, id: string, at: string): Promise<readonly string[]> {
   const time = encodeTime(at);

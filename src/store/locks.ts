@@ -1,24 +1,27 @@
-/** What a transaction holds until it ends, so that what it read stays true while it decides and writes. */
+/**
+ * Locks that a transaction holds until it ends, so that what it has read stays true while it decides and
+ * writes.
+ */
 import { type Kysely, sql } from 'kysely';
 import type { LockRepository } from '../core/ports/store.ts';
 import type { Access } from './access.ts';
 import type { OpenDatabase } from './database.ts';
 
 /**
- * Outside a transaction that writes, and where one writes at a time, both do nothing. Transactions that come to wait for
- * one another in a circle are begun anew.
+ * Both do nothing outside writing transactions and on databases with a single writer. Transactions that
+ * deadlock are retried.
  */
 export interface Locks {
-  /** The query with `for update`: its rows are held. For a row that is read to be changed. */
+  /** Adds `for update` to the query: locks its rows. For a row that is read in order to change it. */
   rows<Q extends { forUpdate(): unknown }>(query: Q): Q;
   /**
-   * Waits for whoever has the same name; those who share it do not wait for one another. For what no row stands for: a
-   * count, the lowest free number.
+   * Locks a name: waits for other holders, unless both share it. For things without a row, such as a count or
+   * the lowest free number.
    */
   name(name: string, mode?: 'alone' | 'shared'): Promise<void>;
 }
 
-/** Keeps our names apart from other programs' locks in the same database: 'FLOT'. */
+/** Separates our names from other programs' locks in the same database: 'FLOT'. */
 const nameSeed = 0x46_4c_4f_54;
 
 export const noLocks: Locks = { rows: (query) => query, name: async () => undefined };

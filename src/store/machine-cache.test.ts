@@ -1,4 +1,4 @@
-/** What is remembered is what was committed, whatever was under way meanwhile. */
+/** The cache holds committed machines only, however reads and writes overlap. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,15 +33,15 @@ type Act =
   | 'remove'
   | 'insert';
 
-/** The one state that leads to no record at all. */
+/** The only state from which the record may be removed. */
 const leaving = { state: 'deleting', desired: 'deleted', operationId: 'op' } as const;
 
-/** `all` asks the database itself. */
+/** `all` bypasses the cache. */
 async function committed(id: string): Promise<Machine | undefined> {
   return (await store.machines.all(sampleHostId)).find((machine) => machine.id === id);
 }
 
-test('reads and writes in any order, overlapping or not: what is read afterwards is what is stored', async () => {
+test('reads after any sequence of overlapping reads and writes return what is stored', async () => {
   let count = 0;
   const patch = (machines: MachineRepository, id: string) => {
     count += 1;
@@ -82,7 +82,7 @@ test('reads and writes in any order, overlapping or not: what is read afterwards
   await fc.assert(property, { numRuns: 60 });
 });
 
-test('a machine read before a write that ends first is not remembered', async () => {
+test('a machine read before a write that ends first is not cached', async () => {
   const old = sampleMachine({ id: 'a' });
   const fresh = { ...old, updatedAt: at(1) };
   const reading = Promise.withResolvers<Machine>();
@@ -97,14 +97,14 @@ test('a machine read before a write that ends first is not remembered', async ()
   expect(await cached.get('a')).toBe(fresh);
 });
 
-test('another tenant does not find what one has read', async () => {
+test('another tenant does not find a cached machine', async () => {
   await store.machines.insert(sampleMachine({ id: 'a', tenant: 'first', name: 'web' }));
   expect(await store.machines.find('first', 'a')).not.toBeNull();
   expect(await store.machines.find('second', 'a')).toBeNull();
   expect(await store.machines.find('second', 'web')).toBeNull();
 });
 
-test('what is remembered is no way around the store’s own rules', async () => {
+test('cached machines do not bypass the store’s checks', async () => {
   await store.machines.insert(sampleMachine({ id: 'a' }));
   expect(await store.machines.get('a')).not.toBeNull();
   const uses = [() => store.machines.get('a'), () => store.machines.find('default', 'a')];
@@ -113,14 +113,14 @@ test('what is remembered is no way around the store’s own rules', async () => 
   for (const use of uses) await expect(use()).rejects.toMatchObject({ code: 'unavailable' });
 });
 
-test('nothing is remembered while a commit may still come, until a later write has been made', async () => {
+test('nothing is cached while a commit is uncertain, until a later write succeeds', async () => {
   const cache = new MachineCache();
   const machine = await store.machines.insert(sampleMachine());
   const read = () => cache.read(() => store.machines.get(machine.id));
   cache.forget([machine.id], new CommitUnknownError());
   await read();
   expect(cache.get(machine.id)).toBeUndefined();
-  // A write that failed for certain says nothing of the one before it.
+  // A write that definitely failed says nothing about the uncertain one before it.
   cache.forget([], new Error('no'));
   await read();
   expect(cache.get(machine.id)).toBeUndefined();

@@ -1,6 +1,7 @@
 /**
- * Machines as they were last committed, so that asking for one costs no query. Only for a database that nobody else
- * writes: exact because every write passes here, and forgets what it may have changed before its promise settles.
+ * Caches machines as last committed, so that reading one costs no query. Only for a database that no other
+ * process writes. Exact, because every write passes here and evicts what it may have changed before its
+ * promise settles.
  */
 import { CommitUnknownError } from '../core/errors.ts';
 import type { Machine } from '../core/machines/machine.ts';
@@ -12,16 +13,16 @@ const rememberedMax = 2048;
 
 export class MachineCache {
   readonly #machines = new Lru<string, Machine>(rememberedMax);
-  /** Grows with every write; what was read meanwhile may be older than the write. */
+  /** Incremented by every write; a read that began before a write may be outdated. */
   #writes = 0;
-  /** A commit may still come of a write that was given up: what is read until then may be older. */
+  /** Set while a given-up write may still be committed; reads until then may be outdated. */
   #isDoubtful = false;
 
   get(id: string): Machine | undefined {
     return this.#machines.get(id);
   }
 
-  /** Reads, and remembers what was read unless something was, or may yet be, written meanwhile. */
+  /** Runs the query, and caches its result unless a write happened meanwhile or may still happen. */
   async read(query: () => Promise<Machine | null>): Promise<Machine | null> {
     const writesBefore = this.#writes;
     const machine = await query();
@@ -30,7 +31,10 @@ export class MachineCache {
     return machine;
   }
 
-  /** What a write may have changed; `error` is what it raised. The next write that succeeds has held the lock. */
+  /**
+   * Evicts what a write may have changed; `error` is the write's error. The next successful write clears the
+   * doubt, because it has held the lock.
+   */
   forget(ids: Iterable<string>, error: unknown = null): void {
     this.#writes += 1;
     if (error === null) this.#isDoubtful = false;
@@ -39,7 +43,10 @@ export class MachineCache {
   }
 }
 
-/** Tells `note` the id of each machine that may have been written, and the write's error, before the write settles. */
+/**
+ * Calls `note` with the ids of machines that may have been written, and the write's error, before the write
+ * settles.
+ */
 export function notingWrites(
   repository: MachineRepository,
   note: (id: string, error: unknown) => void,
@@ -63,7 +70,9 @@ export function notingWrites(
   };
 }
 
-/** The repository outside transactions, answered from the cache where it can be; `check` is raised by every use. */
+/**
+ * The repository outside transactions, answered from the cache where possible; every use runs `check` first.
+ */
 export function cachedMachines(
   repository: MachineRepository,
   cache: MachineCache,

@@ -1,4 +1,7 @@
-/** A machine as a row and back; both ways checked, so that a defect is met where it is made. */
+/**
+ * Converts a machine to a row and back, validating in both directions, so that a bug is found where it
+ * happens.
+ */
 import { z } from 'zod';
 import { checkMachine } from '../core/machines/invariants.ts';
 import {
@@ -22,7 +25,7 @@ import {
 } from './schema.ts';
 import { validate } from './validate.ts';
 
-// Strict: a field that this file does not know would be lost in silence otherwise.
+// Strict: otherwise unknown fields would be dropped silently.
 const spec: z.ZodType<MachineSpec> = z.strictObject({
   name: z.string().min(1),
   vcpuCount: z.number(),
@@ -45,7 +48,7 @@ const specUpgrades: Readonly<Record<number, (spec: Record<string, unknown>) => R
   1: (before) => ({ env: {}, restart: 'no', ...before }),
 };
 
-/** A stored spec of any known version as one of today's. Raises InvariantError for a newer one. */
+/** Upgrades a stored spec of any known version. Raises InvariantError for a newer one. */
 function upgradeSpec(stored: unknown): unknown {
   if (typeof stored !== 'object' || stored === null) return stored;
   const { version = 1, ...rest } = stored as Record<string, unknown>;
@@ -106,17 +109,14 @@ const machine: z.ZodType<Machine> = z.strictObject({
   restartCount: z.int().min(0),
 });
 
-/**
- * A machine that any version of this program recorded, as it would be read after it was written. Raises InvariantError
- * when it could not be.
- */
+/** The machine as it would be read back after writing. Raises InvariantError when it cannot be stored. */
 export function parseMachine(value: unknown): Machine {
   const newer = { expiresAt: null, restartAt: null, restartCount: 0 };
   const recorded = { ...newer, ...Object(value) } as Machine;
   return decodeMachine(encodeMachine({ ...recorded, spec: upgradeSpec(recorded.spec) as MachineSpec }));
 }
 
-/** Raises InvariantError when the machine breaks a rule of its own. */
+/** Raises InvariantError when the machine violates an invariant. */
 export function encodeMachine(value: Machine): MachineTable {
   const checked = check(value);
   return {
@@ -178,7 +178,7 @@ function encodeChanging(value: Machine) {
   } satisfies Partial<MachineTable>;
 }
 
-/** Raises InvariantError when the row is not what this program writes. */
+/** Raises InvariantError when this program could not have written the row. */
 export function decodeMachine(row: MachineTable): Machine {
   const decoded = check({
     id: row.id,
@@ -206,7 +206,7 @@ export function decodeMachine(row: MachineTable): Machine {
   return decoded;
 }
 
-/** `value` may hold anything under the fields' names. */
+/** `value` may contain anything under the fields' names. */
 function check(value: Readonly<Record<keyof Machine, unknown>>): Machine {
   const checked = validate(machine, value, `machine ${String(value.id)}`);
   const broken = checkMachine(checked);

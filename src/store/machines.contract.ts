@@ -23,7 +23,7 @@ export function machinesContract(open: OpenStore): void {
   });
 
   describe('insert', () => {
-    it('returns and keeps the whole machine', async () => {
+    it('returns and keeps all fields', async () => {
       const machine = sampleMachine({
         state: 'running',
         desired: 'running',
@@ -37,12 +37,12 @@ export function machinesContract(open: OpenStore): void {
       expect(await store.machines.get('nobody')).toBeNull();
     });
 
-    it('keeps every time in one form, so that text sorts as time does', async () => {
+    it('stores every time in one form, so that its text sorts by time', async () => {
       const machine = await store.machines.insert(sampleMachine({ createdAt: '2026-01-01T01:00:00+01:00' }));
       expect(machine.createdAt).toBe('2026-01-01T00:00:00.000Z');
     });
 
-    it('refuses a taken name within a tenant, in words for people', async () => {
+    it('refuses a taken name within a tenant, with a readable message', async () => {
       await store.machines.insert(sampleMachine({ name: 'web' }));
       await expect(store.machines.insert(sampleMachine({ name: 'web' }))).rejects.toMatchObject({
         code: 'conflict',
@@ -56,7 +56,7 @@ export function machinesContract(open: OpenStore): void {
       await expect(store.machines.insert(sampleMachine({ id }))).rejects.toMatchObject({ code: 'conflict' });
     });
 
-    it('lets exactly one of many concurrent inserts have a name', async () => {
+    it('gives a name to exactly one of many concurrent inserts', async () => {
       const attempts = Array.from({ length: 20 }, (_, n) =>
         store.machines.insert(sampleMachine({ name: `web-${n % 5}` })),
       );
@@ -88,14 +88,14 @@ export function machinesContract(open: OpenStore): void {
       expect(await store.machines.find('b', machine.id)).toBeNull();
     });
 
-    // Which of two rows a database finds first hangs on its plan: by age, by id or by name.
+    // Which of two rows a database finds first depends on its plan: by age, by id or by name.
     it.each([
       ['older', 'first by name', ['aaa', 'zzz'], true],
       ['older', 'last by name', ['zzz', 'aaa'], true],
       ['younger', 'first by name', ['aaa', 'zzz'], false],
       ['younger', 'last by name', ['zzz', 'aaa'], false],
     ] as const)(
-      'lets an id win over a name, being %s and %s',
+      'prefers an id over a name, being %s and %s',
       async (_age, _order, [mine, text], isFirst) => {
         const withId = sampleMachine({ id: text, name: mine });
         const withName = sampleMachine({ id: mine, name: text });
@@ -106,7 +106,7 @@ export function machinesContract(open: OpenStore): void {
       },
     );
 
-    it('finds nothing under what no row can hold', async () => {
+    it('finds nothing for text that no row can hold', async () => {
       await store.machines.insert(sampleMachine({ name: 'web' }));
       expect(await store.machines.find('default', 'web\0')).toBeNull();
       expect(await store.machines.get('\0')).toBeNull();
@@ -116,10 +116,10 @@ export function machinesContract(open: OpenStore): void {
   });
 
   describe('list', () => {
-    it('pages through a thousand, newest first, every one once', async () => {
+    it('pages through a thousand, newest first, each exactly once', async () => {
       const count = 1000;
       await store.transaction(async (tx) => {
-        // Pairs share a time, so that the id has to decide.
+        // Pairs share a time, so that the id decides their order.
         for (let n = 0; n < count; n++)
           await tx.machines.insert(sampleMachine({ createdAt: at(Math.floor(n / 2)) }));
       });
@@ -136,7 +136,7 @@ export function machinesContract(open: OpenStore): void {
       expect(await store.machines.all(sampleHostId)).toHaveLength(count);
     });
 
-    it('filters by tenant and by states, and counts what matches', async () => {
+    it('filters by tenant and states, and counts the matches', async () => {
       await store.machines.insert(sampleMachine({ tenant: 'a' }));
       await store.machines.insert(sampleMachine({ tenant: 'a', state: 'stopped' }));
       const failed = await store.machines.insert(sampleMachine({ tenant: 'b', state: 'failed' }));
@@ -154,7 +154,7 @@ export function machinesContract(open: OpenStore): void {
   });
 
   describe('compareAndSet', () => {
-    it('writes the state and the patch, and nothing else', async () => {
+    it('writes only the state and the patch', async () => {
       const machine = await store.machines.insert(sampleMachine());
       const done = await store.machines.compareAndSet(
         change(machine, { patch: { operationId: 'op1', incarnation: 'i1', desired: 'running' } }),
@@ -182,7 +182,7 @@ export function machinesContract(open: OpenStore): void {
       expect(await store.machines.get(machine.id)).toEqual(machine);
     });
 
-    it('tells an operation from none', async () => {
+    it('distinguishes an operation from none', async () => {
       const machine = await store.machines.insert(sampleMachine({ state: 'stopping', operationId: 'op1' }));
       const end: Partial<StateChange> = { to: 'stopped', patch: { operationId: null } };
       expect(await store.machines.compareAndSet(change(machine, { ...end, fromOperationId: null }))).toBe(
@@ -191,7 +191,7 @@ export function machinesContract(open: OpenStore): void {
       expect(await store.machines.compareAndSet(change(machine, end))).toBe(true);
     });
 
-    it('lets exactly one of many racers win', async () => {
+    it('lets exactly one of many concurrent writers win', async () => {
       const machine = await store.machines.insert(sampleMachine());
       const results = await Promise.all(
         Array.from({ length: 10 }, (_, n) =>
@@ -215,7 +215,7 @@ export function machinesContract(open: OpenStore): void {
       expect(await store.machines.get(machine.id)).toEqual(machine);
     });
 
-    it('refuses a new incarnation on any way but into starting', async () => {
+    it('refuses a new incarnation except on entering starting', async () => {
       const machine = await store.machines.insert(
         sampleMachine({ state: 'stopping', operationId: 'op1', incarnation: 'i1' }),
       );
@@ -227,7 +227,7 @@ export function machinesContract(open: OpenStore): void {
   });
 
   describe('patch and remove', () => {
-    it('patches the incarnation it was meant for only, and never the state', async () => {
+    it('patches only the given incarnation, and never the state', async () => {
       const machine = await store.machines.insert(sampleMachine({ state: 'running', incarnation: 'i1' }));
       const handle = sampleHandle('i1');
       expect(await store.machines.patch(machine.id, 'i0', { handle }, at(1))).toBe(false);
@@ -250,7 +250,7 @@ export function machinesContract(open: OpenStore): void {
       expect(await store.machines.patch(id, null, { desired: 'deleted' }, at(1))).toBe(true);
     });
 
-    it('removes a machine that may be deleted, and only such a one', async () => {
+    it('removes a machine only if it may be deleted', async () => {
       const running = await store.machines.insert(sampleMachine({ state: 'running', incarnation: 'i1' }));
       await expect(store.machines.remove(running.id, at(1))).rejects.toThrow(InvariantError);
       const { id } = await store.machines.insert(sampleMachine({ state: 'deleting', operationId: 'op1' }));
@@ -261,7 +261,7 @@ export function machinesContract(open: OpenStore): void {
   });
 }
 
-/** By code unit, as the ids and times in use sort in every database. */
+/** Compares by code unit, the order of the used ids and times in every database. */
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

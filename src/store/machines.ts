@@ -1,4 +1,7 @@
-/** Machines in the database. Knows nothing of which transitions make sense beyond refusing those that never do. */
+/**
+ * Machines in the database. It refuses transitions that are never valid; which ones make sense is decided
+ * elsewhere.
+ */
 import { type Kysely, type SqlBool, sql } from 'kysely';
 import { AppError } from '../core/errors.ts';
 import type { Event, EventType } from '../core/events/event.ts';
@@ -120,7 +123,7 @@ async function countOnImage(access: Access, hostId: string, imageDigest: string)
   return Number(count);
 }
 
-/** Two lookups, the second seldom: one with `or` takes SQLite twice as long. */
+/** Two lookups, the second rarely needed: a single one with `or` is half as fast in SQLite. */
 async function find(access: Access, tenant: string, idOrName: string): Promise<MachineTable | undefined> {
   if (!canHold(idOrName)) return undefined;
   const row = await access.read((db, locks) => selectRow(db, locks, idOrName));
@@ -146,7 +149,7 @@ function compareAndSet(access: Access, change: StateChange): Promise<boolean> {
       .where(isSame('operation_id', fromOperationId))
       .executeTakeFirst();
     if (result.numUpdatedRows !== 1n) return false;
-    // A machine that is deleted is removed next, which is the event.
+    // A deleted machine is removed next, and that is the event.
     if (to !== 'deleted') await recordEvent(db, eventOf(after, 'machine.state_changed', { from, to }));
     return true;
   });
@@ -215,7 +218,7 @@ function selectRowByName(db: Kysely<Database>, locks: Locks, tenant: string, nam
     .executeTakeFirst();
 }
 
-/** Equality that holds for null too. */
+/** Equality that also matches null. */
 function isSame(column: 'operation_id' | 'incarnation', value: string | null) {
   return value === null
     ? sql<SqlBool>`${sql.ref(column)} is null`

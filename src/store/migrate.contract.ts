@@ -7,7 +7,7 @@ import { migrations } from './migrations/index.ts';
 import type { Migration, NoTables } from './migrations/migration.ts';
 import { at, sampleMachine, sampleOperation } from './testing/samples.ts';
 
-/** An empty database, which the suite closes, and the store on the same one as a program opens it. */
+/** An empty database, which the suite closes, and the store opened on the same one as the program does. */
 export interface EmptyPlace {
   readonly database: OpenDatabase;
   openStore(): Promise<Store>;
@@ -19,7 +19,7 @@ const next: Migration = {
   up: ({ schema }) => schema.createTable('next').addColumn('id', 'text').execute(),
 };
 
-/** Reads each row, decides in the program, and writes it elsewhere: what no schema builder could do. */
+/** Reads each row and writes it to another table: more than a schema builder could do. */
 async function splitIds(tx: NoTables): Promise<void> {
   const db = tx.$extendTables<{ next: { id: string }; split: { prefix: string; number: number } }>();
   await tx.schema
@@ -55,7 +55,7 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
     const tableNames = async () =>
       (await database.db.introspection.getTables()).map(({ name }) => name).sort();
 
-    it('applies everything to an empty database, and nothing the second time', async () => {
+    it('applies everything to an empty database, and nothing when repeated', async () => {
       await migrate(database);
       const before = await tableNames();
       await migrate(database);
@@ -75,14 +75,14 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
       expect(await applied()).toEqual(migrations.map(({ version }) => version));
     });
 
-    it('applies only what is missing', async () => {
+    it('applies only missing migrations', async () => {
       await migrate(database);
       await migrate(database, [...migrations, next]);
       expect(await applied()).toEqual([...migrations, next].map(({ version }) => version));
       expect(await tableNames()).toContain('next');
     });
 
-    it('gives the rows of the first version a tenant, and then a host, subjects and allocations', async () => {
+    it('gives rows of the first version a tenant, and then a host, subjects and allocations', async () => {
       await migrate(database, migrations.slice(0, 1));
       const first = database.db.$extendTables<{
         machines: Record<string, unknown>;
@@ -128,7 +128,7 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
       await store.close();
     });
 
-    it('moves rows into a new shape, and leaves them as they were when that fails', async () => {
+    it('converts rows to a new shape, and leaves them unchanged when that fails', async () => {
       await migrate(database, [...migrations, next]);
       const old = database.db.$extendTables<{ next: { id: string } }>();
       for (const id of ['a-1', 'b-22']) await old.insertInto('next').values({ id }).execute();
@@ -159,7 +159,7 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
       expect(await applied()).toEqual(migrations.map(({ version }) => version));
     });
 
-    it('refuses a schema newer than the program, names both versions, and touches nothing', async () => {
+    it('refuses a schema newer than the program, names both versions, and changes nothing', async () => {
       await migrate(database, [...migrations, next]);
       const refusal = {
         code: 'unsupported',
@@ -178,7 +178,7 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
       });
     });
 
-    it('leaves nothing of a migration that fails half-way', async () => {
+    it('leaves nothing of a migration that fails halfway', async () => {
       const failing: Migration = {
         ...next,
         up: async (tx) => {
@@ -193,7 +193,7 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
       expect(await applied()).toEqual(migrations.map(({ version }) => version));
     });
 
-    it('calls a gap in the numbers a defect', async () => {
+    it('raises an InvariantError for a gap in the numbers', async () => {
       await expect(migrate(database, [...migrations, { ...next, version: 99 }])).rejects.toThrow(
         InvariantError,
       );

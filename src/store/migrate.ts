@@ -1,4 +1,4 @@
-/** Brings a database up to the schema this program knows; never down. */
+/** Migrates a database to the schema of this program; never to an older one. */
 import type { Kysely } from 'kysely';
 import { AppError } from '../core/errors.ts';
 import { invariant } from '../lib/invariant.ts';
@@ -9,8 +9,8 @@ import type { Migration } from './migrations/migration.ts';
 import type { Database, MigrationTable } from './schema.ts';
 
 /**
- * The version of the database's schema, 0 for an empty one. `unsupported` when the database is newer than the program or was made
- * by another line of it. Changes nothing.
+ * The version of the database's schema; 0 for an empty database. Raises `unsupported` when the database is
+ * newer than the program or was made by another build. Changes nothing.
  */
 export async function readVersion({ reads }: Pick<OpenDatabase, 'reads'>): Promise<number> {
   const tables = await reads.introspection.getTables();
@@ -25,8 +25,8 @@ function appliedIn(db: Kysely<Database>): Promise<readonly MigrationTable[]> {
 }
 
 /**
- * Applies what is missing, all of it in one transaction; run again it changes nothing, and of two at once the second finds nothing
- * to do. `unsupported` as `readVersion` says; the database is untouched then.
+ * Applies missing migrations, all in one transaction. Idempotent; of two concurrent calls, the second finds
+ * nothing to do. Raises `unsupported` like `readVersion`, with the database unchanged.
  */
 export async function migrate(
   database: Pick<OpenDatabase, 'db' | 'writersMax'>,
@@ -58,7 +58,7 @@ function refuseForeign(applied: readonly MigrationTable[], known: readonly Migra
     throw new AppError(
       'unsupported',
       `the database has schema version ${found}, this program knows versions up to ${known.length}`,
-      { hint: 'run the version of flotilla that last used this database, or a newer one' },
+      { hint: 'Run the version of Flotilla that last used this database, or a newer one.' },
     );
   }
   applied.forEach(({ version, name }, index) => {
@@ -67,7 +67,7 @@ function refuseForeign(applied: readonly MigrationTable[], known: readonly Migra
     throw new AppError(
       'unsupported',
       `the database's schema step ${version} is '${name}', this program's step ${index + 1} is '${expected?.name}'`,
-      { hint: 'the database was made by another build of flotilla; use that build' },
+      { hint: 'Another build of Flotilla made this database; use that build.' },
     );
   });
 }

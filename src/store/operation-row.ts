@@ -1,4 +1,4 @@
-/** An operation as a row and back, checked both ways. */
+/** Converts an operation to a row and back, validating in both directions. */
 import { z } from 'zod';
 import {
   type Operation,
@@ -76,7 +76,7 @@ export function encodeOperation(value: Operation): OperationTable {
   };
 }
 
-/** The columns that change while an operation runs, without the cancel flag, which has its own writer. */
+/** The columns that change while an operation runs, except the cancel flag, which is written separately. */
 export function encodeProgress(value: Operation): ReturnType<typeof encodeProgressOf> {
   return encodeProgressOf(check(value));
 }
@@ -87,14 +87,14 @@ function encodeProgressOf(value: Operation) {
     epoch: value.owner.epoch,
     boot_id: value.owner.bootId,
     revision: value.revision,
-    // `undefined` has no JSON; a step without output says null.
+    // `undefined` has no JSON form; a step without output stores null.
     steps: encodeJson(value.steps.map((record) => ({ ...record, output: record.output ?? null }))),
     failure: encodeNullableJson(value.failure),
     updated_at: encodeTime(value.updatedAt),
   } satisfies Partial<OperationTable>;
 }
 
-/** Raises InvariantError when the row is not what this program writes. */
+/** Raises InvariantError when this program could not have written the row. */
 export function decodeOperation(row: OperationTable): Operation {
   return check({
     id: row.id,
@@ -113,7 +113,7 @@ export function decodeOperation(row: OperationTable): Operation {
   });
 }
 
-/** `value` may hold anything under the fields' names. */
+/** `value` may contain anything under the fields' names. */
 function check(value: Readonly<Record<keyof Operation, unknown>>): Operation {
   return validate(operation, value, `operation ${String(value.id)}`);
 }

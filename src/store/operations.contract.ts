@@ -13,7 +13,7 @@ export function operationsContract(open: OpenStore): void {
   afterEach(() => store.close());
 
   describe('operations', () => {
-    it('keeps the whole operation', async () => {
+    it('keeps all fields', async () => {
       const operation = sampleOperation({
         steps: [{ name: 'disk', phase: 'succeeded', output: { path: '/x', list: [1] }, at: at(1) }],
         failure: { code: 'engine', message: 'no', step: 'disk' },
@@ -36,7 +36,7 @@ export function operationsContract(open: OpenStore): void {
       await store.operations.insert(second);
     });
 
-    it('lets exactly one of many concurrent inserts begin', async () => {
+    it('lets exactly one of many concurrent inserts succeed', async () => {
       const results = await Promise.allSettled(
         Array.from({ length: 10 }, () =>
           store.operations.insert(sampleOperation({ subjects: [{ kind: 'machine', id: 'm1' }] })),
@@ -47,7 +47,7 @@ export function operationsContract(open: OpenStore): void {
         if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'conflict' });
     });
 
-    it('saves state, steps and failure, and nothing else', async () => {
+    it('saves only state, steps and failure', async () => {
       const operation = sampleOperation();
       await store.operations.insert(operation);
       const steps = [{ name: 'launch', phase: 'failed' as const, output: null, at: at(2) }];
@@ -63,7 +63,7 @@ export function operationsContract(open: OpenStore): void {
       expect(await store.operations.get(operation.id)).toEqual({ ...operation, ...progress });
     });
 
-    it('keeps a step without output as one whose output is null', async () => {
+    it('stores null for a step without output', async () => {
       const operation = sampleOperation();
       await store.operations.insert(operation);
       const step = { name: 'disk', phase: 'started' as const, output: undefined, at: at(1) };
@@ -71,7 +71,7 @@ export function operationsContract(open: OpenStore): void {
       expect((await store.operations.get(operation.id))?.steps).toEqual([{ ...step, output: null }]);
     });
 
-    it('saves only what is stored as it was read: same owner, epoch and revision, and open', async () => {
+    it('saves only if the stored operation is unchanged: same owner, epoch and revision, and open', async () => {
       const operation = sampleOperation();
       const { owner } = operation;
       expect(await store.operations.save(operation, operation)).toBeNull();
@@ -87,12 +87,12 @@ export function operationsContract(open: OpenStore): void {
       }
       expect(await store.operations.get(operation.id)).toEqual(operation);
       expect(await store.operations.save(operation, failed)).toEqual(failed);
-      // It has ended: not even its own state is written again.
+      // It has ended, so not even the same operation is written again.
       expect(await store.operations.save(failed, { ...failed, state: 'succeeded' })).toBeNull();
       expect(await store.operations.get(operation.id)).toEqual(failed);
     });
 
-    it('lets one of two that save from the same read win', async () => {
+    it('lets one of two writers of the same revision win', async () => {
       const operation = sampleOperation();
       await store.operations.insert(operation);
       const saves = [1, 2].map((epoch) =>
@@ -105,7 +105,7 @@ export function operationsContract(open: OpenStore): void {
       expect((await Promise.all(saves)).filter((saved) => saved !== null)).toHaveLength(1);
     });
 
-    it('has one open operation a subject, of any kind, whatever else it is about', async () => {
+    it('allows one open operation per subject, of any kind', async () => {
       const image = { kind: 'image', id: 'tiny' } as const;
       const machine = { kind: 'machine', id: 'tiny' } as const;
       const first = sampleOperation({ subjects: [image, { kind: 'machine', id: 'a' }] });
@@ -113,12 +113,12 @@ export function operationsContract(open: OpenStore): void {
       await store.operations.insert(sampleOperation({ subjects: [machine] }));
       const second = sampleOperation({ subjects: [{ kind: 'machine', id: 'b' }, image] });
       await expect(store.operations.insert(second)).rejects.toMatchObject({ code: 'conflict' });
-      // Nothing of the refused one is left.
+      // Nothing of the refused operation remains.
       await store.operations.insert(sampleOperation({ subjects: [{ kind: 'machine', id: 'b' }] }));
       expect(await store.operations.get(second.id)).toBeNull();
     });
 
-    it('finds the open operation of a subject, and none that has ended', async () => {
+    it('finds the open operation of a subject, but no ended one', async () => {
       const image = { kind: 'image', id: 'acme/tiny@h1' } as const;
       const operation = sampleOperation({ subjects: [image, { kind: 'machine', id: 'a' }] });
       expect(await store.operations.openOn(image)).toBeNull();
@@ -131,7 +131,7 @@ export function operationsContract(open: OpenStore): void {
       expect(await store.operations.openOn(image)).toBeNull();
     });
 
-    it('keeps a cancel request through a save that knows nothing of it', async () => {
+    it('keeps a cancel request when a save does not know of it', async () => {
       const operation = sampleOperation();
       await store.operations.insert(operation);
       expect(await store.operations.requestCancel(operation.id)).toBe(true);
@@ -140,7 +140,7 @@ export function operationsContract(open: OpenStore): void {
       expect((await store.operations.get(operation.id))?.isCancelRequested).toBe(true);
     });
 
-    it('takes a cancel request for an open operation only', async () => {
+    it('accepts a cancel request only for an open operation', async () => {
       const ended = sampleOperation({ state: 'succeeded' });
       await store.operations.insert(ended);
       expect(await store.operations.requestCancel(ended.id)).toBe(false);
@@ -158,9 +158,9 @@ export function operationsContract(open: OpenStore): void {
       expect((await store.operations.open(sampleHostId)).map(({ id }) => id)).toEqual(['c', 'a', 'b']);
     });
 
-    it('gives the newest of one tenant page by page, each once, while others end', async () => {
+    it('lists the newest of one tenant by pages, each exactly once, while others end', async () => {
       const count = 12;
-      // Pairs share a time, so that the id has to decide.
+      // Pairs share a time, so that the id decides their order.
       for (let n = 0; n < count; n++)
         await store.operations.insert(sampleOperation({ createdAt: at(Math.floor(n / 2)) }));
       await store.operations.insert(sampleOperation({ tenant: 'other', createdAt: at(99) }));
@@ -229,11 +229,11 @@ export function operationsContract(open: OpenStore): void {
       { limit: -1, offset: 0 },
       { limit: 1.5, offset: 0 },
       { limit: 1, offset: -1 },
-    ])('calls it a defect to list with %o', async (page) => {
+    ])('raises an InvariantError for a list with %o', async (page) => {
       await expect(store.operations.list({ tenant: 'default', ...page })).rejects.toThrow(InvariantError);
     });
 
-    it('prunes each tenant’s by themselves', async () => {
+    it('prunes each tenant’s separately', async () => {
       for (let n = 1; n <= 3; n++)
         for (const tenant of ['busy', 'quiet'].slice(0, n === 1 ? 2 : 1))
           await store.operations.insert(
@@ -245,7 +245,7 @@ export function operationsContract(open: OpenStore): void {
       expect(left).toEqual([undefined, undefined, 'busy3', 'quiet1']);
     });
 
-    it('prunes ended ones beyond the newest, and never an open one', async () => {
+    it('prunes ended operations, oldest first, and never an open one', async () => {
       await store.operations.insert(sampleOperation({ id: 'open', createdAt: at(0) }));
       for (let n = 1; n <= 5; n++)
         await store.operations.insert(

@@ -93,12 +93,12 @@ async function insert(access: Access, operation: Operation): Promise<void> {
     const named = operation.subjects.map(({ kind, id }) => `${kind} '${id}'`).join(', ');
     throw new AppError('conflict', `${named}: another operation is under way`, {
       cause: error,
-      hint: 'wait for it to end, then try again',
+      hint: 'Wait for it to end, then try again.',
     });
   }
 }
 
-/** The condition on the row is what makes it a compare-and-set, on either database. */
+/** The condition on the row makes this a compare-and-set on either database. */
 async function save(access: Access, before: Operation, after: Operation): Promise<Operation | null> {
   const { id, owner, revision } = before;
   return access.atomically(async (db) => {
@@ -133,7 +133,7 @@ function eventOf(operation: Operation, type: EventType): Event {
 async function list(access: Access, damage: Damage, filter: OperationFilter): Promise<OperationPage> {
   const { tenant, subject, states, limit, offset } = filter;
   checkPage(filter);
-  // `in ()` is an error to PostgreSQL, and so is text that holds NUL.
+  // `in ()` is an error in PostgreSQL, and so is text with NUL.
   if (states?.length === 0 || !canHold(subject?.id ?? '')) return { operations: [], total: 0 };
   const { rows, total } = await access.snapshot(async (db) => {
     const matching = db

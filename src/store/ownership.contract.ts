@@ -29,7 +29,7 @@ export function ownershipContract(open: OpenStore): void {
   afterEach(() => store.close());
 
   describe('locks', () => {
-    it('let those who share a name in together, and one who holds it alone', async () => {
+    it('admit sharers of a name together, and an exclusive holder alone', async () => {
       let inside = 0;
       let insideMax = 0;
       const entered = async (lock: 'hold' | 'share') =>
@@ -55,21 +55,21 @@ export function ownershipContract(open: OpenStore): void {
   });
 
   describe('hosts', () => {
-    it('gives each claim a higher epoch, and each host its own', async () => {
+    it('gives each claim a higher epoch, separately for each host', async () => {
       const claim = (hostId: string) => store.hosts.claim({ hostId, bootIdBefore: null, at: at(0) });
       expect(await store.hosts.epoch('a')).toBeNull();
       expect([await claim('a'), await claim('a'), await claim('b')]).toEqual([1, 2, 1]);
       expect(await store.hosts.epoch('a')).toBe(2);
     });
 
-    it('gives claims at the same time different epochs', async () => {
+    it('gives concurrent claims different epochs', async () => {
       const claims = Array.from({ length: 8 }, () =>
         store.hosts.claim({ hostId: 'a', bootIdBefore: null, at: at(0) }),
       );
       expect((await Promise.all(claims)).sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
     });
 
-    it('hands what belongs to no host to the first that claims all, with the boot it was started in', async () => {
+    it('gives rows without a host to the first claim of all, with the boot in which they started', async () => {
       const ran = { state: 'running', incarnation: 'i', handle: sampleHandle('i') } as const;
       await store.machines.insert(sampleMachine({ id: 'old', hostId: '', ...ran }));
       await store.machines.insert(sampleMachine({ id: 'never', hostId: '' }));
@@ -85,7 +85,7 @@ export function ownershipContract(open: OpenStore): void {
       expect(await store.machines.all('b')).toEqual([]);
     });
 
-    it('hands each host those of its own machines that belong to none, with all that goes with them', async () => {
+    it('gives each host its own unowned machines, with their operations and allocations', async () => {
       const owned: Record<string, string> = {};
       for (const [slot, id] of ['mine', 'theirs', 'lost'].entries()) {
         await store.machines.insert(sampleMachine({ id, hostId: '', slot: slot + 1 }));
@@ -114,19 +114,19 @@ export function ownershipContract(open: OpenStore): void {
   });
 
   describe('allocations', () => {
-    it('hands out one value after another, and a freed one not before the range has been through', async () => {
+    it('allocates consecutive values, and reuses a freed one only after the rest of the range', async () => {
       const { allocations } = store;
       expect(await allocations.take(request('a'))).toBe(1);
       expect(await allocations.take(request('b'))).toBe(2);
       await allocations.release(sampleHostId, { kind: 'machine', id: 'b' });
       expect(await allocations.take(request('c'))).toBe(3);
       expect(await allocations.take(request('d'))).toBe(4);
-      // 1 is taken, and the range begins anew.
+      // 1 is taken, and the range starts again.
       expect(await allocations.take(request('e'))).toBe(2);
       await expect(allocations.take(request('f'))).rejects.toMatchObject({ code: 'exhausted' });
     });
 
-    it('keeps hosts apart, and owners of the same id', async () => {
+    it('separates hosts, and owners with the same id', async () => {
       const { allocations } = store;
       expect(await allocations.take(request('a'))).toBe(1);
       expect(await allocations.take(request('a', { hostId: 'host-2' }))).toBe(1);
@@ -136,7 +136,7 @@ export function ownershipContract(open: OpenStore): void {
       await expect(allocations.take(request('e'))).rejects.toMatchObject({ code: 'exhausted' });
     });
 
-    it('gives back what a transaction took that was rolled back', async () => {
+    it('frees what a rolled-back transaction had allocated', async () => {
       const failed = store.transaction(async (tx) => {
         await tx.allocations.take(request('a'));
         throw new Error('no');
@@ -148,7 +148,7 @@ export function ownershipContract(open: OpenStore): void {
 
   describe('events', () => {
     const read = async (position: EventPosition, limit = 100) => {
-      // On PostgreSQL events wait for transactions of anybody on the server, which are none of ours.
+      // On PostgreSQL events wait for all open transactions of the server, not only ours.
       let page = await store.events.after(position, limit);
       for (let n = 0; page.events.length === 0 && n < 200; n++)
         page = await store.events.after(position, limit);
@@ -156,7 +156,7 @@ export function ownershipContract(open: OpenStore): void {
     };
     const types = (events: readonly Event[]) => events.map(({ type }) => type);
 
-    it('tells of each change once, in order, in pages', async () => {
+    it('reports each change once, in order, in pages', async () => {
       const start = await store.events.latest();
       const { id } = await store.machines.insert(sampleMachine({ tenant: 'a' }));
       const operationId = 'op';
@@ -180,7 +180,7 @@ export function ownershipContract(open: OpenStore): void {
       expect(await store.events.latest()).toBe(rest.position);
     });
 
-    it('tells nothing of what was rolled back or changed nothing', async () => {
+    it('reports nothing that was rolled back or changed nothing', async () => {
       const start = await store.events.latest();
       const failed = store.transaction(async (tx) => {
         await tx.machines.insert(sampleMachine());
@@ -197,7 +197,7 @@ export function ownershipContract(open: OpenStore): void {
       expect(events[1]?.data).toMatchObject({ kind: operation.kind, state: 'failed' });
     });
 
-    it('tells of keys without anything that lets one in', async () => {
+    it('reports keys without their secrets', async () => {
       const start = await store.events.latest();
       const key = sampleKey();
       await store.keys.insert(key);
@@ -209,7 +209,7 @@ export function ownershipContract(open: OpenStore): void {
       for (const secret of [key.hash, key.prefix]) expect(text).not.toContain(secret);
     });
 
-    it('leaves none out of many written at once', async () => {
+    it('omits none of many written concurrently', async () => {
       const start = await store.events.latest();
       const seen: string[] = [];
       let position = start;
@@ -219,13 +219,13 @@ export function ownershipContract(open: OpenStore): void {
         const page = await store.events.after(position, 7);
         position = page.position;
         seen.push(...page.events.map(({ subject }) => subject.id));
-        // SQLite is read on this thread: without a turn of the event loop no write would end.
+        // SQLite is read on this thread: writes only end if the event loop gets a turn.
         await new Promise((resolve) => setImmediate(resolve));
       }
       expect(seen.sort()).toEqual((await all).map(({ id }) => id).sort());
     });
 
-    it('rings after each commit, and no more once ended', async () => {
+    it('signals after each commit, until unsubscribed', async () => {
       let rings = 0;
       const rung = Promise.withResolvers<void>();
       const end = store.onEvents(() => {
@@ -240,7 +240,7 @@ export function ownershipContract(open: OpenStore): void {
       expect(rings).toBe(before);
     });
 
-    it('keeps the newest when it prunes', async () => {
+    it('keeps the newest when pruned', async () => {
       const start = await store.events.latest();
       for (const name of ['a', 'b', 'c']) await store.machines.insert(sampleMachine({ id: name }));
       await store.events.prune(1);

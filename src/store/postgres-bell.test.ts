@@ -1,4 +1,4 @@
-/** Two daemons on one PostgreSQL: each hears of what the other has committed. */
+/** Two daemons on one PostgreSQL: each is notified of the other's commits. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { type PostgresServer, startPostgres } from '../../test/support/postgres.ts';
 import { EventBus } from '../core/events/bus.ts';
@@ -26,7 +26,7 @@ afterEach(async () => {
   for (const store of stores) await store.close();
 });
 
-/** Resolves when the bus of the first has told of a machine that the second inserts. */
+/** Resolves when the first one's bus reports a machine that the second inserts. */
 async function heard(id: string): Promise<void> {
   const told = Promise.withResolvers<void>();
   const end = bus.subscribe(id, (event) => event && told.resolve());
@@ -43,7 +43,7 @@ test('a commit of one wakes the bus of the other', async () => {
   for (const id of ['a', 'b', 'c']) await heard(id);
 });
 
-test('a listener whose connection is lost listens again, and misses nothing', async () => {
+test('a listener whose connection is lost reconnects and misses nothing', async () => {
   await vi.waitUntil(async () => (await listeners()).length === 1);
   const [before] = await listeners();
   await server.query(url, `select pg_terminate_backend(${before?.pid})`);
@@ -55,7 +55,7 @@ test('a listener whose connection is lost listens again, and misses nothing', as
   await heard('afterwards');
 });
 
-test('an event waits for transactions that were begun before it, and is not lost', async () => {
+test('an event waits for earlier transactions, and is not lost', async () => {
   const [one, other] = stores as readonly [Store, Store];
   const start = await one.events.latest();
   const begun = Promise.withResolvers<void>();
@@ -67,7 +67,7 @@ test('an event waits for transactions that were begun before it, and is not lost
   });
   await begun.promise;
   await other.machines.insert(sampleMachine({ id: 'late' }));
-  // Read now, `late` would leave a position behind `early`.
+  // Reading `late` now would move the position past `early`.
   expect(await other.events.after(start, 10)).toEqual({ events: [], position: start });
   end.resolve();
   await early;

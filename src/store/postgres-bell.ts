@@ -1,15 +1,18 @@
 /**
- * NOTIFY and LISTEN between the daemons of one PostgreSQL database. The server serialises the commits of transactions
- * that notify, so a ring is a statement of its own after the commit, and several in a row are one. A lost ring costs at
- * most the poll interval: who follows the events reads them from the table in any case.
+ * Signals commits between the daemons of one PostgreSQL database with NOTIFY and LISTEN. The server
+ * serialises commits of transactions that notify, so the signal is a separate statement after the commit, and
+ * signals in quick succession are merged. A lost signal only costs up to one poll interval, because listeners
+ * read the events table in any case.
  */
 import { Client, type ClientConfig, type Pool } from 'pg';
 import type { RemoteBell } from './doorbell.ts';
 
 const channel = 'flotilla_events';
-/** Rings within this time are one. */
+/** Signals within this time are merged. */
 const debounceMs = 10;
-/** How often the listener is called without a ring, and how long a broken connection stays broken. */
+/**
+ * How often the listener is called without a signal, and the delay before a broken connection is reopened.
+ */
 const pollMs = 1_000;
 
 export class PostgresBell implements RemoteBell {
@@ -20,7 +23,7 @@ export class PostgresBell implements RemoteBell {
   #client: Client | null = null;
   #isClosed = false;
 
-  /** `config` opens the connection that listens; the pool's connections ring. */
+  /** `config` opens the listening connection; the pool's connections send signals. */
   constructor(pool: Pool, config: ClientConfig) {
     this.#pool = pool;
     this.#config = config;
@@ -30,7 +33,7 @@ export class PostgresBell implements RemoteBell {
     if (this.#isClosed) return;
     this.#ringing ??= setTimeout(() => {
       this.#ringing = null;
-      // Whoever is not told looks by itself after the poll interval.
+      // Whoever misses the signal polls after the interval.
       this.#pool.query(`notify ${channel}`).catch(() => undefined);
     }, debounceMs);
   }

@@ -25,7 +25,7 @@ beforeEach(async () => {
 });
 afterEach(() => store.close());
 
-/** As when an operator, a failover or a middlebox does it. */
+/** Simulates an operator, failover or network device that cuts connections. */
 const cutConnections = () =>
   server.query(
     url,
@@ -33,7 +33,7 @@ const cutConnections = () =>
      where datname = current_database() and pid <> pg_backend_pid()`,
   );
 
-/** A connection may be gone without its pool having heard of it yet: each such costs one error, and no more. */
+/** The pool may not yet know that a connection is gone; each such connection costs one error. */
 async function untilRecovered<T>(attempt: () => Promise<T>): Promise<T> {
   for (let n = 0; n < 10; n++) {
     try {
@@ -46,14 +46,14 @@ async function untilRecovered<T>(attempt: () => Promise<T>): Promise<T> {
 }
 
 describe('a lost connection', () => {
-  it('that nobody used is replaced', async () => {
+  it('is replaced when it was idle', async () => {
     await Promise.all(Array.from({ length: 20 }, () => store.machines.all(sampleHostId)));
     await cutConnections();
     await untilRecovered(() => store.machines.insert(sampleMachine({ name: 'after' })));
     expect(await untilRecovered(() => store.machines.all(sampleHostId))).toHaveLength(1);
   });
 
-  it('takes its transaction with it, in words, and the store goes on', async () => {
+  it('ends its transaction with a clear error, and the store continues', async () => {
     const work = store.transaction(async (tx) => {
       await tx.machines.insert(sampleMachine());
       await cutConnections();
@@ -64,7 +64,7 @@ describe('a lost connection', () => {
     expect((await store.machines.all(sampleHostId)).map((machine) => machine.id)).toEqual([id]);
   });
 
-  it('between two statements ends nothing but the transaction', async () => {
+  it('between two statements ends only the transaction', async () => {
     const work = store.transaction(async (tx) => {
       await tx.machines.insert(sampleMachine());
       await cutConnections();
@@ -73,11 +73,12 @@ describe('a lost connection', () => {
     expect(await untilRecovered(() => store.machines.all(sampleHostId))).toEqual([]);
   });
 
-  // Before the commit reaches the server nothing is written; after it everything is. The two look the same from here.
+  // If the connection breaks before the commit reaches the server, nothing is written; after it, everything
+  // is. The client cannot tell which.
   it.each([
     ['before the commit arrives', 'request', 0],
     ['after the commit was answered', 'answer', 1],
-  ] as const)('%s leaves open whether it happened, and the error says so', async (_, cutting, rows) => {
+  ] as const)('%s leaves the commit uncertain, and the error says so', async (_, cutting, rows) => {
     const proxy = await cutAtCommit(url, cutting);
     const far = await openStore({ databaseUrl: proxy.url, path: '' });
     proxy.arm();
@@ -99,7 +100,7 @@ describe('a lost connection', () => {
 });
 
 describe('durability', () => {
-  it('has every acknowledged transaction, whole, after the writer and the server were killed', async () => {
+  it('keeps every acknowledged transaction completely after the writer and the server were killed', async () => {
     const acknowledged: string[] = [];
     for (const count of [1, 100]) {
       acknowledged.push(...(await writeAndKill(['url', url], count)));
@@ -113,12 +114,14 @@ describe('durability', () => {
     expect(operations.map((operation) => subjectId(operation, 'machine')).sort()).toEqual(
       [...machines].sort(),
     );
-    // At most the one under way at each kill was committed without being acknowledged.
+    // Only the insert in progress at each kill may be committed without an acknowledgement.
     expect(machines.size - acknowledged.length).toBeLessThanOrEqual(2);
   });
 });
 
-/** A way to the server that breaks, once armed, instead of carrying a commit there or its answer back. */
+/**
+ * A proxy to the server that, once armed, breaks the connection instead of forwarding a commit or its answer.
+ */
 async function cutAtCommit(target: string, cutting: 'request' | 'answer') {
   const parsed = new URL(target.replace('@/', '@host/'));
   const socketName = '.s.PGSQL.5432';

@@ -1,6 +1,6 @@
 /**
- * `pg` as a Kysely dialect. Kysely's own driver cannot tell a commit whose answer is lost from one that failed, and puts
- * a connection whose query was given up back among the good ones.
+ * A Kysely dialect for `pg`. Kysely's own cannot distinguish a failed commit from one whose answer was lost,
+ * and returns a connection to the pool although its query was given up.
  */
 import {
   type CompiledQuery,
@@ -16,9 +16,9 @@ import { ConnectionUse, useOf } from './connection-use.ts';
 import { breaksConnection, explainCommit, explainPostgres } from './postgres-errors.ts';
 
 /**
- * Read committed, because each statement must see what was committed before it was given the locks it waited for: a
- * stricter level sees the moment at which the transaction began. A server set up to commit without waiting for its disk is told to
- * wait; one that waits for more is left to it.
+ * Read committed: each statement must see what was committed before it obtained its locks. A stricter level
+ * would see the moment when the transaction began. Also forces the server to sync on commit if it is
+ * configured not to; stronger settings are left alone.
  */
 const beginWriting = `
   begin isolation level read committed read write;
@@ -62,7 +62,7 @@ class PgDriver implements Driver {
       try {
         await client.run(accessMode === 'read only' ? beginReading : beginWriting);
       } catch (error) {
-        // Kysely rolls back only what has begun; the connection may be half-way.
+        // Kysely only rolls back transactions that have begun; this connection may be in between.
         client.isBroken = true;
         throw error;
       }
@@ -78,11 +78,13 @@ class PgDriver implements Driver {
     } catch (error) {
       throw explainCommit(error) ?? error;
     }
-    // The server ends so a transaction in which a statement failed.
+    // This is how the server ends a transaction in which a statement failed.
     invariant(command !== 'ROLLBACK', 'a failed statement was ignored inside a transaction');
   }
 
-  /** A connection that cannot roll back is thrown away, which rolls back too and hides no earlier error. */
+  /**
+   * A connection that cannot roll back is discarded, which also rolls back, without hiding an earlier error.
+   */
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
     const { use, client } = parts(connection);
     use.seal();
@@ -116,7 +118,7 @@ function parts(connection: DatabaseConnection): {
 
 class PgConnection implements DatabaseConnection {
   readonly #client: PoolClient;
-  /** The pool must not give the connection to anyone again. */
+  /** Set when the pool must not reuse the connection. */
   isBroken = false;
 
   constructor(client: PoolClient) {
@@ -134,7 +136,7 @@ class PgConnection implements DatabaseConnection {
     invariant(false, 'the store does not stream');
   }
 
-  /** One or several statements without parameters; what the server says it did, when it was one. */
+  /** Runs statements without parameters; returns the server's command tag if there was only one. */
   async run(statements: string): Promise<string | undefined> {
     const result: { readonly command?: string } = await this.#noting(this.#client.query(statements));
     return result.command;

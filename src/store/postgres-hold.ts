@@ -1,15 +1,17 @@
 /**
- * Keeps a host's database records to one daemon, by a lock of the server's that lasts as long as a connection. When the
- * connection breaks it is made again; a daemon that comes in between has claimed the host, so this one writes nothing
- * more (core/hosts/fence.ts).
+ * Ensures that only one daemon uses a host's records: holds a PostgreSQL advisory lock for as long as its
+ * connection lives. A broken connection is reopened. If another daemon claims the host in between, the fence
+ * keeps this one from writing (core/hosts/fence.ts).
  */
 import { Client, type ClientConfig } from 'pg';
 import { AppError } from '../core/errors.ts';
 
-/** Between the loss of the connection and each attempt to have it again. */
+/** Delay before each attempt to reopen the connection. */
 const retryMs = 1_000;
 
-/** The server learns within half a minute that a host has gone without a word, and lets the next daemon in. */
+/**
+ * Lets the server notice within half a minute that a host has vanished, so that the next daemon can start.
+ */
 const keepalives = `
   select set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
     set_config('tcp_keepalives_count', '3', false)`;
@@ -24,10 +26,10 @@ export class PostgresHold {
     this.#config = config;
   }
 
-  /** Raises `conflict` when another daemon holds the host, what a connection raises else. */
+  /** Raises `conflict` when another daemon holds the host, and connection errors. */
   async take(hostId: string): Promise<void> {
     const client = new Client(this.#config);
-    // An error is followed by the end.
+    // An `end` event follows every error.
     client.on('error', () => undefined);
     await client.connect();
     try {
@@ -65,6 +67,6 @@ export class PostgresHold {
 
 function held(hostId: string): AppError {
   return new AppError('conflict', `another daemon of this host (${hostId}) uses the database`, {
-    hint: 'Stop it first. If this state directory is a copy of another’s, remove host-id and host-epoch from it, and its disks.',
+    hint: 'Stop it first. If this state directory is a copy of another one, remove host-id, host-epoch and the disks from it.',
   });
 }

@@ -1,4 +1,4 @@
-/** Several who write to one PostgreSQL at once: each waits for who touches the same, and for nobody else. */
+/** Several writers on one PostgreSQL: each waits only for writers of the same records. */
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type PostgresServer, startPostgres } from '../../test/support/postgres.ts';
@@ -41,7 +41,7 @@ const change = (machine: Machine, n: number): StateChange => ({
 const fulfilled = <T>(results: readonly PromiseSettledResult<T>[]): readonly T[] =>
   results.filter((result) => result.status === 'fulfilled').map(({ value }) => value);
 
-it('who shares a lock waits for nobody who shares it, and the one who holds it waits for all', async () => {
+it('sharers of a lock do not wait for each other; an exclusive holder waits for all', async () => {
   let inside = 0;
   const both = Promise.withResolvers<void>();
   const order: string[] = [];
@@ -64,12 +64,12 @@ it('who shares a lock waits for nobody who shares it, and the one who holds it w
 });
 
 describe('writers of different machines', () => {
-  it('proceed at once: as many as write together are inside their transactions together', async () => {
+  it('proceed concurrently, up to the limit of writers', async () => {
     const machines: Machine[] = [];
     for (let n = 0; n < 6; n++) machines.push(await stores[0].machines.insert(sampleMachine()));
     let inside = 0;
     const all = Promise.withResolvers<void>();
-    // None commits before all have written: with one lock for all, the first would wait for ever.
+    // Nobody commits before all have written; with one global lock, the first would wait for ever.
     const changed = machines.map((machine, n) =>
       stores[n % 2 === 0 ? 0 : 1].transaction(async (tx) => {
         const isDone = await tx.machines.compareAndSet(change(machine, n));
@@ -85,7 +85,7 @@ describe('writers of different machines', () => {
     );
   });
 
-  it('and a write that waits hold up no read and no other machine’s write', async () => {
+  it('do not wait for a blocked write, and neither do reads', async () => {
     const [held, free] = [
       await stores[0].machines.insert(sampleMachine()),
       await stores[0].machines.insert(sampleMachine()),
@@ -120,7 +120,7 @@ describe('writers of one machine', () => {
     expect((await stores[1].machines.get(machine.id))?.operationId).toBe(`op${results.indexOf(true)}`);
   });
 
-  it('begin one operation', async () => {
+  it('begin only one operation', async () => {
     const results = await Promise.allSettled(
       Array.from({ length: 16 }, (_, n) =>
         stores[n % 2 === 0 ? 0 : 1].operations.insert(
@@ -134,8 +134,8 @@ describe('writers of one machine', () => {
   });
 });
 
-describe('races for what no row stands for', () => {
-  it('a name goes to one, and numbers to one each', async () => {
+describe('races for things without a row', () => {
+  it('a name goes to one writer, and each number to one', async () => {
     const results = await Promise.allSettled(
       Array.from({ length: 24 }, (_, n) =>
         stores[n % 2 === 0 ? 0 : 1].transaction(async (tx) => {
@@ -154,7 +154,7 @@ describe('races for what no row stands for', () => {
       if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'conflict' });
   });
 
-  it('a count stays true until what was decided by it is written', async () => {
+  it('a count stays true until the decision based on it is written', async () => {
     const max = 5;
     await Promise.all(
       Array.from({ length: 16 }, (_, n) =>
@@ -167,8 +167,8 @@ describe('races for what no row stands for', () => {
   });
 });
 
-describe('writers that wait for one another in a circle', () => {
-  it('both end, as one of them is begun anew', async () => {
+describe('writers that deadlock', () => {
+  it('both succeed, because one of them is retried', async () => {
     const ids = ['a', 'b'];
     for (const id of ids) await stores[0].operations.insert(sampleOperation({ id }));
     const bothHold = Promise.withResolvers<void>();
@@ -192,7 +192,7 @@ describe('writers that wait for one another in a circle', () => {
     for (const id of ids) expect((await stores[0].operations.get(id))?.steps).toHaveLength(2);
   });
 
-  describe('are begun anew a few times only', () => {
+  describe('are retried only a few times', () => {
     let database: OpenDatabase;
     beforeEach(async () => {
       database = await openPostgres(url);

@@ -14,7 +14,7 @@ import { sampleHostId, sampleMachine, sampleOperation } from './testing/samples.
 import { race } from './testing/writers.ts';
 
 let server: PostgresServer;
-/** A database whose schema is up to date. Nobody may be connected to it while it is copied. */
+/** A migrated database, used as a template. Nobody may be connected to it while it is copied. */
 let template: string;
 /** A copy for tests that change nothing. */
 let plain: string;
@@ -38,7 +38,7 @@ migrateContract('PostgreSQL', async () => {
 });
 
 describe('openPostgres', () => {
-  it('brings an empty database up to date once when several start at once', async () => {
+  it('migrates an empty database once when several programs start concurrently', async () => {
     const url = await server.createDatabase();
     const stores = await Promise.all([open(url), open(url), open(url)]);
     for (const store of stores) await store.close();
@@ -47,7 +47,7 @@ describe('openPostgres', () => {
     );
   });
 
-  it('says that nobody answers, where, and what to do', async () => {
+  it('reports an unreachable server with its address and a hint', async () => {
     const url = 'postgresql://me:hush@127.0.0.1:1/flotilla';
     await expect(open(url)).rejects.toMatchObject({
       code: 'unavailable',
@@ -58,7 +58,7 @@ describe('openPostgres', () => {
     await expect(open(socket)).rejects.toMatchObject({ code: 'unavailable' });
   });
 
-  it('says that the database is not there', async () => {
+  it('reports a missing database', async () => {
     const url = plain.replace(/\/\w+\?/, '/nothing?');
     await expect(open(url)).rejects.toMatchObject({
       code: 'unavailable',
@@ -66,7 +66,7 @@ describe('openPostgres', () => {
     });
   });
 
-  it('never repeats a password', async () => {
+  it('never shows a password', async () => {
     const wrong = plain.replace(postgresPassword, 'hush-hush');
     for (const [url, code] of [
       [wrong, 'unavailable'],
@@ -95,7 +95,7 @@ describe('openPostgres', () => {
     });
   });
 
-  it('waits for the disk even where the server is set up not to', async () => {
+  it('syncs commits even where the server is configured not to', async () => {
     const database = await openPostgres(`${plain}&options=-c%20synchronous_commit%3Doff`);
     const show = sql<{ readonly synchronous_commit: string }>`show synchronous_commit`;
     const inside = await database.db.transaction().execute((tx) => show.execute(tx));
@@ -117,7 +117,7 @@ it('knows every unique index by name and columns', async () => {
   expect([...rows].sort(byName)).toEqual(known.sort(byName));
 });
 
-describe('what PostgreSQL says', () => {
+describe('errors of PostgreSQL', () => {
   it.each([
     ['53100', 'exhausted'],
     ['53200', 'unavailable'],
@@ -134,13 +134,13 @@ describe('what PostgreSQL says', () => {
     await database.close();
   });
 
-  it('passes on as it is when it means a defect of ours', async () => {
+  it('are passed on unchanged when they mean a bug of ours', async () => {
     const database = await openPostgres(plain);
     await expect(sql`select nonsense`.execute(database.db)).rejects.toMatchObject({ code: '42703' });
     await database.close();
   });
 
-  it('is not waited for without end', async () => {
+  it('have a deadline', async () => {
     const database = await openPostgres(`${plain}&statement_timeout=50`);
     const sleeping = sql`select pg_sleep(600)`.execute(database.db);
     await expect(sleeping).rejects.toMatchObject({ code: 'unavailable' });
@@ -149,14 +149,14 @@ describe('what PostgreSQL says', () => {
     await expect(sql`select pg_sleep(600)`.execute(impatient.db)).rejects.toMatchObject({
       code: 'unavailable',
     });
-    // The connection that still waits for its answer is not given to the next.
+    // The connection that still waits for its answer must not be reused.
     expect((await sql`select 1 as one`.execute(impatient.db)).rows).toEqual([{ one: 1 }]);
     await impatient.close();
   });
 });
 
 describe('several programs on one database', () => {
-  it('find it empty together, lose no step, and share out names', async () => {
+  it('start on an empty one together, lose no update, and never share a name', async () => {
     const url = await server.createDatabase();
     const won = await Promise.all([race(url), race(url)]);
     const store = await open(url);
@@ -166,7 +166,7 @@ describe('several programs on one database', () => {
     await store.close();
   });
 
-  describe('of which one is in a transaction', () => {
+  describe('while one is in a transaction', () => {
     let stores: readonly [Store, Store, Store];
     let url: string;
     let begun: PromiseWithResolvers<void>;
@@ -192,7 +192,7 @@ describe('several programs on one database', () => {
       for (const store of stores) await store.close();
     });
 
-    it('wait with a single write to the same row, and write after it', async () => {
+    it('delay a single write to the same row until it ends', async () => {
       const operation = sampleOperation({ id: 'op', state: 'succeeded' });
       const save = stores[1].operations.save({ ...operation, state: 'running' }, operation);
       await lockIsAwaited(url);
@@ -201,7 +201,7 @@ describe('several programs on one database', () => {
       expect((await stores[0].operations.get('op'))?.state).toBe('succeeded');
     });
 
-    it('read meanwhile', async () => {
+    it('can read meanwhile', async () => {
       for (const store of stores) {
         expect((await store.operations.get('op'))?.state).toBe('running');
         expect((await store.machines.list({ limit: 1, offset: 0 })).total).toBe(0);
@@ -220,7 +220,7 @@ describe('several programs on one database', () => {
   });
 });
 
-it('calls it a defect to ignore a failed statement inside a transaction', async () => {
+it('raises an InvariantError when a failed statement is ignored inside a transaction', async () => {
   const store = await open(await server.createDatabase(template));
   const machine = sampleMachine();
   const work = store.transaction(async (tx) => {
@@ -232,7 +232,7 @@ it('calls it a defect to ignore a failed statement inside a transaction', async 
   await store.close();
 });
 
-/** Resolves when some program waits for another's lock. */
+/** Resolves when a program waits for another's lock. */
 async function lockIsAwaited(url: string): Promise<void> {
   const waiting = `select 1 from pg_stat_activity
     where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0`;

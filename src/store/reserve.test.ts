@@ -34,14 +34,14 @@ function open(): Promise<Reserve> {
   });
 }
 
-/** What the file really holds of the disk. */
+/** The space that the file really occupies on disk. */
 async function heldMib(): Promise<number> {
   const found = await stat(path).catch(() => null);
   return Math.round(((found?.blocks ?? 0) * 512) / mib);
 }
 
 describe('Reserve', () => {
-  it('holds real space, for its owner only, and takes over what is there', async () => {
+  it('occupies real space, is private to its owner, and reuses an existing file', async () => {
     await open();
     expect(await heldMib()).toBe(16);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
@@ -51,20 +51,20 @@ describe('Reserve', () => {
     expect(logged).toEqual([]);
   });
 
-  it('is not made where there is little room', async () => {
+  it('is not made on a nearly full disk', async () => {
     freeMib = 100;
     await (await open()).prepare();
     expect(await readdir(directory)).toEqual([]);
   });
 
-  it('completes one that was cut short', async () => {
+  it('completes an incomplete file', async () => {
     await writeFile(path, Buffer.alloc(5 * mib + 7));
     await open();
     expect((await stat(path)).size).toBe(reserveBytesMax);
     expect(await heldMib()).toBe(16);
   });
 
-  it('is given up in parts as long as the disk is full, and whole again when there is room; each is told once', async () => {
+  it('is released in parts while the disk is full, and refilled when there is space; each is logged once', async () => {
     const reserve = await open();
     freeMib = 3;
     for (const left of [12, 8, 4, 0, 0]) {
@@ -89,7 +89,7 @@ describe('Reserve', () => {
     expect(await heldMib()).toBe(16);
   });
 
-  it('goes on without the file when somebody removed it', async () => {
+  it('continues without the file when somebody removed it', async () => {
     const reserve = await open();
     await rm(path);
     expect(await reserve.giveUp()).toBe(false);
@@ -100,7 +100,7 @@ describe('Reserve', () => {
 });
 
 describe('a store with a reserve', () => {
-  it('tries a write anew as long as space is given up for it, then reports a full disk', async () => {
+  it('retries a write while space can be released, then reports a full disk', async () => {
     const database = await openSqlite(join(directory, 'flotilla.db'));
     let parts = 2;
     const asked: string[] = [];
@@ -125,7 +125,7 @@ describe('a store with a reserve', () => {
     await store.close();
   });
 
-  it('does not repeat what failed for other reasons', async () => {
+  it('does not retry what failed for other reasons', async () => {
     const database = await openSqlite(join(directory, 'flotilla.db'));
     const store = createStore({ ...database, reserve: await open() });
     await expect(store.machines.insert(sampleMachine())).rejects.toThrow(/no such table/);

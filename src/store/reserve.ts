@@ -1,8 +1,8 @@
 /**
- * A file that holds disk space for the database. On a full disk nothing could be recorded any more, neither that a guest
- * waits for space nor that a machine was deleted to make some; so a part of the file is given up whenever a write would
- * find no room, and the file is filled again when there is plenty. A part at a time, because what is given up is there
- * for everybody who writes to the disk.
+ * A file that reserves disk space for the database. Without it, a full disk would prevent all records, even
+ * that a guest waits for space or that a machine was deleted to free some. A part of the file is released
+ * whenever a write would find no space, and the file is refilled when there is plenty. Only a part at a time,
+ * because others on the disk can take released space too.
  */
 import { randomBytes } from 'node:crypto';
 import { open, rm, stat, statfs, truncate } from 'node:fs/promises';
@@ -13,25 +13,29 @@ import type { SpaceReserve } from './database.ts';
 
 const mib = 1024 * 1024;
 
-/** Four times what the write-ahead log holds before SQLite uses its beginning again. */
+/** Four times the size of the write-ahead log before SQLite reuses its beginning. */
 export const reserveBytesMax = 16 * mib;
-/** Given up at a time, and how much is kept free for the database as long as the reserve lasts. */
+/** Released at a time, and kept free for the database as long as the reserve lasts. */
 const partBytes = 4 * mib;
-/** What must be free beside the reserve for it to be filled: more than a guest that waits for space is waiting for. */
+/** Free space required to refill the reserve: more than a guest that waits for space needs to resume. */
 const fillFreeBytesMin = 96 * mib;
-/** After the reserve has changed it is not filled for this long, so that a disk that is nearly full is not churned. */
+/**
+ * After a change, the reserve is not refilled for this long, so that it does not flap on a nearly full disk.
+ */
 const fillPauseMs = 5_000;
 
 export interface ReserveOptions {
   readonly path: string;
   readonly log: Pick<Logger, 'warn' | 'info'>;
-  /** A clock that never goes back, in milliseconds. */
+  /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
-  /** Bytes that are free for the reserve's file system; default: what statfs says. */
+  /** Free bytes on the reserve's file system. Default: statfs. */
   readonly freeBytes?: () => Promise<number>;
 }
 
-/** Calls must not overlap; the store has one writer at a time. None of them fails: without a reserve the store goes on. */
+/**
+ * Calls must not overlap; the store has one writer. No method fails: without a reserve the store continues.
+ */
 export class Reserve implements SpaceReserve {
   readonly #path: string;
   readonly #log: Pick<Logger, 'warn' | 'info'>;
@@ -49,7 +53,7 @@ export class Reserve implements SpaceReserve {
     this.#freeBytes = options.freeBytes ?? (() => freeBytesAt(options.path));
   }
 
-  /** Takes over the file that is there, then does what `prepare` does, so that there is one when there is room. */
+  /** Reuses an existing file and calls `prepare`, so that the reserve exists if there is space. */
   static async open(options: ReserveOptions): Promise<Reserve> {
     const reserve = new Reserve(options);
     const found = await stat(options.path).catch(() => null);
@@ -58,7 +62,7 @@ export class Reserve implements SpaceReserve {
     return reserve;
   }
 
-  /** Whether the last `prepare` found next to nothing free. */
+  /** Whether the last `prepare` found almost no free space. */
   get isDiskFull(): boolean {
     return this.#isDiskFull;
   }
@@ -80,13 +84,13 @@ export class Reserve implements SpaceReserve {
       else await truncate(this.#path, left);
       this.#heldBytes = left;
     } catch (error) {
-      // Someone removed it, which gave up all of it.
+      // Somebody removed the file, which released all of it.
       if (hasErrorCode(error, 'ENOENT')) this.#heldBytes = 0;
-      else this.#log.warn({ err: error }, 'the reserve of disk space cannot be given up');
+      else this.#log.warn({ err: error }, 'reserve not released');
       return false;
     }
     if (!this.#isGivenUp) {
-      this.#log.warn({ path: this.#path }, 'the disk is full: the reserve for records is being used up');
+      this.#log.warn({ path: this.#path }, 'disk full: releasing the reserve for records');
     }
     this.#isGivenUp = true;
     return true;
@@ -104,15 +108,15 @@ export class Reserve implements SpaceReserve {
     } catch (error) {
       await rm(this.#path, { force: true }).catch(() => undefined);
       this.#heldBytes = 0;
-      this.#log.warn({ err: error }, 'no disk space can be reserved for records');
+      this.#log.warn({ err: error }, 'no disk space reserved for records');
       return;
     }
-    if (this.#isGivenUp) this.#log.info({ path: this.#path }, 'the reserve for records is whole again');
+    if (this.#isGivenUp) this.#log.info({ path: this.#path }, 'reserve for records refilled');
     this.#isGivenUp = false;
   }
 }
 
-/** Random, because a file system that compresses would hold no space for zeros. Resolves with the size. */
+/** Random, because a compressing file system would reserve nothing for zeros. Resolves with the size. */
 async function fillFile(path: string, from: number): Promise<number> {
   const handle = await open(path, from === 0 ? 'w' : 'r+', 0o600);
   try {
@@ -129,7 +133,7 @@ async function fillFile(path: string, from: number): Promise<number> {
   return reserveBytesMax;
 }
 
-/** For those without privileges: what a file system keeps for root is not counted. */
+/** Space for unprivileged users: without the part that a file system keeps for root. */
 async function freeBytesAt(path: string): Promise<number> {
   const { bavail, bsize } = await statfs(dirname(path));
   return bavail * bsize;

@@ -1,7 +1,7 @@
 /**
- * The tables as queries see them. Every column is text or integer, so that the same row means the same in SQLite and in
- * PostgreSQL: JSON is text, a boolean is 0 or 1, a time is RFC 3339 text of one fixed width that sorts as time does.
- * The functions below are the only place that knows.
+ * The tables as queries see them. Every column is text or integer, so that a row means the same in SQLite and
+ * PostgreSQL: JSON is text, a boolean is 0 or 1, a time is RFC 3339 text of fixed width, which sorts by time.
+ * Only the functions below convert these.
  */
 import type { Generated } from 'kysely';
 import { invariant } from '../lib/invariant.ts';
@@ -23,7 +23,7 @@ export interface MachineTable {
   readonly id: string;
   readonly host_id: string;
   readonly tenant: string;
-  /** The spec's name again, for the unique index. */
+  /** Copy of the spec's name, for the unique index. */
   readonly name: string;
   readonly state: string;
   readonly desired: string;
@@ -31,7 +31,7 @@ export interface MachineTable {
   readonly incarnation: string | null;
   readonly boot_id: string | null;
   readonly slot: number;
-  /** The spec's memory again, to be added up. */
+  /** Copy of the spec's memory, for sums. */
   readonly memory_mib: number;
   readonly revision: number;
   /** The spec's image again, to be filtered by. */
@@ -73,7 +73,7 @@ export interface OperationTable {
   readonly updated_at: string;
 }
 
-/** The subjects of operations again, for the unique index of open ones. */
+/** The subjects of operations, for the unique index of open operations. */
 export interface OperationSubjectTable {
   readonly operation_id: string;
   readonly kind: string;
@@ -104,7 +104,7 @@ export interface AllocationCursorTable {
 
 export interface EventTable {
   readonly seq: Generated<number | string>;
-  /** The transaction's id on PostgreSQL, 0 on SQLite. */
+  /** The transaction id on PostgreSQL, 0 on SQLite. */
   readonly xid: Generated<number | string>;
   readonly type: string;
   readonly tenant: string;
@@ -133,7 +133,10 @@ export interface MigrationTable {
   readonly name: string;
 }
 
-/** The columns of every unique index, by the name that PostgreSQL's errors give; SQLite's name the columns. */
+/**
+ * The columns of every unique index by its name, because PostgreSQL's errors name the index; SQLite's name
+ * the columns.
+ */
 export const uniqueIndexes: Readonly<Record<string, readonly string[]>> = {
   machines_pkey: ['id'],
   machines_tenant_name: ['tenant', 'name'],
@@ -149,12 +152,12 @@ export const uniqueIndexes: Readonly<Record<string, readonly string[]>> = {
   schema_migrations_pkey: ['version'],
 };
 
-/** Whether a row may hold the text: PostgreSQL refuses a NUL character even in a comparison. */
+/** Whether a row may contain the text: PostgreSQL refuses NUL even in a comparison. */
 export function canHold(text: string): boolean {
   return !text.includes('\0');
 }
 
-/** A page that cannot be asked for is a defect of the caller. */
+/** Raises InvariantError for an invalid page; callers check user input before. */
 export function checkPage({ limit, offset }: { readonly limit: number; readonly offset: number }): void {
   invariant(Number.isSafeInteger(limit) && limit >= 0, `not a limit: ${limit}`);
   invariant(Number.isSafeInteger(offset) && offset >= 0, `not an offset: ${offset}`);
@@ -170,7 +173,7 @@ export function encodeNullableJson(value: unknown): string | null {
   return value === null ? null : encodeJson(value);
 }
 
-/** Text that is not JSON is a defect: only this room writes these columns. */
+/** Invalid JSON is a bug or damage: only this room writes these columns. */
 export function decodeJson(text: string, column: string): unknown {
   try {
     return JSON.parse(text);
@@ -192,7 +195,7 @@ export function decodeBoolean(value: number): boolean {
   return value === 1;
 }
 
-/** Any RFC 3339 time, as UTC with milliseconds: 24 characters, always. */
+/** Normalises an RFC 3339 time to UTC with milliseconds: always 24 characters. */
 export function encodeTime(value: string): string {
   const time = new Date(value);
   invariant(!Number.isNaN(time.getTime()), `not a time: ${value}`);

@@ -1,4 +1,4 @@
-/** What SQLite's errors mean to us. */
+/** Translates SQLite's errors. */
 import { AppError } from '../core/errors.ts';
 import { DiskFullError, DuplicateError } from './database.ts';
 
@@ -11,7 +11,7 @@ export function explainSqlite(error: unknown): Error | null {
   if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return null;
   const { errcode } = error;
   if (errcode === resultCode.unique || errcode === resultCode.primaryKey) return duplicate(error);
-  // The index of the log cannot grow: SQLite says it is full in these words only.
+  // The index of the log cannot grow: the only form in which SQLite reports a full disk here.
   if (errcode === resultCode.shmSize) return new DiskFullError(error);
   switch (errcode & 0xff) {
     case resultCode.full:
@@ -27,7 +27,7 @@ export function explainSqlite(error: unknown): Error | null {
   }
 }
 
-/** The message is the only place that names the index: `UNIQUE constraint failed: machines.tenant, machines.name`. */
+/** Only the message names the columns: `UNIQUE constraint failed: machines.tenant, machines.name`. */
 function duplicate(error: Error): DuplicateError | null {
   const names = /constraint failed: (.+)$/
     .exec(error.message)?.[1]

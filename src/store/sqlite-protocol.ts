@@ -1,6 +1,7 @@
 /**
- * What is said to the thread that holds the writing connection (sqlite-worker.ts), and what it answers: one answer to
- * each request, in the order of the requests. The transaction is the asker's: one at a time, its statements one by one.
+ * Messages to the thread that holds the writing connection (sqlite-worker.ts), and its answers: one per
+ * request, in the order of the requests. Transactions are driven by the caller: one at a time, statement by
+ * statement.
  */
 import type { SQLInputValue } from 'node:sqlite';
 
@@ -9,13 +10,13 @@ export interface WorkerOptions {
   readonly statementCountMax: number;
   /** How long a statement waits for another program's lock. */
   readonly busyTimeoutMs: number;
-  /** What a checkpoint leaves of the write-ahead log after a burst. */
+  /** The size to which a checkpoint truncates the write-ahead log after a burst. */
   readonly walBytesKept: number;
 }
 
 export type Request =
   | { readonly kind: 'run'; readonly sql: string; readonly parameters: readonly SQLInputValue[] }
-  /** Nothing when there is no transaction: SQLite rolls back by itself on some errors. */
+  /** Does nothing without a transaction: SQLite rolls back by itself on some errors. */
   | { readonly kind: 'roll back' }
   | { readonly kind: 'close' };
 
@@ -24,19 +25,19 @@ export interface RequestMessage {
   readonly request: Request;
 }
 
-/** The first answer, with this id, says that the database is open, or why it is not. */
+/** The id of the first answer, which says whether the database could be opened. */
 export const openingId = 0;
 
 export type Answer =
   | {
       readonly id: number;
       readonly rows: readonly unknown[];
-      /** How many rows a statement without results changed; null for one with results. */
+      /** Number of rows changed by a statement without results; null for one with results. */
       readonly changes: number | null;
     }
   | { readonly id: number; readonly failure: Failure };
 
-/** An error, which would lose its result code on the way. */
+/** An error in plain form, because its result code would be lost between threads. */
 export interface Failure {
   readonly message: string;
   readonly errcode: number | null;

@@ -1,4 +1,4 @@
-/** A connection of node:sqlite that only reads, on this thread, as a Kysely dialect. */
+/** A read-only node:sqlite connection on this thread, as a Kysely dialect. */
 import {
   type DatabaseConnection,
   type Driver,
@@ -24,7 +24,7 @@ export class SqliteReaderDialect extends SqliteDialect {
   }
 }
 
-/** Its transactions are deferred: they see one moment, from their first statement on, and wait for nobody. */
+/** Transactions are deferred: they see one moment from their first statement on, and wait for nobody. */
 class ReaderDriver extends SqliteDriver {
   override async acquireConnection(): Promise<DatabaseConnection> {
     return new ConnectionUse(await super.acquireConnection(), explainSqlite);

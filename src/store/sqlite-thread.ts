@@ -1,14 +1,17 @@
-/** This thread's end of the thread that writes: sends requests, hands out answers, and tells when it is gone. */
+/**
+ * The main thread's end of the writer thread: sends requests, resolves answers, and detects that the thread
+ * is gone.
+ */
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../core/errors.ts';
 import { type Answer, openingId, type Request, type WorkerOptions } from './sqlite-protocol.ts';
 
 export type Result = Exclude<Answer, { readonly failure: unknown }>;
 
-/** A disk that does not answer for this long is not waited for. Longer than any lock is waited for. */
+/** How long to wait for an answer of the disk. Longer than any wait for a lock. */
 const answerMs = 30_000;
 
-/** Statements and rows are small; this is for a defect, which then ends the thread and not the daemon. */
+/** Statements and rows are small; the limit makes a bug end the thread instead of the daemon. */
 const resourceLimits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 };
 
 interface Pending {
@@ -17,7 +20,7 @@ interface Pending {
   readonly timer: NodeJS.Timeout;
 }
 
-/** An error of SQLite's, with its result code, as it was thrown in the other thread. */
+/** An error of SQLite in the other thread, with its result code. */
 export class SqliteFailure extends Error {
   override readonly name = 'SqliteFailure';
   readonly errcode: number | null;
@@ -30,14 +33,14 @@ export class SqliteFailure extends Error {
   }
 }
 
-/** What was asked had no answer: whether it was done is unknown. */
+/** A request got no answer: it is unknown whether it was executed. */
 export class ThreadLostError extends AppError {
   override readonly name = 'ThreadLostError';
 
   constructor(reason: string, cause?: unknown) {
     super('unavailable', `the database cannot be written: ${reason}`, {
       cause,
-      hint: 'try again; look at the disk of the state directory when it goes on',
+      hint: 'Try again. If it happens again, check the disk of the state directory.',
     });
   }
 }
@@ -46,7 +49,7 @@ export class WriterThread {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
   #lastId = openingId;
-  /** Why no request is taken any more. */
+  /** Why no more requests are accepted. */
   #end: ThreadLostError | null = null;
 
   private constructor(options: WorkerOptions) {
@@ -71,7 +74,7 @@ export class WriterThread {
     return this.#end !== null;
   }
 
-  /** Raises SqliteFailure; ThreadLostError when there is no answer, and to every request from then on. */
+  /** Raises SqliteFailure; ThreadLostError when there is no answer, and for every later request. */
   async request(request: Request): Promise<Result> {
     if (this.#end !== null) throw this.#end;
     this.#lastId += 1;
@@ -81,7 +84,7 @@ export class WriterThread {
     return answer;
   }
 
-  /** Harmless when it has ended. */
+  /** Idempotent. */
   async close(): Promise<void> {
     if (this.#end !== null) return;
     await this.request({ kind: 'close' });
@@ -94,7 +97,7 @@ export class WriterThread {
       this.#abandon(new ThreadLostError(`the disk did not answer within ${answerMs / 1000} s`));
     const timer = setTimeout(late, answerMs);
     this.#pending.set(id, { resolve, reject, timer });
-    // It keeps the process from ending only as long as somebody waits for it.
+    // The thread keeps the process alive only while a request waits.
     this.#worker.ref();
     return promise;
   }
@@ -109,7 +112,7 @@ export class WriterThread {
     else pending.resolve(answer);
   }
 
-  /** A thread that hangs in a system call cannot be ended; it is left, and what it still does is not listened to. */
+  /** A thread that hangs in a system call cannot be ended. It is abandoned, and its messages are ignored. */
   #abandon(reason: ThreadLostError): void {
     if (this.#end !== null) return;
     this.#end = reason;

@@ -1,7 +1,7 @@
 /**
- * The program of the thread that writes: a commit waits for the disk here and holds up nobody else. It holds the one
- * connection that writes and does as it is told (sqlite-protocol.ts). Imports next to nothing, since what a thread loads
- * is memory of its own.
+ * The program of the writer thread: commits wait for the disk here and block nothing else. It holds the only
+ * writing connection and executes requests (sqlite-protocol.ts). It imports almost nothing, because a
+ * thread's modules use extra memory.
  */
 import { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -31,8 +31,8 @@ function open(): StatementCache {
 function configure(database: DatabaseSync): void {
   const mode = database.prepare('pragma journal_mode = wal').get()?.journal_mode;
   if (mode !== 'wal')
-    throw new Error(`the file system does not carry a write-ahead log (journal mode ${String(mode)})`);
-  // In WAL mode anything less than FULL may lose acknowledged commits when the host loses power.
+    throw new Error(`the file system does not support a write-ahead log (journal mode ${String(mode)})`);
+  // In WAL mode, any lower level can lose acknowledged commits when the host loses power.
   database.exec('pragma synchronous = full');
   database.exec('pragma foreign_keys = on');
   database.exec('pragma trusted_schema = off');
@@ -64,7 +64,7 @@ function failureOf(error: unknown): Failure {
 }
 
 const port = parentPort;
-if (port === null) throw new Error('this program is for a thread');
+if (port === null) throw new Error('this program must run as a worker thread');
 try {
   const statements = open();
   port.postMessage({ id: openingId, rows: [], changes: null } satisfies Answer);

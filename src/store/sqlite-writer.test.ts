@@ -1,4 +1,4 @@
-/** What the writer's driver says when the thread that writes is gone. */
+/** Errors of the writer's driver when the writer thread is gone. */
 import { Kysely } from 'kysely';
 import { expect, it } from 'vitest';
 import { CommitUnknownError } from '../core/errors.ts';
@@ -7,7 +7,7 @@ import type { Request } from './sqlite-protocol.ts';
 import { ThreadLostError } from './sqlite-thread.ts';
 import { SqliteWriterDialect } from './sqlite-writer.ts';
 
-/** A database whose thread is lost at the request that `isLast` names, and what was asked of it. */
+/** A database whose thread is lost at the request matched by `isLast`, and the requests it got. */
 function losing(isLast: (text: string) => boolean) {
   const asked: string[] = [];
   const request = async (asking: Request) => {
@@ -21,14 +21,14 @@ function losing(isLast: (text: string) => boolean) {
 
 const write = (db: Kysely<Database>) => db.transaction().execute((tx) => tx.deleteFrom('api_keys').execute());
 
-it('leaves open whether a commit happened that had no answer', async () => {
+it('reports an unanswered commit as uncertain', async () => {
   const { db, asked } = losing((text) => text === 'commit');
   await expect(write(db)).rejects.toBeInstanceOf(CommitUnknownError);
   expect(asked.slice(0, 3)).toEqual(['begin immediate', 'delete from "api_keys"', 'commit']);
 });
 
 it.each(['begin immediate', 'delete from "api_keys"'])(
-  'knows that nothing happened when it was lost at: %s',
+  'knows that nothing was committed when the thread was lost at: %s',
   async (last) => {
     const { db } = losing((text) => text === last || text === 'roll back');
     const writing = write(db);

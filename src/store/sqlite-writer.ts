@@ -1,4 +1,4 @@
-/** The thread that writes as a Kysely dialect. Its transactions take the write lock at once. */
+/** The writer thread as a Kysely dialect. Its transactions take the write lock immediately. */
 import type { SQLInputValue } from 'node:sqlite';
 import {
   type CompiledQuery,
@@ -22,7 +22,7 @@ import { explainSqlite } from './sqlite-errors.ts';
 import type { Request } from './sqlite-protocol.ts';
 import { type Result, ThreadLostError, type WriterThread } from './sqlite-thread.ts';
 
-/** The thread that writes, a new one when the last has ended. */
+/** The writer thread; a new one when the last has ended. */
 export type WriterSource = () => Promise<Pick<WriterThread, 'request'>>;
 
 export class SqliteWriterDialect implements Dialect {
@@ -40,7 +40,7 @@ export class SqliteWriterDialect implements Dialect {
     return new SqliteQueryCompiler();
   }
 
-  /** Says that there is one connection, so that Kysely hands it out to one at a time. */
+  /** Declares a single connection, so that Kysely gives it to one user at a time. */
   createAdapter(): DialectAdapter {
     return new SqliteAdapter();
   }
@@ -65,7 +65,7 @@ class WriterDriver implements Driver {
     return new ConnectionUse(new WriterConnection(this.#thread), explainSqlite);
   }
 
-  /** A deferred transaction that reads first can fail when it comes to write. */
+  /** Immediate: a deferred transaction that reads first can fail when it starts to write. */
   async beginTransaction(connection: DatabaseConnection, { accessMode }: TransactionSettings): Promise<void> {
     const { use, writer } = parts(connection);
     await use.explained(() => writer.run(accessMode === 'read only' ? 'begin' : 'begin immediate'));
@@ -81,7 +81,7 @@ class WriterDriver implements Driver {
     }
   }
 
-  /** A thread that is gone has taken its transaction with it; to say so would hide the error before. */
+  /** A lost thread has taken its transaction with it; an error here would hide the earlier one. */
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
     const { use, writer } = parts(connection);
     use.seal();
@@ -118,7 +118,7 @@ class WriterConnection implements DatabaseConnection {
   }
 
   async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
-    // The other thread refuses what it cannot bind.
+    // The other thread refuses values that it cannot bind.
     const { rows, changes } = await this.run(sql, parameters as readonly SQLInputValue[]);
     return {
       rows: rows as R[],

@@ -42,7 +42,7 @@ storeContract('SQLite', async (limits) => {
 });
 
 describe('openSqlite', () => {
-  it('makes the database and its companions for their owner only', async () => {
+  it('makes the database and its log readable only for the owner', async () => {
     const store = await openSqliteStore(path);
     await store.machines.insert(sampleMachine());
     const files = await readdir(directory);
@@ -51,7 +51,7 @@ describe('openSqlite', () => {
     await store.close();
   });
 
-  it('narrows the mode of a database that was there', async () => {
+  it('restricts the mode of an existing database', async () => {
     await writeFile(path, '', { mode: 0o644 });
     await (await openSqlite(path)).close();
     expect((await stat(path)).mode & 0o777).toBe(0o600);
@@ -64,7 +64,7 @@ describe('openSqlite', () => {
     expect(await readdir(directory)).toEqual(['flotilla.db']);
   });
 
-  it('says what it opened when that is no database', async () => {
+  it('names the file when it is not a database', async () => {
     await writeFile(
       path,
       'not a database, by a long way; longer than a header would be, in fact. '.repeat(9),
@@ -75,10 +75,10 @@ describe('openSqlite', () => {
     });
   });
 
-  it('reports a full disk as exhausted, undoes the transaction, and goes on', async () => {
+  it('reports a full disk as exhausted, rolls back, and continues', async () => {
     const database = await openSqlite(path);
     await migrate(database);
-    // The same result code as a disk without space.
+    // Gives the same result code as a full disk.
     await sql`pragma max_page_count = 40`.execute(database.db);
     const store = createStore(database);
     await store.machines.insert(sampleMachine({ name: 'before' }));
@@ -90,7 +90,7 @@ describe('openSqlite', () => {
     await store.close();
   });
 
-  it('syncs every commit, keeps foreign keys, and writes ahead', async () => {
+  it('syncs every commit, enforces foreign keys, and uses a write-ahead log', async () => {
     const { db, close } = await openSqlite(path);
     const pragma = async (name: string) =>
       Object.values((await sql.raw<object>(`pragma ${name}`).execute(db)).rows[0] ?? {})[0];
@@ -100,7 +100,7 @@ describe('openSqlite', () => {
     await close();
   });
 
-  it('says that another program holds the lock, and goes on when it is free', async () => {
+  it('reports that another program holds the lock, and continues when it is free', async () => {
     const store = await openSqliteStore(path);
     const intruder = new DatabaseSync(path);
     intruder.exec('begin immediate');
@@ -112,7 +112,7 @@ describe('openSqlite', () => {
     await store.close();
   });
 
-  it('reads, and lets everything else go on, while a write waits', async () => {
+  it('can read while a write waits, and does not block the event loop', async () => {
     const store = await openSqliteStore(path);
     const { id } = await store.machines.insert(sampleMachine());
     const intruder = new DatabaseSync(path);
@@ -120,7 +120,7 @@ describe('openSqlite', () => {
     const waiting = store.machines.insert(sampleMachine());
     const first = await Promise.race([waiting, store.machines.list({ limit: 9, offset: 0 })]);
     expect(first).toMatchObject({ total: 1, machines: [{ id }] });
-    // If the wait held up this thread, nobody could end it.
+    // If the wait blocked this thread, nothing could end it.
     intruder.exec('rollback');
     intruder.close();
     await waiting;
@@ -203,7 +203,7 @@ describe('openSqlite', () => {
     await store.close();
   });
 
-  it('leaves out rows that someone else has damaged, says so once, and answers everything else', async () => {
+  it('omits damaged rows, logs each once, and serves all others', async () => {
     const told: object[] = [];
     const log = { warn: (fields: object) => told.push(fields), info: () => undefined };
     const store = await openStore({ path, log });
@@ -232,7 +232,7 @@ describe('openSqlite', () => {
       const page = await store.machines.list({ tenant: 'default', limit: 9, offset: 0 });
       expect(page.machines).toEqual([whole]);
       expect(await store.machines.damaged(sampleHostId)).toMatchObject([{ id, incarnation: 'boot1' }]);
-      // What only names it does not get hold of it.
+      // Requests that only name the damaged row do not change it.
       const patched = store.machines.patch(id, 'boot1', { desired: 'deleted' }, at(1));
       await expect(patched).rejects.toBeInstanceOf(DamagedRecordError);
       await store.machines.patch(whole.id, null, { desired: 'stopped' }, whole.updatedAt);
@@ -247,7 +247,7 @@ describe('openSqlite', () => {
     await store.close();
   });
 
-  it('leaves out damaged operations and keys likewise', async () => {
+  it('omits damaged operations and keys likewise', async () => {
     const store = await openSqliteStore(path);
     const [bad, good] = [sampleOperation(), sampleOperation()];
     for (const operation of [bad, good]) await store.operations.insert(operation);
@@ -270,7 +270,7 @@ describe('openSqlite', () => {
 });
 
 describe('durability', () => {
-  it('has every acknowledged transaction, whole, after the writer was killed', async () => {
+  it('keeps every acknowledged transaction completely after the writer was killed', async () => {
     const acknowledged: string[] = [];
     for (const count of [1, 40, 300]) acknowledged.push(...(await writeAndKill(['file', path], count)));
     const store = await openSqliteStore(path);
@@ -282,7 +282,7 @@ describe('durability', () => {
     expect(operations.map((operation) => subjectId(operation, 'machine')).sort()).toEqual(
       [...machines.keys()].sort(),
     );
-    // At most the one under way at each kill was committed without being acknowledged.
+    // Only the insert in progress at each kill may be committed without an acknowledgement.
     expect(machines.size - acknowledged.length).toBeLessThanOrEqual(3);
     await store.close();
   });

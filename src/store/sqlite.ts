@@ -1,8 +1,8 @@
 /**
- * The store's database on one host: one SQLite file, one writer. The connection that writes belongs to a thread of its
- * own, so that a commit's wait for the disk holds up nobody else; this thread reads over a connection of its own, which
- * sees every commit that was made before the read began. The daemon holds a lock on its state directory, so no second
- * daemon opens the file; other programs may read it.
+ * The store's database on one host: a SQLite file with one writer. A separate thread holds the writing
+ * connection, so that waiting for the disk at a commit blocks nothing else. This thread reads over its own
+ * connection, which sees every commit made before the read began. The daemon's lock on its state directory
+ * keeps other daemons out; other programs may read the file.
  */
 import { chmod, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -19,30 +19,33 @@ import { WriterThread } from './sqlite-thread.ts';
 import { SqliteWriterDialect, type WriterSource } from './sqlite-writer.ts';
 import { StatementCache } from './statement-cache.ts';
 
-/** The queries of this room are a few dozen; this is for what nobody foresaw. */
+/** The store uses a few dozen queries; this is only a safety bound. */
 export const statementCountMax = 500;
 
-/** How long a write waits for another program's lock; a read hardly ever waits, and blocks the event loop when it does. */
+/**
+ * How long a write waits for another program's lock. A read rarely waits, but blocks the event loop if it
+ * does.
+ */
 const busyTimeoutMs = 2_000;
 
-/** What a checkpoint leaves of the write-ahead log after a burst. */
+/** The size to which a checkpoint truncates the write-ahead log after a burst. */
 const walBytesKept = 64 * 1024 * 1024;
 
 export interface OpenSqlite extends OpenDatabase {
-  /** Statements for reading that are kept prepared now; at most `statementCountMax`. */
+  /** Number of prepared read statements; at most `statementCountMax`. */
   statementCount(): number;
 }
 
 /**
- * Opens the file, making it (0600) when it is not there. Applies no migration. `unavailable` when it cannot be opened
- * or is no database, `exhausted` when the disk is full.
+ * Opens the file; makes it with mode 0600 when it does not exist. Applies no migration. Raises `unavailable`
+ * when it cannot be opened or is not a database, `exhausted` when the disk is full.
  */
 export async function openSqlite(path: string, reserve?: Reserve): Promise<OpenSqlite> {
   const options = { path, statementCountMax, busyTimeoutMs, walBytesKept };
   const openThread = () => WriterThread.open(options);
   try {
     await createPrivately(path);
-    // First, since it makes the log that the reader needs.
+    // First, because it creates the log that the reader needs.
     const thread = await openThread();
     try {
       const opened = await identify(path);
@@ -112,16 +115,19 @@ function openWith(
     statementCount: () => statements.size,
     close: async () => {
       await reads.destroy();
-      // Kysely closes nothing when no query ever ran.
+      // Kysely closes nothing if no query ever ran.
       statements.close();
       await db.destroy();
-      // Last, because it brings the log into the database.
+      // Last, because it checkpoints the log into the database.
       await thread.close();
     },
   };
 }
 
-/** SQLite gives its log and shared memory the mode of the database, so the file is made with the right one first. */
+/**
+ * SQLite copies the database's mode to its log and shared memory, so the file is first made with the right
+ * mode.
+ */
 async function createPrivately(path: string): Promise<void> {
   try {
     const handle = await open(path, 'wx', 0o600);
@@ -129,14 +135,14 @@ async function createPrivately(path: string): Promise<void> {
     await syncDirectory(dirname(path));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    // By name: closing a second descriptor of an open database would drop SQLite's locks on it (POSIX).
+    // By name: closing a second descriptor of an open database would release SQLite's locks on it (POSIX).
     await chmod(path, 0o600);
   }
 }
 
 /**
- * Room for a write on a full disk. As long as it is full each write begins the log anew, in the space the log has, so
- * that hardly any new space is needed; what is needed beyond that comes from the reserve.
+ * Makes room for a write on a full disk. While the disk is full, each write restarts the log in the space it
+ * already occupies, so that almost no new space is needed; the reserve covers the rest.
  */
 function makeRoom(thread: WriterSource, reserve: Reserve): SpaceReserve {
   return {
@@ -148,12 +154,15 @@ function makeRoom(thread: WriterSource, reserve: Reserve): SpaceReserve {
   };
 }
 
-/** Brings the log into the database; does nothing when there is no space even for that, or somebody reads. */
+/**
+ * Checkpoints the log into the database. Does nothing when there is no space even for that, or when somebody
+ * reads.
+ */
 async function beginLogAnew(thread: WriterSource): Promise<void> {
   try {
     const sql = 'pragma wal_checkpoint(restart)';
     await (await thread()).request({ kind: 'run', sql, parameters: [] });
   } catch {
-    // The write that follows says itself when it finds no space.
+    // The next write reports the full disk itself.
   }
 }

@@ -10,13 +10,13 @@ afterEach(() => {
   if (database.isOpen) database.close();
 });
 
-it('keeps a statement and gives it again', () => {
+it('keeps a statement and returns it again', () => {
   const cache = new StatementCache(database, 3);
   expect(cache.prepare('select 1')).toBe(cache.prepare('select 1'));
   expect(cache.size).toBe(1);
 });
 
-it('is bounded, and forgets the statement unused for longest', () => {
+it('is bounded, and evicts the least recently used statement', () => {
   const cache = new StatementCache(database, 3);
   const first = cache.prepare('select 0');
   for (let n = 1; n < 50; n++) {
@@ -31,7 +31,7 @@ it('is bounded, and forgets the statement unused for longest', () => {
   expect(cache.prepare('select 49')).not.toBe(last);
 });
 
-it('tells statements that return rows from those that do not', () => {
+it('distinguishes statements that return rows from others', () => {
   const cache = new StatementCache(database, 3);
   expect(cache.prepare('create table t (a integer)').reader).toBe(false);
   cache.prepare('create table t (a integer)').run([]);
@@ -40,7 +40,7 @@ it('tells statements that return rows from those that do not', () => {
   expect(cache.prepare('select a from t').all([])).toHaveLength(1);
 });
 
-it('lets a statement be used while an iterator of it is open', () => {
+it('allows a statement to be used while an iterator of it is open', () => {
   const cache = new StatementCache(database, 3);
   const sql = 'select value from (select 1 as value union all select 2)';
   const iterator = cache.prepare(sql).iterate([]);

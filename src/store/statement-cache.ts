@@ -1,6 +1,6 @@
 /**
- * node:sqlite in the shape Kysely's SQLite driver asks for. Kysely prepares each query anew; preparing once and keeping
- * the statement is about twice as fast and keeps memory flat.
+ * Adapts node:sqlite to Kysely's SQLite driver and caches prepared statements. Kysely prepares each query
+ * again; the cache is about twice as fast and keeps memory use flat.
  */
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import type { SqliteDatabase, SqliteStatement } from 'kysely';
@@ -10,7 +10,7 @@ export class StatementCache implements SqliteDatabase {
   readonly #database: DatabaseSync;
   readonly #statements: Lru<string, SqliteStatement>;
 
-  /** Keeps at most `sizeMax` statements; the one unused for longest goes first. */
+  /** Keeps at most `sizeMax` statements, evicting the least recently used. */
   constructor(database: DatabaseSync, sizeMax: number) {
     this.#database = database;
     this.#statements = new Lru(sizeMax);
@@ -44,13 +44,13 @@ export class StatementCache implements SqliteDatabase {
       reader: statement.columns().length > 0,
       all: (parameters) => statement.all(...inputs(parameters)),
       run: (parameters) => statement.run(...inputs(parameters)),
-      // An open iterator would be reset by the statement's next use, so it gets a statement of its own.
+      // The statement's next use would reset an open iterator, so an iterator gets a separate statement.
       iterate: (parameters) => database.prepare(sql).iterate(...inputs(parameters)),
     };
   }
 }
 
-/** node:sqlite itself refuses what it cannot bind. */
+/** node:sqlite refuses values that it cannot bind. */
 function inputs(parameters: readonly unknown[]): readonly SQLInputValue[] {
   return parameters as readonly SQLInputValue[];
 }

@@ -1,4 +1,4 @@
-/** What every database behind the store must do. */
+/** The tests that every database behind the store must pass. */
 import { describe } from 'vitest';
 import type { Store } from '../core/ports/store.ts';
 import type { AccessLimits } from './access.ts';
@@ -9,12 +9,12 @@ import { operationsContract } from './operations.contract.ts';
 import { ownershipContract } from './ownership.contract.ts';
 import { transactionsContract } from './transactions.contract.ts';
 
-/** Makes an empty store; the suite closes it before it asks for another in the same test. */
+/** Makes an empty store; the suite closes it before it requests another one in the same test. */
 export type OpenStore = (limits?: AccessLimits) => Promise<Store>;
 
 export function storeContract(name: string, open: OpenStore): void {
   describe(`store contract on ${name}`, () => {
-    // Each in a suite of its own: each opens a store for every test in its suite.
+    // Separate suites, because each opens a store for each of its tests.
     describe('machines', () => machinesContract(open));
     describe('lists of machines', () => machineListContract(open));
     describe('operations', () => operationsContract(open));

@@ -1,7 +1,7 @@
 /**
- * What core remembers, in a database that Kysely speaks: behind `core/ports/store.ts`. Repositories are written once
- * for SQLite and PostgreSQL; what differs is in the driver behind an OpenDatabase. This room decides nothing about
- * machines; it refuses to keep or return one that breaks an invariant.
+ * The store: implements `core/ports/store.ts` on a database supported by Kysely. Repositories are written
+ * once for SQLite and PostgreSQL; differences are in the drivers behind OpenDatabase. This room decides
+ * nothing about machines; it only refuses to store or return one that violates an invariant.
  */
 import type { HostContents, Repositories, Store } from '../core/ports/store.ts';
 import { type Logger, silentLog } from '../lib/log.ts';
@@ -23,9 +23,9 @@ import { Reserve } from './reserve.ts';
 import { openSqlite } from './sqlite.ts';
 
 /**
- * The store of a database whose schema is up to date; closing the store closes the database. Inside `transaction` only
- * the repositories it hands out may be used: the store's own raise InvariantError there, as they would wait for the
- * transaction to end. An error inside a transaction ends it; catching one to go on is not portable.
+ * The store of a migrated database; closing the store closes the database. Inside `transaction`, only the
+ * given repositories may be used: the store's own raise InvariantError there, because they would deadlock. An
+ * error inside a transaction ends it; catching it and continuing is not portable.
  */
 export function createStore(
   database: OpenDatabase,
@@ -34,7 +34,7 @@ export function createStore(
 ): Store {
   const damage = new Damage(log);
   const doorbell = new Doorbell(database.bell);
-  // In a turn of its own: whoever is woken must not find what the cache has not forgotten yet.
+  // In a later turn: a listener must not find a machine that the cache has not evicted yet.
   const access = createAccess(database, limits, () => void setImmediate(() => doorbell.ring()));
   const cache = new MachineCache();
   const outer = repositories(access, damage);
@@ -58,7 +58,7 @@ export function createStore(
     holdHost: async (hostId) => database.holdHost?.(hostId),
     onEvents: (listener) => doorbell.onRing(listener),
     close: async () => {
-      // Refuses new work from here on, whatever the bell takes to close.
+      // Refuses new work at once, even if closing the bell takes time.
       const closed = access.close();
       await doorbell.close();
       await closed;
@@ -66,29 +66,32 @@ export function createStore(
   };
 }
 
-/** Where the store is: the PostgreSQL database that `databaseUrl` names, else the SQLite file at `path`. */
+/**
+ * Location of the store: the PostgreSQL database named by `databaseUrl`, otherwise the SQLite file at `path`.
+ */
 export interface StorePlace {
   readonly databaseUrl?: string | undefined;
   readonly path: string;
-  /** A file on the same disk that keeps space for the SQLite file; without it none is kept. */
+  /** A file on the same disk that reserves space for the SQLite file; absent: no reserve. */
   readonly reservePath?: string | undefined;
   readonly log?: Pick<Logger, 'warn' | 'info'> | undefined;
-  /** Called before anything is changed; when it raises, the database is closed as it was. */
+  /** Called before anything is changed; if it raises, the database is closed unchanged. */
   readonly admit?:
     | ((contents: (hostId: string | null) => Promise<HostContents>) => Promise<void>)
     | undefined;
 }
 
 /**
- * Opens the place's database (making the file when it is one), brings its schema up to date, and gives its store.
- * `invalid` for a URL that is not PostgreSQL's; `unavailable` when the database cannot be opened; `exhausted` when the
- * disk is full; `unsupported` when a newer program has been there; what `admit` raises. No error repeats the URL, which may hold a password.
+ * Opens the database (a SQLite file is made if missing), migrates it, and returns its store. Raises `invalid`
+ * for a URL that is not PostgreSQL's; `unavailable` when the database cannot be opened; `exhausted` when the
+ * disk is full; `unsupported` when a newer program has used it; and the errors of `admit`. No error contains
+ * the URL, which may hold a password.
  */
 export async function openStore(place: StorePlace, limits?: AccessLimits): Promise<Store> {
   const { databaseUrl, path, reservePath, log = silentLog, admit } = place;
   const openFile = async () =>
     openSqlite(path, reservePath === undefined ? undefined : await Reserve.open({ path: reservePath, log }));
-  // Loaded by those alone who have one: the client library takes a daemon 2 MiB.
+  // Loaded only when used: the client library takes 2 MiB of memory.
   const openServer = async (url: string) => (await import('./postgres.ts')).openPostgres(url);
   const database = await (databaseUrl ? openServer(databaseUrl) : openFile());
   try {
@@ -102,7 +105,7 @@ export async function openStore(place: StorePlace, limits?: AccessLimits): Promi
   return createStore(database, limits, log);
 }
 
-/** The store of the SQLite file at `path`; errors as `openStore` raises them. */
+/** The store of the SQLite file at `path`; raises the errors of `openStore`. */
 export function openSqliteStore(path: string, limits?: AccessLimits): Promise<Store> {
   return openStore({ path }, limits);
 }

@@ -13,7 +13,7 @@ export function transactionsContract(open: OpenStore): void {
   afterEach(() => store.close());
 
   describe('transactions', () => {
-    it('happen wholly', async () => {
+    it('are applied completely', async () => {
       const machine = sampleMachine({ state: 'creating', operationId: 'op1' });
       const value = await store.transaction(async (tx) => {
         await tx.machines.insert(machine);
@@ -28,7 +28,7 @@ export function transactionsContract(open: OpenStore): void {
       expect(await store.operations.get('op1')).not.toBeNull();
     });
 
-    it('happen not at all when the work fails, and the store goes on', async () => {
+    it('are rolled back when the work fails, and the store continues', async () => {
       const machine = sampleMachine();
       const work = store.transaction(async (tx) => {
         await tx.machines.insert(machine);
@@ -41,7 +41,7 @@ export function transactionsContract(open: OpenStore): void {
       await store.machines.insert(machine);
     });
 
-    it('take back what came before a conflict', async () => {
+    it('roll back what came before a conflict', async () => {
       const operation = sampleOperation();
       await store.operations.insert(operation);
       const work = store.transaction(async (tx) => {
@@ -54,7 +54,7 @@ export function transactionsContract(open: OpenStore): void {
       expect(await store.machines.all(sampleHostId)).toEqual([]);
     });
 
-    it('are serialised: a read and the write that follows from it are not torn apart', async () => {
+    it('are serialised: no other write comes between a read and the write based on it', async () => {
       const id = 'counter';
       await store.operations.insert(sampleOperation({ id }));
       const increments = 25;
@@ -76,7 +76,7 @@ export function transactionsContract(open: OpenStore): void {
       expect((await store.operations.get(id))?.steps).toHaveLength(increments);
     });
 
-    it('call it a defect, at once, to use the store itself inside', async () => {
+    it('raise an InvariantError at once when the store itself is used inside', async () => {
       const uses: ((outer: Store) => Promise<unknown>)[] = [
         (outer) => outer.machines.get('x'),
         (outer) => outer.machines.insert(sampleMachine()),
@@ -103,7 +103,7 @@ export function transactionsContract(open: OpenStore): void {
       }
     });
 
-    it('let what they left running use the store afterwards', async () => {
+    it('let work left running use the store afterwards', async () => {
       const committed = Promise.withResolvers<void>();
       const late = await store.transaction(async () => ({
         done: committed.promise.then(() => store.machines.all(sampleHostId)),
@@ -112,13 +112,13 @@ export function transactionsContract(open: OpenStore): void {
       expect(await late.done).toEqual([]);
     });
 
-    it('refuse their repositories once they have ended', async () => {
+    it('refuse the use of their repositories once they have ended', async () => {
       const leaked = await store.transaction(async (tx): Promise<{ tx: Repositories }> => ({ tx }));
       await expect(leaked.tx.machines.insert(sampleMachine())).rejects.toThrow();
       expect(await store.machines.all(sampleHostId)).toEqual([]);
     });
 
-    it('take nothing with them that was still under way when they failed', async () => {
+    it('also roll back statements still in progress when they fail', async () => {
       const left: Promise<boolean>[] = [];
       const work = store.transaction(async (tx) => {
         for (let n = 0; n < 10; n++)
@@ -142,7 +142,7 @@ export function transactionsContract(open: OpenStore): void {
       store = await open({ transactionMs });
     };
 
-    it('are rolled back, and the store goes on', async () => {
+    it('are rolled back, and the store continues', async () => {
       // Enough for an insert on a busy host.
       await reopen(2_000);
       const stuck = store.transaction(async (tx) => {
@@ -158,7 +158,7 @@ export function transactionsContract(open: OpenStore): void {
       expect((await store.machines.all(sampleHostId)).map(({ spec }) => spec.name)).toEqual(['next']);
     });
 
-    it('can write nothing when they wake up', async () => {
+    it('can write nothing when they resume', async () => {
       await reopen(20);
       const waking = Promise.withResolvers<void>();
       const late = Promise.withResolvers<unknown>();
@@ -174,11 +174,11 @@ export function transactionsContract(open: OpenStore): void {
   });
 
   describe('writers', () => {
-    it('give up when those before them take too long', async () => {
+    it('give up when earlier writers take too long', async () => {
       await store.close();
       store = await open({ queueMs: 1 });
       const end = Promise.withResolvers<void>();
-      // More than any database takes at once.
+      // More writers than any database admits at once.
       const before = Array.from({ length: 20 }, () => store.transaction(() => end.promise));
       const ended = Promise.allSettled(before);
       await expect(store.machines.insert(sampleMachine())).rejects.toMatchObject({ code: 'unavailable' });
@@ -189,7 +189,7 @@ export function transactionsContract(open: OpenStore): void {
   });
 
   describe('close', () => {
-    it('waits for what is under way, then refuses; a second close is harmless', async () => {
+    it('waits for running work, then refuses; closing twice is safe', async () => {
       const machine = sampleMachine();
       const insert = store.machines.insert(machine);
       const closed = store.close();

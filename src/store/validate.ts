@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { invariant } from '../lib/invariant.ts';
 
-/** The value as its type; an InvariantError that names the fields, never their contents, when it is not. */
+/** Returns the value as its type; raises InvariantError naming the invalid fields, never their contents. */
 export function validate<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;

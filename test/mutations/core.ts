@@ -21,7 +21,7 @@ export const coreMutations: readonly Mutation[] = [
     file: 'src/store/operations.ts',
     from: ".where('state', 'in', openStates)\n      .where('host_id', '=', owner.hostId)",
     to: ".where('host_id', '=', owner.hostId)",
-    caughtBy: { file: sqlite, test: 'saves only what is stored as it was read' },
+    caughtBy: { file: sqlite, test: 'saves only if the stored operation is unchanged' },
   },
   {
     fault: 'a write does not look at the revision it was made from',
@@ -29,7 +29,7 @@ export const coreMutations: readonly Mutation[] = [
     file: 'src/store/operations.ts',
     from: ".where('revision', '=', revision)",
     to: '',
-    caughtBy: { file: sqlite, test: 'saves only what is stored as it was read' },
+    caughtBy: { file: sqlite, test: 'saves only if the stored operation is unchanged' },
   },
   {
     fault: 'a daemon that was replaced goes on writing',
@@ -37,7 +37,7 @@ export const coreMutations: readonly Mutation[] = [
     file: 'src/core/hosts/fence.ts',
     from: 'if ((await tx.hosts.epoch(hostId)) === epoch) return work(tx);',
     to: 'return work(tx);',
-    caughtBy: { file: runner, test: 'a daemon that was replaced writes nothing more' },
+    caughtBy: { file: runner, test: 'a replaced daemon writes nothing more' },
   },
   {
     fault: 'a stop that fails before its first step leaves its VMM running',
@@ -61,7 +61,7 @@ export const coreMutations: readonly Mutation[] = [
     file: 'src/core/operations/runner.ts',
     from: "      run.hasLeftovers = true;\n    }\n    return { type: 'step_undone' };",
     to: "      this.#deps.onLeftUndone();\n    }\n    return { type: 'step_undone' };",
-    caughtBy: { file: runner, test: 'what could not be undone is looked for once' },
+    caughtBy: { file: runner, test: 'the reconciler looks for leftovers of a failed undo after' },
   },
   {
     fault: 'a VMM that the reboot ended counts as one that died',
@@ -85,7 +85,7 @@ export const coreMutations: readonly Mutation[] = [
     file: 'src/store/allocations.ts',
     from: 'await firstFree(db, request, latest + 1, max)',
     to: 'await firstFree(db, request, request.min, max)',
-    caughtBy: { file: sqlite, test: 'a freed one not before the range has been through' },
+    caughtBy: { file: sqlite, test: 'reuses a freed one only after the rest of the range' },
   },
   {
     fault: 'a change that the reconciler makes wakes nobody',
@@ -101,6 +101,6 @@ export const coreMutations: readonly Mutation[] = [
     file: 'src/store/events.ts',
     from: 'xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint',
     to: 'xid > 0',
-    caughtBy: { file: 'src/store/postgres-bell.test.ts', test: 'an event waits for transactions' },
+    caughtBy: { file: 'src/store/postgres-bell.test.ts', test: 'an event waits for earlier transactions' },
   },
 ];

@@ -1,6 +1,6 @@
 /**
- * Tells listeners in this process what has changed. It follows the store's events, so it also hears of changes that the
- * reconciler and other daemons on the same database make. `wait` listens here and polls nothing.
+ * Notifies listeners in this process of changes. It follows the store's event table, so it also sees changes
+ * made by the reconciler and by other daemons on the same database. `wait` listens here instead of polling.
  */
 import { sleep } from '../../lib/abort.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -9,7 +9,7 @@ import type { Event, EventPosition } from './event.ts';
 
 export type EventListener = (event: Event) => void;
 
-/** Null: something was committed that cannot be told yet, or nothing was; whoever waits looks for himself. */
+/** Null: something may have been committed that cannot be read yet; the listener has to check for itself. */
 export type SubjectListener = (event: Event | null) => void;
 
 export interface EventBusDeps {
@@ -17,9 +17,9 @@ export interface EventBusDeps {
   readonly log: Logger;
 }
 
-/** After a reading that failed. */
+/** Delay after a failed read. */
 const retryMs = 1_000;
-/** Events read at once. */
+/** Events per read. */
 const pageSize = 500;
 
 export class EventBus {
@@ -38,14 +38,15 @@ export class EventBus {
     this.#stopListening = deps.store.onEvents(() => this.#queue());
   }
 
-  /** A bus that tells of everything committed from now on. */
+  /** Opens a bus that delivers every event committed from now on. */
   static async open(deps: EventBusDeps): Promise<EventBus> {
     return new EventBus(deps, await deps.store.events.latest());
   }
 
   /**
-   * Calls the listener for each event about the subject with this id, and with null when the store rings and tells
-   * nothing: on PostgreSQL a transaction of anybody may hold events back. Returns the function that ends the subscription.
+   * Calls the listener for each event about the subject with this id. Calls it with null when the store
+   * signals a commit but no event can be read: on PostgreSQL any open transaction may hold events back.
+   * Returns a function that ends the subscription.
    */
   subscribe(subjectId: string, listener: SubjectListener): () => void {
     const listeners = this.#listeners.get(subjectId) ?? new Set();
@@ -57,7 +58,7 @@ export class EventBus {
     };
   }
 
-  /** Calls the listener for each event. Returns the function that ends the subscription. */
+  /** Calls the listener for each event. Returns a function that ends the subscription. */
   subscribeAll(listener: EventListener): () => void {
     this.#forAll.add(listener);
     return () => this.#forAll.delete(listener);
@@ -69,7 +70,7 @@ export class EventBus {
     await this.#reading;
   }
 
-  /** One reading at a time; what is committed during one is read by the next. */
+  /** One read at a time; commits during a read are delivered by the next one. */
   #queue(): void {
     if (this.#isQueued || this.#closing.signal.aborted) return;
     this.#isQueued = true;
@@ -92,8 +93,8 @@ export class EventBus {
       }
     } catch (error) {
       if (this.#closing.signal.aborted) return;
-      log.warn({ err: error }, 'events could not be read');
-      // From the same position; the closing signal ends the wait.
+      log.warn({ err: error }, 'events not read');
+      // Retries from the same position; closing ends the wait.
       void sleep(retryMs, this.#closing.signal).then(
         () => this.#queue(),
         () => undefined,

@@ -1,4 +1,4 @@
-/** One change of something that Flotilla keeps, as the store records it with the change itself. */
+/** An event: one change of something that Flotilla keeps, recorded by the store together with the change. */
 import type { Subject } from '../operations/operation.ts';
 
 export const eventTypes = [
@@ -18,7 +18,7 @@ export interface Event {
   readonly type: EventType;
   readonly tenant: string;
   readonly subject: EventSubject;
-  /** What is worth telling of the change: the states before and after, the operation. Plain JSON, never a secret. */
+  /** Details of the change: the states before and after, the operation. Plain JSON, never a secret. */
   readonly data: Readonly<Record<string, unknown>>;
   /** RFC 3339, UTC. */
   readonly at: string;
@@ -29,7 +29,7 @@ export interface EventSubject {
   readonly id: string;
 }
 
-/** A place in the order of events. Opaque: only the store compares positions. */
+/** A position in the order of events. Opaque: only the store compares positions. */
 export type EventPosition = string & { readonly __brand: 'EventPosition' };
 
 export interface EventPage {

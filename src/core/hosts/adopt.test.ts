@@ -1,4 +1,6 @@
-/** Adoption and claim are one step: a database knows the machines and the host, or neither. */
+/**
+ * Adoption and claim are one transaction: afterwards a database knows the machines and the host, or neither.
+ */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
 import { silentLog } from '../../lib/log.ts';
@@ -30,24 +32,24 @@ function depsOf(machines: readonly ReturnType<typeof sampleMachine>[]) {
 
 const recorded = async () => (await fake.store.machines.all(claim.hostId)).map(({ id }) => id);
 
-test('after the commit the database belongs to the host, and counts on from what was noted', async () => {
+test('after the commit the database belongs to the host and continues the recorded count of daemons', async () => {
   const machine = sampleMachine({ slot: 3 });
   await adoptState(depsOf([machine]));
   expect(await recorded()).toEqual([machine.id]);
   expect(await fake.store.hosts.epoch(claim.hostId)).toBe(8);
 });
 
-test('when it fails the database knows neither the host nor a machine', async () => {
+test('when adoption fails, the database knows neither the host nor a machine', async () => {
   const machine = sampleMachine({ slot: 3 });
   const owner = { kind: 'machine', id: 'another' } as const;
-  // A slot that is taken is found only when it is written.
+  // A taken slot is only detected when the machine is written.
   await fake.store.allocations.take({ hostId: claim.hostId, kind: 'vmm_uid', owner, min: 3, max: 3, at });
   await expect(adoptState(depsOf([machine]))).rejects.toMatchObject({ code: 'exhausted' });
   expect(await recorded()).toEqual([]);
   expect(await fake.store.hosts.epoch(claim.hostId)).toBeNull();
 });
 
-test('a machine that the database has already is left', async () => {
+test('a machine that the database has already is left alone', async () => {
   const there = await fake.store.machines.insert(sampleMachine({ slot: 1 }));
   const namesake = { ...sampleMachine({ slot: 2, tenant: there.tenant }), spec: there.spec };
   const sameSlot = [sampleMachine({ slot: 4 }), sampleMachine({ slot: 4 })];

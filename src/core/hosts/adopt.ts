@@ -1,7 +1,7 @@
 /**
- * Records the machines of a state directory in a database that knows none of them. What runs is found by its incarnation
- * and goes on; what does not run is stopped. One transaction records them and claims the host, so that a crash leaves a
- * database that knows neither or both.
+ * Records the machines of a state directory in a database that knows none of them (`serve --adopt-state`).
+ * Running VMMs are found by their incarnation and keep running; machines without a VMM are stopped. One
+ * transaction records all machines and claims the host, so a crash leaves all or nothing.
  */
 import type { Logger } from '../../lib/log.ts';
 import type { Machine } from '../machines/machine.ts';
@@ -15,16 +15,16 @@ export interface AdoptDeps extends ChooseDeps {
   readonly log: Logger;
 }
 
-/** One question to an engine. */
+/** Limit for one question to an engine. */
 const lookTimeoutMs = 30_000;
 
 export interface Adoption {
   readonly adopted: readonly Machine[];
-  /** Machines whose record is missing or cannot be used. Where there is one, the disk and the VMM stay as they are. */
+  /** Machines whose record is missing or unusable. Their disks and VMMs are left as they are. */
   readonly left: readonly Left[];
 }
 
-/** Raises what the store and the engines raise; nothing is recorded then. */
+/** Raises errors of the store and the engines; nothing is recorded then. */
 export async function adoptState(deps: AdoptDeps): Promise<Adoption> {
   const { store, claim, log } = deps;
   const { usable, left } = await chooseRecords(deps);
@@ -36,9 +36,9 @@ export async function adoptState(deps: AdoptDeps): Promise<Adoption> {
     for (const machine of found) machines.push(await insert(tx, machine, claim));
     return machines;
   });
-  log.info({ adopted: adopted.length }, 'the machines of the state directory are recorded anew');
+  log.info({ adopted: adopted.length }, 'machines of the state directory adopted');
   for (const { machineId, reason } of left)
-    log.warn({ machine: machineId, reason }, 'a machine of the state directory could not be recorded');
+    log.warn({ machine: machineId, reason }, 'machine of the state directory not adopted');
   return { adopted, left };
 }
 
@@ -50,7 +50,7 @@ async function insert(tx: Repositories, machine: Machine, { hostId, at }: HostCl
   return inserted;
 }
 
-/** The machine in the state that its VMM shows. */
+/** The machine with the state that its VMM shows. */
 async function asFound(deps: AdoptDeps, machine: Machine): Promise<Machine> {
   const handle = await findVmm(deps, machine);
   const status = handle && (await statusOf(deps, handle));

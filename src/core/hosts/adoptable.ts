@@ -1,4 +1,7 @@
-/** Which records of a state directory a database can take. One that it cannot take keeps no other from being taken. */
+/**
+ * Chooses the records of a state directory that a database can accept. A record that it cannot accept does
+ * not prevent the others.
+ */
 import { InvariantError } from '../../lib/invariant.ts';
 import { DamagedRecordError } from '../errors.ts';
 import type { Machine } from '../machines/machine.ts';
@@ -8,7 +11,10 @@ import type { HostClaim, Store } from '../ports/store.ts';
 export interface ChooseDeps {
   readonly store: Store;
   readonly records: MachineRecords;
-  /** The machine as the store would give it back. InvariantError when the store could not keep it. */
+  /**
+   * Returns the machine as the store would read it back. Raises InvariantError when the store could not keep
+   * it.
+   */
   readonly parse: (machine: unknown) => Machine;
   readonly claim: HostClaim;
 }
@@ -19,12 +25,12 @@ export interface Left {
 }
 
 export interface Choice {
-  /** At rest, and in no operation: what was under way ended with the database. */
+  /** Stopped or running, and in no operation: operations ended with the lost database. */
   readonly usable: readonly Machine[];
   readonly left: readonly Left[];
 }
 
-/** Of records that want the same name or slot the first is usable. Raises what the store raises. */
+/** If several records claim the same name or slot, the first is usable. Raises errors of the store. */
 export async function chooseRecords(deps: ChooseDeps): Promise<Choice> {
   const usable: Machine[] = [];
   const left: Left[] = [];
@@ -37,21 +43,21 @@ export async function chooseRecords(deps: ChooseDeps): Promise<Choice> {
   return { usable, left };
 }
 
-/** The machine, or why there is none. */
+/** The machine, or why its record is unusable. */
 function parse({ parse, claim }: ChooseDeps, found: FoundRecord): Machine | string {
   const { machineId, hasRecord, machine: recorded } = found;
-  if (!hasRecord) return 'there is no record beside its disk';
+  if (!hasRecord) return 'its disk has no record file';
   if (typeof recorded !== 'object' || recorded === null) return 'its record cannot be read';
   try {
     const { incarnation } = recorded as Partial<Machine>;
     const machine = parse({
       ...recorded,
-      // One more, so that the record which is written next replaces the one that was read.
+      // Incremented, so that the next record written replaces the one just read.
       revision: (revisionOf(recorded) ?? 0) + 1,
       ...{ hostId: claim.hostId, state: incarnation === null ? 'created' : 'stopped', desired: 'stopped' },
       ...{ operationId: null, handle: null, failure: null, updatedAt: claim.at, restartAt: null },
     });
-    return machine.id === machineId ? machine : `its record is that of machine ${machine.id}`;
+    return machine.id === machineId ? machine : `its record belongs to machine ${machine.id}`;
   } catch (error) {
     if (error instanceof InvariantError) return error.message;
     throw error;
@@ -64,10 +70,10 @@ async function conflictOf(
   chosen: readonly Machine[],
 ): Promise<string | null> {
   const isNamed = `its tenant has another machine named '${spec.name}'`;
-  if (chosen.some((other) => other.slot === slot)) return `another machine has its slot ${slot}`;
+  if (chosen.some((other) => other.slot === slot)) return `its slot ${slot} belongs to another machine ${slot}`;
   if (chosen.some((other) => other.tenant === tenant && other.spec.name === spec.name)) return isNamed;
   try {
-    if ((await store.machines.get(id)) !== null) return 'the database has a machine of its id';
+    if ((await store.machines.get(id)) !== null) return 'the database has a machine with its id';
     return (await store.machines.find(tenant, spec.name)) === null ? null : isNamed;
   } catch (error) {
     if (error instanceof DamagedRecordError) return `the database has a damaged record: ${error.message}`;

@@ -1,12 +1,12 @@
 /**
- * A store for one daemon's writes. Each transaction first checks that the host still belongs to this daemon, so that one
- * that was replaced and does not know it, writes nothing more.
+ * A fenced store: each transaction first checks that the host still belongs to this daemon. A daemon that was
+ * replaced without knowing it can therefore write nothing more.
  */
 import { AppError } from '../errors.ts';
 import type { Owner } from '../operations/operation.ts';
 import type { Store } from '../ports/store.ts';
 
-/** Raises `unavailable` from `transaction` once another daemon has claimed the host. */
+/** `transaction` raises `unavailable` once another daemon has claimed the host. */
 export function fencedStore(store: Store, { hostId, epoch }: Pick<Owner, 'hostId' | 'epoch'>): Store {
   return {
     ...store,

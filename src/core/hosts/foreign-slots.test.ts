@@ -21,7 +21,7 @@ async function keep(): Promise<readonly string[]> {
   return warn.mock.calls.map(([{ machine }]) => machine);
 }
 
-test('no new machine gets the slot of one that only its record knows', async () => {
+test('no new machine gets the slot of a foreign machine', async () => {
   record('ghost', { slot: 1 });
   record('broken', null);
   record('odd', { slot: 'two' });
@@ -32,7 +32,7 @@ test('no new machine gets the slot of one that only its record knows', async () 
   expect(machine.slot).toBe(2);
 });
 
-test('a slot that two have is said, and the recorded machine’s own record takes nothing', async () => {
+test('a slot claimed twice is logged, and a machine’s own record reserves nothing', async () => {
   const machine = await fake.store.machines.insert(sampleMachine({ hostId: 'host', slot: 7 }));
   record(machine.id, { slot: 9 });
   record('ghost', { slot: 7 });

@@ -1,6 +1,7 @@
 /**
- * Keeps the slots of machines that only the record beside their disk knows. Their VMMs may run on, and a slot is a user
- * of the host: a new machine in the same slot could reach the other's files.
+ * Reserves the slots of foreign machines: those with a record beside their disk that this database does not
+ * know. Their VMMs may still run, and a slot determines the VMM's user id: a new machine in the same slot
+ * could read the other's files.
  */
 import type { Logger } from '../../lib/log.ts';
 import { isAppError } from '../errors.ts';
@@ -16,7 +17,7 @@ export interface ForeignSlotsDeps {
   readonly now: Date;
 }
 
-/** Before any machine is made. Done again it changes nothing. */
+/** Runs before any machine is created. Idempotent. */
 export async function keepForeignSlots(deps: ForeignSlotsDeps): Promise<void> {
   const { store, records, hostId, log, now } = deps;
   const machines = await store.machines.all(hostId);
@@ -26,7 +27,7 @@ export async function keepForeignSlots(deps: ForeignSlotsDeps): Promise<void> {
     const { slot } = Object(machine) as { readonly slot?: unknown };
     if (known.has(machineId) || !isSlot(slot)) continue;
     if (taken.has(slot)) {
-      log.warn({ machine: machineId, slot }, 'a machine of another database has the slot of one of this');
+      log.warn({ machine: machineId, slot }, 'slot claimed by a machine of another database too');
       continue;
     }
     const owner = { kind: 'machine', id: machineId } as const;
@@ -34,7 +35,7 @@ export async function keepForeignSlots(deps: ForeignSlotsDeps): Promise<void> {
     try {
       await store.allocations.take({ hostId, kind: 'vmm_uid', owner, ...range, at: now.toISOString() });
     } catch (error) {
-      // Kept already, by a start before this one.
+      // Reserved already by an earlier start.
       if (!isAppError(error, 'exhausted')) throw error;
     }
   }

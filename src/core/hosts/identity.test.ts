@@ -61,7 +61,7 @@ test.each<[string, IdentityFacts, string]>([
     'does not know',
   ],
   ['empty where an earlier version ran', { ...fresh, disks: [disk('a')] }, 'none of the 1 disks'],
-])('a database that is %s is refused, and the machines can be adopted into it', (_, facts, reason) => {
+])('a database that is %s is refused, but can adopt the machines', (_, facts, reason) => {
   const refusal = { verdict: 'refuse', message: expect.stringContaining(reason) };
   expect(decideIdentity(facts)).toMatchObject({ ...refusal, hint: expect.stringContaining('--adopt-state') });
   expect(decideIdentity({ ...facts, isAdopting: true })).toEqual({ verdict: 'adopt' });
@@ -81,7 +81,7 @@ test.each<[string, IdentityFacts, string]>([
     'revision 2 of machine a',
   ],
   ['foreign to every disk', { ...fresh, disks: [disk('a')], unowned: [row('x')] }, 'none of the 1 disks'],
-])('a database that is %s is refused, with --adopt-state too', (_, facts, reason) => {
+])('a database that is %s is refused even with --adopt-state', (_, facts, reason) => {
   for (const isAdopting of [false, true]) {
     expect(decideIdentity({ ...facts, isAdopting })).toMatchObject({
       verdict: 'refuse',

@@ -1,6 +1,6 @@
 /**
- * Keeps the records beside the disks as the store is. Writes after the commit and in the background: a crash in between
- * leaves an older record, which the next daemon mends when it starts.
+ * Copies each machine's record from the store to a file beside its disk. Writes in the background after the
+ * commit. A crash in between leaves an older record, which the next daemon updates when it starts.
  */
 import type { Logger } from '../../lib/log.ts';
 import type { EventBus } from '../events/bus.ts';
@@ -19,12 +19,12 @@ export interface RecorderDeps {
 export class Recorder {
   readonly #deps: RecorderDeps;
   readonly #stop: () => void;
-  /** Machine id → what was written last. Holds the host's machines only. */
+  /** Machine id → the text written last. Only machines of this host. */
   readonly #written = new Map<string, string>();
   readonly #changed = new Set<string>();
   #writing: Promise<void> = Promise.resolve();
 
-  /** Records what changes from now on. */
+  /** Starts recording changes. */
   constructor(deps: RecorderDeps) {
     this.#deps = deps;
     this.#stop = deps.bus.subscribeAll(({ subject }) => {
@@ -39,7 +39,7 @@ export class Recorder {
     await this.#writing;
   }
 
-  /** Ends when all that was told is written. */
+  /** Waits until all pending records are written. */
   async close(): Promise<void> {
     this.#stop();
     await this.#writing;
@@ -66,7 +66,7 @@ export class Recorder {
       if (this.#written.get(id) === record) return;
       if (await records.write(machine)) this.#written.set(id, record);
     } catch (error) {
-      log.warn({ machine: id, err: error }, 'the record beside the disk could not be written');
+      log.warn({ machine: id, err: error }, 'machine record not written');
     }
   }
 }

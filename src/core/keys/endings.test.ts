@@ -1,4 +1,4 @@
-/** Whoever watches for the end of a key is told, also when it came before the watch. */
+/** A watcher of a key is notified of the key's end, even if it ended before the watch began. */
 import { expect, test } from 'vitest';
 import type { AppError } from '../errors.ts';
 import type { Caller } from './caller.ts';
@@ -16,18 +16,18 @@ function watch(endings: KeyEndings, who: Caller = caller) {
   return { reasons, end };
 }
 
-test('a key that was revoked before the watch is told at once', () => {
+test('a revocation before the watch is reported at once', () => {
   const endings = new KeyEndings();
   endings.revoke('key1');
   expect(watch(endings).reasons).toEqual(['API key has been revoked']);
 });
 
-test('a key that expired before the watch is told at once', () => {
+test('an expiry before the watch is reported at once', () => {
   const late = { ...caller, expiresAt: now.toISOString() };
   expect(watch(new KeyEndings(), late).reasons).toEqual(['API key has expired']);
 });
 
-test('a key that is revoked while it is watched is told once, and not after the watch has ended', () => {
+test('a revocation during the watch is reported once, and not after the watch has ended', () => {
   const endings = new KeyEndings();
   const [kept, ended] = [watch(endings), watch(endings)];
   ended.end();
@@ -38,7 +38,7 @@ test('a key that is revoked while it is watched is told once, and not after the 
   expect(ended.reasons).toEqual([]);
 });
 
-test('the operator’s key has no end to watch', () => {
+test('the operator’s key never ends', () => {
   const endings = new KeyEndings();
   expect(watch(endings, { ...caller, keyId: null }).reasons).toEqual([]);
 });

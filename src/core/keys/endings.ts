@@ -1,18 +1,19 @@
 /**
- * Tells whoever still acts for a key that it has ended: an answer that goes on, such as a stream, must not outlive the key
- * it was asked for with.
+ * Notifies long answers, such as streams, when the key they were requested with is revoked or expires, so
+ * that they end with it.
  */
 import { deadline } from '../../lib/abort.ts';
 import { Lru } from '../../lib/lru.ts';
 import { AppError } from '../errors.ts';
 import type { Caller } from './caller.ts';
 
-/** Node's timers take no more; no connection lives as long. */
+/** The maximum of Node's timers; no connection lasts longer. */
 const timerMsMax = 2 ** 31 - 1;
 
 /**
- * Revocations remembered for requests that were let in just before one and watch just after. That gap is a few turns of
- * the event loop, in which no such number of keys can be revoked.
+ * Number of recent revocations that are remembered, for requests that were authenticated just before a
+ * revocation and start watching just after it. That gap lasts a few turns of the event loop, so this many
+ * revocations cannot happen in it.
  */
 const rememberedMax = 1_000;
 
@@ -22,13 +23,13 @@ export const revoked = () => new AppError('unauthenticated', 'API key has been r
 export const expired = () => new AppError('unauthenticated', 'API key has expired');
 
 export class KeyEndings {
-  /** By the key's id. */
+  /** By key id. */
   readonly #listeners = new Map<string, Set<Listener>>();
   readonly #revoked = new Lru<string, true>(rememberedMax);
 
   /**
-   * Calls the listener once, when the caller's key is revoked here or expires; before this returns if that has happened
-   * already. Returns what ends the watch.
+   * Calls the listener once, when the caller's key is revoked in this process or expires; before returning if
+   * that has already happened. Returns a function that ends the watch.
    */
   watch({ keyId, expiresAt }: Caller, now: Date, listener: Listener): () => void {
     const noWatch = () => undefined;

@@ -1,22 +1,24 @@
-/** An API key as it is kept: what it may do, for whom and until when; never the secret itself. Times are RFC 3339, UTC. */
+/**
+ * An API key as stored: its scopes, tenant and expiry, never the secret itself. Times are RFC 3339 in UTC.
+ */
 import type { Scope } from './caller.ts';
 
 export interface ApiKey {
   readonly id: string;
-  /** For people; need not be unique. */
+  /** A display name; need not be unique. */
   readonly name: string;
   readonly tenant: string;
-  /** The beginning of the secret: what the key is found by and recognised by, of no use to a thief. */
+  /** The first characters of the secret: used to look up and recognise the key, useless to a thief. */
   readonly prefix: string;
   /** SHA-256 of the secret, in hexadecimal. */
   readonly hash: string;
   readonly scopes: readonly Scope[];
   readonly createdAt: string;
-  /** The moment from which it is no longer good; null: never. */
+  /** The time from which the key is refused; null: never. */
   readonly expiresAt: string | null;
-  /** To the minute or so; null: never used. */
+  /** Accurate to about a minute; null: never used. */
   readonly lastUsedAt: string | null;
   readonly revokedAt: string | null;
-  /** The id of the key it was made with, and with whose revocation it is revoked; null: the operator's. */
+  /** Id of the key that made this one; revoking that key revokes this one. Null: made by the operator. */
   readonly createdBy: string | null;
 }

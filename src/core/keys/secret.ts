@@ -1,17 +1,17 @@
-/** What a key's holder has: `hf_` and 32 characters. It is shown once and kept only as its digest. */
+/** The secret of a key: `hf_` and 32 characters. Shown once; only its digest is stored. */
 import { hash, randomInt } from 'node:crypto';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 const pattern = /^hf_[A-Za-z0-9]{32}$/;
-/** `hf_` and eight more: the 24 characters that stay secret are 142 bits. */
+/** `hf_` and eight characters; the other 24 hold 142 bits. */
 const prefixLength = 11;
 
-/** A new secret, of 190 bits. */
+/** Makes a secret with 190 random bits. */
 export function makeSecret(): string {
   return `hf_${Array.from({ length: 32 }, () => alphabet[randomInt(alphabet.length)]).join('')}`;
 }
 
-/** Whether a text could be a secret that was made here. */
+/** Whether a text has the form of a secret. */
 export function isSecret(text: string): boolean {
   return pattern.test(text);
 }
@@ -20,7 +20,7 @@ export function prefixOf(secret: string): string {
   return secret.slice(0, prefixLength);
 }
 
-/** SHA-256. No salt and no stretching: a secret is random, so there is nothing to guess. */
+/** SHA-256 without salt or stretching: a random secret cannot be guessed. */
 export function digestOf(secret: string): Buffer {
   return hash('sha256', secret, 'buffer');
 }

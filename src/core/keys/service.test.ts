@@ -1,4 +1,4 @@
-/** What keys promise, on the real store and a clock that stands still. */
+/** Tests of the key service on the real store, with a fixed clock. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ let clock: FakeClock;
 let service: KeyService;
 const warnings: object[] = [];
 const log: Logger = { ...silentLog, warn: (fields, message) => warnings.push({ ...fields, message }) };
-/** What the service calls in place of the store's own. */
+/** Methods that replace the store's own. */
 let overrides: Partial<KeyRepository>;
 let prefixReads: number;
 
@@ -62,7 +62,7 @@ const invalid = refusal('unauthenticated', 'Invalid API key');
 const after = (ms: number) => new Date(clock.now().getTime() + ms);
 
 describe('create', () => {
-  test('gives a secret that is good at once and is kept nowhere', async () => {
+  test('returns a secret that works at once and is stored nowhere', async () => {
     const { key, secret } = await service.create(blue, { name: 'ci', scopes: ['*', 'machines:exec', '*'] });
     expect(secret).toMatch(/^hf_[A-Za-z0-9]{32}$/);
     expect(key).toMatchObject({
@@ -81,12 +81,12 @@ describe('create', () => {
     });
   });
 
-  test('a key made by the operator is no operator', async () => {
+  test('a key made by the operator does not have the operator’s rights', async () => {
     const { secret } = await service.create(operator, { ...request, scopes: ['*'] });
     expect(await service.verify(secret)).toMatchObject({ tenant: 'default', isOperator: false });
   });
 
-  test('only the operator names another tenant', async () => {
+  test('only the operator makes keys for another tenant', async () => {
     await expect(service.create(blue, { ...request, tenant: 'green' })).rejects.toEqual(
       refusal('forbidden', 'Insufficient permissions for this action'),
     );
@@ -95,7 +95,7 @@ describe('create', () => {
   });
 
   test.each([['machines:write'], ['*'], ['machines:read', 'machines:exec']] as const)(
-    'a key that may only read gives nobody %s',
+    'a read-only key cannot make a key with %s',
     async (...scopes) => {
       const reader: Caller = { ...blue, scopes: ['machines:read'] };
       await expect(service.create(reader, { ...request, scopes })).rejects.toEqual(refusal('forbidden'));
@@ -130,7 +130,7 @@ describe('bounds', () => {
       for (let n = 0; n < count; n++) await tx.keys.insert(sampleKey({ tenant: 'blue', ...fields }));
     });
 
-  test('as many callers as like never have more keys than a tenant may', async () => {
+  test('concurrent callers never exceed a tenant’s limit of keys', async () => {
     await fill(liveKeysMax - 3, {});
     const made = await Promise.allSettled(Array.from({ length: 10 }, () => service.create(blue, request)));
     expect(made.filter(({ status }) => status === 'fulfilled')).toHaveLength(3);
@@ -139,7 +139,7 @@ describe('bounds', () => {
     await service.create(green, request);
   });
 
-  test('revoked and expired keys make room', async () => {
+  test('revoked and expired keys do not count towards the limit', async () => {
     await fill(liveKeysMax - 2, {});
     await fill(5, { expiresAt: clock.now().toISOString() });
     await service.create(blue, { ...request, expiresAt: after(1_000) });
@@ -152,7 +152,7 @@ describe('bounds', () => {
     await service.create(blue, request);
   });
 
-  test('the keys revoked longest ago are forgotten', async () => {
+  test('the keys revoked longest ago are deleted', async () => {
     await store.keys.insert(sampleKey({ id: 'oldest', tenant: 'blue', revokedAt: '2024-01-01T00:00:00Z' }));
     await fill(endedKeysMax - 1, { revokedAt: '2025-01-01T00:00:00Z' });
     const { key } = await service.create(blue, request);
@@ -164,7 +164,7 @@ describe('bounds', () => {
 });
 
 describe('tenants', () => {
-  test('see, get and revoke their own only; the operator everyone’s', async () => {
+  test('list, get and revoke only their own keys; the operator everyone’s', async () => {
     const { key, secret } = await service.create(blue, request);
     const missing = refusal('not_found', `Key with id '${key.id}' not found`);
     expect(await service.list(green, page)).toEqual({ keys: [], total: 0 });
@@ -190,7 +190,7 @@ describe('verify', () => {
     await expect(service.verify(secret)).rejects.toEqual(refusal('unauthenticated', message));
   });
 
-  test('the right prefix is not enough, and a shared one does no harm', async () => {
+  test('the right prefix is not enough, and two keys may share one', async () => {
     const { key, secret } = await service.create(blue, request);
     await store.keys.insert(sampleKey({ prefix: key.prefix, tenant: 'green' }));
     const last = secret.endsWith('A') ? 'B' : 'A';
@@ -198,7 +198,7 @@ describe('verify', () => {
     expect(await service.verify(secret)).toMatchObject({ tenant: 'blue' });
   });
 
-  test('a key expires at the very moment, though it was just read', async () => {
+  test('a key expires exactly on time, even if it was just read', async () => {
     const { secret } = await service.create(blue, { ...request, expiresAt: after(500) });
     clock.advance(499);
     await service.verify(secret);
@@ -207,7 +207,7 @@ describe('verify', () => {
     expect(prefixReads).toBe(1);
   });
 
-  test('the database is read once a second for each key, also when the clock was set back', async () => {
+  test('the database is read once a second per key, even when the clock is set back', async () => {
     const { secret } = await service.create(blue, request);
     for (const ms of [0, 500, 499]) {
       clock.advance(ms);
@@ -222,7 +222,7 @@ describe('verify', () => {
     expect(prefixReads).toBe(3);
   });
 
-  test('what another daemon revoked is refused after a second', async () => {
+  test('a key revoked by another daemon is refused after a second', async () => {
     const { key, secret } = await service.create(blue, request);
     await service.verify(secret);
     await store.keys.revoke(key.id, clock.now().toISOString());
@@ -233,7 +233,7 @@ describe('verify', () => {
     );
   });
 
-  test('a store that fails is not a wrong key', async () => {
+  test('a failing store is not reported as a wrong key', async () => {
     const { secret } = await service.create(blue, request);
     overrides.withPrefix = () => Promise.reject(new AppError('unavailable', 'locked'));
     await expect(service.verify(secret)).rejects.toEqual(refusal('unavailable'));
@@ -241,7 +241,7 @@ describe('verify', () => {
 });
 
 describe('revoke', () => {
-  test('a key just used is refused at once; again changes nothing', async () => {
+  test('a key just used is refused at once; revoking it again changes nothing', async () => {
     const { key, secret } = await service.create(blue, request);
     await service.verify(secret);
     await service.revoke(blue, key.id);
@@ -255,7 +255,7 @@ describe('revoke', () => {
     expect((await service.list(blue, page)).keys[0]).toMatchObject({ id: key.id, revokedAt });
   });
 
-  test('a request that read the key just before reads it again', async () => {
+  test('a request that read the key just before the revocation reads it again', async () => {
     const { key, secret } = await service.create(blue, request);
     const isRead = Promise.withResolvers<void>();
     const mayGoOn = Promise.withResolvers<void>();
@@ -274,7 +274,7 @@ describe('revoke', () => {
     }
   });
 
-  test('a key that could not be revoked is read anew', async () => {
+  test('a key whose revocation failed is read again', async () => {
     const { key, secret } = await service.create(blue, request);
     await service.verify(secret);
     const failing: Store = {
@@ -301,7 +301,7 @@ describe('the last use', () => {
     };
   });
 
-  test('is written at most once a minute for each key', async () => {
+  test('is written at most once a minute per key', async () => {
     const { key, secret } = await service.create(blue, request);
     await Promise.all([service.verify(secret), service.verify(secret)]);
     const first = clock.now().toISOString();
@@ -315,7 +315,7 @@ describe('the last use', () => {
     expect(await service.get(blue, key.id)).toMatchObject({ lastUsedAt: clock.now().toISOString() });
   });
 
-  test('is not written anew by a daemon that has just begun', async () => {
+  test('is not written again by a daemon that has just started', async () => {
     const { secret } = await service.create(blue, request);
     await service.verify(secret);
     await service.close();
@@ -326,7 +326,7 @@ describe('the last use', () => {
     expect(noted).toHaveLength(1);
   });
 
-  test('fails no request when it cannot be written, and is tried again a minute later only', async () => {
+  test('fails no request when it cannot be written, and is retried after a minute', async () => {
     const { key, secret } = await service.create(blue, request);
     overrides.noteUse = async (_, at) => {
       noted.push(at);
@@ -346,7 +346,7 @@ describe('the last use', () => {
     expect(JSON.stringify(warnings)).not.toContain(secret);
   });
 
-  test('holds up no request, but close', async () => {
+  test('delays no request; close waits for it', async () => {
     const { secret } = await service.create(blue, request);
     const written = Promise.withResolvers<void>();
     overrides.noteUse = () => written.promise;
@@ -361,7 +361,7 @@ describe('the last use', () => {
     await closing;
   });
 
-  test('of a key that is refused is not noted', async () => {
+  test('of a refused key is not recorded', async () => {
     const { secret } = await service.create(blue, { ...request, expiresAt: after(1) });
     clock.advance(1);
     await expect(service.verify(secret)).rejects.toEqual(refusal('unauthenticated'));
@@ -370,7 +370,7 @@ describe('the last use', () => {
 });
 
 describe('the end of a key', () => {
-  test('ends those made with it, and what acts for them', async () => {
+  test('ends the keys made with it, and their requests', async () => {
     const all = { ...request, scopes: ['*'] as const };
     const root = await service.create(blue, all);
     const child = await service.create(await service.verify(root.secret), all);
@@ -385,7 +385,7 @@ describe('the end of a key', () => {
     expect(told).toEqual(['API key has been revoked']);
   });
 
-  test('lets nothing be made with it any more, also by who was let in before', async () => {
+  test('prevents new keys, even by requests authenticated before', async () => {
     const { key, secret } = await service.create(blue, { ...request, scopes: ['*'] });
     const maker = await service.verify(secret);
     await service.revoke(blue, key.id);
@@ -393,7 +393,7 @@ describe('the end of a key', () => {
     expect((await service.list(blue, page)).total).toBe(1);
   });
 
-  test('is also that of the keys made with it', async () => {
+  test('also limits the keys made with it', async () => {
     const expiresAt = after(60_000);
     const maker = await service.verify(
       (await service.create(blue, { ...request, scopes: ['*'], expiresAt })).secret,
@@ -410,7 +410,7 @@ describe('the end of a key', () => {
     );
   });
 
-  test('is told once to whoever acts for it, and not to others', async () => {
+  test('is reported once to its own requests, and not to others', async () => {
     const made = await service.create(blue, { ...request, name: 'one' });
     const other = await service.create(blue, { ...request, name: 'two' });
     const told: string[] = [];
@@ -425,7 +425,7 @@ describe('the end of a key', () => {
     expect(told).toEqual(['one: API key has been revoked']);
   });
 
-  test('by time is told when it comes', async () => {
+  test('by expiry is reported on time', async () => {
     const soon = new Date(clock.now().getTime() + 20);
     const { secret } = await service.create(blue, { ...request, expiresAt: soon });
     const told = Promise.withResolvers<AppError>();
@@ -434,8 +434,8 @@ describe('the end of a key', () => {
   });
 });
 
-describe('a revocation that this service was not told of by its own call', () => {
-  /** What the watcher of a new key is told; and the key's id. */
+describe('a revocation without a confirmed call of this service', () => {
+  /** The reasons reported to the watcher of a new key, and the key's id. */
   async function watched(): Promise<{
     readonly id: string;
     readonly ended: Promise<AppError>;
@@ -450,18 +450,18 @@ describe('a revocation that this service was not told of by its own call', () =>
     return { id: key.id, ended: promise, bus };
   }
 
-  test('ends what goes on when the answer of its commit was lost', async () => {
+  test('ends open requests when the answer of its commit was lost', async () => {
     const faults = faultyStore(store);
     service = new KeyService({ store: faults.store, clock, log });
     const { id, ended, bus } = await watched();
-    // Several: the note of the key's use is a commit of its own, which may come first.
+    // Several times, because the commit that records the key's last use may come first.
     faults.failAt(1, 'lost', 5);
     await expect(service.revoke(blue, id)).rejects.toMatchObject({ isMaybeDone: true });
     expect(await ended).toMatchObject(refusal('unauthenticated'));
     await bus.close();
   });
 
-  test('ends what goes on when another daemon made it', async () => {
+  test('ends open requests when another daemon made it', async () => {
     const { id, ended, bus } = await watched();
     const other = new KeyService({ store, clock, log });
     await other.revoke(blue, id);

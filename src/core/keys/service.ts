@@ -1,6 +1,6 @@
 /**
- * The use cases of API keys. A caller deals with its own tenant's keys; the operator with everyone's. A key never gives
- * what its maker does not have, and is never the operator's.
+ * The use cases of API keys. A caller manages its own tenant's keys, the operator all keys. A key cannot
+ * grant rights that its maker lacks, and never has the operator's rights.
  */
 import { shortId } from '../../lib/ids.ts';
 import { AppError } from '../errors.ts';
@@ -19,26 +19,26 @@ import type { ApiKey } from './key.ts';
 import { digestOf, makeSecret, prefixOf } from './secret.ts';
 import { KeyVerification, type VerificationDeps } from './verification.ts';
 
-/** Keys of one tenant that are neither revoked nor expired. */
+/** Limit per tenant of keys that are neither revoked nor expired. */
 export const liveKeysMax = 1_000;
-/** Ended keys of one tenant that are remembered. */
+/** Limit per tenant of ended keys that are kept. */
 export const endedKeysMax = 1_000;
-/** Later times have years of five digits, which sort before those of four. */
+/** Later years have five digits, and their text would sort before years with four. */
 const latestMs = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 export interface NewKey {
   readonly name: string;
   /** Not empty. */
   readonly scopes: readonly Scope[];
-  /** Absent: it never expires. */
+  /** Absent: never expires. */
   readonly expiresAt?: Date | undefined;
-  /** Absent: the caller's own. */
+  /** Absent: the caller's tenant. */
   readonly tenant?: string | undefined;
 }
 
 export interface KeyWithSecret {
   readonly key: ApiKey;
-  /** Cannot be had again. */
+  /** Shown only once. */
   readonly secret: string;
 }
 
@@ -52,7 +52,9 @@ export class KeyService implements KeyVerifier {
     this.#verification = new KeyVerification(deps);
   }
 
-  /** Raises `invalid`, `forbidden` (another's tenant, a scope the caller lacks), `exhausted` (too many keys). */
+  /**
+   * Raises `invalid`, `forbidden` (another tenant, or a scope the caller lacks), `exhausted` (too many keys).
+   */
   async create(caller: Caller, request: NewKey): Promise<KeyWithSecret> {
     const now = this.#deps.clock.now();
     const tenant = request.tenant ?? caller.tenant;
@@ -73,7 +75,7 @@ export class KeyService implements KeyVerifier {
       createdBy: caller.keyId,
     };
     await this.#deps.store.transaction(async (tx) => {
-      // A maker that is revoked at the same time must not leave a key behind.
+      // A maker that is revoked concurrently must not leave a new key behind.
       if (caller.keyId !== null && !isGood(await tx.keys.get(caller.keyId), now)) throw revoked();
       if ((await tx.keys.countLive(tenant, key.createdAt)) >= liveKeysMax) {
         throw new AppError('conflict', `tenant '${tenant}' has ${liveKeysMax} keys already`, {
@@ -87,7 +89,7 @@ export class KeyService implements KeyVerifier {
     return { key, secret };
   }
 
-  /** Newest first, revoked ones too. */
+  /** Newest first, including revoked keys. */
   list(caller: Caller, page: { readonly limit: number; readonly offset: number }): Promise<KeyPage> {
     return this.#deps.store.keys.list({ ...page, ...(caller.isOperator ? {} : { tenant: caller.tenant }) });
   }
@@ -97,7 +99,10 @@ export class KeyService implements KeyVerifier {
     return visible(caller, id, await this.#deps.store.keys.get(id));
   }
 
-  /** The key and all made with it are good for nothing once this resolves. May be repeated. Raises `not_found`. */
+  /**
+   * Revokes the key and all keys made with it; they are refused once this resolves. Idempotent. Raises
+   * `not_found`.
+   */
   async revoke(caller: Caller, id: string): Promise<void> {
     const { store, clock, log } = this.#deps;
     const key = await this.get(caller, id);
@@ -110,7 +115,7 @@ export class KeyService implements KeyVerifier {
         return ids;
       });
     } finally {
-      // Also when it failed: whether it was committed, and for which keys, may be unknown.
+      // Also after an error: it may be unknown whether the revocation was committed, and for which keys.
       this.#verification.forgetAll();
     }
     for (const each of revokedIds) this.#endings.revoke(each);
@@ -118,8 +123,8 @@ export class KeyService implements KeyVerifier {
   }
 
   /**
-   * Ends what acts for a key as soon as the bus tells that it was revoked: by another daemon, or here when the answer of
-   * the commit was lost.
+   * Ends the requests of a key as soon as the event bus reports its revocation: by another daemon, or by this
+   * one when the answer of the commit was lost.
    */
   follow(bus: Pick<EventBus, 'subscribeAll'>): void {
     bus.subscribeAll(({ type, subject }) => {
@@ -129,23 +134,23 @@ export class KeyService implements KeyVerifier {
     });
   }
 
-  /** See KeyEndings.watch: for answers that go on. */
+  /** For long answers; see KeyEndings.watch. */
   watchEnd(caller: Caller, listener: (reason: AppError) => void): () => void {
     return this.#endings.watch(caller, this.#deps.clock.now(), listener);
   }
 
-  /** As KeyVerifier says; `unavailable` and the like when the store fails. */
+  /** See KeyVerifier; also raises `unavailable` and the like when the store fails. */
   verify(secret: string | null): Promise<Caller> {
     return this.#verification.verify(secret);
   }
 
-  /** Before the store is closed. */
+  /** Call before the store is closed. */
   close(): Promise<void> {
     return this.#verification.close();
   }
 }
 
-/** Names the maker in the log by what nobody can choose. */
+/** Names the caller in the log by values that no caller can choose. */
 function byWhom({ keyId, isOperator }: Caller): string {
   return isOperator ? 'operator' : (keyId ?? 'anyone');
 }
@@ -166,7 +171,7 @@ function checkRequest(request: NewKey, tenant: string, now: Date): void {
     throw invalid('the name of a key must have 1 to 128 printable characters');
   }
   if (!tenantPattern.test(tenant)) {
-    throw invalid('a tenant must be a word of at most 63 of a-z, 0-9 and -, and not begin with -');
+    throw invalid('a tenant’s name must have 1 to 63 of the characters a-z, 0-9 and -, and not start with -');
   }
   if (scopes.length === 0) throw invalid('a key must have a scope');
   if (expiresAt === undefined) return;

@@ -1,6 +1,6 @@
 /**
- * From a secret to its caller. A key that was read is good for a second without another read; its expiry is checked
- * every time. When it was last used is written down in the background.
+ * Finds the caller for a secret. A key that was read is trusted for a second without another read; its expiry
+ * is checked every time. The time of its last use is written in the background.
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { Logger } from '../../lib/log.ts';
@@ -13,12 +13,12 @@ import { expired, revoked } from './endings.ts';
 import type { ApiKey } from './key.ts';
 import { digestOf, isSecret, prefixOf } from './secret.ts';
 
-/** How long another daemon on the same database may go on with a key that this one revoked. */
+/** How long another daemon on the same database may accept a key that this one has revoked. */
 const freshMs = 1_000;
 const rememberedMax = 1_000;
-/** How exact `lastUsedAt` is; each note of it is a write to disk. */
+/** Accuracy of `lastUsedAt`; each update is a write to disk. */
 const noteEveryMs = 60_000;
-/** Notes under way at once; a use that would be one more goes unnoted. */
+/** Concurrent updates of `lastUsedAt`; beyond this, uses are not recorded. */
 const notesMax = 100;
 
 export interface VerificationDeps {
@@ -36,12 +36,12 @@ export class KeyVerification implements KeyVerifier {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #log: Logger;
-  /** By the digest, so that no secret stays in memory. */
+  /** By digest, so that no secret stays in memory. */
   readonly #remembered = new Lru<string, Remembered>(rememberedMax);
-  /** When a use of a key was last noted or tried to be, by the key's id. */
+  /** Key id → when its last use was last written or tried. */
   readonly #notedAtMs = new Lru<string, number>(rememberedMax);
   readonly #notes = new Set<Promise<void>>();
-  /** A key read before something was forgotten may be what was to be forgotten. */
+  /** Incremented by forgetAll. A key whose read began before that must not be remembered. */
   #forgottenCount = 0;
   #isClosed = false;
 
@@ -63,13 +63,13 @@ export class KeyVerification implements KeyVerifier {
     return { tenant, keyName, keyId, expiresAt, scopes, isOperator: false };
   }
 
-  /** From here on every key is read again before it is good. */
+  /** From now on, every key is read again before it is accepted. */
   forgetAll(): void {
     this.#forgottenCount += 1;
     this.#remembered.clear();
   }
 
-  /** Writes nothing down any more, and waits for what is being written. */
+  /** Stops recording and waits for pending writes. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all(this.#notes);
@@ -81,7 +81,7 @@ export class KeyVerification implements KeyVerifier {
     const readAtMs = this.#clock.now().getTime();
     const remembered = this.#remembered.get(hash);
     const ageMs = readAtMs - (remembered?.readAtMs ?? 0);
-    // A clock that was set back makes the age negative.
+    // The age is negative when the clock was set back.
     if (remembered && ageMs >= 0 && ageMs < freshMs) return remembered.key;
     for (;;) {
       const forgottenCount = this.#forgottenCount;
@@ -96,14 +96,14 @@ export class KeyVerification implements KeyVerifier {
 
   #noteUse(key: ApiKey, now: Date): void {
     const lastMs = this.#notedAtMs.get(key.id) ?? Date.parse(key.lastUsedAt ?? '');
-    // Not a number when it was never used.
+    // NaN when the key was never used.
     if (Math.abs(now.getTime() - lastMs) < noteEveryMs) return;
     if (this.#isClosed || this.#notes.size >= notesMax) return;
     this.#notedAtMs.set(key.id, now.getTime());
     const note = this.#store.keys
       .noteUse(key.id, now.toISOString())
       .catch((error: unknown) =>
-        this.#log.warn({ keyId: key.id, err: error }, 'the use of a key could not be written down'),
+        this.#log.warn({ keyId: key.id, err: error }, 'key use not recorded'),
       )
       .finally(() => this.#notes.delete(note));
     this.#notes.add(note);

@@ -1,24 +1,24 @@
-/** Work with a deadline that does not depend on the work's good will. */
+/** Runs work with a deadline that holds even if the work ignores its signal. */
 import { abortable, deadline, sleep } from '../../lib/abort.ts';
 import { AppError } from '../errors.ts';
 
-/** How long work may take to stop after its signal has aborted, in milliseconds. */
+/** Milliseconds that work gets to stop after its signal has aborted. */
 export const abandonAfterMs = 5_000;
 
 export interface Bounds {
   readonly timeoutMs: number;
-  /** Aborts the work earlier. */
+  /** Aborts the work before the deadline. */
   readonly parent?: AbortSignal;
-  /** Names the work in the error. */
+  /** Name of the work in the error. */
   readonly what: string;
-  /** Called when the work ignores its signal; what it returns is called when the work settles after all. */
+  /** Called when the work ignores its signal; the function it returns is called if the work settles later. */
   readonly onAbandoned?: () => () => void;
 }
 
 /**
- * Runs `work` with a signal that aborts at the deadline or with the parent. After an abort it raises the parent's reason,
- * else the work's own AppError, else `timeout`. Work that has not settled 5 s after the abort is abandoned: its result is
- * dropped.
+ * Runs `work` with a signal that aborts at the deadline or with the parent. After an abort it raises the
+ * parent's reason, else the work's own AppError, else `timeout`. Work that has not settled 5 s after the
+ * abort is abandoned and its result dropped.
  */
 export async function bounded<T>(bounds: Bounds, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const { timeoutMs, parent, what, onAbandoned } = bounds;
@@ -41,7 +41,7 @@ export async function bounded<T>(bounds: Bounds, work: (signal: AbortSignal) => 
   }
 }
 
-/** What the work raises within the time it has to stop; undefined when it raises nothing. */
+/** The error that the work raises while stopping; undefined for none. */
 async function endOf(working: Promise<unknown>): Promise<unknown> {
   const patience = new AbortController();
   const tooLate = sleep(abandonAfterMs, patience.signal).then(

@@ -1,6 +1,7 @@
 /**
- * How a kind of operation is carried out: its steps, and how it changes its subject when it begins and when it ends.
- * Written by the room of the subject (machines, images, …), read by the runner, which knows no subject by name.
+ * How a kind of operation is carried out: its steps, and how it changes its subject at the beginning and end.
+ * Each subject's room (machines, images, …) defines its operations; the runner executes them without knowing
+ * any subject.
  */
 import type { Limiter } from '../../lib/limiter.ts';
 import { AppError } from '../errors.ts';
@@ -8,7 +9,7 @@ import type { Repositories } from '../ports/store.ts';
 import type { Operation, OperationKind } from './operation.ts';
 
 export interface StepContext<S> {
-  /** The subject as it was read right before the step. */
+  /** The subject, read immediately before the step. */
   readonly subject: S;
   readonly operation: Operation;
   /** Aborts when the operation is cancelled, the step's deadline passes, or the daemon shuts down. */
@@ -16,18 +17,21 @@ export interface StepContext<S> {
 }
 
 export interface StepResult {
-  /** Kept in the log. */
+  /** Stored in the operation's log. */
   readonly output?: unknown;
   /** Written to the subject in the transaction that logs the step. */
   readonly details?: unknown;
 }
 
-/** One effect. `do` and `undo` look first, then act: running either twice is the same as once. */
+/** One effect. `do` and `undo` check before they act, so that repeating them is harmless. */
 export interface Step<S> {
   readonly name: string;
-  /** Undo this step even if it never ran. Needed for what was given up when the operation was created. */
+  /**
+   * Undo this step even if it never ran. Needed for resources that are reserved when the operation is
+   * created.
+   */
   readonly isOwedFromBegin?: boolean;
-  /** Its effect does not survive a reboot of the host, so the step is run again. */
+  /** A reboot of the host loses the effect, so the step is run again. */
   readonly isVolatile?: boolean;
   /** Deadline of `do`, in milliseconds. */
   readonly timeoutMs: number;
@@ -42,28 +46,30 @@ export interface Undone {
   readonly failure: SubjectFailure | null;
 }
 
-/** Why a subject is not what was wanted; shown to people. */
+/** Why a subject is not in the desired state; shown to users. */
 export interface SubjectFailure {
   /** A stable word: `engine_failed`, `guest_unready`, `vmm_died`, `guest_panic`, `disk_full`, … */
   readonly code: string;
   readonly message: string;
   readonly at: string;
-  /** The console's last lines at that moment, made printable; empty when there were none. */
+  /** The last console lines at that moment, made printable; may be empty. */
   readonly console: readonly string[];
 }
 
 /**
- * What the runner needs of a subject. All but `read` are called inside the transaction that writes the operation, so the
- * subject and its operation never disagree.
+ * What the runner needs from a subject. All methods but `read` are called inside the transaction that writes
+ * the operation, so subject and operation never disagree.
  */
 export interface SubjectPort<S> {
   /** Null when the subject is gone or belongs to another operation. */
   read(repositories: Repositories, operation: Operation): Promise<S | null>;
-  /** Writes the `details` of a step's result. */
+  /** Stores the `details` of a step's result. */
   keep(tx: Repositories, operation: Operation, details: unknown, at: Date): Promise<void>;
-  /** All steps are done. Returns the subject as it is now. */
+  /** Called when all steps are done. Returns the updated subject. */
   succeed(tx: Repositories, operation: Operation, at: Date): Promise<S>;
-  /** The steps were undone. Does nothing when the subject is gone or belongs to another operation. */
+  /**
+   * Called when the steps are undone. Does nothing when the subject is gone or belongs to another operation.
+   */
   fail(tx: Repositories, operation: Operation, undone: Undone, at: Date): Promise<void>;
 }
 
@@ -72,15 +78,15 @@ export interface OperationDefinition<S> {
   readonly steps: readonly Step<S>[];
   readonly subject: SubjectPort<S>;
   /**
-   * Builds the failure that the subject shows from an error. May read the console for the guest's last words. Without it
-   * the failure is the error's code and message.
+   * Builds the failure that the subject shows from an error. May read the console for the guest's last words.
+   * Default: the error's code and message.
    */
   describeFailure?(subject: S, error: AppError, at: Date): Promise<SubjectFailure>;
-  /** Bounds how many operations of this kind run at once. */
+  /** Limits how many operations of this kind run concurrently. */
   readonly limiter?: Limiter;
 }
 
-/** By kind; `unknown` because each kind has a subject type of its own. */
+/** By kind; `unknown` because each kind has its own subject type. */
 export type OperationDefinitions = Readonly<Partial<Record<OperationKind, OperationDefinition<unknown>>>>;
 
 /** Why a running step was aborted: another request asked for the opposite. */

@@ -1,14 +1,18 @@
 /**
- * Writes operations. Every write is a compare-and-set on owner, epoch, revision and open state, and carries the change
- * of the subject in the same transaction. A write that finds the operation changed or ended raises OperationLost.
+ * Writes operations to the store. Every write is a compare-and-set on owner, epoch, revision and open state,
+ * and includes the subject's change in the same transaction. A write that finds the operation changed or
+ * ended raises OperationLost.
  *
- * A commit whose answer is lost is not taken for a failure: the journal asks the store what it holds.
+ * When the answer of a commit is lost, the journal reads the store to find out whether it was committed.
  */
 import { AppError, CommitUnknownError } from '../errors.ts';
 import type { Repositories, Store } from '../ports/store.ts';
 import type { Operation, Owner, StepPhase } from './operation.ts';
 
-/** Another runner has written the operation, or it has ended. Its runner here must stop without a further write. */
+/**
+ * Another runner has written the operation, or it has ended. The local runner must stop without further
+ * writes.
+ */
 export class OperationLost extends AppError {
   constructor(operation: Operation) {
     super('conflict', `operation ${operation.id} was taken over or has ended`, {
@@ -17,7 +21,7 @@ export class OperationLost extends AppError {
   }
 }
 
-/** Nobody knows whether a write was committed: the store failed, and then could not be asked. */
+/** It is unknown whether a write was committed: the store failed and then could not be read. */
 export class WriteUncertain extends AppError {
   constructor(cause: unknown) {
     super('unavailable', 'the database failed while a change was written', {
@@ -28,9 +32,9 @@ export class WriteUncertain extends AppError {
   }
 }
 
-/** Where tests take hold: they stop the world after any write. */
+/** Hooks for tests, which stop the world after any write. */
 export interface JournalHooks {
-  /** After a write is durable, before anything else happens. `before` is null for the intent. */
+  /** Called when a write is durable, before anything else happens. `before` is null for a new operation. */
   written?(before: Operation | null, after: Operation): Promise<void>;
 }
 
@@ -62,14 +66,16 @@ export class Journal {
   ): Promise<T> {
     const { store, hooks } = this.#deps;
     const begun = await certainly(store, work, async (value) => {
-      // Without an operation nothing was written, and nothing is lost with the answer.
+      // Without an operation nothing was written, so a lost answer loses nothing.
       return value === null || (await store.operations.get(value.operation.id)) !== null;
     });
     if (begun) await hooks.written?.(null, begun.operation);
     return begun;
   }
 
-  /** Replaces `before` by `after`, which this daemon owns from then on, and does `within` in the same transaction. */
+  /**
+   * Replaces `before` by `after`, making this daemon the owner, and runs `within` in the same transaction.
+   */
   async write<T>(
     before: Operation,
     after: Operation,
@@ -91,7 +97,7 @@ export class Journal {
   }
 }
 
-/** The steps that a write changed, with their new phase; for hooks. */
+/** The steps whose phase a write changed; for hooks. */
 export function changedSteps(
   before: Operation | null,
   after: Operation,
@@ -111,8 +117,9 @@ function isSameWrite(stored: Operation | null, wanted: Operation): boolean {
 }
 
 /**
- * Runs `work` in a transaction. When the answer of its commit is lost, `wasCommitted` reads what the store holds: if it
- * was committed its value is returned, else the store's error is raised. Raises WriteUncertain when that cannot be read.
+ * Runs `work` in a transaction. When the answer of the commit is lost, `wasCommitted` checks the store: if it
+ * was committed, the work's value is returned, else the store's error is raised. Raises WriteUncertain when
+ * the store cannot be read.
  */
 export async function certainly<T>(
   store: Store,

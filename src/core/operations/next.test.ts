@@ -35,14 +35,14 @@ const rebooted: OperationEvent = { type: 'taken_up', hasHostRebooted: true };
 const failed: OperationEvent = { type: 'failed', failure: { code: 'engine', message: 'no' } };
 const succeeded: OperationEvent = { type: 'step_succeeded', output: { pid: 1 } };
 
-/** The move, and the log as `step phase`. */
+/** The move, and the log in the form `step phase`. */
 function decided(before: Operation, event: OperationEvent): { move: Move; log: readonly string[] } {
   const result = next(before, event, steps, at);
   return { move: result.move, log: result.operation.steps.map(({ name, phase }) => `${name} ${phase}`) };
 }
 
 describe('forwards', () => {
-  test('begins with the first step, and logs the end of one with the beginning of the next', () => {
+  test('starts with the first step, and logs the end of a step together with the start of the next', () => {
     expect(decided(operation(), takenUp)).toEqual({
       move: { kind: 'do', step: 'clear' },
       log: ['clear started'],
@@ -53,7 +53,7 @@ describe('forwards', () => {
     });
   });
 
-  test('succeeds after the last step, keeps its output, and counts the revision', () => {
+  test('succeeds after the last step, keeps its output, and increments the revision', () => {
     const result = next(operation(['succeeded', 'succeeded', 'started']), succeeded, steps, at);
     expect(result.move).toEqual({ kind: 'succeed' });
     expect(result.operation).toMatchObject({ state: 'succeeded', revision: 4, failure: null });
@@ -62,7 +62,7 @@ describe('forwards', () => {
 });
 
 describe('backwards', () => {
-  test('undoes the newest step first, then what is owed from the beginning, and keeps the first failure', () => {
+  test('undoes the newest step first, then steps owed from the start, and keeps the first failure', () => {
     const first = next(operation(['succeeded', 'started']), failed, steps, at).operation;
     expect(first).toMatchObject({
       state: 'undoing',
@@ -75,14 +75,14 @@ describe('backwards', () => {
     expect(later.operation).toMatchObject({ state: 'failed', failure: { step: 'launch' } });
   });
 
-  test('undoes what is owed from the beginning though it never ran', () => {
+  test('undoes a step owed from the start even if it never ran', () => {
     expect(decided(operation(), failed)).toEqual({
       move: { kind: 'undo', step: 'clear' },
       log: ['clear undoing'],
     });
   });
 
-  test('ends as cancelled when it was asked to', () => {
+  test('ends as cancelled after a cancel request', () => {
     const { operation: undoing } = next(operation(['started']), { type: 'cancelled' }, steps, at);
     expect(undoing).toMatchObject({ state: 'undoing', isCancelRequested: true });
     expect(next(undoing, { type: 'step_undone' }, steps, at).move).toMatchObject({ as: 'cancelled' });
@@ -90,7 +90,7 @@ describe('backwards', () => {
 });
 
 describe('taken up after a crash', () => {
-  test('runs the step under way again, and no step that succeeded', () => {
+  test('runs the interrupted step again, and no step that succeeded', () => {
     expect(decided(operation(['succeeded', 'started']), takenUp).move).toEqual({
       kind: 'do',
       step: 'launch',
@@ -101,12 +101,12 @@ describe('taken up after a crash', () => {
     });
   });
 
-  test('only has to write its end when all steps were done', () => {
+  test('only closes the operation when all steps were done', () => {
     const all = operation(['succeeded', 'succeeded', 'succeeded']);
     expect(decided(all, takenUp).move).toEqual({ kind: 'succeed' });
   });
 
-  test('continues an undo with the step whose undo was under way', () => {
+  test('continues an undo with the step whose undo was interrupted', () => {
     const undoing = operation(['succeeded', 'undoing'], { state: 'undoing' });
     expect(decided(undoing, takenUp).move).toEqual({ kind: 'undo', step: 'launch' });
     expect(decided(operation(['undone', 'undone'], { state: 'undoing' }), takenUp).move).toMatchObject({
@@ -119,7 +119,7 @@ describe('taken up after a crash', () => {
     expect(decided(cancelled, takenUp).move).toEqual({ kind: 'undo', step: 'clear' });
   });
 
-  test('repeats from the first step whose effect a reboot undid', () => {
+  test('repeats from the first step whose effect a reboot lost', () => {
     expect(decided(operation(['succeeded', 'succeeded', 'started']), rebooted)).toEqual({
       move: { kind: 'do', step: 'launch' },
       log: ['clear succeeded', 'launch started'],
@@ -144,8 +144,8 @@ test('an operation that has ended is never written again', () => {
   }
 });
 
-test('whatever happens, it ends, with every step done or every step that began undone', () => {
-  // What comes of each move, and whether a crash comes in between.
+test('always ends with every step done, or with every started step undone', () => {
+  // The outcome of each move, and whether a crash or reboot follows.
   const turn = fc.record({ fails: fc.boolean(), crashes: fc.boolean(), reboots: fc.boolean() });
   fc.assert(
     fc.property(fc.array(turn, { minLength: 60, maxLength: 60 }), (turns) => {

@@ -1,18 +1,21 @@
 /**
- * What an operation does next. Pure: the operation as it is logged, what has just happened, and the names of the steps
- * decide. The runner asks it after every step, and after a crash, so recovery takes the same path as the ordinary run.
+ * Decides what an operation does next. Pure: depends on the operation as logged, what has just happened, and
+ * the names of the steps. The runner asks after every step and after a crash, so recovery takes the same path
+ * as normal execution.
  *
- *   next(start with no steps, taken_up)            → log `clear started`,                      move: do clear
- *   next(start, step_succeeded)                    → log `clear succeeded`, `launch started`,  move: do launch
- *   next(start, failed)                            → state undoing, log `launch undoing`,      move: undo launch
- *   next(start, step_undone), nothing left to undo → log `clear undone`,                       move: close as failed
+ * next(start with no steps, taken_up)            → log `clear started`,                      move: do clear
+ * next(start, step_succeeded)                    → log `clear succeeded`, `launch started`,  move: do launch
+ * next(start, failed)                            → state undoing, log `launch undoing`,      move: undo
+ * launch
+ * next(start, step_undone), nothing left to undo → log `clear undone`,                       move: close as
+ * failed
  *
  * An operation always ends: it completes all steps, or undoes every step that started, newest first.
  */
 import { invariant } from '../../lib/invariant.ts';
 import type { Operation, OperationFailure, StepPhase, StepRecord } from './operation.ts';
 
-/** What `next` has to know of a step; see `Step`. */
+/** The properties of a `Step` that `next` needs. */
 export interface StepShape {
   readonly name: string;
   readonly isOwedFromBegin?: boolean;
@@ -20,14 +23,16 @@ export interface StepShape {
 }
 
 export type OperationEvent =
-  /** A runner begins it, or takes it up after a crash. `hasHostRebooted`: since its latest write. */
+  /**
+   * A runner starts it, or takes it up after a crash. `hasHostRebooted`: since the operation's latest write.
+   */
   | { readonly type: 'taken_up'; readonly hasHostRebooted: boolean }
-  /** The step under way has had its effect. */
+  /** The current step has succeeded. */
   | { readonly type: 'step_succeeded'; readonly output: unknown }
-  /** The step under way failed, or what lies between two steps did. */
+  /** The current step, or something between two steps, has failed. */
   | { readonly type: 'failed'; readonly failure: Omit<OperationFailure, 'step'> }
   | { readonly type: 'cancelled' }
-  /** The undo under way has ended; also when it failed, as the operation must end all the same. */
+  /** The current undo has ended, successfully or not: the operation must end in either case. */
   | { readonly type: 'step_undone' };
 
 export type Move =
@@ -38,7 +43,7 @@ export type Move =
   | { readonly kind: 'close'; readonly as: 'failed' | 'cancelled'; readonly wasAbandoned: boolean };
 
 export interface Next {
-  /** To be written before the move is made; its revision is one higher. */
+  /** Must be written before the move is made; its revision is one higher. */
   readonly operation: Operation;
   readonly move: Move;
 }
@@ -88,7 +93,7 @@ function takeUp(
   return forwards(hasHostRebooted ? withoutLost(operation, steps) : operation, steps, at);
 }
 
-/** The operation as if the first step that the reboot undid, and what came after it, had not run. */
+/** The operation as if neither the first step lost to the reboot nor any later step had run. */
 function withoutLost(operation: Operation, steps: readonly StepShape[]): Operation {
   const isLost = ({ name }: StepRecord) => steps.some((step) => step.name === name && step.isVolatile);
   const index = operation.steps.findIndex(isLost);
@@ -115,7 +120,7 @@ function close(operation: Operation, wasAbandoned: boolean, at: string): Next {
   return { operation: { ...operation, state: as, updatedAt: at }, move: { kind: 'close', as, wasAbandoned } };
 }
 
-/** The first failure is kept: what fails later is a consequence of it. */
+/** Keeps the first failure: later ones are consequences of it. */
 function fail(operation: Operation, failure: Omit<OperationFailure, 'step'>): Operation {
   if (operation.state === 'undoing') return operation;
   return {

@@ -39,7 +39,7 @@ export interface Subject {
 export interface StepRecord {
   readonly name: string;
   readonly phase: StepPhase;
-  /** What `do` returned, plain JSON; later steps and a recovery read it. */
+  /** The result of `do`, as plain JSON; later steps and recovery read it. */
   readonly output: unknown;
   readonly at: string;
 }
@@ -47,39 +47,41 @@ export interface StepRecord {
 export interface OperationFailure {
   readonly code: string;
   readonly message: string;
-  /** The step that failed; null when it was not a step. */
+  /** The step that failed; null when the failure was between steps. */
   readonly step: string | null;
 }
 
 export interface Operation {
   readonly id: string;
-  /** The tenant of its subjects; kept when they are gone. */
+  /** The tenant of its subjects; kept after they are deleted. */
   readonly tenant: string;
   readonly kind: OperationKind;
-  /** At least one. A subject has at most one open operation: a unique index enforces it. */
+  /** At least one. A subject has at most one open operation; a unique index enforces this. */
   readonly subjects: readonly Subject[];
   readonly params: Readonly<Record<string, unknown>>;
   readonly state: OperationState;
-  /** One record a step, its latest phase, in the order they began. */
+  /** One record per step, with its latest phase, in the order in which they started. */
   readonly steps: readonly StepRecord[];
   readonly isCancelRequested: boolean;
   readonly failure: OperationFailure | null;
   readonly owner: Owner;
-  /** Counts the writes. A write succeeds only on the revision it was made from. */
+  /** Number of writes. A write succeeds only if the revision is still the one that was read. */
   readonly revision: number;
   readonly createdAt: string;
   readonly updatedAt: string;
 }
 
-/** The daemon that runs an operation. A daemon that starts on the same host has a higher epoch. */
+/**
+ * The daemon that runs an operation. Each daemon started on a host has a higher epoch than the one before.
+ */
 export interface Owner {
   readonly hostId: string;
   readonly epoch: number;
-  /** The boot of the host during which the latest write was made; tells whether volatile effects are still there. */
+  /** The boot of the host at the latest write; shows whether volatile effects still exist. */
   readonly bootId: string;
 }
 
-/** The id of the only or first subject of a kind. */
+/** The id of the first subject of a kind. */
 export function subjectId(operation: Pick<Operation, 'id' | 'subjects'>, kind: SubjectKind): string {
   const subject = operation.subjects.find((each) => each.kind === kind);
   if (subject) return subject.id;

@@ -1,4 +1,4 @@
-/** What the runner owes its callers beyond the proofs of `test/crash`: joins, losers of a race, steps that hang. */
+/** What the runner guarantees its callers beyond `test/crash`: joins, lost races, steps that hang. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
 import { abandonAfterMs } from './bounded.ts';
@@ -11,7 +11,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 let fake: FakeFlotilla;
 afterEach(() => fake.close(), 15_000);
 
-/** A guest that is asked to power off does; otherwise each stop waits for its grace. */
+/** Makes the guest power off when asked to; otherwise each stop waits for its grace period. */
 const powersOff = () => {
   fake.guest.onShutdown = ({ incarnation }) => fake.driver.machine(incarnation).powerOff();
 };
@@ -23,7 +23,7 @@ const newest = async () => {
 
 describe('a stop that meets the end of a start', () => {
   test('rewrites nothing: the start stays succeeded, the machine is stopped', async () => {
-    // The stop decides to cancel while the last write of the start is under way.
+    // The stop requests cancellation while the start's last write is in progress.
     for (let round = 0; round < 8; round++) {
       const atEnd = Promise.withResolvers<void>();
       const goOn = Promise.withResolvers<void>();
@@ -53,7 +53,7 @@ describe('a stop that meets the end of a start', () => {
     }
   });
 
-  test('and finds it closed acts on what the machine has become', async () => {
+  test('and finds the start closed acts on the machine’s new state', async () => {
     const booting = Promise.withResolvers<void>();
     const goOn = Promise.withResolvers<void>();
     fake = await startFake();
@@ -65,7 +65,7 @@ describe('a stop that meets the end of a start', () => {
     await fake.machines.create(tenant, request);
     const starting = fake.machines.start(tenant, 'web');
     await booting.promise;
-    // The start ends between the stop's decision to cancel it and its request.
+    // The start ends after the stop has decided to cancel it and before the cancel request.
     const { operations } = fake.store;
     const real = operations.requestCancel;
     vi.spyOn(operations, 'requestCancel').mockImplementationOnce(async (id) => {
@@ -83,7 +83,7 @@ describe('a stop that meets the end of a start', () => {
   });
 });
 
-test('two stops of an operation that lost its runner take it up once', async () => {
+test('two stops of an operation without a runner take it up only once', async () => {
   const launched = Promise.withResolvers<void>();
   fake = await startFake({
     hooks: {
@@ -112,7 +112,7 @@ test('two stops of an operation that lost its runner take it up once', async () 
   expect(await next.machines.start(tenant, 'web')).toMatchObject({ machine: { state: 'running' } });
 });
 
-test('a daemon that was replaced writes nothing more, whatever it still runs', async () => {
+test('a replaced daemon writes nothing more, even for operations it still runs', async () => {
   const launched = Promise.withResolvers<void>();
   const goOn = Promise.withResolvers<void>();
   fake = await startFake({
@@ -144,7 +144,10 @@ describe('a step that ignores its deadline', () => {
     vi.useRealTimers();
   });
 
-  /** Hangs; `called` resolves when it was called. Timers pass only then, so that none of the store's does. */
+  /**
+   * A function that never settles; `called` resolves at its call. Only then are timers faked, so that the
+   * store's timers stay real.
+   */
   function hanging() {
     const { promise: called, resolve } = Promise.withResolvers<void>();
     const call = async (): Promise<never> => {
@@ -154,13 +157,15 @@ describe('a step that ignores its deadline', () => {
     return { called, call };
   }
 
-  /** What a step or an undo may take, and the time it has to stop; no longer, as the store is used right after it. */
+  /**
+   * Passes a step's or undo's deadline and the time to stop, but no more: the store is used right after it.
+   */
   async function passDeadline(timeoutMs: number): Promise<void> {
     await vi.advanceTimersByTimeAsync(timeoutMs);
     await vi.advanceTimersByTimeAsync(abandonAfterMs);
   }
 
-  test('is abandoned: a create whose disk hangs fails, and so does its undo, and neither hangs', async () => {
+  test('is abandoned: a create whose disk hangs fails in time, and so does its undo', async () => {
     fake = await startFake();
     const [prepare, remove] = [hanging(), hanging()];
     vi.spyOn(fake.disks, 'prepare').mockImplementation(prepare.call);
@@ -175,7 +180,7 @@ describe('a step that ignores its deadline', () => {
     expect(await fake.store.operations.open('host')).toEqual([]);
   });
 
-  test('is abandoned: a delete whose VMM cannot be destroyed leaves a failed machine that says why', async () => {
+  test('is abandoned: a delete whose VMM cannot be destroyed leaves a failed machine with the reason', async () => {
     fake = await startFake();
     await fake.machines.create(tenant, request);
     await fake.machines.start(tenant, 'web');
@@ -193,7 +198,7 @@ describe('a step that ignores its deadline', () => {
     await fake.machines.delete(tenant, 'web', { force: false });
   });
 
-  test('does not hold up the end of the daemon', async () => {
+  test('does not delay the daemon’s shutdown', async () => {
     fake = await startFake();
     const prepare = hanging();
     vi.spyOn(fake.disks, 'prepare').mockImplementation(prepare.call);
@@ -207,7 +212,7 @@ describe('a step that ignores its deadline', () => {
   });
 });
 
-test('what could not be undone is looked for once the operation is closed', async () => {
+test('the reconciler looks for leftovers of a failed undo after the operation is closed', async () => {
   fake = await startFake();
   await fake.machines.create(tenant, request);
   fake.guest.onReady = async () => {

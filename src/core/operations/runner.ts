@@ -1,12 +1,12 @@
 /**
- * Carries operations out: asks `next` for a move, writes the log, makes the move, and asks again. Knows no subject by name
- * and decides nothing itself. Every step has a deadline; one that ignores it is abandoned, so that neither a caller nor
- * the daemon's end waits for ever.
+ * Carries operations out: asks `next` for a move, writes the log, makes the move, and asks again. It knows no
+ * subjects and decides nothing itself. Every step has a deadline; a step that ignores it is abandoned, so
+ * that neither a caller nor the daemon's shutdown waits for ever.
  *
- *   begin  one transaction: the subject enters its transit state, the operation is inserted
- *   step   log `started` → do → log `succeeded` with its output
- *   fail   log `undoing` → undo of each step that started, newest first → log `undone`
- *   end    one transaction: the subject enters a stable state, the operation is closed
+ * begin  one transaction: the subject enters its transit state, the operation is inserted
+ * step   log `started` → do → log `succeeded` with its output
+ * fail   log `undoing` → undo of each step that started, newest first → log `undone`
+ * end    one transaction: the subject enters a stable state, the operation is closed
  */
 import type { Logger } from '../../lib/log.ts';
 import { AppError, CommitUnknownError, wrapError } from '../errors.ts';
@@ -18,7 +18,7 @@ import { Journal, type JournalHooks, OperationLost, WriteUncertain } from './jou
 import { type Move, next, type OperationEvent } from './next.ts';
 import { isOpen, type Operation, type OperationKind, type Owner } from './operation.ts';
 
-/** Where proofs take hold: they run steps twice, make them fail, and stop the world between any two writes. */
+/** Hooks for tests, which repeat steps, make them fail, and stop the world between any two writes. */
 export interface RunnerHooks extends JournalHooks {
   /** Replaces a step before it is run or undone. */
   wrap?(step: Step<unknown>, kind: OperationKind): Step<unknown>;
@@ -29,7 +29,7 @@ export interface RunnerDeps {
   readonly owner: Owner;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Called after an operation was closed though one of its steps could not be undone or did not end. */
+  /** Called after an operation was closed although a step was not undone or did not end. */
   readonly onLeftUndone: () => void;
   readonly hooks?: RunnerHooks | undefined;
 }
@@ -51,14 +51,14 @@ interface Running {
   readonly ended: Promise<unknown>;
 }
 
-/** One operation under way: what its moves share. */
+/** A running operation: what its moves share. */
 interface Run<S> {
   readonly definition: OperationDefinition<S>;
   readonly signal: AbortSignal;
   /** As last written. */
   operation: Operation;
   error: AppError | null;
-  /** A step was abandoned or could not be undone. */
+  /** Whether a step was abandoned or not undone. */
   hasLeftovers: boolean;
 }
 
@@ -75,7 +75,7 @@ export class OperationRunner {
     this.#journal = new Journal({ store: deps.store, owner: deps.owner, hooks: this.#hooks });
   }
 
-  /** The fields of a new operation that the runner gives; the caller inserts it with the change of its subject. */
+  /** Fills in a new operation; the caller inserts it together with the subject's change. */
   newOperation(fields: Pick<Operation, 'id' | 'tenant' | 'kind' | 'subjects' | 'params'>): Operation {
     const at = this.#deps.clock.now().toISOString();
     return {
@@ -100,8 +100,8 @@ export class OperationRunner {
   }
 
   /**
-   * Runs an operation that was begun here, or takes up one that was left open. Resolves with the subject when it has
-   * succeeded; rejects when it was undone. Called again while it runs, it joins the first call.
+   * Runs an operation that was begun here, or takes up an open one. Resolves with the subject on success;
+   * rejects when the operation was undone. If the operation already runs, joins that run.
    */
   run<S>(operation: Operation, definition: OperationDefinition<S>): Promise<S> {
     const joined = this.join(operation.id);
@@ -123,7 +123,7 @@ export class OperationRunner {
     return ended;
   }
 
-  /** The end of an operation that runs in this process, for a second caller; null when it does not. */
+  /** Lets a second caller wait for an operation that runs in this process; null when it does not. */
   join(operationId: string): Promise<unknown> | null {
     return this.#running.get(operationId)?.ended ?? null;
   }
@@ -133,8 +133,8 @@ export class OperationRunner {
   }
 
   /**
-   * Asks an operation to stop at its next chance and waits until it has ended, whichever way. Returns `elsewhere` when it
-   * is open but does not run in this process.
+   * Asks an operation to stop as soon as it can and waits until it has ended, in whichever way. Returns
+   * `elsewhere` when it is open but does not run in this process.
    */
   async cancel(operationId: string): Promise<'ended' | 'elsewhere'> {
     this.#closing.signal.throwIfAborted();
@@ -148,7 +148,9 @@ export class OperationRunner {
     return wasOpen ? 'elsewhere' : 'ended';
   }
 
-  /** True when the operation is open and its flag is set; a lost answer is asked for again. */
+  /**
+   * True when the operation is open and its cancel flag is set. Repeats the request when its answer is lost.
+   */
   async #requestCancel(operationId: string): Promise<boolean> {
     const { operations } = this.#deps.store;
     try {
@@ -160,7 +162,7 @@ export class OperationRunner {
     }
   }
 
-  /** Interrupts what runs and leaves it open for the next start of the daemon. */
+  /** Interrupts running operations and leaves them open for the next daemon. */
   async close(): Promise<void> {
     const reason = new ShuttingDown();
     this.#closing.abort(reason);
@@ -192,7 +194,7 @@ export class OperationRunner {
     }
   }
 
-  /** Waits for a free place among the operations of this kind. */
+  /** Waits for a free slot among the operations of this kind. */
   async #turn<S>(run: Run<S>): Promise<{
     readonly event: OperationEvent;
     readonly release?: (() => void) | undefined;
@@ -209,8 +211,8 @@ export class OperationRunner {
   }
 
   /**
-   * Writes what follows from the event. A write that certainly failed fails the operation, once: when the log cannot be
-   * written on the way back either, the operation stays open and is taken up later.
+   * Writes the result of an event. A write that definitely failed fails the operation, but only once: if the
+   * log cannot be written during the undo either, the operation stays open and is taken up later.
    */
   async #advance<S>(
     run: Run<S>,
@@ -253,7 +255,7 @@ export class OperationRunner {
     return value === undefined ? { move } : { move, subject: value };
   }
 
-  /** Makes a move and tells what came of it. */
+  /** Makes a move and returns its outcome as an event. */
   async #make<S>(run: Run<S>, move: Move & { readonly step: string }): Promise<OperationEvent> {
     const { definition, operation } = run;
     const found = definition.steps.find(({ name }) => name === move.step) as Step<S>;
@@ -273,7 +275,7 @@ export class OperationRunner {
         },
         async (signal) => step.do({ subject: await this.#subject(run), operation, signal }),
       );
-      // What was cancelled in its last moment is cancelled, too.
+      // A cancellation during the step's last moment counts too.
       parent.throwIfAborted();
       const { output = null, details } = (result ?? {}) as StepResult;
       const event: StepSucceeded = { type: 'step_succeeded', output, details };
@@ -298,9 +300,9 @@ export class OperationRunner {
         async (signal) => step.undo?.({ subject: await this.#subject(run), operation, signal }),
       );
     } catch (error) {
-      // It is undone again by the next daemon, from this step on.
+      // The next daemon continues the undo at this step.
       this.#closing.signal.throwIfAborted();
-      // The reconciler removes what could not be undone; the operation must end all the same.
+      // The reconciler removes what was not undone; the operation must end.
       this.#deps.log.error({ operation: operation.id, step: step.name, err: error }, 'undo failed');
       run.hasLeftovers = true;
     }
@@ -316,7 +318,7 @@ export class OperationRunner {
     return { type: 'failed', failure: { code, message } };
   }
 
-  /** A step that ignored its deadline goes on beside its operation: what it still does is looked for afterwards. */
+  /** An abandoned step may still have effects; the reconciler looks for them when it settles. */
   #abandoned<S>(run: Run<S>, step: string): () => void {
     const { operation } = run;
     run.hasLeftovers = true;
@@ -343,7 +345,7 @@ export class OperationRunner {
         return (await definition.describeFailure?.(subject, error, at)) ?? plain;
       });
     } catch (cause) {
-      this.#deps.log.warn({ operation: operation.id, err: cause }, 'failure could not be described');
+      this.#deps.log.warn({ operation: operation.id, err: cause }, 'failure not described');
       return plain;
     }
   }
@@ -354,7 +356,7 @@ export class OperationRunner {
     throw new AppError('internal', `operation ${operation.id} has lost its subject`);
   }
 
-  /** How an operation ended that somebody else closed. */
+  /** The result of an operation that another runner closed. */
   async #outcome<S>({ definition, operation }: Run<S>, lost: OperationLost): Promise<S> {
     const now = await this.#deps.store.operations.get(operation.id);
     if (!now || isOpen(now)) throw lost;

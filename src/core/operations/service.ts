@@ -1,10 +1,10 @@
-/** What a tenant may know of its operations: those under way, and how the others ended. */
+/** Lists a tenant's operations: the running ones, and how the others ended. */
 import { AppError } from '../errors.ts';
 import type { OperationPage, Repositories } from '../ports/store.ts';
 import type { Operation, OperationState, Subject } from './operation.ts';
 
 export interface OperationQuery {
-  /** The id of a machine, which may be gone, or the name of one that is there. */
+  /** The id of a machine, which may have been deleted, or the name of an existing one. */
   readonly machine?: string | undefined;
   readonly states?: readonly OperationState[] | undefined;
   readonly limit: number;
@@ -18,7 +18,7 @@ export class OperationService {
     this.#store = store;
   }
 
-  /** Newest first, and how many match in all; none when the tenant never had such a machine. */
+  /** Newest first, with the number of all matches; empty when the tenant never had such a machine. */
   async list(tenant: string, query: OperationQuery): Promise<OperationPage> {
     const { machine, states, limit, offset } = query;
     return this.#store.operations.list({
@@ -30,14 +30,14 @@ export class OperationService {
     });
   }
 
-  /** Raises `not_found`, also for another tenant's. */
+  /** Raises `not_found`, also for another tenant's operation. */
   async get(tenant: string, id: string): Promise<Operation> {
     const operation = await this.#store.operations.get(id);
     if (operation?.tenant === tenant) return operation;
     throw new AppError('not_found', `Operation with id '${id}' not found`, { details: { operation: id } });
   }
 
-  /** What names no machine that is there is the id of one that was. */
+  /** A text that names no existing machine is treated as the id of a deleted one. */
   async #machine(tenant: string, idOrName: string): Promise<Subject> {
     return { kind: 'machine', id: (await this.#store.machines.find(tenant, idOrName))?.id ?? idOrName };
   }

@@ -1,17 +1,18 @@
 /**
- * Machines of another database: their disk is here with a record beside it, and this database does not know them. It may
- * be an older copy, or one whose operator took most machines over. Nothing of theirs is ended or moved.
+ * Finds foreign machines: those with a disk and record on this host that this database does not know. The
+ * database may be an older copy, or another database may own them. Nothing that belongs to them is ended or
+ * moved.
  */
 import { abortable } from '../../lib/abort.ts';
 import type { FoundRecord, MachineRecords } from '../ports/records.ts';
 
 export interface Foreign {
   readonly machineId: string;
-  /** The boot that its record names; null before its first. `unknown`: the record cannot be read. */
+  /** The incarnation in its record; null before its first start. `unknown`: the record cannot be read. */
   readonly incarnation: string | null | 'unknown';
 }
 
-/** Looks only at disks that `known` does not explain. Changes nothing. */
+/** Checks only disks that `known` does not explain. Changes nothing. */
 export async function findForeign(
   records: Pick<MachineRecords, 'read'>,
   disks: readonly string[],

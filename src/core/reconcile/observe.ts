@@ -1,4 +1,4 @@
-/** One look at this host: what its engines and disks show of what is recorded. Changes nothing. */
+/** Observes this host: asks engines and disks about the recorded machines. Changes nothing. */
 import { abortable } from '../../lib/abort.ts';
 import type { Machine } from '../machines/machine.ts';
 import { type Edges, engineOf, lookTimeoutMs } from '../machines/steps/context.ts';
@@ -6,14 +6,15 @@ import type { Owner } from '../operations/operation.ts';
 import type { EngineStatus, FoundIncarnation } from '../ports/engine.ts';
 import { isAtRest, type Observed } from './plan.ts';
 
-/** What cannot be inspected is left out, and so left alone. */
+/** What cannot be inspected is omitted, and the repairs then leave it alone. */
 export async function observe(
   edges: Edges,
   machines: readonly Machine[],
   { hostId, bootId }: Pick<Owner, 'hostId' | 'bootId'>,
   closing: AbortSignal,
 ): Promise<Observed> {
-  // Each question has its own deadline, kept even by who ignores it: what hangs takes no time from the others.
+  // Each question has its own deadline, even if the answerer ignores its signal, so that one that hangs does
+  // not delay the others.
   const ask = <T>(question: (signal: AbortSignal) => Promise<T>): Promise<T> => {
     const signal = AbortSignal.any([closing, AbortSignal.timeout(lookTimeoutMs)]);
     return abortable(question(signal), signal);
@@ -25,15 +26,15 @@ export async function observe(
       incarnations.set(kind, await ask((signal) => driver.list(signal)));
       for (const incarnation of await ask((signal) => driver.listLiving(signal))) living.add(incarnation);
     } catch (error) {
-      edges.log.warn({ engine: kind, err: error }, 'engine cannot be looked at');
+      edges.log.warn({ engine: kind, err: error }, 'engine not inspected');
     }
   }
-  // Disks that cannot be looked at keep nobody from seeing that a VMM has ended.
+  // Unreadable disks must not hide that a VMM has ended.
   const orElse = async <T>(fallback: T, answer: Promise<T>): Promise<T> => {
     try {
       return await answer;
     } catch (error) {
-      edges.log.warn({ err: error }, 'disks cannot be looked at');
+      edges.log.warn({ err: error }, 'disks not inspected');
       return fallback;
     }
   };
@@ -72,7 +73,7 @@ async function inspect(edges: Edges, machine: Machine, ask: Ask): Promise<Engine
   try {
     return await ask((signal) => engineOf(edges, machine).inspect(handle, signal));
   } catch (error) {
-    edges.log.warn({ machine: machine.id, err: error }, 'VMM cannot be inspected');
+    edges.log.warn({ machine: machine.id, err: error }, 'VMM not inspected');
     return null;
   }
 }

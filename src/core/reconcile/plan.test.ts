@@ -28,13 +28,13 @@ const began = (hostId: string | null, ...incarnations: readonly string[]) =>
 const ours = (...incarnations: readonly string[]) => began('here', ...incarnations);
 
 describe('planRepairs', () => {
-  test('a machine that runs as recorded is adopted', () => {
+  test('adopts a machine that runs as recorded', () => {
     const web = machine('web', 'running');
     const repairs = planRepairs([web], [], observed({ statuses: status('web', { state: 'running' }) }));
     expect(repairs).toEqual([{ kind: 'adopt', machine: web }]);
   });
 
-  test('one whose VMM ended is told how, one whose VMM is gone that nobody saw it', () => {
+  test('reports how a VMM ended, or that a vanished VMM’s exit was not seen', () => {
     const facts = { kind: 'powered_off', exitCode: 0, signal: null, reason: 'off' } as const;
     const web = machine('web', 'running');
     expect(planRepairs([web], [], observed({ statuses: status('web', { state: 'exited', facts }) }))).toEqual(
@@ -45,11 +45,11 @@ describe('planRepairs', () => {
     ]);
   });
 
-  test('one that could not be inspected is left alone', () => {
+  test('leaves a machine alone that could not be inspected', () => {
     expect(planRepairs([machine('web', 'running')], [], observed())).toEqual([]);
   });
 
-  test('a VMM of a machine at rest is ended; of one under way it is its operation’s', () => {
+  test('ends the VMM of a machine at rest, and leaves that of an open operation alone', () => {
     const strays = new Set(['boot-web']);
     for (const state of ['created', 'stopped', 'failed'] as const) {
       expect(planRepairs([machine('web', state)], [], observed({ strays }))).toMatchObject([
@@ -61,7 +61,7 @@ describe('planRepairs', () => {
     }
   });
 
-  test('what no machine accounts for goes; a stopped machine keeps its last console', () => {
+  test('removes what no machine owns; a stopped machine keeps its last console', () => {
     const seen = observed({
       incarnations: ours('boot-web', 'boot-ghost'),
       disks: ['web', 'ghost'],
@@ -72,19 +72,19 @@ describe('planRepairs', () => {
     ]);
   });
 
-  test.each(['elsewhere', '', null])('a VMM that a daemon of host %j began is not ended', (hostId) => {
+  test.each(['elsewhere', '', null])('does not end a VMM started by a daemon of host %j', (hostId) => {
     const seen = observed({ incarnations: began(hostId, 'boot-web', 'boot-ghost') });
     const recorded = [[machine('web', 'stopped')], [], seen] as const;
     expect(planRepairs(...recorded)).toEqual([]);
     expect(findUnknown(...recorded)).toEqual([{ engine: 'qemu', incarnation: 'boot-ghost', hostId }]);
   });
 
-  test('a machine whose record is damaged keeps its disk and its VMM', () => {
+  test('a machine whose record is damaged keeps its disk and VMM', () => {
     const seen = observed({ incarnations: ours('boot-web'), disks: ['web'] });
     expect(planRepairs([], [], seen, [{ id: 'web', incarnation: 'boot-web' }])).toEqual([]);
   });
 
-  test('a machine of another database keeps its disk and its VMM', () => {
+  test('a foreign machine keeps its disk and VMM', () => {
     const seen = observed({
       incarnations: ours('boot-web', 'boot-other'),
       disks: ['web', 'x'],
@@ -95,14 +95,14 @@ describe('planRepairs', () => {
     ]);
   });
 
-  test('while nobody knows which VMM is a foreign machine’s, none is taken for nobody’s', () => {
+  test('while a foreign machine’s VMM is unknown, no unknown VMM is ended', () => {
     const incarnations = ours('boot-web');
     const unknown = [{ machineId: 'web', incarnation: 'unknown' }] as const;
     expect(planRepairs([], [], observed({ incarnations, disks: ['web'] }), [], unknown)).toEqual([]);
     expect(planRepairs([], [], observed({ incarnations, disks: null }))).toEqual([]);
   });
 
-  test('the incarnation before the one that is starting is left to its operation', () => {
+  test('leaves the incarnation before a starting one to its operation', () => {
     const restarting = { ...machine('web', 'starting'), operationId: 'op' } as Machine;
     const operation = { id: 'op', params: { previousIncarnation: 'boot-before' } } as unknown as Operation;
     const seen = observed({ incarnations: ours('boot-before') });
@@ -110,7 +110,7 @@ describe('planRepairs', () => {
     expect(planRepairs([restarting], [], seen)).toMatchObject([{ kind: 'destroy_orphan' }]);
   });
 
-  test('after a reboot of the host what ran is started again if it was to run, else it is stopped', () => {
+  test('after a host reboot, a machine that ran is started again if it should run, else stopped', () => {
     const seen = observed({ bootId: 'tomorrow', statuses: status('web', { state: 'absent' }) });
     const web = { ...machine('web', 'running'), desired: 'running' } as Machine;
     expect(planRepairs([web], [], seen)).toMatchObject([{ kind: 'host_rebooted', isToRun: true }]);
@@ -119,7 +119,7 @@ describe('planRepairs', () => {
     ]);
   });
 
-  test('what a guest does that it is not to do is put right: running while paused, standing still while running', () => {
+  test('corrects a guest that runs while paused, or is paused while running', () => {
     const still = status('web', { state: 'paused', reason: 'on_request' });
     const kinds = (state: MachineState, statuses: typeof still) =>
       planRepairs([machine('web', state)], [], observed({ statuses })).map(({ kind }) => kind);
@@ -129,7 +129,7 @@ describe('planRepairs', () => {
     for (const state of ['pausing', 'resuming'] as const) expect(kinds(state, still)).toEqual([]);
   });
 
-  test('a paused machine stays paused whatever happens to the disk, and is stopped by a reboot of the host', () => {
+  test('a paused machine stays paused even on a full disk, and is stopped by a host reboot', () => {
     const web = { ...machine('web', 'paused'), desired: 'running' } as Machine;
     const full = status('web', { state: 'paused', reason: 'disk_full' });
     for (const freeMib of [1, 1000])
@@ -140,7 +140,7 @@ describe('planRepairs', () => {
     expect(planRepairs([web], [], gone)).toMatchObject([{ kind: 'host_rebooted', isToRun: false }]);
   });
 
-  test('a guest that waits for space is marked, resumed when there is some, and unmarked when it runs', () => {
+  test('marks a guest that waits for disk space, resumes it when there is some, and unmarks it when it runs', () => {
     const paused = status('web', { state: 'paused', reason: 'disk_full' });
     const web = machine('web', 'running');
     const marked = { ...web, failure: { code: 'disk_full', message: '', at: '', console: [] } };
@@ -156,7 +156,7 @@ describe('planRepairs', () => {
   });
 
   test.each(['internal_error', 'io_error', 'guest_panicked'])(
-    'a guest that can never go on is no machine that runs: %s',
+    'fails a machine whose guest can never continue: %s',
     (reason) => {
       const statuses = status('web', { state: 'paused', reason });
       for (const state of ['running', 'paused'] as const)

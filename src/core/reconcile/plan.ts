@@ -1,6 +1,9 @@
 /**
- * Compares what is recorded with what is there and says what to do. Pure: no input but the two pictures, so the same
- * pictures always give the same repairs, and carrying a repair out twice does no harm.
+ * Compares recorded machines with what engines and disks report, and returns the repairs to make. Called by
+ * the reconciler at start, on a timer and after a failed undo. Pure: the same input gives the same repairs,
+ * and each repair may be repeated.
+ * Example: a row says `running`, the engine says `absent`, the host did not reboot → repair `exited`, and the
+ * machine becomes `failed: vmm_died`.
  */
 import type { Machine } from '../machines/machine.ts';
 import { guestFreeMibMin } from '../machines/steps/context.ts';
@@ -11,32 +14,35 @@ import type { DamagedMachine } from '../ports/store.ts';
 import type { Foreign } from './foreign.ts';
 
 export interface Observed {
-  /** The host that is looked at. */
+  /** The observed host. */
   readonly hostId: string;
   /** The host's current boot. A machine started in an earlier one lost its VMM to the reboot. */
   readonly bootId: string;
-  /** What is free for disks, in MiB; 0 when nobody knows. */
+  /** Free disk space in MiB; 0 when unknown. */
   readonly freeMib: number;
-  /** Incarnation → what its engine says, of each machine that should have a VMM. */
+  /** Incarnation → the engine's answer, for each machine that should have a VMM. */
   readonly statuses: ReadonlyMap<string, EngineStatus>;
-  /** Incarnations whose VMM lives though their machine is neither to run nor under way. */
+  /** Incarnations with a running VMM whose machine should not run and has no open operation. */
   readonly strays: ReadonlySet<string>;
-  /** Incarnations of which an engine has anything: engine kind → incarnations. */
+  /** Engine kind → the incarnations for which it has a VMM or files. */
   readonly incarnations: ReadonlyMap<string, readonly FoundIncarnation[]>;
-  /** Machine ids that have a disk; null when nobody knows. */
+  /** Ids of machines that have a disk; null when unknown. */
   readonly disks: readonly string[] | null;
 }
 
 export type Repair =
   | { readonly kind: 'adopt'; readonly machine: Machine }
   | { readonly kind: 'exited'; readonly machine: Machine; readonly facts: ExitFacts }
-  /** It ran until the host went down. `isToRun`: it is started again. One that was paused has lost its memory: it is not. */
+  /**
+   * The machine ran until the host went down. `isToRun`: start it again. A paused machine has lost its memory
+   * and is not started.
+   */
   | { readonly kind: 'host_rebooted'; readonly machine: Machine; readonly isToRun: boolean }
-  /** Its guest waits for space on the host's disk. */
+  /** The guest waits for disk space. */
   | { readonly kind: 'mark_disk_full'; readonly machine: Machine }
-  /** Its guest stands still though it is to run: there is space again, or a pause was undone by half. */
+  /** The guest is paused but should run: there is disk space again, or a pause was interrupted. */
   | { readonly kind: 'resume'; readonly machine: Machine }
-  /** Its guest runs though it is paused: a resume was undone by half. */
+  /** The guest runs but should be paused: a resume was interrupted. */
   | { readonly kind: 'pause'; readonly machine: Machine }
   | { readonly kind: 'clear_disk_full'; readonly machine: Machine }
   | { readonly kind: 'end_stray'; readonly machine: Machine }
@@ -44,12 +50,12 @@ export type Repair =
   | { readonly kind: 'quarantine_disk'; readonly machineId: string };
 
 export const diskFullCode = 'disk_full';
-/** Why processors stand still that nothing lets go on. */
+/** Reasons for paused vCPUs that cannot be resumed. */
 const brokenReasons: ReadonlySet<string> = new Set(['internal_error', 'io_error', 'guest_panicked']);
 
 /**
- * Machines with an open operation are left to it; `damaged` ones, whose record cannot be read, and `foreign` ones to the
- * operator.
+ * Machines with an open operation are left to it. `damaged` machines, whose record cannot be read, and
+ * `foreign` ones are left to the operator.
  */
 export function planRepairs(
   machines: readonly Machine[],
@@ -84,8 +90,8 @@ export interface UnknownIncarnation extends FoundIncarnation {
 }
 
 /**
- * Incarnations that nothing recorded accounts for. Only one that a daemon of this host began may be ended; another's, or one of which
- * nothing says whose it is, is the operator's to end.
+ * Returns incarnations that no record explains. Only those started by a daemon of this host may be ended;
+ * those of another or unknown host are left to the operator.
  */
 export function findUnknown(
   machines: readonly Machine[],
@@ -94,15 +100,15 @@ export function findUnknown(
   damaged: readonly Pick<DamagedMachine, 'id' | 'incarnation'>[] = [],
   foreign: readonly Foreign[] = [],
 ): readonly UnknownIncarnation[] {
-  // An incarnation is recorded before it is launched, and kept after it ended as long as its console is.
-  // The one before it is its operation's to clear away.
+  // An incarnation is recorded before its launch and kept after its end, as long as its console is kept. The
+  // previous incarnation is cleared by its machine's operation.
   const known = new Set<unknown>([
     ...machines.map(({ incarnation }) => incarnation),
     ...damaged.map(({ incarnation }) => incarnation),
     ...foreign.map(({ incarnation }) => incarnation),
     ...open.map(({ params }) => params.previousIncarnation),
   ]);
-  // While it is unknown which VMM a foreign machine has, each may be its.
+  // Any unknown VMM may belong to the foreign machine.
   if (disks === null || known.has('unknown')) return [];
   return [...incarnations].flatMap(([engine, found]) =>
     found.filter(({ incarnation }) => !known.has(incarnation)).map((each) => ({ engine, ...each })),
@@ -117,11 +123,11 @@ function planRunning(machine: Machine, status: EngineStatus, observed: Observed)
     return [{ kind: 'exited', machine, facts: status.state === 'exited' ? status.facts : lostFacts }];
   }
   if (status.state === 'paused' && brokenReasons.has(status.reason)) {
-    const reason = `the guest can never go on: ${status.reason.replaceAll('_', ' ')}`;
+    const reason = `the guest cannot continue: ${status.reason.replaceAll('_', ' ')}`;
     return [{ kind: 'exited', machine, facts: { ...lostFacts, reason } }];
   }
   const adopt: Repair = { kind: 'adopt', machine };
-  // Who paused it lets it go on, and nobody else, also when its disk was full.
+  // Only the user's resume ends a pause, even if the disk was full meanwhile.
   if (machine.state === 'paused')
     return status.state === 'running' ? [adopt, { kind: 'pause', machine }] : [adopt];
   if (isPausedOnRequest(status)) return [adopt, { kind: 'resume', machine }];
@@ -133,7 +139,7 @@ function planRunning(machine: Machine, status: EngineStatus, observed: Observed)
   return isMarked ? [adopt, { kind: 'clear_disk_full', machine }] : [adopt];
 }
 
-/** Whether a machine that lost its VMM with the host is started again. */
+/** Whether a machine that lost its VMM to a host reboot is started again. */
 function isToRun({ state, desired }: Machine): boolean {
   return state === 'running' && desired === 'running';
 }
@@ -142,7 +148,7 @@ function hasVmm(machine: Machine): boolean {
   return machine.state === 'running' || machine.state === 'paused';
 }
 
-/** Whether the machine should have no VMM: it is in no operation, and in no state that has one. */
+/** Whether the machine should have no VMM: it has no open operation, and its state has no VMM. */
 export function isAtRest(machine: Machine): boolean {
   return machine.state === 'created' || machine.state === 'stopped' || machine.state === 'failed';
 }
@@ -151,5 +157,5 @@ const lostFacts: ExitFacts = {
   kind: 'died',
   exitCode: null,
   signal: null,
-  reason: 'the VMM is gone; nobody saw it end',
+  reason: 'the VMM is gone; its exit was not seen',
 };

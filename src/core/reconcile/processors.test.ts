@@ -1,4 +1,4 @@
-/** What a repair does when somebody changes the machine between the look and the repair, or during the repair. */
+/** What a repair does when a machine changes between the observation and the repair, or during the repair. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
 import type { FakeMachine } from '../../engines/fake/machine.ts';
@@ -29,7 +29,7 @@ async function die(): Promise<void> {
   await fake.machines.wait(tenant, 'web', { states: ['failed'], timeoutMs: 5_000 }, never);
 }
 
-/** One look and its repairs; `meanwhile` happens after the look has read what is recorded. */
+/** One observation and its repairs; `meanwhile` runs after the observation has read the store. */
 async function run(meanwhile: () => Promise<unknown> = async () => undefined): Promise<readonly string[]> {
   const seen = await fake.store.machines.all('host');
   const all = vi.spyOn(fake.store.machines, 'all');
@@ -42,7 +42,7 @@ async function run(meanwhile: () => Promise<unknown> = async () => undefined): P
   return repairs.map(({ kind }) => kind).filter((kind) => kind !== 'adopt');
 }
 
-/** `before` happens after the last check and before the engine carries the next such call out. */
+/** `before` runs after the last check and before the engine executes the next such call. */
 function beforeNext(call: 'pause' | 'resume', before: () => Promise<unknown>): void {
   const original = fake.driver.processors[call];
   vi.spyOn(fake.driver.processors, call).mockImplementationOnce(async (handle, signal) => {
@@ -55,7 +55,7 @@ describe('a full disk', () => {
   test.each([
     ['paused', pause],
     ['stopped', () => fake.machines.stop(tenant, 'web')],
-  ] as const)('is no reason for a machine that is %s meanwhile', async (state, act) => {
+  ] as const)('does not mark a machine that is %s meanwhile', async (state, act) => {
     vmm.pause('disk_full');
     fake.guest.onShutdown = () => vmm.powerOff();
     const free = vi.spyOn(fake.disks, 'freeMib').mockResolvedValueOnce(1);
@@ -64,7 +64,7 @@ describe('a full disk', () => {
     expect(await get()).toMatchObject({ state, failure: null });
   });
 
-  test('that is over leaves the reason of a machine that fails meanwhile', async () => {
+  test('that has space again keeps the reason of a machine that fails meanwhile', async () => {
     vmm.pause('disk_full');
     fake.disks.free = 1;
     await run();
@@ -73,7 +73,7 @@ describe('a full disk', () => {
     expect(await get()).toMatchObject({ state: 'failed', failure: { code: 'vmm_died' } });
   });
 
-  test('that is over leaves the reason of a machine that fails as soon as it goes on', async () => {
+  test('that has space again keeps the reason of a machine that fails as soon as it resumes', async () => {
     vmm.pause('disk_full');
     const original = fake.driver.processors.resume;
     vi.spyOn(fake.driver.processors, 'resume').mockImplementationOnce(async (handle, signal) => {
@@ -86,7 +86,7 @@ describe('a full disk', () => {
 });
 
 describe('processors', () => {
-  test('are left alone when a second look finds nothing wrong', async () => {
+  test('are left alone when the second check finds nothing wrong', async () => {
     const inspect = vi.spyOn(fake.driver, 'inspect');
     inspect.mockResolvedValueOnce({ state: 'paused', reason: 'on_request' });
     expect(await run()).toEqual(['resume']);
@@ -97,7 +97,7 @@ describe('processors', () => {
     expect(fake.driver.calls.get('pause')).toBe(1);
   });
 
-  test('that were let go on stand still again when somebody paused the machine in between', async () => {
+  test('that were resumed are paused again when a user paused the machine in between', async () => {
     vmm.pause('on_request');
     beforeNext('resume', pause);
     expect(await run()).toEqual(['resume']);
@@ -109,7 +109,7 @@ describe('processors', () => {
   test.each([
     ['resumed', resume],
     ['resumed, paused and resumed', () => resume().then(pause).then(resume)],
-  ])('that were made to stand still go on when somebody %s the machine in between', async (_, act) => {
+  ])('that were paused are resumed when a user %s the machine in between', async (_, act) => {
     await pause();
     vmm.resume();
     beforeNext('pause', act);

@@ -1,7 +1,7 @@
 /**
- * Puts a guest's processors right: going though the machine is paused, or still though it is to run. Users pause and
- * resume at the same time, and no lock spans the store and the VMM: so it is looked at again right before something is
- * done, and what is done is undone when it is no longer what is wanted.
+ * Corrects a guest's vCPUs: running although the machine is paused, or paused although it should run. Users
+ * pause and resume concurrently, and no lock covers both store and VMM. So the state is checked right before
+ * acting, and the action is reverted when it is no longer wanted.
  */
 import type { Machine } from '../machines/machine.ts';
 import type { MachineState } from '../machines/states.ts';
@@ -13,12 +13,13 @@ import { diskFullCode } from './plan.ts';
 
 type Processors = 'going' | 'still';
 
-/** How often somebody may change their mind meanwhile; after that the next look goes on from there. */
+/** Limit of corrections when users keep changing the state; the next reconciliation continues. */
 const attemptsMax = 4;
 
 /**
- * Makes the processors of a machine that was seen running or paused do what its state says; nothing when somebody has
- * changed or begun anything since. True when a running machine's guest was let go on. Raises what the engine raises.
+ * Makes the vCPUs of a machine that was seen running or paused match its state. Does nothing when the machine
+ * has changed since or an operation has begun. True when a running machine's guest was resumed. Raises the
+ * engine's errors.
  */
 export async function putProcessorsRight(
   store: Store,
@@ -30,7 +31,7 @@ export async function putProcessorsRight(
   if (!seen.handle || !wanted) return false;
   const status = await engineOf(edges, seen).inspect(seen.handle, signal);
   if (!isWrong(status, wanted)) return false;
-  // Read after the VMM was asked: what a pause or resume has done by now is recorded, or its operation is.
+  // Read after asking the VMM: a pause or resume that happened by then is recorded, at least as an operation.
   const before = await store.machines.get(seen.id);
   if (before?.state !== seen.state || before.incarnation !== seen.incarnation || before.operationId)
     return false;
@@ -44,7 +45,10 @@ export async function putProcessorsRight(
   return false;
 }
 
-/** A guest that is stopped has to go on to hear of it; null where its processors are an operation's alone, or nobody's. */
+/**
+ * A stopping guest must run to receive the request; null when only an operation may change the vCPUs, or
+ * there are none.
+ */
 function processorsOf(state: MachineState | undefined): Processors | null {
   if (state === 'paused' || state === 'pausing') return 'still';
   return state === 'running' || state === 'resuming' || state === 'stopping' ? 'going' : null;

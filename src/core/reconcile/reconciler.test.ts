@@ -1,4 +1,4 @@
-/** The timer's look: what it finds is doubted, confirmed, repaired, and called what it is. */
+/** The reconciler's timer: findings are confirmed by a second look, repaired and logged as defects. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
 import { silentLog } from '../../lib/log.ts';
@@ -50,14 +50,14 @@ afterEach(async () => {
   await fake.close();
 });
 
-test('nothing to repair is nothing to say', async () => {
+test('logs nothing when there is nothing to repair', async () => {
   await fake.machines.create(tenant, { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' });
   await fake.machines.start(tenant, 'web');
   await tick();
   expect(errors).toEqual([]);
 });
 
-test('a disk that two looks find unknown is put aside, not removed, and logged as a defect', async () => {
+test('a disk that two looks find unknown is quarantined, not removed, and logged as a defect', async () => {
   fake.disks.made.add('ghost');
   await tick();
   expect(fake.disks.made.has('ghost')).toBe(false);
@@ -65,11 +65,11 @@ test('a disk that two looks find unknown is put aside, not removed, and logged a
   expect(errors).toEqual(['only the timer found this: a defect, please report it']);
 });
 
-test('what was put aside ages by the time that has passed, whatever the clock says', async () => {
+test('a quarantined disk ages by elapsed time, not by the clock', async () => {
   const day = 86_400_000;
   fake.disks.quarantined.add('ghost');
   vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 400 * day);
-  // Every sixtieth look of the timer, the first included.
+  // The timer ages the quarantine at its first and then every sixtieth look.
   const looks = async (count: number) => {
     for (let look = 0; look < count; look++) await tick();
   };
@@ -82,12 +82,12 @@ test('what was put aside ages by the time that has passed, whatever the clock sa
   expect(fake.disks.quarantined.size).toBe(0);
 });
 
-test('at the start, too, nothing is taken for unknown that a second look finds recorded', async () => {
+test('at start, too, a machine that the second look finds recorded is not treated as unknown', async () => {
   await fake.machines.create(tenant, { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' });
   await fake.machines.start(tenant, 'web');
   fake.disks.made.add('ghost');
   const all = vi.spyOn(fake.store.machines, 'all');
-  // The first look, which reads twice, finds the database empty.
+  // The first look, which reads twice, finds an empty database.
   all.mockResolvedValueOnce([]).mockResolvedValueOnce([]);
   const repairs = await reconciler.run();
   expect(repairs).toEqual([{ kind: 'quarantine_disk', machineId: 'ghost' }]);
@@ -95,7 +95,7 @@ test('at the start, too, nothing is taken for unknown that a second look finds r
   expect(fake.disks.made.size).toBe(1);
 });
 
-test('a machine that only its record knows is left alone, also when it is damaged, and is told of once', async () => {
+test('a foreign machine is left alone, also with a damaged record, and logged once', async () => {
   await fake.machines.create(tenant, { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' });
   const { machine } = await fake.machines.start(tenant, 'web');
   const { id: machineId, incarnation } = machine;
@@ -107,14 +107,14 @@ test('a machine that only its record knows is left alone, also when it is damage
   await tick();
   expect(fake.driver.machine(incarnation ?? '').status).toEqual({ state: 'running' });
   expect(fake.disks.made).toEqual(new Set([machineId]));
-  expect(warnings).toEqual(['left alone: it is not this database’s']);
+  expect(warnings).toEqual(['left alone: not in this database']);
   expect(errors).toEqual([]);
-  // Once the operator takes the disk away, the VMM is nobody's.
+  // Once the operator removes the disk, its VMM is an orphan.
   fake.disks.made.clear();
   expect(await reconciler.run()).toEqual([{ kind: 'destroy_orphan', engine: 'qemu', incarnation }]);
 });
 
-test('a VMM of another host is left alone, and told of once', async () => {
+test('a VMM of another host is left alone and logged once', async () => {
   const limits = { disks: [], nics: [], limits: limitsOfSize };
   const size = { slot: 1, vcpuCount: 1, memoryMib: 64, diskMib: 64 };
   const source = { kind: 'kernel', kernelPath: '/k', initrdPath: '/i', kernelArgs: '' } as const;
@@ -123,18 +123,18 @@ test('a VMM of another host is left alone, and told of once', async () => {
   for (let looks = 0; looks < 2; looks++) expect(await reconciler.run()).toEqual([]);
   await tick();
   expect(fake.driver.machine('stranger').status).toEqual({ state: 'running' });
-  expect(warnings).toEqual(['left alone: it is not this database’s']);
+  expect(warnings).toEqual(['left alone: not in this database']);
   expect(errors).toEqual([]);
 });
 
-test('what is gone at the second look was an event on its way, and no defect', async () => {
+test('a finding that is gone at the second look is not a defect', async () => {
   fake.disks.made.add('ghost');
   betweenLooks = () => fake.disks.made.delete('ghost');
   await tick();
   expect(errors).toEqual([]);
 });
 
-test('a guest that goes on though it is paused, and one that stands still though it runs, are put right', async () => {
+test('a guest that runs while paused, and one that is paused while running, are corrected', async () => {
   await fake.machines.create(tenant, { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' });
   const { machine } = await fake.machines.start(tenant, 'web');
   const incarnation = machine.incarnation ?? '';
@@ -151,14 +151,14 @@ test('a guest that goes on though it is paused, and one that stands still though
   expect(errors).toEqual([]);
 });
 
-test('a guest that waits for space is not let go on once somebody has paused it', async () => {
+test('a guest that waits for space is not resumed once a user has paused it', async () => {
   await fake.machines.create(tenant, { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' });
   const { machine } = await fake.machines.start(tenant, 'web');
   const vmm = fake.driver.machine(machine.incarnation ?? '');
   vmm.pause('disk_full');
   const all = vi.spyOn(fake.store.machines, 'all');
   const seen = await fake.store.machines.all('host');
-  // It is paused between the last look at what is recorded and the repair.
+  // It is paused after the last read of the store and before the repair.
   all.mockResolvedValueOnce(seen).mockImplementationOnce(async () => {
     await fake.machines.pause(tenant, 'web');
     return seen;
@@ -168,7 +168,7 @@ test('a guest that waits for space is not let go on once somebody has paused it'
   expect(await fake.machines.get(tenant, 'web')).toMatchObject({ state: 'paused', failure: null });
 });
 
-test('a guest that waits for space is marked and resumed without being called a defect', async () => {
+test('a guest that waits for space is marked and resumed without a defect being logged', async () => {
   await fake.machines.create(tenant, { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' });
   const { machine } = await fake.machines.start(tenant, 'web');
   fake.driver.machine(machine.incarnation ?? '').pause('disk_full');

@@ -1,10 +1,10 @@
 /**
- * Looks at this host and carries out what `planRepairs` says. Takes no input, so it can run at any time: when the daemon
- * starts, on a timer, and when someone knows that something was left undone (`nudge`).
+ * Observes this host and carries out the repairs of `planRepairs`. It needs no input and may run at any time:
+ * when the daemon starts, on a timer, and after an operation that left something undone (`nudge`).
  *
- * Events tell of changes as they happen; what only the timer's look finds, no event told, and that is a defect of ours: it
- * is repaired and logged as one. Since an event may be on its way while the timer looks, such a finding counts only when a
- * second look finds it again.
+ * Normally, events report changes. What only the timer finds was missed by the events, which is a defect: it
+ * is repaired and logged as one. Since an event may still be on its way, a finding of the timer counts only
+ * when a second look confirms it.
  */
 import { abortable } from '../../lib/abort.ts';
 import type { Machine } from '../machines/machine.ts';
@@ -18,16 +18,16 @@ import { observe } from './observe.ts';
 import { diskFullCode, findUnknown, planRepairs, type Repair } from './plan.ts';
 import { putProcessorsRight } from './processors.ts';
 
-/** Between two looks of the timer. */
+/** Interval of the timer. */
 const intervalMs = 10_000;
-/** From a finding of the timer to the look that confirms it; events are told in milliseconds. */
+/** Time between a finding of the timer and the look that confirms it; events take milliseconds. */
 const confirmMs = 1_000;
-/** One repair, whatever it is. What hangs is tried again at the next look. */
+/** Limit of one repair. A repair that hangs is tried again at the next look. */
 const repairTimeoutMs = 30_000;
-/** How many ended operations are remembered, and how often the rest is forgotten. */
+/** How many ended operations are kept, and how often older ones are pruned. */
 const operationsKept = 1_000;
 const ticksToPrune = 60;
-/** How many events are kept: hours of a busy host. */
+/** How many events are kept: some hours on a busy host. */
 const eventsKept = 20_000;
 
 const dayMs = 86_400_000;
@@ -37,7 +37,7 @@ export interface ReconcilerDeps {
   readonly edges: Edges;
   readonly supervisor: Supervisor;
   readonly owner: Owner;
-  /** How long disks of unknown machines are kept; 7 days without. */
+  /** How many days the disks of unknown machines are kept. Default: 7. */
   readonly quarantineDays?: number;
 }
 
@@ -45,10 +45,10 @@ export class Reconciler {
   readonly #deps: ReconcilerDeps;
   #running: Promise<unknown> = Promise.resolve();
   #ticks = 0;
-  /** A look that has not begun yet serves every nudge until then. */
+  /** Whether a look is requested that has not started yet; it serves all nudges until then. */
   #isNudged = false;
   #stopTimer: () => void = () => undefined;
-  /** What the last look left alone because it is another's → whether it was told of. */
+  /** What the last look left alone because it is foreign → whether it was logged. */
   #left: ReadonlyMap<string, boolean> = new Map();
   #agedAtMs: number;
   readonly #closing = new AbortController();
@@ -59,8 +59,8 @@ export class Reconciler {
   }
 
   /**
-   * One look and its repairs, and a second before anything is taken for unknown; resolves with the repairs. One that
-   * fails is logged, the rest goes on.
+   * Looks, repairs, and looks a second time before anything is treated as unknown. Resolves with the repairs.
+   * A failed repair is logged, and the others continue.
    */
   run(): Promise<readonly Repair[]> {
     return this.#exclusively(async () => {
@@ -73,12 +73,12 @@ export class Reconciler {
     });
   }
 
-  /** Looks again and again from now on, until `close`. */
+  /** Starts the timer; it runs until `close`. */
   start(): void {
     this.#stopTimer = this.#deps.edges.clock.every(intervalMs, () => this.#tick());
   }
 
-  /** Something was left undone; look soon. */
+  /** Requests a look soon, after something was left undone. */
   nudge(): void {
     if (this.#isNudged) return;
     this.#isNudged = true;
@@ -98,9 +98,9 @@ export class Reconciler {
   async #tick(): Promise<void> {
     const { edges, store, supervisor } = this.#deps;
     try {
-      // Before the looks and outside their lock: an operation that is taken up may take a whole boot.
+      // Before the look and outside its lock, because a recovered operation may take as long as a boot.
       void supervisor.recoverOrphans().catch((error: unknown) => {
-        edges.log.error({ err: error }, 'open operations could not be taken up');
+        edges.log.error({ err: error }, 'open operations not taken up');
       });
       await this.#exclusively(async () => {
         if (this.#ticks++ % ticksToPrune === 0) {
@@ -126,17 +126,17 @@ export class Reconciler {
   }
 
   /**
-   * Takes the observation first and reads the store second: a machine recorded in between then explains what was
-   * observed, so nothing live is mistaken for an orphan.
+   * Takes the observation first and reads the store second. A machine recorded in between then explains what
+   * was observed, so nothing live is mistaken for an orphan.
    */
   async #look(): Promise<readonly Repair[]> {
     const { store, edges, owner } = this.#deps;
     const { hostId, epoch } = owner;
-    // The host is another daemon's by now, and so is what is on it.
+    // Another daemon has claimed the host, so this one must not repair anything on it.
     if ((await store.hosts.epoch(hostId)) !== epoch) {
       edges.log.error(
         { host: hostId, epoch },
-        'another daemon has taken over this host; nothing is repaired',
+        'another daemon has taken over this host; reconciliation stopped',
       );
       return [];
     }
@@ -151,19 +151,22 @@ export class Reconciler {
     this.#tellLeft([
       ...foreign.map(({ machineId }) => `machine ${machineId} of another database`),
       ...strangers.map(
-        ({ engine, incarnation }) => `${engine} ${incarnation}, which no daemon of this host began`,
+        ({ engine, incarnation }) => `${engine} ${incarnation}, not started by a daemon of this host`,
       ),
     ]);
     return planRepairs(...recorded);
   }
 
-  /** Once each, and not before a second look finds it: one that is just being deleted has a record for a moment too. */
+  /**
+   * Logs each once, and only at its second sighting: a machine that is being deleted briefly looks foreign
+   * too.
+   */
   #tellLeft(names: readonly string[]): void {
     const before = this.#left;
     this.#left = new Map(names.map((name) => [name, before.has(name)]));
     for (const what of names)
       if (before.get(what) === false)
-        this.#deps.edges.log.warn({ what }, 'left alone: it is not this database’s');
+        this.#deps.edges.log.warn({ what }, 'left alone: not in this database');
   }
 
   async #carryOutAll(repairs: readonly Repair[]): Promise<void> {
@@ -203,7 +206,7 @@ export class Reconciler {
     }
   }
 
-  /** By the time that has passed here since the last call; while no daemon runs nothing ages. */
+  /** Ages the quarantine by the time elapsed since the last call; nothing ages while no daemon runs. */
   async #ageQuarantine(): Promise<void> {
     const { edges, quarantineDays = 7 } = this.#deps;
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(repairTimeoutMs)]);
@@ -211,21 +214,21 @@ export class Reconciler {
     const byMs = elapsedMs - this.#agedAtMs;
     const removed = await edges.disks.ageQuarantine(byMs, quarantineDays * dayMs, signal);
     this.#agedAtMs = elapsedMs;
-    if (removed.length > 0) edges.log.info({ removed }, 'disks of unknown machines were removed');
+    if (removed.length > 0) edges.log.info({ removed }, 'disks of unknown machines removed');
   }
 
   async #putProcessorsRight(machine: Machine, signal: AbortSignal): Promise<void> {
     const { store, edges } = this.#deps;
     if (!(await putProcessorsRight(store, edges, machine, signal))) return;
     await this.#setDiskFull(machine, false);
-    // Not waited for: a guest that finds no space after all answers nobody.
+    // Not awaited: if the disk is still full, the guest does not answer.
     void tellTime(edges, machine, this.#closing.signal);
   }
 
-  /** Only of a machine that runs on as it was seen: a failure or its absence that others record meanwhile is theirs. */
+  /** Only for a machine that still runs as observed; failures that others record meanwhile are kept. */
   #setDiskFull(seen: Machine, isFull: boolean): Promise<void> {
     const at = this.#deps.edges.clock.now().toISOString();
-    const message = 'the host’s disk is full; the guest is paused and goes on when there is space';
+    const message = 'the host’s disk is full; the guest is paused and resumes when there is space';
     const failure = isFull ? { code: diskFullCode, message, at, console: [] } : null;
     return this.#deps.store.transaction(async ({ machines }) => {
       const now = await machines.get(seen.id);
@@ -248,12 +251,12 @@ export class Reconciler {
   }
 }
 
-/** Whether it ends or puts aside what nobody seems to know. */
+/** Whether the repair ends or quarantines something that appears unknown. */
 function isOfUnknown({ kind }: Repair): boolean {
   return kind === 'destroy_orphan' || kind === 'quarantine_disk';
 }
 
-/** What no event tells of, so that finding it by looking is no defect. */
+/** Whether finding this is normal because no event reports it, so that it is not a defect. */
 function isRoutine({ kind }: Repair): boolean {
   return (
     kind === 'adopt' ||

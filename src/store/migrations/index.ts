@@ -7,7 +7,7 @@ import { machineRevisions } from './0006-machine-revisions.ts';
 import { machineLifetimes } from './0007-machine-lifetimes.ts';
 import type { Migration } from './migration.ts';
 
-/** Every migration in order; a list, not a folder scan, so that what runs is what was reviewed. */
+/** All migrations in order. A list instead of a folder scan, so that only reviewed migrations run. */
 export const migrations: readonly Migration[] = [
   machinesAndOperations,
   operationTenants,

@@ -1,20 +1,20 @@
 import type { Kysely } from 'kysely';
 
-/** A database of which nothing is known yet. */
+/** A database whose tables are not known to the types. */
 export type NoTables = Kysely<Record<never, never>>;
 
 /**
- * One step from an older schema to a newer one, rows included. Written with Kysely's builders and SQL that SQLite and
- * PostgreSQL share, so that it runs on both; never changed once released.
+ * One step from a schema to the next, including rows. Uses only Kysely's builders and SQL common to SQLite
+ * and PostgreSQL, so that it runs on both. Never changed once released.
  */
 export interface Migration {
   /** 1, 2, 3…, without gaps. */
   readonly version: number;
   readonly name: string;
   /**
-   * Runs inside the transaction in which the record that it ran is written. The tables are those of the versions
-   * before, not those of `schema.ts`: a migration that moves rows names their columns itself, with `$extendTables`,
-   * and uses none of the program's own encoders, which change.
+   * Runs in the transaction that also records the migration. The tables are those of the version before, not
+   * those of `schema.ts`: a migration that moves rows names their columns with `$extendTables` and uses none
+   * of the program's encoders, because those change.
    */
   up(tx: NoTables): Promise<void>;
 }

@@ -1,4 +1,7 @@
-/** A child program for tests: inserts machines for ever, and names each on stdout once its insert has been acknowledged. */
+/**
+ * A child program for tests: inserts machines for ever and prints each one's id once its insert was
+ * acknowledged.
+ */
 import { writeSync } from 'node:fs';
 import { subjectId } from '../../core/operations/operation.ts';
 import { openStore } from '../store.ts';
@@ -18,6 +21,6 @@ for (;;) {
     await tx.machines.insert(machine);
     await tx.operations.insert(operation);
   });
-  // Synchronous: an acknowledgement must not wait in a buffer while the next insert runs.
+  // Synchronous: an acknowledgement must not be buffered while the next insert runs.
   writeSync(1, `${machine.id}\n`);
 }

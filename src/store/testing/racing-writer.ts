@@ -1,6 +1,7 @@
 /**
- * A child program for tests of several at once: opens the store, which may be empty; adds steps to the operation
- * `counter`, each from a read of it; then inserts machines that the others insert too, and prints the names it got.
+ * A child program for tests of concurrent writers. It opens the store, which may be empty; adds steps to the
+ * operation `counter`, each by read and compare-and-set; then inserts machines that the others insert too,
+ * and prints the names it got.
  */
 import { isAppError } from '../../core/errors.ts';
 import type { StepRecord } from '../../core/operations/operation.ts';
@@ -12,7 +13,7 @@ const databaseUrl = process.argv[2];
 if (databaseUrl === undefined) throw new Error('usage: racing-writer.ts URL');
 const store = await openStore({ databaseUrl, path: '' });
 
-/** Of all who find none, one begins it; to the others it is a duplicate, and they find it the next time. */
+/** One of the programs inserts it; the others get a duplicate error and find it the next time. */
 async function begin(step: StepRecord): Promise<boolean> {
   try {
     await store.operations.insert(sampleOperation({ id: 'counter', steps: [step] }));

@@ -1,14 +1,14 @@
-/** Machines, operations and keys for the store’s tests: valid, and different only where a test says so. */
+/** Valid sample machines, operations and keys for the store’s tests. */
 import type { ApiKey } from '../../core/keys/key.ts';
 import type { Machine } from '../../core/machines/machine.ts';
 import type { Operation } from '../../core/operations/operation.ts';
 import type { EngineHandle } from '../../core/ports/engine.ts';
 import { shortId } from '../../lib/ids.ts';
 
-/** The host of samples. */
+/** The host of all samples. */
 export const sampleHostId = 'host-1';
 
-/** A time `n` milliseconds after a fixed one. */
+/** The time `n` milliseconds after a fixed one. */
 export function at(n: number): string {
   return new Date(Date.UTC(2026, 0, 1) + n).toISOString();
 }

@@ -1,4 +1,4 @@
-/** Child programs that write to a store, for tests of what happens when they race or die. */
+/** Starts child programs that write to a store, for tests in which they race or die. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -7,7 +7,10 @@ import { run } from '../../lib/process.ts';
 
 export type Place = readonly ['file' | 'url', string];
 
-/** Runs the crash-writer until it has acknowledged `count` inserts, kills it, and returns every acknowledgement. */
+/**
+ * Runs the crash-writer until it has acknowledged `count` inserts, kills it, and returns the acknowledged
+ * ids.
+ */
 export async function writeAndKill(place: Place, count: number): Promise<readonly string[]> {
   const program = join(import.meta.dirname, 'crash-writer.ts');
   const child = spawn(process.execPath, [program, ...place], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -22,11 +25,11 @@ export async function writeAndKill(place: Place, count: number): Promise<readonl
     child.kill('SIGKILL');
     await exited;
   }
-  if (child.signalCode !== 'SIGKILL') throw new Error('the writer ended by itself');
+  if (child.signalCode !== 'SIGKILL') throw new Error('the writer exited by itself');
   return acknowledged;
 }
 
-/** Runs the racing writer to its end; the names it could insert. */
+/** Runs the racing writer to its end; returns the names it could insert. */
 export async function race(url: string): Promise<readonly string[]> {
   const program = join(import.meta.dirname, 'racing-writer.ts');
   const { stdout } = await run(process.execPath, [program, url], { timeoutMs: 50_000 });
