@@ -29,11 +29,11 @@ export interface DeleteOptions extends CallOptions {
 }
 
 export interface ActionOptions extends CallOptions {
-  /** Resolves also when the machine is already so; what is on its way is waited for. */
+  /** Also resolves when the machine is in that state already; waits for an operation under way. */
   readonly idempotent?: boolean | undefined;
 }
 
-/** Where an id is asked for, a unique name does as well. */
+/** All methods accept a machine's id or its unique name. */
 export class Machines {
   readonly #transport: Transport;
 
@@ -50,7 +50,7 @@ export class Machines {
     return launch(this, machine, options);
   }
 
-  /** One page; `total` says how many there are. */
+  /** Returns one page; `total` is the number of all machines. */
   list(query: MachineListQuery = {}, options?: CallOptions): Promise<MachineList> {
     return this.#call('listMachines', { query }, deadlinesMs.read, options);
   }
@@ -78,7 +78,7 @@ export class Machines {
     return this.#call('restartMachine', { path: { id } }, deadlinesMs.start, options);
   }
 
-  /** The guest stands still, with its memory, until it is resumed. */
+  /** Pauses the guest; its memory is kept until it is resumed. */
   pause(id: string, options?: ActionOptions): Promise<Machine> {
     return this.#call('pauseMachine', actionArguments(id, options), deadlinesMs.stop, options);
   }

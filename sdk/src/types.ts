@@ -23,11 +23,11 @@ export type MachineListQuery = QueryOf<'listMachines'>;
 export type CreateMachine = Schemas['CreateMachine'];
 /** Alias of `CreateMachine`. */
 export type MachineCreate = CreateMachine;
-/** What of a machine is to change; what is left out stays. */
+/** The properties of a machine to change; omitted ones stay. */
 export type UpdateMachine = Schemas['UpdateMachine'];
 export type RestartPolicy = Schemas['RestartPolicy'];
 export const restartPolicies = words.RestartPolicy;
-/** What to wait for, and for how many seconds. */
+/** The status to wait for, and for how many seconds. */
 export type WaitQuery = QueryOf<'waitForMachine'>;
 /** How many of the last lines to return. */
 export type ConsoleQuery = Omit<QueryOf<'getMachineConsole'>, 'follow'>;

@@ -1,7 +1,7 @@
 /**
  * One use of a database connection. A statement started by a transaction's work must not reach the connection
  * after the transaction has ended: it would take effect on its own, or inside the transaction of the
- * connection's next user. A driver seals the lease before it commits or rolls back.
+ * connection's next user. A driver seals the use before it commits or rolls back.
  */
 import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely';
 import { invariant } from '../lib/invariant.ts';
@@ -28,7 +28,7 @@ export class ConnectionUse implements DatabaseConnection {
     invariant(false, 'the store does not stream');
   }
 
-  /** Blocks all further queries through this lease. */
+  /** Blocks all further queries through this use. */
   seal(): void {
     this.#isSealed = true;
   }

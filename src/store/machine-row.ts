@@ -43,7 +43,7 @@ const spec: z.ZodType<MachineSpec> = z.strictObject({
 /** The version of `spec` that this program writes. */
 export const specVersion = 2;
 
-/** Upgrades from each version to the next, by the version they begin from. Versions without a number are 1. */
+/** Upgrades by start version, each to the next version. A spec without a number has version 1. */
 const specUpgrades: Readonly<Record<number, (spec: Record<string, unknown>) => Record<string, unknown>>> = {
   1: (before) => ({ env: {}, restart: 'no', ...before }),
 };
@@ -109,7 +109,7 @@ const machine: z.ZodType<Machine> = z.strictObject({
   restartCount: z.int().min(0),
 });
 
-/** The machine as it would be read back after writing. Raises InvariantError when it cannot be stored. */
+/** A machine recorded by any version of this program, as it would be read back after writing. Raises InvariantError when it cannot be stored. */
 export function parseMachine(value: unknown): Machine {
   const newer = { expiresAt: null, restartAt: null, restartCount: 0 };
   const recorded = { ...newer, ...Object(value) } as Machine;
@@ -139,7 +139,7 @@ function encodeSpec({ spec }: Machine) {
   } satisfies Partial<MachineTable>;
 }
 
-/** The rows of its labels, for the table that lists are filtered by. */
+/** The rows of its labels, for the table that filters lists. */
 export function encodeLabels({ id, spec }: Machine): readonly MachineLabelTable[] {
   return Object.entries(spec.labels).map(([key, value]) => ({
     machine_id: id,
@@ -148,7 +148,7 @@ export function encodeLabels({ id, spec }: Machine): readonly MachineLabelTable[
   }));
 }
 
-/** The columns that change with a machine's state. Raises InvariantError as `encodeMachine` does. */
+/** The columns that change with a machine's state. Raises InvariantError like `encodeMachine`. */
 export function encodeChanges(value: Machine): ReturnType<typeof encodeChanging> {
   return encodeChanging(check(value));
 }

@@ -135,18 +135,18 @@ describe('openSqlite', () => {
     await database.close();
   });
 
-  /** Ends the thread that writes while it is asked something. */
+  /** Ends the writer thread while a request is in progress. */
   const endThread = async ({ db }: OpenDatabase) => {
     const counting = sql.raw(`with recursive n(x) as (select 1 union all select x + 1 from n limit 300000)
       select count(*) from n`);
     const asked = expect(counting.execute(db)).rejects.toMatchObject({ code: 'unavailable' });
-    // In its own turn: what is asked is on its way then.
+    // In a later turn, when the request has been sent.
     await new Promise((resolve) => setImmediate(resolve));
     await threads.at(-1)?.terminate();
     await asked;
   };
 
-  it('loses a write, and no more, when the thread that writes fails', async () => {
+  it('loses only one write when the writer thread fails', async () => {
     const database = await openSqlite(path);
     await migrate(database);
     const store = createStore(database);
@@ -156,7 +156,7 @@ describe('openSqlite', () => {
     await store.close();
   });
 
-  it('says what is wrong when the file cannot be opened again for writing, and goes on when it can', async () => {
+  it('reports when the file cannot be reopened for writing, and continues when it can', async () => {
     const database = await openSqlite(path);
     await migrate(database);
     const store = createStore(database);
@@ -179,7 +179,7 @@ describe('openSqlite', () => {
         code: 'unavailable',
         message: expect.stringContaining(`open database ${path}`),
       });
-      // Nothing was made in its place.
+      // No new file was made.
       expect(await readdir(directory)).toEqual(files);
       await rm(path, { recursive: true, force: true });
       await rename(aside, path);
@@ -189,7 +189,7 @@ describe('openSqlite', () => {
     await store.close();
   });
 
-  it('keeps few statements for everything the store does', async () => {
+  it('keeps few prepared statements for all of the store’s queries', async () => {
     const database = await openSqlite(path);
     await migrate(database);
     const store = createStore(database);

@@ -71,7 +71,7 @@ export class Recorder {
   }
 }
 
-/** What a machine is found and built again by; a change of anything else is not worth a write. */
+/** The fields needed to find and rebuild a machine; changes of other fields are not written. */
 function material({ id, tenant, spec, imageDigest, slot, incarnation, bootId, desired, expiresAt }: Machine) {
   return { id, tenant, spec, imageDigest, slot, incarnation, bootId, desired, expiresAt };
 }
