@@ -119,6 +119,7 @@ export function machineListContract(open: OpenStore): void {
         spec,
         expiresAt: at(5),
         updatedAt: at(1),
+        revision: machine.revision + 1,
       });
       const query = { hostId: sampleHostId, states: ['failed'] as const, except: '' };
       expect(await store.machines.memoryMib(query)).toBe(500);
