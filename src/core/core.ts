@@ -83,7 +83,9 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
     onLeftUndone: () => reconciler.nudge(),
   });
   const { startsMax, bootTimeoutMs } = deps;
-  const machineOperations = new MachineOperations({ store, runner, owner, edges, startsMax, bootTimeoutMs });
+  const machineOperations = new MachineOperations({
+    ...{ store, runner, owner, edges, capacity, startsMax, bootTimeoutMs },
+  });
   const turns = new ImportTurns(deps.turnTimeouts);
   const { importTimeoutMs = importTimeoutMsDefault } = deps;
   const imageOperations = new ImageOperations({ images, turns, importTimeoutMs });

@@ -44,6 +44,8 @@ export interface FakeFlotilla extends Core {
 
 export interface RestartOptions {
   readonly hasHostRebooted?: boolean;
+  /** From here on. */
+  readonly memoryMib?: number;
   readonly hooks?: FakeHooks;
   /** Replaces the store for this and later cores. */
   readonly store?: Store;
@@ -103,17 +105,18 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
   const clock = options.clock ?? systemClock(silentLog);
   const edges: Edges = { engines, guest, disks, images, records, clock, log: silentLog };
   const defaults = { image: 'debian-12', engine: 'qemu', diskMib: 1024 };
-  const capacity = { memoryMib: options.memoryMib ?? 1_000_000 };
+  let { memoryMib = 1_000_000 } = options;
   const cores: Core[] = [];
   let boots = 1;
   const restarted = async (restart: RestartOptions = {}): Promise<Core> => {
     if (restart.hasHostRebooted) boots += 1;
+    memoryMib = restart.memoryMib ?? memoryMib;
     const core = await createCore({
       store: restart.store ?? store,
       edges,
       images,
       defaults,
-      capacity,
+      capacity: { memoryMib },
       startsMax: 2,
       hostId: 'host',
       bootId: `boot-${boots}`,

@@ -13,17 +13,23 @@ export interface Capacity {
  * Inside the transaction that begins a start, so that of two starts that race for the last memory one is refused. Raises
  * `exhausted` with what is short.
  */
-export async function reserveMemory(
+export async function reserveMemory(tx: Repositories, machine: Machine, capacity: Capacity): Promise<void> {
+  const shortage = await findShortage(tx, machine, capacity);
+  if (shortage) throw shortage;
+}
+
+/** What `reserveMemory` raises; null when there is enough. */
+export async function findShortage(
   tx: Repositories,
   machine: Machine,
   { memoryMib: capacityMib }: Capacity,
-): Promise<void> {
+): Promise<AppError | null> {
   const { hostId, id, spec } = machine;
   await tx.locks.hold(`capacity of ${hostId}`);
   const usedMib = await tx.machines.memoryMib({ hostId, states: statesWithMemory, except: id });
   const freeMib = Math.max(0, capacityMib - usedMib);
-  if (spec.memoryMib <= freeMib) return;
-  throw new AppError(
+  if (spec.memoryMib <= freeMib) return null;
+  return new AppError(
     'exhausted',
     `this host has too little memory: the machine needs ${spec.memoryMib} MiB, ${freeMib} of ${capacityMib} MiB are free`,
     {

@@ -52,8 +52,8 @@ function announcedOn(console: readonly string[]): string | null {
 export interface ExitWatcherDeps {
   readonly store: Store;
   readonly edges: Edges;
-  /** Starts the machine anew after a guest's reboot. */
-  readonly restart: (machine: Machine) => Promise<void>;
+  /** Starts the machine anew after a guest's reboot; false when it did not begin to. */
+  readonly restart: (machine: Machine) => Promise<boolean>;
 }
 
 export class ExitWatcher {
@@ -103,8 +103,11 @@ export class ExitWatcher {
     const console = await consoleTail(edges, seen);
     const plan = planExit(facts, edges.guest.announcement(incarnation), console);
     edges.log.info({ machine: machineId, incarnation, facts, plan: plan.to }, 'incarnation ended');
-    // The start's own first step clears the ended incarnation away, also when the daemon dies in between.
-    if (plan.to === 'restart' && seen.state === 'running') return restart(seen);
+    if (plan.to === 'restart' && seen.state === 'running') {
+      // The start's own first step clears the ended incarnation away, also when the daemon dies in between.
+      if (!(await restart(seen))) await this.#cleanUp(seen, incarnation);
+      return;
+    }
     const to = plan.to === 'failed' ? 'failed' : 'stopped';
     const record = async (tx: Repositories) => {
       const machine = await tx.machines.get(machineId);

@@ -1,5 +1,5 @@
 /** Lifetimes and restart policies, with the real store, a clock that is told to go on, and daemons that come and go. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, type FakeOptions, startFake } from '../../../test/support/fake.ts';
 import type { Core } from '../core.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
@@ -242,3 +242,60 @@ describe('a restart policy', () => {
 function fromNow(ms: number): string {
   return new Date(clock.now().getTime() + ms).toISOString();
 }
+
+describe('a machine that the host has to start again and has too little memory for', () => {
+  const short = {
+    ...{ state: 'failed', desired: 'running', handle: null, operationId: null },
+    failure: { code: 'memory_short', message: expect.stringContaining('needs 128 MiB') },
+  };
+  const runs = async (core: Core, name: string) => {
+    const wanted = { states: ['running'], timeoutMs: 5_000 } as const;
+    await core.machines.wait(tenant, name, wanted, new AbortController().signal);
+  };
+
+  test('is started after a reboot of the host as soon as there is enough', async () => {
+    const { machines, driver } = await begin({});
+    await machines.create(tenant, { ...machine, name: 'other' });
+    for (const name of ['web', 'other']) await machines.start(tenant, name);
+    driver.host.machines.clear();
+    const next = await fake.recovered({ hasHostRebooted: true, memoryMib: 200 });
+    const states = async () =>
+      (await next.machines.list({ limit: 9, offset: 0 })).machines.filter(({ state }) => state === 'failed');
+    const [waiting, ...others] = await states();
+    expect(others).toEqual([]);
+    expect(waiting).toMatchObject(short);
+    const name = waiting?.spec.name ?? '';
+    await pass(30_000, next);
+    expect(await next.machines.get(tenant, name)).toMatchObject(short);
+    await next.machines.stop(tenant, name === 'web' ? 'other' : 'web');
+    await pass(30_000, next);
+    await runs(next, name);
+    expect(driver.host.machines.size).toBe(2);
+  });
+
+  test('is not started once somebody has stopped it', async () => {
+    const { machines, driver } = await begin({});
+    await machines.start(tenant, 'web');
+    driver.host.machines.clear();
+    const next = await fake.recovered({ hasHostRebooted: true, memoryMib: 100 });
+    expect(await web(next)).toMatchObject(short);
+    await next.machines.stop(tenant, 'web');
+    const roomy = await fake.recovered({ memoryMib: 200 });
+    await pass(60_000, roomy);
+    expect(await web(roomy)).toMatchObject({ state: 'stopped', desired: 'stopped' });
+  });
+
+  test('is started after its guest’s reboot as soon as there is enough, and keeps nothing of the last boot', async () => {
+    const { machines, driver, guest } = await begin({});
+    const { machine: first } = await machines.start(tenant, 'web');
+    const next = await fake.recovered({ memoryMib: 100 });
+    guest.announce(first.incarnation ?? '', 'reboot');
+    driver.machine(first.incarnation ?? '').reset();
+    const ended = { states: ['failed'], timeoutMs: 5_000 } as const;
+    expect(await next.machines.wait(tenant, 'web', ended, new AbortController().signal)).toMatchObject(short);
+    await vi.waitFor(() => expect(guest.released).toContain(first.incarnation));
+    const roomy = await fake.recovered({ memoryMib: 200 });
+    await pass(30_000, roomy);
+    await runs(roomy, 'web');
+  });
+});

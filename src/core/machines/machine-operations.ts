@@ -8,9 +8,11 @@ import { AppError } from '../errors.ts';
 import type { Operation, OperationKind, Owner } from '../operations/operation.ts';
 import type { OperationRunner } from '../operations/runner.ts';
 import type { MachinePatch, Repositories, Store } from '../ports/store.ts';
+import { type Capacity, findShortage } from './capacity.ts';
 import { ExitWatcher } from './exits.ts';
 import { nextBoot } from './intents.ts';
 import type { Machine } from './machine.ts';
+import { planRetry } from './restarts.ts';
 import type { Edges } from './steps/context.ts';
 import { type MachineDefinitions, machineDefinitions } from './steps/definitions.ts';
 import { bootTimeoutMsDefault } from './steps/start.ts';
@@ -24,6 +26,7 @@ export interface MachineOperationsDeps {
   readonly edges: Edges;
   /** Starts that run at once; the others wait without a deadline. */
   readonly startsMax: number;
+  readonly capacity: Capacity;
   /** How long a guest may take from launch to its first answer. */
   readonly bootTimeoutMs?: number | undefined;
 }
@@ -32,6 +35,9 @@ export interface Begun {
   readonly machine: Machine;
   readonly operation: Operation;
 }
+
+/** Why a machine failed that waits for memory. */
+const memoryShortCode = 'memory_short';
 
 /** Starts that may wait for their turn. */
 const startQueueMax = 10_000;
@@ -111,11 +117,19 @@ export class MachineOperations {
     if (machine.state === 'running' || machine.state === 'paused') this.exits.watch(machine);
   }
 
-  /** Begins to boot a machine whose incarnation has ended; null when it is no longer as it was seen. */
+  /**
+   * Begins to boot a machine whose incarnation has ended; null when it is no longer as it was seen, or the host has too little
+   * memory for it now. Then it has failed with that reason, and the keeper starts it when there is enough.
+   */
   async beginBoot(seen: Machine): Promise<Operation | null> {
     const begun = await this.#deps.runner.begin(async (tx) => {
       const machine = await tx.machines.get(seen.id);
       if (machine?.state !== 'running' || machine.incarnation !== seen.incarnation) return null;
+      const shortage = await findShortage(tx, machine, this.#deps.capacity);
+      if (shortage) {
+        await this.#putOff(tx, machine, shortage);
+        return null;
+      }
       const { params = {}, patch = {} } = nextBoot(machine, this.owner.bootId);
       return this.begin(tx, machine, this.definitions['machine.start'], params, patch);
     });
@@ -131,12 +145,21 @@ export class MachineOperations {
     });
   }
 
-  /** Resolves when the start has begun: whoever recorded the exit does not wait for a whole boot. */
-  async #restarted(seen: Machine): Promise<void> {
+  async #putOff(tx: Repositories, machine: Machine, { message }: AppError): Promise<void> {
+    const { clock, log } = this.#deps.edges;
+    log.warn({ machine: machine.id, reason: message }, 'a machine that was to run is put off');
+    const at = clock.now();
+    const failure = { code: memoryShortCode, message, at: at.toISOString(), console: [] };
+    await transition(tx, machine, 'failed', { handle: null, failure, ...planRetry(machine, true, at) }, at);
+  }
+
+  /** Resolves when the start has begun: whoever recorded the exit does not wait for a whole boot. False when none began. */
+  async #restarted(seen: Machine): Promise<boolean> {
     const operation = await this.beginBoot(seen);
-    if (!operation) return;
+    if (!operation) return false;
     this.run(operation, this.definitions['machine.start']).catch((error: unknown) =>
       this.#deps.edges.log.warn({ machine: seen.id, err: error }, 'guest that rebooted did not start again'),
     );
+    return true;
   }
 }
