@@ -1,5 +1,5 @@
 /** Atomic, durable file writes: write a temporary file, sync it, rename it, sync the directory. */
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { shortId } from './ids.ts';
 
@@ -60,4 +60,15 @@ export function isOutOfSpace(error: unknown): boolean {
 /** Makes a directory and its parents; an existing one keeps its mode. */
 export async function ensureDirectory(path: string, mode = 0o700): Promise<void> {
   await mkdir(path, { recursive: true, mode });
+}
+
+/** Whether there is anything at the path, links followed. Raises what keeps it from being known. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (hasErrorCode(error, 'ENOENT') || hasErrorCode(error, 'ENOTDIR')) return false;
+    throw error;
+  }
 }

@@ -10,6 +10,7 @@ import { findUnknown, planRepairs } from '../core/reconcile/plan.ts';
 import { Cgroups } from '../engines/qemu/cgroup.ts';
 import { QemuDriver } from '../engines/qemu/driver.ts';
 import { sleep } from '../lib/abort.ts';
+import { exists } from '../lib/files.ts';
 import { childEnvironment, type SetupContext, sourceRootDefault } from '../setup/context.ts';
 import { checkArtifacts, readArtifactFacts } from '../setup/doctor/artifacts.ts';
 import { checking, type Finding, ok } from '../setup/doctor/finding.ts';
@@ -40,7 +41,7 @@ import {
 import { observeQuietly } from './doctor/observed.ts';
 import { type Records, withRecords } from './doctor/records.ts';
 import { readHostId } from './host-id.ts';
-import { exists, readIdentityFacts } from './identity.ts';
+import { readIdentityFacts } from './identity.ts';
 
 /** A daemon that runs is told of changes in milliseconds; what two looks this far apart both find is no such moment. */
 const confirmMs = 1_500;

@@ -1,9 +1,9 @@
 /** Refuses a database that does not belong to the state directory, before anything is done with either. */
-import { stat } from 'node:fs/promises';
 import { AppError } from '../core/errors.ts';
 import { decideIdentity, type IdentityFacts } from '../core/hosts/identity.ts';
 import type { MachineRecords } from '../core/ports/records.ts';
 import type { HostContents } from '../core/ports/store.ts';
+import { exists } from '../lib/files.ts';
 import type { StateLayout } from '../storage/layout.ts';
 import { readHostEpoch, readHostId } from './host-id.ts';
 
@@ -40,11 +40,4 @@ export async function requireFile(
 ): Promise<void> {
   if (isAdopting || (await exists(layout.database))) return;
   requireIdentity(await readIdentityFacts(null, layout, records, isAdopting));
-}
-
-export async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

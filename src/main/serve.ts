@@ -97,9 +97,7 @@ async function takeUp(
   signal: AbortSignal = new AbortController().signal,
 ): Promise<void> {
   const { ended } = await supervisor.recover();
-  const logged = ended.catch((error: unknown) =>
-    log.error({ err: error }, 'open operations not taken up'),
-  );
+  const logged = ended.catch((error: unknown) => log.error({ err: error }, 'open operations not taken up'));
   cleanup.defer(async () => {
     await interrupt();
     await logged;

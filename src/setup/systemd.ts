@@ -5,10 +5,9 @@
  *   /etc/systemd/system/flotilla.service   how to run `flotilla serve`; replaced by each set-up
  *   /etc/default/flotilla                  PORT, FLOTILLA_STATE_DIR, DATABASE_URL, …; 0600, it may hold a password
  */
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../core/errors.ts';
-import { hasErrorCode, writeFileAtomic } from '../lib/files.ts';
+import { exists, hasErrorCode, writeFileAtomic } from '../lib/files.ts';
 import { run } from '../lib/process.ts';
 import type { Environment } from './context.ts';
 
@@ -42,7 +41,7 @@ export async function installService({
   root = '/',
 }: ServiceOptions): Promise<InstalledService> {
   const directory = join(root, 'etc/systemd/system');
-  if (!(await isThere(directory))) {
+  if (!(await exists(directory))) {
     throw new AppError('unsupported', 'this host has no systemd: /etc/systemd/system is missing', {
       hint: 'Run ./flotilla serve under the service manager that this host has.',
     });
@@ -51,7 +50,7 @@ export async function installService({
   const settingsPath = join(root, 'etc/default/flotilla');
   try {
     await writeFileAtomic(unitPath, serviceUnit(launcher), 0o644);
-    if (!(await isThere(settingsPath))) await writeFileAtomic(settingsPath, settings(env), 0o600);
+    if (!(await exists(settingsPath))) await writeFileAtomic(settingsPath, settings(env), 0o600);
   } catch (error) {
     if (!hasErrorCode(error, 'EACCES')) throw error;
     throw new AppError('unsupported', 'only root can install a service', {
@@ -59,7 +58,7 @@ export async function installService({
       hint: 'Run it with sudo.',
     });
   }
-  const isLoaded = root === '/' && (await isThere('/run/systemd/system'));
+  const isLoaded = root === '/' && (await exists('/run/systemd/system'));
   if (isLoaded) await run('systemctl', ['daemon-reload'], { timeoutMs: systemctlTimeoutMs });
   return { unitPath, settingsPath, isLoaded };
 }
@@ -117,14 +116,4 @@ function quoted(path: string): string {
 function fileValue(name: string, value: string): string {
   if (/[\r\n\0]/.test(value)) throw new AppError('invalid', `${name} holds a line break`);
   return `"${value.replaceAll(/["\\$`]/g, '\\$&')}"`;
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (hasErrorCode(error, 'ENOENT')) return false;
-    throw error;
-  }
 }

@@ -94,17 +94,14 @@ export function machinesContract(open: OpenStore): void {
       ['older', 'last by name', ['zzz', 'aaa'], true],
       ['younger', 'first by name', ['aaa', 'zzz'], false],
       ['younger', 'last by name', ['zzz', 'aaa'], false],
-    ] as const)(
-      'prefers an id over a name, being %s and %s',
-      async (_age, _order, [mine, text], isFirst) => {
-        const withId = sampleMachine({ id: text, name: mine });
-        const withName = sampleMachine({ id: mine, name: text });
-        for (const machine of isFirst ? [withId, withName] : [withName, withId])
-          await store.machines.insert(machine);
-        expect((await store.machines.find('default', text))?.id).toBe(text);
-        expect((await store.machines.find('default', mine))?.id).toBe(mine);
-      },
-    );
+    ] as const)('prefers an id over a name, being %s and %s', async (_age, _order, [mine, text], isFirst) => {
+      const withId = sampleMachine({ id: text, name: mine });
+      const withName = sampleMachine({ id: mine, name: text });
+      for (const machine of isFirst ? [withId, withName] : [withName, withId])
+        await store.machines.insert(machine);
+      expect((await store.machines.find('default', text))?.id).toBe(text);
+      expect((await store.machines.find('default', mine))?.id).toBe(mine);
+    });
 
     it('finds nothing for text that no row can hold', async () => {
       await store.machines.insert(sampleMachine({ name: 'web' }));

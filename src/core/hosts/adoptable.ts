@@ -70,7 +70,8 @@ async function conflictOf(
   chosen: readonly Machine[],
 ): Promise<string | null> {
   const isNamed = `its tenant has another machine named '${spec.name}'`;
-  if (chosen.some((other) => other.slot === slot)) return `its slot ${slot} belongs to another machine ${slot}`;
+  if (chosen.some((other) => other.slot === slot))
+    return `its slot ${slot} belongs to another machine ${slot}`;
   if (chosen.some((other) => other.tenant === tenant && other.spec.name === spec.name)) return isNamed;
   try {
     if ((await store.machines.get(id)) !== null) return 'the database has a machine with its id';

@@ -102,9 +102,7 @@ export class KeyVerification implements KeyVerifier {
     this.#notedAtMs.set(key.id, now.getTime());
     const note = this.#store.keys
       .noteUse(key.id, now.toISOString())
-      .catch((error: unknown) =>
-        this.#log.warn({ keyId: key.id, err: error }, 'key use not recorded'),
-      )
+      .catch((error: unknown) => this.#log.warn({ keyId: key.id, err: error }, 'key use not recorded'))
       .finally(() => this.#notes.delete(note));
     this.#notes.add(note);
   }

@@ -165,8 +165,7 @@ export class Reconciler {
     const before = this.#left;
     this.#left = new Map(names.map((name) => [name, before.has(name)]));
     for (const what of names)
-      if (before.get(what) === false)
-        this.#deps.edges.log.warn({ what }, 'left alone: not in this database');
+      if (before.get(what) === false) this.#deps.edges.log.warn({ what }, 'left alone: not in this database');
   }
 
   async #carryOutAll(repairs: readonly Repair[]): Promise<void> {

@@ -3,7 +3,7 @@
  * program do. Without a daemon even a reader would leave files beside it, so a copy is read instead. PostgreSQL is read
  * where it is.
  */
-import { copyFile, mkdtemp, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -11,6 +11,7 @@ import { Kysely } from 'kysely';
 import type { Machine } from '../../core/machines/machine.ts';
 import type { Operation } from '../../core/operations/operation.ts';
 import type { DamagedMachine, HostContents } from '../../core/ports/store.ts';
+import { exists } from '../../lib/files.ts';
 import { type Finding, fail, ok, warn } from '../../setup/doctor/finding.ts';
 import { readContents } from '../../store/contents.ts';
 import type { OpenDatabase } from '../../store/database.ts';
@@ -167,11 +168,4 @@ async function readSchema({ db }: OpenDatabase): Promise<readonly MigrationTable
   const tables = await db.introspection.getTables();
   if (!tables.some(({ name }) => name === 'schema_migrations')) return [];
   return db.selectFrom('schema_migrations').select(['version', 'name']).orderBy('version').execute();
-}
-
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

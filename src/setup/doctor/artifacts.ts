@@ -1,7 +1,8 @@
 /** What set-up makes in the cache: guest agent, kernel, boot kit, images. */
-import { stat } from 'node:fs/promises';
+
 import { join } from 'node:path';
 import { isAppError } from '../../core/errors.ts';
+import { exists } from '../../lib/files.ts';
 import type { SetupContext } from '../context.ts';
 import { readDistro } from '../distro.ts';
 import { readJson } from '../fingerprint.ts';
@@ -171,11 +172,4 @@ function checkTool(subject: string, tool: MadeTool | null): Finding {
 
 function making(isCurrent: boolean, isThere: boolean): Making {
   return isCurrent ? 'current' : isThere ? 'outdated' : 'absent';
-}
-
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

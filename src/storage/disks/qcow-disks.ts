@@ -10,7 +10,14 @@ import { join } from 'node:path';
 import { AppError, wrapError } from '../../core/errors.ts';
 import type { DiskRecord, DiskRequest, Disks } from '../../core/ports/disks.ts';
 import { abortable } from '../../lib/abort.ts';
-import { ensureDirectory, hasErrorCode, isOutOfSpace, syncDirectory, syncFile } from '../../lib/files.ts';
+import {
+  ensureDirectory,
+  exists,
+  hasErrorCode,
+  isOutOfSpace,
+  syncDirectory,
+  syncFile,
+} from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
 import { ProcessError } from '../../lib/process.ts';
 import { removeTree } from '../../lib/remove-tree.ts';
@@ -186,16 +193,6 @@ async function removeLeftovers(directory: string): Promise<void> {
   });
   for (const name of names)
     if (name.startsWith(temporaryPrefix)) await rm(join(directory, name), { force: true });
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (hasErrorCode(error, 'ENOENT')) return false;
-    throw error;
-  }
 }
 
 /** Failures that a person can do something about, in their words. */

@@ -1,8 +1,8 @@
 /** A machine's record as a file beside its disk: `disks/<machine>/machine.json`, the daemon's alone. */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import type { Machine } from '../../core/machines/machine.ts';
 import { type FoundRecord, type MachineRecords, revisionOf } from '../../core/ports/records.ts';
-import { ensureDirectory, hasErrorCode, syncDirectory, writeFileAtomic } from '../../lib/files.ts';
+import { ensureDirectory, exists, hasErrorCode, syncDirectory, writeFileAtomic } from '../../lib/files.ts';
 import { KeyedLock } from '../../lib/keyed-lock.ts';
 import { diskDirectoryMode, isMachineId, type StateLayout } from '../layout.ts';
 
@@ -74,15 +74,5 @@ export class RecordFiles implements MachineRecords {
     } catch (error) {
       return hasErrorCode(error, 'ENOENT') ? undefined : null;
     }
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (hasErrorCode(error, 'ENOENT') || hasErrorCode(error, 'ENOTDIR')) return false;
-    throw error;
   }
 }

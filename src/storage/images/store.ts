@@ -6,12 +6,12 @@
  * An image is there when both its record and its blob are. The blob comes last and goes first, so what a crash leaves
  * is a record that the next start removes.
  */
-import { readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { readdir, rename, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, wrapError } from '../../core/errors.ts';
 import type { BootKit, Garbage, Image, ImageImport, ImageLibrary } from '../../core/ports/images.ts';
 import { abortable } from '../../lib/abort.ts';
-import { syncDirectory } from '../../lib/files.ts';
+import { exists, syncDirectory } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
 import { type Logger, silentLog } from '../../lib/log.ts';
 import { removeTree } from '../../lib/remove-tree.ts';
@@ -414,11 +414,4 @@ async function touch(path: string): Promise<void> {
   await utimes(path, now, now).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
   });
-}
-
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }
