@@ -11,8 +11,7 @@ export const exitCodes = {
   infrastructure: 125,
 } as const;
 
-/** 128 + the signal's number, as shells have it; `name` without `SIG`. A signal unknown here is 128. */
-export function exitCodeOfSignal(name: string): number {
-  const numbers: Readonly<Record<string, number>> = constants.signals;
-  return 128 + (numbers[`SIG${name}`] ?? 0);
+/** 128 + the number of a signal that this process gets, as shells have it. */
+export function exitCodeOfSignal(name: 'INT' | 'TERM' | 'HUP' | 'PIPE'): number {
+  return 128 + constants.signals[`SIG${name}`];
 }

@@ -94,7 +94,8 @@ test('50 MB arrive whole', async () => {
 
 test.each([
   [['exit', '7'], 7, /^$/],
-  [['signal', 'KILL'], 137, /^$/],
+  [['signal', 'KILL', '137'], 137, /^$/],
+  [['signal', 'RTMIN+1', '163'], 163, /^$/],
   [['timeout'], 124, /^error: the command was killed after 3600 s\nhint: /],
   [['lost'], 125, /^error: nobody knows how the command ended: the guest went\ufffd\[2J away\n$/],
   [

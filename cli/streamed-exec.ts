@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { ExecOutcome, ExecRequest } from '../sdk/src/index.ts';
 import type { Context } from './context.ts';
 import { CliError } from './errors.ts';
-import { exitCodeOfSignal, exitCodes } from './exit-codes.ts';
+import { exitCodes } from './exit-codes.ts';
 import { texts, type Variables, variables, variablesOf, wholeNumber } from './options.ts';
 import { printable, write } from './output.ts';
 
@@ -38,7 +38,7 @@ export function addExecOptions(command: Command): Command {
       texts,
     )
     .option('-w, --workdir <path>', 'directory to run in')
-    .option('-u, --user <user>', 'user to run as, by name or number');
+    .option('-u, --user <user>', 'user to run as, by name or number; USER:GROUP sets the group too');
 }
 
 /** Reads stdin to its end when asked to. Throws CliError when it is too long. */
@@ -99,9 +99,8 @@ export async function runCommand(context: Context, machine: string, request: Exe
 function settle(context: Context, outcome: ExecOutcome, request: ExecRequest): number {
   switch (outcome.outcome) {
     case 'exited':
-      return outcome.exit_code;
     case 'signalled':
-      return exitCodeOfSignal(outcome.signal);
+      return outcome.exit_code;
     case 'timed_out':
       context.note(`error: the command was killed after ${request.timeout} s`);
       context.note('hint: --timeout allows more');

@@ -25,7 +25,7 @@ export async function runProgram(
   request: Readonly<Record<string, unknown>>,
   response: ServerResponse,
 ): Promise<void> {
-  const [program, argument = ''] = request.command as string[];
+  const [program, argument = '', second = ''] = request.command as string[];
   const offsets = { stdout: 0, stderr: 0 };
   const emit = async (type: 'stdout' | 'stderr', data: Uint8Array) => {
     const event = { type, offset: offsets[type], data: Buffer.from(data).toString('base64') };
@@ -66,7 +66,7 @@ export async function runProgram(
     case 'exit':
       return exit(Number(argument));
     case 'signal':
-      return finish({ outcome: 'signalled', signal: argument });
+      return finish({ outcome: 'signalled', signal: argument, exit_code: Number(second) });
     case 'timeout':
       return finish({ outcome: 'timed_out' });
     case 'break':

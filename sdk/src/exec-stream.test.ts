@@ -51,8 +51,12 @@ test('yields output as bytes, skips heartbeats and unknown events, ends with the
 
 test.each([
   [
+    { outcome: 'signalled', signal: 'RTMIN+1', exit_code: 163 },
+    { outcome: 'signalled', signal: 'RTMIN+1', exit_code: 163 },
+  ],
+  [
     { outcome: 'signalled', signal: 'KILL', exit_code: null },
-    { outcome: 'signalled', signal: 'KILL' },
+    { outcome: 'signalled', signal: 'KILL', exit_code: 128 },
   ],
   [{ outcome: 'timed_out' }, { outcome: 'timed_out' }],
   [

@@ -79,6 +79,9 @@ function unknown(reason: string, isLost: boolean): ExecEvent {
   return { type: 'outcome', outcome: 'unknown', reason, ...(isLost ? { connection_lost: true } : {}) };
 }
 
+/** The exit code when the server does not tell the signal's number. */
+const signalledCode = 128;
+
 /**
  * Returns null for heartbeats and for events of newer servers; throws when a known event lacks a required
  * field.
@@ -97,7 +100,8 @@ function parseEvent(value: unknown): ExecEvent | null {
 function parseOutcome(value: Readonly<Record<string, unknown>>): ExecOutcome {
   const { outcome, exit_code: exitCode, signal, reason } = value;
   if (outcome === 'exited' && Number.isInteger(exitCode)) return { outcome, exit_code: Number(exitCode) };
-  if (outcome === 'signalled' && typeof signal === 'string') return { outcome, signal };
+  if (outcome === 'signalled' && typeof signal === 'string')
+    return { outcome, signal, exit_code: Number.isInteger(exitCode) ? Number(exitCode) : signalledCode };
   if (outcome === 'timed_out') return { outcome };
   if (outcome === 'unknown') {
     return { outcome, reason: typeof reason === 'string' ? reason : 'the server gave no reason' };

@@ -25,7 +25,7 @@ export interface RunOptions extends StreamOptions, Omit<ExecRequest, 'command'> 
 /** How a command ended, with its output as text. */
 export interface RunResult {
   readonly outcome: ExecOutcome;
-  /** Null unless the command exited by itself. */
+  /** 128 + the signal when a signal ended the command; null after a timeout, or when nobody can tell. */
   readonly exitCode: number | null;
   /** Decoded as UTF-8, up to 8 MiB; later output is only given to `onStdout`. */
   readonly stdout: string;
@@ -76,7 +76,7 @@ export class MachineHandle {
     }
     return {
       outcome,
-      exitCode: outcome.outcome === 'exited' ? outcome.exit_code : null,
+      exitCode: 'exit_code' in outcome ? outcome.exit_code : null,
       stdout: stdout.text(),
       stderr: stderr.text(),
       isTruncated: stdout.isFull || stderr.isFull,

@@ -51,12 +51,13 @@ type Ended<Outcome extends WireOutcome['outcome'], Told extends keyof WireOutcom
 } & { readonly [Field in Told]: NonNullable<WireOutcome[Field]> };
 
 /**
- * How a command ended; `signal` is without `SIG`. `unknown` means that nobody can tell; it is never a guess.
- * With `connection_lost` this client lost the connection, without it the server reported `unknown`.
+ * How a command ended; `signal` is without `SIG`, and its `exit_code` is 128 + the signal's number. `unknown` means
+ * that nobody can tell; it is never a guess. With `connection_lost` this client lost the connection, without it the
+ * server reported `unknown`.
  */
 export type ExecOutcome =
   | Ended<'exited', 'exit_code'>
-  | Ended<'signalled', 'signal'>
+  | Ended<'signalled', 'signal' | 'exit_code'>
   | Ended<'timed_out'>
   | (Ended<'unknown', 'reason'> & { readonly connection_lost?: true });
 

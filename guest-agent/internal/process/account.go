@@ -22,7 +22,8 @@ type account struct {
 	home   string
 }
 
-// lookUpAccount finds a user by name or number. Numbers need not be in the guest's passwd file; root need not either.
+// lookUpAccount finds USER or USER:GROUP, each by name or number. Numbers need not be in the guest's files; root need not
+// either.
 func lookUpAccount(user string) (*account, error) {
 	if user == "" {
 		user = "0"
@@ -32,7 +33,43 @@ func lookUpAccount(user string) (*account, error) {
 	return resolveAccount(user, string(passwd), string(group))
 }
 
-func resolveAccount(user, passwd, group string) (*account, error) {
+// resolveAccount: who names a group gets that one only, as in containers.
+func resolveAccount(words, passwd, group string) (*account, error) {
+	user, groupName, hasGroup := strings.Cut(words, ":")
+	found, err := resolveUser(user, passwd, group)
+	if err != nil || !hasGroup {
+		return found, err
+	}
+	gid, err := resolveGroup(groupName, group)
+	if err != nil {
+		return nil, err
+	}
+	found.gid, found.groups = gid, []uint32{gid}
+	return found, nil
+}
+
+func resolveGroup(name, group string) (uint32, error) {
+	number, err := strconv.ParseUint(name, 10, 32)
+	isNumber := err == nil && number <= idMax
+	for _, line := range strings.Split(group, "\n") {
+		fields := strings.Split(line, ":")
+		if len(fields) < 3 || fields[0] == "" || fields[0] != name {
+			continue
+		}
+		if gid, err := strconv.ParseUint(fields[2], 10, 32); err == nil {
+			return uint32(gid), nil
+		}
+	}
+	switch {
+	case isNumber:
+		return uint32(number), nil
+	case name == "root":
+		return 0, nil
+	}
+	return 0, &InvalidError{Reason: "no such group: " + name}
+}
+
+func resolveUser(user, passwd, group string) (*account, error) {
 	number, err := strconv.ParseUint(user, 10, 32)
 	isNumber := err == nil && number <= idMax
 	for _, line := range strings.Split(passwd, "\n") {
@@ -42,7 +79,7 @@ func resolveAccount(user, passwd, group string) (*account, error) {
 		}
 		uid, uidErr := strconv.ParseUint(fields[2], 10, 32)
 		gid, gidErr := strconv.ParseUint(fields[3], 10, 32)
-		if uidErr != nil || gidErr != nil || (fields[0] != user && !(isNumber && uid == number)) {
+		if fields[0] == "" || uidErr != nil || gidErr != nil || (fields[0] != user && !(isNumber && uid == number)) {
 			continue
 		}
 		found := &account{name: fields[0], uid: uint32(uid), gid: uint32(gid), home: fields[5]}

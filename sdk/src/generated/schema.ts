@@ -809,6 +809,7 @@ export interface components {
             readonly type: "outcome";
             /** @enum {string} */
             readonly outcome: "exited" | "signalled" | "timed_out" | "unknown";
+            /** @description 128 + the signal when a signal ended it; null when neither is known. */
             readonly exit_code: number | null;
             readonly signal: string | null;
             readonly reason: string | null;
@@ -847,7 +848,7 @@ export interface components {
              */
             readonly cwd?: string;
             /**
-             * @description Name or number of a user of the guest.
+             * @description A user of the guest by name or number; `USER:GROUP` also says the only group.
              * @example root
              */
             readonly user?: string;

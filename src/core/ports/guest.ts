@@ -34,7 +34,7 @@ export interface ExecRequest {
   readonly argv: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** A user name or numeric uid in the guest; root when absent. */
+  /** A user of the guest by name or number, or `USER:GROUP`; root when absent. */
   readonly user?: string;
   /** After this the whole process group is killed and the outcome is `timed_out`. */
   readonly timeoutMs: number;

@@ -1,7 +1,7 @@
 /** One exec session as this dialect answers it: gathered into one object, or as newline-delimited JSON. */
-import { constants } from 'node:os';
 import { AppError, isAppError } from '../../../core/errors.ts';
 import type { ExecEvent, ExecOutcome, ExecSession } from '../../../core/ports/guest.ts';
+import { exitCodeOfSignal } from '../../../lib/signals.ts';
 import type { Gathered } from './gathered.ts';
 import type { ExecEventBody, ExecResultBody } from './schema.ts';
 
@@ -92,7 +92,7 @@ function endOf(outcome: ExecOutcome, timeoutMs: number): ExecEnd {
     case 'exited':
       return { exit_code: outcome.exitCode, outcome: 'exited', signal: null };
     case 'signalled':
-      return { exit_code: signalExitCode(outcome.signal), outcome: 'signalled', signal: outcome.signal };
+      return { exit_code: exitCodeOfSignal(outcome.signal), outcome: 'signalled', signal: outcome.signal };
     case 'timed_out':
       throw new AppError('timeout', `Command execution timed out after ${timeoutMs / 1000} seconds`, {
         isMaybeDone: true,
@@ -103,11 +103,6 @@ function endOf(outcome: ExecOutcome, timeoutMs: number): ExecEnd {
         hint: `How the command ended is not known: ${outcome.reason}.`,
       });
   }
-}
-
-function signalExitCode(signal: string): number {
-  const numbers: Readonly<Record<string, number>> = constants.signals;
-  return 128 + (numbers[`SIG${signal}`] ?? 0);
 }
 
 /**
@@ -158,10 +153,15 @@ function toEventBody(event: ExecEvent, offsets: { stdout: number; stderr: number
   return {
     type: 'outcome',
     outcome: outcome.outcome,
-    exit_code: outcome.outcome === 'exited' ? outcome.exitCode : null,
+    exit_code: exitCodeOf(outcome),
     signal: outcome.outcome === 'signalled' ? outcome.signal : null,
     reason: outcome.outcome === 'unknown' ? outcome.reason : null,
   };
+}
+
+function exitCodeOf(outcome: ExecOutcome): number | null {
+  if (outcome.outcome === 'exited') return outcome.exitCode;
+  return outcome.outcome === 'signalled' ? exitCodeOfSignal(outcome.signal) : null;
 }
 
 const encoder = new TextEncoder();

@@ -267,8 +267,8 @@ export const execBody = z
         example: { LANG: 'C.UTF-8' },
       }),
     cwd: argument.optional().openapi({ description: 'Working directory.', example: '/' }),
-    user: z.string().min(1).max(64).refine(noNul, 'must not contain NUL').optional().openapi({
-      description: 'Name or number of a user of the guest.',
+    user: z.string().min(1).max(128).refine(noNul, 'must not contain NUL').optional().openapi({
+      description: 'A user of the guest by name or number; `USER:GROUP` also says the only group.',
       pattern: noNulPattern,
       example: 'root',
     }),
@@ -310,7 +310,10 @@ export const execEvent = z
     z.object({
       type: z.literal('outcome'),
       outcome: z.enum(['exited', 'signalled', 'timed_out', 'unknown']),
-      exit_code: z.int().nullable(),
+      exit_code: z
+        .int()
+        .nullable()
+        .openapi({ description: '128 + the signal when a signal ended it; null when neither is known.' }),
       signal: z.string().nullable(),
       reason: z.string().nullable(),
     }),
