@@ -1,4 +1,4 @@
-/** Joins the core's parts. Called by `main`, and by tests with fakes of the ports. */
+/** Composes the core's parts. Called by `main`, and by tests with fakes of the ports. */
 import { EventBus } from './events/bus.ts';
 import { fencedStore } from './hosts/fence.ts';
 import { ImageOperations } from './images/operations.ts';
@@ -19,7 +19,7 @@ import type { ImageLibrary } from './ports/images.ts';
 import type { HostClaim, Store } from './ports/store.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 
-/** What set-up replaces comes with updates, some days apart. */
+/** Interval of the image collection. Set-up replaces images only with updates, some days apart. */
 const collectMs = 6 * 60 * 60_000;
 
 export interface CoreDeps {
@@ -29,7 +29,7 @@ export interface CoreDeps {
   readonly images: ImageLibrary;
   readonly defaults: MachineDefaults;
   readonly capacity: Capacity;
-  /** Starts that run at once. */
+  /** Limit of concurrent starts. */
   readonly startsMax: number;
   readonly hostId: string;
   /** The current boot of this host. */
@@ -60,12 +60,12 @@ export interface Core {
   readonly supervisor: Supervisor;
   readonly reconciler: Reconciler;
   readonly keeper: Keeper;
-  /** Ends streams and interrupts operations, which stay open for the next daemon. Machines go on. */
+  /** Ends streams and interrupts operations, which stay open for the next daemon. Machines keep running. */
   interrupt(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Claims the host: from here on a daemon that had it before writes nothing more. */
+/** Claims the host; from then on, an earlier daemon of the host can write nothing. */
 export async function createCore(deps: CoreDeps): Promise<Core> {
   const { edges, images, defaults, capacity, hostId, bootId } = deps;
   const { bootIdBefore = null, epochBefore = 0, unowned = [] } = deps;
@@ -114,7 +114,7 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
   });
   const stopCollecting = edges.clock.every(collectMs, async () => {
     const removed = await imageService.collect();
-    if (removed.length > 0) edges.log.info({ removed }, 'images and kernels removed that nothing needs');
+    if (removed.length > 0) edges.log.info({ removed }, 'unused images and kernels removed');
   });
   const interrupt = async () => {
     stopCollecting();

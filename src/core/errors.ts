@@ -1,6 +1,6 @@
 /**
- * The one error type that crosses rooms, and the closed list of its codes.
- * A dialect turns a code into its own status and words; nothing else may decide what a caller sees.
+ * AppError, the only error type that crosses rooms, and the closed list of its codes. A dialect maps each
+ * code to its own status and text; nothing else decides what a caller sees.
  */
 
 export const errorCodes = [
@@ -19,22 +19,22 @@ export const errorCodes = [
 ] as const;
 
 /**
- * What went wrong, in the words every room shares.
- * `invalid`: the request itself · `conflict`: the state forbids it · `unsupported`: this host cannot ·
- * `exhausted`: no room left (disk, memory, slots) · `timeout`: a deadline passed · `unavailable`: try later ·
- * `guest`: the guest or its link · `engine`: the VMM · `internal`: a defect of ours.
+ * The kind of failure. `invalid`: the request is wrong · `conflict`: the state forbids it · `unsupported`:
+ * this host cannot do it · `exhausted`: no disk, memory or slots left · `timeout`: a deadline passed ·
+ * `unavailable`: try later · `guest`: the guest or its link failed · `engine`: the VMM failed · `internal`: a
+ * bug of ours.
  */
 export type ErrorCode = (typeof errorCodes)[number];
 
 export interface AppErrorOptions {
   readonly cause?: unknown;
-  /** What the caller can do about it, one sentence. */
+  /** What the caller can do about it; one sentence. */
   readonly hint?: string;
   /** Machine-readable facts; never secrets. */
   readonly details?: Readonly<Record<string, unknown>>;
-  /** True: what was asked for may have been done, and asking again may do it twice. */
+  /** True when the request may have been carried out, so that repeating it may do it twice. */
   readonly isMaybeDone?: boolean;
-  /** True: the reason is about to pass, and the same request may succeed in a moment. */
+  /** True when the reason will pass soon, so that repeating the request may succeed. */
   readonly isPassing?: boolean;
 }
 
@@ -58,8 +58,8 @@ export class AppError extends Error {
 }
 
 /**
- * The store was lost while a transaction was committed: it happened wholly or not at all, and only reading again tells
- * which.
+ * The connection to the database was lost during a commit: all or nothing was committed, and only reading
+ * again shows which.
  */
 export class CommitUnknownError extends AppError {
   override readonly name = 'CommitUnknownError';
@@ -67,20 +67,20 @@ export class CommitUnknownError extends AppError {
   constructor(cause?: unknown) {
     super('unavailable', 'the connection to the database was lost while changes were committed', {
       cause,
-      hint: 'look whether the change was made before you try again',
+      hint: 'Check whether the change was made before you try again.',
       isMaybeDone: true,
     });
   }
 }
 
-/** What is recorded of something cannot be read; the rest is not touched by it. */
+/** A record cannot be read. Other records are not affected. */
 export class DamagedRecordError extends AppError {
   override readonly name = 'DamagedRecordError';
 
   constructor(what: string, cause: unknown) {
     super('internal', `the record of ${what} is damaged`, {
       cause,
-      hint: './flotilla doctor lists damaged records and says what is wrong with them',
+      hint: './flotilla doctor lists damaged records and what is wrong with them.',
     });
   }
 }
@@ -89,7 +89,7 @@ export function isAppError(error: unknown, code?: ErrorCode): error is AppError 
   return error instanceof AppError && (code === undefined || error.code === code);
 }
 
-/** Wraps anything thrown with what was being done; an AppError keeps its code. */
+/** Wraps any thrown value with a description of what was being done; an AppError keeps its code. */
 export function wrapError(error: unknown, doing: string, code: ErrorCode = 'internal'): AppError {
   if (error instanceof AppError) {
     const options: AppErrorOptions = {

@@ -1,6 +1,6 @@
 /**
- * What every engine driver must do, whatever runs behind it. A driver's own test calls `engineContract` with a fixture;
- * each case makes its own incarnations and the suite ends by checking that nothing is left.
+ * The tests that every engine driver must pass. A driver's own test calls `engineContract` with a fixture.
+ * Each case makes its own incarnations, and the suite ends by checking that nothing is left.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -16,35 +16,35 @@ import { abortable, deadline } from '../lib/abort.ts';
 import { shortId } from '../lib/ids.ts';
 import type { GuestBehaviour } from './testing/tiny-guest.ts';
 
-/** The host of the specs that a fixture gives. */
+/** The host in the specs of a fixture. */
 export const testHostId = 'testhost';
 
 /** What a driver's test provides. */
 export interface EngineFixture {
-  /** A driver on the same host each time, as a restarted daemon makes it. */
+  /** A new driver on the same host, as after a restart of the daemon. */
   makeDriver(): EngineDriver;
-  /** A spec whose guest prints `consoleMarker` and then behaves so. */
+  /** A spec whose guest prints `consoleMarker` and then behaves as requested. */
   spec(incarnation: string, slot: number, behaviour: GuestBehaviour): LaunchSpec;
   readonly consoleMarker: string;
-  /** Ends the VMM behind the driver's back, as `kill -9` does. */
+  /** Kills the VMM without the driver's knowledge, like `kill -9`. */
   kill(handle: EngineHandle): void;
-  /** How many VMMs of this incarnation run on the host. */
+  /** Number of VMMs of this incarnation on the host. */
   countVmms(incarnation: string): Promise<number>;
-  /** Processes, directories, sockets and groups that are still on the host, for people to read. */
+  /** Processes, directories, sockets and cgroups that are still on the host, in readable form. */
   leftovers(): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
-/** Three seconds on a free core; under software emulation on a crowded host half a minute was seen. */
+/** Three seconds on an idle core; half a minute was seen under TCG on a busy host. */
 const exitTimeoutMs = 100_000;
 
-/** A console that is followed, and what it has said so far. */
+/** A follower of a console, and its output so far. */
 interface Following {
   readonly iterator: AsyncIterator<Uint8Array>;
   text: string;
 }
 
-/** What it says from here to its end. */
+/** Reads the console's output from here to its end. */
 async function rest({ iterator }: Following): Promise<string> {
   let text = '';
   for (;;) {
@@ -110,7 +110,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       expect(leftovers).toEqual([]);
     });
 
-    it('finds itself available and says by what', async () => {
+    it('is available and names its accelerator', async () => {
       const probe = await driver.probe();
       expect(probe).toMatchObject({ isAvailable: true, missing: [] });
       expect(probe.accelerator).not.toBeNull();
@@ -127,7 +127,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       expect(await driver.listLiving(never)).toEqual([handle.incarnation]);
     });
 
-    it('launches an incarnation once, however often and however close together it is asked', async () => {
+    it('launches an incarnation once, even for repeated and concurrent calls', async () => {
       const incarnation = shortId();
       const [first, second] = await Promise.all([launch('idle', incarnation), launch('idle', incarnation)]);
       expect(second).toEqual(first);
@@ -149,7 +149,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       expect(await driver.find(shortId(), never)).toBeNull();
     });
 
-    it('runs two machines that do not disturb each other', async () => {
+    it('runs two machines independently', async () => {
       const one = await launch();
       const two = await launch();
       await driver.stop(one, never);
@@ -157,7 +157,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       expect(await driver.inspect(two, never)).toEqual({ state: 'running' });
     });
 
-    it('tells that the guest powered off, also after the fact', async () => {
+    it('reports that the guest powered off, also to later listeners', async () => {
       const handle = await launch('poweroff');
       expect(await nextExit(handle)).toMatchObject({ kind: 'powered_off' });
       expect(await nextExit(handle)).toMatchObject({ kind: 'powered_off' });
@@ -168,13 +168,13 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       expect(await fixture.countVmms(handle.incarnation)).toBe(0);
     });
 
-    it.each(['reset', 'panic'] as const)('tells that the guest reset itself (%s)', async (behaviour) => {
+    it.each(['reset', 'panic'] as const)('reports that the guest reset itself (%s)', async (behaviour) => {
       const handle = await launch(behaviour);
       expect(await nextExit(handle)).toMatchObject({ kind: 'reset' });
       expect(await fixture.countVmms(handle.incarnation)).toBe(0);
     });
 
-    it('tells that the VMM was killed', async () => {
+    it('reports that the VMM was killed', async () => {
       const handle = await launch();
       const exit = nextExit(handle);
       fixture.kill(handle);
@@ -183,7 +183,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       expect(await driver.find(handle.incarnation, never)).toBeNull();
     });
 
-    it('tells each listener once and none that stopped listening', async () => {
+    it('notifies each listener once, and none that has stopped listening', async () => {
       const handle = await launch();
       const heard: string[] = [];
       driver.onExit(handle, () => heard.push('first'));
@@ -197,7 +197,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       expect(heard).toEqual(['first']);
     });
 
-    it('stops, and stops again', async () => {
+    it('stops a VMM, and stopping again is safe', async () => {
       const handle = await launch();
       await driver.stop(handle, never);
       expect(await fixture.countVmms(handle.incarnation)).toBe(0);
@@ -208,7 +208,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       });
     });
 
-    it('destroys what runs, and destroys nothing with success', async () => {
+    it('destroys a running VMM, and destroying nothing succeeds', async () => {
       const handle = await launch();
       await driver.destroy(handle.incarnation, never);
       expect(await fixture.countVmms(handle.incarnation)).toBe(0);
@@ -218,7 +218,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       await driver.destroy(shortId(), never);
     });
 
-    it('leaves machines running when it closes, and another driver takes them over', async () => {
+    it('leaves machines running when it closes, and another driver adopts them', async () => {
       const handle = await launch();
       await driver.close();
       driver = fixture.makeDriver();
@@ -229,7 +229,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       expect(await exit).toMatchObject({ kind: 'died' });
     });
 
-    it('learns of an end that happened while no driver was there', async () => {
+    it('detects an end that happened while there was no driver', async () => {
       const handle = await launch('poweroff');
       await driver.close();
       const witness = fixture.makeDriver();
@@ -248,7 +248,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       expect(await driver.console?.read(shortId(), 10, never)).toHaveLength(0);
     });
 
-    it('shows the console to who follows it, each at a pace of their own, until the end', async () => {
+    it('streams the console to each follower at its own pace until the end', async () => {
       const handle = await launch();
       const first = follow(handle);
       const second = follow(handle);
@@ -261,7 +261,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       expect(await rest(follow(handle, driver, 5))).toBe(whole.slice(-5));
     });
 
-    it('lets go of who no longer wants to follow a console, and of all when it closes', async () => {
+    it('releases a follower that leaves, and all followers when it closes', async () => {
       const handle = await launch();
       const leaving = new AbortController();
       const left = follow(handle, driver, 4096, leaving.signal);
@@ -283,7 +283,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
     const itPauses = (title: string, body: (pausable: EnginePause) => Promise<void>) =>
       it(title, async ({ skip }) => {
         if (driver.pause === null) return skip('the engine cannot pause');
-        // A test may go on with another driver.
+        // A test may continue with another driver.
         await body({
           pause: async (handle, signal) => await driver.pause?.pause(handle, signal),
           resume: async (handle, signal) => await driver.pause?.resume(handle, signal),
@@ -291,7 +291,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       });
     const paused = { state: 'paused', reason: pausedOnRequest };
 
-    itPauses('pauses and resumes, and does so again', async (pausable) => {
+    itPauses('pauses and resumes repeatedly', async (pausable) => {
       const handle = await launch();
       for (let round = 0; round < 2; round++) {
         for (let time = 0; time < 2; time++) await pausable.pause(handle, never);
@@ -316,7 +316,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       },
     );
 
-    itPauses('stops what is paused, and tells when it was killed', async (pausable) => {
+    itPauses('stops a paused VMM, and reports when it was killed', async (pausable) => {
       const stopped = await launch();
       await pausable.pause(stopped, never);
       await driver.stop(stopped, never);
@@ -328,7 +328,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       expect(await exit).toMatchObject({ kind: 'died' });
     });
 
-    itPauses('neither pauses nor resumes what has ended', async (pausable) => {
+    itPauses('neither pauses nor resumes an ended VMM', async (pausable) => {
       const handle = await launch('poweroff');
       await nextExit(handle);
       await expect(pausable.pause(handle, never)).rejects.toMatchObject({ code: 'engine' });
@@ -339,7 +339,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       });
     });
 
-    it('refuses a source it does not know before it makes anything', async () => {
+    it('refuses an unknown source before it makes anything', async () => {
       const incarnation = shortId();
       const spec = fixture.spec(incarnation, 1, 'idle');
       const sources: readonly LaunchSource[] = [
@@ -353,7 +353,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       expect(await driver.list(never)).toEqual([]);
     });
 
-    it('rejects every call at once whose signal has aborted', async () => {
+    it('rejects every call at once if its signal has aborted', async () => {
       const handle = await launch();
       const reason = new Error('given up');
       const gone = AbortSignal.abort(reason);
@@ -374,7 +374,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       expect(await driver.inspect(handle, never)).toEqual({ state: 'running' });
     });
 
-    it('follows the empty console of what never ran to its end', async () => {
+    it('follows the empty console of an incarnation that never ran to its end', async () => {
       const nobody = { incarnation: shortId() } as EngineHandle;
       expect(await rest(follow(nobody))).toBe('');
     });

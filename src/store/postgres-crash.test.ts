@@ -89,7 +89,7 @@ describe('a lost connection', () => {
         code: 'unavailable',
         isMaybeDone: true,
         message: expect.stringContaining('while changes were committed'),
-        hint: expect.stringContaining('look whether'),
+        hint: expect.stringContaining('Check whether'),
       });
       expect(await store.machines.all(sampleHostId)).toHaveLength(rows);
     } finally {

@@ -69,7 +69,7 @@ export const coreMutations: readonly Mutation[] = [
     file: 'src/core/reconcile/plan.ts',
     from: 'if (machine.bootId !== null && machine.bootId !== observed.bootId) {',
     to: 'if (machine.bootId === null) {',
-    caughtBy: { file: service, test: 'what was to run is started again' },
+    caughtBy: { file: service, test: 'machines that should run are started again' },
   },
   {
     fault: 'memory is not reserved',
@@ -93,7 +93,7 @@ export const coreMutations: readonly Mutation[] = [
     file: 'src/store/machines.ts',
     from: "await recordEvent(db, eventOf(after, 'machine.changed', { fields: Object.keys(details) }));",
     to: '',
-    caughtBy: { file: service, test: 'tells whoever listens what it has changed' },
+    caughtBy: { file: service, test: 'notifies listeners of its changes' },
   },
   {
     fault: 'on PostgreSQL events of a transaction that commits late are skipped',

@@ -1,7 +1,7 @@
 /**
- * The operations on images. An import is `receive` (the upload, if there is one), `build`, `publish` and `clear`; its
- * parts lie in a directory that is named by the operation, so a restarted daemon continues where the last one stopped.
- * Only an upload that was not whole cannot be continued: its sender is gone.
+ * The operations on images. An import has the steps `receive` (only for uploads), `build`, `publish` and
+ * `clear`. Its files are in a directory named by the operation, so that a restarted daemon can continue it.
+ * Only an incomplete upload cannot be continued, because its sender is gone.
  */
 import { deadline } from '../../lib/abort.ts';
 import { AppError } from '../errors.ts';
@@ -17,26 +17,26 @@ import { type ImportTurns, turnTimeoutsDefault } from './turns.ts';
 
 export interface Importing {
   readonly request: ImageImport;
-  /** What was published; null until then. */
+  /** The published image; null before `publish`. */
   readonly image: Image | null;
 }
 
 export interface ImageOperationsDeps {
   readonly images: ImageLibrary;
   readonly turns: ImportTurns;
-  /** From the host's turn to the image, in milliseconds. */
+  /** Limit from the beginning of the import's turn to the finished image, in milliseconds. */
   readonly importTimeoutMs: number;
 }
 
-/** An upload of 64 GiB at 1 MiB/s takes 18 hours; one that stalls is ended by its reader much earlier. */
+/** 64 GiB at 1 MiB/s take 18 hours; the reader ends a stalled upload much earlier. */
 const receiveTimeoutMs = 24 * 60 * 60_000;
-/** A rename and a few small files, or the removal of a few million. */
+/** Enough for a rename and a few small files, or for removing a few million files. */
 const fileTimeoutMs = 5 * 60_000;
 
 export class ImageOperations {
   readonly importing: OperationDefinition<Importing>;
   readonly deleting: OperationDefinition<Image>;
-  /** What callers send now, by operation. */
+  /** Running uploads, by operation. */
   readonly #uploads = new Map<string, AsyncIterable<Uint8Array>>();
   readonly #deps: ImageOperationsDeps;
 
@@ -46,12 +46,12 @@ export class ImageOperations {
     this.deleting = defineDelete(deps.images);
   }
 
-  /** For whoever takes up what a crash left open. */
+  /** Definitions for taking up operations after a crash. */
   get definitions(): OperationDefinitions {
     return { 'image.import': this.importing, 'image.delete': this.deleting } as OperationDefinitions;
   }
 
-  /** Runs `work`, during which the operation's `receive` step reads these bytes. */
+  /** Runs `work` while the operation's `receive` step reads these bytes. */
   async withUpload<T>(
     operationId: string,
     chunks: AsyncIterable<Uint8Array> | null,
@@ -126,7 +126,7 @@ export class ImageOperations {
   }
 }
 
-/** All of it is in the operation: nobody sees an image before it is published. */
+/** The operation holds all state: nobody sees an image before it is published. */
 const importSubject: SubjectPort<Importing> = {
   read: async (_repositories, operation) => importingOf(operation),
   keep: async () => undefined,

@@ -1,6 +1,6 @@
 /**
- * The use cases of images: what a caller can see, import and delete. A tenant sees the shared images and its own; only
- * the operator names files of this host or touches what is shared.
+ * The use cases of images: list, import and delete. A tenant sees the shared images and its own. Only the
+ * operator may name files of this host or change shared images.
  */
 import { shortId } from '../../lib/ids.ts';
 import { invariant } from '../../lib/invariant.ts';
@@ -31,26 +31,26 @@ export interface ImageServiceDeps {
 
 export interface ImageRequest extends Omit<ImageImport, 'tenant' | 'source'> {
   readonly source: RequestSource;
-  /** For everyone, and not for the caller's tenant alone. */
+  /** Whether the image is for all tenants. */
   readonly isShared: boolean;
 }
 
-/** What a caller can import: a path of this host, or what it sends. */
+/** The source of an import: a path on this host, or an upload. */
 export type RequestSource =
   | Exclude<ImageSource, { kind: 'upload' }>
   | { readonly kind: 'stream'; readonly chunks: AsyncIterable<Uint8Array> };
 
 export interface ImagePage {
   readonly images: readonly Image[];
-  /** How many there are, on all pages. */
+  /** Number of images on all pages. */
   readonly total: number;
 }
 
-/** For a look into the catalogue. */
+/** Limit for reading the catalogue. */
 const lookTimeoutMs = 15_000;
-/** From the host's turn to the end: 64 GiB at some 60 MiB a second. */
+/** From the beginning of the import's turn to its end: 64 GiB at about 60 MiB/s. */
 export const importTimeoutMsDefault = 20 * 60_000;
-/** Of one tenant, and shared ones that were imported. */
+/** Limit of imported images per tenant, and of shared ones. */
 export const importedImagesMax = 200;
 
 export class ImageService {
@@ -60,7 +60,7 @@ export class ImageService {
     this.#deps = deps;
   }
 
-  /** A page of what the caller can name, by name. */
+  /** One page of the images that the caller can use, ordered by name. */
   async list(caller: Caller, page: { readonly limit: number; readonly offset: number }): Promise<ImagePage> {
     const images = await this.#deps.images.list(caller.tenant);
     return { images: images.slice(page.offset, page.offset + page.limit), total: images.length };
@@ -72,15 +72,16 @@ export class ImageService {
   }
 
   /**
-   * Raises beside what the library raises: `forbidden` when a caller other than the operator names a path or wants to
-   * share, `exhausted` when too many imports wait, its turn does not come or there are too many images, `timeout`.
+   * Imports an image. Raises the library's errors, `forbidden` when a caller other than the operator names a
+   * path or shares the image, `exhausted` when too many imports wait, the turn does not come in time or there
+   * are too many images, and `timeout`.
    */
   async add(caller: Caller, request: ImageRequest, signal: AbortSignal): Promise<Image> {
     checkImporter(caller, request);
     return this.#deps.turns.ofTenant(caller.tenant, signal, () => this.#carryOut(caller, request, signal));
   }
 
-  /** Raises `not_found`, `forbidden` (a shared one), `conflict` (built in, or machines use it). */
+  /** Raises `not_found`, `forbidden` (a shared image), `conflict` (built in, or in use by machines). */
   async delete(caller: Caller, name: string): Promise<void> {
     const { images, hostId, runner, operations } = this.#deps;
     const image = await images.resolve(caller.tenant, name, AbortSignal.timeout(lookTimeoutMs));
@@ -97,7 +98,7 @@ export class ImageService {
     await runner.run(operation, operations.deleting);
   }
 
-  /** Removes from this host what no image and no machine needs any more, and answers what that was. */
+  /** Removes the image data that neither an image nor a machine needs, and returns what was removed. */
   async collect(): Promise<readonly Garbage[]> {
     const { images, store, records, hostId } = this.#deps;
     const { digests, unreadable } = await findImageUsers(store, records, hostId);
@@ -105,7 +106,7 @@ export class ImageService {
     return images.collect(new Set(digests));
   }
 
-  /** Machines that only the record beside their disk knows: the database cannot count them. */
+  /** Checks machines that only the records beside the disks know: the database does not count them. */
   async #requireUnknownToRecords(image: Image): Promise<void> {
     const { store, records, hostId } = this.#deps;
     const { digests, unreadable } = await findImageUsers(store, records, hostId);
@@ -142,12 +143,12 @@ export class ImageService {
     return image;
   }
 
-  /** Runs an import for a caller: when it goes, the import is cancelled. */
+  /** Runs an import for a caller; if the caller disconnects, the import is cancelled. */
   async #run(operation: Operation, signal: AbortSignal): Promise<Importing> {
     const { runner, operations, log } = this.#deps;
     const cancel = () =>
       void runner.cancel(operation.id).catch((error: unknown) => {
-        log.warn({ operation: operation.id, err: error }, 'import could not be cancelled');
+        log.warn({ operation: operation.id, err: error }, 'import not cancelled');
       });
     const ended = runner.run(operation, operations.importing);
     if (signal.aborted) cancel();

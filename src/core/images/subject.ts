@@ -1,18 +1,24 @@
 /**
- * Images as subjects of operations, and the rule that keeps an image while it is needed: creating a machine on it and
- * deleting it each look for the other inside the transaction that writes its intent, under one lock.
+ * Images as subjects of operations, and the rule that keeps an image while it is needed: creating a machine
+ * on it and deleting it each check for the other under one lock, in the transaction that records the intent.
  */
 import { AppError } from '../errors.ts';
 import type { Subject } from '../operations/operation.ts';
 import type { Image } from '../ports/images.ts';
 import type { Repositories } from '../ports/store.ts';
 
-/** Each host has its own images. Example: `acme/tiny@h1` is a tenant's image on host h1, `/tiny@h1` everyone's. */
+/**
+ * Each host has its own images. Example: `acme/tiny@h1` is an image of tenant acme on host h1, `/tiny@h1` a
+ * shared one.
+ */
 export function imageSubject(hostId: string, { tenant, name }: Pick<Image, 'tenant' | 'name'>): Subject {
   return { kind: 'image', id: `${tenant ?? ''}/${name}@${hostId}` };
 }
 
-/** Inside the transaction that records a new machine on the image. Raises `conflict` when the image is being deleted. */
+/**
+ * Call in the transaction that records a new machine on the image. Raises `conflict` when the image is being
+ * deleted.
+ */
 export async function requireKept(tx: Repositories, hostId: string, image: Image): Promise<void> {
   await tx.locks.share(lockOf(hostId, image));
   const open = await tx.operations.openOn(imageSubject(hostId, image));
@@ -22,7 +28,7 @@ export async function requireKept(tx: Repositories, hostId: string, image: Image
   });
 }
 
-/** Inside the transaction that begins to delete the image. Raises `conflict` when machines are on it. */
+/** Call in the transaction that begins to delete the image. Raises `conflict` when machines use it. */
 export async function requireUnused(tx: Repositories, hostId: string, image: Image): Promise<void> {
   await tx.locks.hold(lockOf(hostId, image));
   const count = await tx.machines.countOnImage(hostId, image.digest);

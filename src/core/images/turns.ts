@@ -1,19 +1,24 @@
 /**
- * Who may import when. A tenant has one import at a time and one that waits, from its first byte on; the host makes one
- * image at a time, because that alone fills the disk's bandwidth. An upload waits for the host only when all of it is
- * here, so a slow sender keeps nobody else waiting.
+ * Queues imports. Each tenant has one running and one waiting import, counted from the first byte. The host
+ * builds one image at a time, because one build uses the disk's full bandwidth. An upload joins the host's
+ * queue only when it is complete, so a slow sender delays nobody else.
  */
 import { deadline } from '../../lib/abort.ts';
 import { Limiter, QueueFullError } from '../../lib/limiter.ts';
 import { AppError } from '../errors.ts';
 
-/** Imports that may wait for the one that is being made. */
+/** Limit of the host's queue. */
 export const importQueueMax = 16;
 
 export interface TurnTimeouts {
-  /** How long a tenant's import waits for the one before it: a client that goes while its upload waits is not seen to go. */
+  /**
+   * How long a tenant's import waits for the previous one. Bounded because a client's disconnect is not
+   * noticed while its upload waits.
+   */
   readonly tenantMs: number;
-  /** How long one that is all here waits for the host: it has cost its sender more than that already. */
+  /**
+   * How long a complete upload waits for the host. Long, because it has already cost its sender much time.
+   */
   readonly hostMs: number;
 }
 export const turnTimeoutsDefault: TurnTimeouts = { tenantMs: 30_000, hostMs: 10 * 60_000 };
@@ -27,14 +32,17 @@ interface TenantTurns {
 export class ImportTurns {
   readonly #timeouts: TurnTimeouts;
   readonly #host = new Limiter(1, importQueueMax);
-  /** Of tenants that import now. */
+  /** Tenants with a running import. */
   readonly #tenants = new Map<string, TenantTurns>();
 
   constructor(timeouts = turnTimeoutsDefault) {
     this.#timeouts = timeouts;
   }
 
-  /** Runs `work` in the tenant's turn. Raises `exhausted` when another of its imports waits already, or for too long. */
+  /**
+   * Runs `work` in the tenant's turn. Raises `exhausted` when another import of the tenant waits already, or
+   * the wait is too long.
+   */
   async ofTenant<T>(tenant: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     const entry = this.#tenants.get(tenant) ?? { turns: new Limiter(1, 1), users: 0 };
     this.#tenants.set(tenant, entry);
@@ -48,7 +56,7 @@ export class ImportTurns {
     }
   }
 
-  /** Runs `work` in the host's turn. Raises `exhausted` likewise. */
+  /** Runs `work` in the host's turn. Raises `exhausted` in the same cases. */
   ofHost<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     const full = `${importQueueMax} imports wait already`;
     return inTurn(this.#host, { signal, full, timeoutMs: this.#timeouts.hostMs }, work);

@@ -1,4 +1,4 @@
-/** An image stays while any disk may be on it: also one of a machine that the database cannot read, or does not know. */
+/** An image is kept while any disk may depend on it, including disks of damaged or foreign machines. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
 import type { Caller } from '../keys/caller.ts';
@@ -21,7 +21,7 @@ afterEach(() => fake.close());
 
 const remove = () => fake.imageService.delete(operator, 'mine');
 
-test('of a machine that only its record knows', async () => {
+test('of a foreign machine', async () => {
   fake.records.found.set('ghost', record({ imageDigest: digest }));
   await fake.imageService.collect();
   expect(fake.images.used).toContain(digest);
@@ -30,7 +30,7 @@ test('of a machine that only its record knows', async () => {
   await remove();
 });
 
-test('of a machine whose record beside its disk cannot be read: it may be any', async () => {
+test('of a machine whose record cannot be read, because it may use any image', async () => {
   fake.records.found.set('ghost', record(null));
   await fake.imageService.collect();
   expect(fake.images.used).toBeNull();

@@ -1,15 +1,15 @@
-/** The machines whose disk is made on an image of this host. Without its image a disk is lost. */
+/** Finds the machines whose disks depend on this host's images. Without its image a disk is lost. */
 import type { MachineRecords } from '../ports/records.ts';
 import type { Store } from '../ports/store.ts';
 
 export interface ImageUsers {
-  /** The image of each machine that says which it is. */
+  /** The image of each machine that names one. */
   readonly digests: readonly string[];
   /** Machines that may use any image: only the record beside their disk knows them, and it cannot be read. */
   readonly unreadable: readonly string[];
 }
 
-/** Those that are recorded, also when their record is damaged, and those that only the record beside their disk knows. */
+/** Includes machines with a damaged row, and those known only from the record beside their disk. */
 export async function findImageUsers(
   store: Pick<Store, 'machines'>,
   records: Pick<MachineRecords, 'list'>,

@@ -1,6 +1,7 @@
 /**
- * Carries an action out on a machine: reads it, decides and writes the intent in one transaction, so that two callers
- * never both win, then runs the operation. Called by the use cases (`service.ts`) for tenants and by the keeper.
+ * Carries out an action on a machine: reads it, decides and records the intent in one transaction, so that
+ * only one of two concurrent callers wins; then runs the operation. Called by the use cases (`service.ts`)
+ * for tenants and by the keeper.
  */
 import { AppError } from '../errors.ts';
 import type { OperationRunner } from '../operations/runner.ts';
@@ -21,7 +22,7 @@ export interface MachineActionsDeps {
   readonly supervisor: Pick<Supervisor, 'takeUp'>;
 }
 
-/** `ignored`: the machine already is, or is on its way to be, what was asked for. */
+/** `ignored`: the machine is in the requested state already, or on its way there. */
 export type ActionResult =
   | { readonly verdict: 'done'; readonly machine: Machine }
   | { readonly verdict: 'ignored'; readonly machine: Machine };
@@ -32,20 +33,22 @@ export interface ActRequest {
   readonly action: Act;
   readonly tenant: string;
   readonly idOrName: string;
-  /** The caller's insistence; see `decide`. */
+  /** Whether the caller forces the action; see `decide`. */
   readonly force?: boolean;
-  /** What is already so counts as done; what is on its way is waited for. */
+  /**
+   * Treats a machine already in the requested state as success, and waits for an operation on its way there.
+   */
   readonly isIdempotent?: boolean;
-  /** Called before anything is decided; what it throws refuses the action. */
+  /** Called before the decision; an error refuses the action. */
   readonly check?: (machine: Machine) => void;
-  /** What begins with the operation; what it throws refuses the action. */
+  /** Returns what to write with the operation; an error refuses the action. */
   readonly intend: (machine: Machine, tx: Repositories) => Intent | Promise<Intent>;
 }
 
-/** How often an action waits for what it cancels; each time it may find another operation under way. */
+/** How often an action waits for a cancelled operation; another one may begin each time. */
 const cancelsMax = 5;
 
-/** What a transaction found instead of beginning an operation. */
+/** The result of a transaction that did not begin an operation. */
 interface Found {
   readonly verdict: 'cancel' | 'ignore' | 'done';
   readonly machine: Machine;
@@ -58,7 +61,7 @@ export class MachineActions {
     this.#deps = deps;
   }
 
-  /** Raises `not_found`, `conflict` when the state forbids it, and what the operation raises. */
+  /** Raises `not_found`, `conflict` when the state forbids the action, and the operation's errors. */
   async act(request: ActRequest): Promise<ActionResult> {
     const { action, idOrName } = request;
     const { runner, machineOperations } = this.#deps;
@@ -104,7 +107,7 @@ export class MachineActions {
     return machineOperations.begin(tx, machine, definition, params, { restartCount: 0, ...patch, desired });
   }
 
-  /** A machine that has stopped, and is to be restarted by its policy, is asked to stay stopped. */
+  /** Makes a stopped machine with a pending restart by policy stay stopped. */
   async #withoutRestart(tx: Repositories, machine: Machine): Promise<Machine | null> {
     if (machine.restartAt === null) return null;
     const details = { desired: 'stopped' as const, restartAt: null, restartCount: 0 };
@@ -121,7 +124,7 @@ export class MachineActions {
     return { verdict: 'done', machine: now ?? { ...machine, state: 'deleted', operationId: null } };
   }
 
-  /** Cancels what the machine is doing. Resolves with the machine when that was all there was to do. */
+  /** Cancels the machine's operation. Resolves with the machine when nothing else needs to be done. */
   async #cancel(action: Act, machine: Machine): Promise<Machine | null> {
     const { runner, supervisor, store } = this.#deps;
     if (machine.operationId && (await runner.cancel(machine.operationId)) === 'elsewhere') {

@@ -1,17 +1,17 @@
-/** Admission of memory: a start is refused when the machines that hold memory already would leave too little for it. */
+/** Admission control for memory: refuses a start when running machines leave too little memory for it. */
 import { AppError } from '../errors.ts';
 import type { Repositories } from '../ports/store.ts';
 import type { Machine } from './machine.ts';
 import { statesWithMemory } from './states.ts';
 
 export interface Capacity {
-  /** What guests may have together on this host: its memory times the over-commit ratio, in MiB. */
+  /** Memory available to all guests of this host, in MiB: its memory times the over-commit ratio. */
   readonly memoryMib: number;
 }
 
 /**
- * Inside the transaction that begins a start, so that of two starts that race for the last memory one is refused. Raises
- * `exhausted` with what is short.
+ * Call in the transaction that begins a start, so that of two concurrent starts for the last memory one is
+ * refused. Raises `exhausted` with the missing amount.
  */
 export async function reserveMemory(tx: Repositories, machine: Machine, capacity: Capacity): Promise<void> {
   const shortage = await findShortage(tx, machine, capacity);

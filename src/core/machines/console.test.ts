@@ -1,4 +1,4 @@
-/** The console as core gives it, on the fake engine with the real store. */
+/** The core's console on the fake engine with the real store. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
 import type { FakeMachine } from '../../engines/fake/machine.ts';
@@ -54,12 +54,12 @@ describe('lastLines', () => {
 });
 
 describe('the console', () => {
-  test('is empty before the first start, also to who follows', async () => {
+  test('is empty before the first start, also for followers', async () => {
     expect(await rest(await open())).toBe('');
     expect(await rest(await open({ follow: true }))).toBe('');
   });
 
-  test('has its last lines while the machine runs, and after', async () => {
+  test('shows its last lines while the machine runs, and afterwards', async () => {
     await fake.machines.start(tenant, 'web');
     (await guest()).print('one\ntwo\nthree\n');
     expect(await rest(await open({ lines: 2 }))).toBe('two\nthree\n');
@@ -68,7 +68,7 @@ describe('the console', () => {
     expect(await rest(await open({ lines: 1, follow: true }))).toBe('three\n');
   });
 
-  test('followed, it goes on with what comes and ends with the machine', async () => {
+  test('follows new output and ends with the machine', async () => {
     await fake.machines.start(tenant, 'web');
     const machine = await guest();
     machine.print('one\ntwo\n');
@@ -82,7 +82,7 @@ describe('the console', () => {
     expect(await rest(following)).toBe('four\n');
   });
 
-  test('followed, it ends with a restart', async () => {
+  test('ends for followers on a restart', async () => {
     await fake.machines.start(tenant, 'web');
     const following = await open({ follow: true });
     await following.next();
@@ -90,7 +90,7 @@ describe('the console', () => {
     expect(await rest(following)).toBe('');
   });
 
-  test('of a machine that is starting is followed from its first line', async () => {
+  test('of a starting machine is followed from its first line', async () => {
     const launching = Promise.withResolvers<void>();
     fake.driver.delay('launch', 50);
     fake.guest.onReady = () => launching.promise;
@@ -105,7 +105,7 @@ describe('the console', () => {
     await following.return?.();
   });
 
-  test('lets go of one who does not read when its signal aborts', async () => {
+  test('releases an idle follower when its signal aborts', async () => {
     await fake.machines.start(tenant, 'web');
     const leaving = new AbortController();
     const following = await open({ follow: true }, leaving.signal);
@@ -113,11 +113,11 @@ describe('the console', () => {
     const machine = await guest();
     expect(machine.followers).toBe(1);
     leaving.abort();
-    // Though nobody asks for more.
+    // Even though nobody requests more.
     await vi.waitUntil(() => machine.followers === 0);
   });
 
-  test('is cut off for all who follow when the service closes', async () => {
+  test('ends for all followers when the service closes', async () => {
     await fake.machines.start(tenant, 'web');
     const following = await open({ follow: true });
     await following.next();
@@ -125,12 +125,12 @@ describe('the console', () => {
     await Promise.all([expect(next).rejects.toMatchObject({ code: 'unavailable' }), fake.machines.close()]);
   });
 
-  test('of an engine without one is unsupported', async () => {
+  test('is unsupported on an engine without consoles', async () => {
     Object.assign(fake.driver, { console: null });
     await expect(open()).rejects.toMatchObject({ code: 'unsupported' });
   });
 
-  test('of no machine is not found', async () => {
+  test('of a missing machine is not found', async () => {
     const request = { lines: 1, follow: false };
     await expect(fake.machines.console(tenant, 'nobody', request, never)).rejects.toMatchObject({
       code: 'not_found',
@@ -156,7 +156,7 @@ describe('followers', () => {
     ['by their signal', (_, gone) => gone.abort()],
   ];
 
-  test.each(leaves)('are limited, and free their place when they leave %s', async (_, leave) => {
+  test.each(leaves)('are limited, and release their place when they leave %s', async (_, leave) => {
     await fake.machines.start(tenant, 'web');
     const gone = new AbortController();
     const first = await open({ follow: true }, gone.signal);
@@ -168,7 +168,7 @@ describe('followers', () => {
     await expect(open({ follow: true })).rejects.toMatchObject({ code: 'exhausted' });
   });
 
-  test('whose signal has aborted already take no place', async () => {
+  test('with an aborted signal take no place', async () => {
     await fake.machines.start(tenant, 'web');
     for (let i = 0; i <= followersPerMachineMax; i++) {
       expect(await rest(await open({ follow: true }, AbortSignal.abort()))).toBe('');

@@ -1,6 +1,6 @@
 /**
- * What a machine's serial console says: its last lines, and what comes while somebody follows. The bytes are the guest's
- * own, and hostile: whoever shows them to a person makes them printable.
+ * A machine's serial console: its last lines, and new output for followers. The guest controls these bytes
+ * and is not trusted: make them printable before showing them to a person.
  */
 import { abortable } from '../../lib/abort.ts';
 import { AppError } from '../errors.ts';
@@ -12,15 +12,15 @@ import { endingIterator, PerMachineLimit } from './per-machine-limit.ts';
 import { type Edges, engineOf } from './steps/context.ts';
 
 export interface ConsoleRequest {
-  /** How many of the last lines, at least 1. */
+  /** Number of last lines, at least 1. */
   readonly lines: number;
-  /** Whether to go on with what comes until the machine stops. */
+  /** Whether to continue with new output until the machine stops. */
   readonly follow: boolean;
 }
 
-/** The last lines are at most this long together; when they are longer the first of them begins somewhere within. */
+/** Limit of all last lines together; if they are longer, the first one is cut at its beginning. */
 export const consoleBytesMax = 1024 * 1024;
-/** Who may follow one machine's console at once. */
+/** Followers allowed per machine. */
 export const followersPerMachineMax = 16;
 
 export interface ConsolesDeps {
@@ -47,9 +47,10 @@ export class Consoles {
   }
 
   /**
-   * The console of the machine's last start, empty when there was none. Followed, it ends when that run of the machine
-   * ends, by a restart too; a machine on its way to run is waited for. Its one reader leaves by the signal or by
-   * `return`, and the stream then ends. Raises `unsupported`, and `exhausted` when too many follow.
+   * Opens the console of the machine's latest start; empty when there was none. With `follow`, it ends when
+   * that run ends, also by a restart; for a machine on its way to run, it waits. Its only reader leaves by
+   * the signal or by `return`; the stream then ends. Raises `unsupported`, and `exhausted` when there are too
+   * many followers.
    */
   async open(
     machine: Machine,
@@ -67,7 +68,7 @@ export class Consoles {
     const end = () => {
       signal.removeEventListener('abort', end);
       leaving.abort();
-      // One that nobody reads from stands still and would not see that it is to stop.
+      // An iterator that nobody reads is suspended and would not notice the end.
       pieces.return(undefined).catch(() => undefined);
       free();
     };
@@ -76,7 +77,7 @@ export class Consoles {
     return { [Symbol.asyncIterator]: () => endingIterator(pieces, end) };
   }
 
-  /** Cuts every follower's stream off. */
+  /** Ends the streams of all followers. */
   close(): void {
     this.#closing.abort();
   }
@@ -99,11 +100,11 @@ export class Consoles {
     } catch (error) {
       if (!stop.aborted) throw error;
     }
-    // A stream that ends says that the machine did.
+    // A normal end would mean that the machine has stopped.
     if (this.#closing.signal.aborted) throw new AppError('unavailable', 'the daemon is shutting down');
   }
 
-  /** A start that has just begun, or waits for its turn, has no console to follow yet. */
+  /** A start that has just begun, or waits in the queue, has no console yet. */
   async #launched({ id, incarnation }: Machine, signal: AbortSignal): Promise<void> {
     const { store, bus } = this.#deps;
     let news = Promise.withResolvers<void>();
@@ -133,7 +134,7 @@ async function* oneOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 
 const newline = 0x0a;
 
-/** The last lines of a text, with the newline that ends the last one if there is one. */
+/** The last lines of a text, including a final newline if there is one. */
 export function lastLines(bytes: Uint8Array, lines: number): Uint8Array {
   let end = bytes.at(-1) === newline ? bytes.length - 1 : bytes.length;
   for (let left = lines; left > 0; left--) {

@@ -20,20 +20,20 @@ async function full(): Promise<{ readonly slots: ExecLimit; readonly sessions: r
   return { slots, sessions };
 }
 
-test('one machine has its limit, another its own', async () => {
+test('each machine has its own limit', async () => {
   const { slots } = await full();
   await expect(slots.hold('web', async () => session())).rejects.toMatchObject({ code: 'exhausted' });
   await slots.hold('other', async () => session());
 });
 
-test('a slot is free again when the command was read to its end', async () => {
+test('a slot is released when the command has been read to its end', async () => {
   const { slots, sessions } = await full();
   for await (const event of sessions[0] as ExecSession) expect(event).toBe(outcome);
   await slots.hold('web', async () => session());
   await expect(slots.hold('web', async () => session())).rejects.toMatchObject({ code: 'exhausted' });
 });
 
-test('it is free once, though the reader left before the first event and again after', async () => {
+test('a slot is released only once, even if the reader leaves twice', async () => {
   const { slots, sessions } = await full();
   const iterator = (sessions[0] as ExecSession)[Symbol.asyncIterator]();
   await iterator.return?.();
@@ -42,7 +42,7 @@ test('it is free once, though the reader left before the first event and again a
   await expect(slots.hold('web', async () => session())).rejects.toMatchObject({ code: 'exhausted' });
 });
 
-test('a command that could not be started holds none', async () => {
+test('a command that failed to start holds no slot', async () => {
   const slots = new ExecLimit();
   for (let i = 0; i <= execsPerMachineMax; i++) {
     await expect(slots.hold('web', () => Promise.reject(new Error('no')))).rejects.toThrow('no');

@@ -1,9 +1,9 @@
-/** Counts the commands that run in each machine, so that no caller can have more than a guest and its link can bear. */
+/** Limits the commands that run in each machine at once, because a guest and its link have limits. */
 import { AppError } from '../errors.ts';
 import type { ExecSession } from '../ports/guest.ts';
 import { endingIterator, PerMachineLimit } from './per-machine-limit.ts';
 
-/** Commands that may run in one machine at once. */
+/** Commands allowed to run in one machine at once. */
 export const execsPerMachineMax = 128;
 
 export class ExecLimit {
@@ -15,7 +15,7 @@ export class ExecLimit {
       }),
   );
 
-  /** Starts a command that counts until its session ends. Raises `exhausted`. */
+  /** Starts a command that holds a slot until its session ends. Raises `exhausted`. */
   async hold(machineId: string, start: () => Promise<ExecSession>): Promise<ExecSession> {
     const free = this.#limit.take(machineId);
     try {

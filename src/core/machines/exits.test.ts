@@ -19,12 +19,12 @@ test('an announced reboot starts it again', () => {
   expect(planExit(facts('reset'), 'reboot', [])).toEqual({ to: 'restart' });
 });
 
-test('a reset after an announced power-off is a power-off: the guest had no better way', () => {
+test('a reset after an announced power-off counts as a power-off', () => {
   expect(planExit(facts('reset'), 'poweroff', [])).toEqual({ to: 'stopped' });
   expect(planExit(facts('reset'), 'halt', [])).toEqual({ to: 'stopped' });
 });
 
-test('a reset that nobody announced is a panic, named from the console', () => {
+test('an unannounced reset with a panic on the console is reported as that panic', () => {
   const console = ['booting', '[    3.1] Kernel panic - not syncing: sysrq triggered crash', 'Rebooting'];
   expect(planExit(facts('reset'), null, console)).toEqual({
     to: 'failed',
@@ -33,7 +33,7 @@ test('a reset that nobody announced is a panic, named from the console', () => {
   });
 });
 
-test('without a word on the console it is said to be a reset, not guessed to be a panic', () => {
+test('an unannounced reset without console output is reported as a reset, not as a panic', () => {
   expect(planExit(facts('reset'), null, [])).toMatchObject({ to: 'failed', code: 'guest_reset' });
 });
 
@@ -45,7 +45,7 @@ test('a VMM that died fails the machine with its last words', () => {
   });
 });
 
-test('what the guest said on the console counts when no link heard it, unless it panicked after', () => {
+test('an announcement on the console counts when the link was down, unless a panic follows', () => {
   const asked = '[    9.1] flotilla: guest asked for reboot';
   expect(planExit(facts('reset'), null, [asked])).toEqual({ to: 'restart' });
   expect(planExit(facts('reset'), null, [asked.replace('reboot', 'poweroff')])).toEqual({ to: 'stopped' });
@@ -54,7 +54,7 @@ test('what the guest said on the console counts when no link heard it, unless it
   });
 });
 
-test('a failure quotes the last lines, and the panic that is further up', () => {
+test('a failure quotes the last lines, and an earlier panic', () => {
   const lines = [
     '[1.0] Kernel panic - not syncing: oops',
     ...Array.from({ length: 20 }, (_, i) => `line ${i}`),
@@ -66,6 +66,6 @@ test('a failure quotes the last lines, and the panic that is further up', () => 
   expect(quoteConsole(['one', 'two'])).toEqual(['one', 'two']);
 });
 
-test('what a guest prints cannot reach a terminal as anything but text', () => {
+test('guest output reaches a terminal only as plain text', () => {
   expect(printableLines('a\u001b[31mred\u001b[0m\u0007\r\n\n\u009b2Jb\tc')).toEqual(['ared', 'b\tc']);
 });

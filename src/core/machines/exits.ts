@@ -1,6 +1,8 @@
 /**
- * What an ended incarnation means for its machine. The engine says how the VMM ended, the guest may have announced
- * why, and the console may hold a panic; `planExit` joins the three, `ExitWatcher` carries it out.
+ * Decides what the end of an incarnation means for its machine. The engine says how the VMM ended, the guest
+ * may have announced why, and the console may contain a panic; `planExit` combines the three, `ExitWatcher`
+ * carries out the result.
+ * Example: the engine says `reset`, the guest announced `reboot` → the machine is started again.
  */
 
 import { certainly } from '../operations/journal.ts';
@@ -18,7 +20,7 @@ export type ExitPlan =
   | { readonly to: 'restart' }
   | { readonly to: 'failed'; readonly code: string; readonly message: string };
 
-/** Pure. `console` is the console's tail, oldest line first. */
+/** Pure. `console` is the end of the console, oldest line first. */
 export function planExit(
   facts: ExitFacts,
   announced: GuestAnnouncement | null,
@@ -26,9 +28,9 @@ export function planExit(
 ): ExitPlan {
   if (facts.kind === 'powered_off') return { to: 'stopped' };
   if (facts.kind === 'reset') {
-    // Over a link that was down nothing is heard; the agent says it on the console as well.
+    // When the link is down, the announcement is lost; the agent prints it on the console as well.
     const said = announced ?? announcedOn(console);
-    // Where a guest cannot power off by itself it resets after announcing.
+    // A guest that cannot power off by itself resets after its announcement.
     if (said === 'reboot') return { to: 'restart' };
     if (said) return { to: 'stopped' };
     const panic = console.findLast(isPanic);
@@ -64,7 +66,7 @@ export class ExitWatcher {
     this.#deps = deps;
   }
 
-  /** Watches the machine's incarnation until it ends or `unwatch` is called; repeatable. */
+  /** Watches the machine's incarnation until it ends or `unwatch` is called. Idempotent. */
   watch(machine: Machine): void {
     const { incarnation, handle } = machine;
     if (!incarnation || !handle || this.#watched.has(incarnation)) return;
@@ -74,7 +76,7 @@ export class ExitWatcher {
       this.handle(machine.id, incarnation, facts).catch((error: unknown) =>
         this.#deps.edges.log.error(
           { machine: machine.id, incarnation, err: error },
-          'exit could not be handled',
+          'exit not handled',
         ),
       );
     });
@@ -95,7 +97,10 @@ export class ExitWatcher {
     this.#watched.clear();
   }
 
-  /** Records the end of an incarnation. One that the machine no longer runs, or that an operation ends, is dropped. */
+  /**
+   * Records the end of an incarnation. Ignores one that is not the machine's current one, or that an
+   * operation is ending.
+   */
   async handle(machineId: string, incarnation: string, facts: ExitFacts): Promise<void> {
     const { store, edges, restart } = this.#deps;
     const seen = await store.machines.get(machineId);
@@ -129,7 +134,7 @@ export class ExitWatcher {
     await this.#cleanUp(seen, incarnation);
   }
 
-  /** The VMM is gone or paused for good; its sockets and its place in memory go now, its console stays. */
+  /** The VMM is gone or cannot continue: releases its sockets and memory, and keeps its console. */
   async #cleanUp(machine: Machine, incarnation: string): Promise<void> {
     await this.#deps.edges.guest.release(incarnation);
     if (!machine.handle) return;

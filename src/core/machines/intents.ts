@@ -1,4 +1,4 @@
-/** What is written to a machine together with the beginning of an operation on it, and what must hold before. */
+/** What is written to a machine when an operation on it begins, and the checks before that. */
 import { shortId } from '../../lib/ids.ts';
 import type { Limiter } from '../../lib/limiter.ts';
 import { AppError } from '../errors.ts';
@@ -12,7 +12,7 @@ export interface Intent {
   readonly patch?: MachinePatch;
 }
 
-/** What a start and a restart intend: a new incarnation, and the old one named for the steps that clear it away. */
+/** The intent of a start or restart: a new incarnation, and the previous one, which the steps will clear. */
 export function nextBoot(machine: Machine, bootId: string): Intent {
   return {
     desired: 'running',
@@ -21,7 +21,7 @@ export function nextBoot(machine: Machine, bootId: string): Intent {
   };
 }
 
-/** Raises `unsupported` when the machine has less memory than its image and its engine need. */
+/** Raises `unsupported` when the machine has less memory than its image or engine needs. */
 export async function requireBootable(edges: Edges, machine: Machine): Promise<void> {
   const image = await edges.images.find(machine.imageDigest, AbortSignal.timeout(lookTimeoutMs));
   const memoryMibMin = Math.max(image?.memoryMibMin ?? 0, engineOf(edges, machine).capabilities.memoryMibMin);

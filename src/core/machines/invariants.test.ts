@@ -50,7 +50,7 @@ const handle = {
 
 const needsHandle = (state: MachineState) => ['pausing', 'paused', 'resuming'].includes(state);
 
-it.each(machineStates)('wants an operation in %s exactly when that is in transit', (state) => {
+it.each(machineStates)('requires an operation in %s if and only if that is a transit state', (state) => {
   const given: Machine = { ...machine, state, handle: needsHandle(state) ? handle : null };
   const withOne = checkMachine({ ...given, operationId: 'op1' });
   const without = checkMachine(given);
@@ -58,7 +58,7 @@ it.each(machineStates)('wants an operation in %s exactly when that is in transit
   expect(without).toEqual(isTransit(state) ? [`${state} without an operation`] : []);
 });
 
-it.each(machineStates)('allows a handle in %s only while something may run', (state) => {
+it.each(machineStates)('allows a handle in %s only if a VMM may run', (state) => {
   const operationId = isTransit(state) ? 'op1' : null;
   const isAllowed = !['creating', 'created', 'stopped', 'deleted'].includes(state);
   expect(checkMachine({ ...machine, state, operationId, handle })).toEqual(
@@ -66,14 +66,14 @@ it.each(machineStates)('allows a handle in %s only while something may run', (st
   );
 });
 
-it.each(machineStates)('wants a handle in %s exactly when it cannot be without a VMM', (state) => {
+it.each(machineStates)('requires a handle in %s if and only if that state needs a VMM', (state) => {
   const operationId = isTransit(state) ? 'op1' : null;
   expect(checkMachine({ ...machine, state, operationId })).toEqual(
     needsHandle(state) ? [`${state} without an engine handle`] : [],
   );
 });
 
-it('wants the handle to be of the present incarnation', () => {
+it('requires the handle to belong to the current incarnation', () => {
   const running: Machine = { ...machine, state: 'running', handle };
   expect(checkMachine(running)).toEqual([]);
   expect(checkMachine({ ...running, incarnation: 'i2' })).toEqual([
@@ -81,17 +81,17 @@ it('wants the handle to be of the present incarnation', () => {
   ]);
 });
 
-it('wants an incarnation while starting, and a slot always', () => {
+it('requires an incarnation while starting, and always a slot', () => {
   const starting: Machine = { ...machine, state: 'starting', operationId: 'op1', incarnation: null, slot: 0 };
   expect(checkMachine(starting)).toEqual(['starting without an incarnation', 'a slot below 1']);
 });
 
-it('wants a change to follow the table', () => {
+it('requires a change to follow the table', () => {
   expect(checkChange(machine, { ...machine, state: 'deleting' })).toEqual([]);
   expect(checkChange(machine, { ...machine, state: 'paused' })).toEqual(['created does not lead to paused']);
 });
 
-it('wants a new incarnation on entering starting, and nowhere else', () => {
+it('requires a new incarnation on entering starting, and nowhere else', () => {
   const starting: Machine = { ...machine, state: 'starting', incarnation: 'i2' };
   expect(checkChange(machine, starting)).toEqual([]);
   expect(checkChange(machine, { ...starting, incarnation: 'i1' })).toEqual([

@@ -1,6 +1,6 @@
 /**
- * What is true of every machine at rest in the store, checked when one is written and when one is read. Pure: an empty
- * answer means all is well, otherwise each line names one broken rule. A broken rule is a defect, never a user's error.
+ * The invariants of every stored machine, checked when one is written or read. Pure: returns one line per
+ * violated rule, or an empty list. A violation is a bug, never a user's error.
  */
 import type { Machine } from './machine.ts';
 import { isTransit, type MachineState, statesWithoutHandle, transitions } from './states.ts';
@@ -11,7 +11,7 @@ const statesWithHandle: readonly MachineState[] = ['pausing', 'paused', 'resumin
 /** States from which a restart policy starts a machine. */
 const statesToRestart: readonly MachineState[] = ['stopped', 'failed'];
 
-/** The rules a machine breaks, taken by itself. */
+/** Invariants of a single machine. */
 export function checkMachine(machine: Machine): readonly string[] {
   const { state, operationId, handle, incarnation } = machine;
   const broken: string[] = [];
@@ -30,7 +30,10 @@ export function checkMachine(machine: Machine): readonly string[] {
   return broken;
 }
 
-/** The rules a change of state breaks: it follows the table, and an incarnation is new exactly on entering `starting`. */
+/**
+ * Invariants of a state change: it follows the table, and the incarnation changes if and only if it enters
+ * `starting`.
+ */
 export function checkChange(before: Machine, after: Machine): readonly string[] {
   const broken: string[] = [];
   if (!transitions[before.state].includes(after.state))

@@ -24,14 +24,14 @@ async function begin(request: Partial<CreateRequest>, options: FakeOptions = {})
 const machine = { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' };
 const web = (core: Core = fake) => core.machines.get(tenant, 'web');
 
-/** What a daemon does of itself when so much time has passed. */
+/** Advances time by `ms` and runs the keeper's due work. */
 async function pass(ms: number, core: Core = fake): Promise<void> {
   clock.advance(ms);
   await core.keeper.look();
   await core.keeper.settled();
 }
 
-/** Ends the VMM of the machine, and resolves when that is recorded. */
+/** Ends the VMM of the machine, and resolves when the exit is recorded. */
 async function end(how: 'die' | 'powerOff'): Promise<void> {
   const { incarnation } = await web();
   fake.driver.machine(incarnation ?? '')[how]();
@@ -40,7 +40,7 @@ async function end(how: 'die' | 'powerOff'): Promise<void> {
 }
 
 describe('a lifetime', () => {
-  test('that has ended deletes the machine, whatever it does, as an operation', async () => {
+  test('that has ended deletes the machine in any state, as an operation', async () => {
     const { machines, store, disks } = await begin({ lifetimeSeconds: 60 });
     await machines.start(tenant, 'web');
     await pass(59_999);
@@ -60,7 +60,7 @@ describe('a lifetime', () => {
     await expect(web(next)).rejects.toMatchObject({ code: 'not_found' });
   });
 
-  test('cancels a start that is under way', async () => {
+  test('cancels a running start', async () => {
     const { machines, guest } = await begin({ lifetimeSeconds: 60 });
     guest.onReady = () => new Promise(() => undefined);
     const starting = machines.start(tenant, 'web').catch((error: unknown) => error);
@@ -71,7 +71,7 @@ describe('a lifetime', () => {
     await expect(web()).rejects.toMatchObject({ code: 'not_found' });
   });
 
-  test('can be extended, shortened and taken away', async () => {
+  test('can be extended, shortened and removed', async () => {
     const { machines } = await begin({ lifetimeSeconds: 60 });
     await machines.update(tenant, 'web', { lifetimeSeconds: 120 });
     await pass(60_000);
@@ -84,7 +84,7 @@ describe('a lifetime', () => {
     await expect(web()).rejects.toMatchObject({ code: 'not_found' });
   });
 
-  test('that is extended between the look and the delete keeps the machine', async () => {
+  test('that is extended between the check and the delete keeps the machine', async () => {
     const { machines, store, keeper } = await begin({ lifetimeSeconds: 60 });
     clock.advance(60_000);
     const due = store.machines.due.bind(store.machines);
@@ -98,7 +98,7 @@ describe('a lifetime', () => {
     expect((await web()).state).toBe('created');
   });
 
-  test('whose delete fails is tried again after a while', async () => {
+  test('whose delete fails is retried after a while', async () => {
     const { driver, machines } = await begin({ lifetimeSeconds: 60 });
     await machines.start(tenant, 'web');
     driver.failNext('destroy', new Error('the host says no'));
@@ -112,7 +112,7 @@ describe('a lifetime', () => {
 });
 
 describe('a restart policy', () => {
-  test('no: a machine that failed stays failed', async () => {
+  test('no: a failed machine stays failed', async () => {
     await begin({});
     await fake.machines.start(tenant, 'web');
     await end('die');
@@ -121,7 +121,7 @@ describe('a restart policy', () => {
     expect((await web()).state).toBe('failed');
   });
 
-  test('on-failure: starts again what died, after 1 s, then 2 s', async () => {
+  test('on-failure: restarts a machine whose VMM died, after 1 s, then 2 s', async () => {
     await begin({ restart: 'on-failure' });
     await fake.machines.start(tenant, 'web');
     await end('die');
@@ -134,14 +134,14 @@ describe('a restart policy', () => {
     expect(await web()).toMatchObject({ state: 'failed', restartCount: 1, restartAt: fromNow(2_000) });
   });
 
-  test('on-failure: leaves alone what powered itself off', async () => {
+  test('on-failure: leaves a machine alone that powered itself off', async () => {
     await begin({ restart: 'on-failure' });
     await fake.machines.start(tenant, 'web');
     await end('powerOff');
     expect(await web()).toMatchObject({ state: 'stopped', desired: 'stopped', restartAt: null });
   });
 
-  test('always: starts again what powered itself off', async () => {
+  test('always: restarts a machine that powered itself off', async () => {
     await begin({ restart: 'always' });
     await fake.machines.start(tenant, 'web');
     await end('powerOff');
@@ -150,7 +150,7 @@ describe('a restart policy', () => {
     expect(await web()).toMatchObject({ state: 'running', restartCount: 1 });
   });
 
-  test('gives up after ten in a row, and a start by request begins to count anew', async () => {
+  test('gives up after ten restarts in a row; a requested start resets the count', async () => {
     const { driver, machines } = await begin({ restart: 'on-failure' });
     const fail = () => driver.failNext('launch', new Error('no'));
     fail();
@@ -170,7 +170,7 @@ describe('a restart policy', () => {
     expect(await web()).toMatchObject({ state: 'running', restartCount: 0 });
   });
 
-  test('counts anew after ten minutes of running', async () => {
+  test('resets the count after ten minutes of running', async () => {
     await begin({ restart: 'always' });
     await fake.machines.start(tenant, 'web');
     await end('die');
@@ -180,7 +180,7 @@ describe('a restart policy', () => {
     expect(await web()).toMatchObject({ restartCount: 0, restartAt: fromNow(1_000) });
   });
 
-  test.each(['die', 'powerOff'] as const)('never fights a stop: %s', async (how) => {
+  test.each(['die', 'powerOff'] as const)('never undoes a stop: %s', async (how) => {
     const { machines } = await begin({ restart: 'always' });
     await machines.start(tenant, 'web');
     await end(how);
@@ -191,7 +191,7 @@ describe('a restart policy', () => {
     expect((await web()).state).toBe('stopped');
   });
 
-  test('does not restart what is stopped by request', async () => {
+  test('does not restart a machine stopped by request', async () => {
     const { machines } = await begin({ restart: 'always' });
     await machines.start(tenant, 'web');
     await machines.stop(tenant, 'web');
@@ -206,7 +206,7 @@ describe('a restart policy', () => {
     expect(await web()).toMatchObject({ state: 'failed', restartAt: null });
   });
 
-  test('waits for memory without counting', async () => {
+  test('waits for memory without counting an attempt', async () => {
     const { machines } = await begin({ restart: 'always' }, { memoryMib: 200 });
     await machines.create(tenant, { ...machine, name: 'other' });
     await machines.start(tenant, 'web');
@@ -219,7 +219,7 @@ describe('a restart policy', () => {
     expect(await web()).toMatchObject({ state: 'running', restartCount: 1 });
   });
 
-  test('is carried out by the next daemon when the first was killed', async () => {
+  test('is carried out by the next daemon when the first one was killed', async () => {
     await begin({ restart: 'on-failure' });
     await fake.machines.start(tenant, 'web');
     await end('die');
@@ -228,7 +228,7 @@ describe('a restart policy', () => {
     expect(await web(next)).toMatchObject({ state: 'running', restartCount: 1 });
   });
 
-  test('that is taken away takes the restart to come with it', async () => {
+  test('that is removed cancels the pending restart', async () => {
     const { machines } = await begin({ restart: 'always' });
     await machines.start(tenant, 'web');
     await end('die');
@@ -238,7 +238,7 @@ describe('a restart policy', () => {
   });
 });
 
-/** So long from now. */
+/** The time `ms` from now. */
 function fromNow(ms: number): string {
   return new Date(clock.now().getTime() + ms).toISOString();
 }

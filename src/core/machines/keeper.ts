@@ -1,7 +1,7 @@
 /**
- * Does to machines what is due at a time that the store holds: deletes those whose lifetime has ended and starts those
- * that their restart policy starts again. What is due is read from the store, so it survives the daemon's restart; what
- * was due meanwhile is done at once. Acts for the host, not for a caller.
+ * Performs timed work on machines: deletes those whose lifetime has ended, and restarts those whose restart
+ * policy is due. It reads what is due from the store, so it survives restarts of the daemon; work that became
+ * due meanwhile is done at once. Acts for the host, not for a caller.
  */
 import { AppError, isAppError } from '../errors.ts';
 import type { OperationRunner } from '../operations/runner.ts';
@@ -24,17 +24,17 @@ export interface KeeperDeps {
   readonly capacity: Capacity;
 }
 
-/** Between two looks; how much later than promised a machine is deleted or started. */
+/** Check interval: a deletion or restart is late by at most this. */
 const intervalMs = 1_000;
-/** Machines that are acted on at once; the others' turn comes at a later look. */
+/** Limit of machines handled at once; others wait for a later check. */
 const busyMax = 32;
-/** After a deletion that failed. */
+/** Delay before a failed deletion is retried. */
 const deleteAgainMs = 60_000;
 
 export class Keeper {
   readonly #deps: KeeperDeps;
   readonly #busy = new Map<string, Promise<void>>();
-  /** Machine id → when its deletion is tried again, in milliseconds. Holds those only that are still due. */
+  /** Machine id → when to retry its deletion, in milliseconds. Only machines that are still due. */
   #deleteAgain: ReadonlyMap<string, number> = new Map();
   #stopTimer: () => void = () => undefined;
   #isClosed = false;
@@ -43,19 +43,19 @@ export class Keeper {
     this.#deps = deps;
   }
 
-  /** Looks again and again from now on, until `close`. */
+  /** Starts checking periodically, until `close`. */
   start(): void {
     const { clock, log } = this.#deps.edges;
     this.#stopTimer = clock.every(intervalMs, () =>
-      this.look().catch((error: unknown) => log.error({ err: error }, 'due machines could not be read')),
+      this.look().catch((error: unknown) => log.error({ err: error }, 'due machines not read')),
     );
   }
 
-  /** Begins what is due and is not under way yet. */
+  /** Begins the work that is due and not running yet. */
   async look(): Promise<void> {
     const { store, edges, machineOperations } = this.#deps;
     const now = edges.clock.now();
-    // Those under way are due as well until they are written.
+    // Running ones stay due until their operation is recorded.
     const due = await store.machines.due(machineOperations.owner.hostId, now.toISOString(), 2 * busyMax);
     const isDue = new Set(due.map(({ id }) => id));
     this.#deleteAgain = new Map([...this.#deleteAgain].filter(([id]) => isDue.has(id)));
@@ -67,12 +67,12 @@ export class Keeper {
     }
   }
 
-  /** Resolves when what was begun has ended, whichever way. */
+  /** Resolves when all begun work has ended, successfully or not. */
   async settled(): Promise<void> {
     await Promise.all(this.#busy.values());
   }
 
-  /** Begins nothing more. What is under way is the runner's to interrupt. */
+  /** Begins no more work. The runner interrupts running operations. */
   close(): void {
     this.#isClosed = true;
     this.#stopTimer();
@@ -104,7 +104,7 @@ export class Keeper {
       tenant,
       idOrName: id,
       force: true,
-      // Its lifetime may have been extended since the look.
+      // Its lifetime may have been extended since the check.
       check({ expiresAt }) {
         if (isPast(expiresAt, edges.clock.now())) return;
         throw new AppError('conflict', `the lifetime of machine ${id} was extended`);
@@ -136,7 +136,7 @@ export class Keeper {
     }
   }
 
-  /** A restart that could not begin is put off; one that began has written when the next comes. */
+  /** Postpones a restart that failed to begin. One that began has recorded its own next restart. */
   async #plan(seen: Machine, error: unknown): Promise<void> {
     const { store, edges } = this.#deps;
     const hasNoRoom = isAppError(error, 'exhausted') || isAppError(error, 'unavailable');

@@ -1,15 +1,15 @@
 /**
- * The guest's last words: the end of its console as lines that are safe to show, and a failure that quotes them. Guest output
- * is hostile, so nothing here reaches a person unprinted.
+ * The guest's last words: the end of its console as printable lines, and a failure that quotes them. Guest
+ * output is not trusted, so it never reaches a person unfiltered.
  */
 import { stripVTControlCharacters } from 'node:util';
 import type { AppError } from '../errors.ts';
 import type { Machine, MachineFailure } from './machine.ts';
 import { type Edges, engineOf, lookTimeoutMs } from './steps/context.ts';
 
-/** A panic prints some 4 KiB after the line that names it. */
+/** A panic prints about 4 KiB after the line that names it. */
 const consoleTailBytes = 16_384;
-/** How many lines of the console a failure quotes. */
+/** How many console lines a failure quotes. */
 const quotedLinesMax = 12;
 
 /** The end of the console as printable lines; empty when there is none. */
@@ -21,7 +21,7 @@ export async function consoleTail(edges: Edges, machine: Machine): Promise<reado
     const bytes = await console?.read(machine.incarnation, consoleTailBytes, signal);
     return printableLines(new TextDecoder().decode(bytes ?? new Uint8Array()));
   } catch (error) {
-    edges.log.warn({ machine: machine.id, err: error }, 'console cannot be read');
+    edges.log.warn({ machine: machine.id, err: error }, 'console not read');
     return [];
   }
 }
@@ -30,14 +30,14 @@ export function isPanic(line: string): boolean {
   return line.includes('Kernel panic');
 }
 
-/** What a failure shows of the console: its last lines, and the panic before them if there was one. */
+/** The console lines that a failure shows: the last ones, and an earlier panic line if there is one. */
 export function quoteConsole(lines: readonly string[]): readonly string[] {
   const last = lines.slice(-quotedLinesMax);
   const panic = lines.findLast(isPanic);
   return panic === undefined || last.includes(panic) ? last : [panic, ...last.slice(1)];
 }
 
-/** Guest output is hostile: escape sequences and control characters never reach a person's terminal through us. */
+/** Removes escape sequences and control characters, which must not reach a person's terminal. */
 export function printableLines(text: string): string[] {
   return stripVTControlCharacters(text)
     .split('\n')
@@ -51,7 +51,7 @@ function isControl(character: string): boolean {
   return (code < 32 && code !== 9) || (code >= 127 && code < 160);
 }
 
-/** A failure of an operation as the machine shows it, with the console's last words when the guest had any. */
+/** Builds the failure that the machine shows from an operation's error, with the console's last lines. */
 export async function failureOf(
   edges: Edges,
   machine: Machine,

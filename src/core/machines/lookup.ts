@@ -1,10 +1,10 @@
-/** Finding a machine for a use case, and saying why it cannot have what it asks for. */
+/** Finds a machine for a use case, and builds the error when its state forbids an action. */
 import { AppError } from '../errors.ts';
 import type { Repositories } from '../ports/store.ts';
 import type { Machine } from './machine.ts';
 import { decide, isSoonAccepted, type MachineAction } from './states.ts';
 
-/** By id, else by name; raises `not_found`. */
+/** By id, else by name. Raises `not_found`. */
 export async function findMachine(
   repositories: Repositories,
   tenant: string,
@@ -17,7 +17,7 @@ export async function findMachine(
   });
 }
 
-/** The state forbids the action; a dialect says it in its own words from `details`. */
+/** The error when the state forbids an action; a dialect writes its own text from `details`. */
 export function stateConflict(action: MachineAction, machine: Machine): AppError {
   const { state } = machine;
   const hint = hintOf(action, machine);

@@ -1,6 +1,6 @@
 /**
- * Begins and runs operations on machines, and watches the VMMs they leave running. Shared by the use cases
- * (`service.ts`), which act for tenants, and the supervisor, which acts for the host.
+ * Begins and runs operations on machines, and watches the VMMs that they leave running. Used by the use cases
+ * (`service.ts`), which act for tenants, and by the supervisor, which acts for the host.
  */
 import { shortId } from '../../lib/ids.ts';
 import { Limiter } from '../../lib/limiter.ts';
@@ -24,7 +24,7 @@ export interface MachineOperationsDeps {
   readonly runner: OperationRunner;
   readonly owner: Owner;
   readonly edges: Edges;
-  /** Starts that run at once; the others wait without a deadline. */
+  /** Limit of concurrent starts; others wait without a deadline. */
   readonly startsMax: number;
   readonly capacity: Capacity;
   /** How long a guest may take from launch to its first answer. */
@@ -59,8 +59,8 @@ export class MachineOperations {
   }
 
   /**
-   * Inside the caller's transaction: the machine enters its transit state and the operation is inserted. `patch` is what
-   * else begins with it. Raises `conflict` when the machine has an open operation.
+   * In the caller's transaction, moves the machine to its transit state and inserts the operation. `patch`
+   * holds further changes. Raises `conflict` when the machine has an open operation.
    */
   async begin(
     tx: Repositories,
@@ -91,7 +91,7 @@ export class MachineOperations {
     return this.#deps.runner.newOperation({ id: shortId(), tenant, kind, subjects, params });
   }
 
-  /** Runs what was begun and watches the VMM it leaves, also when the operation was undone to a state that has one. */
+  /** Runs an operation and watches the VMM that it leaves, also when it was undone to a state with a VMM. */
   async run(operation: Operation, definition: MachineDefinition): Promise<Machine> {
     try {
       const machine = await this.#deps.runner.run(operation, definition);
@@ -100,7 +100,7 @@ export class MachineOperations {
     } catch (error) {
       const [subject] = operation.subjects;
       const machine = await this.#deps.store.machines.get(subject?.id ?? '').catch(() => null);
-      // It may have ended meanwhile, which may be why the operation failed.
+      // The VMM may have ended meanwhile, perhaps causing the failure.
       if (machine) this.watch(machine);
       throw error;
     }
@@ -112,15 +112,12 @@ export class MachineOperations {
   }
 
   watch(machine: Machine): void {
-    // It lost its VMM to a reboot, which is no failure of its own: the reconciler decides what becomes of it.
+    // The host rebooted, so this is not an exit: the reconciler decides what happens to the machine.
     if (machine.bootId !== null && machine.bootId !== this.owner.bootId) return;
     if (machine.state === 'running' || machine.state === 'paused') this.exits.watch(machine);
   }
 
-  /**
-   * Begins to boot a machine whose incarnation has ended; null when it is no longer as it was seen, or the host has too little
-   * memory for it now. Then it has failed with that reason, and the keeper starts it when there is enough.
-   */
+  /** Begins to boot a machine whose incarnation has ended; null when the machine has changed since. */
   async beginBoot(seen: Machine): Promise<Operation | null> {
     const begun = await this.#deps.runner.begin(async (tx) => {
       const machine = await tx.machines.get(seen.id);
@@ -158,7 +155,7 @@ export class MachineOperations {
     const operation = await this.beginBoot(seen);
     if (!operation) return false;
     this.run(operation, this.definitions['machine.start']).catch((error: unknown) =>
-      this.#deps.edges.log.warn({ machine: seen.id, err: error }, 'guest that rebooted did not start again'),
+      this.#deps.edges.log.warn({ machine: seen.id, err: error }, 'rebooted guest not started'),
     );
     return true;
   }

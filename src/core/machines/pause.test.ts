@@ -1,4 +1,4 @@
-/** Pausing and resuming: what holds before, meanwhile and afterwards; on the fake engine, with the real store. */
+/** Pausing and resuming: preconditions, races and results, on the fake engine with the real store. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { type FakeFlotilla, type FakeOptions, startFake } from '../../../test/support/fake.ts';
 import type { FakeMachine } from '../../engines/fake/machine.ts';
@@ -26,7 +26,7 @@ const reached = (state: MachineState) =>
 const toldTheTime = () => fake.guest.calls.filter((call) => call.startsWith('resync')).length;
 
 describe('pause', () => {
-  test('stands the guest still, and its silence means nothing until it is resumed', async () => {
+  test('pauses the guest, and ignores its silence until it is resumed', async () => {
     const vmm = await begin();
     const waiting = reached('paused');
     expect(await pause()).toMatchObject({
@@ -46,7 +46,7 @@ describe('pause', () => {
     expect(await resume()).toMatchObject({ verdict: 'ignored' });
   });
 
-  test('lets no command begin, and no restart', async () => {
+  test('refuses commands and restarts', async () => {
     await begin();
     await pause();
     const request = { argv: ['true'], timeoutMs: 1000 };
@@ -57,7 +57,7 @@ describe('pause', () => {
     await expect(fake.machines.start(tenant, 'web')).rejects.toMatchObject({ code: 'conflict' });
   });
 
-  test('is refused before anything is written down where the engine cannot', async () => {
+  test('is refused before anything is recorded if the engine cannot pause', async () => {
     await begin({ without: ['pause'] });
     await expect(pause()).rejects.toMatchObject({
       code: 'unsupported',
@@ -68,7 +68,7 @@ describe('pause', () => {
     expect(operations.map(({ kind }) => kind)).not.toContain('machine.pause');
   });
 
-  test('that the engine refuses leaves the machine running and says why to who asked', async () => {
+  test('that fails in the engine leaves the machine running and returns the reason', async () => {
     const vmm = await begin();
     fake.driver.failNext('pause', new AppError('engine', 'not now'));
     await expect(pause()).rejects.toMatchObject({ message: 'not now' });
@@ -77,7 +77,7 @@ describe('pause', () => {
     expect(fake.guest.quiet.size).toBe(0);
   });
 
-  test('of a VMM that ends meanwhile: failed, with the reason', async () => {
+  test('of a VMM that ends meanwhile fails the machine with the reason', async () => {
     const vmm = await begin({
       hooks: {
         recorded: async ({ kind }, _step, phase) => {
@@ -89,7 +89,7 @@ describe('pause', () => {
     expect(await reached('failed')).toMatchObject({ failure: { code: 'vmm_died' } });
   });
 
-  test('of a guest that waits for space: it is paused, and no longer waits', async () => {
+  test('of a guest that waits for disk space replaces the wait by the pause', async () => {
     const vmm = await begin();
     vmm.pause('disk_full');
     fake.disks.free = 1;
@@ -106,7 +106,7 @@ describe('pause', () => {
 });
 
 describe('resume', () => {
-  test('of a guest that does not answer: paused again', async () => {
+  test('of a guest that does not answer leaves it paused', async () => {
     const vmm = await begin();
     await pause();
     fake.guest.onReady = async () => {
@@ -118,7 +118,7 @@ describe('resume', () => {
     expect(fake.guest.quiet).toEqual(new Set([vmm.handle.incarnation]));
   });
 
-  test('of a VMM that dies meanwhile: failed, with the reason', async () => {
+  test('of a VMM that dies meanwhile fails the machine with the reason', async () => {
     const vmm = await begin();
     await pause();
     fake.guest.onReady = async () => {
@@ -129,7 +129,7 @@ describe('resume', () => {
     expect(await reached('failed')).toMatchObject({ failure: { code: 'vmm_died' } });
   });
 
-  test('that waits for a silent guest is given up by a stop', async () => {
+  test('that waits for a silent guest is cancelled by a stop', async () => {
     const vmm = await begin();
     await pause();
     const waiting = Promise.withResolvers<void>();
@@ -145,7 +145,7 @@ describe('resume', () => {
     await resumed;
   });
 
-  test('on a full disk: refused, still paused', async () => {
+  test('on a full disk is refused and leaves the machine paused', async () => {
     const vmm = await begin();
     await pause();
     fake.disks.free = 1;
@@ -156,7 +156,7 @@ describe('resume', () => {
 });
 
 describe('a paused machine', () => {
-  test('goes on to be asked to power off when it is stopped', async () => {
+  test('is resumed to power off when it is stopped', async () => {
     const vmm = await begin();
     await pause();
     fake.guest.onShutdown = () => {
@@ -169,7 +169,7 @@ describe('a paused machine', () => {
     expect(vmm.status).toMatchObject({ facts: { kind: 'powered_off' } });
   });
 
-  test('is deleted by force only', async () => {
+  test('is deleted only with force', async () => {
     await begin();
     await pause();
     await expect(fake.machines.delete(tenant, 'web', { force: false })).rejects.toMatchObject({
@@ -179,14 +179,14 @@ describe('a paused machine', () => {
     expect(fake.driver.host.machines.size).toBe(0);
   });
 
-  test('whose VMM dies has failed, with the reason', async () => {
+  test('whose VMM dies fails with the reason', async () => {
     const vmm = await begin();
     await pause();
     vmm.die();
     expect(await reached('failed')).toMatchObject({ failure: { code: 'vmm_died' }, handle: null });
   });
 
-  test('stays paused over a restart of the daemon, is not spoken to, is watched, and can be resumed', async () => {
+  test('stays paused after a restart of the daemon, is watched but not called, and can be resumed', async () => {
     const vmm = await begin();
     await pause();
     const spoken = fake.guest.calls.length;
@@ -202,7 +202,7 @@ describe('a paused machine', () => {
     expect(await next.machines.wait(tenant, 'web', wanted, never)).toMatchObject({ state: 'failed' });
   });
 
-  test('is stopped by a reboot of the host, and not started again', async () => {
+  test('is stopped by a host reboot, and not started again', async () => {
     await begin();
     await pause();
     fake.driver.host.machines.clear();
@@ -217,7 +217,7 @@ describe('a paused machine', () => {
 });
 
 test.each(['machine.pause', 'machine.resume'] as const)(
-  'a reboot of the host in the middle of %s ends with nothing under way',
+  'a host reboot in the middle of %s leaves no open operation',
   async (kind) => {
     const died = Promise.withResolvers<void>();
     await begin({
@@ -234,7 +234,7 @@ test.each(['machine.pause', 'machine.resume'] as const)(
     await died.promise;
     fake.driver.host.machines.clear();
     const next = await fake.recovered({ hasHostRebooted: true });
-    // The pause had not been answered: it ran. The resume had not: it was paused.
+    // The pause had not been confirmed, so the machine ran; the resume had not, so it was paused.
     const state = kind === 'machine.pause' ? 'running' : 'stopped';
     const wanted = { states: [state], timeoutMs: 5_000 } as const;
     expect(await next.machines.wait(tenant, 'web', wanted, never)).toMatchObject({

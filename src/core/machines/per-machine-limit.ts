@@ -1,4 +1,4 @@
-/** Counts what is open for each machine, so that no caller can have more than a host, a guest and its link can bear. */
+/** Limits the open items per machine, because a host, a guest and its link have limits. */
 import type { AppError } from '../errors.ts';
 
 export class PerMachineLimit {
@@ -6,13 +6,13 @@ export class PerMachineLimit {
   readonly #full: (machineId: string) => AppError;
   readonly #taken = new Map<string, number>();
 
-  /** `full` makes the error that is raised when a machine has `max` already. */
+  /** `full` makes the error for a machine that has `max` items already. */
   constructor(max: number, full: (machineId: string) => AppError) {
     this.#max = max;
     this.#full = full;
   }
 
-  /** Counts one more for the machine. Returns the function that counts it off; calling it twice is safe. */
+  /** Adds an item for the machine. Returns a function that releases it; calling it twice is safe. */
   take(machineId: string): () => void {
     const taken = this.#taken.get(machineId) ?? 0;
     if (taken >= this.#max) throw this.#full(machineId);
@@ -31,9 +31,9 @@ export class PerMachineLimit {
   }
 }
 
-/** An iterator that calls `end` when it was iterated to its end, failed or was left early, even before it was begun. */
+/** An iterator that calls `end` when it is exhausted, fails or is left early, even before it was started. */
 export function endingIterator<T>(iterable: AsyncIterable<T>, end: () => void): AsyncIterator<T> {
-  // By hand, since a generator that was never begun would not run its `finally`.
+  // Written by hand, because a generator that was never started would not run its `finally`.
   const inner = iterable[Symbol.asyncIterator]();
   return {
     async next() {

@@ -1,4 +1,4 @@
-/** What a guest is told before its machine counts as running; on the fake engine, with the real store. */
+/** What a guest is told before its machine counts as running; on the fake engine with the real store. */
 import { afterEach, expect, test } from 'vitest';
 import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
 import { AppError } from '../errors.ts';
@@ -13,7 +13,7 @@ async function create(): Promise<void> {
   await fake.machines.create(tenant, { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' });
 }
 
-test('a guest that has booted is told who it is before its machine runs', async () => {
+test('a booted guest gets its identity before its machine counts as running', async () => {
   await create();
   const { machine } = await fake.machines.start(tenant, 'web');
   const { incarnation } = machine;
@@ -21,7 +21,7 @@ test('a guest that has booted is told who it is before its machine runs', async 
   expect(fake.guest.calls).toEqual([`waitReady ${incarnation}`, `identify ${incarnation}`]);
 });
 
-test('one that cannot be told makes the start fail', async () => {
+test('a start fails if the guest does not accept its identity', async () => {
   await create();
   fake.guest.identify = async () => {
     throw new AppError('guest', 'identity failed in the guest');

@@ -1,4 +1,4 @@
-/** What the use cases promise whatever the engine; on the fake one, with the real store. */
+/** Promises of the use cases that hold for every engine; on the fake one, with the real store. */
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, type FakeOptions, startFake } from '../../../test/support/fake.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
@@ -6,7 +6,7 @@ import type { MachineState } from './states.ts';
 
 const tenant = 'default';
 const request = { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' };
-/** Lets everything else that is due run. */
+/** Gives everything else that is due a turn. */
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const never = () => new Promise<never>(() => undefined);
 
@@ -20,7 +20,7 @@ async function begin(options: FakeOptions = {}): Promise<FakeFlotilla> {
 }
 
 describe('start', () => {
-  test('a guest that hangs at boot fails the machine at its deadline, with the console’s last words', async () => {
+  test('a guest that hangs at boot fails the machine at its deadline, with the console’s last lines', async () => {
     const { machines, guest, driver } = await begin({ bootTimeoutMs: 100 });
     guest.onReady = never;
     const starting = machines.start(tenant, 'web');
@@ -55,7 +55,7 @@ describe('start', () => {
     });
   });
 
-  test('the deadline counts from launch: whoever waits for a turn does not time out', async () => {
+  test('the deadline counts from launch: waiting in the queue does not time out', async () => {
     const { machines, guest } = await begin({ bootTimeoutMs: 300 });
     const names = ['a', 'b', 'c', 'd', 'e', 'f'];
     for (const name of names) await machines.create(tenant, { ...request, name });
@@ -74,7 +74,7 @@ describe('start', () => {
 });
 
 describe('the record beside the disk', () => {
-  test('is there before the disk, and names a boot before its VMM', async () => {
+  test('exists before the disk, and names an incarnation before its VMM', async () => {
     fake = await startFake();
     const { machines, records, disks, driver } = fake;
     const seen: unknown[] = [];
@@ -100,7 +100,7 @@ describe('the record beside the disk', () => {
 });
 
 describe('races', () => {
-  test('of ten creates of one name one wins, and nothing is left of the others', async () => {
+  test('of ten creates of one name one wins, and the others leave nothing behind', async () => {
     fake = await startFake();
     const results = await Promise.allSettled(
       Array.from({ length: 10 }, () => fake.machines.create(tenant, request)),
@@ -110,14 +110,14 @@ describe('races', () => {
     expect(fake.disks.made.size).toBe(1);
   });
 
-  test('of ten starts one boots, and the others are told that it is on its way', async () => {
+  test('of ten starts one boots, and the others learn that it is starting', async () => {
     const { machines, driver } = await begin();
     const results = await Promise.all(Array.from({ length: 10 }, () => machines.start(tenant, 'web')));
     expect(results.filter(({ verdict }) => verdict === 'done')).toHaveLength(1);
     expect(driver.host.machines.size).toBe(1);
   });
 
-  test('a delete during a create ends with no machine', async () => {
+  test('a delete during a create leaves no machine', async () => {
     const reached = Promise.withResolvers<void>();
     const goOn = Promise.withResolvers<void>();
     fake = await startFake({
@@ -151,7 +151,7 @@ describe('a delete with force', () => {
     expect(fake.driver.host.machines.size).toBe(0);
   };
 
-  test('cancels a start as a stop does', async () => {
+  test('cancels a start like a stop does', async () => {
     const { machines, guest } = await begin();
     guest.onReady = never;
     const starting = machines.start(tenant, 'web').catch((error: unknown) => error);
@@ -179,7 +179,7 @@ describe('a delete with force', () => {
     await expectNothing();
   });
 
-  test('that comes again ends when the first has, and is no error', async () => {
+  test('that is repeated ends with the first one, without an error', async () => {
     const { machines, driver } = await begin();
     await machines.start(tenant, 'web');
     const destroying = Promise.withResolvers<void>();
@@ -200,7 +200,7 @@ describe('a delete with force', () => {
   });
 });
 
-test('an action that may be repeated is done when it is already so, or waits for what is on its way', async () => {
+test('an idempotent action succeeds in the requested state, and waits for an operation on its way there', async () => {
   const { machines, guest } = await begin();
   const isReady = Promise.withResolvers<void>();
   guest.onReady = () => isReady.promise;
@@ -226,7 +226,7 @@ describe('changing a machine', () => {
     expect(request).toMatchObject({ env: { LANG: 'C', B: '3' } });
   });
 
-  test('makes its disk larger at the next start', async () => {
+  test('enlarges its disk at the next start', async () => {
     const { machines, disks } = await begin();
     await machines.update(tenant, 'web', { diskMib: 4096 });
     const { machine } = await machines.start(tenant, 'web');
@@ -247,7 +247,7 @@ describe('changing a machine', () => {
     await expect(machines.update(tenant, 'web', { diskMib: 1 })).rejects.toMatchObject(refused('shrink'));
   });
 
-  test('keeps labels and environment small', async () => {
+  test('limits the size of labels and environment', async () => {
     const { machines } = await begin();
     const labels = (from: number) =>
       Object.fromEntries(Array.from({ length: 64 }, (_, n) => [`label-${from + n}`, 'x']));
@@ -262,8 +262,8 @@ describe('changing a machine', () => {
   });
 });
 
-describe('a restart that waits for its turn', () => {
-  /** Both places are taken by guests that hang; `web` runs and is asked to restart. */
+describe('a restart that waits in the queue', () => {
+  /** Both slots are taken by guests that hang; `web` runs and gets a restart request. */
   async function queued(): Promise<{ readonly restarting: Promise<unknown>; readonly incarnation: string }> {
     const { machines, guest } = await begin();
     const { machine } = await machines.start(tenant, 'web');
@@ -284,14 +284,14 @@ describe('a restart that waits for its turn', () => {
     return { restarting, incarnation: machine.incarnation ?? '' };
   }
 
-  test('keeps its guest running meanwhile, whatever the reconciler sees', async () => {
+  test('keeps its guest running meanwhile, also during reconciliation', async () => {
     const { incarnation } = await queued();
     const repairs = await fake.reconciler.run();
     expect(repairs.filter(({ kind }) => kind !== 'adopt')).toEqual([]);
     expect(fake.driver.machine(incarnation).status).toEqual({ state: 'running' });
   });
 
-  test('asks its guest to power off when it is stopped before its turn, ends it, and starts again', async () => {
+  test('asks its guest to power off when it is stopped before its turn, and can start again', async () => {
     const { restarting, incarnation } = await queued();
     fake.guest.onShutdown = ({ incarnation: asked }) => fake.driver.machine(asked).powerOff();
     expect(await fake.machines.stop(tenant, 'web')).toMatchObject({ machine: { state: 'stopped' } });
@@ -313,7 +313,7 @@ test('a restart on a full disk is refused before its guest is asked to end', asy
   expect(guest.calls.filter((call) => call.startsWith('shutdown'))).toEqual([]);
 });
 
-test('a guest that reboots holds nobody up while it boots: the look that found it is over', async () => {
+test('a guest that reboots does not delay reconciliation while it boots', async () => {
   const { machines, driver, guest, reconciler } = await begin();
   const { machine } = await machines.start(tenant, 'web');
   const incarnation = machine.incarnation ?? '';
@@ -325,7 +325,7 @@ test('a guest that reboots holds nobody up while it boots: the look that found i
   await vi.waitUntil(async () => (await machines.get(tenant, 'web')).state === 'starting');
 });
 
-describe('an operation that lost its runner', () => {
+describe('an operation without a runner', () => {
   async function orphaned(options: FakeOptions = {}): Promise<ReturnType<FakeFlotilla['restarted']>> {
     const launched = Promise.withResolvers<void>();
     const { machines } = await begin({
@@ -352,7 +352,7 @@ describe('an operation that lost its runner', () => {
     expect([...fake.driver.host.machines.values()].map(({ status }) => status.state)).toEqual(['exited']);
   });
 
-  test('is taken up when it was left for a while, whatever the clock says', async () => {
+  test('is taken up after a while, even if the clock is set', async () => {
     const clock = new FakeClock();
     const { supervisor, machines } = await orphaned({ clock });
     const state = async () => (await machines.get(tenant, 'web')).state;
@@ -373,8 +373,8 @@ describe('an operation that lost its runner', () => {
   });
 });
 
-describe('after a reboot of the host', () => {
-  test('what was to run is started again; what was stopped by its guest stays stopped', async () => {
+describe('after a host reboot', () => {
+  test('machines that should run are started again; one stopped by its guest stays stopped', async () => {
     const { machines, driver } = await begin();
     await machines.create(tenant, { ...request, name: 'off' });
     await machines.start(tenant, 'web');
@@ -390,7 +390,7 @@ describe('after a reboot of the host', () => {
     expect(await next.machines.get(tenant, 'off')).toMatchObject({ state: 'stopped', failure: null });
   });
 
-  test('what could not be looked at, or not be started, at first is put right by a later look', async () => {
+  test('machines that could not be inspected or started at first are corrected by a later reconciliation', async () => {
     const { machines, driver, store } = await begin();
     await machines.start(tenant, 'web');
     driver.host.machines.clear();
@@ -413,7 +413,7 @@ describe('after a reboot of the host', () => {
     await vi.waitUntil(() => driver.host.machines.size === 1);
   });
 
-  test('a start that the reboot cut off is begun again from its launch', async () => {
+  test('a start interrupted by the reboot is repeated from its launch', async () => {
     const died = Promise.withResolvers<void>();
     const { machines, driver } = await begin({
       hooks: {
@@ -446,7 +446,7 @@ describe('memory', () => {
     details: { resource: 'memory', neededMib: 128, freeMib: 72, capacityMib: 200 },
   };
 
-  test('is reserved at start, kept while paused and over a restart, and free again after a stop', async () => {
+  test('is reserved at start, kept while paused and during a restart, and released by a stop', async () => {
     fake = await startFake({ memoryMib: 200 });
     fake.guest.onShutdown = ({ incarnation }) => fake.driver.machine(incarnation).powerOff();
     await create('a');
@@ -461,7 +461,7 @@ describe('memory', () => {
     await start('b');
   });
 
-  test('is kept by a machine that is being deleted until its VMM is gone', async () => {
+  test('is kept by a machine being deleted until its VMM is gone', async () => {
     fake = await startFake({ memoryMib: 200 });
     await create('a');
     await create('b');
@@ -482,7 +482,7 @@ describe('memory', () => {
     await start('b');
   });
 
-  test('that is left for one of two starts goes to one', async () => {
+  test('that suffices for one of two starts goes to one', async () => {
     fake = await startFake({ memoryMib: 200 });
     await create('a');
     await create('b');
@@ -493,7 +493,7 @@ describe('memory', () => {
 });
 
 describe('reconciliation', () => {
-  test('tells whoever listens what it has changed', async () => {
+  test('notifies listeners of its changes', async () => {
     const { machines, driver, disks, reconciler, bus } = await begin();
     const { machine } = await machines.start(tenant, 'web');
     const told = Promise.withResolvers<unknown>();
@@ -504,7 +504,7 @@ describe('reconciliation', () => {
     expect(await told.promise).toMatchObject({ failure: 'disk_full' });
   });
 
-  test('a VMM that no machine accounts for is destroyed, a disk that none has is removed', async () => {
+  test('an orphan VMM is destroyed, an orphan disk removed', async () => {
     const { machines, driver, disks, reconciler } = await begin();
     await machines.start(tenant, 'web');
     const [spec] = [...driver.host.machines.values()].map((machine) => machine.spec);

@@ -1,6 +1,7 @@
 /**
- * What tenants may ask of machines on this host. Every dialect calls these use cases; none of them knows HTTP. Each reads
- * and decides inside the transaction that writes the intent, so two callers never both win.
+ * The use cases of machines, for tenants on this host. Called by every dialect; knows nothing about HTTP.
+ * Each reads and decides in the transaction that records the intent, so only one of two concurrent callers
+ * wins.
  */
 import { shortId } from '../../lib/ids.ts';
 import { AppError } from '../errors.ts';
@@ -40,7 +41,7 @@ export interface MachineServiceDeps {
 export type ActionOptions = Pick<ActRequest, 'isIdempotent'>;
 type WaitFor = Omit<WaitRequest, 'machineId'>;
 
-/** The range of `vmm_uid` allocations: as many as fit between two bases of uid ranges of 65,536. */
+/** The range of `vmm_uid` allocations: fits between two uid bases that are 65,536 apart. */
 export const vmmUidMax = 60_000;
 
 export class MachineService {
@@ -122,12 +123,17 @@ export class MachineService {
     return findMachine(this.#store, tenant, idOrName);
   }
 
-  /** What this host does not give the machine, limits or isolation; empty when it gives all, or has no such engine. */
+  /**
+   * Limits or isolation that this host cannot give the machine; empty when there are none, or the engine is
+   * unknown.
+   */
   warningsOf(machine: Machine): readonly string[] {
     return this.#edges.engines.get(machine.spec.engine)?.warnings ?? [];
   }
 
-  /** Resolves when the guest answers. Raises `exhausted` when the host's memory is reserved by other machines. */
+  /**
+   * Resolves when the guest answers. Raises `exhausted` when other machines have reserved the host's memory.
+   */
   async start(tenant: string, idOrName: string, options: ActionOptions = {}): Promise<ActionResult> {
     const machine = await this.get(tenant, idOrName);
     if (decide('start', machine.state).verdict === 'accept') await requireBootable(this.#edges, machine);
@@ -139,10 +145,12 @@ export class MachineService {
     return this.#deps.actions.act({ ...options, action: 'start', tenant, idOrName, intend });
   }
 
-  /** Ends the guest, gracefully if it can, and starts it anew; resolves when the new incarnation answers. */
+  /**
+   * Ends the guest, gracefully if possible, and starts it again; resolves when the new incarnation answers.
+   */
   async restart(tenant: string, idOrName: string): Promise<ActionResult> {
     const machine = await this.get(tenant, idOrName);
-    // Before the guest is asked to end: it would not come back.
+    // Checked before the guest is asked to end, because it could not start again.
     if (decide('restart', machine.state).verdict === 'accept') {
       await requireBootable(this.#edges, machine);
       await requireDiskSpace(this.#edges, AbortSignal.timeout(lookTimeoutMs));
@@ -153,7 +161,7 @@ export class MachineService {
     return this.#deps.actions.act({ action: 'restart', tenant, idOrName, intend });
   }
 
-  /** See `waitForState`. Raises `not_found` at once when there is no such machine. */
+  /** See `waitForState`. Raises `not_found` at once for a missing machine. */
   async wait(tenant: string, idOrName: string, wanted: WaitFor, signal: AbortSignal): Promise<Machine> {
     const { id: machineId } = await this.get(tenant, idOrName);
     return waitForState(this.#store, this.#deps.bus, { machineId, ...wanted }, signal);
@@ -165,8 +173,8 @@ export class MachineService {
   }
 
   /**
-   * Stops the guest's processors and keeps its memory; `resume` continues where it was. Raises `unsupported` when the
-   * engine cannot.
+   * Pauses the guest's vCPUs and keeps its memory; `resume` continues it. Raises `unsupported` when the
+   * engine cannot pause.
    */
   async pause(tenant: string, idOrName: string, options: ActionOptions = {}): Promise<ActionResult> {
     const intend = (machine: Machine) => {
@@ -176,13 +184,13 @@ export class MachineService {
     return this.#deps.actions.act({ ...options, action: 'pause', tenant, idOrName, intend });
   }
 
-  /** Resolves when the guest answers and knows the time. */
+  /** Resolves when the guest answers and its clock is set. */
   async resume(tenant: string, idOrName: string, options: ActionOptions = {}): Promise<ActionResult> {
     const intend = () => ({ desired: 'running' as const });
     return this.#deps.actions.act({ ...options, action: 'resume', tenant, idOrName, intend });
   }
 
-  /** `force` also deletes a machine that runs or is paused, and cancels what it is doing. */
+  /** `force` also deletes a running or paused machine, and cancels its operation. */
   async delete(
     tenant: string,
     idOrName: string,
@@ -192,7 +200,7 @@ export class MachineService {
     return this.#deps.actions.act({ action: 'delete', tenant, idOrName, force, isIdempotent: true, intend });
   }
 
-  /** See `planUpdate`. Raises `conflict` when the name is taken, too. */
+  /** See `planUpdate`. Also raises `conflict` when the name is taken. */
   async update(tenant: string, idOrName: string, request: UpdateRequest): Promise<Machine> {
     return this.#store.transaction(async (tx) => {
       const machine = await findMachine(tx, tenant, idOrName);
@@ -218,7 +226,7 @@ export class MachineService {
     return this.#execs.hold(machine.id, () => this.#edges.guest.exec(guestOf(machine), given, signal));
   }
 
-  /** The last lines of the machine's console, and what follows them if wanted; see Consoles.open. */
+  /** The last lines of the machine's console and, if requested, new output; see Consoles.open. */
   async console(
     tenant: string,
     idOrName: string,
@@ -230,13 +238,13 @@ export class MachineService {
     return this.#consoles.open(machine, request, signal);
   }
 
-  /** Cuts the streams off. Operations under way go on; see Supervisor.close. */
+  /** Ends all streams. Operations continue; see Supervisor.close. */
   close(): void {
     this.#consoles.close();
   }
 }
 
-/** The command's own variables win. */
+/** The command's own variables take precedence. */
 function withEnv(request: ExecRequest, env: Readonly<Record<string, string>>): ExecRequest {
   return Object.keys(env).length === 0 ? request : { ...request, env: { ...env, ...request.env } };
 }

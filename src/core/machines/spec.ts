@@ -1,10 +1,10 @@
-/** From a request to a spec: defaults and the limits that need no look at the host. */
+/** Turns a request into a spec: applies defaults and the limits that do not depend on the host's state. */
 import { AppError } from '../errors.ts';
 import type { EngineCapabilities } from '../ports/engine.ts';
 import type { Image } from '../ports/images.ts';
 import type { MachineSpec, RestartPolicy } from './machine.ts';
 
-/** What a caller may leave out is absent. */
+/** Absent fields get defaults. */
 export interface CreateRequest {
   readonly name: string;
   readonly vcpuCount: number;
@@ -17,7 +17,7 @@ export interface CreateRequest {
   readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly restart?: RestartPolicy | undefined;
-  /** From its creation to its deletion. */
+  /** From creation to deletion. */
   readonly lifetimeSeconds?: number | undefined;
 }
 
@@ -28,12 +28,12 @@ export interface MachineDefaults {
 }
 
 /**
- * 4 TiB. A guest's kernel keeps some 3 MiB of memory for each TiB of its root file system; with 16 TiB, ext4's own limit
- * with 4 KiB blocks, programs were killed for lack of it in the smallest machines.
+ * 4 TiB. A guest's kernel uses about 3 MiB of memory per TiB of its root file system. With 16 TiB, ext4's
+ * limit for 4 KiB blocks, the smallest machines ran out of memory.
  */
 export const diskMibMax = 4 * 1024 * 1024;
 
-/** Fills in the defaults; checks against what this host's engine can do. Raises `invalid`. */
+/** Applies defaults and checks the request against this host's engine. Raises `invalid`. */
 export function makeSpec(
   request: CreateRequest,
   defaults: MachineDefaults,
@@ -60,7 +60,7 @@ export function makeSpec(
   };
 }
 
-/** Raises `invalid` for more than this host's engine can give a machine. */
+/** Raises `invalid` when the request exceeds what this host's engine can give a machine. */
 export function requireHardware(
   { vcpuCount, memoryMib, diskMib }: Pick<MachineSpec, 'vcpuCount' | 'memoryMib' | 'diskMib'>,
   { vcpuCountMax, memoryMibMax }: EngineCapabilities,

@@ -41,7 +41,7 @@ describe('decide', () => {
     expect(decide(action, state).verdict).toBe(verdict);
   });
 
-  test('force deletes what runs or is paused, and cancels what is in transit', () => {
+  test('force deletes running and paused machines, and cancels operations', () => {
     expect(decide('delete', 'running', true).verdict).toBe('accept');
     expect(decide('delete', 'paused', true).verdict).toBe('accept');
     for (const state of ['starting', 'pausing', 'resuming', 'stopping', 'snapshotting'] as const) {
@@ -51,7 +51,7 @@ describe('decide', () => {
     expect(decide('delete', 'deleting', true).verdict).toBe('ignore');
   });
 
-  test('nothing but a cancel is accepted in transit', () => {
+  test('only a cancel is accepted in a transit state', () => {
     for (const state of machineStates.filter(isTransit)) {
       for (const action of actions) {
         expect(decide(action, state, true).verdict, `${action} in ${state}`).not.toBe('accept');
@@ -75,12 +75,12 @@ test.each([
 });
 
 describe('transitions', () => {
-  test('every state is reached from another, but for the first', () => {
+  test('every state but the first is reached from another', () => {
     const reached = new Set(Object.values(transitions).flat());
     expect(machineStates.filter((state) => !reached.has(state))).toEqual(['creating']);
   });
 
-  test('every transit state ends in a stable one', () => {
+  test('every transit state leads to a stable one', () => {
     for (const state of machineStates.filter(isTransit)) {
       expect(transitions[state].length, state).toBeGreaterThan(0);
       for (const next of transitions[state]) expect(isTransit(next), `${state} → ${next}`).toBe(false);

@@ -5,9 +5,10 @@
  *   running → pausing → paused → resuming → running;  paused → stopping
  *   starting, running, paused, stopping → failed;  created, stopped, failed → deleting → deleted (the row is gone)
  *
- * Stable: created running paused stopped failed. In transit: creating starting pausing resuming snapshotting stopping
- * deleting; in transit exactly while an operation is open. `failed` means that no clean stable state was reached:
- * start tries again, stop cleans up, delete removes. `decide` is pure; only `transition.ts` writes a state.
+ * Stable states: created running paused stopped failed. Transit states: creating starting pausing resuming
+ * snapshotting stopping deleting. A machine is in a transit state if and only if it has an open operation.
+ * `failed` means that no regular stable state was reached: start tries again, stop cleans up, delete removes.
+ * `decide` is pure; only `transition.ts` writes a state.
  */
 
 export const stableStates = ['created', 'running', 'paused', 'stopped', 'failed'] as const;
@@ -32,7 +33,7 @@ export type MachineAction =
   | 'resume'
   | 'snapshot'
   | 'exec'
-  /** Of its hardware. */
+  /** A change of its hardware. */
   | 'update'
   | 'delete';
 
@@ -42,9 +43,9 @@ export function isTransit(state: MachineState): state is TransitState {
 
 export type Decision =
   | { readonly verdict: 'accept' }
-  /** Accepted, and the operation under way is cancelled first. */
+  /** Accepted after cancelling the open operation. */
   | { readonly verdict: 'cancel' }
-  /** Already so. */
+  /** The machine is in that state already. */
   | { readonly verdict: 'ignore' }
   | { readonly verdict: 'deny' };
 
@@ -52,7 +53,7 @@ interface Rule {
   readonly accept: readonly MachineState[];
   readonly cancel?: readonly MachineState[];
   readonly ignore?: readonly MachineState[];
-  /** Accepted, or accepted after a cancel, only when the caller insists. */
+  /** States in which the action is accepted, possibly after a cancel, only with `force`. */
   readonly force?: readonly MachineState[];
   readonly forceCancel?: readonly MachineState[];
 }
@@ -79,7 +80,7 @@ const rules: Readonly<Record<MachineAction, Rule>> = {
   },
 };
 
-/** States in which a VMM may hold the machine's memory. */
+/** States in which a VMM may use the machine's memory. */
 export const statesWithMemory: readonly MachineState[] = [
   'starting',
   'running',
@@ -91,10 +92,10 @@ export const statesWithMemory: readonly MachineState[] = [
   'deleting',
 ];
 
-/** States in which nothing of an incarnation is left on the host, so no handle may be kept. */
+/** States in which nothing of an incarnation is left on the host, so there must be no handle. */
 export const statesWithoutHandle: readonly MachineState[] = ['creating', 'created', 'stopped', 'deleted'];
 
-/** What to do with an action on a machine in this state. `force` is the caller's insistence, where it matters. */
+/** Decides what to do with an action in this state. `force`: the caller insists. */
 export function decide(action: MachineAction, state: MachineState, force = false): Decision {
   const rule = rules[action];
   if (rule.accept.includes(state)) return { verdict: 'accept' };
@@ -105,27 +106,27 @@ export function decide(action: MachineAction, state: MachineState, force = false
   return { verdict: 'deny' };
 }
 
-/** Where each transit state leads when its operation succeeds. */
+/** The state after each transit state's operation has succeeded. */
 const successes: Readonly<Record<TransitState, MachineState>> = {
   creating: 'created',
   starting: 'running',
   pausing: 'paused',
   resuming: 'running',
-  // Back to where it was taken, mostly.
+  // Normally; the snapshot may also be of a paused machine.
   snapshotting: 'running',
   stopping: 'stopped',
   deleting: 'deleted',
 };
 
 /**
- * Whether an action that is denied in this state is likely to be accepted soon without anybody's doing: the operation under
- * way leads to a state that accepts it. Example: exec while starting, but not exec while stopping.
+ * Whether an action that this state denies will probably be accepted soon, because the open operation leads
+ * to a state that accepts it. Example: exec while starting, but not exec while stopping.
  */
 export function isSoonAccepted(action: MachineAction, state: MachineState): boolean {
   return isTransit(state) && decide(action, successes[state]).verdict === 'accept';
 }
 
-/** Where a state may go next. An operation's transit state leads to its stable ends. */
+/** The possible next states. A transit state leads to the stable states in which its operation can end. */
 export const transitions: Readonly<Record<MachineState, readonly MachineState[]>> = {
   creating: ['created', 'deleted'],
   created: ['starting', 'deleting'],

@@ -1,4 +1,7 @@
-/** Machines as the subjects of operations: how one begins, keeps a step's result and ends, each in one transaction. */
+/**
+ * Machines as subjects of operations: how an operation begins, stores a step's result and ends, each in one
+ * transaction.
+ */
 import { AppError } from '../errors.ts';
 import type { OperationDefinition, Step, SubjectPort } from '../operations/definition.ts';
 import { type Operation, type OperationKind, subjectId } from '../operations/operation.ts';
@@ -11,22 +14,22 @@ import { transition } from './transition.ts';
 
 export type MachineStep = Step<Machine>;
 
-/** An operation on a machine, as its file in `steps/` describes it. */
+/** An operation on a machine, as defined in `steps/`. */
 export interface MachineOperation {
   readonly kind: OperationKind;
   readonly transit: TransitState;
   readonly steps: readonly MachineStep[];
-  /** Where the machine is when all steps are done, and what else is then true of it. */
+  /** The state after success, and further changes that come with it. */
   readonly succeeded: MachineState;
   onSuccess(machine: Machine, at: Date): MachinePatch;
-  /** Where it is when the steps were undone, after a failure and after a cancellation. */
+  /** The state after the steps were undone, because of a failure or a cancellation. */
   readonly failed: MachineState;
   readonly cancelled: MachineState;
   onUndone(machine: Machine, failure: MachineFailure | null): MachinePatch;
   readonly limiter?: OperationDefinition<Machine>['limiter'];
 }
 
-/** A definition that can also begin: the operation's transit state belongs to the intent. */
+/** A definition that can also begin: it includes the transit state. */
 export interface MachineDefinition extends OperationDefinition<Machine> {
   readonly transit: TransitState;
 }

@@ -1,6 +1,7 @@
 /**
- * What the host owes its machines without being asked: operations that lost their runner are taken up, running VMMs are
- * adopted, ended ones recorded. Called by the daemon's start and the reconciler; no caller of the API reaches it.
+ * Work that the host does for its machines without a request: takes up operations without a runner, adopts
+ * running VMMs, records ended ones. Called when the daemon starts and by the reconciler, never through the
+ * API.
  */
 
 import type { OperationDefinitions } from '../operations/definition.ts';
@@ -19,18 +20,21 @@ export interface SupervisorDeps {
   readonly owner: Owner;
   readonly edges: Edges;
   readonly machineOperations: MachineOperations;
-  /** Of every kind, not of machines alone. */
+  /** Definitions of all kinds, not only those of machines. */
   readonly definitions: OperationDefinitions;
 }
 
-/** An open operation that runs nowhere and was not written for this long lost its runner to a failing store. */
+/**
+ * An open operation that no runner here runs and that was not written for this long has lost its runner to a
+ * failing store.
+ */
 const orphanedAfterMs = 10_000;
-/** When a guest that ran before the daemon did is reported not to answer; its link keeps trying. */
+/** After this, an adopted guest that does not answer is logged; its link keeps trying. */
 const adoptionTimeoutMs = 30_000;
 
 export class Supervisor {
   readonly #deps: SupervisorDeps;
-  /** Open operations without a runner: at which revision, and since when by the clock that nobody sets. */
+  /** Open operations without a runner: their revision, and since when by the monotonic clock. */
   #unattended: ReadonlyMap<string, { readonly revision: number; readonly sinceMs: number }> = new Map();
 
   constructor(deps: SupervisorDeps) {
@@ -38,15 +42,15 @@ export class Supervisor {
   }
 
   /**
-   * Takes up what a crash left open. Resolves when the open operations are known and each has a runner, so that callers
-   * see them as what they are; `ended` resolves when all of them have ended.
+   * Takes up the operations that a crash left open. Resolves when each has a runner, so that callers see
+   * their true state; `ended` resolves when all have ended.
    */
   async recover(): Promise<{ readonly ended: Promise<void> }> {
     const open = await this.#open();
     return { ended: this.#takeUpAll(open) };
   }
 
-  /** Takes up operations that lost their runner while the daemon ran. Called again and again. */
+  /** Takes up operations that lost their runner while the daemon ran. Called periodically. */
   async recoverOrphans(): Promise<void> {
     const nowMs = this.#deps.edges.clock.elapsedMs();
     const open = await this.#open();
@@ -62,7 +66,7 @@ export class Supervisor {
     await this.#takeUpAll(open.filter(isOrphan));
   }
 
-  /** Runs an operation that was left open, or joins the runner it has; resolves when it has ended, whichever way. */
+  /** Runs an open operation, or joins its runner; resolves when it has ended, successfully or not. */
   async takeUp(operation: Operation): Promise<void> {
     const { runner, definitions, machineOperations, edges } = this.#deps;
     const named = { operation: operation.id, kind: operation.kind, subjects: operation.subjects };
@@ -74,14 +78,14 @@ export class Supervisor {
       if (definition) return void (await runner.run(operation, definition));
       edges.log.error(named, 'operation of an unknown kind stays open');
     } catch (error) {
-      // Its subject shows the failure; the others must still be taken up.
-      edges.log.warn({ ...named, err: error }, 'operation that was taken up failed');
+      // The subject shows the failure; continue with the other operations.
+      edges.log.warn({ ...named, err: error }, 'operation failed after being taken up');
     }
   }
 
   /**
-   * Watches a machine that runs and opens its link, over which its guest announces what it is about to do. Does nothing
-   * for one that is watched. A paused guest is not spoken to.
+   * Watches a running machine and opens its link, on which the guest announces a power-off or reboot. Does
+   * nothing if it is watched already. A paused guest is not called.
    */
   adopt(machine: Machine): void {
     const { edges, machineOperations } = this.#deps;
@@ -103,8 +107,8 @@ export class Supervisor {
   }
 
   /**
-   * Records that a machine lost its VMM when the host rebooted: it is started again in the background, or stopped. A
-   * paused machine is stopped, since its memory is lost.
+   * Records that a host reboot ended a machine's VMM: the machine is started again in the background, or
+   * stopped. A paused machine is stopped, because its memory is lost.
    */
   async recordHostReboot(seen: Machine, isToRun: boolean): Promise<void> {
     const { store, edges, machineOperations } = this.#deps;
@@ -121,7 +125,7 @@ export class Supervisor {
     });
   }
 
-  /** Stops watching. Leaves machines running and open operations open. */
+  /** Stops watching. Machines keep running and open operations stay open. */
   async close(): Promise<void> {
     this.#deps.machineOperations.exits.close();
     await this.#deps.runner.close();

@@ -1,6 +1,7 @@
 /**
- * The one writer of a machine's state. Every change is a compare-and-set inside the caller's transaction: it holds only
- * if nobody changed the machine since it was read, and only along an arrow of `states.ts`.
+ * The only writer of a machine's state. Every change is a compare-and-set in the caller's transaction: it
+ * applies only if nobody has changed the machine since it was read, and only along a transition of
+ * `states.ts`.
  */
 import { invariant } from '../../lib/invariant.ts';
 import { AppError } from '../errors.ts';
@@ -9,8 +10,8 @@ import type { Machine } from './machine.ts';
 import { isTransit, type MachineState, statesWithoutHandle, transitions } from './states.ts';
 
 /**
- * Moves `machine` to `to` and applies `patch`; returns the machine as it is now. Raises `conflict` when the machine has
- * changed since it was read. Moving to `deleted` removes the row.
+ * Moves `machine` to `to` and applies `patch`; returns the changed machine. Raises `conflict` when the
+ * machine has changed since it was read. Moving to `deleted` removes the row.
  */
 export async function transition(
   tx: Repositories,
@@ -25,7 +26,7 @@ export async function transition(
   );
   const updatedAt = at.toISOString();
   const revision = machine.revision + 1;
-  // A restart that was to come is overtaken by whatever happens to the machine, unless that asks for it anew.
+  // Any transition cancels a pending restart, unless the patch requests one.
   const changes: MachinePatch = { restartAt: null, ...patch };
   const next: Machine = { ...machine, ...changes, state: to, revision, updatedAt };
   invariant(

@@ -1,6 +1,7 @@
 /**
- * What may be changed of a machine that is there, and when: names, labels, environment, lifetime and restart policy at any
- * time, its hardware only at rest. Pure; `service.ts` writes what comes out. The disk is made larger by the next start.
+ * Decides which changes to an existing machine are allowed: names, labels, environment, lifetime and restart
+ * policy at any time, hardware only while stopped. Pure; `service.ts` writes the result. The next start
+ * enlarges the disk.
  */
 import { timeAfter } from '../../lib/times.ts';
 import { AppError } from '../errors.ts';
@@ -11,27 +12,27 @@ import type { Machine, MachineSpec, RestartPolicy } from './machine.ts';
 import { requireHardware } from './spec.ts';
 import { decide } from './states.ts';
 
-/** Null removes one. */
+/** Null removes an entry. */
 type Changes = Readonly<Record<string, string | null>>;
 
-/** An absent field stays as it is. */
+/** Absent fields stay unchanged. */
 export interface UpdateRequest {
   readonly name?: string | undefined;
   readonly labels?: Changes | undefined;
   readonly env?: Changes | undefined;
   readonly restart?: RestartPolicy | undefined;
-  /** From now to its deletion; null: it is never deleted. */
+  /** From now to its deletion; null: never deleted. */
   readonly lifetimeSeconds?: number | null | undefined;
   readonly vcpuCount?: number | undefined;
   readonly memoryMib?: number | undefined;
   readonly diskMib?: number | undefined;
 }
 
-/** Labels, and environment, of a machine are loaded with every list: they stay small. */
+/** Limit of labels and of environment variables; every list loads them, so they must stay small. */
 export const entriesMax = 64;
 export const entriesBytesMax = 16 * 1024;
 
-/** What is written for it. Raises `invalid` for what no machine can be, `conflict` for what the state forbids. */
+/** The changes to write. Raises `invalid` for impossible values, `conflict` when the state forbids them. */
 export function planUpdate(
   machine: Machine,
   request: UpdateRequest,

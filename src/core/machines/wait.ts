@@ -1,4 +1,4 @@
-/** Waiting for a machine to reach a state: told by the bus, never polled. */
+/** Waits for a machine to reach a state, notified by the event bus instead of polling. */
 import { abortable, deadline } from '../../lib/abort.ts';
 import { AppError } from '../errors.ts';
 import type { EventBus } from '../events/bus.ts';
@@ -13,8 +13,8 @@ export interface WaitRequest {
 }
 
 /**
- * Resolves with the machine once it is in one of the states. Raises `timeout`; `not_found` when it is deleted meanwhile;
- * `conflict` as soon as it is failed, when that was not asked for.
+ * Resolves with the machine once it is in one of the states. Raises `timeout`; `not_found` when it is deleted
+ * meanwhile; `conflict` as soon as it fails, unless `failed` was requested.
  */
 export async function waitForState(
   store: Store,

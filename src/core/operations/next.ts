@@ -3,12 +3,10 @@
  * the names of the steps. The runner asks after every step and after a crash, so recovery takes the same path
  * as normal execution.
  *
- * next(start with no steps, taken_up)            → log `clear started`,                      move: do clear
- * next(start, step_succeeded)                    → log `clear succeeded`, `launch started`,  move: do launch
- * next(start, failed)                            → state undoing, log `launch undoing`,      move: undo
- * launch
- * next(start, step_undone), nothing left to undo → log `clear undone`,                       move: close as
- * failed
+ *   next(start with no steps, taken_up)            → log `clear started`,                      move: do clear
+ *   next(start, step_succeeded)                    → log `clear succeeded`, `launch started`,  move: do launch
+ *   next(start, failed)                            → state undoing, log `launch undoing`,      move: undo launch
+ *   next(start, step_undone), nothing left to undo → log `clear undone`,                       move: close as failed
  *
  * An operation always ends: it completes all steps, or undoes every step that started, newest first.
  */

@@ -3,10 +3,10 @@
  * subjects and decides nothing itself. Every step has a deadline; a step that ignores it is abandoned, so
  * that neither a caller nor the daemon's shutdown waits for ever.
  *
- * begin  one transaction: the subject enters its transit state, the operation is inserted
- * step   log `started` → do → log `succeeded` with its output
- * fail   log `undoing` → undo of each step that started, newest first → log `undone`
- * end    one transaction: the subject enters a stable state, the operation is closed
+ *   begin  one transaction: the subject enters its transit state, the operation is inserted
+ *   step   log `started` → do → log `succeeded` with its output
+ *   fail   log `undoing` → undo of each step that started, newest first → log `undone`
+ *   end    one transaction: the subject enters a stable state, the operation is closed
  */
 import type { Logger } from '../../lib/log.ts';
 import { AppError, CommitUnknownError, wrapError } from '../errors.ts';

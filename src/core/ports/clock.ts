@@ -1,10 +1,13 @@
-/** Time as core sees it; core never calls Date.now or setTimeout itself. */
+/** Time for core, which never calls Date.now or setTimeout itself. */
 export interface Clock {
   now(): Date;
-  /** Milliseconds since some moment in the past. Goes on evenly, whatever becomes of `now`: only differences mean anything. */
+  /**
+   * Monotonic milliseconds since an arbitrary moment, unaffected by changes of `now`; only differences are
+   * meaningful.
+   */
   elapsedMs(): number;
   /** Resolves after `ms`; rejects with the signal's reason when aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
-  /** Calls `fn` every `ms` until the returned function is called; never overlaps itself. */
+  /** Calls `fn` every `ms` until the returned function is called; calls never overlap. */
   every(ms: number, fn: () => void | Promise<void>): () => void;
 }

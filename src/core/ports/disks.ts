@@ -1,31 +1,35 @@
 import type { DiskFormat } from './engine.ts';
 
 /**
- * A machine's own writable disk. Raises `exhausted` when there is no space, `not_found` when the base is gone, and the
- * signal's reason as soon as it aborts; what had begun may still be done afterwards.
+ * The writable disks of machines. All calls raise `exhausted` when there is no space, `not_found` when the
+ * base is gone, and the signal's reason as soon as it aborts; work that had begun may still complete
+ * afterwards.
  */
 export interface Disks {
   /**
-   * Makes the machine's root disk of `diskMib` on top of the image's base, owned by the VMM of `slot`. Called again it
-   * keeps the disk that is there. Either the whole disk exists afterwards or nothing does.
+   * Makes the machine's root disk of `diskMib` on the image's base, owned by the VMM of `slot`. Idempotent:
+   * keeps an existing disk. Atomic: afterwards the whole disk exists, or nothing.
    */
   prepare(request: DiskRequest, signal: AbortSignal): Promise<DiskRecord>;
   /**
-   * Makes the disk that is there at least `diskMib` large; does nothing to one that is. Only while no VMM has it. Raises
-   * `engine` when its VMM has left it unreadable.
+   * Enlarges an existing disk to `diskMib`; does nothing if it is large enough. Only while no VMM uses it.
+   * Raises `engine` when its VMM has left it unreadable.
    */
   grow(request: DiskRequest, signal: AbortSignal): Promise<void>;
-  /** Where the machine's disk on that image is or would be; looks at nothing. */
+  /** The path of the machine's disk on that image; does not check whether it exists. */
   locate(machineId: string, imageDigest: string): DiskRecord;
-  /** Removing nothing succeeds. */
+  /** Removing a missing disk succeeds. */
   remove(machineId: string, signal: AbortSignal): Promise<void>;
-  /** Puts the disk of a machine that nobody knows aside, where it is kept for a while; for nothing it succeeds. */
+  /** Quarantines the disk of an unknown machine: keeps it for a while. A missing disk is not an error. */
   quarantine(machineId: string, signal: AbortSignal): Promise<void>;
-  /** Makes all that was put aside older by so much and removes what has reached the age; names of what went, for people. */
+  /**
+   * Ages all quarantined disks by `byMs` and removes those older than `ageMsMax`; returns the removed names
+   * for the log.
+   */
   ageQuarantine(byMs: number, ageMsMax: number, signal: AbortSignal): Promise<readonly string[]>;
-  /** What is free where the disks are, in MiB. */
+  /** Free space where the disks are, in MiB. */
   freeMib(signal: AbortSignal): Promise<number>;
-  /** Machine ids that have a disk here. */
+  /** Ids of machines that have a disk here. */
   list(signal: AbortSignal): Promise<readonly string[]>;
 }
 
@@ -39,6 +43,6 @@ export interface DiskRequest {
 export interface DiskRecord {
   readonly path: string;
   readonly format: DiskFormat;
-  /** What it is an overlay on; empty when it stands alone. */
+  /** The files that an overlay refers to; empty for a stand-alone disk. */
   readonly bases: readonly string[];
 }

@@ -1,22 +1,22 @@
 /**
- * What core asks of a virtual machine monitor. One driver for each engine kind; each passes
- * `engines/engine.contract.ts`. A driver never speaks to the guest: its handle carries the guest's address, and the
- * guest room dials it.
+ * What core requires of a virtual machine monitor. Each engine kind has one driver, which passes
+ * `engines/engine.contract.ts`. A driver never talks to the guest: its handle contains the guest's address,
+ * and the guest room dials it.
  */
 
-/** Where the guest link of one incarnation is reached. */
+/** The address of an incarnation's guest link. */
 export type GuestAddress =
   | { readonly transport: 'virtio-serial'; readonly path: string }
   /**
-   * A unix socket. With a `connectPort` the VMM is first asked to connect that port of the guest, by Firecracker's
-   * handshake: the line `CONNECT <port>`, answered by `OK <number>`.
+   * A unix socket. With a `connectPort`, the client first asks the VMM to connect to that guest port, by
+   * Firecracker's handshake: it sends `CONNECT <port>` and receives `OK <number>`.
    */
   | { readonly transport: 'unix'; readonly path: string; readonly connectPort: number | null }
   | { readonly transport: 'memory'; readonly key: string };
 
 /**
- * How a launched incarnation is found again; plain JSON, stored by core. Core reads what is named here; `data` is the
- * driver's own and anything else may be in it.
+ * Identifies a launched incarnation; plain JSON, stored by core. Core reads the fields named here; `data`
+ * belongs to the driver.
  */
 export interface EngineHandle {
   readonly engine: string;
@@ -24,9 +24,9 @@ export interface EngineHandle {
   readonly version: number;
   readonly incarnation: string;
   readonly guest: GuestAddress;
-  /** The process on this host, when the engine has one. */
+  /** The process on this host, if the engine has one. */
   readonly pid: number | null;
-  /** The engine's own control socket, when it has one; shown to callers, used by the driver only. */
+  /** The engine's control socket, if it has one; shown to callers, used only by the driver. */
   readonly controlSocket: string | null;
   readonly data: unknown;
 }
@@ -37,29 +37,29 @@ export interface EngineCapabilities {
   readonly vcpuCountMax: number;
   readonly memoryMibMin: number;
   readonly memoryMibMax: number;
-  /** What it can open as a disk, the preferred format first. */
+  /** Disk formats that it can open, preferred format first. */
   readonly diskFormats: readonly DiskFormat[];
 }
 
-/** What an engine can do on this host, found by trying it. */
+/** The capabilities of an engine on this host, found by trying them. */
 export interface EngineProbe {
   readonly isAvailable: boolean;
   /** Such as `kvm` or `tcg`; null when not available. */
   readonly accelerator: string | null;
   readonly version: string | null;
-  /** What is missing and how to get it; empty when all is there. */
+  /** What is missing and how to get it; empty when nothing is. */
   readonly missing: readonly string[];
-  /** Things a person should know that stop nothing (no cgroup limits here, say). */
+  /** Limitations that do not prevent machines from running, for example missing cgroup limits. */
   readonly notes: readonly string[];
 }
 
-/** What an incarnation begins from. Paths are absolute and inside the state directory. */
+/** What an incarnation starts from. Paths are absolute and inside the state directory. */
 export type LaunchSource =
   | {
       readonly kind: 'kernel';
       readonly kernelPath: string;
       readonly initrdPath: string;
-      /** Added by the image after the driver's own arguments. */
+      /** Appended by the image to the driver's own arguments. */
       readonly kernelArgs: string;
     }
   /** The memory and devices that `EngineSnapshots.save` wrote to a directory. */
@@ -70,7 +70,7 @@ export type LaunchSource =
 /** Everything a driver needs to start one incarnation. */
 export interface LaunchSpec {
   readonly machineId: string;
-  /** The host whose daemon starts it. The driver writes it down where the VMM cannot change it; see `list`. */
+  /** The host whose daemon starts it. The driver records it where the VMM cannot change it; see `list`. */
   readonly hostId: string;
   readonly incarnation: string;
   /** A number unique among this host's machines; the driver derives the VMM's uid from it. */
@@ -79,7 +79,7 @@ export interface LaunchSpec {
   readonly memoryMib: number;
   readonly diskMib: number;
   readonly source: LaunchSource;
-  /** The root disk first. */
+  /** The root disk comes first. */
   readonly disks: readonly DiskAttachment[];
   readonly nics: readonly NicAttachment[];
   readonly limits: LaunchLimits;
@@ -89,7 +89,10 @@ export interface DiskAttachment {
   readonly path: string;
   readonly format: DiskFormat;
   readonly readOnly: boolean;
-  /** The files an overlay refers to, as whoever made it recorded them: the overlay itself is the guest's to write. */
+  /**
+   * The files that an overlay refers to, as recorded by its maker: the overlay itself cannot be trusted,
+   * because the guest can write to it.
+   */
   readonly bases: readonly string[];
 }
 
@@ -99,16 +102,16 @@ export interface NicAttachment {
   readonly mac: string;
 }
 
-/** What the VMM with all it runs may take from this host, under control groups. Null: as the driver derives it from the size. */
+/** cgroup limits of the VMM and its children. Null: derived from the machine's size. */
 export interface LaunchLimits {
-  /** Processors' worth of time; 0.5 is half of one. */
+  /** CPU time in processors; 0.5 is half of one. */
   readonly cpuCount: number | null;
-  /** The guest's memory and the VMM's own together. */
+  /** For the guest's memory and the VMM's own together. */
   readonly memoryMib: number | null;
   readonly io: IoLimits | null;
 }
 
-/** Per second, on the device that holds the root disk. Null: no limit. */
+/** Per second, on the device that holds the root disk. Null: unlimited. */
 export interface IoLimits {
   readonly readBytes: number | null;
   readonly writeBytes: number | null;
@@ -116,88 +119,95 @@ export interface IoLimits {
   readonly writeOperations: number | null;
 }
 
-/** Limits that only follow from the machine's size. */
+/** Limits derived only from the machine's size. */
 export const limitsOfSize: LaunchLimits = { cpuCount: null, memoryMib: null, io: null };
 
-/** How and why an incarnation ended, as far as the engine saw it. */
+/** How and why an incarnation ended, as far as the engine knows. */
 export interface ExitFacts {
   /**
-   * `powered_off`: the guest powered off · `reset`: the guest reset itself (a reboot, or a panic when nothing was
-   * announced) · `stopped`: we asked the VMM to quit · `died`: the VMM ended by itself, was killed, or can never let its guest go on.
+   * `powered_off`: the guest powered off · `reset`: the guest reset itself (a reboot, or a panic when nothing
+   * was announced) · `stopped`: we asked the VMM to quit · `died`: the VMM exited by itself, was killed, or
+   * can never resume its guest.
    */
   readonly kind: 'powered_off' | 'reset' | 'stopped' | 'died';
   readonly exitCode: number | null;
   readonly signal: string | null;
-  /** One line for a person; the VMM's last words when it left any. */
+  /** One line for users, with the VMM's last output if there is any. */
   readonly reason: string;
 }
 
 export type EngineStatus =
   | { readonly state: 'running' }
-  /** Why its processors stand still: `on_request`, `disk_full`, `io_error`, or a word of the engine's own. */
+  /** Why its vCPUs are paused: `on_request`, `disk_full`, `io_error`, or an engine-specific word. */
   | { readonly state: 'paused'; readonly reason: string }
   | { readonly state: 'exited'; readonly facts: ExitFacts }
   | { readonly state: 'absent' };
 
 /**
- * Raises `engine`, `unsupported`, `timeout`, `exhausted`. A call whose signal aborts rejects with the signal's reason at
- * once; what it had begun may still be done afterwards, so whoever gave up looks again before acting.
+ * A driver. Calls raise `engine`, `unsupported`, `timeout`, `exhausted`. When the signal aborts, a call
+ * rejects at once with its reason; work that had begun may still complete, so check again before acting.
  */
 export interface EngineDriver {
   readonly kind: string;
   readonly capabilities: EngineCapabilities;
-  /** Null when incarnations have no console. */
+  /** Null when the engine has no consoles. */
   readonly console: EngineConsole | null;
-  /** Null when guests cannot be paused. */
+  /** Null when the engine cannot pause guests. */
   readonly pause: EnginePause | null;
-  /** Null when guests' memory cannot be saved. */
+  /** Null when the engine cannot save guests' memory. */
   readonly snapshots: EngineSnapshots | null;
-  /** What this host does not give machines, limits or isolation, one line each; empty until `probe` has found out. */
+  /**
+   * Limits or isolation that this host cannot give machines, one per line; empty until `probe` has finished.
+   */
   readonly warnings: readonly string[];
-  /** Tries the engine for real; the answer is kept for the life of the driver. Never rejects. */
+  /** Tries the engine by booting something; the result is cached for the driver's lifetime. Never rejects. */
   probe(signal?: AbortSignal): Promise<EngineProbe>;
   /**
-   * Starts an incarnation in one call. Called again with the same incarnation it finds what the first call made. A source,
-   * disk format or network interface that this engine does not take is refused as `unsupported` before anything is made.
+   * Starts an incarnation. Idempotent: called again, returns the incarnation made by the first call. Refuses
+   * an unsupported source, disk format or network interface as `unsupported` before it makes anything.
    */
   launch(spec: LaunchSpec, signal: AbortSignal): Promise<EngineHandle>;
-  /** The handle of an incarnation that runs here but whose handle was never saved; null when there is none. */
+  /** The handle of a running incarnation whose handle was never saved; null when there is none. */
   find(incarnation: string, signal: AbortSignal): Promise<EngineHandle | null>;
   inspect(handle: EngineHandle, signal: AbortSignal): Promise<EngineStatus>;
   /**
-   * Ends the VMM at once and waits for it to be gone; harmless when it is. A graceful end is the guest's business.
-   * Afterwards only what the console needs is left, until `destroy`.
+   * Ends the VMM at once and waits until it is gone. Idempotent. A graceful shutdown is up to the guest.
+   * Afterwards only the console remains, until `destroy`.
    */
   stop(handle: EngineHandle, signal: AbortSignal): Promise<void>;
-  /** Removes everything the incarnation left on this host, its process too. Destroying nothing succeeds. */
+  /**
+   * Removes everything that the incarnation left on this host, including its process. Succeeds if there is
+   * nothing.
+   */
   destroy(incarnation: string, signal: AbortSignal): Promise<void>;
   /**
-   * Calls `listener` once, when the incarnation ends for whatever reason (also when it has already ended).
-   * Returns a function that stops watching. Works for processes that are no children of ours.
+   * Calls `listener` once when the incarnation ends for any reason, also if it has already ended. Returns a
+   * function that stops watching. Works for processes that are not our children.
    */
   onExit(handle: EngineHandle, listener: (facts: ExitFacts) => void): () => void;
-  /** Incarnations that have anything on this host, whosever: a process, a directory, a socket. */
+  /** Incarnations that have anything on this host, of any owner: a process, a directory, a socket. */
   list(signal: AbortSignal): Promise<readonly FoundIncarnation[]>;
-  /** Those of them whose VMM lives. */
+  /** Incarnations with a running VMM. */
   listLiving(signal: AbortSignal): Promise<readonly string[]>;
-  /** Stops watching everything; touches no VM. */
+  /** Stops watching everything; leaves all VMs alone. */
   close(): Promise<void>;
 }
 
 export interface FoundIncarnation {
   readonly incarnation: string;
-  /** The host that its launch named; null when nothing that can be believed says it. */
+  /** The host named at launch; null when no trusted record says it. */
   readonly hostId: string | null;
 }
 
 /** The serial consoles of an engine's incarnations. */
 export interface EngineConsole {
-  /** The last bytes, at most `bytesMax`; empty when there is none yet. Survives the VMM. */
+  /** The last bytes, at most `bytesMax`; empty when there are none yet. Remains after the VMM's end. */
   read(incarnation: string, bytesMax: number, signal: AbortSignal): Promise<Uint8Array>;
   /**
-   * What `read` gives as one piece, which may be empty, then what the guest prints, without a gap. Ends when the
-   * incarnation has ended and all was read, or the driver is closed; rejects with the signal's reason. A slow reader does
-   * not block the guest or other readers; it loses the output that is no longer kept.
+   * First the content of `read` as one chunk, which may be empty, then new output without a gap. Ends when
+   * the incarnation has ended and everything was read, or when the driver is closed; rejects with the
+   * signal's reason. A slow reader does not block the guest or other readers; it loses the output that has
+   * left the buffer.
    */
   follow(incarnation: string, bytesMax: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
@@ -205,13 +215,13 @@ export interface EngineConsole {
 /** Both raise `engine` when the incarnation has ended. */
 export interface EnginePause {
   /**
-   * Stops the guest's processors; its memory, its devices and what is connected to them stay. `inspect` then says
-   * `on_request`. Harmless when it stands still already, whatever made it so: that reason remains.
+   * Pauses the guest's vCPUs; memory, devices and connections stay. `inspect` then reports `on_request`. Does
+   * nothing if the guest is already paused for any reason; that reason stays.
    */
   pause(handle: EngineHandle, signal: AbortSignal): Promise<void>;
   /**
-   * Resumes the guest, whatever made it stand still; harmless when it runs. One that waited for space on the host's
-   * disk waits again when there is still none.
+   * Resumes the guest, whatever the reason of its pause. Does nothing if it runs. A guest that waited for
+   * disk space pauses again if there is still none.
    */
   resume(handle: EngineHandle, signal: AbortSignal): Promise<void>;
 }
@@ -221,5 +231,5 @@ export interface EngineSnapshots {
   save(handle: EngineHandle, directory: string, signal: AbortSignal): Promise<void>;
 }
 
-/** The reason of a guest that stands still because `pause` was called. */
+/** The reason of a guest paused by `pause`. */
 export const pausedOnRequest = 'on_request';

@@ -1,6 +1,6 @@
 /**
- * What core asks of a guest. Every call names the incarnation it is meant for, so a call can never reach the wrong
- * boot, and has a deadline.
+ * What core requires of a guest. Every call has a deadline and names its incarnation, so that it can never
+ * reach another boot.
  */
 import type { GuestAddress } from './engine.ts';
 
@@ -10,19 +10,19 @@ export interface GuestTarget {
   readonly address: GuestAddress;
 }
 
-/** What the guest agent says of itself. */
+/** The guest agent's self-description. */
 export interface GuestHello {
   readonly agentVersion: string;
-  /** The newest version that both ends speak. */
+  /** The newest version that both ends support. */
   readonly protocolVersion: number;
-  /** What the agent can do beside the calls of that version. */
+  /** Capabilities of the agent beyond the calls of that version. */
   readonly features: readonly string[];
   readonly kernelRelease: string;
-  /** The incarnation the agent was given; null until `identify` was called. */
+  /** The incarnation that was given to the agent; null before `identify`. */
   readonly incarnation: string | null;
 }
 
-/** Who the guest is to be; given once after boot, before the machine counts as running. */
+/** The guest's identity; sent once after boot, before the machine counts as running. */
 export interface GuestIdentity {
   readonly hostname: string;
   /** 32 hexadecimal digits. */
@@ -30,21 +30,24 @@ export interface GuestIdentity {
 }
 
 export interface ExecRequest {
-  /** Program and arguments; looked up in the guest's PATH; never through a shell. At least one, no NUL bytes. */
+  /**
+   * Program and arguments; the program is looked up in the guest's PATH, without a shell. At least one,
+   * without NUL bytes.
+   */
   readonly argv: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** A user of the guest by name or number, or `USER:GROUP`; root when absent. */
+  /** User name or numeric uid in the guest. Absent: root. */
   readonly user?: string;
-  /** After this the whole process group is killed and the outcome is `timed_out`. */
+  /** After this, the process group is killed and the outcome is `timed_out`. */
   readonly timeoutMs: number;
-  /** Bytes for the process's standard input; absent: stdin is /dev/null. */
+  /** Standard input. Absent: /dev/null. */
   readonly stdin?: AsyncIterable<Uint8Array>;
 }
 
 /**
- * How a command ended. `unknown` when the guest or its link was lost before the guest said: the command may have run,
- * may still run, or may never have started. It is never guessed.
+ * How a command ended. `unknown` when the guest or its link was lost before the guest reported the end: the
+ * command may have run, may still run, or may never have started. It is never a guess.
  */
 export type ExecOutcome =
   | { readonly outcome: 'exited'; readonly exitCode: number }
@@ -57,55 +60,55 @@ export type ExecEvent =
   | { readonly type: 'outcome'; readonly outcome: ExecOutcome };
 
 /**
- * One command under way. Iterating yields output in order and, last, exactly one `outcome`; a slow reader slows the
- * command down, nothing else. Returning early, or `abort`, kills the command's whole process group.
+ * A running command. Iteration yields output in order and finally exactly one `outcome`; a slow reader slows
+ * down only this command. Returning early, or `abort`, kills the command's whole process group.
  */
 export interface ExecSession extends AsyncIterable<ExecEvent> {
-  /** Sends a signal by name without SIG (`TERM`, `INT`, `KILL`…) to the command's process group. */
+  /** Sends a signal, named without SIG (`TERM`, `INT`, `KILL`…), to the command's process group. */
   kill(signal: string): void;
 }
 
-/** Announcements a guest makes before it acts. */
+/** Announcements that a guest makes before it acts. */
 export type GuestAnnouncement = 'poweroff' | 'reboot' | 'halt';
 
 /**
- * Raises `guest` (link lost, refused), `timeout`, `invalid` (the guest cannot: no such user, no such directory),
- * `exhausted` (more calls to one guest at once than its link carries).
+ * Raises `guest` (link lost, refused), `timeout`, `invalid` (no such user or directory in the guest),
+ * `exhausted` (too many concurrent calls to one guest).
  */
 export interface GuestLink {
-  /** Waits until the agent of this incarnation answers hello; the link stays open afterwards and redials by itself. */
+  /** Waits until this incarnation's agent answers hello; the link stays open and reconnects by itself. */
   waitReady(target: GuestTarget, signal: AbortSignal): Promise<GuestHello>;
-  /** Sets host name, machine-id, clock (now) and fresh entropy; repeatable. */
+  /** Sets host name, machine-id, clock (now) and fresh entropy. Idempotent. */
   identify(target: GuestTarget, identity: GuestIdentity, signal: AbortSignal): Promise<void>;
   /**
-   * Sets clock and entropy of a guest that stood still; repeatable. Host name and machine-id stay as the guest's users have
-   * made them, unless the agent is so old that it takes all together.
+   * Sets clock and entropy of a guest that was paused. Idempotent. Host name and machine-id stay as set in
+   * the guest, unless the agent is so old that it only accepts everything together.
    */
   resync(target: GuestTarget, identity: GuestIdentity, signal: AbortSignal): Promise<void>;
   /**
-   * Makes a guest that is a copy of another, and still answers as `previous`, the target's incarnation; afterwards it is
-   * reached as that one only. Repeatable. `unsupported` when its agent cannot.
+   * Gives a copied guest its own identity: it still answers as `previous`; afterwards it answers only as the
+   * target's incarnation. Idempotent. Raises `unsupported` when the agent is too old.
    */
   rekey(target: GuestTarget, previous: string, signal: AbortSignal): Promise<void>;
   /**
-   * Starts a command; resolves when the guest has started it (`invalid` when it could not: a missing program is not
-   * an error here but an outcome `exited` 127 with the reason on stderr). When it rejects with `guest` or `timeout` the
-   * command may have been started all the same: do not repeat it blindly.
+   * Starts a command; resolves when the guest has started it. Raises `invalid` when it cannot be started,
+   * except that a missing program is an outcome `exited` 127 with the reason on stderr. If it rejects with
+   * `guest` or `timeout`, the command may have started: do not repeat it blindly.
    */
   exec(target: GuestTarget, request: ExecRequest, signal: AbortSignal): Promise<ExecSession>;
   /**
-   * Asks the guest to power off; resolves when it has acknowledged, not when it is off. Its processes have `graceMs` to end
-   * by themselves.
+   * Asks the guest to power off; resolves when the guest has acknowledged, not when it is off. Its processes
+   * get `graceMs` to exit by themselves.
    */
   shutdown(target: GuestTarget, graceMs: number, signal: AbortSignal): Promise<void>;
-  /** The last announcement this incarnation made, if any. */
+  /** The last announcement of this incarnation, if any. */
   announcement(incarnation: string): GuestAnnouncement | null;
   /**
-   * Whether the guest stands still, so that its silence does not end its calls; their own deadlines run on. Concerns the
-   * link there is; harmless when there is none.
+   * Marks the guest as paused, so that its silence does not end its calls; their own deadlines continue.
+   * Affects the current link; does nothing without one.
    */
   setQuiet(incarnation: string, isQuiet: boolean): void;
-  /** Drops the link of an incarnation; open calls end as `unknown`. Harmless when there is none. */
+  /** Closes the link of an incarnation; open calls end as `unknown`. Does nothing without a link. */
   release(incarnation: string): Promise<void>;
   close(): Promise<void>;
 }

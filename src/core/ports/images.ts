@@ -1,60 +1,66 @@
 /**
- * Root file systems that machines start from, and the kernels and initramfs that boot them. A call whose signal aborts
- * rejects with its reason at once.
+ * The root file systems that machines start from, and the kernels and initramfs that boot them. A call whose
+ * signal aborts rejects at once with its reason.
  */
 export interface Images {
   /**
-   * The image that a tenant means by a name: its own, else the shared one. Raises `not_found` with a hint that says what
-   * there is.
+   * The image that a name means for a tenant: its own, else the shared one. Raises `not_found` with a hint
+   * that lists the available ones.
    */
   resolve(tenant: string, name: string, signal: AbortSignal): Promise<Image>;
-  /** What a tenant can name, by name. */
+  /** All images that a tenant can name, ordered by name. */
   list(tenant: string): Promise<readonly Image[]>;
-  /** The image of this content, whosever it is; null when no name means it any more. */
+  /** The image with this content, of any tenant; null when no name refers to it any more. */
   find(digest: string, signal: AbortSignal): Promise<Image | null>;
   /**
-   * What guests on this image are booted with: the image's own kernel if it was imported with one, else this host's.
-   * `unavailable` before set-up made that.
+   * The kernel and initramfs for guests on this image: the image's own kernel if it was imported with one,
+   * else this host's. Raises `unavailable` before set-up has made that.
    */
   bootKit(imageDigest: string, signal: AbortSignal): Promise<BootKit>;
-  /** The same from memory, at once; null when that takes a look at the disk. */
+  /** The same from memory, at once; null when the disk has to be read. */
   knownBootKit(imageDigest: string): BootKit | null;
 }
 
 /**
- * Images that can be added and removed; it does not know who uses them. An import has an id of its own, under which its
- * parts are found again: each may be repeated, also by another daemon after a crash, and `discard` undoes those before
- * `publish`.
+ * Adds and removes images, without knowing who uses them. Each import has an id that identifies its files.
+ * Its parts are idempotent, even across daemons after a crash; `discard` undoes those before `publish`.
  */
 export interface ImageLibrary extends Images {
-  /** Raises `conflict` when the tenant can see an image of that name already, `invalid` for what is no name. */
+  /**
+   * Raises `conflict` when the tenant can already see an image of that name, `invalid` for an invalid name.
+   */
   requireFree(tenant: string | null, name: string): Promise<void>;
   /**
-   * Keeps an upload until it is whole. Raises `invalid` for a packing that is not read, `exhausted` when there is no
-   * space, and what the sender raises. Called again after it has ended, it reads nothing.
+   * Stores an upload until it is complete. Raises `invalid` for an unknown compression, `exhausted` when
+   * there is no space, and the sender's errors. Called again after success, it reads nothing.
    */
   receive(id: string, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
-  /** Whether `receive` has ended well. */
+  /** Whether `receive` has succeeded. */
   hasReceived(id: string): Promise<boolean>;
   /**
-   * Makes an image of a tree of files; nobody sees it yet. Raises `invalid` for a source that is not a root file system,
-   * `unsupported` for a kernel that cannot boot guests here, `exhausted` when there is no space; the signal's reason when
-   * it aborts.
+   * Builds an image from a file tree; it is not visible yet. Raises `invalid` when the source is not a root
+   * file system, `unsupported` for a kernel that cannot boot guests here, `exhausted` when there is no space;
+   * and the signal's reason.
    */
   build(id: string, request: ImageImport, signal: AbortSignal): Promise<void>;
-  /** What `build` has made, as `publish` shows it; null when it has made nothing, or `discard` was called. */
+  /** The built image, as `publish` will show it; null before `build` and after `discard`. */
   made(id: string, request: ImageImport): Promise<Image | null>;
-  /** The image becomes the tenant's: whole, or not at all. Raises `conflict` as `requireFree` does. */
+  /** Makes the image visible to the tenant, atomically. Raises `conflict` like `requireFree`. */
   publish(id: string, request: ImageImport): Promise<Image>;
-  /** Removes what the import holds. What was published stays. */
+  /** Removes the import's files. A published image stays. */
   discard(id: string): Promise<void>;
-  /** How many of a tenant's images, or of the shared ones (null), were imported; hidden by another's name or not. */
+  /**
+   * Number of imported images of a tenant, or of shared ones (null), including those hidden by another of the
+   * same name.
+   */
   countImported(tenant: string | null): Promise<number>;
-  /** Removes the image and its content. Does nothing when it is gone, or its name means another image now. */
+  /**
+   * Removes the image and its content. Does nothing when it is gone or its name now refers to another image.
+   */
   remove(image: Image): Promise<void>;
   /**
-   * Removes root file systems and boot kits that neither a name nor a machine needs, and answers what they were. `used`
-   * are digests of images that machines use or are about to.
+   * Removes root file systems and boot kits that neither a name nor a machine needs, and returns what was
+   * removed. `used`: digests of images that machines use or are about to use.
    */
   collect(used: ReadonlySet<string>): Promise<readonly Garbage[]>;
 }
@@ -65,41 +71,41 @@ export interface Garbage {
   readonly bytes: number;
 }
 
-/** Whose kernel boots the guests: the one set-up made for this host, or the one inside the image. */
+/** The kernel that boots the guests: set-up's kernel of this host, or the one inside the image. */
 export type KernelChoice = 'host' | 'image';
 
 export interface Image {
   readonly name: string;
-  /** `sha256:` + 64 hexadecimal digits, of the root file system; the base never changes under a digest. */
+  /** `sha256:` + 64 hexadecimal digits of the root file system; the base never changes under a digest. */
   readonly digest: string;
-  /** Size of the root file system; a machine's disk cannot be smaller. */
+  /** Size of the root file system; a machine's disk must be at least as large. */
   readonly rootMib: number;
-  /** Below this the image cannot boot. */
+  /** Minimum memory to boot the image. */
   readonly memoryMibMin: number;
   readonly createdAt: string;
-  /** Whose it is; null: everyone's. */
+  /** The owner; null: shared. */
   readonly tenant: string | null;
   /** Made by set-up, which would make it again. */
   readonly isBuiltIn: boolean;
   readonly kernel: KernelChoice;
-  /** What `uname -r` says; null while that is the host's kernel, which set-up may replace. */
+  /** The output of `uname -r`; null for the host's kernel, which set-up may replace. */
   readonly kernelRelease: string | null;
 }
 
-/** What an image is made of. Paths are absolute and on this host. */
+/** The source of an image. Paths are absolute and on this host. */
 export type ImageSource =
   | { readonly kind: 'directory'; readonly path: string }
   | { readonly kind: 'tarball'; readonly path: string }
-  /** What `receive` was given under the same id. */
+  /** The bytes given to `receive` under the same id. */
   | { readonly kind: 'upload' };
 
 export interface ImageImport {
-  /** Null: for everyone. */
+  /** Null: shared. */
   readonly tenant: string | null;
   readonly name: string;
   readonly kernel: KernelChoice;
   readonly memoryMibMin: number;
-  /** A tar archive in all but the first: plain, or packed with gzip, zstd, xz or bzip2. */
+  /** Except for a directory, a tar archive: plain, or compressed with gzip, zstd, xz or bzip2. */
   readonly source: ImageSource;
 }
 
@@ -107,6 +113,6 @@ export interface BootKit {
   readonly kernelPath: string;
   readonly initrdPath: string;
   readonly kernelRelease: string;
-  /** Extra kernel arguments the kit needs; empty for most. */
+  /** Extra kernel arguments for the kit; usually empty. */
   readonly kernelArgs: string;
 }

@@ -1,7 +1,7 @@
 /**
- * What core remembers. A record that cannot be read is left out of lists; asking for it by id or name raises
- * DamagedRecordError, and it stays as it is. Two drivers (SQLite, PostgreSQL) pass one contract suite. A transaction either happens wholly or
- * not at all, is durable when its promise resolves, and must contain no effect outside the store.
+ * What core remembers. A record that cannot be read is omitted from lists; reading it by id or name raises
+ * DamagedRecordError, and it stays unchanged. Two drivers (SQLite, PostgreSQL) pass one contract suite. A
+ * transaction is atomic and durable when its promise resolves, and must contain no effect outside the store.
  */
 
 import type { EventPage, EventPosition } from '../events/event.ts';
@@ -12,21 +12,21 @@ import type { Operation, OperationState, Subject } from '../operations/operation
 
 export interface Store extends Repositories {
   /**
-   * Runs `work` in one transaction that may write. What it has got or found by id, name or count stays as it is until the
-   * transaction ends: others who would change it wait. What it has listed does not. `work` may be run anew, after what it
-   * had done was rolled back: when the disk was full, and when it and another waited for one another. `exhausted` when the
-   * disk stays full. CommitUnknownError, of this and of each single write: it was
-   * committed or was not, and reading again tells which. After any other error nothing was written.
+   * Runs `work` in one writing transaction. What it has read by id, name or count stays true until the
+   * transaction ends, because other writers wait; what it has listed may change. `work` may be repeated after
+   * a rollback: when the disk was full, or after a deadlock. Raises `exhausted` when the disk stays full;
+   * CommitUnknownError, like each single write, when it is uncertain whether it was committed: read again to
+   * find out. After any other error nothing was written.
    */
   transaction<T>(work: (tx: Repositories) => Promise<T>): Promise<T>;
   /**
-   * Calls `listener` soon after events were committed, by this process or, on PostgreSQL, by another; it says nothing of
-   * which. Now and then it is called for nothing. Returns what ends it.
+   * Calls `listener` soon after events were committed, by this process or, on PostgreSQL, by another one. It
+   * does not say which, and may be called without need. Returns a function that ends the subscription.
    */
   onEvents(listener: () => void): () => void;
   /**
-   * Makes this the only daemon of the host while the store is open. `conflict` when there is another. On SQLite the lock
-   * on the state directory has seen to it.
+   * Makes this the only daemon of the host while the store is open. Raises `conflict` when there is another.
+   * On SQLite, the lock on the state directory already ensures this.
    */
   holdHost(hostId: string): Promise<void>;
   close(): Promise<void>;
@@ -43,38 +43,38 @@ export interface Repositories {
 }
 
 /**
- * Names that a transaction holds until it ends, for what no row stands for: that a host has enough memory left, that no
- * machine is on an image. Outside a transaction they do nothing.
+ * Named locks that a transaction holds until it ends, for conditions without a row: that a host has enough
+ * memory left, that no machine uses an image. They do nothing outside a transaction.
  */
 export interface LockRepository {
-  /** Waits until no other transaction has the name. */
+  /** Waits until no other transaction holds the name. */
   hold(name: string): Promise<void>;
-  /** Waits until no other transaction holds the name; several share it at once. */
+  /** Waits until no other transaction holds the name exclusively; several may share it. */
   share(name: string): Promise<void>;
 }
 
 export interface HostClaim {
   readonly hostId: string;
-  /** The boot during which machines were started whose record does not say it; null when nobody knows. */
+  /** The host boot for machines whose record does not name one; null when unknown. */
   readonly bootIdBefore: string | null;
   /**
-   * Which machines without a host become this host's, with their operations and what they hold by number: those of earlier
-   * versions, which knew no hosts. Of a database that several hosts share they may be another's. Absent: none.
+   * Which machines without a host become this host's, with their operations and allocations. Earlier versions
+   * recorded no hosts. In a shared database they may belong to another host. Absent: none.
    */
   readonly unowned?: 'all' | readonly string[];
-  /** An epoch that another database has given; this one goes on after it. Absent: 0. */
+  /** The epoch of another database, after which this one continues. Absent: 0. */
   readonly epochBefore?: number;
   readonly at: string;
 }
 
-/** What a database records for one host, as far as it tells whether the two belong together. */
+/** The contents of a database that show whether it belongs to a host. */
 export interface HostContents {
-  /** Some daemon has claimed a host in it: earlier versions knew no hosts. */
+  /** Whether any daemon has claimed a host in it; earlier versions did not record hosts. */
   readonly hasHosts: boolean;
-  /** Of the host's latest daemon; null when the database does not know the host. */
+  /** The epoch of the host's latest daemon; null when the database does not know the host. */
   readonly epoch: number | null;
   readonly recorded: readonly RecordedMachine[];
-  /** Machines of no host: a daemon of an earlier version made them. */
+  /** Machines without a host: made by a daemon of an earlier version. */
   readonly unowned: readonly RecordedMachine[];
 }
 
@@ -87,22 +87,24 @@ export interface RecordedMachine {
 /** The hosts whose machines are recorded here. */
 export interface HostRepository {
   /**
-   * Makes the caller the one daemon of the host and returns its epoch, which is higher than every epoch before. Adds the
-   * host when it is new.
+   * Makes the caller the host's only daemon and returns its epoch, which is higher than every earlier one.
+   * Adds the host if it is new.
    */
   claim(claim: HostClaim): Promise<number>;
-  /** The epoch of the host's latest claim; null for an unknown host. Inside a transaction no claim passes it. */
+  /**
+   * The epoch of the host's latest claim; null for an unknown host. In a transaction, it blocks new claims.
+   */
   epoch(hostId: string): Promise<number | null>;
 }
 
-/** What is handed out by number: a value of a kind has at most one owner on a host. */
+/** Kinds of allocated numbers: a value of a kind has at most one owner on a host. */
 export type AllocationKind = 'vmm_uid';
 
 export interface AllocationRequest {
   readonly hostId: string;
   readonly kind: AllocationKind;
   readonly owner: Subject;
-  /** The range of values, both ends included. */
+  /** The range of values, inclusive. */
   readonly min: number;
   readonly max: number;
   readonly at: string;
@@ -110,24 +112,24 @@ export interface AllocationRequest {
 
 export interface AllocationRepository {
   /**
-   * The next free value after the one handed out last, so that a freed value is not used again at once; from the range's
-   * end on to its beginning. `exhausted` when all are taken.
+   * Allocates the next free value after the latest one, so that a freed value is not reused at once; wraps
+   * around at the end of the range. Raises `exhausted` when all are taken.
    */
   take(request: AllocationRequest): Promise<number>;
-  /** Frees all that the owner has on the host. */
+  /** Frees all values that the owner has on the host. */
   release(hostId: string, owner: Subject): Promise<void>;
 }
 
 /**
- * What has changed, written by the other repositories in the transaction that makes the change. Ordered: a reader that
- * goes on from a position misses nothing.
+ * Events: changes recorded by the other repositories in the transaction of the change. Ordered: a reader that
+ * continues from a position misses nothing.
  */
 export interface EventRepository {
-  /** Up to `limit` events after the position, oldest first, and the position to go on from. */
+  /** Up to `limit` events after the position, oldest first, and the position to continue from. */
   after(position: EventPosition, limit: number): Promise<EventPage>;
   /** The position after the newest event. */
   latest(): Promise<EventPosition>;
-  /** Removes all but the newest `keep`. */
+  /** Removes all but the newest `keep` events. */
   prune(keep: number): Promise<void>;
 }
 
@@ -138,13 +140,13 @@ export interface MachineSort {
   readonly isDescending: boolean;
 }
 
-/** A label that a machine has; without a value: whatever its value. */
+/** A label of a machine; without a value, any value matches. */
 export interface LabelFilter {
   readonly key: string;
   readonly value?: string;
 }
 
-/** Machines that meet all of it. */
+/** Machines must match all fields. */
 export interface MachineFilter {
   readonly tenant?: string;
   readonly states?: readonly MachineState[];
@@ -157,7 +159,7 @@ export interface MachineFilter {
   readonly offset: number;
 }
 
-/** What a transition changes beside the state; an absent field stays as it is. */
+/** What a transition changes besides the state; absent fields stay unchanged. */
 export type MachinePatch = Partial<
   Pick<
     Machine,
@@ -174,7 +176,7 @@ export type MachinePatch = Partial<
   >
 >;
 
-/** The fields that may change without a change of state. */
+/** The fields that may change without a state change. */
 export type MachineDetails = Partial<
   Pick<Machine, 'handle' | 'bootId' | 'desired' | 'spec' | 'expiresAt' | 'restartAt' | 'restartCount'>
 > & {
@@ -182,28 +184,32 @@ export type MachineDetails = Partial<
 };
 
 export interface MachineRepository {
-  /** `conflict` when the tenant has a machine of that name. */
+  /** Raises `conflict` when the tenant has a machine with this name. */
   insert(machine: Machine): Promise<Machine>;
   get(id: string): Promise<Machine | null>;
-  /** By id, else by name within the tenant; an id match wins. */
+  /** By id, else by name within the tenant; an id match takes precedence. */
   find(tenant: string, idOrName: string): Promise<Machine | null>;
-  /** In the order of `sort`, and how many match in all. */
+  /** In the order of `sort`, with the total number of matches. */
   list(filter: MachineFilter): Promise<{ readonly machines: readonly Machine[]; readonly total: number }>;
-  /** Those of the host whose lifetime has ended, or whose restart is due, at that time; at most `limit`. */
+  /** Machines of the host whose lifetime has ended or whose restart is due at that time; at most `limit`. */
   due(hostId: string, at: string, limit: number): Promise<readonly Machine[]>;
-  /** Every machine of a host whose record can be read; for recovery and reconciliation. */
+  /** All machines of a host with a readable record; for recovery and reconciliation. */
   all(hostId: string): Promise<readonly Machine[]>;
-  /** Those of the host whose record cannot be read: what they have must not be taken for unknown. */
+  /**
+   * Machines of the host whose record cannot be read; their VMMs and disks must not be treated as unknown.
+   */
   damaged(hostId: string): Promise<readonly DamagedMachine[]>;
-  /** The memory of the host's machines in these states, and of failed ones that still have a VMM, in MiB. */
+  /** The memory in MiB of the host's machines in these states, and of failed ones that still have a VMM. */
   memoryMib(query: MemoryQuery): Promise<number>;
-  /** How many of the host's machines are on the image, those whose record cannot be read included. */
+  /** Number of the host's machines on the image, including those with a damaged record. */
   countOnImage(hostId: string, imageDigest: string): Promise<number>;
-  /** Only for `transition.ts`: writes when the row still has `from` and `operationId`; false when it does not. */
+  /**
+   * Only for `transition.ts`: writes if the row still has `from` and `operationId`; otherwise returns false.
+   */
   compareAndSet(change: StateChange): Promise<boolean>;
   /**
-   * Changes no state; false when the machine is gone or runs another incarnation. `conflict` when the tenant has a
-   * machine of the new name.
+   * Changes fields without a state change; false when the machine is gone or runs another incarnation. Raises
+   * `conflict` when the tenant has a machine with the new name.
    */
   patch(id: string, incarnation: string | null, details: MachineDetails, at: string): Promise<boolean>;
   /** Only for `transition.ts`, to `deleted`. */
@@ -222,14 +228,14 @@ export interface DamagedMachine {
 export interface MemoryQuery {
   readonly hostId: string;
   readonly states: readonly MachineState[];
-  /** The id of a machine that does not count. */
+  /** The id of a machine that is not counted. */
   readonly except: string;
 }
 
 export interface StateChange {
   readonly id: string;
   readonly from: MachineState;
-  /** The operation the row must belong to; null: none. */
+  /** The operation that the row must have; null: none. */
   readonly fromOperationId: string | null;
   readonly to: MachineState;
   readonly patch: MachinePatch;
@@ -246,36 +252,36 @@ export interface OperationFilter {
 
 export interface OperationPage {
   readonly operations: readonly Operation[];
-  /** How many match, on all pages. */
+  /** Number of matches on all pages. */
   readonly total: number;
 }
 
 export interface OperationRepository {
-  /** `conflict` when a subject has an open operation: a unique index, not a lock, says so. */
+  /** Raises `conflict` when a subject has an open operation, which a unique index enforces. */
   insert(operation: Operation): Promise<void>;
   get(id: string): Promise<Operation | null>;
-  /** Newest first, and how many match in all. */
+  /** Newest first, with the total number of matches. */
   list(filter: OperationFilter): Promise<OperationPage>;
   /** The open operation of a subject; null when it has none. */
   openOn(subject: Subject): Promise<Operation | null>;
   /**
-   * Replaces `before` by `after` and returns what is then stored, with the cancel flag as it is there: this sets the flag
-   * but never clears it. Null, and nothing written, when the stored operation has ended or differs from `before` in
-   * owner, epoch or revision.
+   * Replaces `before` by `after` and returns the stored operation, whose cancel flag may have been set
+   * meanwhile: this call sets the flag but never clears it. Null, and nothing written, when the stored
+   * operation has ended or differs from `before` in owner, epoch or revision.
    */
   save(before: Operation, after: Operation): Promise<Operation | null>;
-  /** Sets the cancel flag on an open operation; false when it is not open. */
+  /** Sets the cancel flag of an open operation; false when it is not open. */
   requestCancel(id: string): Promise<boolean>;
-  /** The open ones of a host whose record can be read, oldest first. */
+  /** A host's open operations with a readable record, oldest first. */
   open(hostId: string): Promise<readonly Operation[]>;
-  /** The ids of its open ones whose record cannot be read, and why. */
+  /** The ids of its open operations with a damaged record, and why. */
   damaged(hostId: string): Promise<readonly { readonly id: string; readonly reason: string }[]>;
   /** Removes each tenant's ended operations beyond its newest `keep`. */
   prune(keep: number): Promise<void>;
 }
 
 export interface KeyFilter {
-  /** Absent: everyone's. */
+  /** Absent: all tenants. */
   readonly tenant?: string;
   readonly limit: number;
   readonly offset: number;
@@ -283,23 +289,23 @@ export interface KeyFilter {
 
 export interface KeyPage {
   readonly keys: readonly ApiKey[];
-  /** How many match, on all pages. */
+  /** Number of matches on all pages. */
   readonly total: number;
 }
 
 export interface KeyRepository {
   insert(key: ApiKey): Promise<void>;
   get(id: string): Promise<ApiKey | null>;
-  /** Those whose secret begins so: hardly ever more than one. */
+  /** Keys whose secret has this prefix; rarely more than one. */
   withPrefix(prefix: string): Promise<readonly ApiKey[]>;
-  /** Newest first, and how many match in all. */
+  /** Newest first, with the total number of matches. */
   list(filter: KeyFilter): Promise<KeyPage>;
-  /** How many of the tenant's are good at that time: neither revoked nor expired. */
+  /** Number of the tenant's keys that are neither revoked nor expired at that time. */
   countLive(tenant: string, at: string): Promise<number>;
-  /** Revokes the key and those made with it, and with those, without end; returns the ids of those it revoked. */
+  /** Revokes the key and all keys made with it, recursively; returns the ids of the revoked keys. */
   revoke(id: string, at: string): Promise<readonly string[]>;
-  /** Never back to an earlier time; nothing when there is none. */
+  /** Never sets an earlier time; does nothing for a missing key. */
   noteUse(id: string, at: string): Promise<void>;
-  /** Removes the tenant's revoked and expired ones beyond the `keep` that ended last. */
+  /** Removes the tenant's revoked and expired keys beyond the `keep` that ended last. */
   pruneEnded(tenant: string, at: string, keep: number): Promise<void>;
 }

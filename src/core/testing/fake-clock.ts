@@ -1,4 +1,4 @@
-/** A clock that stands still until it is told to go on. */
+/** A clock that only advances on request. */
 import type { Clock } from '../ports/clock.ts';
 
 interface Sleeper {
@@ -23,14 +23,14 @@ export class FakeClock implements Clock {
     return this.#elapsedMs;
   }
 
-  /** Lets time pass. */
+  /** Advances time. */
   advance(ms: number): void {
     this.#nowMs += ms;
     this.#elapsedMs += ms;
     for (const sleeper of [...this.#sleepers]) if (sleeper.untilMs <= this.#elapsedMs) sleeper.wake();
   }
 
-  /** Sets the clock to another time of day, forwards or back; no time passes. */
+  /** Sets the wall clock forwards or backwards without advancing time. */
   set(ms: number): void {
     this.#nowMs += ms;
   }

@@ -1,4 +1,6 @@
-/** Small fakes of core's ports for tests of core; each can be told to fail. The engine's fake is in `engines/fake`. */
+/**
+ * Fakes of core's ports for tests of core; each can be told to fail. The fake engine is in `engines/fake`.
+ */
 import { AppError } from '../errors.ts';
 import type { Machine } from '../machines/machine.ts';
 import type { DiskRequest, Disks } from '../ports/disks.ts';
@@ -13,16 +15,16 @@ import type {
 import type { Garbage, Image, ImageImport, ImageLibrary } from '../ports/images.ts';
 import type { FoundRecord, MachineRecords } from '../ports/records.ts';
 
-/** A guest that is ready at once and runs nothing; `announce` scripts what it says before it goes. */
+/** A guest that is ready at once and runs nothing; `announce` scripts its announcement. */
 export class FakeGuest implements GuestLink {
   readonly calls: string[] = [];
   readonly released = new Set<string>();
-  /** Incarnations that are known to stand still. */
+  /** Incarnations marked as paused. */
   readonly quiet = new Set<string>();
   readonly #announcements = new Map<string, GuestAnnouncement>();
-  /** Called by waitReady; reject to be unready, never settle to hang. */
+  /** Called by waitReady; reject to fail it, never settle to hang. */
   onReady: (signal: AbortSignal) => Promise<void> = async () => undefined;
-  /** Called by shutdown, after which the guest has acknowledged. */
+  /** Called by shutdown after the guest has acknowledged. */
   onShutdown: (target: GuestTarget) => void = () => undefined;
   /** What exec yields. */
   events: readonly ExecEvent[] = [{ type: 'outcome', outcome: { outcome: 'exited', exitCode: 0 } }];
@@ -86,7 +88,7 @@ export class FakeGuest implements GuestLink {
   async close(): Promise<void> {}
 }
 
-/** Disks that are names in a set. */
+/** Disks that are only names in a set. */
 export class FakeDisks implements Disks {
   readonly made = new Set<string>();
   /** Thrown by the next `prepare`. */
@@ -103,7 +105,7 @@ export class FakeDisks implements Disks {
     return this.locate(machineId);
   }
 
-  /** Machine id → the size it was grown to last. */
+  /** Machine id → the size to which it was last grown. */
   readonly grown = new Map<string, number>();
 
   async grow({ machineId, diskMib }: DiskRequest): Promise<void> {
@@ -114,7 +116,7 @@ export class FakeDisks implements Disks {
     return { path: `/fake/${machineId}.qcow2`, format: 'qcow2' as const, bases: [] };
   }
 
-  /** What `freeMib` says. */
+  /** The result of `freeMib`. */
   free = 100_000;
 
   async freeMib(): Promise<number> {
@@ -135,7 +137,7 @@ export class FakeDisks implements Disks {
     if (this.made.delete(machineId)) this.quarantined.add(machineId);
   }
 
-  /** How long what was put aside has been there, together. */
+  /** Age of all quarantined disks. */
   quarantineAgeMs = 0;
 
   async ageQuarantine(byMs: number, ageMsMax: number): Promise<readonly string[]> {
@@ -147,9 +149,9 @@ export class FakeDisks implements Disks {
   }
 }
 
-/** What is recorded beside disks: what a test puts into `found`; what core writes is in `written`. */
+/** Records beside disks: a test puts records into `found`; what core writes is in `written`. */
 export class FakeRecords implements MachineRecords {
-  /** Machine id → as it was written last. */
+  /** Machine id → as last written. */
   readonly written = new Map<string, Machine>();
 
   readonly found = new Map<string, FoundRecord>();
@@ -184,17 +186,19 @@ const images: readonly Image[] = ['busybox', 'debian-12'].map((name, index) => (
   kernelRelease: null,
 }));
 
-/** Images that are names: the two built-in ones, and what is imported. Reads uploads to their end and no file at all. */
+/**
+ * Images that are only names: two built-in ones, and imported ones. Reads uploads to their end, but no files.
+ */
 export class FakeImages implements ImageLibrary {
   readonly #images: Image[] = [...images];
   #imported = images.length;
-  /** What the last collection was told. */
+  /** The digests passed to the latest collection. */
   used: ReadonlySet<string> | null = null;
-  /** Ids of imports whose upload is kept. */
+  /** Ids of imports with a stored upload. */
   readonly received = new Set<string>();
-  /** Digests of what was built and not discarded, by the id of the import. */
+  /** Digests of built images that were not discarded, by import id. */
   readonly built = new Map<string, string>();
-  /** Called by an import before it is there; never settle to hang. */
+  /** Called during an import; never settle to hang. */
   onImport: (request: ImageImport, signal: AbortSignal) => Promise<void> = async () => undefined;
 
   async resolve(tenant: string, name: string): Promise<Image> {
@@ -285,7 +289,7 @@ export class FakeImages implements ImageLibrary {
     this.built.delete(id);
   }
 
-  /** As it is, beside what is there. */
+  /** Adds an image directly. */
   put(image: Image): void {
     this.#images.push(image);
   }

@@ -1,23 +1,23 @@
-/** A store whose commits fail as a test says; on whichever database is beneath, what fails is really rolled back. */
+/** A store whose commits fail as scripted, on either database; a failed commit is really rolled back. */
 import { AppError, CommitUnknownError } from '../errors.ts';
 import type { Repositories, Store } from '../ports/store.ts';
 
 /**
- * `refused`: nothing was written, and the error says so. `lost`: it was written, but nobody heard. `vanished`: it was not
- * written, and nobody heard. The last two raise the same CommitUnknownError.
+ * `refused`: nothing was written, and the error says so. `lost`: it was written, but the answer was lost.
+ * `vanished`: it was not written, and the answer was lost. The last two raise the same CommitUnknownError.
  */
 export const commitFaults = ['refused', 'lost', 'vanished'] as const;
 export type CommitFault = (typeof commitFaults)[number];
 
 export interface FaultyStore {
   readonly store: Store;
-  /** Transactions and single writes that came to their commit, those that failed included. */
+  /** Number of transactions and single writes that reached their commit, including failed ones. */
   readonly commits: number;
-  /** The `nth` commit from here on (1: the next) fails so, and with it the `count - 1` after it. */
+  /** The `nth` commit from now on (1: the next) fails in this way, and so do the `count - 1` after it. */
   failAt(nth: number, fault: CommitFault, count?: number): void;
 }
 
-/** What only reads commits nothing; every other method of a repository is a transaction of its own. */
+/** Reads commit nothing; every other repository method is its own transaction. */
 const reads: ReadonlySet<string> = new Set([
   'get',
   'find',
@@ -50,7 +50,7 @@ export function faultyStore(inner: Store): FaultyStore {
     let fault: CommitFault | null = null;
     const value = await inner.transaction(async (tx) => {
       const result = await work(tx);
-      // Work that throws comes to no commit.
+      // Work that throws does not reach its commit.
       fault = nextFault();
       if (fault !== null && fault !== 'lost') throw failure(fault);
       return result;

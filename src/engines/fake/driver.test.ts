@@ -23,7 +23,7 @@ function spec(incarnation: string, slot = 1, kernelArgs = '') {
   };
 }
 
-/** Plays the contract's guest: prints, then ends as its kernel arguments say. */
+/** Plays the contract's guest: prints, then ends as its kernel arguments request. */
 const playGuest: LaunchHook = ({ source }, _handle, machine) => {
   const kernelArgs = source.kind === 'kernel' ? source.kernelArgs : '';
   machine.print(`${guestMarker}\n`);
@@ -45,7 +45,7 @@ engineContract('fake', async () => {
 });
 
 describe('FakeDriver', () => {
-  it('fails as scripted, once each, and leaves nothing', async () => {
+  it('fails as scripted, once each, and leaves nothing behind', async () => {
     const driver = new FakeDriver();
     driver.failNext('launch', new AppError('exhausted', 'no memory'));
     driver.failNext('launch');
@@ -75,7 +75,7 @@ describe('FakeDriver', () => {
     await expect(launching).rejects.toThrow('enough');
   });
 
-  it('tells the guest that its machine ended', async () => {
+  it('signals the guest that its machine ended', async () => {
     let ended: AbortSignal | undefined;
     const driver = new FakeDriver({
       onLaunch: (_spec, _handle, machine) => {
@@ -88,7 +88,7 @@ describe('FakeDriver', () => {
     expect(ended?.aborted).toBe(true);
   });
 
-  it('shows a pause by itself, which a pause on request leaves as it is', async () => {
+  it('reports a pause by the VMM, which a requested pause does not change', async () => {
     const driver = new FakeDriver();
     const handle = await driver.launch(spec('a'), never);
     driver.machine('a').pause('disk_full');
@@ -99,7 +99,7 @@ describe('FakeDriver', () => {
     expect(await driver.inspect(handle)).toEqual({ state: 'running' });
   });
 
-  it('tells nobody after it was closed', async () => {
+  it('notifies nobody after it was closed', async () => {
     const driver = new FakeDriver();
     const handle = await driver.launch(spec('a'), never);
     const heard: ExitFacts[] = [];

@@ -1,6 +1,7 @@
 /**
- * An engine in memory, for tests and the demo: no process, no disk, no kernel. What runs on it is a FakeHost, which
- * outlives its drivers as VMMs outlive the daemon. Passes the same contract as the real engines.
+ * An engine in memory, for tests and the demo: no process, no disk, no kernel. Its machines run on a
+ * FakeHost, which outlives its drivers just as VMMs outlive the daemon. Passes the same contract as the real
+ * engines.
  */
 import { AppError } from '../../core/errors.ts';
 import {
@@ -19,16 +20,16 @@ import {
 import { abortable, sleep } from '../../lib/abort.ts';
 import { FakeMachine } from './machine.ts';
 
-/** What runs here; give one to several drivers to play a restart of the daemon. */
+/** Holds the fake machines; share one among several drivers to simulate a restart of the daemon. */
 export class FakeHost {
-  /** By incarnation; ended ones stay until they are destroyed. */
+  /** By incarnation; ended ones stay until destroyed. */
   readonly machines = new Map<string, FakeMachine>();
 }
 
-/** The driver's calls that can be made slow or made to fail. */
+/** The driver's calls that can be delayed or made to fail. */
 export type FakeCall = 'launch' | 'find' | 'inspect' | 'pause' | 'resume' | 'stop' | 'destroy' | 'list';
 
-/** Plays the guest of a launched machine; called before `launch` resolves. What it throws fails the launch. */
+/** Plays the guest of a launched machine; called before `launch` resolves. An error fails the launch. */
 export type LaunchHook = (
   spec: LaunchSpec,
   handle: EngineHandle,
@@ -36,18 +37,18 @@ export type LaunchHook = (
 ) => void | Promise<void>;
 
 export interface FakeDriverOptions {
-  /** The engine's name. Default `fake`. */
+  /** The engine's name. Default: `fake`. */
   readonly kind?: string;
   readonly host?: FakeHost;
   readonly capabilities?: Partial<EngineCapabilities>;
-  /** What this engine is to be unable to do. */
+  /** Features that this engine lacks. */
   readonly without?: readonly ('console' | 'pause')[];
   readonly onLaunch?: LaunchHook;
 }
 
 interface Script {
   readonly delaysMs: Map<FakeCall, number>;
-  /** Errors the next calls raise, in order. */
+  /** Errors that the next calls throw, in order. */
   readonly failures: Map<FakeCall, Error[]>;
 }
 
@@ -56,12 +57,12 @@ export class FakeDriver implements EngineDriver {
   readonly capabilities: EngineCapabilities;
   readonly console: EngineConsole | null;
   readonly pause: EnginePause | null;
-  /** What `pause` is when there is one; for tests that replace its calls. */
+  /** The value of `pause` if there is one; tests may replace its methods. */
   readonly processors: EnginePause;
   readonly snapshots = null;
   warnings: readonly string[] = [];
   readonly host: FakeHost;
-  /** How often each call was made, for tests that count. */
+  /** Number of calls of each kind. */
   readonly calls = new Map<FakeCall, number>();
   readonly #onLaunch: LaunchHook;
   readonly #script: Script = { delaysMs: new Map(), failures: new Map() };
@@ -85,12 +86,12 @@ export class FakeDriver implements EngineDriver {
     this.pause = options.without?.includes('pause') ? null : this.processors;
   }
 
-  /** Every later `call` takes `ms` longer; 0 takes that back. */
+  /** Delays every later `call` by `ms`; 0 removes the delay. */
   delay(call: FakeCall, ms: number): void {
     this.#script.delaysMs.set(call, ms);
   }
 
-  /** The next `call` raises this before it does anything; several are raised one after another. */
+  /** Makes the next `call` throw this before it does anything; several errors are thrown in order. */
   failNext(call: FakeCall, error: Error = new AppError('engine', `scripted failure of ${call}`)): void {
     this.#script.failures.set(call, [...(this.#script.failures.get(call) ?? []), error]);
   }
@@ -248,7 +249,7 @@ export class FakeDriver implements EngineDriver {
   }
 }
 
-/** For an incarnation of which nothing is left. */
+/** For an incarnation that has nothing left. */
 function tellGone(listener: (facts: ExitFacts) => void): () => void {
   let isWatching = true;
   queueMicrotask(() => {

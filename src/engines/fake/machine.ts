@@ -1,7 +1,7 @@
-/** One incarnation of the fake engine, and the hands of whoever plays its guest. */
+/** One incarnation of the fake engine, with methods to play its guest. */
 import type { EngineHandle, EngineStatus, ExitFacts, LaunchSpec } from '../../core/ports/engine.ts';
 
-/** A real console's ring keeps half a MiB; a fake one needs less. */
+/** A real console keeps half a MiB; a fake one needs less. */
 const consoleBytesMax = 64 * 1024;
 
 type State = 'running' | { readonly pausedFor: string } | { readonly exited: ExitFacts };
@@ -14,9 +14,9 @@ export class FakeMachine {
   readonly #readers = new Set<() => void>();
   #state: State = 'running';
   #console = Buffer.alloc(0);
-  /** Bytes ever printed. */
+  /** Number of bytes ever printed. */
   #printed = 0;
-  /** Who follows the console now. */
+  /** Number of current followers of the console. */
   followers = 0;
 
   constructor(spec: LaunchSpec, handle: EngineHandle) {
@@ -24,7 +24,7 @@ export class FakeMachine {
     this.handle = handle;
   }
 
-  /** Aborts when the incarnation ends: a scripted guest stops serving then. */
+  /** Aborts when the incarnation ends; a scripted guest then stops serving. */
   get ended(): AbortSignal {
     return this.#ended.signal;
   }
@@ -40,7 +40,7 @@ export class FakeMachine {
     return new Uint8Array(this.#console.subarray(Math.max(0, this.#console.length - bytesMax)));
   }
 
-  /** The guest prints to its console. */
+  /** Prints to the console, as the guest. */
   print(text: string | Uint8Array): void {
     const bytes = Buffer.from(text);
     this.#console = Buffer.concat([this.#console, bytes]).subarray(-consoleBytesMax);
@@ -48,7 +48,7 @@ export class FakeMachine {
     for (const wake of this.#readers) wake();
   }
 
-  /** See EngineConsole.follow; `closing` ends it as the incarnation's end does. */
+  /** See EngineConsole.follow; `closing` ends it like the incarnation's end. */
   async *followConsole(
     bytesMax: number,
     closing: AbortSignal,
@@ -73,23 +73,23 @@ export class FakeMachine {
     }
   }
 
-  /** The guest powers off. */
+  /** Powers off, as the guest. */
   powerOff(): void {
     this.end({ kind: 'powered_off', exitCode: null, signal: null, reason: 'the guest powered off' });
   }
 
-  /** The guest resets itself. */
+  /** Resets, as the guest. */
   reset(): void {
     this.end({ kind: 'reset', exitCode: null, signal: null, reason: 'the guest reset itself' });
   }
 
-  /** The VMM dies, as by `kill -9` unless told otherwise. */
+  /** Lets the VMM die; default: as by `kill -9`. */
   die(how: Partial<Omit<ExitFacts, 'kind'>> = {}): void {
     const reason = how.reason ?? 'the VMM was ended by SIGKILL';
     this.end({ exitCode: null, signal: 'SIGKILL', ...how, reason, kind: 'died' });
   }
 
-  /** The VMM pauses by itself, such as for `disk_full`. */
+  /** Lets the VMM pause by itself, for example for `disk_full`. */
   pause(reason: string): void {
     if (this.#state === 'running') this.#state = { pausedFor: reason };
   }
@@ -98,7 +98,7 @@ export class FakeMachine {
     if (this.#state !== 'running' && 'pausedFor' in this.#state) this.#state = 'running';
   }
 
-  /** Ends the incarnation; the first end counts. */
+  /** Ends the incarnation; only the first call counts. */
   end(facts: ExitFacts): void {
     if (this.#state !== 'running' && 'exited' in this.#state) return;
     this.#state = { exited: facts };
@@ -126,7 +126,7 @@ export class FakeMachine {
     stop.removeEventListener('abort', wake);
   }
 
-  /** Each listener hears once, and not after it stopped watching. */
+  /** Notifies each listener once, unless it has stopped watching. */
   #tell(listener: (facts: ExitFacts) => void, facts: ExitFacts): void {
     if (this.#listeners.delete(listener)) listener(facts);
   }

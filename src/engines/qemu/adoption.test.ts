@@ -1,4 +1,4 @@
-/** Which processes the driver takes for a VMM on the word of a record. Runs no QEMU. */
+/** Which processes the driver accepts as a VMM because of a record. Runs no QEMU. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, symlink } from 'node:fs/promises';
@@ -45,7 +45,7 @@ afterEach(async () => {
   await rm(root, { recursive: true });
 });
 
-/** A process that waits for input; the record names it. */
+/** A process that waits for input, named by a record. */
 async function recorded(
   args: readonly string[],
   uid?: number,
@@ -73,7 +73,7 @@ async function recorded(
   return identity;
 }
 
-it('neither adopts nor ends a process that a record names and that is no VMM', async () => {
+it('neither adopts nor ends a recorded process that is not a VMM', async () => {
   const identity = await recorded([]);
   expect(await driver.find(incarnation, never)).toBeNull();
   await driver.destroy(incarnation, never);
@@ -94,13 +94,13 @@ it("adopts and ends the process that has the incarnation's command line", async 
   expect(isAlive(identity)).toBe(false);
 });
 
-it.runIf(isRoot)('ends a VMM that has written over its own command line', async () => {
+it.runIf(isRoot)('ends a VMM that has overwritten its command line', async () => {
   const identity = await recorded([], vmmUid);
   await driver.destroy(incarnation, never);
   expect(isAlive(identity)).toBe(false);
 });
 
-it('does not believe a record of another boot, whose process may be anybody now', async () => {
+it('ignores a record of another host boot, whose pid may have been reused', async () => {
   const identity = await recorded([], isRoot ? vmmUid : undefined, 'another boot');
   expect(await driver.find(incarnation, never)).toBeNull();
   await driver.destroy(incarnation, never);
@@ -123,7 +123,7 @@ function exitOf(handle: EngineHandle): Promise<ExitFacts> {
   return promise;
 }
 
-it("sends nothing to another VMM's monitor that a link in its socket's place leads to", async () => {
+it("sends nothing to another VMM's monitor through a link in its socket's place", async () => {
   let heard = 0;
   const monitor = await serveFakeQmp(() => {
     heard += 1;
@@ -143,7 +143,7 @@ it.each([
   ['internal-error', /internal error/],
   ['guest-panicked', /panicked/],
   ['io-error', /I\/O error/],
-])('ends a VMM whose guest can never go on, and says why: %s', async (status, reason) => {
+])('ends a VMM whose guest cannot continue, and says why: %s', async (status, reason) => {
   const answers: Readonly<Record<string, unknown>> = {
     'query-status': { status },
     'query-block': [{ device: 'disk0', 'io-status': 'failed' }],
@@ -157,7 +157,7 @@ it.each([
   expect(await driver.listLiving(never)).toEqual([]);
 });
 
-it('waits with a guest that waits for space, and says so', async () => {
+it('keeps a guest that waits for disk space, and says so', async () => {
   const answer = ({ execute, id }: { execute: string; id: number }) => {
     const value = execute === 'query-status' ? { status: 'io-error' } : [{ 'io-status': 'nospace' }];
     return `${JSON.stringify({ return: value, id })}\n`;
@@ -167,7 +167,7 @@ it('waits with a guest that waits for space, and says so', async () => {
 });
 
 it.runIf(isRoot)(
-  'tells the end of a VMM that left a tree nobody can walk by path, and removes it',
+  'reports the end of a VMM that left a tree deeper than any path, and removes it',
   async () => {
     makeDeepTree(directory.agentSocket);
     const handle = await adopted();

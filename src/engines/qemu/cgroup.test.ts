@@ -12,7 +12,7 @@ const v1 = [
 const spec = { vcpuCount: 2, memoryMib: 256, disks: [], limits: limitsOfSize };
 
 describe('findHierarchies', () => {
-  it('finds controllers of version 1 and those the unified hierarchy has beside them', () => {
+  it('finds controllers of version 1 and those of the unified hierarchy beside them', () => {
     const unified = new Map([['/sys/fs/cgroup/unified', ['pids', 'io']]]);
     expect(Object.fromEntries(findHierarchies(v1, unified))).toEqual({
       cpu: { version: 1, path: '/sys/fs/cgroup/cpu,cpuacct' },
@@ -29,12 +29,12 @@ describe('findHierarchies', () => {
     expect(found.size).toBe(3);
   });
 
-  it('takes no other mount for a controller', () => {
+  it('does not mistake another mount for a controller', () => {
     expect(findHierarchies('none /mnt/memory tmpfs rw,memory 0 0', new Map()).size).toBe(0);
   });
 });
 
-it('writes a quota of whole processors, and a period before it', () => {
+it('writes a quota of whole processors, after its period', () => {
   const limits = vmmLimits(spec);
   expect(limitFiles('cpu', 1, limits)).toEqual([
     ['cpu.cfs_period_us', '100000'],

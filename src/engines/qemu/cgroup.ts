@@ -1,6 +1,6 @@
 /**
- * Limits on a VMM's processor time, memory and tasks, under cgroup v1, v2, or both side by side. A host that does not
- * let us set one is told about in a note; nothing fails for it, for the machine's own limits hold inside QEMU.
+ * Limits a VMM's CPU time, memory and tasks with cgroup v1, v2, or both. If the host does not allow a limit,
+ * a note reports it and the machine still runs, because the machine's own limits hold inside QEMU.
  *
  * Each machine's group is `flotilla/<incarnation>` at the top of each hierarchy.
  */
@@ -15,14 +15,14 @@ export interface CgroupLimits {
   readonly cpuCount: number;
   readonly memoryBytes: number;
   readonly tasksMax: number;
-  /** Of the device that holds the file. */
+  /** For the device that holds the file. */
   readonly io: (IoLimits & { readonly file: string }) | null;
 }
 
 const controllers = ['cpu', 'memory', 'pids'] as const;
 type Controller = (typeof controllers)[number] | 'io';
 
-/** Where a controller's groups are made. */
+/** A directory in which a controller's groups are made. */
 export interface Hierarchy {
   readonly version: 1 | 2;
   readonly path: string;
@@ -30,12 +30,12 @@ export interface Hierarchy {
 
 const parentName = 'flotilla';
 const cpuPeriodUs = 100_000;
-/** QEMU itself: code, heap, device state, thread stacks, and some page cache of its disk so that it is not starved. */
+/** QEMU's own memory: code, heap, device state, thread stacks, and some page cache for its disk. */
 const vmmOverheadMib = 128;
-/** QEMU's pool for disk requests grows to 64 threads; beside it are the vCPUs and a few of its own. */
+/** QEMU's pool for disk requests grows to 64 threads; the vCPUs and a few other threads come in addition. */
 const vmmTasks = 96;
 
-/** What the VMM of an incarnation may use. */
+/** The cgroup limits of an incarnation's VMM. */
 export function vmmLimits(
   spec: Pick<LaunchSpec, 'vcpuCount' | 'memoryMib' | 'limits' | 'disks'>,
 ): CgroupLimits {
@@ -49,12 +49,12 @@ export function vmmLimits(
   };
 }
 
-/** Version 1 calls the controller of disks by another name. */
+/** Version 1 has another name for the disk controller. */
 function nameIn(type: string, controller: Controller): string {
   return type === 'cgroup' && controller === 'io' ? 'blkio' : controller;
 }
 
-/** Which hierarchy has each controller, from /proc/mounts and the unified hierarchy's own list. Pure. */
+/** Finds the hierarchy of each controller from /proc/mounts and the unified hierarchy's list. Pure. */
 export function findHierarchies(
   mounts: string,
   unifiedControllers: ReadonlyMap<string, readonly string[]>,
@@ -83,7 +83,7 @@ async function readHierarchies(): Promise<ReadonlyMap<Controller, Hierarchy>> {
   return findHierarchies(mounts, unified);
 }
 
-/** File and value of each setting, in the order they are written. Pure. */
+/** The file and value of each setting, in the order to write them. Pure. */
 export function limitFiles(
   controller: Controller,
   version: 1 | 2,
@@ -122,10 +122,10 @@ function ioFiles(version: 1 | 2, io: IoLimits, device: string): readonly (readon
     : [['io.max', [device, ...set.map(([key, , value]) => `${key}=${value}`)].join(' ')]];
 }
 
-/** `major:minor` of the whole device that holds a file: the kernel takes no limit on a partition. */
+/** `major:minor` of the whole device that holds a file: the kernel accepts no limit on a partition. */
 async function deviceOf(file: string): Promise<string> {
   const { dev } = await stat(file, { bigint: true });
-  // As the C library packs them.
+  // The encoding of the C library's dev_t.
   const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn);
   const minor = (dev & 0xffn) | ((dev >> 12n) & ~0xffn);
   const directory = await realpath(`/sys/dev/block/${major}:${minor}`);
@@ -137,7 +137,7 @@ async function deviceOf(file: string): Promise<string> {
 }
 
 async function removeGroup(path: string): Promise<void> {
-  // A group stays busy for a moment after its last process is gone.
+  // A group stays busy for a moment after its last process has exited.
   for (let attempt = 0; attempt < 50; attempt++) {
     try {
       return await rmdir(path);
@@ -148,7 +148,7 @@ async function removeGroup(path: string): Promise<void> {
   }
 }
 
-/** Makes one controller's group with its limits; says why not, null when it did. */
+/** Makes one controller's group with its limits. Returns null, or why it failed. */
 async function makeGroup(
   controller: Controller,
   hierarchy: Hierarchy,
@@ -160,7 +160,7 @@ async function makeGroup(
   try {
     await mkdir(group, { recursive: true });
     if (hierarchy.version === 2) {
-      // In the unified hierarchy a controller works in a group only when every group above hands it down.
+      // In the unified hierarchy, every group above must enable a controller for its children.
       for (const above of [hierarchy.path, parent])
         await writeFile(join(above, 'cgroup.subtree_control'), `+${controller}`);
     }
@@ -176,7 +176,7 @@ async function makeGroup(
 
 export interface PreparedGroups {
   readonly notes: readonly string[];
-  /** Where a process's number is written to enter; one for each group. */
+  /** Files to which a pid is written to enter the groups, one per group. */
   readonly files: readonly string[];
 }
 
@@ -185,7 +185,7 @@ const probeLimits: CgroupLimits = { cpuCount: 1, memoryBytes: 64 << 20, tasksMax
 export class Cgroups {
   #hierarchies: Promise<ReadonlyMap<Controller, Hierarchy>> | null = null;
 
-  /** Makes an empty group with limits and removes it; says what this host refuses, which is not tried again. */
+  /** Makes and removes a test group with limits. Returns what this host refuses, which is not tried again. */
   async probe(): Promise<readonly string[]> {
     const name = `probe${shortId()}`;
     const usable = new Map(await this.#read());
@@ -203,7 +203,7 @@ export class Cgroups {
     return notes;
   }
 
-  /** Makes the groups with their limits; says what could not be set. Never rejects. */
+  /** Makes the groups with their limits; returns notes about what failed. Never rejects. */
   async prepare(name: string, limits: CgroupLimits): Promise<PreparedGroups> {
     const notes: string[] = [];
     const files = new Set<string>();
@@ -216,7 +216,7 @@ export class Cgroups {
     return { notes, files: [...files] };
   }
 
-  /** Moves a process into prepared groups; says what did not take it. Never rejects. */
+  /** Moves a process into prepared groups; returns notes about what failed. Never rejects. */
   async enter({ files }: PreparedGroups, pid: number): Promise<readonly string[]> {
     const notes: string[] = [];
     for (const file of files) {
@@ -227,7 +227,7 @@ export class Cgroups {
     return notes;
   }
 
-  /** Looks whether a process is in each of its prepared groups; says in which it is not. */
+  /** Checks whether a process is in each of its prepared groups; returns notes about missing ones. */
   async check(name: string, { files }: PreparedGroups, pid: number): Promise<readonly string[]> {
     const text = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
     const members = text.split('\n').filter((line) => line.endsWith(`/${parentName}/${name}`)).length;
@@ -237,7 +237,7 @@ export class Cgroups {
     ];
   }
 
-  /** Whether the kernel ended a process of the group for reaching its memory limit. */
+  /** Whether the kernel has killed a process of the group for exceeding its memory limit. */
   async hasRunOutOfMemory(name: string): Promise<boolean> {
     const memory = (await this.#read()).get('memory');
     if (memory === undefined) return false;
@@ -246,12 +246,12 @@ export class Cgroups {
     return /^oom_kill [1-9]/m.test(text);
   }
 
-  /** Harmless when there is none; its processes must be gone. */
+  /** Does nothing when there is no group; its processes must have exited. */
   async remove(name: string): Promise<void> {
     for (const path of await this.#groups(name)) await removeGroup(path);
   }
 
-  /** What this host can limit. */
+  /** The controllers that this host supports. */
   async controllers(): Promise<readonly Controller[]> {
     return [...(await this.#read()).keys()].filter((controller) => controller !== 'io');
   }

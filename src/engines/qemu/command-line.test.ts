@@ -34,7 +34,7 @@ const tcg: CommandLineFacts = {
   consoleFile: '/s/run/i/console.log',
 };
 
-/** One option a line, so that a change of the golden text reads as what it is. */
+/** One option per line, so that changes of the golden text are easy to review. */
 function shown(args: readonly string[]): string {
   return args.map((arg, index) => (index > 0 && !arg.startsWith('-') ? ` ${arg}` : `\n${arg}`)).join('');
 }
@@ -104,13 +104,13 @@ describe('qemuArguments', () => {
     `);
   });
 
-  it('gives a kernel without ACPI the timer it cannot measure', () => {
+  it('gives a kernel without ACPI the timer frequency that it cannot measure', () => {
     const args = qemuArguments(spec, { ...tcg, hasAcpi: false });
     expect(args).toContain('microvm,acpi=off');
     expect(args[args.indexOf('-append') + 1]).toContain(' lapic_timer_khz=1000000 ');
   });
 
-  it('lets no path end its option early', () => {
+  it('escapes commas in paths', () => {
     const path = '/s,if=pflash/root';
     const args = qemuArguments(
       { ...spec, disks: [{ path, format: 'raw', readOnly: false, bases: [] }] },
@@ -124,12 +124,12 @@ describe('qemuArguments', () => {
     expect(qemuArguments(spec, tcg).join(' ')).not.toMatch(/net/);
   });
 
-  it('tells command lines apart by their digest', () => {
+  it('distinguishes command lines by their digest', () => {
     expect(argumentsDigest(['a', 'b'])).not.toBe(argumentsDigest(['ab']));
   });
 });
 
-it('shows guests the extensions for guests of their own only when it is told to', () => {
+it('enables nested virtualisation only on request', () => {
   const cpu = (facts: CommandLineFacts) => {
     const args = qemuArguments(spec, facts);
     return args[args.indexOf('-cpu') + 1];

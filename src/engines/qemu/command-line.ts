@@ -1,42 +1,42 @@
 /**
- * The QEMU command line of one incarnation. Pure: what goes in decides what comes out, byte for byte, so that the
- * golden test is the review of every change.
+ * Builds the QEMU command line of one incarnation. Pure: the same input gives the same bytes, so the golden
+ * test shows every change for review.
  */
 import { createHash } from 'node:crypto';
 import type { DiskAttachment, LaunchSource, LaunchSpec } from '../../core/ports/engine.ts';
 
 type KernelBoot = Extract<LaunchSource, { readonly kind: 'kernel' }>;
-/** What QEMU starts today. */
+/** A spec that QEMU can start. */
 export type KernelSpec = LaunchSpec & { readonly source: KernelBoot };
 
 export type Accelerator = 'kvm' | 'tcg';
 
-/** What the command line needs to know besides the spec. */
+/** What the command line depends on besides the spec. */
 export interface CommandLineFacts {
   readonly accelerator: Accelerator;
-  /** Frequency of the time stamp counter that TCG shows its guests: the host's own. Unused under KVM. */
+  /** Frequency of the time stamp counter that TCG guests see: the host's own. Unused under KVM. */
   readonly tscKhz: number;
   /**
-   * Distribution kernels learn of virtio-mmio devices from ACPI only. A kernel built with
-   * CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES boots faster without it.
+   * Distribution kernels find virtio-mmio devices only through ACPI. A kernel built with
+   * CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES boots faster without ACPI.
    */
   readonly hasAcpi: boolean;
-  /** Whether guests see the processor's extensions for running guests of their own. */
+  /** Whether guests see the CPU's virtualisation extensions. */
   readonly hasNesting: boolean;
   readonly qmpSocket: string;
   readonly agentSocket: string;
   readonly consoleFile: string;
 }
 
-/** Size of TCG's translation buffer. A larger one gained nothing when measured; QEMU's own default is 1 GiB. */
+/** Size of TCG's translation buffer. More gained nothing in measurements; QEMU's default is 1 GiB. */
 export const tcgBufferMib = 64;
 
-/** The process name that marks a VMM as ours and tells whose it is. */
+/** The process name that marks a VMM as ours and names its incarnation. */
 export function vmmName(incarnation: string): string {
   return `flotilla-${incarnation}`;
 }
 
-/** QEMU's option syntax doubles a comma inside a value. */
+/** In QEMU's option syntax, a comma inside a value is doubled. */
 export function escapeOption(value: string): string {
   return value.replaceAll(',', ',,');
 }
@@ -44,9 +44,10 @@ export function escapeOption(value: string): string {
 function kernelArguments(source: KernelBoot, facts: CommandLineFacts): string {
   const own = ['console=ttyS0', 'quiet', 'panic=-1', 'reboot=t'];
   if (facts.accelerator === 'tcg') {
-    // Without a given frequency a guest under TCG cannot calibrate its clock: with ACPI it hangs, without it drifts.
+    // Without this frequency, a guest under TCG cannot calibrate its clock: with ACPI it hangs, without ACPI
+    // its clock drifts.
     own.push(`tsc_early_khz=${facts.tscKhz}`, 'tsc=reliable', 'no_timer_check', 'noreplace-smp');
-    // QEMU's APIC bus runs at 1 GHz; the project's kernel takes that as given and skips 200 ms of measuring.
+    // QEMU's APIC bus runs at 1 GHz; the project's kernel uses this value and skips 200 ms of measuring.
     if (!facts.hasAcpi) own.push('lapic_timer_khz=1000000');
   }
   return [...own, source.kernelArgs.trim()].filter((part) => part !== '').join(' ');
@@ -62,19 +63,20 @@ function diskArguments(disk: DiskAttachment, index: number): readonly string[] {
     'discard=unmap',
     ...(disk.readOnly ? ['readonly=on'] : []),
   ];
-  // The guest finds its root disk by serial: the order of virtio-mmio devices is no promise. Write errors keep QEMU's
-  // default: no space left pauses the machine, anything else is told to the guest.
+  // The guest finds its root disk by serial, because the order of virtio-mmio devices is not guaranteed.
+  // Write errors keep QEMU's default: a full disk pauses the machine, other errors are reported to the guest.
   const serial = index === 0 ? 'root' : id;
   return ['-drive', drive.join(','), '-device', `virtio-blk-device,drive=${id},serial=${serial}`];
 }
 
 /**
- * All that TCG can emulate, but for the two flags that make a Linux guest copy memory by `rep movsb`, which TCG runs a
- * byte at a time: without them copies in the guest are four to seven times as fast (dd from /dev/zero, QEMU 7.2).
+ * All CPU features that TCG can emulate, except two flags that make Linux guests copy memory with `rep
+ * movsb`, which TCG executes byte by byte. Without them, copies in the guest are four to seven times faster
+ * (dd from /dev/zero, QEMU 7.2).
  */
 const tcgCpu = 'max,-erms,-fsrm';
 
-/** A guest that could run guests of its own would reach code of the host's kernel that few others exercise. */
+/** Nested virtualisation would expose rarely exercised code of the host's kernel to the guest. */
 const withoutNesting = ',-vmx,-svm';
 
 /** The arguments after the program's name. */
@@ -98,7 +100,8 @@ export function qemuArguments(spec: KernelSpec, facts: CommandLineFacts): readon
     '-no-user-config',
     '-display',
     'none',
-    // A guest that powered off or reset leaves QEMU paused, so that the fact outlives a daemon that was not looking.
+    // A guest that powers off or resets leaves QEMU paused, so that the exit is still visible after a daemon
+    // restart.
     '-action',
     'reboot=shutdown,shutdown=pause',
     '-sandbox',
@@ -122,7 +125,7 @@ export function qemuArguments(spec: KernelSpec, facts: CommandLineFacts): readon
     '-chardev',
     `socket,id=agent,path=${escapeOption(facts.agentSocket)},server=on,wait=off`,
     '-device',
-    // With an id QEMU tells when the guest opens and closes the port.
+    // The id makes QEMU report when the guest opens and closes the port.
     'virtserialport,chardev=agent,name=agent.0,id=agent.0',
     ...spec.disks.flatMap(diskArguments),
     '-device',
@@ -132,7 +135,7 @@ export function qemuArguments(spec: KernelSpec, facts: CommandLineFacts): readon
   ];
 }
 
-/** Tells two command lines apart in a record without keeping them. */
+/** Identifies a command line in a record without storing it. */
 export function argumentsDigest(args: readonly string[]): string {
   return createHash('sha256').update(args.join('\0')).digest('hex');
 }

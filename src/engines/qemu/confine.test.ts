@@ -3,7 +3,7 @@ import { confinedCommand, fileBytesMax } from './confine.ts';
 
 const programs = { prlimit: '/usr/bin/prlimit', setpriv: '/usr/bin/setpriv', fileBytesMax: 4096 };
 
-it('drops user, groups and every capability when it may', () => {
+it('drops user, groups and all capabilities if allowed', () => {
   const command = confinedCommand(['/usr/bin/qemu', '-x'], { ...programs, uid: 600_001, groups: [] });
   expect(command.join(' ')).toBe(
     '/usr/bin/prlimit --fsize=4096 --core=0 -- /usr/bin/setpriv --reuid=600001 --regid=600001 --clear-groups ' +
@@ -17,7 +17,7 @@ it('keeps only the group of /dev/kvm', () => {
   expect(command).not.toContain('--clear-groups');
 });
 
-it('stays the user it is when it may not change', () => {
+it('keeps the user if it is not allowed to change it', () => {
   const command = confinedCommand(['/q'], { ...programs, uid: null, groups: [] }).join(' ');
   expect(command).toBe(
     '/usr/bin/prlimit --fsize=4096 --core=0 -- /usr/bin/setpriv --no-new-privs --inh-caps=-all -- /q',

@@ -1,14 +1,14 @@
 /**
- * What a VMM may do on this host, as the command line that wraps it: resource limits, its own user, no capabilities,
- * no way to gain any. Pure. Both wrappers replace themselves, so the VMM keeps the pid that was spawned.
+ * Wraps a VMM's command line to restrict it: resource limits, its own user, no capabilities and no way to
+ * gain any. Pure. Both wrappers exec the next program, so the VMM keeps the spawned pid.
  */
 
 export interface Confinement {
-  /** Null when the daemon has no right to change users: the VMM runs as the daemon's user. */
+  /** Null when the daemon is not allowed to change users: the VMM runs as the daemon's user. */
   readonly uid: number | null;
-  /** Supplementary groups; only the one that opens /dev/kvm. */
+  /** Supplementary groups: at most the one that may open /dev/kvm. */
   readonly groups: readonly number[];
-  /** No file the VMM writes may become larger. */
+  /** Size limit of each file that the VMM writes. */
   readonly fileBytesMax: number;
   readonly prlimit: string;
   readonly setpriv: string;
@@ -27,7 +27,7 @@ export function confinedCommand(
           `--reuid=${uid}`,
           `--regid=${uid}`,
           groups.length === 0 ? '--clear-groups' : `--groups=${groups.join(',')}`,
-          // Only a privileged process may shrink its bounding set; an unprivileged one has nothing to give up.
+          // Only a privileged process may shrink its bounding set; an unprivileged one has nothing to drop.
           '--bounding-set=-all',
         ];
   return [
@@ -44,7 +44,10 @@ export function confinedCommand(
   ];
 }
 
-/** How large a disk file of `diskMib` can get, with its format's own tables, and no less than the console needs. */
+/**
+ * The maximum size of a disk file of `diskMib` including its format's tables, but at least what the console
+ * needs.
+ */
 export function fileBytesMax(diskMib: number): number {
   return (diskMib + Math.ceil(diskMib / 8) + 64) * 1024 * 1024;
 }

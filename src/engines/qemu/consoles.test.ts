@@ -30,11 +30,11 @@ async function rest(following: AsyncIterable<Uint8Array>): Promise<string> {
   for await (const piece of following) pieces.push(piece);
   return Buffer.concat(pieces).toString();
 }
-/** Numbered lines, so that any that is missing or comes twice shows. */
+/** Numbered lines, so that missing or repeated lines are visible. */
 const numbered = (from: number, count: number) =>
   Array.from({ length: count }, (_, line) => `${from + line}\n`).join('');
 
-it('gives the end at once, then what is appended, then ends', async () => {
+it('yields the last lines at once, then new output, then ends', async () => {
   await print('boot\nlogin: ');
   const following = follow(7);
   expect(text(await following.next())).toBe('login: ');
@@ -46,7 +46,7 @@ it('gives the end at once, then what is appended, then ends', async () => {
   expect(await rest(following)).toBe('bye\n');
 });
 
-it('misses nothing and repeats nothing when the file is cut between', async () => {
+it('neither misses nor repeats output when the file is trimmed in between', async () => {
   const before = numbered(0, 200_000);
   await print(before);
   const following = follow(4);
@@ -59,7 +59,7 @@ it('misses nothing and repeats nothing when the file is cut between', async () =
   expect(await rest(following)).toBe(numbered(200_000, 20));
 });
 
-it('goes on with the oldest that is kept when the reader was too slow', async () => {
+it('continues with the oldest kept output after a slow read', async () => {
   const following = follow();
   await following.next();
   const printed = Buffer.from(numbered(0, 300_000));
@@ -69,7 +69,7 @@ it('goes on with the oldest that is kept when the reader was too slow', async ()
   expect(await rest(following)).toBe(printed.subarray(-consoleLimits.bytesKept).toString());
 });
 
-it('reads in pieces, and one reader does not wait for another', async () => {
+it('reads in chunks, and readers do not wait for each other', async () => {
   const slow = follow();
   await slow.next();
   const printed = numbered(0, 100_000);
@@ -82,7 +82,7 @@ it('reads in pieces, and one reader does not wait for another', async () => {
   expect(first + (await rest(slow))).toBe(printed);
 });
 
-it('goes on from the beginning when the VMM has emptied the file', async () => {
+it('continues from the beginning when the VMM has truncated the file', async () => {
   await print('long before\n');
   const following = follow();
   await following.next();
@@ -92,7 +92,7 @@ it('goes on from the beginning when the VMM has emptied the file', async () => {
   expect(await rest(following)).toBe('anew\n');
 });
 
-it('rejects with the reason of who leaves, also while nothing comes', async () => {
+it('rejects with the signal’s reason, also while there is no output', async () => {
   const leaving = new AbortController();
   const following = consoles.follow(directory, 10, ended.signal, leaving.signal);
   await following.next();
@@ -102,7 +102,7 @@ it('rejects with the reason of who leaves, also while nothing comes', async () =
   await expect(next).rejects.toBe(reason);
 });
 
-it('finds what it is not told of', async () => {
+it('finds output without a notification', async () => {
   await rm(directory.consoleFile);
   const following = follow();
   expect(text(await following.next())).toBe('');
@@ -112,7 +112,7 @@ it('finds what it is not told of', async () => {
   await following.return(undefined);
 });
 
-it('has its last line however it is read while it is cut', async () => {
+it('keeps its last line while it is read and trimmed concurrently', async () => {
   for (let round = 0; round < 20; round++) {
     await print(numbered(0, 160_000));
     const last = `round ${round}\n`;

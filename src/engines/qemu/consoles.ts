@@ -1,6 +1,7 @@
 /**
- * The serial consoles of incarnations: files that VMMs append to, cut to their end now and then, and followed while they
- * grow. Where a follower is in a file moves with every cut, so a file is not cut while somebody reads.
+ * The serial consoles of incarnations: files to which VMMs append, which are trimmed to their end from time
+ * to time and followed as they grow. Trimming shifts the followers' positions, so a file is not trimmed
+ * during a read.
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { KeyedLock } from '../../lib/keyed-lock.ts';
@@ -9,12 +10,15 @@ import type { RunDirectory } from './run-directory.ts';
 import { consoleLimits, trimFile } from './tail-file.ts';
 
 const pieceBytesMax = 64 * 1024;
-/** After news, what comes within this time is read with it: a guest that prints single bytes costs few reads. */
+/**
+ * After a notification, output within this time is read together, so that a guest that prints single bytes
+ * causes few reads.
+ */
 const gatherMs = 25;
-/** Without news the file is looked at all the same: watches are few on some hosts. */
+/** The file is also checked without notifications, because some hosts have few inotify watches. */
 const pollMs = 1000;
 
-/** Where in the file a follower goes on. */
+/** A follower's position in the file. */
 interface Cursor {
   position: number;
 }
@@ -23,7 +27,7 @@ export class Consoles {
   readonly #lock = new KeyedLock();
   readonly #cursors = new Map<string, Set<Cursor>>();
 
-  /** Cuts the file to its end if it has outgrown `consoleLimits`. Rejects with the system's error. */
+  /** Trims the file to its end if it exceeds `consoleLimits`. Rejects with the system's error. */
   async trim({ incarnation, consoleFile }: RunDirectory): Promise<void> {
     await this.#lock.run(incarnation, async () => {
       const bytesGone = await trimFile(consoleFile, consoleLimits);
@@ -32,14 +36,14 @@ export class Consoles {
     });
   }
 
-  /** The last bytes there are; empty when there is no console yet. */
+  /** The last bytes; empty when there is no console yet. */
   tail(directory: RunDirectory, bytesMax: number): Promise<Buffer> {
     return this.#lock.run(directory.incarnation, () => directory.consoleTail(bytesMax));
   }
 
   /**
-   * The last `bytesMax` bytes as one piece, then what is appended. Ends when `last` has aborted and all was read; rejects
-   * with the reason of `signal`.
+   * Yields the last `bytesMax` bytes as one chunk, then new output. Ends when `last` has aborted and
+   * everything was read; rejects with the reason of `signal`.
    */
   async *follow(
     { incarnation, consoleFile }: RunDirectory,
@@ -56,7 +60,7 @@ export class Consoles {
         return bytes;
       });
     const next = (size: number) => {
-      // Somebody else has made it shorter: what it holds is new.
+      // Somebody else has truncated the file: its content is new.
       const from = cursor.position > size ? 0 : cursor.position;
       return { from, length: Math.min(size - from, pieceBytesMax) };
     };
@@ -91,7 +95,7 @@ export class Consoles {
   }
 }
 
-/** Tells that a file may have grown. */
+/** Notifies when a file may have grown. */
 class Growth {
   readonly #watcher: FSWatcher | null;
   #hasNews = false;
@@ -104,7 +108,7 @@ class Growth {
     });
   }
 
-  /** Resolves a moment after the next news or when it is time to look; at once when `stop` aborts. */
+  /** Resolves shortly after the next notification or at the poll interval; at once when `stop` aborts. */
   async next(stop: AbortSignal): Promise<void> {
     if (!this.#hasNews) await this.#wait(pollMs, stop, true);
     if (this.#hasNews) await this.#wait(gatherMs, stop, false);
@@ -128,7 +132,7 @@ class Growth {
   }
 }
 
-/** Null when the host has no watch left, or the file is not there. */
+/** Null when the host has no inotify watch left, or there is no file. */
 function watchFile(path: string, changed: () => void): FSWatcher | null {
   try {
     const watcher = watch(path, { persistent: false }, changed);

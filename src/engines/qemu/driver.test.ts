@@ -1,4 +1,4 @@
-/** The engine contract on the real QEMU, and what only QEMU does. Needs set-up's kernel. */
+/** The engine contract on the real QEMU, and QEMU's own features. Needs set-up's kernel. */
 import { statSync, watch } from 'node:fs';
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,14 +13,14 @@ import type { QemuDriver } from './driver.ts';
 import { RunDirectory } from './run-directory.ts';
 import { consoleLimits } from './tail-file.ts';
 
-// Guests boot under software emulation, on a host that may be crowded.
+// Guests boot under TCG, perhaps on a busy host.
 vi.setConfig({ testTimeout: 120_000 });
 
 engineContract('qemu', makeQemuFixture);
 
 const never = new AbortController().signal;
 
-/** Waits until `isThere` holds, looking again whenever something in the directory changes. */
+/** Waits until `isThere` holds, checking again whenever the directory changes. */
 async function untilChanged(directory: string, isThere: () => Promise<boolean>): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const limit = deadline(100_000, () => new Error(`nothing of the kind came to ${directory}`));
@@ -65,7 +65,7 @@ describe('QemuDriver', () => {
     expect(leftovers).toEqual([]);
   });
 
-  it('runs QEMU with an empty environment, no rights, and in a session of its own', async () => {
+  it('runs QEMU with an empty environment, no rights, and in its own session', async () => {
     const { pid } = await launch();
     const proc = (file: string) => readFile(`/proc/${pid}/${file}`, 'utf8');
     expect(await proc('environ')).toBe('');
@@ -82,7 +82,7 @@ describe('QemuDriver', () => {
     }
     expect(await proc('limits')).toMatch(/Max core file size\s+0\s+0/);
     const fields = (await proc('stat')).replace(/^.*\) /, '').split(' ');
-    // Of the launch shim that is its parent, or its own.
+    // The session of its parent, the launch shim, or its own.
     expect([fields[1], String(pid)]).toContain(fields[3]);
   });
 
@@ -97,7 +97,7 @@ describe('QemuDriver', () => {
     expect([found.uid, found.mode & 0o7777]).toEqual([uid, mode]);
   });
 
-  it('tells of a power-off that nobody saw', async () => {
+  it('reports a power-off that happened without a daemon', async () => {
     const handle = await launch('poweroff');
     await driver.close();
     const { consoleFile, path } = new RunDirectory(fixture.layout, handle.incarnation);
@@ -120,7 +120,7 @@ describe('QemuDriver', () => {
     expect(await fixture.countVmms(handle.incarnation)).toBe(0);
   });
 
-  it('calls a VMM that does not answer running, and still ends it', async () => {
+  it('reports an unresponsive VMM as running, and can still end it', async () => {
     const hung = await launch();
     const other = await launch();
     process.kill(Number(hung.pid), 'SIGSTOP');
@@ -136,13 +136,13 @@ describe('QemuDriver', () => {
     const { consoleFile, path } = new RunDirectory(fixture.layout, handle.incarnation);
     let largest = 0;
     await untilChanged(path, async () => {
-      // In one go: two looks under way at once could end in the other order.
+      // In one synchronous call: two concurrent stats could complete in the wrong order.
       const { size } = statSync(consoleFile);
       const isCut = size < largest;
       largest = Math.max(largest, size);
       return isCut;
     });
-    // A cut is the only thing that makes it smaller.
+    // Only trimming makes it smaller.
     expect(largest).toBeGreaterThan(consoleLimits.bytesKept);
     const { size, blocks } = await stat(consoleFile);
     expect(blocks * 512).toBeGreaterThanOrEqual(size - 4096);
@@ -152,7 +152,7 @@ describe('QemuDriver', () => {
     expect(tail).toMatch(/(?:a line of some sixty bytes that fills the console of this guest\r?\n){100}/);
   });
 
-  it('says why QEMU would not start and leaves nothing', async () => {
+  it('reports why QEMU did not start and leaves nothing behind', async () => {
     const incarnation = shortId();
     const disk = {
       path: join(fixture.layout.root, 'no-such-disk'),
@@ -169,12 +169,12 @@ describe('QemuDriver', () => {
     expect(await fixture.countVmms(incarnation)).toBe(0);
   });
 
-  it('refuses what this host cannot give', async () => {
+  it('refuses more than this host can give', async () => {
     const spec = { ...fixture.spec(shortId(), 1, 'idle'), vcpuCount: 1000 };
     await expect(driver.launch(spec, never)).rejects.toMatchObject({ code: 'unsupported' });
   });
 
-  it('is unsupported where QEMU is missing, and says what to do', async () => {
+  it('is unsupported without QEMU, and says what to do', async () => {
     const bare = fixture.makeDriver({ binary: '/nonexistent/qemu-system-x86_64' });
     expect(await bare.probe()).toMatchObject({ isAvailable: false, accelerator: null });
     await expect(bare.launch(fixture.spec(shortId(), 1, 'idle'), never)).rejects.toMatchObject({

@@ -1,9 +1,10 @@
 /**
- * The QEMU engine: one detached, unprivileged QEMU process an incarnation, driven over QMP. Knows processes and files of
- * this host; knows nothing of machines' states, of what the guest link says, or of where disks come from.
+ * The QEMU engine: one detached, unprivileged QEMU process per incarnation, controlled over QMP. Knows
+ * processes and files of this host; knows nothing about machine states, the guest link's content, or the
+ * origin of disks.
  *
- * Everything an incarnation has is named after it (its run directory, its process name, its control group), so whatever
- * a crash of the daemon leaves is found by `find` and ended by `destroy`.
+ * Everything that belongs to an incarnation is named after it (run directory, process name, cgroup), so that
+ * `find` and `destroy` also work on what a crashed daemon has left.
  */
 import { AppError } from '../../core/errors.ts';
 import type {
@@ -44,25 +45,27 @@ import type { Spawned } from './spawn.ts';
 import { consoleLimits, logLimits, trimFile } from './tail-file.ts';
 import { Vmm } from './vmm.ts';
 
-/** How often a VMM's process is looked at and its console measured. Ends are told at once, by QMP; this is the net. */
+/** Interval for checking VMM processes and console sizes. QMP reports exits at once; this is the fallback. */
 const tickMs = 1000;
 const killTimeoutMs = 10_000;
 
 export interface QemuDriverOptions {
   readonly layout: StateLayout;
-  /** The VMM of slot n runs as user and group uidBase + n; null: as the daemon's own user. */
+  /** The VMM of slot n runs as user and group uidBase + n. Null: as the daemon's own user. */
   readonly uidBase: number | null;
   readonly log?: Logger;
-  /** A name to look for in the system's directories, or an absolute path. */
+  /** A name to find in the system's directories, or an absolute path. */
   readonly binary?: string;
-  /** Whether the kernels that are launched need ACPI to find their devices; distribution kernels do. */
+  /** Whether the launched kernels need ACPI to find their devices; distribution kernels do. */
   readonly hasAcpi?: boolean;
   readonly kvmDevice?: string;
-  /** A directory of the daemon's own for trying the engine; what a killed daemon left there is removed. */
+  /**
+   * A directory of the daemon's own for probing the engine; remains of a killed daemon's probe are removed.
+   */
   readonly probeParent?: string;
-  /** The launch shim's path; null or absent: VMMs are confined by rights alone. */
+  /** The launch shim's path. Null or absent: VMMs are only restricted by user and capabilities. */
   readonly shim?: string | null;
-  /** Whether guests may run guests of their own; default no. */
+  /** Whether guests may use nested virtualisation. Default: no. */
   readonly hasNesting?: boolean;
 }
 
@@ -136,7 +139,7 @@ export class QemuDriver implements EngineDriver {
       const found = isKnown ? await this.#find(spec.incarnation) : null;
       if (found !== null) return found;
       const host = await this.#host(signal);
-      // What a launch that did not get through has left; no process of it lives.
+      // Remains of an incomplete launch, without a running process.
       if (isKnown) await this.#destroy(spec.incarnation);
       try {
         return await this.#launcher.launch(checked, host, signal);
@@ -192,7 +195,7 @@ export class QemuDriver implements EngineDriver {
       .then((facts) => {
         if (isWatching) listener(facts);
       })
-      .catch((error) => this.#trouble(handle.incarnation, 'an exit could not be told', error));
+      .catch((error) => this.#trouble(handle.incarnation, 'exit not reported', error));
     return () => {
       isWatching = false;
     };
@@ -238,13 +241,14 @@ export class QemuDriver implements EngineDriver {
     this.#timer = null;
     for (const vmm of this.#vmms.values()) vmm.close();
     this.#vmms.clear();
-    // It ends the VMM that it has booted, and removes what it has made.
+    // It ends the VMM that it has booted, and removes its files.
     await this.#probe?.catch(() => undefined);
   }
 
   async #probed(signal: AbortSignal): Promise<QemuProbe> {
     if (this.#probe === null) {
-      // Shared by all who ask at once, so one that gives up must not end it; it has its own deadlines.
+      // Shared by all concurrent callers, so a single caller's abort must not end it; it has its own
+      // deadlines.
       const probing = this.#probeHost();
       this.#probe = probing;
       probing.catch(() => {
@@ -285,13 +289,13 @@ export class QemuDriver implements EngineDriver {
     if (!(await isVmmOf(record, directory.incarnation, this.#layout, uid))) {
       const why = `process ${record.pid} is not its VMM`;
       const { incarnation } = directory;
-      this.#logs.of(incarnation).warn({ incarnation, why }, 'a record is not believed');
+      this.#logs.of(incarnation).warn({ incarnation, why }, 'record rejected');
       return null;
     }
     return { pid: record.pid, startTime: record.startTime };
   }
 
-  /** The VMM a handle names while it lives; null when it is gone. */
+  /** The running VMM of a handle; null when it is gone. */
   #vmmOf(handle: EngineHandle): Vmm | null {
     const known = this.#vmms.get(handle.incarnation);
     if (known !== undefined) return known;
@@ -324,7 +328,7 @@ export class QemuDriver implements EngineDriver {
     });
     this.#vmms.set(incarnation, vmm);
     this.#timer ??= setInterval(() => this.#tick(), tickMs).unref();
-    // An adopted one is connected at once, so that its end is heard at once.
+    // An adopted VMM is connected at once, so that its exit is noticed at once.
     if (spawned === null) vmm.tick();
     return vmm;
   }
@@ -347,7 +351,7 @@ export class QemuDriver implements EngineDriver {
     }
   }
 
-  /** How an incarnation ended that has no process any more. */
+  /** The exit facts of an incarnation without a process. */
   async #pastFacts(directory: RunDirectory): Promise<ExitFacts> {
     const written = await directory.readExit();
     if (written !== null) return written;
@@ -364,13 +368,16 @@ export class QemuDriver implements EngineDriver {
       if (!(await waitGone(stray, killTimeoutMs)))
         throw new AppError('timeout', `destroy ${incarnation}: process ${stray.pid} does not end`);
     }
-    // A shim that is about to write would be in the way of the removal.
+    // A shim that is still writing would interfere with the removal.
     await directory.awaitStatus();
     await directory.remove();
     await this.#cgroups.remove(incarnation);
   }
 
-  /** What an incarnation without a process needs no more; its console and its records stay until `destroy`. */
+  /**
+   * Releases what a dead incarnation no longer needs (sockets, cgroup). Console and records stay until
+   * `destroy`.
+   */
   async #release(directory: RunDirectory): Promise<void> {
     await directory.removeSockets();
     await this.#cgroups.remove(directory.incarnation);
@@ -386,7 +393,10 @@ function withinConsole(bytesMax: number): number {
   return Math.min(bytesMax, consoleLimits.bytesMax);
 }
 
-/** Begins nothing for a caller who has left, and stops waiting for what does not end; that goes on unheard. */
+/**
+ * Does not begin work for a caller that has left, and stops waiting for work that does not end; that work
+ * continues unobserved.
+ */
 async function whileWanted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
   return await abortable(work(), signal);

@@ -21,7 +21,7 @@ describe('guestExitFacts', () => {
     [null, restarting, 'reset'],
     [null, panic, 'reset'],
     [null, '', 'reset'],
-  ] as const)('takes event %j and console %j for %s', (event, console, kind) => {
+  ] as const)('maps event %j and console %j to %s', (event, console, kind) => {
     expect(guestExitFacts(event, console).kind).toBe(kind);
   });
 
@@ -31,13 +31,13 @@ describe('guestExitFacts', () => {
     );
   });
 
-  it('hears an announcement only as a line of its own', () => {
+  it('recognises an announcement only as a separate line', () => {
     expect(guestExitFacts(null, `$ echo ${announced('poweroff').slice(9)}`).kind).toBe('reset');
   });
 });
 
 describe('diedFacts', () => {
-  it('says how and quotes the last words, warnings aside', () => {
+  it('says how and quotes the last lines without warnings', () => {
     const log = 'qemu: warning: no such CPU bit\nqemu: could not open disk\n';
     expect(diedFacts(1, null, log)).toEqual({
       kind: 'died',
@@ -49,14 +49,14 @@ describe('diedFacts', () => {
     expect(diedFacts(null, null, '').reason).toBe('the VMM ended');
   });
 
-  it('keeps a reason to a line of bounded length', () => {
+  it('limits a reason to one line of bounded length', () => {
     const words = lastWords(`${'x'.repeat(10_000)}\nend\n`);
     expect(words?.length).toBeLessThanOrEqual(500);
     expect(words).not.toContain('\n');
   });
 });
 
-it('reads back the facts it wrote, and nothing else', () => {
+it('reads back only the facts that it wrote', () => {
   for (const facts of [stoppedFacts(), diedFacts(null, 'SIGKILL', 'oops')])
     expect(parseExitFacts(JSON.parse(JSON.stringify(facts)))).toEqual(facts);
   for (const value of [null, 1, {}, { kind: 'eaten', reason: '' }, { kind: 'died' }])

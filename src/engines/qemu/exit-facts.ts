@@ -1,13 +1,13 @@
 /**
- * What an ended VMM leaves tells how it ended. Pure: event and console in, facts out.
+ * Derives from the remains of an ended VMM how it ended. Pure: event and console in, facts out.
  *
- * The console is the guest's to write, so a guest can lie here, about itself only: what it gains is to be called
- * stopped instead of failed, or the reverse.
+ * The guest controls the console, so a guest can lie, but only about itself: it can only appear stopped
+ * instead of failed, or the reverse.
  */
 import { constants } from 'node:os';
 import type { ExitFacts } from '../../core/ports/engine.ts';
 
-/** How much of the console's end is looked at, in bytes: a panic's call trace and more. */
+/** How much of the console's end is examined, in bytes: more than a panic's call trace. */
 export const consoleTailBytes = 16 * 1024;
 
 const announcement = /^flotilla: guest asked for (poweroff|reboot|halt)\s*$/;
@@ -21,8 +21,9 @@ type ConsoleVerdict =
   | { readonly kind: 'silent' };
 
 /**
- * The last thing the console says about an end. An announcement outweighs the kernel's own words after it, because a
- * kernel without ACPI powers off by a reset; a panic after the announcement outweighs both.
+ * The last statement on the console about an end. An announcement takes precedence over later kernel
+ * messages, because a kernel without ACPI powers off by a reset; a panic after the announcement takes
+ * precedence over both.
  */
 function readConsoleEnd(console: string): ConsoleVerdict {
   let verdict: ConsoleVerdict = { kind: 'silent' };
@@ -43,8 +44,8 @@ function facts(kind: ExitFacts['kind'], reason: string): ExitFacts {
 }
 
 /**
- * Facts of a guest that ended while its VMM did not. `event` is the reason in QEMU's SHUTDOWN event (`guest-shutdown`,
- * `guest-reset`, …), null when nobody was connected to hear it.
+ * Facts of a guest that ended while its VMM did not. `event` is the reason in QEMU's SHUTDOWN event
+ * (`guest-shutdown`, `guest-reset`, …); null when nobody was connected to receive it.
  */
 export function guestExitFacts(event: string | null, console: string): ExitFacts {
   const end = readConsoleEnd(console);
@@ -69,7 +70,7 @@ export function stoppedFacts(): ExitFacts {
   return facts('stopped', 'the machine was stopped');
 }
 
-/** The VMM's last lines without the warnings it prints at every start; null when there are none. */
+/** The VMM's last lines without the warnings that it prints at every start; null when there are none. */
 export function lastWords(log: string): string | null {
   const lines = log
     .split('\n')
@@ -78,7 +79,10 @@ export function lastWords(log: string): string | null {
   return lines.length === 0 ? null : lines.slice(-3).join(' | ').slice(-500);
 }
 
-/** Facts of a VMM that ended by itself or was killed; code and signal are null for a process that was not our child. */
+/**
+ * Facts of a VMM that exited by itself or was killed; code and signal are null for a process that was not our
+ * child.
+ */
 export function diedFacts(exitCode: number | null, signal: string | null, log: string): ExitFacts {
   const how =
     signal !== null
@@ -90,7 +94,7 @@ export function diedFacts(exitCode: number | null, signal: string | null, log: s
   return { kind: 'died', exitCode, signal, reason: words === null ? how : `${how}: ${words}` };
 }
 
-/** Reads facts back from JSON; null when they are not whole. */
+/** Reads facts from JSON; null when they are incomplete. */
 export function parseExitFacts(value: unknown): ExitFacts | null {
   if (typeof value !== 'object' || value === null) return null;
   const { kind, exitCode, signal, reason } = value as Record<string, unknown>;
@@ -104,13 +108,13 @@ export function parseExitFacts(value: unknown): ExitFacts | null {
   };
 }
 
-/** How a process ended: one of the two is null. */
+/** How a process ended: exactly one of the two is null. */
 export interface ExitStatus {
   readonly exitCode: number | null;
   readonly signal: string | null;
 }
 
-/** Reads what the launch shim wrote, which names signals by number; null when it is not whole. */
+/** Reads the launch shim's status file, which has signal numbers; null when it is incomplete. */
 export function parseExitStatus(value: unknown): ExitStatus | null {
   if (typeof value !== 'object' || value === null) return null;
   const { exitCode, signal } = value as Record<string, unknown>;

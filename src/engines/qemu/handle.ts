@@ -19,7 +19,9 @@ export function makeHandle(directory: RunDirectory, identity: ProcessIdentity): 
   };
 }
 
-/** The process a handle names; null when it cannot exist any more, because the host has booted since. */
+/**
+ * The process that a handle names; null when the host has rebooted since, so that it cannot exist any more.
+ */
 export function identityOf(handle: EngineHandle): ProcessIdentity | null {
   const { startTime, bootId } = objectAt(handle, 'data');
   if (handle.pid === null || typeof startTime !== 'string' || bootId !== readBootId()) return null;

@@ -6,7 +6,7 @@ it('takes the clock frequency from the first processor', () => {
   expect(parseTscKhz('bogomips\t: 5187.81\n')).toBe(2_593_905);
 });
 
-it('does not make up a frequency', () => {
+it('does not guess a frequency', () => {
   expect(parseTscKhz('model name : ARM\n')).toBeNull();
   expect(parseTscKhz('bogomips\t: 0.00\n')).toBeNull();
 });

@@ -1,11 +1,11 @@
-/** What the driver reads from this host once. */
+/** Facts about this host that the driver reads once. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import type { EngineCapabilities } from '../../core/ports/engine.ts';
 
-/** Kernels for microVMs are built for at most this many processors. */
+/** MicroVM kernels are built for at most this many CPUs. */
 const vcpuCountLimit = 32;
-/** Debian's cloud kernel comes up with 80 MiB and a small initramfs, and not with 64. */
+/** Debian's cloud kernel boots with 80 MiB and a small initramfs, but not with 64. */
 const memoryMibMin = 96;
 
 export function qemuCapabilities(): EngineCapabilities {
@@ -17,7 +17,9 @@ export function qemuCapabilities(): EngineCapabilities {
   };
 }
 
-/** The time stamp counter's frequency from /proc/cpuinfo's text: two BogoMIPS a MHz. Null when it does not say. */
+/**
+ * The time stamp counter's frequency from the text of /proc/cpuinfo: two BogoMIPS per MHz. Null when unknown.
+ */
 export function parseTscKhz(cpuinfo: string): number | null {
   const bogomips = Number(/^bogomips\s*:\s*([\d.]+)$/im.exec(cpuinfo)?.[1]);
   return Number.isFinite(bogomips) && bogomips > 0 ? Math.round(bogomips * 500) : null;

@@ -1,4 +1,7 @@
-/** What a VMM that its guest has taken over can see and do on the host: asked of real VMMs, as root and without. */
+/**
+ * What a VMM taken over by its guest can see and do on the host; checked in real VMMs, as root and as another
+ * user.
+ */
 import { existsSync } from 'node:fs';
 import {
   chmod,
@@ -29,7 +32,7 @@ vi.setConfig({ testTimeout: 120_000 });
 
 const never = new AbortController().signal;
 
-it('finds the libraries in what ldd prints', () => {
+it('finds the libraries in the output of ldd', () => {
   const printed = [
     '/usr/bin/qemu-system-x86_64:',
     '\tlinux-vdso.so.1 (0x00007ffd)',
@@ -87,12 +90,12 @@ describe('a VMM in its jail', () => {
     expect(leftovers).toEqual([]);
   });
 
-  it('says nothing of a missing jail', async () => {
+  it('does not warn about a missing jail', async () => {
     expect((await driver.probe()).notes.join('\n')).not.toMatch(/sees the host's files/);
     expect(driver.warnings.join('\n')).not.toMatch(/sees the host's files/);
   });
 
-  it('has namespaces of its own', async () => {
+  it('has its own namespaces', async () => {
     for (const kind of ['mnt', 'pid', 'ipc', 'net', 'uts']) {
       const [own, ours] = await Promise.all([
         readlink(`/proc/${handle.pid}/ns/${kind}`),
@@ -106,7 +109,7 @@ describe('a VMM in its jail', () => {
     ]);
   });
 
-  it("sees its own files only: no host's, no other machine's, no processes, and none it can change", async () => {
+  it("sees only its own files, read-only: none of the host or other machines, and no processes", async () => {
     const other = await launch();
     expect((await readdir(inside('/'))).sort()).not.toContain('proc');
     for (const path of ['/proc/1', '/root', '/home', '/var/log', '/etc/passwd', '/usr/bin/sh', '/bin/sh'])
@@ -120,7 +123,7 @@ describe('a VMM in its jail', () => {
     expect(await readdir(fixture.layout.jailRoot)).toEqual([]);
   });
 
-  it('holds no capability, no group, no way to gain one, and dies before the daemon does', async () => {
+  it('has no capability, no group, no way to gain one, and a higher OOM score than the daemon', async () => {
     const status = await readFile(`/proc/${handle.pid}/status`, 'utf8');
     for (const set of ['Inh', 'Prm', 'Eff', 'Bnd', 'Amb'])
       expect(status).toMatch(`Cap${set}:\t0000000000000000`);
@@ -140,7 +143,7 @@ describe('a VMM in its jail', () => {
     }
   });
 
-  it('is in the control groups of its machine from its first instruction', async ({ skip }) => {
+  it('is in its machine’s cgroups from its first instruction', async ({ skip }) => {
     const cgroups = new Cgroups();
     const notes = await cgroups.probe();
     if (notes.length > 0) return skip(`this host sets no limits: ${notes.join('; ')}`);
@@ -167,7 +170,7 @@ describe('a VMM in its jail', () => {
     ).toEqual([]);
   });
 
-  it('leaves its true exit status: a kill', async () => {
+  it('leaves its real exit status: a kill', async () => {
     const killed = await launch();
     const exit = exitOf(killed);
     fixture.kill(killed);
@@ -178,10 +181,10 @@ describe('a VMM in its jail', () => {
     expect([uid, mode & 0o777]).toEqual([process.geteuid?.(), 0o600]);
   });
 
-  it('leaves its true exit status: an end of its own, while no daemon was there', async () => {
+  it('leaves its real exit status: its own exit, without a daemon', async () => {
     const ended = await launch();
     await driver.close();
-    // QEMU exits with 0 when it is terminated.
+    // QEMU exits with 0 when it gets SIGTERM.
     process.kill(Number(ended.pid), 'SIGTERM');
     expect(await new RunDirectory(fixture.layout, ended.incarnation).awaitStatus()).toEqual({
       signal: null,
@@ -194,7 +197,7 @@ describe('a VMM in its jail', () => {
     });
   });
 
-  it('is adopted and ended beside VMMs of a daemon that had no shim', async () => {
+  it('is adopted and ended beside VMMs of a daemon without a shim', async () => {
     const before = fixture.makeDriver({ shim: null });
     const incarnation = shortId();
     made.push(incarnation);
@@ -209,7 +212,7 @@ describe('a VMM in its jail', () => {
   });
 
   it.runIf(process.geteuid?.() === 0)(
-    'cannot forge, replace or read what is written of its end',
+    'cannot forge, replace or read the record of its end',
     async () => {
       const { path, statusFile } = new RunDirectory(fixture.layout, handle.incarnation);
       const uid = (await stat(path)).gid;
@@ -224,7 +227,7 @@ describe('a VMM in its jail', () => {
     },
   );
 
-  it('never runs a VMM that no record names: the daemon dies before it has written one', async () => {
+  it('never runs without a record: the daemon dies before it has written one', async () => {
     const incarnation = shortId();
     const directory = new RunDirectory(fixture.layout, incarnation);
     await directory.create('host', null, true);
@@ -248,7 +251,7 @@ describe('a VMM in its jail', () => {
     const spawned = await spawnShim(host, request, directory.logFile, never);
     expect(isAlive(spawned.identity)).toBe(true);
     expect(await readFile(`/proc/${spawned.identity.pid}/cmdline`, 'utf8')).not.toContain(qemu);
-    // As the kernel closes the pipe of a daemon that is killed.
+    // The kernel closes the pipe in the same way when a daemon is killed.
     spawned.abandon();
     expect(await directory.awaitStatus()).toEqual({ exitCode: 125, signal: null });
     expect(isAlive(spawned.identity)).toBe(false);
@@ -256,7 +259,7 @@ describe('a VMM in its jail', () => {
     await directory.remove();
   });
 
-  it('lives on when its shim is killed, and is still ended', async () => {
+  it('keeps running when its shim is killed, and can still be ended', async () => {
     const orphan = await launch();
     const parent = /^PPid:\t(\d+)$/m.exec(await readFile(`/proc/${orphan.pid}/status`, 'utf8'))?.[1];
     process.kill(Number(parent), 'SIGKILL');
@@ -266,7 +269,7 @@ describe('a VMM in its jail', () => {
   });
 
   it.runIf(process.geteuid?.() === 0)(
-    'needs no privileges where the host lets anybody make namespaces',
+    'needs no privileges where the host allows everyone to make namespaces',
     async ({ skip }) => {
       const stranger = 700_050;
       const directory = join(fixture.layout.root, 'stranger');

@@ -1,6 +1,6 @@
 /**
- * What a VMM sees of this host: the program, its libraries and firmware, and what its own machine has. Everything has the
- * path it has on the host, so a command line means the same inside and outside.
+ * The files of this host that a VMM sees: the program, its libraries and firmware, and its machine's files.
+ * All keep their host paths, so a command line means the same inside and outside.
  */
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -8,7 +8,7 @@ import { run } from '../../lib/process.ts';
 import type { KernelSpec } from './command-line.ts';
 
 const listTimeoutMs = 10_000;
-/** Where distributions put QEMU's firmware; symbolic links lead from one to another. */
+/** Where distributions install QEMU's firmware; symbolic links lead from one to another. */
 const firmwareDirectories = ['/usr/share/qemu', '/usr/share/seabios', '/usr/share/qboot'];
 const loaderCache = '/etc/ld.so.cache';
 const devices = ['/dev/null', '/dev/urandom'];
@@ -17,18 +17,18 @@ const devices = ['/dev/null', '/dev/urandom'];
 export interface ShimHost {
   /** The shim's path. */
   readonly shim: string;
-  /** Whether it needs a user namespace to make the others: it has no privileges. */
+  /** Whether an unprivileged shim needs a user namespace to make the others. */
   readonly userNamespace: boolean;
-  /** What every VMM needs. */
+  /** Paths that every VMM needs. */
   readonly readOnly: readonly string[];
 }
 
-/** Absolute paths that `ldd` prints. Pure. */
+/** The absolute paths in the output of `ldd`. Pure. */
 export function parseLibraries(printed: string): readonly string[] {
   return [...printed.matchAll(/(?:^|\s)(\/\S+)(?=\s\(0x)/g)].map(([, path]) => path ?? '');
 }
 
-/** The paths QEMU needs to run at all. Raises what `ldd` raises. */
+/** The paths that QEMU needs to run. Raises the errors of running `ldd`. */
 export async function programPaths(qemu: string, signal: AbortSignal): Promise<readonly string[]> {
   const modules = await acceleratorModules(qemu);
   const { stdout } = await run('ldd', [qemu, ...modules], {
@@ -50,7 +50,7 @@ export async function programPaths(qemu: string, signal: AbortSignal): Promise<r
   return there.filter((path) => path !== null);
 }
 
-/** QEMU loads its accelerators when they are separate files; they lie beside its libraries. */
+/** Accelerators may be separate modules; they are beside QEMU's libraries. */
 async function acceleratorModules(qemu: string): Promise<readonly string[]> {
   const prefix = dirname(dirname(await realpath(qemu)));
   const directories = ['lib/x86_64-linux-gnu/qemu', 'lib/qemu', 'lib64/qemu', 'lib64/qemu-kvm'];
@@ -68,7 +68,7 @@ function isThere(path: string): Promise<boolean> {
   );
 }
 
-/** What this one machine has beside the program. Pure. */
+/** The machine's own paths, in addition to the program's. Pure. */
 export function machinePaths(
   spec: Pick<KernelSpec, 'source' | 'disks'>,
   runDirectory: string,

@@ -1,4 +1,7 @@
-/** From a spec to a QEMU that answers. Leaves what it made when it fails; the driver removes it. */
+/**
+ * Launches QEMU from a spec and waits until it answers. On failure it leaves its files; the driver removes
+ * them.
+ */
 import { AppError, wrapError } from '../../core/errors.ts';
 import type { EngineCapabilities, EngineHandle, LaunchSpec } from '../../core/ports/engine.ts';
 import { abortable, deadline, sleep } from '../../lib/abort.ts';
@@ -20,10 +23,10 @@ import { spawnShim } from './shim.ts';
 import { type Spawned, spawnDetached } from './spawn.ts';
 import type { Vmm } from './vmm.ts';
 
-/** QEMU greets after 20 to 50 ms on a free core; a crowded host is given time. */
+/** QEMU greets after 20 to 50 ms on an idle core; a busy host gets more time. */
 const greetTimeoutMs = 15_000;
 const greetPollMs = 5;
-/** Slots are handed out from 0; the limit keeps derived user ids in a range the operator can know. */
+/** Slots start at 0; the limit keeps the derived user ids in a predictable range. */
 const slotMax = 65_535;
 
 export interface LauncherOptions {
@@ -44,7 +47,7 @@ interface JailedLaunch {
   readonly spec: KernelSpec;
 }
 
-/** A system error in a caller's terms. */
+/** Translates a system error for callers. */
 function launchError(error: unknown, log: string): AppError {
   const words = lastWords(log);
   const code = (error as NodeJS.ErrnoException).code;
@@ -92,7 +95,7 @@ export class Launcher {
   ): Promise<EngineHandle> {
     const { layout, uidBase, cgroups, hasAcpi, hasNesting } = this.#options;
     const uid = uidBase === null ? null : uidBase + spec.slot;
-    // The VMMs' users pass through to their own directories.
+    // The VMMs' users must pass through to their own directories.
     await ensureDirectory(layout.run, 0o711);
     await directory.create(spec.hostId, uid, host.jail !== null);
 
@@ -157,7 +160,10 @@ export class Launcher {
     return await spawnShim(jail, request, directory.logFile, signal);
   }
 
-  /** Without it: rights are in force, limits a moment later, and QEMU sees the host's files and network. */
+  /**
+   * Without it: rights are in force at once, limits a moment later, and QEMU sees the host's files and
+   * network.
+   */
   async #spawnOpen(
     argv: readonly string[],
     confinement: Confinement,
@@ -170,7 +176,7 @@ export class Launcher {
     return spawned;
   }
 
-  /** Tries until QEMU has made its socket and answers, or has ended, or the signal aborts. */
+  /** Retries until QEMU has made its socket and answers, has exited, or the signal aborts. */
   async #greeted(vmm: Vmm, signal: AbortSignal): Promise<QmpClient> {
     for (;;) {
       try {
@@ -187,12 +193,12 @@ export class Launcher {
     if (host.accelerator === 'kvm') return 0;
     const khz = readTscKhz();
     if (khz === null)
-      throw new AppError('unsupported', 'this host does not tell the frequency of its time stamp counter');
+      throw new AppError('unsupported', 'this host does not report the frequency of its time stamp counter');
     return khz;
   }
 }
 
-/** Raises `unsupported` for what this engine does not take. Pure. */
+/** Raises `unsupported` for what this engine does not support. Pure. */
 export function checkSpec(spec: LaunchSpec, capabilities: EngineCapabilities): KernelSpec {
   const { vcpuCountMax, memoryMibMin, memoryMibMax, diskFormats } = capabilities;
   const { source } = spec;

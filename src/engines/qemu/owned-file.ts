@@ -1,17 +1,17 @@
 /**
- * Opening files in a directory that a hostile process may make files in too: what is opened is a regular file that the
- * daemon's own user made, and opening it waits for nobody.
+ * Opens files in a directory to which a hostile process can add files. Only a regular file made by the
+ * daemon's own user is opened, and opening never blocks.
  */
 import type { Stats } from 'node:fs';
 import { constants, type FileHandle, open } from 'node:fs/promises';
 
-/** What stands at a path: nothing, a file of ours, or something nobody should read. */
+/** What is at a path: nothing, a file of ours, or something that must not be read. */
 export type Opened =
   | { readonly kind: 'absent' }
   | { readonly kind: 'foreign'; readonly why: string }
   | { readonly kind: 'owned'; readonly handle: FileHandle; readonly size: number };
 
-/** What `open` says of a link, a socket, a directory, a file closed to us, and one with a lease on it. */
+/** Error codes of `open` for a link, a socket, a directory, an inaccessible file, and a file with a lease. */
 const foreignCodes: ReadonlySet<string | undefined> = new Set([
   'ELOOP',
   'ENXIO',
@@ -22,14 +22,17 @@ const foreignCodes: ReadonlySet<string | undefined> = new Set([
 ]);
 
 function whyForeign(stats: Stats): string | null {
-  if (!stats.isFile()) return 'it is no regular file';
+  if (!stats.isFile()) return 'it is not a regular file';
   if (stats.uid !== process.geteuid?.()) return `it belongs to user ${stats.uid}`;
-  // A file of ours that another may write, such as the console, could be given a second name.
+  // A file of ours that another user may write, such as the console, could get a second hard link.
   if (stats.nlink !== 1) return 'it has more than one name';
   return null;
 }
 
-/** Opens for reading, or for both; the caller closes an owned one. Rejects with the system's error for any other trouble. */
+/**
+ * Opens for reading, or for reading and writing; the caller closes an owned file. Rejects with the system's
+ * error for other failures.
+ */
 export async function openOwned(path: string, mode: 'read' | 'read-write'): Promise<Opened> {
   const access = mode === 'read' ? constants.O_RDONLY : constants.O_RDWR;
   let handle: FileHandle;
@@ -53,13 +56,16 @@ export async function openOwned(path: string, mode: 'read' | 'read-write'): Prom
   }
 }
 
-/** Bytes of a file, and where in it they end. */
+/** A range of a file's bytes, and the position of its end. */
 export interface Piece {
   readonly bytes: Buffer;
   readonly end: number;
 }
 
-/** Reads what `choose` says of a file of that size; empty, and ending at 0, when there is none of ours. */
+/**
+ * Reads the range that `choose` returns for the file's size; empty, ending at 0, when there is no file of
+ * ours.
+ */
 export async function readPiece(
   path: string,
   choose: (size: number) => { readonly from: number; readonly length: number },
@@ -76,12 +82,12 @@ export async function readPiece(
   }
 }
 
-/** The last `bytesMax` bytes of a file; empty when there is none of ours. */
+/** The last `bytesMax` bytes of a file; empty when there is no file of ours. */
 export async function readTail(path: string, bytesMax: number): Promise<Buffer> {
   return (await readPiece(path, (size) => lastBytes(size, bytesMax))).bytes;
 }
 
-/** Where the last `bytesMax` bytes of a file of that size are. */
+/** The range of the last `bytesMax` bytes of a file of that size. */
 export function lastBytes(
   size: number,
   bytesMax: number,

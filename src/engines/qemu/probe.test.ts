@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(async () => await rm(directory, { recursive: true }));
 
-/** A program that plays QEMU: `--version` prints the first, anything else does the second. */
+/** A fake QEMU program: `--version` prints `version`, everything else runs `boot`. */
 async function fakeQemu(name: string, version: string, boot: string): Promise<string> {
   const path = join(directory, name);
   const script = `#!/bin/sh\nif [ "$1" = --version ]; then ${version}; exit 0; fi\n${boot}\n`;
@@ -30,7 +30,7 @@ const noJail = noJailNote('the launch shim is not built, run ./flotilla setup');
 const options = { uid: null, kvmDevice: '/nonexistent/kvm', shim: null, notes: ['told before'] };
 
 describe('probeQemu', () => {
-  it('takes KVM when something boots on it', async () => {
+  it('chooses KVM when something boots on it', async () => {
     const binary = await fakeQemu('both', greeting, 'exit 33');
     const { probe, host } = await probeQemu({ ...options, binary, kvmDevice: '/dev/null' }, never);
     expect(probe).toEqual({
@@ -43,7 +43,7 @@ describe('probeQemu', () => {
     expect(host).toMatchObject({ qemu: binary, accelerator: 'kvm', groups: [] });
   });
 
-  it('takes TCG when KVM is there and boots nothing, and says so', async () => {
+  it('chooses TCG when KVM exists but boots nothing, and says so', async () => {
     const boot = 'case "$*" in *"-accel kvm"*) echo "ioctl failed" >&2; exit 1;; esac; exit 33';
     const binary = await fakeQemu('tcg', greeting, boot);
     const { probe } = await probeQemu({ ...options, binary, kvmDevice: '/dev/null' }, never);
@@ -51,7 +51,7 @@ describe('probeQemu', () => {
     expect(probe.notes.at(-1)).toMatch(/^no KVM: .*ioctl failed/);
   });
 
-  it('leaves nothing, and removes what one that was killed has left', async () => {
+  it('leaves nothing behind, and removes the remains of a killed probe', async () => {
     const parent = join(directory, 'parent');
     await mkdir(join(parent, 'flotilla-probe-killed', 'root'), { recursive: true });
     await mkdir(join(parent, 'other'));
@@ -66,13 +66,13 @@ describe('probeQemu', () => {
     expect(await readdir(parent)).toEqual(['other']);
   });
 
-  it('does not try KVM where there is no device', async () => {
+  it('does not try KVM without a device', async () => {
     const binary = await fakeQemu('no-device', greeting, 'exit 33');
     const { probe } = await probeQemu({ ...options, binary }, never);
     expect(probe).toMatchObject({ isAvailable: true, accelerator: 'tcg' });
   });
 
-  it('is not available when nothing boots: an exit code of success proves nothing', async () => {
+  it('is not available when nothing boots, even if the exit code is 0', async () => {
     const binary = await fakeQemu('liar', greeting, 'exit 0');
     const { probe, host } = await probeQemu({ ...options, binary }, never);
     expect(probe).toMatchObject({ isAvailable: false, accelerator: null, version: '7.2.22' });
@@ -90,12 +90,12 @@ describe('probeQemu', () => {
     expect(probe.missing).toEqual([expect.stringMatching(words)]);
   });
 
-  it('says what is not installed and how to get it', async () => {
+  it('says what is not installed and how to install it', async () => {
     const { probe } = await probeQemu({ ...options, binary: 'qemu-of-no-system' }, never);
     expect(probe.missing).toEqual(['qemu-of-no-system is not installed: run ./flotilla setup']);
   });
 
-  it('ends when it is told to, whatever QEMU does', async () => {
+  it('ends when its signal aborts, whatever QEMU does', async () => {
     const binary = await fakeQemu(
       'hanging',
       greeting,
@@ -114,7 +114,7 @@ describe('probeQemu', () => {
   });
 });
 
-it('ends with its driver, and leaves nothing', async () => {
+it('ends with its driver, and leaves nothing behind', async () => {
   const parent = join(directory, 'closed');
   await mkdir(parent);
   const booted = join(directory, 'booted');
@@ -134,13 +134,13 @@ it('ends with its driver, and leaves nothing', async () => {
   expect(await readdir(parent)).toEqual([]);
 });
 
-it('has a boot sector that firmware takes for one', () => {
+it('has a boot sector that firmware accepts', () => {
   const sector = bootSector();
   expect(sector).toHaveLength(512);
   expect(sector.readUInt16LE(510)).toBe(0xaa55);
 });
 
-it('finds programs by name in given directories only, and absolute ones as they are', async () => {
+it('finds programs by name only in given directories, and accepts absolute paths', async () => {
   const path = await fakeQemu('findable', greeting, 'exit 0');
   expect(await findProgram('findable', ['/nonexistent', directory])).toBe(path);
   expect(await findProgram('findable', ['/nonexistent'])).toBeNull();
@@ -148,7 +148,7 @@ it('finds programs by name in given directories only, and absolute ones as they 
   expect(await findProgram(`${path}.not`, [])).toBeNull();
 });
 
-it('reads a version from what QEMU prints', () => {
+it('reads the version from QEMU’s output', () => {
   expect(parseVersion('QEMU emulator version 7.2.22 (Debian 1:7.2)\nCopyright')).toBe('7.2.22');
   expect(parseVersion('qemu: not found')).toBeNull();
 });

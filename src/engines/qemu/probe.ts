@@ -1,7 +1,7 @@
 /**
- * Finds out what QEMU can do on this host by booting something: a boot sector that writes one byte to a device which
- * ends QEMU with a code only a running guest could have caused. That /dev/kvm exists, or even opens, proves nothing:
- * there are hosts where it hangs.
+ * Finds out what QEMU can do on this host by booting something: a boot sector that writes one byte to a
+ * device, which makes QEMU exit with a code that only a running guest can cause. The existence of /dev/kvm
+ * proves nothing: on some hosts it opens and then hangs.
  */
 import { access, chown, constants, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ import { goByte, shimSpec } from './shim.ts';
 
 const probePrefix = 'flotilla-probe-';
 
-/** Removes what a probe in this directory left that was killed; nothing else may be probing there. */
+/** Removes remains of killed probes in this directory; no other probe may be running there. */
 export async function removeStaleProbes(parent: string): Promise<void> {
   const names = await readdir(parent).catch(() => []);
   for (const name of names.filter((each) => each.startsWith(probePrefix)))
@@ -25,26 +25,26 @@ export async function removeStaleProbes(parent: string): Promise<void> {
 
 export const setupHint = 'run ./flotilla setup';
 
-/** Where programs are looked for; the daemon's own PATH decides nothing. */
+/** Directories in which programs are searched; the daemon's PATH is ignored. */
 const programDirectories = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
 /** `mov al,0x10; mov dx,0x501; out dx,al; hlt; jmp $-1`: the byte makes QEMU exit with 0x10 * 2 + 1. */
 const bootSectorCode = [0xb0, 0x10, 0xba, 0x01, 0x05, 0xee, 0xf4, 0xeb, 0xfd];
 export const bootedExitCode = 33;
-/** TCG boots the sector in 0.1 s on a free core, KVM sooner. */
+/** TCG boots the sector in 0.1 s on an idle core, KVM faster. */
 const bootTimeoutMs = 5000;
 const versionMin = [6, 0] as const;
 
-/** What a launch needs to know of this host. */
+/** What a launch needs to know about this host. */
 export interface QemuHost {
   readonly qemu: string;
   readonly version: string;
-  /** How the launch shim confines VMMs; null when there is no shim, or namespaces cannot be made here. */
+  /** How the launch shim confines VMMs; null without a shim or when this host forbids namespaces. */
   readonly jail: ShimHost | null;
   readonly prlimit: string;
   readonly setpriv: string;
   readonly accelerator: Accelerator;
-  /** Supplementary groups a VMM needs to open /dev/kvm. */
+  /** Supplementary groups that a VMM needs to open /dev/kvm. */
   readonly groups: readonly number[];
 }
 
@@ -56,17 +56,19 @@ export interface QemuProbe {
 
 export interface ProbeOptions {
   readonly binary: string;
-  /** The user that tries the accelerator: the first VMM's; null for the daemon's own. */
+  /** The user for the test: that of the first VMM; null for the daemon's own user. */
   readonly uid: number | null;
   readonly kvmDevice: string;
   /** The launch shim's path. */
   readonly shim: string | null;
-  /** Where the empty machine's files go for a moment; the VMMs' users pass through it. Default: the system's. */
+  /**
+   * Directory for temporary files; the VMMs' users must be able to pass through it. Default: the system's.
+   */
   readonly parent?: string;
   readonly notes: readonly string[];
 }
 
-/** Absolute path of a program, or null. */
+/** Absolute path of a program; null when not found. */
 export async function findProgram(
   name: string,
   directories: readonly string[] = programDirectories,
@@ -90,7 +92,7 @@ export function bootSector(): Buffer {
   return sector;
 }
 
-/** `7.2.22` from `qemu --version`; null when that is not QEMU speaking. */
+/** `7.2.22` from `qemu --version`; null when the output is not QEMU's. */
 export function parseVersion(text: string): string | null {
   return /QEMU emulator version (\d+\.\d+\.\d+)/.exec(text)?.[1] ?? null;
 }
@@ -100,7 +102,7 @@ function isOldVersion(version: string): boolean {
   return major < versionMin[0] || (major === versionMin[0] && minor < versionMin[1]);
 }
 
-/** Groups that open the device for a VMM of its own user: none needed, one, or null when it cannot be opened. */
+/** Groups that a VMM's user needs to open the device: none, one, or null when it cannot be opened. */
 async function deviceGroups(device: string, uid: number | null): Promise<readonly number[] | null> {
   const found = await stat(device).catch(() => null);
   if (found === null) return null;
@@ -129,7 +131,7 @@ export function bootArguments(accelerator: Accelerator, image: string): readonly
   ];
 }
 
-/** The test VMM's command line, wrapped as a VMM's is. */
+/** The test VMM's command line, wrapped like a real VMM's. */
 async function bootCommand(host: QemuHost, uid: number | null, directory: string, image: string) {
   const argv = [host.qemu, ...bootArguments(host.accelerator, image)];
   const confinement = { ...host, uid, fileBytesMax: 1 << 20 };
@@ -153,7 +155,7 @@ async function bootCommand(host: QemuHost, uid: number | null, directory: string
   return { command: host.jail.shim, args: [], stdin: `${spec}${goByte}` };
 }
 
-/** Boots the sector as a VMM would be run; resolves to null, or to why it did not boot. */
+/** Boots the sector in the same way as a VMM; resolves to null, or to why it did not boot. */
 async function tryBoot(
   host: QemuHost,
   uid: number | null,
@@ -170,7 +172,7 @@ async function tryBoot(
       await chown(directory, uid, uid);
     }
     const { command, args, stdin } = await bootCommand(host, uid, directory, image);
-    // A process that hangs inside the kernel cannot be killed: the limit stops waiting for its end.
+    // A process that hangs in the kernel cannot be killed; the limit stops waiting for it.
     const options = { timeoutMs: bootTimeoutMs, signal: limit.signal, env: {} };
     await abortable(run(command, args, stdin === null ? options : { ...options, stdin }), limit.signal);
     return 'it ended without booting';
@@ -203,7 +205,7 @@ export function isJailNote(note: string): boolean {
   return note.startsWith(noJail);
 }
 
-/** What a jail needs; null, with a note, when there can be none. */
+/** Finds what a jail needs; null, with a note, when a jail is impossible. */
 async function findJail(
   { shim }: ProbeOptions,
   qemu: string,
@@ -274,7 +276,7 @@ export async function probeQemu(options: ProbeOptions, signal: AbortSignal): Pro
   for (const each of jail === null ? [null] : [jail, null]) {
     const found = await tryAccelerators({ ...programs, jail: each }, options, signal);
     if (found.host !== null) {
-      if (each === null && jail !== null) notes.push(noJailNote('namespaces cannot be made here'));
+      if (each === null && jail !== null) notes.push(noJailNote('this host forbids namespaces'));
       const all = [...notes, ...found.notes];
       const { accelerator } = found.host;
       return {

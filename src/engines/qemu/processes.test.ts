@@ -8,7 +8,7 @@ const layout = new StateLayout('/var/lib/flotilla,test');
 const socket = 'socket,id=qmp,path=/var/lib/flotilla,,test/run/abc/qmp.sock,server=on';
 const pids: number[] = [];
 
-/** A process that has a VMM's command line and does nothing. */
+/** A process with a VMM's command line that does nothing. */
 function pretend(...args: readonly string[]): number {
   const child = spawn('/bin/sh', ['-c', 'read line', 'sh', ...args], {
     stdio: ['pipe', 'ignore', 'ignore'],
@@ -27,7 +27,7 @@ afterEach(() => {
 });
 
 describe('incarnationOf', () => {
-  it('knows a VMM by its name and its run directory, wrapped or not', () => {
+  it('recognises a VMM by its name and run directory, wrapped or not', () => {
     expect(incarnationOf(['qemu', '-name', 'flotilla-abc', '-chardev', socket], layout)).toBe('abc');
     expect(incarnationOf(['prlimit', '--', 'qemu', '-name', 'flotilla-abc', socket], layout)).toBe('abc');
   });
@@ -38,12 +38,12 @@ describe('incarnationOf', () => {
     ['a program that searches for it', ['grep', 'flotilla-abc', '-r', socket]],
     ['no name at all', ['flotilla-abc', socket]],
     ['an incarnation that is none', ['qemu', '-name', 'flotilla-../x', socket]],
-  ])('takes nothing else for one: %s', (_, argv) => {
+  ])('does not mistake anything else for one: %s', (_, argv) => {
     expect(incarnationOf(argv, layout)).toBeNull();
   });
 });
 
-it('finds living VMMs, kills exactly those, and sees them gone', async () => {
+it('finds running VMMs, kills exactly those, and detects their end', async () => {
   const pid = pretend('-name', 'flotilla-abc', socket);
   const other = pretend('-name', 'flotilla-abc', 'path=/elsewhere/qmp.sock,');
   const found = await findVmms(layout, 'abc');

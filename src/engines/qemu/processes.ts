@@ -1,6 +1,7 @@
 /**
- * Finding and ending VMM processes that need not be our children. A process is found by its command line, which names
- * the incarnation and the run directory, so that one spawned by a daemon that died a moment later is found too.
+ * Finds and ends VMM processes, which need not be our children. A process is recognised by its command line,
+ * which names the incarnation and the run directory; so a VMM spawned just before the daemon died is found
+ * too.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { sleep } from '../../lib/abort.ts';
@@ -15,7 +16,7 @@ export interface FoundVmm extends ProcessIdentity {
 const namePattern = /^flotilla-([a-z0-9]{1,32})$/;
 const gonePollMs = 5;
 
-/** The incarnation a command line belongs to, if it is one of ours under this state directory. Pure. */
+/** The incarnation of a command line that belongs to this state directory; else null. Pure. */
 export function incarnationOf(argv: readonly string[], layout: StateLayout): string | null {
   const incarnation = namePattern.exec(argv[argv.indexOf('-name') + 1] ?? '')?.[1];
   if (incarnation === undefined || !argv.includes('-name')) return null;
@@ -32,12 +33,12 @@ async function readVmm(pid: number, layout: StateLayout): Promise<FoundVmm | nul
   const incarnation = await read();
   if (incarnation === null) return null;
   const stat = readProcessStat(pid);
-  // Between the two reads the pid may have passed to another process; a third one tells.
+  // The pid may be reused between the two reads; a third read detects that.
   if (stat === null || (await read()) !== incarnation || !isAlive(stat)) return null;
   return { pid, startTime: stat.startTime, incarnation };
 }
 
-/** Every living VMM under this state directory; those of one incarnation when it is named. */
+/** All running VMMs of this state directory, or only those of one incarnation. */
 export async function findVmms(layout: StateLayout, incarnation?: string): Promise<readonly FoundVmm[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const found: FoundVmm[] = [];
@@ -49,8 +50,8 @@ export async function findVmms(layout: StateLayout, incarnation?: string): Promi
 }
 
 /**
- * Whether a living process is this incarnation's VMM: by its command line or, as a VMM can write over that, by the user
- * it runs as, which it cannot change. `uid` is null when VMMs have no user of their own.
+ * Whether a running process is this incarnation's VMM. Recognised by its command line or, because a VMM can
+ * overwrite that, by its user, which it cannot change. `uid` is null when VMMs run as the daemon's user.
  */
 export async function isVmmOf(
   identity: ProcessIdentity,
@@ -62,11 +63,11 @@ export async function isVmmOf(
   const isNamed = vmm?.incarnation === incarnation && vmm.startTime === identity.startTime;
   if (isNamed || uid === null) return isNamed;
   const status = await readFile(`/proc/${identity.pid}/status`, 'utf8').catch(() => '');
-  // Looked at last: then what was read is of this process and of no later one with its pid.
+  // Checked last, so that everything read belongs to this process and not to a later one with its pid.
   return /^Uid:\t(\d+)/m.exec(status)?.[1] === String(uid) && isAlive(identity);
 }
 
-/** Sends SIGKILL to exactly this process; harmless when it is gone. */
+/** Sends SIGKILL to exactly this process; does nothing if it is gone. */
 export function killProcess(identity: ProcessIdentity): void {
   if (!isAlive(identity)) return;
   try {

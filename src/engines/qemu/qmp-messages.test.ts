@@ -2,14 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LineReader, parseQmpMessage, QmpProtocolError } from './qmp-messages.ts';
 
-/** Cuts a buffer at the given places. */
+/** Splits a buffer at the given positions. */
 function chopped(bytes: Buffer, cuts: readonly number[]): readonly Buffer[] {
   const places = [0, ...cuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
   return places.slice(1).map((end, index) => bytes.subarray(places[index], end));
 }
 
 describe('LineReader', () => {
-  it('finds the same lines however the bytes are cut', () => {
+  it('finds the same lines wherever the bytes are split', () => {
     const line = fc.string({ unit: 'grapheme', minLength: 1 }).map((text) => JSON.stringify(text));
     fc.assert(
       fc.property(fc.array(line), fc.array(fc.nat()), fc.constantFrom('\n', '\r\n'), (lines, cuts, end) => {
@@ -20,7 +20,7 @@ describe('LineReader', () => {
     );
   });
 
-  it('refuses a line over the limit, in one piece or in many', () => {
+  it('refuses a line over the limit, in one chunk or in many', () => {
     fc.assert(
       fc.property(fc.array(fc.nat()), (cuts) => {
         const reader = new LineReader(99);
@@ -30,13 +30,13 @@ describe('LineReader', () => {
     );
   });
 
-  it('takes a line at the limit', () => {
+  it('accepts a line at the limit', () => {
     expect(new LineReader(3).push(Buffer.from('abc\nde'))).toEqual(['abc']);
   });
 });
 
 describe('parseQmpMessage', () => {
-  it('knows the four kinds', () => {
+  it('recognises the four kinds', () => {
     const qemu = { major: 7, minor: 2, micro: 22 };
     expect(parseQmpMessage(JSON.stringify({ QMP: { version: { qemu } } }))).toEqual({
       kind: 'greeting',
@@ -55,7 +55,7 @@ describe('parseQmpMessage', () => {
     });
   });
 
-  it('takes any line for a message or refuses it, never otherwise', () => {
+  it('accepts any line as a message or refuses it, and does nothing else', () => {
     const lines = fc.oneof(fc.string(), fc.json());
     fc.assert(
       fc.property(lines, (line) => {

@@ -1,4 +1,4 @@
-/** QMP's wire format: one JSON object a line. Pure: bytes to lines, lines to messages. */
+/** QMP's wire format: one JSON object per line. Pure: bytes to lines, lines to messages. */
 
 export type QmpMessage =
   | { readonly kind: 'greeting'; readonly version: string }
@@ -6,12 +6,12 @@ export type QmpMessage =
   | { readonly kind: 'error'; readonly id: number | null; readonly description: string }
   | { readonly kind: 'event'; readonly name: string; readonly data: Readonly<Record<string, unknown>> };
 
-/** The other end does not speak QMP; the connection is of no more use. */
+/** The other end does not speak QMP; the connection is unusable. */
 export class QmpProtocolError extends Error {
   override readonly name = 'QmpProtocolError';
 }
 
-/** Splits a byte stream into lines, whatever its chunks; throws QmpProtocolError at a line over the limit. */
+/** Splits a byte stream into lines; throws QmpProtocolError at a line over the limit. */
 export class LineReader {
   readonly #lineBytesMax: number;
   #chunks: Buffer[] = [];
@@ -21,7 +21,7 @@ export class LineReader {
     this.#lineBytesMax = lineBytesMax;
   }
 
-  /** Lines that `chunk` completes, without their line ends; empty ones left out. */
+  /** The lines that `chunk` completes, without line ends; empty lines are omitted. */
   push(chunk: Buffer): readonly string[] {
     const lines: string[] = [];
     let start = 0;
@@ -51,13 +51,13 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The object in `value[key]`, or an empty one. */
+/** The object in `value[key]`, or an empty object. */
 export function objectAt(value: unknown, key: string): JsonObject {
   const found = isObject(value) ? value[key] : undefined;
   return isObject(found) ? found : {};
 }
 
-/** One line as a message; throws QmpProtocolError when it is none. */
+/** Parses a line as a message; throws QmpProtocolError when it is invalid. */
 export function parseQmpMessage(line: string): QmpMessage {
   let value: unknown;
   try {
@@ -82,5 +82,5 @@ export function parseQmpMessage(line: string): QmpMessage {
       description: typeof description === 'string' ? description : 'no reason given',
     };
   }
-  throw new QmpProtocolError('an object that is no QMP message');
+  throw new QmpProtocolError('an object that is not a QMP message');
 }

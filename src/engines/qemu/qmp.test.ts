@@ -20,7 +20,7 @@ afterEach(async () => {
   server = null;
 });
 
-it('matches answers to commands by id, in whatever order they come', async () => {
+it('matches answers to commands by id, in any order', async () => {
   const waiting: string[] = [];
   const path = await serve((socket) =>
     speakQmp(socket, ({ execute, id }) => {
@@ -34,7 +34,7 @@ it('matches answers to commands by id, in whatever order they come', async () =>
   expect(await Promise.all(commands)).toEqual(['a', 'b', 'c']);
 });
 
-it('raises what QEMU refuses', async () => {
+it('throws QEMU’s error', async () => {
   const path = await serve((socket) =>
     speakQmp(socket, ({ id }) => `{"error":{"class":"CommandNotFound","desc":"no such thing"},"id":${id}}\n`),
   );
@@ -45,7 +45,7 @@ it('raises what QEMU refuses', async () => {
   });
 });
 
-it('hands on events, also those that come with the answer to the negotiation', async () => {
+it('delivers events, including those that arrive with the answer to the negotiation', async () => {
   const path = await serve((socket) => {
     socket.write(qmpGreeting);
     socket.once('data', () => {
@@ -64,7 +64,7 @@ it('gives up on a server that never greets, as a busy QEMU does', async () => {
   await expect(QmpClient.connect(path, { timeoutMs: 20 })).rejects.toMatchObject({ code: 'timeout' });
 });
 
-it('gives up on a command that is never answered, and goes on with the next', async () => {
+it('gives up on a command that is never answered, and continues with the next', async () => {
   const path = await serve((socket) =>
     speakQmp(socket, ({ execute, id }) => (execute === 'deaf' ? null : `{"return":1,"id":${id}}\n`)),
   );
@@ -73,7 +73,7 @@ it('gives up on a command that is never answered, and goes on with the next', as
   expect(await client.execute('next', {}, 5000)).toBe(1);
 });
 
-it('fails what is under way when the connection ends, and tells once', async () => {
+it('fails open commands when the connection ends, and notifies once', async () => {
   const path = await serve((socket) =>
     speakQmp(socket, () => {
       socket.destroy();
@@ -89,7 +89,7 @@ it('fails what is under way when the connection ends, and tells once', async () 
   await expect(client.execute('y', {}, 5000)).rejects.toMatchObject({ code: 'engine' });
 });
 
-it('bounds the commands that wait', async () => {
+it('limits the number of waiting commands', async () => {
   const path = await serve((socket) => speakQmp(socket, () => null));
   client = await QmpClient.connect(path, { timeoutMs: 5000 });
   const all = Array.from({ length: 65 }, () =>
@@ -100,12 +100,12 @@ it('bounds the commands that wait', async () => {
   for (const error of await Promise.all(all)) expect(isAppError(error)).toBe(true);
 });
 
-it('says where there is no socket', async () => {
+it('names the path of a missing socket', async () => {
   const connecting = QmpClient.connect('/nonexistent/qmp.sock', { timeoutMs: 5000 });
   await expect(connecting).rejects.toMatchObject({ code: 'engine', cause: { code: 'ENOENT' } });
 });
 
-it('survives any bytes, whole or chopped: it connects or raises, and leaves nothing open', async () => {
+it('survives any bytes, whole or split: it connects or throws, and leaves nothing open', async () => {
   const piece = fc.oneof(
     fc.constant(Buffer.from(qmpGreeting)),
     fc.constant(Buffer.from('{"return":{},"id":1}\n')),

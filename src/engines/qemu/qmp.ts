@@ -1,8 +1,8 @@
 /**
- * A client of QEMU's machine protocol: one connection, commands with ids and deadlines, events as they come.
+ * A client of QEMU's machine protocol: one connection, commands with ids and deadlines, and events.
  *
- * QEMU serves one client at a time. A second connection is accepted by the kernel and then hears nothing, just as one
- * to a QEMU that hangs; only the deadline tells.
+ * QEMU serves one client at a time. The kernel accepts a second connection, which then gets no answer, just
+ * as one to a hanging QEMU; only the deadline detects this.
  */
 import type { Socket } from 'node:net';
 import { AppError } from '../../core/errors.ts';
@@ -10,16 +10,16 @@ import { abortable, deadline } from '../../lib/abort.ts';
 import { connectOwned } from '../../lib/owned-socket.ts';
 import { LineReader, parseQmpMessage, type QmpMessage } from './qmp-messages.ts';
 
-/** The longest answer we ask for is query-block's: a few KiB. */
+/** The longest expected answer is query-block's: a few KiB. */
 const lineBytesMax = 1 << 20;
-/** More than this unanswered means that QEMU hangs and a caller does not notice. */
+/** More unanswered commands mean that QEMU hangs and a caller does not notice. */
 const pendingMax = 64;
 
 export interface QmpOptions {
   /** For the connection, the greeting and the capabilities together. */
   readonly timeoutMs: number;
   readonly onEvent?: (name: string, data: Readonly<Record<string, unknown>>) => void;
-  /** Called once, when a connection that was established ends for whatever reason. */
+  /** Called once, when an established connection ends for any reason. */
   readonly onClose?: () => void;
 }
 
@@ -53,7 +53,9 @@ export class QmpClient {
     socket.on('close', () => this.#fail(new AppError('engine', 'qmp connection closed')));
   }
 
-  /** Connects and negotiates. The error's cause has the socket's code (`ENOENT`, `ECONNREFUSED`, `EAGAIN`). */
+  /**
+   * Connects and negotiates. The error's cause has the socket's code (`ENOENT`, `ECONNREFUSED`, `EAGAIN`).
+   */
   static async connect(path: string, options: QmpOptions): Promise<QmpClient> {
     const late = () => new AppError('timeout', 'qmp did not greet in time');
     const limit = deadline(options.timeoutMs, late);
@@ -105,7 +107,7 @@ export class QmpClient {
     return promise;
   }
 
-  /** Ends the connection; commands under way fail. Harmless when it has ended. */
+  /** Ends the connection; open commands fail. Does nothing if it has ended. */
   close(): void {
     this.#fail(new AppError('engine', 'qmp connection closed'));
   }
@@ -117,7 +119,7 @@ export class QmpClient {
         this.#onMessage(parseQmpMessage(line));
       }
     } catch (error) {
-      this.#fail(new AppError('engine', 'qmp sent what is no QMP', { cause: error }));
+      this.#fail(new AppError('engine', 'qmp sent an invalid message', { cause: error }));
     }
   }
 
@@ -136,7 +138,7 @@ export class QmpClient {
 
   #onAnswer(message: QmpMessage & { readonly kind: 'return' | 'error' }): void {
     const pending = message.id === null ? undefined : this.#pending.get(message.id);
-    // An answer that comes after its deadline has nobody to go to.
+    // The deadline of this command has passed; nobody waits for the answer.
     if (pending === undefined || message.id === null) return;
     this.#pending.delete(message.id);
     clearTimeout(pending.timer);

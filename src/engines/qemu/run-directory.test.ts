@@ -1,4 +1,4 @@
-/** What a hostile VMM may put into its run directory, which it shares with the daemon's records. */
+/** What a hostile VMM may put into its run directory, which also holds the daemon's records. */
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
 import {
@@ -57,7 +57,7 @@ async function makeFifo(path: string): Promise<void> {
   fifos.push(path);
 }
 
-/** What stands in a record's place, by what it is; made by a VMM that is not there to be asked. */
+/** What may be in a record's place, each with a function that makes it as an absent VMM would have. */
 const obstacles: readonly (readonly [string, (path: string, text: string) => Promise<void>])[] = [
   ['a FIFO', async (path) => await makeFifo(path)],
   ['a link to an endless file', async (path) => await symlink('/dev/zero', path)],
@@ -93,7 +93,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   for (const path of fifos.splice(0)) {
-    // Lets go whoever waits for the other end, should the code under test do so.
+    // Releases a reader that waits for the other end, in case the code under test blocks.
     const handle = await open(path, constants.O_RDWR | constants.O_NONBLOCK).catch(() => null);
     await handle?.close();
   }
@@ -101,7 +101,7 @@ afterEach(async () => {
 });
 
 describe('records', () => {
-  it('are read back as they were written, and are absent before', async () => {
+  it('are read back as written, and are absent before', async () => {
     expect([await directory.readExit(), await directory.readRecord()]).toEqual([null, null]);
     await directory.writeExit(facts);
     await directory.writeRecord(record);
@@ -110,15 +110,15 @@ describe('records', () => {
     expect(warnings).toEqual([]);
   });
 
-  it('have their places taken from the first, so that the sticky bit keeps a VMM from them', async () => {
+  it('exist from the start, so that the sticky bit protects them from the VMM', async () => {
     for (const name of ['vmm.json', 'exit.json']) {
       const { uid, mode } = await stat(fileOf(name));
       expect([uid, mode & 0o777]).toEqual([process.geteuid?.(), 0o600]);
     }
   });
 
-  describe.each(obstacles)('with %s in the place', (_, put) => {
-    it('are absent, and told of', async () => {
+  describe.each(obstacles)('with %s in their place', (_, put) => {
+    it('count as absent, and a warning is logged', async () => {
       for (const [name, value] of [['exit.json', facts] as const, ['vmm.json', record] as const]) {
         await rm(fileOf(name), { force: true });
         await put(fileOf(name), JSON.stringify(value));
@@ -136,7 +136,7 @@ describe('records', () => {
     });
   });
 
-  it.runIf(isRoot)('are not believed when another user wrote them', async () => {
+  it.runIf(isRoot)('are rejected when another user wrote them', async () => {
     await directory.writeExit(facts);
     await directory.writeRecord(record);
     for (const name of ['vmm.json', 'exit.json']) await chown(fileOf(name), vmmUid, vmmUid);
@@ -157,14 +157,14 @@ describe('the console and the log', () => {
     expect(await directory.consoleTail(10)).toHaveLength(0);
   });
 
-  it('are read no further than asked', async () => {
+  it('are read only as far as requested', async () => {
     await truncate(directory.logFile, 8 * 1024 * 1024 * 1024);
     expect(await readTail(directory.logFile, 100)).toHaveLength(100);
     expect(await directory.logTail()).toHaveLength(4096);
   });
 });
 
-it('removes what has the name of a socket, and leaves a tree for the end', async () => {
+it('removes a file with the name of a socket, and leaves a tree for destroy', async () => {
   await mkdir(join(directory.qmpSocket, 'inner'), { recursive: true });
   const target = join(root, 'target');
   await writeFile(target, 'kept');
@@ -182,26 +182,26 @@ it('is removed with a tree in it that is deeper than the longest path', async ()
   expect(await directory.exists()).toBe(false);
 });
 
-it.runIf(isRoot)('knows the user it was given to', async () => {
+it.runIf(isRoot)('knows the user of its VMM', async () => {
   expect(await directory.vmmUid()).toBe(vmmUid);
   const own = new RunDirectory(new StateLayout(root), 'abd');
   await own.create('host', null);
   expect(await own.vmmUid()).toBeNull();
 });
 
-it('says whose it is before its VMM is known and afterwards, unless the file is the VMM’s', async () => {
+it('names its host before and after its VMM is known, unless the VMM owns the file', async () => {
   expect(await directory.readHostId()).toBe('host');
   expect(await directory.readRecord()).toBeNull();
   await directory.writeRecord({ ...record, hostId: 'another' });
   expect(await directory.readHostId()).toBe('another');
-  // As records of an earlier version.
+  // Records of an earlier version.
   await writeFile(fileOf('vmm.json'), JSON.stringify({ ...record, hostId: undefined }));
   expect(await directory.readHostId()).toBeNull();
   await writeFile(fileOf('vmm.json'), '');
   expect(await directory.readHostId()).toBeNull();
 });
 
-it.runIf(isRoot)('does not believe a VMM about whose it is', async () => {
+it.runIf(isRoot)('does not trust a VMM’s file about its host', async () => {
   await chown(fileOf('vmm.json'), vmmUid, vmmUid);
   expect(await directory.readHostId()).toBeNull();
 });

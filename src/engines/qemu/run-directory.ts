@@ -1,18 +1,18 @@
 /**
- * What one incarnation has in `run/<incarnation>/`:
+ * The files of one incarnation in `run/<incarnation>/`:
  *
- *   vmm.json      whose it is and, once that is known, which process is its VMM
- *   exit.json     how it ended, written before anything forgets it; empty until then
- *   status.json   the VMM's exit status, written by its launch shim; absent without one, empty until then
- *   console.log   the serial console's end (tail-file.ts)
- *   vmm.log       the end of what the VMM printed
+ *   vmm.json      the host that owns it and, once known, the VMM's process
+ *   exit.json     how it ended, written before any other trace is removed; empty until then
+ *   status.json   the VMM's exit status, written by its launch shim; absent without a shim, empty until then
+ *   console.log   the end of the serial console (tail-file.ts)
+ *   vmm.log       the end of the VMM's output
  *   qmp.sock agent.sock   made by the VMM
  *
- * The VMM is not trusted, and it may make files here. What is the daemon's is made before the VMM starts, and the sticky
- * bit keeps the VMM from renaming or removing it. Should something else stand in its place all the same, it is not read:
- * only regular files of the daemon's own user, up to a size, and no open waits for another process. Writing a record
- * replaces what is there. Where VMMs run as the daemon's own user, ownership tells nothing: the limits hold, the rest
- * does not.
+ * The VMM is not trusted, and it may make files here. The daemon's files are made before the VMM starts, and
+ * the sticky bit keeps the VMM from renaming or removing them. If something else is in their place
+ * nevertheless, it is not read: only regular files of the daemon's own user are read, up to a size, without
+ * blocking. Writing a record replaces whatever is there. Where VMMs run as the daemon's own user, ownership
+ * proves nothing: then only the size limits and non-blocking opens protect the daemon.
  */
 import { chmod, chown, open, readdir, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ import type { StateLayout } from '../../storage/layout.ts';
 import { type ExitStatus, parseExitFacts, parseExitStatus } from './exit-facts.ts';
 import { openOwned, readTail } from './owned-file.ts';
 
-/** Which process is an incarnation's VMM. With the boot id, pid and start time name one process for ever. */
+/** The process of an incarnation's VMM. Boot id, pid and start time together identify a process for ever. */
 export interface VmmRecord {
   readonly pid: number;
   readonly startTime: string;
@@ -42,7 +42,7 @@ export interface VmmRecord {
 const incarnationPattern = /^[a-z0-9]{1,32}$/;
 const recordBytesMax = 64 * 1024;
 const replaceAttempts = 3;
-/** The shim needs milliseconds to reap its VMM and write; one that was killed writes nothing. */
+/** The shim needs milliseconds to reap its VMM and write; a killed shim writes nothing. */
 const statusTimeoutMs = 2000;
 const statusPollMs = 10;
 
@@ -73,7 +73,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Replaces whatever is at `path`, a directory too. */
+/** Replaces whatever is at `path`, even a directory. */
 async function replaceFile(path: string, data: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -82,7 +82,7 @@ async function replaceFile(path: string, data: string): Promise<void> {
     } catch (error) {
       if (!hasErrorCode(error, 'EISDIR') || attempt === replaceAttempts) throw error;
     }
-    // Moved, not removed: a living VMM could lead a removal of what is inside elsewhere.
+    // Moved instead of removed: a running VMM could redirect a recursive removal.
     await rename(path, `${path}.refused-${shortId()}`).catch((error) => {
       if (!hasErrorCode(error, 'ENOENT')) throw error;
     });
@@ -95,7 +95,7 @@ export class RunDirectory {
 
   readonly #log: Pick<Logger, 'warn'>;
 
-  /** `log` is told of what stands in a record's place and is none. */
+  /** `log` gets a warning when a record's place holds something else. */
   constructor(layout: StateLayout, incarnation: string, log: Pick<Logger, 'warn'> = silentLog) {
     this.#log = log;
     this.incarnation = incarnation;
@@ -126,8 +126,8 @@ export class RunDirectory {
   }
 
   /**
-   * Makes the directory of `hostId` and its files for a VMM of group `gid`; null: the VMM is the daemon's own user.
-   * `hasShim`: a launch shim will write the status.
+   * Makes the directory of `hostId` and its files for a VMM of group `gid`; null: the VMM runs as the
+   * daemon's user. `hasShim`: a launch shim will write the status.
    */
   async create(hostId: string, gid: number | null, hasShim = false): Promise<void> {
     await ensureDirectory(this.path, 0o700);
@@ -143,7 +143,10 @@ export class RunDirectory {
     await chmod(this.path, 0o1770);
   }
 
-  /** The user whose VMM this was made for, who is its group; null: the daemon's own user, or no directory. */
+  /**
+   * The user of the VMM for which this was made, read from its group; null: the daemon's own user, or no
+   * directory.
+   */
   async vmmUid(): Promise<number | null> {
     const { mode, gid } = await stat(this.path).catch(() => ({ mode: 0, gid: 0 }));
     return (mode & 0o1777) === 0o1770 ? gid : null;
@@ -156,11 +159,11 @@ export class RunDirectory {
     );
   }
 
-  /** Removes what is of use only while the VMM lives, when it is gone. */
+  /** Removes files that are useless after the VMM's end. */
   async removeSockets(): Promise<void> {
     for (const path of [this.qmpSocket, this.agentSocket]) {
       await unlink(path).catch((error) => {
-        // The VMM may have put a tree in its place, of any size: that goes with the directory.
+        // The VMM may have put a tree of any size there, which is removed with the directory.
         if (!['ENOENT', 'EISDIR', 'EPERM', 'ENOTDIR'].some((code) => hasErrorCode(error, code))) throw error;
       });
     }
@@ -173,7 +176,7 @@ export class RunDirectory {
   async readRecord(): Promise<VmmRecord | null> {
     return parseRecord(await this.#readJson(this.#recordFile), this.incarnation);
   }
-  /** The host that it was made for, also before its VMM is known; null when no record says it. */
+  /** The host for which it was made, also before its VMM is known; null when no record says. */
   async readHostId(): Promise<string | null> {
     const { incarnation, hostId } = Object(await this.#readJson(this.#recordFile)) as Partial<VmmRecord>;
     return incarnation === this.incarnation && typeof hostId === 'string' ? hostId : null;
@@ -188,7 +191,7 @@ export class RunDirectory {
     await replaceFile(this.#exitFile, `${JSON.stringify(facts)}\n`);
   }
 
-  /** Waits a moment for the shim of a VMM that has just ended to say how; null when none does. */
+  /** Waits briefly for the shim of a VMM that has just ended to report its status; null when none does. */
   async awaitStatus(): Promise<ExitStatus | null> {
     for (let waitedMs = 0; waitedMs < statusTimeoutMs; waitedMs += statusPollMs) {
       const size = await stat(this.statusFile).then(
@@ -205,12 +208,12 @@ export class RunDirectory {
   async logTail(): Promise<string> {
     return (await readTail(this.logFile, 4096)).toString('utf8');
   }
-  /** Only for `Consoles`, which keeps the file from being cut meanwhile. */
+  /** Only for `Consoles`, which prevents trimming meanwhile. */
   async consoleTail(bytesMax: number): Promise<Buffer> {
     return await readTail(this.consoleFile, bytesMax);
   }
 
-  /** Null when there is nothing yet, or nothing to be believed. */
+  /** Null when there is no file yet, or none that can be trusted. */
   async #readJson(path: string): Promise<unknown> {
     const opened = await openOwned(path, 'read');
     if (opened.kind === 'absent') return null;
@@ -226,7 +229,7 @@ export class RunDirectory {
   }
 
   #refuse(path: string, why: string): null {
-    this.#log.warn({ incarnation: this.incarnation, path, why }, 'a record is not believed');
+    this.#log.warn({ incarnation: this.incarnation, path, why }, 'record rejected');
     return null;
   }
 }

@@ -1,4 +1,4 @@
-/** Starts a VMM through the launch shim (launch-shim/main.go), which confines it and tells how it ended. */
+/** Starts a VMM through the launch shim (launch-shim/main.go), which confines it and reports how it ended. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants, open } from 'node:fs/promises';
@@ -9,12 +9,12 @@ import type { Confinement } from './confine.ts';
 import type { ShimHost } from './jail.ts';
 import type { Spawned } from './spawn.ts';
 
-/** `{"pid":4194304}` and some. */
+/** `{"pid":4194304}` and some reserve. */
 const answerBytesMax = 64;
-/** The kernel kills a VMM before this daemon, which would leave all of them without care. */
+/** Makes the kernel kill a VMM before this daemon, whose death would leave all VMMs unattended. */
 const oomScoreAdj = 200;
 
-/** What the shim reads; see spec.go. */
+/** The shim's input; see spec.go. */
 export interface ShimSpec {
   readonly argv: readonly string[];
   readonly uid: number | null;
@@ -38,9 +38,9 @@ export interface ShimRequest {
   readonly confinement: Pick<Confinement, 'uid' | 'groups' | 'fileBytesMax'>;
   readonly cgroupFiles: readonly string[];
   readonly cwd: string;
-  /** Empty: the end is not written down. */
+  /** Empty: the exit status is not written. */
   readonly statusFile: string;
-  /** Ends the VMM with the shim; for one that somebody waits for. */
+  /** Ends the VMM together with the shim; for a VMM that a caller waits for. */
   readonly diesWithShim: boolean;
   /** An empty directory. */
   readonly root: string;
@@ -71,8 +71,9 @@ export function shimSpec(host: ShimHost, request: ShimRequest): string {
 export const goByte = 'g';
 
 /**
- * Starts the shim; resolves with the process that waits to become the VMM. It becomes it by `release`, and exits when the
- * daemon ends first or calls `abandon`. Rejects with the system's error, and `engine` when the shim fails.
+ * Starts the shim; resolves with the process that waits to become the VMM. `release` lets it do so; it exits
+ * when the daemon ends first or calls `abandon`. Rejects with the system's error, and `engine` when the shim
+ * fails.
  */
 export async function spawnShim(
   host: ShimHost,
@@ -88,7 +89,8 @@ export async function spawnShim(
   } finally {
     await log.close();
   }
-  // An error after the start is about signals we do not send through the child object; a shim that ended is seen to end.
+  // Errors after the start only concern signals sent through the child object, which we do not send; the end
+  // of the shim is detected separately.
   child.on('error', () => undefined);
   child.stdin?.on('error', () => undefined);
   child.unref();
@@ -96,7 +98,7 @@ export async function spawnShim(
     child.stdin?.write(shimSpec(host, request));
     const pid = await abortable(readPid(child), signal);
     const stat = readProcessStat(pid);
-    if (stat === null) throw new AppError('engine', 'the launch shim ended at once');
+    if (stat === null) throw new AppError('engine', 'the launch shim exited at once');
     return {
       child,
       identity: { pid, startTime: stat.startTime },

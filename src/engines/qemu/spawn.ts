@@ -10,17 +10,17 @@ export interface Spawned {
   readonly child: ChildProcess;
   /** The VMM, or the process that becomes it. */
   readonly identity: ProcessIdentity;
-  /** Whether the child is the VMM itself, and its exit the VMM's. */
+  /** Whether the child is the VMM itself, so that the child's exit is the VMM's. */
   readonly isVmm: boolean;
-  /** Lets it become the VMM, once it is recorded. */
+  /** Lets the process become the VMM, once it is recorded. */
   release(): void;
-  /** Lets it end without having become the VMM. */
+  /** Ends the process before it becomes the VMM. */
   abandon(): void;
 }
 
 /**
- * Spawns in a session of its own with an empty environment, standard input and output on /dev/null and standard error
- * appended to `logFile`. Rejects with the system's error (`ENOENT`, `EAGAIN`…) when it cannot.
+ * Spawns in its own session with an empty environment, standard input and output on /dev/null, and standard
+ * error appended to `logFile`. Rejects with the system's error (`ENOENT`, `EAGAIN`…) on failure.
  */
 export async function spawnDetached(
   command: string,
@@ -35,12 +35,12 @@ export async function spawnDetached(
       detached: true,
       stdio: ['ignore', 'ignore', log.fd],
     });
-    // Read before the event loop turns: until then not even a process that ended at once is reaped.
+    // Read before the event loop continues: until then even a process that exited at once is not reaped.
     const stat = child.pid === undefined ? null : readProcessStat(child.pid);
     await once(child, 'spawn');
     if (child.pid !== undefined) exposeToOom(child.pid);
     invariant(stat !== null, 'a spawned process has a start time');
-    // An error after the start is about signals we do not send through the child object.
+    // Errors after the start only concern signals sent through the child object, which we do not send.
     child.on('error', () => undefined);
     child.unref();
     const identity = { pid: stat.pid, startTime: stat.startTime };

@@ -14,14 +14,14 @@ beforeEach(async () => {
 });
 afterEach(async () => await rm(directory, { recursive: true }));
 
-it('leaves a console that is small enough, or absent, alone', async () => {
+it('leaves a small or absent console alone', async () => {
   expect(await trimFile(path, consoleLimits)).toBe(0);
   await writeFile(path, Buffer.alloc(consoleLimits.bytesMax, 'x'));
   expect(await trimFile(path, consoleLimits)).toBe(0);
   expect((await stat(path)).size).toBe(consoleLimits.bytesMax);
 });
 
-it('keeps the end of one that is too large, and what is appended afterwards follows it', async () => {
+it('keeps the end of a large console, and later output follows it', async () => {
   const bytes = Buffer.from(Array.from({ length: 200_000 }, (_, line) => `${line}\n`).join(''));
   await writeFile(path, bytes);
   expect(await trimFile(path, consoleLimits)).toBe(bytes.length - consoleLimits.bytesKept);
@@ -30,7 +30,7 @@ it('keeps the end of one that is too large, and what is appended afterwards foll
   expect((await readFile(path)).equals(Buffer.concat([kept, Buffer.from('more')]))).toBe(true);
 });
 
-it('keeps less of what the VMM printed', async () => {
+it('keeps less of the VMM’s own output', async () => {
   await writeFile(path, Buffer.alloc(logLimits.bytesMax, 'x'));
   expect(await trimFile(path, logLimits)).toBe(0);
   await appendFile(path, 'end');
@@ -48,7 +48,7 @@ it('follows no link', async () => {
   expect((await stat(target)).size).toBe(consoleLimits.bytesMax + 1);
 });
 
-it('reads the last bytes and no more', async () => {
+it('reads only the last bytes', async () => {
   await writeFile(path, 'abcdef');
   expect((await readTail(path, 3)).toString()).toBe('def');
   expect((await readTail(path, 100)).toString()).toBe('abcdef');

@@ -1,18 +1,18 @@
-/** Keeps files small that a VMM appends to. */
+/** Keeps files small to which a VMM appends. */
 import type { FileHandle } from 'node:fs/promises';
 import { openOwned } from './owned-file.ts';
 
 export interface TailLimits {
-  /** A file larger than this is cut… */
+  /** A file larger than this is trimmed. */
   readonly bytesMax: number;
-  /** …to its last bytes. */
+  /** To this many last bytes. */
   readonly bytesKept: number;
 }
 
 export const consoleLimits: TailLimits = { bytesMax: 1024 * 1024, bytesKept: 512 * 1024 };
 export const logLimits: TailLimits = { bytesMax: 256 * 1024, bytesKept: 64 * 1024 };
 
-/** Copies [from, from + length) of the file to `to`; returns how much there was. */
+/** Copies [from, from + length) of the file to `to`; returns the number of bytes copied. */
 async function moveDown(handle: FileHandle, from: number, to: number, length: number): Promise<number> {
   const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, from);
   await handle.write(buffer, 0, bytesRead, to);
@@ -20,9 +20,10 @@ async function moveDown(handle: FileHandle, from: number, to: number, length: nu
 }
 
 /**
- * Cuts a file to its end when it has outgrown its limit; returns by how many bytes that moved what is left towards the
- * beginning, 0 when nothing was cut. What is not a file of the daemon's is left alone. The VMM writes with O_APPEND, so it goes on behind the new end and leaves no hole. What it writes between the
- * last look and the cut is lost.
+ * Trims a file to its end when it exceeds its limit. Returns by how many bytes the remaining content moved
+ * towards the beginning; 0 when nothing was trimmed. Ignores files that are not the daemon's. The VMM writes
+ * with O_APPEND, so it continues at the new end without a hole. What it writes between the last check and the
+ * truncation is lost.
  */
 export async function trimFile(path: string, limits: TailLimits): Promise<number> {
   const opened = await openOwned(path, 'read-write');

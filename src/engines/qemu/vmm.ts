@@ -1,11 +1,11 @@
 /**
- * One incarnation's VMM while it lives: its QMP connection, the watch for its end, and the way to end it. The process
- * need not be our child. Ends exactly once, with facts:
+ * One incarnation's VMM while it runs: its QMP connection, the detection of its end, and the way to end it.
+ * The process need not be our child. Ends exactly once, with facts:
  *
- *   SHUTDOWN event, or query-status says `shutdown`  → the guest ended; facts are written down, then QEMU is quit
+ *   SHUTDOWN event, or query-status says `shutdown`  → the guest ended; facts are written, then QEMU is quit
  *   stop()                                           → `stopped`
- *   query-status says that the guest can never go on → `died`; facts are written down, then QEMU is quit
- *   the process is gone                              → exit.json if someone wrote it, else `died`
+ *   query-status says that the guest cannot continue → `died`; facts are written, then QEMU is quit
+ *   the process is gone                              → exit.json if it was written, else `died`
  */
 import { AppError } from '../../core/errors.ts';
 import { type EngineStatus, type ExitFacts, pausedOnRequest } from '../../core/ports/engine.ts';
@@ -18,15 +18,15 @@ import { isObject, objectAt } from './qmp-messages.ts';
 import type { RunDirectory } from './run-directory.ts';
 import type { Spawned } from './spawn.ts';
 
-/** A healthy QEMU answers in under 30 ms; one that does not answer must hold nobody up. */
+/** A healthy QEMU answers in under 30 ms; a hanging one must not delay others. */
 const qmpTimeoutMs = 2000;
-/** Stopping the processors waits for what the disk has under way. */
+/** Pausing waits for the disk's open requests. */
 const processorsTimeoutMs = 10_000;
 /** From the quit command, or SIGKILL, to the end of the process. */
 const quitTimeoutMs = 2000;
 const killTimeoutMs = 10_000;
 const childExitTimeoutMs = 1000;
-/** What QEMU's status says of a guest that can never go on. */
+/** QEMU's status of a guest that cannot continue. */
 const brokenStatuses = {
   'internal-error': 'QEMU stopped the guest after an internal error',
   'guest-panicked': 'QEMU stopped the guest because its kernel panicked',
@@ -38,15 +38,15 @@ const retryTicksMax = 16;
 export interface VmmOptions {
   readonly identity: ProcessIdentity;
   readonly directory: RunDirectory;
-  /** Set when it was started by us. */
+  /** Set when this daemon started it. */
   readonly spawned: Spawned | null;
-  /** Whether the VMM was ended for reaching its memory limit; asked after its death. */
+  /** Whether the VMM was killed for exceeding its memory limit; called after its death. */
   readonly hasRunOutOfMemory: () => Promise<boolean>;
-  /** Called once, when the process is gone and everyone was told: gives back what it held on this host. */
+  /** Called once, when the process is gone and all listeners were notified; releases its resources. */
   readonly onEnded: () => Promise<void>;
   /** The last bytes of the console. */
   readonly consoleTail: (bytesMax: number) => Promise<Buffer>;
-  /** Something went wrong that nobody waits for. */
+  /** Reports a background failure that no caller waits for. */
   readonly onTrouble: (message: string, error: unknown) => void;
 }
 
@@ -57,7 +57,7 @@ export class Vmm {
   readonly #childExit: Promise<readonly [number | null, string | null]>;
   #qmp: QmpClient | null = null;
   #connecting: Promise<QmpClient> | null = null;
-  /** The one ending under way or done. */
+  /** The ending in progress or completed, if any. */
   #ending: Promise<ExitFacts> | null = null;
   #facts: ExitFacts | null = null;
   #ticksToRetry = 0;
@@ -84,7 +84,7 @@ export class Vmm {
     return await this.#connecting;
   }
 
-  /** Looks whether the process is there and the connection up; called every second or so. */
+  /** Checks the process and the connection; called about every second. */
   tick(): void {
     if (this.#isClosed || this.#ending !== null) return;
     this.#check();
@@ -101,16 +101,16 @@ export class Vmm {
     this.#check();
     const answer = this.#ending === null ? await this.#askIfItAnswers() : null;
     this.#check();
-    // The guest may have ended while it was asked.
+    // The guest may have ended during the query.
     if (this.#ending !== null) return { state: 'exited', facts: await this.#ending };
     return answer ?? { state: 'running' };
   }
 
-  /** Stops (`stop`) or continues (`cont`) the processors; raises `timeout`, `engine`, and the signal's reason. */
+  /** Pauses (`stop`) or resumes (`cont`) the vCPUs; raises `timeout`, `engine`, and the signal's reason. */
   async command(name: 'stop' | 'cont', signal: AbortSignal): Promise<void> {
     this.#check();
     const qmp = await abortable(this.connect(), signal);
-    // A guest that has ended stands still, too: QEMU would take a stop and refuse to go on.
+    // An ended guest is also paused: QEMU would accept a stop and refuse to continue.
     const status = this.#ending === null ? await abortable(this.#ask(qmp), signal) : null;
     if (status === null) throw new AppError('engine', 'the guest has ended');
     await abortable(qmp.execute(name, {}, processorsTimeoutMs), signal);
@@ -118,7 +118,10 @@ export class Vmm {
       throw new AppError('engine', 'the guest has ended');
   }
 
-  /** Ends the VMM and waits until it is gone; raises `timeout` when even SIGKILL does not end it, and the signal's reason. */
+  /**
+   * Ends the VMM and waits until it is gone; raises `timeout` when even SIGKILL does not end it, and the
+   * signal's reason.
+   */
   async stop(signal?: AbortSignal): Promise<void> {
     this.#check();
     const ended = this.#begin(() => this.#finish(stoppedFacts()));
@@ -126,14 +129,14 @@ export class Vmm {
   }
 
   onExit(listener: (facts: ExitFacts) => void): () => void {
-    // A function object of its own, so that the same listener given twice is two watches.
+    // A new function object, so that the same listener given twice is registered twice.
     const entry = (facts: ExitFacts) => listener(facts);
     if (this.#facts === null) this.#listeners.add(entry);
     else this.#tell(this.#facts, entry);
     return () => void this.#listeners.delete(entry);
   }
 
-  /** Stops watching; the VMM runs on. */
+  /** Stops watching; the VMM keeps running. */
   close(): void {
     this.#isClosed = true;
     this.#listeners.clear();
@@ -145,7 +148,7 @@ export class Vmm {
       timeoutMs: qmpTimeoutMs,
       onEvent: (name, data) => {
         if (name === 'SHUTDOWN' && data.guest === true) this.#guestEnded(String(data.reason));
-        // What stopped the processors may be for good; the status says.
+        // The reason of the pause may be permanent; the status tells.
         if (name === 'STOP') void this.status().catch(() => undefined);
       },
       onClose: () => {
@@ -185,8 +188,8 @@ export class Vmm {
     try {
       return await this.#ask(await this.connect());
     } catch (error) {
-      // As long as it lives and does not answer it has not ended, whatever it is doing.
-      if (isAlive(this.identity)) this.#options.onTrouble('a VMM does not answer', error);
+      // As long as it runs without answering, it has not ended.
+      if (isAlive(this.identity)) this.#options.onTrouble('VMM does not answer', error);
       return null;
     }
   }
@@ -203,7 +206,7 @@ export class Vmm {
         return { state: 'paused', reason: pausedOnRequest };
       case 'io-error':
         if (await this.#hasNoSpace(qmp)) return { state: 'paused', reason: 'disk_full' };
-        // Resumed in between, it has forgotten why it stopped.
+        // If it was resumed in between, QEMU has forgotten the reason.
         if ((await this.#queryStatus(qmp)).status !== status) return { state: 'running' };
         return this.#brokenDown(brokenStatuses[status]);
       case 'internal-error':
@@ -221,7 +224,7 @@ export class Vmm {
     );
   }
 
-  /** The process may be gone: if so, this is the end. */
+  /** If the process is gone, this is the end. */
   #check(): void {
     if (this.#isClosed || this.#ending !== null || isAlive(this.identity)) return;
     this.#begin(async () => {
@@ -238,7 +241,7 @@ export class Vmm {
     }).catch(() => undefined);
   }
 
-  /** The VMM lives, its guest never will. */
+  /** The VMM runs, but its guest cannot continue. */
   #brokenDown(why: string): null {
     this.#begin(async () => {
       const written = await this.#options.directory.readExit();
@@ -249,19 +252,19 @@ export class Vmm {
     return null;
   }
 
-  /** Starts the one ending; who asks for another joins it. One that fails can be tried again. */
+  /** Starts the ending, or joins the one in progress. A failed ending can be tried again. */
   #begin(end: () => Promise<ExitFacts>): Promise<ExitFacts> {
     if (this.#ending !== null) return this.#ending;
     const ending = end();
     this.#ending = ending;
     ending.catch((error) => {
       this.#ending = null;
-      this.#options.onTrouble('a VMM could not be ended', error);
+      this.#options.onTrouble('VMM not ended', error);
     });
     return ending;
   }
 
-  /** Writes the facts down, then ends the process: a daemon that dies in between finds them. */
+  /** Writes the facts first, then ends the process, so that a daemon that dies in between can read them. */
   async #finish(facts: ExitFacts): Promise<ExitFacts> {
     await this.#write(facts);
     await this.#quit();
@@ -270,7 +273,7 @@ export class Vmm {
 
   async #quit(): Promise<void> {
     if (this.#qmp !== null) {
-      // The answer may be lost with the connection; whether the process ends is what counts.
+      // The answer may be lost with the connection; only the end of the process matters.
       this.#qmp.execute('quit', {}, qmpTimeoutMs).catch(() => undefined);
       if (await waitGone(this.identity, quitTimeoutMs)) return;
     }
@@ -306,8 +309,8 @@ export class Vmm {
 
   async #write(facts: ExitFacts): Promise<void> {
     await this.#options.directory.writeExit(facts).catch((error) => {
-      // The disk may be full, or the directory gone; a machine must end all the same.
-      this.#options.onTrouble('the end of a VMM could not be written down', error);
+      // The disk may be full, or the directory gone; the machine must still end.
+      this.#options.onTrouble('exit facts of a VMM not written', error);
     });
   }
 
@@ -317,9 +320,9 @@ export class Vmm {
     this.#facts = facts;
     for (const listener of this.#listeners) this.#tell(facts, listener);
     this.#listeners.clear();
-    // Told first: whatever the VMM has left in the way of a removal, its machine has ended.
+    // Notified first: the machine has ended, even if the VMM's remains are hard to remove.
     await this.#options.onEnded().catch((error) => {
-      this.#options.onTrouble('what an ended VMM held could not be released', error);
+      this.#options.onTrouble('resources of an ended VMM not released', error);
     });
     return facts;
   }
@@ -328,7 +331,7 @@ export class Vmm {
     try {
       listener(facts);
     } catch (error) {
-      this.#options.onTrouble('an exit listener failed', error);
+      this.#options.onTrouble('exit listener failed', error);
     }
   }
 }

@@ -1,4 +1,7 @@
-/** Writes the `newc` cpio archives that Linux unpacks as an initramfs. Only what the tests' guest needs. */
+/**
+ * Writes `newc` cpio archives, which Linux unpacks as an initramfs. Supports only what the tests' guest
+ * needs.
+ */
 
 export interface CpioEntry {
   /** Without a leading slash. */
@@ -16,7 +19,7 @@ function padded(parts: Buffer[], bytes: Uint8Array): void {
   if (rest !== 0) parts.push(Buffer.alloc(4 - rest));
 }
 
-/** One archive with its trailer; entries in the order given, so a directory comes before what is in it. */
+/** An archive with its trailer, entries in the given order; a directory must precede its content. */
 export function cpioArchive(entries: readonly CpioEntry[]): Buffer {
   const parts: Buffer[] = [];
   const trailer: CpioEntry = { path: 'TRAILER!!!', mode: 0 };

@@ -1,4 +1,4 @@
-/** A tree whose innermost directory has a path of more than the 4096 bytes that the kernel takes. */
+/** Makes a tree whose innermost path is longer than the kernel's limit of 4096 bytes. */
 import { execFileSync } from 'node:child_process';
 
 const name = 'd'.repeat(200);

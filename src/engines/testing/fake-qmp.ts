@@ -1,4 +1,4 @@
-/** The server's end of QMP on a unix socket, as scripted by a test. */
+/** A scripted QMP server on a unix socket. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ export interface FakeQmp {
   close(): Promise<void>;
 }
 
-/** Calls `onConnection` with each client, which has heard nothing yet; listens at a path of its own unless told where. */
+/** Calls `onConnection` with each client before anything is sent. Listens at a new path, or at `at`. */
 export async function serveFakeQmp(onConnection: (socket: Socket) => void, at?: string): Promise<FakeQmp> {
   const directory = await mkdtemp(join(tmpdir(), 'flotilla-qmp-'));
   const path = at ?? join(directory, 'qmp.sock');
@@ -42,7 +42,9 @@ export async function serveFakeQmp(onConnection: (socket: Socket) => void, at?: 
   };
 }
 
-/** Greets, grants capabilities, and answers each later command by `answer`; what that returns is sent as it is. */
+/**
+ * Greets, grants capabilities, and answers each later command with the result of `answer`, sent unchanged.
+ */
 export function speakQmp(socket: Socket, answer: (request: QmpRequest) => string | null): void {
   let rest = '';
   socket.write(qmpGreeting);

@@ -1,4 +1,4 @@
-/** A state directory, a kernel and a tiny guest for tests that run the real QEMU. */
+/** A state directory, a kernel and a tiny guest for tests with the real QEMU. */
 import { existsSync } from 'node:fs';
 import { chmod, copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import { QemuDriver, type QemuDriverOptions } from '../qemu/driver.ts';
 import { killProcess } from '../qemu/processes.ts';
 import { behaviourArgument, type GuestBehaviour, guestMarker, tinyInitramfs } from './tiny-guest.ts';
 
-/** Users far from any real one; machines of these tests run as them when the tests run as root. */
+/** User ids far from any real one, used for machines when the tests run as root. */
 export const testUidBase = process.getuid?.() === 0 ? 700_000 : null;
 
 export interface QemuFixture extends EngineFixture {
@@ -24,7 +24,7 @@ function cacheDirectory(): string {
   return process.env.FLOTILLA_CACHE_DIR ?? fallback;
 }
 
-/** Where the cache has one; the tests hold without it too. */
+/** The shim in the cache, if it was built; the tests also pass without it. */
 export function testShim(): string | null {
   const path = new CacheLayout(cacheDirectory()).launchShim;
   return existsSync(path) ? path : null;
@@ -37,7 +37,7 @@ async function copyKernel(to: string): Promise<void> {
   });
 }
 
-/** Pids whose command line holds `text`, this process aside; looked for without the code under test. */
+/** Pids whose command line contains `text`, except this process; searched without the code under test. */
 async function pidsMentioning(text: string): Promise<readonly number[]> {
   const found: number[] = [];
   for (const name of await readdir('/proc')) {

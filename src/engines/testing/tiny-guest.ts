@@ -1,18 +1,18 @@
 /**
- * A guest small enough for the engines' contract: an initramfs of busybox and one script that does what the kernel
- * argument `flotilla.test=` says. It has no agent and loads no module.
+ * The guest of the engines' contract: an initramfs of busybox and one script that obeys the kernel argument
+ * `flotilla.test=`. It has no agent and loads no module.
  */
 import { readFile } from 'node:fs/promises';
 import { type CpioEntry, cpioArchive } from './cpio.ts';
 
-/** What the guest prints once it runs, before it does anything else. */
+/** Printed by the guest first of all. */
 export const guestMarker = 'flotilla test guest is up';
 
 export const guestBehaviours = ['idle', 'poweroff', 'reset', 'panic', 'chatter'] as const;
-/** `idle` waits for ever, `chatter` fills the console, the others end as they say. */
+/** `idle` waits for ever, `chatter` fills the console, the others end as named. */
 export type GuestBehaviour = (typeof guestBehaviours)[number];
 
-/** The kernel argument that makes the guest behave so. */
+/** The kernel argument for the behaviour. */
 export function behaviourArgument(behaviour: GuestBehaviour): string {
   return `flotilla.test=${behaviour}`;
 }
@@ -29,7 +29,7 @@ esac
 while :; do /bin/busybox sleep 3600; done
 `;
 
-/** The initramfs, from the host's static busybox. */
+/** Builds the initramfs from the host's static busybox. */
 export async function tinyInitramfs(busyboxPath = '/bin/busybox'): Promise<Buffer> {
   const directory = (path: string): CpioEntry => ({ path, mode: 0o040755 });
   return cpioArchive([

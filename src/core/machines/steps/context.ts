@@ -1,4 +1,4 @@
-/** What the steps of all operations work with. */
+/** What the steps of all operations use: the edges, and the machine's driver and guest. */
 import type { Logger } from '../../../lib/log.ts';
 import { AppError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -9,7 +9,7 @@ import type { Images } from '../../ports/images.ts';
 import type { MachineRecords } from '../../ports/records.ts';
 import type { Machine } from '../machine.ts';
 
-/** How long a look at this host may take where no operation's deadline bounds it. */
+/** Limit for an inspection of this host that has no operation's deadline. */
 export const lookTimeoutMs = 15_000;
 
 export interface Edges {
@@ -22,7 +22,7 @@ export interface Edges {
   readonly log: Logger;
 }
 
-/** The driver of a machine's engine; `unsupported` when this host no longer has it. */
+/** The driver of a machine's engine. Raises `unsupported` when this host no longer has it. */
 export function engineOf(edges: Edges, machine: Machine): EngineDriver {
   const driver = edges.engines.get(machine.spec.engine);
   if (driver) return driver;
@@ -31,7 +31,7 @@ export function engineOf(edges: Edges, machine: Machine): EngineDriver {
   });
 }
 
-/** Where to reach the guest of a machine that has been launched. */
+/** The guest address of a launched machine. */
 export function guestOf(machine: Machine): GuestTarget {
   if (!machine.handle || !machine.incarnation) {
     throw new AppError('internal', `machine ${machine.id} has no guest in state ${machine.state}`);
@@ -39,10 +39,13 @@ export function guestOf(machine: Machine): GuestTarget {
   return { machineId: machine.id, incarnation: machine.incarnation, address: machine.handle.guest };
 }
 
-/** What must be free on the host's disk for a guest to begin or to go on, in MiB: its first writes would stop it again. */
+/**
+ * Free disk space required to start or resume a guest, in MiB; with less, its first writes would pause it
+ * again.
+ */
 export const guestFreeMibMin = 64;
 
-/** Raises `exhausted` when a guest would soon find the host's disk full; also keeps the last of it for records. */
+/** Raises `exhausted` when a guest would soon fill the host's disk; also keeps some space for records. */
 export async function requireDiskSpace(edges: Edges, signal: AbortSignal): Promise<void> {
   const freeMib = await edges.disks.freeMib(signal);
   if (freeMib >= guestFreeMibMin) return;

@@ -1,4 +1,4 @@
-/** creating → created: the machine's own disk. Undone, the machine is gone. */
+/** creating → created: makes the machine's disk. Undo: removes the machine. */
 import { abortable } from '../../../lib/abort.ts';
 import { AppError } from '../../errors.ts';
 import type { MachineOperation } from '../subject.ts';
@@ -23,9 +23,10 @@ export function createOperation(edges: Edges): MachineOperation {
         async do({ subject: machine, signal }) {
           await requireDiskSpace(edges, signal);
           const { id, slot, imageDigest, spec } = machine;
-          // From here on the machine keeps its image; it may have been deleted since its name was resolved.
+          // The image may have been deleted since its name was resolved. From here on the machine's record
+          // keeps it.
           if (!(await edges.images.find(imageDigest, signal))) throw imageGone();
-          // A disk without a record beside it is nobody's to a daemon whose database was lost.
+          // A disk without a record beside it could not be adopted after the loss of the database.
           await abortable(edges.records.begin(machine), signal);
           await edges.disks.prepare({ machineId: id, slot, imageDigest, diskMib: spec.diskMib }, signal);
         },

@@ -1,4 +1,4 @@
-/** deleting → deleted: the VMM if there is one, then the disk, then the row. Nothing here can be undone. */
+/** deleting → deleted: removes the VMM if there is one, then the disk, then the row. Cannot be undone. */
 
 import type { MachineOperation } from '../subject.ts';
 import { type Edges, engineOf } from './context.ts';

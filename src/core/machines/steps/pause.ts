@@ -1,7 +1,6 @@
 /**
- * running → pausing → paused: the guest's processors stand still; its memory, its disk and its link stay as they are.
- * Undone, it goes on. A command that runs in the guest stands still with it and goes on with it; the deadline that was
- * asked for it counts on.
+ * running → pausing → paused: stops the guest's vCPUs; memory, disk and link stay as they are. Undo: resumes
+ * the guest. Commands in the guest are paused with it, but their deadlines continue to run.
  */
 import { AppError } from '../../errors.ts';
 import type { StepContext } from '../../operations/definition.ts';
@@ -17,7 +16,7 @@ import { type Edges, engineOf, guestOf } from './context.ts';
 import { identityOf } from './ready.ts';
 
 const pauseTimeoutMs = 30_000;
-/** For a guest that goes on to be told the time. */
+/** Limit for setting the clock of a resumed guest. */
 const tellTimeoutMs = 15_000;
 
 export function pauseOperation(edges: Edges): MachineOperation {
@@ -34,16 +33,16 @@ export function pauseOperation(edges: Edges): MachineOperation {
       },
     ],
     succeeded: 'paused',
-    // A full disk is no longer what it waits for.
+    // It no longer waits for disk space.
     onSuccess: () => ({ failure: null }),
-    // It is as it was; that it was not paused is the operation's to tell.
+    // The machine is unchanged; the operation reports the failed pause.
     failed: 'running',
     cancelled: 'running',
     onUndone: () => ({}),
   };
 }
 
-/** Raises `unsupported` when the machine's engine cannot pause, `internal` when it has no handle. */
+/** Raises `unsupported` when the machine's engine cannot pause, `internal` when there is no handle. */
 export function pausableOf(
   edges: Edges,
   machine: Machine,
@@ -59,21 +58,21 @@ export function pausableOf(
   return { processors, handle: machine.handle };
 }
 
-/** Makes the guest stand still; its silence means nothing from now on. */
+/** Pauses the guest; from now on its silence is ignored. */
 export async function standStill(edges: Edges, machine: Machine, signal: AbortSignal): Promise<void> {
   const { processors, handle } = pausableOf(edges, machine);
   edges.guest.setQuiet(handle.incarnation, true);
   await processors.pause(handle, signal);
 }
 
-/** Lets the guest go on; what it does not answer from now on counts. */
+/** Resumes the guest; from now on its silence counts. */
 export async function letGoOn(edges: Edges, machine: Machine, signal: AbortSignal): Promise<void> {
   const { processors, handle } = pausableOf(edges, machine);
   await processors.resume(handle, signal);
   edges.guest.setQuiet(handle.incarnation, false);
 }
 
-/** Whether the guest stands still because it was paused, and not because it waits for something. */
+/** Whether the guest is paused by request and not because it waits for something. */
 export function isPausedOnRequest(status: EngineStatus): boolean {
   return status.state === 'paused' && status.reason === pausedOnRequest;
 }
@@ -81,18 +80,21 @@ export function isPausedOnRequest(status: EngineStatus): boolean {
 async function goOnAgain(edges: Edges, { subject: machine, signal }: StepContext<Machine>): Promise<void> {
   if (machine.incarnation) edges.guest.setQuiet(machine.incarnation, false);
   if (!machine.handle) return;
-  // Nothing to undo when its VMM is gone: whoever watches it says so.
+  // When its VMM is gone, there is nothing to undo; the exit watcher reports it.
   if (!isPausedOnRequest(await engineOf(edges, machine).inspect(machine.handle, signal))) return;
   await letGoOn(edges, machine, signal);
   await tellTime(edges, machine, signal);
 }
 
-/** Sets the clock of a guest that stood still. One that does not answer keeps its wrong time: no reason to end it. */
+/**
+ * Sets the clock of a guest that was paused. If it does not answer, its clock stays wrong, which is no reason
+ * to end it.
+ */
 export async function tellTime(edges: Edges, machine: Machine, parent: AbortSignal): Promise<void> {
   try {
     const signal = AbortSignal.any([parent, AbortSignal.timeout(tellTimeoutMs)]);
     await edges.guest.resync(guestOf(machine), identityOf(machine), signal);
   } catch (error) {
-    edges.log.warn({ machine: machine.id, err: error }, 'the guest goes on and was not told the time');
+    edges.log.warn({ machine: machine.id, err: error }, 'clock of resumed guest not set');
   }
 }

@@ -1,4 +1,4 @@
-/** The last step to `running`: the guest answers, and is told who it is and what time it is. */
+/** The last step to `running`: waits until the guest answers, then sends its identity and the time. */
 import { abortable } from '../../../lib/abort.ts';
 import { AppError } from '../../errors.ts';
 import type { StepContext } from '../../operations/definition.ts';
@@ -9,8 +9,9 @@ import type { MachineStep } from '../subject.ts';
 import { type Edges, engineOf, guestOf } from './context.ts';
 
 /**
- * Fails as soon as the VMM is gone, and with `timeout` when the guest has not answered after `timeoutMs`. A guest that has
- * booted is told who it is too; one that only stood still keeps the names its users have given it since (`resync`).
+ * Fails as soon as the VMM is gone, and with `timeout` when the guest has not answered within `timeoutMs`.
+ * After a boot, the guest gets its identity; after a pause (`resync`) it keeps the names that its users have
+ * given it.
  */
 export function readyStep(
   edges: Edges,
@@ -32,7 +33,7 @@ export function readyStep(
   };
 }
 
-/** Gives up as soon as the VMM is gone: a guest that cannot answer any more is not worth the deadline. */
+/** Fails as soon as the VMM is gone, instead of waiting for the deadline. */
 async function whileAlive(
   edges: Edges,
   context: StepContext<Machine>,
@@ -61,12 +62,12 @@ async function whileAlive(
   }
 }
 
-/** Who the machine's guest is told to be. */
+/** The identity of the machine's guest. */
 export function identityOf(machine: Machine): GuestIdentity {
   return { hostname: guestHostname(machine), machineId: guestMachineId(machine) };
 }
 
-/** 32 hexadecimal digits that stay the same through all boots of a machine and differ between machines. */
+/** The guest's machine-id: 32 hexadecimal digits, constant across boots and unique per machine. */
 function guestMachineId(machine: Machine): string {
   return Array.from(machine.id.padEnd(16, '0').slice(0, 16), (character) =>
     character.charCodeAt(0).toString(16).padStart(2, '0'),

@@ -1,6 +1,6 @@
 /**
- * paused → resuming → running: the processors go on, the guest answers and is told the time. A guest that does not answer
- * in time is paused again, as it was found.
+ * paused → resuming → running: resumes the vCPUs, waits for the guest's answer and sets its clock. Undo:
+ * pauses a guest that did not answer in time again.
  */
 
 import type { MachineOperation } from '../subject.ts';
@@ -9,7 +9,7 @@ import { letGoOn, standStill } from './pause.ts';
 import { readyStep } from './ready.ts';
 
 const continueTimeoutMs = 30_000;
-/** From the processors' going on to the guest's answer: milliseconds, seconds on a loaded host. */
+/** From resuming the vCPUs to the guest's answer: usually milliseconds, seconds on a loaded host. */
 const answerTimeoutMs = 60_000;
 
 export function resumeOperation(edges: Edges): MachineOperation {
@@ -28,7 +28,7 @@ export function resumeOperation(edges: Edges): MachineOperation {
         async undo({ subject: machine, signal }) {
           if (!machine.handle) return;
           const { state } = await engineOf(edges, machine).inspect(machine.handle, signal);
-          // Nothing to undo when its VMM is gone: whoever watches it says so.
+          // When its VMM is gone, there is nothing to undo; the exit watcher reports it.
           if (state === 'running' || state === 'paused') await standStill(edges, machine, signal);
         },
       },
@@ -36,7 +36,7 @@ export function resumeOperation(edges: Edges): MachineOperation {
     ],
     succeeded: 'running',
     onSuccess: () => ({ failure: null }),
-    // It is as it was; that it was not resumed is the operation's to tell.
+    // The machine is unchanged; the operation reports the failed resume.
     failed: 'paused',
     cancelled: 'paused',
     onUndone: () => ({}),

@@ -1,6 +1,6 @@
 /**
- * starting → running: launch this incarnation, wait until its guest answers, tell the guest who it is.
- * Undone, no process is left; the console stays readable until the next start or the delete.
+ * starting → running: launches this incarnation, waits until its guest answers, sends the guest its identity.
+ * Undo: ends the VMM; the console stays readable until the next start or the delete.
  */
 import { abortable } from '../../../lib/abort.ts';
 import type { Limiter } from '../../../lib/limiter.ts';
@@ -16,15 +16,15 @@ import { type Edges, engineOf, requireDiskSpace } from './context.ts';
 import { readyStep } from './ready.ts';
 import { askGuestToPowerOff, stopGraceMs } from './stop.ts';
 
-/** Spawning a VMM and hearing from its monitor; seconds at worst on a loaded host. */
+/** Spawning a VMM and connecting to its monitor; a few seconds at worst on a loaded host. */
 const launchTimeoutMs = 30_000;
-/** From launch to a guest that answers. A cold boot under software emulation on a loaded host takes tens of seconds. */
+/** From launch to the guest's first answer. A cold boot under TCG on a loaded host takes tens of seconds. */
 export const bootTimeoutMsDefault = 120_000;
 const clearTimeoutMs = 30_000;
 
 export interface StartParams {
   readonly previousIncarnation: string | null;
-  /** Of a restart: the VMM that still runs. */
+  /** For a restart: the VMM that still runs. */
   readonly previousHandle: EngineHandle | null;
 }
 
@@ -39,13 +39,13 @@ export function startOperation(edges: Edges, boot: BootOptions): MachineOperatio
 }
 
 export interface BootOptions {
-  /** Boots under way at once. */
+  /** Limits concurrent boots. */
   readonly limiter: Limiter;
-  /** From launch to a guest that answers. */
+  /** From launch to the guest's first answer. */
   readonly bootTimeoutMs: number;
 }
 
-/** A start that first ends the incarnation that runs, gracefully if it can. */
+/** A start that first ends the running incarnation, gracefully if possible. */
 export function restartOperation(edges: Edges, boot: BootOptions): MachineOperation {
   return bootOperation('machine.restart', [quitStep(edges)], edges, boot);
 }
@@ -70,7 +70,7 @@ function bootOperation(
     onSuccess: (_, at) => ({ startedAt: at.toISOString(), failure: null }),
     failed: 'failed',
     cancelled: 'stopped',
-    // Without a failure it was cancelled: by a stop.
+    // No failure means that a stop has cancelled it.
     onUndone: (machine, failure) => ({
       handle: null,
       failure,
@@ -82,7 +82,7 @@ function bootOperation(
 function quitStep(edges: Edges): MachineStep {
   return {
     name: 'quit',
-    // The machine has forgotten the old VMM when this begins.
+    // The machine's record no longer names the old VMM when this operation begins.
     isOwedFromBegin: true,
     timeoutMs: stopGraceMs * 2,
     async do({ subject: machine, operation, signal }) {
@@ -92,7 +92,8 @@ function quitStep(edges: Edges): MachineStep {
       await edges.guest.release(previousHandle.incarnation);
       await engineOf(edges, machine).stop(previousHandle, signal);
     },
-    // The machine ends stopped or failed: what ran before must not go on. It may never have been asked to end.
+    // The machine ends stopped or failed, so the old VMM must not keep running. It may never have been asked
+    // to end.
     async undo(context) {
       const { subject: machine, operation, signal } = context;
       const { previousHandle } = paramsOf(operation);
@@ -102,7 +103,7 @@ function quitStep(edges: Edges): MachineStep {
   };
 }
 
-/** Owed from the beginning unless a step before it is: that one asks the guest first. */
+/** Owed from the start, unless an earlier step is, which first asks the guest to end. */
 function clearStep(edges: Edges, isOwedFromBegin: boolean): MachineStep {
   return {
     name: 'clear',
@@ -113,7 +114,7 @@ function clearStep(edges: Edges, isOwedFromBegin: boolean): MachineStep {
   };
 }
 
-/** Nothing refers to the previous incarnation any more; whatever is left of it goes. */
+/** Destroys the remains of the previous incarnation; nothing refers to it any more. */
 async function clearPrevious(
   edges: Edges,
   { subject: machine, operation, signal }: StepContext<Machine>,
@@ -136,9 +137,10 @@ function launchStep(edges: Edges): MachineStep {
       const disk = edges.disks.locate(machineId, imageDigest);
       const [kit] = await Promise.all([
         edges.images.bootKit(imageDigest, signal),
-        // A larger disk may have been asked for since the last start. A VMM that runs already found it large enough.
+        // The disk size may have been increased since the last start. A VMM that already runs has a large
+        // enough disk.
         edges.disks.grow({ machineId, slot, imageDigest, diskMib: spec.diskMib }, signal),
-        // Before there is a VMM that only the database knows.
+        // Written before there is a VMM that only the database knows.
         abortable(edges.records.write(machine), signal),
       ]);
       const handle = await engineOf(edges, machine).launch(
@@ -162,7 +164,7 @@ function launchStep(edges: Edges): MachineStep {
         },
         signal,
       );
-      // A start that a reboot of the host cut off goes on in another boot than it began in.
+      // A start interrupted by a host reboot continues in another boot than it began in.
       return { details: { handle, bootId: operation.owner.bootId } };
     },
     async undo({ subject: machine, signal }) {

@@ -1,6 +1,6 @@
 /**
- * stopping → stopped: ask the guest, wait for a grace, then end the VMM. A paused guest goes on to be asked, so that what
- * it has not written yet is not lost. A stop of a failed machine cleans up.
+ * stopping → stopped: asks the guest to power off, waits for a grace period, then ends the VMM. A paused
+ * guest is resumed first, so that it can write its unsaved data. A stop of a failed machine cleans up.
  */
 import { abortable, deadline } from '../../../lib/abort.ts';
 import { AppError } from '../../errors.ts';
@@ -11,9 +11,11 @@ import type { MachineOperation } from '../subject.ts';
 import { type Edges, engineOf } from './context.ts';
 import { isPausedOnRequest, letGoOn } from './pause.ts';
 
-/** How long a guest may take to power off after it was asked. */
+/** How long a guest may take to power off after the request. */
 export const stopGraceMs = 10_000;
-/** Of the grace, for the guest to kill what has not ended, to write its disks and to power off. */
+/**
+ * The part of the grace period in which the guest kills remaining processes, writes its disks and powers off.
+ */
 const powerOffMarginMs = 2_000;
 const haltTimeoutMs = 30_000;
 
@@ -25,7 +27,7 @@ export function stopOperation(edges: Edges): MachineOperation {
     steps: [
       {
         name: 'shutdown',
-        // A stop that fails must still leave nothing that runs, also when it fails before its first step.
+        // Even a stop that fails before its first step must leave no running VMM.
         isOwedFromBegin: true,
         timeoutMs: stopGraceMs * 2,
         async do({ subject: machine, signal }) {
@@ -56,8 +58,8 @@ async function end(edges: Edges, machine: Machine, signal: AbortSignal): Promise
 }
 
 /**
- * Asks the guest to power off and waits for it, for at most the grace. A guest that does not answer or does not power
- * off is no failure: the VMM is ended next.
+ * Asks the guest to power off and waits for it, at most for the grace period. A guest that does not answer or
+ * does not power off is not an error: the VMM is ended next.
  */
 export async function askGuestToPowerOff(
   edges: Edges,
