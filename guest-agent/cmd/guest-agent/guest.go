@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// How long a guest that did not come up tells its host why, before it powers itself off.
+	// How long a guest that failed to start keeps the reason available to its host before it powers itself off.
 	failedWait = 60 * time.Second
-	// Measured under emulation on one processor: half the timer interrupts, and output twice as fast.
+	// Measured under emulation on one CPU: half the timer interrupts, and twice the output speed.
 	processorsMin = 2
 )
 
-// runGuest is the life of process 1; it does not return. The port is opened before the root disk is ready, so that
-// the host's first words wait in the guest; they are answered when programs can run.
+// runGuest is the life of process 1; it does not return. The port is opened before the root disk is ready, so
+// that the host's first request waits in the guest; it is answered when programs can run.
 func runGuest() {
 	defer func() {
 		fault := recover()
 		system.Complain("the guest agent ended: %v", fault)
 		system.PowerOffNow()
 	}()
-	// With one processor, Go takes it away from every system call that lasts, and wakes another thread to hold it.
+	// With one P, Go takes it away from every long system call and wakes another thread.
 	if runtime.NumCPU() < processorsMin {
 		runtime.GOMAXPROCS(processorsMin)
 	}
@@ -69,7 +69,7 @@ func openPort() (*link.Port, error) {
 	return link.OpenPort(node)
 }
 
-// serveForEver keeps serving whatever goes wrong: without the link a guest is of no use, and its first process must
+// serveForEver keeps serving after any error: a guest without its link is useless, and its first process must
 // not end.
 func serveForEver(agent *calls.Agent, port *link.Port) {
 	for {

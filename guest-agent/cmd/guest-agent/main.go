@@ -1,5 +1,6 @@
-// Command guest-agent is the first process of a Flotilla guest and its end of the guest link. Outside a guest it
-// serves the link on a descriptor or socket, without touching the machine it runs on.
+// Command guest-agent is the first process of a Flotilla guest and its end of the guest link. Outside a
+// guest, for tests, it serves the link on a descriptor or socket and does not change the machine on which it
+// runs.
 package main
 
 import (
@@ -19,7 +20,8 @@ As process 1 it brings the guest up.
 `
 
 func main() {
-	// The kernel passes words of its command line as arguments to process 1, so only `serve` is one there.
+	// The kernel passes unknown words of its command line as arguments to process 1; of those only `serve` is a
+	// command.
 	if len(os.Args) > 1 && os.Args[1] == "serve" {
 		exit(serve(os.Args[2:]))
 	}

@@ -18,8 +18,8 @@ import (
 	"guest-agent/internal/system"
 )
 
-// serve answers one host after the other on a socket, or one on a descriptor or standard input and output. It ends
-// when the descriptor does, or by SIGTERM or SIGINT.
+// serve answers one host after another on a socket, or a single one on a descriptor or standard input and
+// output. It ends with the descriptor, or on SIGTERM or SIGINT.
 func serve(args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	fd := flags.Int("fd", -1, "serve on this open descriptor")
@@ -73,7 +73,7 @@ func serveListener(agent *calls.Agent, listener net.Listener) error {
 		if err != nil {
 			return err
 		}
-		// A connection that breaks is the host's affair; the next one is served.
+		// A broken connection is the host's problem; the next one is served.
 		_ = agent.Serve(conn)
 		_ = conn.Close()
 	}
@@ -88,14 +88,14 @@ func descriptor(fd int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "carrier"), nil
 }
 
-// twoWay is a carrier of two pipes.
+// twoWay combines two pipes into a carrier.
 type twoWay struct {
 	io.Reader
 	io.Writer
 	in, out *os.File
 }
 
-// SetDeadline bounds both pipes.
+// SetDeadline sets the deadline of both pipes.
 func (t *twoWay) SetDeadline(deadline time.Time) error {
 	if err := t.in.SetDeadline(deadline); err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 	"guest-agent/internal/linktest"
 )
 
-// asAgent makes the test binary behave as the agent.
+// asAgent makes the test binary act as the agent.
 const asAgent = "GUEST_AGENT_TEST_MAIN"
 
 func TestMain(m *testing.M) {

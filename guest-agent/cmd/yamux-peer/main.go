@@ -1,12 +1,13 @@
-// Command yamux-peer speaks the server's side of yamux, on the real library, to test another implementation against.
-// Without arguments it serves one session on standard input and output; with a path it listens there, prints `ready`,
-// and serves one session a connection. Each stream begins with a line that says what to do with it:
+// Command yamux-peer is a yamux server on HashiCorp's library, used to test our TypeScript implementation.
+// Without arguments it serves one session on standard input and output; with a path it listens there, prints
+// `ready`, and serves one session per connection. Each stream begins with a line that says what to do with
+// it:
 //
-//	echo      send back all that comes, until its end
-//	source N  send N bytes, byte i being i & 0xff
-//	sink      read to the end, then answer `COUNT SHA256` and a newline
-//	stall     never read and never answer
-//	open      open a stream to the client and echo there
+//   echo      send everything back until the end
+//   source N  send N bytes, where byte i is i & 0xff
+//   sink      read to the end, then answer `COUNT SHA256` and a newline
+//   stall     never read and never answer
+//   open      open a stream to the client and echo there
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Package calls is what the host can ask of this guest: it joins the link with commands and the system. Names and shapes
-// are those of src/guest/protocol.ts.
+// Package calls implements the calls that the host can make: it connects the link with commands and the
+// system. Their names and fields are specified in src/guest/protocol.ts.
 package calls
 
 import (
@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	// How long the host may take to answer that it knows the guest goes down.
+	// How long to wait for the host to acknowledge an announced shutdown.
 	announceWait = 500 * time.Millisecond
 	// How long killed programs may take to end.
 	closeWait = 10 * time.Second
 )
 
-// What a host may rely on beside the calls of protocol 2; see src/guest/protocol.ts.
+// The features that this agent supports beyond protocol 2; see src/guest/protocol.ts.
 var features = []string{"commands", "terminal", "rekey", "resync"}
 
-// Agent answers the calls of the host.
+// Agent answers the host's calls.
 type Agent struct {
 	version  string
 	system   system.System
@@ -37,7 +37,8 @@ type Agent struct {
 	goingDown   bool
 }
 
-// New makes an agent. It answers every call but shutdown with an error while it is not ready; see SetNotReady.
+// New makes an agent. While it is not ready (see SetNotReady), it answers every call but shutdown with an
+// error.
 func New(version string, sys system.System, starter *process.Starter, log guard.Log) *Agent {
 	a := &Agent{version: version, system: sys, commands: commands.NewRegistry(starter, log), log: log}
 	a.server = link.NewServer(map[string]link.Handler{

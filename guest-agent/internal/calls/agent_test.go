@@ -80,7 +80,7 @@ func TestResyncLeavesTheIdentityAlone(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoIdentityTimeOrTokenIsRefused(t *testing.T) {
+func TestInvalidIdentityTimeOrTokenIsRefused(t *testing.T) {
 	guest := newGuest(t)
 	for name, test := range map[string]struct {
 		call      string
@@ -117,7 +117,7 @@ func TestARekeyedGuestAnswersTheNewToken(t *testing.T) {
 	if answer := guest.host.Call("hello", nil); answer["incarnation"] != "fork" {
 		t.Errorf("hello on the session that rekeyed: %v", answer)
 	}
-	// That the old one is not answered any more is tested with the preamble.
+	// That the old token is no longer answered is tested with the preamble.
 	linktest.Greet(t, guest.host.Abandon(), bytes.Repeat([]byte{9}, link.TokenBytes), linktest.Nonce(3))
 }
 

@@ -7,10 +7,11 @@ import (
 	"guest-agent/internal/process"
 )
 
-// What a list shows of a program's name.
+// The length to which lists cut a program's name.
 const programBytesMax = 64
 
-// command finds the command that the call names in its arguments; when there is none, the call has been refused.
+// command finds the command named in the call's arguments; if there is none, it refuses the call and returns
+// nil.
 func (a *Agent) command(call *link.Call, id string) *commands.Command {
 	command := a.commands.Find(id)
 	if command == nil {
@@ -19,8 +20,8 @@ func (a *Agent) command(call *link.Call, id string) *commands.Command {
 	return command
 }
 
-// attach sends the output from an offset on, as it comes, and then the outcome. It ends with its stream, the command does
-// not. Output that the host has not taken, by its frames, is kept for the next one that attaches.
+// attach sends the output from an offset on, as it comes, and then the outcome. It ends with its stream, but
+// the command continues. Output that the host has not acknowledged is kept for the next attach.
 func (a *Agent) attach(call *link.Call) {
 	var arguments struct {
 		Command string `json:"command"`
@@ -53,7 +54,7 @@ func (a *Agent) attach(call *link.Call) {
 	sendOutput(call, command, reader)
 }
 
-// readTaken notes what the host has taken until its stream ends; false when something else came.
+// readTaken records the host's acknowledgements until the stream ends; false when another frame came.
 func readTaken(call *link.Call, reader *commands.Reader) bool {
 	for {
 		kind, payload, err := link.ReadFrame(call)
@@ -68,7 +69,7 @@ func readTaken(call *link.Call, reader *commands.Reader) bool {
 	}
 }
 
-// stdin hands input over, on a stream of its own so that nothing else waits behind it.
+// stdin passes on standard input, on its own stream so that nothing else waits behind it.
 func (a *Agent) stdin(call *link.Call) {
 	var arguments struct {
 		Command string `json:"command"`
@@ -87,11 +88,11 @@ func (a *Agent) stdin(call *link.Call) {
 	if call.Succeed(map[string]interface{}{"stdin_offset": command.Fed()}) != nil {
 		return
 	}
-	// Whatever the host has sent belongs to the command, also when its stream has ended meanwhile.
+	// Input already sent belongs to the command, even if the stream has ended meanwhile.
 	feedFrames(call, command, nil)
 }
 
-// signal is delivered at once, whatever input the command has not taken.
+// signal is delivered at once, even if the command has unread input.
 func (a *Agent) signal(call *link.Call) {
 	var arguments struct {
 		Command string `json:"command"`
@@ -163,7 +164,7 @@ func (a *Agent) list(call *link.Call) {
 	_ = call.Succeed(map[string]interface{}{"commands": listed})
 }
 
-// forget ends a command with all that it started, if it still runs, and drops its output.
+// forget kills a command and everything it started, if it still runs, and drops its output.
 func (a *Agent) forget(call *link.Call) {
 	var arguments struct {
 		Command string `json:"command"`

@@ -16,7 +16,7 @@ func owned(id string, extra arguments) arguments {
 	return with(arguments{"command": id, "owned": true, "timeout_ms": 0}, extra)
 }
 
-// startOwned starts a command that outlives the call, and waits for the answer only.
+// startOwned starts a command that outlives the call, and waits only for the answer.
 func (g *guest) startOwned(t *testing.T, id string, extra arguments) {
 	t.Helper()
 	stream := g.exec(t, owned(id, extra))
@@ -32,7 +32,7 @@ func (g *guest) attach(t *testing.T, id string, offset int64) *linktest.Stream {
 	return stream
 }
 
-// again is the guest as a host finds it that comes after one that went without a word.
+// again is the same guest for a new host, after the previous one disappeared silently.
 func (g *guest) again(t *testing.T, nonce byte) {
 	t.Helper()
 	g.host = linktest.NewHost(t, g.host.Abandon(), nonce)
@@ -47,7 +47,7 @@ func TestOwnedCommandsOutliveTheirHostAndLoseNoByte(t *testing.T) {
 	for i := 1; i <= 3; i++ {
 		guest.startOwned(t, fmt.Sprint("c", i), script(i))
 	}
-	// The first host reads some of it, takes less, and is gone.
+	// The first host reads some of it, acknowledges less, and disappears.
 	stream := guest.attach(t, "c1", 0)
 	for i := 0; i < 2; i++ {
 		if _, _, err := link.ReadFrame(stream.Reader); err != nil {
@@ -81,7 +81,7 @@ func (g *guest) attachAndFinish(t *testing.T, i int, gate *fifo) {
 	}
 }
 
-func TestBytesBeyondTheRingAreSaidToBeLost(t *testing.T) {
+func TestBytesBeyondTheRingAreReportedAsLost(t *testing.T) {
 	guest := newGuest(t)
 	const size = 1 << 20
 	extra := shell(fmt.Sprintf("head -c %d /dev/zero", size))
@@ -95,7 +95,7 @@ func TestBytesBeyondTheRingAreSaidToBeLost(t *testing.T) {
 	}
 }
 
-// awaitEnd looks at the list until the command has ended.
+// awaitEnd polls the list until the command has ended.
 func (g *guest) awaitEnd(t *testing.T, id string) map[string]interface{} {
 	t.Helper()
 	for deadline := time.Now().Add(linktest.Wait); time.Now().Before(deadline); {
@@ -119,7 +119,7 @@ func (g *guest) listed(t *testing.T, id string) map[string]interface{} {
 	return nil
 }
 
-func TestAnAttachedHostThatTakesNothingMakesTheCommandWaitAndFreesItWhenItGoes(t *testing.T) {
+func TestAnIdleAttachedHostBlocksTheCommandUntilItLeaves(t *testing.T) {
 	guest := newGuest(t)
 	extra := with(shell("read go; head -c 2000000 /dev/zero"), arguments{"has_stdin": true, "buffer_bytes": commands.RingBytesMin})
 	guest.startOwned(t, "c", extra)
@@ -152,7 +152,7 @@ func (g *guest) feed(t *testing.T, id, text string) {
 	_ = stream.Close()
 }
 
-func TestStandardInputGoesOnWithTheNextHost(t *testing.T) {
+func TestStandardInputContinuesWithTheNextHost(t *testing.T) {
 	guest := newGuest(t)
 	guest.startOwned(t, "c", arguments{"argv": []string{"cat"}, "has_stdin": true})
 	guest.feed(t, "c", "one ")
@@ -223,7 +223,7 @@ func TestCommandsAreBounded(t *testing.T) {
 	if answer := guest.host.Start(owned("c0", small)).Answer(); answer["code"] != "conflict" {
 		t.Errorf("an id twice: %v", answer)
 	}
-	// The oldest that has ended makes room.
+	// The oldest ended command makes room.
 	guest.host.Call("signal", arguments{"command": "c1", "signal": "TERM"})
 	if entry := guest.awaitEnd(t, "c1"); !strings.Contains(fmt.Sprint(entry["outcome"]), "TERM") {
 		t.Errorf("%v", entry)

@@ -12,7 +12,7 @@ import (
 	"guest-agent/internal/link"
 )
 
-func TestExecTellsHowTheProgramEnded(t *testing.T) {
+func TestExecReportsHowTheProgramEnded(t *testing.T) {
 	guest := newGuest(t)
 	plain := filepath.Join(t.TempDir(), "plain")
 	if err := os.WriteFile(plain, []byte("not a program"), 0o644); err != nil {
@@ -163,7 +163,7 @@ func TestArgumentsAndEnvironmentAsLargeAsTheKernelTakes(t *testing.T) {
 	}
 }
 
-func TestStdinThatNobodyWantsDelaysNothing(t *testing.T) {
+func TestUnreadStdinDelaysNothing(t *testing.T) {
 	guest := newGuest(t)
 	stream := guest.exec(t, arguments{"argv": []string{"sh", "-c", "exec 0<&-; echo closed"}, "has_stdin": true})
 	for i := 0; i < 3; i++ {
@@ -174,10 +174,10 @@ func TestStdinThatNobodyWantsDelaysNothing(t *testing.T) {
 
 func TestSlowReaderGetsEverything(t *testing.T) {
 	guest := newGuest(t)
-	// More than pipe, frames and window hold: the program has to wait for the reader.
+	// More than pipe, frames and window can hold, so the program has to wait for the reader.
 	const size = 8 << 20
 	stream := guest.exec(t, shell(fmt.Sprintf("head -c %d /dev/zero; head -c 70000 /dev/zero >&2", size)))
-	// Another call on the same session is not held up.
+	// Other calls on the same session are not delayed.
 	if answer := guest.host.Call("hello", nil); answer["ok"] != true {
 		t.Fatalf("hello: %v", answer)
 	}
@@ -191,7 +191,7 @@ func TestSlowReaderGetsEverything(t *testing.T) {
 func TestGrandchildWithThePipeDelaysNothing(t *testing.T) {
 	guest := newGuest(t)
 	fifo := newFifo(t)
-	// The grandchild holds standard output until the test lets go of the FIFO.
+	// The grandchild keeps standard output open until the test releases the FIFO.
 	result := guest.exec(t, shell("echo before; cat "+fifo.path+" & echo after")).Finish()
 	isOutcome(t, result, "exited 0")
 	if string(result.Stdout) != "before\nafter\n" {
@@ -220,7 +220,7 @@ func TestSignalReachesTheProgram(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotAFrameEndsTheProgram(t *testing.T) {
+func TestAnInvalidFrameEndsTheProgram(t *testing.T) {
 	guest := newGuest(t)
 	for name, garbage := range map[string][]byte{
 		"unknown type": link.Frame(99, []byte("x")),

@@ -78,7 +78,7 @@ func shell(script string) arguments {
 	return arguments{"argv": []string{"/bin/sh", "-c", script}}
 }
 
-// TestMain keeps what the test itself inherited from programs under test.
+// TestMain keeps inherited descriptors away from the programs under test.
 func TestMain(m *testing.M) {
 	inherited, _ := os.ReadDir("/proc/self/fd")
 	for _, entry := range inherited {

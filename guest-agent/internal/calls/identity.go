@@ -20,7 +20,7 @@ const incarnationReason = "incarnation must be 1 to 64 bytes"
 
 func isIncarnation(name string) bool { return name != "" && len(name) <= incarnationBytesMax }
 
-// identity makes the guest who it is to be.
+// identity sets the guest's identity.
 func (a *Agent) identity(call *link.Call) {
 	var arguments struct {
 		Incarnation string `json:"incarnation"`
@@ -56,7 +56,7 @@ func (a *Agent) setIncarnation(incarnation string) {
 	a.incarnation = incarnation
 }
 
-// resync gives the guest what it cannot keep while it stands still: the time, and numbers that nobody else has.
+// resync sets what a paused or copied guest cannot keep: the time and unique random numbers.
 func (a *Agent) resync(call *link.Call) {
 	var arguments struct {
 		TimeNs  string `json:"time_ns"`
@@ -82,12 +82,12 @@ func (a *Agent) resync(call *link.Call) {
 	_ = call.Succeed(nil)
 }
 
-// network is not among the features: guests have no network device yet.
+// network is not a feature: guests have no network device yet.
 func (a *Agent) network(call *link.Call) {
 	call.Fail(link.CodeUnsupported, "this guest has no network device")
 }
 
-// rekey makes this guest another incarnation: a copy of a guest has the token of its original until then.
+// rekey makes this guest another incarnation: until then, a copied guest has its original's token.
 func (a *Agent) rekey(call *link.Call) {
 	var arguments struct {
 		Token       string `json:"token"`

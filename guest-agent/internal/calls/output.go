@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// A virtio port takes 32 KiB in one write; with both its headers, a full frame of output is two of them.
+	// A virtio port accepts 32 KiB per write; a full frame of output with its headers is exactly two writes.
 	outputBytesMax   = 2*portWriteBytes - yamuxHeaderBytes - link.FrameHeaderBytes
 	portWriteBytes   = 32 << 10
 	yamuxHeaderBytes = 12
 )
 
-// serveBound carries a command's input and output until its outcome was sent or nobody wants it any more.
+// serveBound transfers a command's input and output until its outcome was sent or the host has left.
 func serveBound(call *link.Call, command *commands.Command, log guard.Log) {
 	reader, ok := command.Read(0)
 	if !ok {
@@ -31,7 +31,7 @@ func serveBound(call *link.Call, command *commands.Command, log guard.Log) {
 		return
 	}
 	guard.Go("frames of a command", log, func() {
-		// Anything that is not a frame ends the command, as the end of the stream does.
+		// An invalid frame ends the command, and so does the end of the stream.
 		if !feedFrames(call, command, done) {
 			command.Kill()
 		}
@@ -39,7 +39,7 @@ func serveBound(call *link.Call, command *commands.Command, log guard.Log) {
 	sendOutput(call, command, reader)
 }
 
-// onEnded calls act once the host has ended the call, and fails writes that wait for it.
+// onEnded calls act when the host has ended the call, and fails writes that wait for it.
 func onEnded(call *link.Call, done <-chan struct{}, log guard.Log, act func()) {
 	guard.Go("end of a call", log, func() {
 		select {
@@ -51,7 +51,8 @@ func onEnded(call *link.Call, done <-chan struct{}, log guard.Log, act func()) {
 	})
 }
 
-// feedFrames hands the stdin frames of a call to a command until the call or the input ends; false when something else came.
+// feedFrames passes the call's stdin frames to a command until the call or the input ends; false when another
+// frame came.
 func feedFrames(call *link.Call, command *commands.Command, done <-chan struct{}) bool {
 	for {
 		kind, payload, err := link.ReadFrame(call)
@@ -61,12 +62,12 @@ func feedFrames(call *link.Call, command *commands.Command, done <-chan struct{}
 		if kind != link.FrameStdin {
 			return false
 		}
-		// Input that nobody wants is dropped.
+		// Input that the command does not read is dropped.
 		_ = command.Feed(payload, done)
 	}
 }
 
-// sendOutput sends what the reader gives, then the outcome.
+// sendOutput sends the reader's output, then the outcome.
 func sendOutput(call *link.Call, command *commands.Command, reader *commands.Reader) {
 	frame := make([]byte, link.FrameHeaderBytes+outputBytesMax)
 	for {
@@ -86,7 +87,7 @@ func sendOutput(call *link.Call, command *commands.Command, reader *commands.Rea
 			return
 		}
 		if !command.Owned {
-			// Nobody will ask for it again.
+			// Nobody else reads this output.
 			reader.Taken(reader.Next())
 		}
 	}

@@ -35,7 +35,8 @@ func (a *Agent) shutdown(call *link.Call) {
 	a.Shutdown(mode, grace)
 }
 
-// Shutdown tells the host, then ends this guest: processes have the grace to end by themselves. Only the first call does; it returns only outside a virtual machine.
+// Shutdown notifies the host, then ends this guest; processes get the grace to exit by themselves. Only the
+// first call has an effect; it returns only outside a virtual machine.
 func (a *Agent) Shutdown(mode system.Mode, grace time.Duration) {
 	a.mu.Lock()
 	isFirst := !a.goingDown

@@ -15,8 +15,8 @@ import (
 const (
 	timeoutMsMax      = int64(366 * 24 * time.Hour / time.Millisecond)
 	commandIDBytesMax = 64
-	// The kernel takes no more arguments and environment than this whatever its limits are: three quarters of its own
-	// stack limit of 8 MiB.
+	// The kernel's limit of arguments and environment, independent of other limits: three quarters of its stack
+	// limit of 8 MiB.
 	specBytesMax = 6 << 20
 	specWait     = 30 * time.Second
 )
@@ -46,7 +46,8 @@ func (t *terminalSize) size() *process.Size {
 	return &process.Size{Rows: t.Rows, Columns: t.Columns}
 }
 
-// start runs a command. Without `owned` it lives as long as this call does, which carries its input and output.
+// start runs a command. Unless it is `owned`, it lives as long as this call, which transfers its input and
+// output.
 func (a *Agent) start(call *link.Call) {
 	var arguments startArguments
 	if !call.Arguments(&arguments) {
@@ -79,7 +80,7 @@ func (a *Agent) start(call *link.Call) {
 		_ = call.Succeed(map[string]interface{}{"pid": command.Pid()})
 		return
 	}
-	// Whatever becomes of this call, the command is over with it; the link is not closed before.
+	// However the call ends, the command ends with it, and before the link is closed.
 	defer func() {
 		a.commands.Drop(command)
 		<-command.Ended()
@@ -109,20 +110,20 @@ func isCommandID(id string) bool {
 	})
 }
 
-// readSpec reads what the kernel itself takes: the arguments and then NAME=VALUE, each ended by a NUL byte.
+// readSpec reads the arguments and then NAME=VALUE, each ended by a NUL byte, as the kernel takes them.
 func readSpec(call *link.Call, arguments startArguments) (argv []string, env map[string]string, err error) {
 	content := make([]byte, arguments.SpecBytes)
 	call.SetReadDeadline(time.Now().Add(specWait))
 	defer call.SetReadDeadline(time.Time{})
 	if _, err := io.ReadFull(call, content); err != nil {
-		return nil, nil, fmt.Errorf("the arguments did not come: %w", err)
+		return nil, nil, fmt.Errorf("the arguments did not arrive: %w", err)
 	}
 	if content[len(content)-1] != 0 {
 		return nil, nil, fmt.Errorf("the arguments do not end with a NUL byte")
 	}
 	parts := bytes.Split(content[:len(content)-1], []byte{0})
 	if len(parts) < arguments.Argc {
-		return nil, nil, fmt.Errorf("%d arguments were announced and %d came", arguments.Argc, len(parts))
+		return nil, nil, fmt.Errorf("%d arguments were announced and %d arrived", arguments.Argc, len(parts))
 	}
 	env = map[string]string{}
 	for i, part := range parts {
@@ -161,7 +162,7 @@ func refuseStart(call *link.Call, err error, isOwned bool) {
 	}
 }
 
-// neverRan tells of a program that cannot be found or run in the way a shell would.
+// neverRan reports a program that cannot be found or run in the way a shell does.
 func neverRan(call *link.Call, failure *process.NotRunnableError) {
 	if call.Succeed(map[string]interface{}{"pid": 0}) != nil {
 		return

@@ -14,7 +14,7 @@ import (
 	"guest-agent/internal/linktest"
 )
 
-// fifo tells when all that held it open are gone.
+// fifo detects when all processes that held it open have exited.
 type fifo struct{ path string }
 
 func newFifo(t *testing.T) *fifo {
@@ -40,7 +40,7 @@ func (f *fifo) reader(t *testing.T) *bufio.Reader {
 	return bufio.NewReader(file)
 }
 
-// release lets a program that reads the FIFO come to its end.
+// release lets a program that reads the FIFO finish.
 func (f *fifo) release(t *testing.T) {
 	t.Helper()
 	file, err := os.OpenFile(f.path, os.O_WRONLY, 0)
@@ -52,8 +52,8 @@ func (f *fifo) release(t *testing.T) {
 	}
 }
 
-// A program that ignores TERM and whose descendants do so too in sessions of their own, one of them orphaned. Each
-// says so on the FIFO and holds it open.
+// A program that ignores TERM and has descendants that also do, in their own sessions, one of them orphaned.
+// Each reports itself on the FIFO and holds it open.
 const stubborn = `exec 3>"$FIFO"; trap "" TERM HUP INT
 setsid sh -c 'trap "" TERM; echo session >&3; while :; do sleep 1000; done' &
 setsid sh -c 'setsid sh -c "echo deep >&3; sleep 1000" & sleep 1000' &
@@ -78,7 +78,7 @@ func startStubborn(t *testing.T, guest *guest, timeoutMs int, extra arguments) (
 	return stream, reader
 }
 
-// awaitStubborn returns when all of the program's descendants live.
+// awaitStubborn returns when all of the program's descendants are running.
 func awaitStubborn(t *testing.T, reader *bufio.Reader) {
 	t.Helper()
 	seen := map[string]bool{}
@@ -91,7 +91,7 @@ func awaitStubborn(t *testing.T, reader *bufio.Reader) {
 	}
 }
 
-// allGone returns when no process holds the FIFO any more, and fails when one keeps it.
+// allGone returns when no process holds the FIFO any more, and fails when one keeps it open.
 func allGone(t *testing.T, reader *bufio.Reader) {
 	t.Helper()
 	var rest bytes.Buffer
@@ -116,10 +116,10 @@ func TestEndingTheStreamKillsTheWholeTree(t *testing.T) {
 	allGone(t, reader)
 }
 
-func TestEndingTheStreamKillsAProgramThatTakesNoInput(t *testing.T) {
+func TestEndingTheStreamKillsAProgramThatReadsNoInput(t *testing.T) {
 	guest := newGuest(t)
 	stream, reader := startStubborn(t, guest, 600000, arguments{"has_stdin": true})
-	// Fill pipe, queue and window, so that the stream's end lies behind data nobody will read.
+	// Fill pipe, queue and window, so that the stream's end follows data that nobody will read.
 	if err := stream.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestEndingTheSessionKillsTheWholeTree(t *testing.T) {
 func TestANewSessionKillsWhatTheOldOneRan(t *testing.T) {
 	guest := newGuest(t)
 	_, reader := startStubborn(t, guest, 600000, nil)
-	// The host forgets its old session without a word.
+	// The host drops its old session silently.
 	linktest.Greet(t, guest.host.Abandon(), linktest.Token(), linktest.Nonce(2))
 	allGone(t, reader)
 }

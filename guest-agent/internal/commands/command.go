@@ -1,5 +1,6 @@
-// Package commands owns the commands that run in this guest: each has an id, a ring of its last output, and an end that is
-// kept until it is asked for. What a host that comes and goes does to them is decided in package calls.
+// Package commands owns the commands that run in this guest. Each has an id, a ring buffer of its last
+// output, and an end that is kept until it is requested. Package calls decides what happens to them when the
+// host disconnects.
 package commands
 
 import (
@@ -14,12 +15,12 @@ import (
 )
 
 const (
-	// A killed process that does not end in this time hangs in the kernel; its command ends without it.
+	// A killed process that does not exit in this time hangs in the kernel; its command then ends without it.
 	killWait = 5 * time.Second
-	// Standard input that the process has not taken yet, in pieces.
+	// Limit of standard input chunks that the process has not read yet.
 	stdinPiecesMax = 16
-	// Output that follows other output this soon is part of a stream, and gathered for this long: a pipe's 64 KiB in that
-	// time is more than the link carries.
+	// Output that follows other output within this gap belongs to a stream and is gathered for this long: a
+	// pipe's 64 KiB in that time exceed the link's speed.
 	streamingGap = 10 * time.Millisecond
 	gatherTime   = 3 * time.Millisecond
 	endOfInput   = 0x04
@@ -27,16 +28,16 @@ const (
 
 // End is how a command ended.
 type End struct {
-	// TimedOut: it was killed when its time was up.
+	// TimedOut: killed at its time limit.
 	TimedOut bool
-	// Hangs: it was killed and has not ended all the same.
+	// Hangs: it was killed and has still not exited.
 	Hangs  bool
 	Status syscall.WaitStatus
-	// Fault: the agent failed, and cannot vouch for the output.
+	// Fault: the agent failed, so the output may be incomplete.
 	Fault bool
 }
 
-// Command is one process and what is known of it.
+// Command is a process and its recorded state.
 type Command struct {
 	ID        string
 	Program   string
@@ -56,7 +57,7 @@ type Command struct {
 	// faulty is set when a goroutine of this command failed.
 	faulty int32
 
-	// feeding is held by whoever hands input over, also while it waits.
+	// feeding is held while passing input on, also while waiting.
 	feeding sync.Mutex
 	stdin   chan []byte
 	stdinMu sync.Mutex
@@ -78,9 +79,9 @@ func newCommand(id string, owned bool, spec process.Spec, capacity int, log guar
 	}
 }
 
-// run looks after a started process until it has ended; a timeout of 0 is none.
+// run supervises a started process until it has ended; a timeout of 0 means none.
 func (c *Command) run(timeout time.Duration) {
-	// Unless all goes well below.
+	// Reset below if everything succeeds.
 	c.end.Fault = true
 	defer func() {
 		if c.end.Fault {
@@ -120,13 +121,13 @@ func (c *Command) await(timeout time.Duration) End {
 	}
 	if !end.Hangs {
 		end.Status = c.process.Status()
-		// It may have ended by itself in the last moment.
+		// It may have exited by itself just before the kill.
 		end.TimedOut = end.TimedOut && end.Status.Signaled() && end.Status.Signal() == syscall.SIGKILL
 	}
 	return end
 }
 
-// killTree tells whether the process has ended.
+// killTree reports whether the process has ended.
 func (c *Command) killTree() bool {
 	c.process.KillTree()
 	timer := time.NewTimer(killWait)
@@ -139,8 +140,8 @@ func (c *Command) killTree() bool {
 	}
 }
 
-// pump moves one output into the ring. What comes right after other output is gathered for a moment: a program that writes
-// little at a time would otherwise cost a switch to us and a wake-up of the host for each write.
+// pump copies one output into the ring. Output right after other output is gathered briefly: otherwise a
+// program that writes small chunks would cost a context switch and a wake-up of the host for each write.
 func (c *Command) pump(output *process.Output, stream Stream) {
 	if output == nil {
 		return
@@ -178,10 +179,10 @@ func (c *Command) move(output *process.Output, stream Stream) {
 	}
 }
 
-// Kill ends the process and all that it started. It does not wait.
+// Kill ends the process and everything it started. It does not wait.
 func (c *Command) Kill() { c.kill.Do(func() { close(c.killed) }) }
 
-// Signal sends sig to the process group, at once, whatever standard input waits.
+// Signal sends sig to the process group at once, even if standard input is waiting.
 func (c *Command) Signal(sig syscall.Signal) { c.process.Signal(sig) }
 
 // Resize changes the size of its terminal.
@@ -196,28 +197,28 @@ func (c *Command) Ended() <-chan struct{} { return c.ended }
 // End is valid once Ended is closed.
 func (c *Command) End() End { return c.end }
 
-// Bounds are the offsets of the first byte of output that is kept and of the next to come.
+// Bounds returns the offsets of the first kept byte of output and of the next one.
 func (c *Command) Bounds() (first, next int64) { return c.ring.bounds() }
 
-// Read starts reading the output at an offset; false when that lies ahead of what was written.
+// Read starts reading the output at an offset; false when that is beyond what was written.
 func (c *Command) Read(offset int64) (*Reader, bool) { return c.ring.reader(offset) }
 
-// TakesInput tells whether it was given standard input that has not been ended.
+// TakesInput reports whether it has standard input that has not been closed.
 func (c *Command) TakesInput() bool {
 	c.stdinMu.Lock()
 	defer c.stdinMu.Unlock()
 	return c.process.Stdin != nil && !c.isFed
 }
 
-// Fed is how many bytes of standard input were taken over.
+// Fed is how many bytes of standard input were accepted.
 func (c *Command) Fed() int64 {
 	c.stdinMu.Lock()
 	defer c.stdinMu.Unlock()
 	return c.fed
 }
 
-// Feed hands standard input over, and its end when data is empty. It waits while the process takes nothing; false when done
-// closed, the command ended or its input had an end before.
+// Feed passes on standard input; empty data closes it. It waits while the process does not read. False when
+// done closed, the command ended or its input was closed before.
 func (c *Command) Feed(data []byte, done <-chan struct{}) bool {
 	c.feeding.Lock()
 	defer c.feeding.Unlock()
@@ -237,7 +238,7 @@ func (c *Command) Feed(data []byte, done <-chan struct{}) bool {
 	return false
 }
 
-// feed writes standard input; what a process that has closed its end does not want is dropped.
+// feed writes standard input; it drops input that the process cannot read any more.
 func (c *Command) feed() {
 	defer c.process.Stdin.Close()
 	var failure error
@@ -257,7 +258,7 @@ func (c *Command) feed() {
 	}
 }
 
-// endInput has an effect on terminals only, which do not see that we close our end.
+// endInput only affects terminals, whose processes do not notice that we close our end.
 func (c *Command) endInput() {
 	if c.process.HasTerminal() {
 		_, _ = io.WriteString(c.process.Stdin, string(rune(endOfInput)))

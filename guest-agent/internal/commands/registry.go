@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// OwnedMax is how many owned commands are kept, ended ones among them.
+	// OwnedMax limits the kept owned commands, including ended ones.
 	OwnedMax = 64
-	// What one command's output may take.
+	// Default size of one command's output buffer.
 	bufferBytesDefault = 1 << 20
-	// BufferBytesMax is the most that can be asked for.
+	// BufferBytesMax is the largest size that can be requested.
 	BufferBytesMax = 8 << 20
-	// Of the guest's memory, for all owned commands; bounded both ways.
+	// Share of the guest's memory for all owned commands' output, between a minimum and a maximum.
 	memoryShare  = 8
 	budgetMin    = 2 << 20
 	budgetMax    = 64 << 20
@@ -30,7 +30,7 @@ var (
 	ErrExhausted = errors.New("too many commands, or too much of their output, are kept; forget some")
 )
 
-// Request says what to start.
+// Request is the command to start.
 type Request struct {
 	ID      string
 	Owned   bool
@@ -40,7 +40,7 @@ type Request struct {
 	BufferBytes int
 }
 
-// Registry knows the commands by their ids.
+// Registry finds commands by id.
 type Registry struct {
 	starter *process.Starter
 	log     guard.Log
@@ -73,8 +73,8 @@ func memoryBudget() int {
 	return int(budget)
 }
 
-// Start runs a command. An owned one is kept after its end until it is forgotten or its place is needed; another one is
-// forgotten by Drop. Errors beside ErrTaken and ErrExhausted are those of process.Starter.
+// Start runs a command. An owned one is kept after its end until it is forgotten or its place is needed; any
+// other is removed by Drop. Errors other than ErrTaken and ErrExhausted come from process.Starter.
 func (r *Registry) Start(request Request) (*Command, error) {
 	if len(request.Spec.Argv) == 0 {
 		return nil, &process.InvalidError{Reason: "argv must name a program"}
@@ -82,7 +82,7 @@ func (r *Registry) Start(request Request) (*Command, error) {
 	capacity := request.BufferBytes
 	switch {
 	case !request.Owned:
-		// Its reader takes everything as it comes.
+		// Its reader takes everything at once.
 		capacity = RingBytesMin
 	case capacity == 0:
 		capacity = bufferBytesDefault
@@ -103,12 +103,12 @@ func (r *Registry) Start(request Request) (*Command, error) {
 	return command, nil
 }
 
-// add keeps the id; the command becomes visible with its process.
+// add reserves the id; the command becomes visible when it has a process.
 func (r *Registry) add(command *Command) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.isClosed {
-		return errors.New("the agent is ending")
+		return errors.New("the agent is shutting down")
 	}
 	if _, isTaken := r.commands[command.ID]; isTaken {
 		return ErrTaken
@@ -133,7 +133,7 @@ func (r *Registry) reserved() int {
 	return sum
 }
 
-// evict forgets the oldest ended command that nobody reads; false when there is none.
+// evict forgets the oldest ended command without readers; false when there is none.
 func (r *Registry) evict() bool {
 	for _, command := range r.owned {
 		if command.process == nil || command.ring.hasReaders() {
@@ -190,13 +190,13 @@ func (r *Registry) Owned() []*Command {
 	return started
 }
 
-// Drop ends a command with all that it started, if it still runs, and forgets it.
+// Drop kills a command and everything it started, if it still runs, and forgets it.
 func (r *Registry) Drop(command *Command) {
 	command.Kill()
 	r.remove(command)
 }
 
-// Close ends all commands and waits for them. No command is started afterwards.
+// Close ends all commands and waits for them. No command can be started afterwards.
 func (r *Registry) Close() {
 	r.mu.Lock()
 	r.isClosed = true

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Stream is which of its outputs a command wrote to.
+// Stream is the output to which a command wrote.
 type Stream byte
 
 // The outputs.
@@ -15,17 +15,19 @@ const (
 )
 
 const (
-	// What one piece holds at most; a frame carries as much.
+	// The largest piece; a frame carries as much.
 	pieceBytesMax = 64 << 10
-	// What a piece costs beside its bytes, so that a program that alternates single bytes cannot exceed its ring.
+	// Counted in addition to a piece's bytes, so that a program that alternates single bytes cannot exceed its
+	// ring.
 	pieceCost = 64
-	// RingBytesMin lets one piece wait while another is sent.
+	// RingBytesMin allows one piece to wait while another is sent.
 	RingBytesMin = 2 * (pieceBytesMax + pieceCost)
 )
 
-// ring keeps the last bytes that a command wrote, both outputs in the order in which they came. An offset counts the bytes
-// of both since the command began. While somebody reads, nothing is dropped that he has not taken: the command waits for
-// him. While nobody does, the oldest bytes make room, and who reads later is told how many are gone.
+// ring keeps the last bytes that a command wrote to both outputs, in order. An offset counts the bytes of
+// both since the start. While there is a reader, nothing is dropped that it has not taken: the command waits
+// (backpressure). Without readers, the oldest bytes are dropped, and a later reader learns how many were
+// lost.
 type ring struct {
 	mu       sync.Mutex
 	capacity int
@@ -35,7 +37,7 @@ type ring struct {
 	first, next int64
 	readers     map[*Reader]struct{}
 	isClosed    bool
-	// changed is closed, and made anew, when a waiting reader or writer should look again.
+	// changed is closed and replaced when a waiting reader or writer should check again.
 	changed chan struct{}
 }
 
@@ -52,7 +54,7 @@ func newRing(capacity int) *ring {
 	return &ring{capacity: capacity, readers: map[*Reader]struct{}{}, changed: make(chan struct{})}
 }
 
-// write adds bytes; it waits while readers hold what would have to go.
+// write appends bytes; it waits while readers hold what would have to be dropped.
 func (r *ring) write(stream Stream, data []byte) {
 	for len(data) > 0 {
 		part := data
@@ -84,7 +86,7 @@ func (r *ring) append(stream Stream, data []byte) {
 	r.next += int64(len(data))
 }
 
-// makeRoom drops the oldest pieces until size more fits; false when a reader holds one of them.
+// makeRoom drops the oldest pieces until size more bytes fit; false when a reader holds one of them.
 func (r *ring) makeRoom(size int) bool {
 	held := r.next
 	for reader := range r.readers {
@@ -122,7 +124,7 @@ func (r *ring) wake() {
 	r.changed = make(chan struct{})
 }
 
-// close says that nothing more will be written.
+// close marks the end of the output.
 func (r *ring) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,28 +132,29 @@ func (r *ring) close() {
 	r.wake()
 }
 
-// bounds are the offsets of the first byte that is kept and of the next one to come.
+// bounds returns the offsets of the first kept byte and of the next one.
 func (r *ring) bounds() (first, next int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.first, r.next
 }
 
-// hasReaders tells whether somebody reads.
+// hasReaders reports whether there is a reader.
 func (r *ring) hasReaders() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.readers) > 0
 }
 
-// Reader reads a command's output from an offset on. One goroutine reads; Taken and Close may be called from others.
+// Reader reads a command's output from an offset on. Only one goroutine reads; others may call Taken and
+// Close.
 type Reader struct {
 	ring *ring
-	// next is the offset of the byte to be read next, taken that of the first byte it still holds.
+	// next is the offset of the next byte to read, taken that of the first byte it still holds.
 	next, taken int64
 }
 
-// read starts at offset; false when it lies ahead of what was written.
+// reader starts at offset; false when that is beyond what was written.
 func (r *ring) reader(offset int64) (*Reader, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -163,17 +166,17 @@ func (r *ring) reader(offset int64) (*Reader, bool) {
 	return reader, true
 }
 
-// Output is what one Read gave.
+// Output is the result of one Read.
 type Output struct {
-	// Lost is how many bytes before these are kept no more.
+	// Lost is how many bytes before these were dropped.
 	Lost int64
-	// Stream and N say what was read; N is 0 when only a loss is told.
+	// Stream and N describe what was read; N is 0 when only a loss is reported.
 	Stream Stream
 	N      int
 }
 
-// Read copies bytes of one stream into buffer. It waits for more; done ends the wait. ok is false when the output is at its
-// end, or done was closed.
+// Read copies bytes of one stream into buffer. It waits for more output; done ends the wait. ok is false at
+// the end of the output, or when done was closed.
 func (r *Reader) Read(buffer []byte, done <-chan struct{}) (output Output, ok bool) {
 	for {
 		output, state, changed := r.look(buffer)
@@ -223,10 +226,10 @@ func (r *Reader) look(buffer []byte) (output Output, state lookState, changed <-
 	return output, lookFound, nil
 }
 
-// Next is the offset of the byte to be read next. Only the reading goroutine may ask.
+// Next is the offset of the next byte to read. Only the reading goroutine may call it.
 func (r *Reader) Next() int64 { return r.next }
 
-// Taken says that bytes before offset need not be kept for this reader.
+// Taken releases the bytes before offset.
 func (r *Reader) Taken(offset int64) {
 	r.ring.mu.Lock()
 	defer r.ring.mu.Unlock()
@@ -236,7 +239,7 @@ func (r *Reader) Taken(offset int64) {
 	}
 }
 
-// Close lets go of what the reader holds.
+// Close releases everything that the reader holds.
 func (r *Reader) Close() {
 	r.ring.mu.Lock()
 	defer r.ring.mu.Unlock()

@@ -35,7 +35,7 @@ func pattern(from, count int) []byte {
 	return content
 }
 
-func TestWithoutReadersTheOldestBytesMakeRoomAndTheLossIsTold(t *testing.T) {
+func TestWithoutReadersTheOldestBytesAreDroppedAndReported(t *testing.T) {
 	ring := newRing(0)
 	total := 0
 	for _, size := range []int{1, 70000, 3, 65536, 40000, 20000, 9} {
@@ -88,7 +88,7 @@ func TestAReaderLosesNothingAndMakesTheWriterWait(t *testing.T) {
 	}
 }
 
-func TestAReaderThatGoesAwayFreesTheWriter(t *testing.T) {
+func TestAReaderThatLeavesReleasesTheWriter(t *testing.T) {
 	ring := newRing(0)
 	reader, _ := ring.reader(0)
 	wrote := make(chan struct{})

@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-// Where things are in a group's descriptor; the high halves are there when it has 64 bytes.
+// Offsets of fields in a group's descriptor; the high halves exist in descriptors of 64 bytes.
 const (
 	blockBitmapAt        = 0x0
 	inodeBitmapAt        = 0x4
@@ -26,13 +26,13 @@ const (
 	bitmapsOfGroup = 2
 )
 
-// descriptor is one group's.
+// descriptor is a block group's descriptor.
 type descriptor []byte
 
 func (d descriptor) short(at int) uint16           { return binary.LittleEndian.Uint16(d[at:]) }
 func (d descriptor) setShort(at int, value uint16) { binary.LittleEndian.PutUint16(d[at:], value) }
 
-// place reads a block number, of which the high half is in a descriptor of 64 bytes.
+// place reads a block number, whose high half exists in descriptors of 64 bytes.
 func (d descriptor) place(at int) uint64 {
 	value := uint64(binary.LittleEndian.Uint32(d[at:]))
 	if len(d) > highHalf {
@@ -48,7 +48,7 @@ func (d descriptor) setPlace(at int, value uint64) {
 	}
 }
 
-// seal sets the descriptor's own checksum.
+// seal sets the descriptor's checksum.
 func (d descriptor) seal(seed uint32, group uint64) {
 	var number [4]byte
 	binary.LittleEndian.PutUint32(number[:], uint32(group))
@@ -61,8 +61,8 @@ func (d descriptor) seal(seed uint32, group uint64) {
 	d.setShort(descriptorSumAt, uint16(sum))
 }
 
-// describe makes the descriptor of a new group. Its bitmaps need not be written, and its inode table is zero because
-// nothing was written there; both follow what describes the group.
+// describe makes the descriptor of a new group. Its bitmaps need not be written, and its inode table is zero
+// because nothing was written there; both follow the group's metadata blocks.
 func (g geometry) describe(d descriptor, seed uint32, group uint64) (freeBlocks uint64) {
 	begin := g.first(group) + g.describing(group)
 	freeBlocks = g.length(group) - g.overhead(group)
@@ -77,12 +77,12 @@ func (g geometry) describe(d descriptor, seed uint32, group uint64) (freeBlocks 
 	return freeBlocks
 }
 
-// overhead is how many of a new group's blocks hold no data.
+// overhead is the number of a new group's blocks that hold no data.
 func (g geometry) overhead(group uint64) uint64 {
 	return g.describing(group) + bitmapsOfGroup + g.tableBlocks
 }
 
-// newBitmap is the bitmap of a new group's blocks. e2fsck wants that of the last group to be there.
+// newBitmap is the block bitmap of a new group. e2fsck requires the last group's bitmap to exist.
 func (g geometry) newBitmap(d descriptor, seed uint32, group uint64) []byte {
 	bitmap := make([]byte, g.blockBytes)
 	setBits(bitmap, 0, g.overhead(group))
@@ -92,8 +92,8 @@ func (g geometry) newBitmap(d descriptor, seed uint32, group uint64) []byte {
 	return bitmap
 }
 
-// lengthen gives blocks to what was the last group. The same again changes nothing, so that it may be repeated after
-// an interruption.
+// lengthen adds blocks to the former last group. Repeating it changes nothing, so it is safe after an
+// interruption.
 func (g geometry) lengthen(d descriptor, seed uint32, group, from uint64, bitmap []byte) {
 	for bit := from; bit < g.length(group); bit++ {
 		bitmap[bit/8] &^= 1 << (bit % 8)
@@ -107,7 +107,7 @@ func (g geometry) lengthen(d descriptor, seed uint32, group, from uint64, bitmap
 	g.sign(d, seed, group, bitmap)
 }
 
-// sign sets the checksums of a bitmap of blocks and of its descriptor.
+// sign sets the checksums of a block bitmap and its descriptor.
 func (g geometry) sign(d descriptor, seed uint32, group uint64, bitmap []byte) {
 	sum := checksum(seed, bitmap[:g.blocksPerGroup/8])
 	d.setShort(blockBitmapSumAt, uint16(sum))

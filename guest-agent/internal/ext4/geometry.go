@@ -1,8 +1,9 @@
 package ext4
 
-// geometry is where a file system of a size keeps what describes it. Descriptors of groups are in blocks of their own:
-// the first `classic` of these follow the superblock and its copies; each later one is in the first group that it
-// describes, with copies in the second and the last (`meta_bg`), so that a file system grows without moving anything.
+// geometry is where a file system of a given size keeps its metadata. Group descriptors fill whole blocks:
+// the first `classic` of these follow the superblock and its copies; each later one is in the first group
+// that it describes, with copies in the second and the last (`meta_bg`), so that a file system grows without
+// moving anything.
 type geometry struct {
 	blockBytes, blocksPerGroup, inodesPerGroup, tableBlocks uint64
 	descriptorBytes                                         uint64
@@ -11,7 +12,7 @@ type geometry struct {
 	isMeta                                                  bool
 }
 
-// geometry needs a superblock that checkGrowable has passed.
+// geometry requires a superblock that has passed checkGrowable.
 func (s Superblock) geometry() geometry {
 	g := geometry{
 		blockBytes:      s.BlockBytes(),
@@ -30,7 +31,7 @@ func (s Superblock) geometry() geometry {
 	return g
 }
 
-// grownTo is the geometry with so many blocks.
+// grownTo is the geometry of the file system at the given number of blocks.
 func (g geometry) grownTo(blocks uint64) geometry {
 	g.blocks = blocks
 	g.isMeta = g.isMeta || ceil(g.groups(), g.perBlock()) > g.classic
@@ -39,13 +40,13 @@ func (g geometry) grownTo(blocks uint64) geometry {
 
 func (g geometry) groups() uint64 { return ceil(g.blocks, g.blocksPerGroup) }
 
-// perBlock is how many descriptors a block holds.
+// perBlock is the number of descriptors in a block.
 func (g geometry) perBlock() uint64 { return g.blockBytes / g.descriptorBytes }
 
 // first is the number of the group's first block.
 func (g geometry) first(group uint64) uint64 { return group * g.blocksPerGroup }
 
-// length is how many blocks the group has; the last one may have fewer.
+// length is the number of blocks in the group; the last group may have fewer.
 func (g geometry) length(group uint64) uint64 {
 	if rest := g.blocks - g.first(group); rest < g.blocksPerGroup {
 		return rest
@@ -70,7 +71,7 @@ func hasSuper(group uint64) bool {
 	return false
 }
 
-// describing is how many blocks at the group's beginning hold a superblock and descriptors.
+// describing is the number of blocks at the group's beginning that hold a superblock and descriptors.
 func (g geometry) describing(group uint64) uint64 {
 	super := uint64(0)
 	if hasSuper(group) {
@@ -85,7 +86,7 @@ func (g geometry) describing(group uint64) uint64 {
 	return super
 }
 
-// places are the blocks that hold the descriptors' block of this number: itself, then its copies.
+// places returns the blocks that hold the descriptor block with this number: the original, then its copies.
 func (g geometry) places(number uint64) []uint64 {
 	var places []uint64
 	if number < g.classic {
@@ -99,7 +100,7 @@ func (g geometry) places(number uint64) []uint64 {
 	begin := number * g.perBlock()
 	for _, group := range []uint64{begin, begin + 1, begin + g.perBlock() - 1} {
 		if group < g.groups() {
-			// The last of what describes the group.
+			// The last of the group's metadata blocks.
 			places = append(places, g.first(group)+g.describing(group)-1)
 		}
 	}

@@ -14,14 +14,14 @@ import (
 	"os"
 )
 
-// Disk is a block device or a file that holds a file system.
+// Disk is a block device or file that contains a file system.
 type Disk interface {
 	io.ReaderAt
 	io.WriterAt
 	Sync() error
 }
 
-// UnsupportedError is a file system that cannot be grown here; nothing was written.
+// UnsupportedError means that the file system cannot be grown here; nothing was written.
 type UnsupportedError struct{ Reason error }
 
 func (e *UnsupportedError) Error() string { return e.Reason.Error() }
@@ -32,14 +32,14 @@ type Result struct{ From, To uint64 }
 const (
 	blocksMax32 = 1<<32 - 1
 	inodesMax   = 1<<32 - 1
-	// As e2fsck has it: a last group with fewer blocks for data is not worth its tables.
+	// Same rule as e2fsck: a last group with fewer data blocks is not worth its metadata.
 	dataBlocksMin = 50
 )
 
 // OpenDisk opens a device for growing.
 func OpenDisk(path string) (*os.File, error) { return os.OpenFile(path, os.O_RDWR, 0) }
 
-// Grow grows the file system to a disk of so many bytes. The journal must have been replayed.
+// Grow grows the file system to a disk of the given size in bytes. The journal must have been replayed.
 func Grow(disk Disk, diskBytes uint64) (Result, error) {
 	super, err := ReadSuperblock(disk)
 	if err != nil {
@@ -66,7 +66,7 @@ func Grow(disk Disk, diskBytes uint64) (Result, error) {
 	return Result{from.blocks, to.blocks}, nil
 }
 
-// blocksWithin is how large the file system can be.
+// blocksWithin is the largest possible size of the file system, in blocks.
 func (s Superblock) blocksWithin(diskBytes uint64) uint64 {
 	g := s.geometry()
 	blocks := diskBytes / g.blockBytes
@@ -84,7 +84,7 @@ func (s Superblock) blocksWithin(diskBytes uint64) uint64 {
 	return blocks
 }
 
-// growing is one file system on its way from a size to another.
+// growing is the growth of a file system from one size to another.
 type growing struct {
 	disk     Disk
 	seed     uint32
@@ -104,7 +104,8 @@ func grow(disk Disk, super Superblock, from, to geometry) error {
 	return writeSuperblocks(disk, super.grown(from, to, freeBlocks), to)
 }
 
-// writeDescriptors writes the block of descriptors of this number, and returns how many free blocks its new groups have.
+// writeDescriptors writes the descriptor block with this number, and returns the number of free blocks in its
+// new groups.
 func (g growing) writeDescriptors(number uint64) (freeBlocks uint64, err error) {
 	content, places, last := make([]byte, g.to.blockBytes), g.to.places(number), g.from.groups()-1
 	if number == last/g.to.perBlock() {
@@ -169,7 +170,7 @@ func (g growing) write(content []byte, block uint64) error {
 	return err
 }
 
-// grown is the superblock that counts the new groups.
+// grown is the superblock that includes the new groups.
 func (s Superblock) grown(from, to geometry, freeBlocks uint64) Superblock {
 	grown := Superblock{append([]byte(nil), s.raw...)}
 	inodes := uint32((to.groups() - from.groups()) * to.inodesPerGroup)
@@ -181,12 +182,12 @@ func (s Superblock) grown(from, to geometry, freeBlocks uint64) Superblock {
 		grown.setWord(incompatibleAt, s.word(incompatibleAt)|incompatMetaBg)
 		grown.setWord(firstMetaGroupAt, uint32(to.classic))
 	}
-	// The kernel counts it anew.
+	// The kernel recomputes it.
 	grown.setWord(overheadAt, 0)
 	return grown
 }
 
-// writeSuperblocks writes the copies and, once all else is on the disk, the superblock itself.
+// writeSuperblocks writes the copies and, once everything else is on disk, the superblock itself.
 func writeSuperblocks(disk Disk, super Superblock, g geometry) error {
 	for group := uint64(1); group < g.groups(); group++ {
 		if !hasSuper(group) {

@@ -13,10 +13,10 @@ import (
 
 const mib = 1 << 20
 
-// As src/lib/ext4.ts makes the root file systems.
+// The options with which src/lib/ext4.ts makes root file systems.
 var usual = []string{"-N", "8192", "-O", "^resize_inode"}
 
-// makeDisk holds a file system of so many MiB with a file that is larger than a block.
+// makeDisk makes a file system of the given MiB with a file that is larger than a block.
 func makeDisk(t *testing.T, sizeMib int, options []string) string {
 	t.Helper()
 	directory := t.TempDir()
@@ -45,7 +45,7 @@ func run(t *testing.T, program string, arguments ...string) string {
 	return string(output)
 }
 
-// unsynced spares the tests the host's disk.
+// unsynced skips syncing, which makes the tests faster.
 type unsynced struct{ *os.File }
 
 func (unsynced) Sync() error { return nil }
@@ -73,7 +73,7 @@ func openSized(t *testing.T, path string, diskBytes uint64) *os.File {
 	return file
 }
 
-// expectSound lets e2fsck look for anything that is not right, and reads the file back.
+// expectSound runs e2fsck on the disk and reads the file back.
 func expectSound(t *testing.T, disk string) {
 	t.Helper()
 	run(t, "e2fsck", "-f", "-n", disk)
@@ -91,7 +91,7 @@ func TestGrowsToAnySize(t *testing.T) {
 				disk := makeDisk(t, fromMib, usual)
 				bytes := uint64(fromMib)*mib + more
 				result := growTo(t, disk, bytes)
-				// A group is not begun for less than its tables and a little.
+				// A group is not started for less than its metadata and a few blocks.
 				if most := bytes / 4096; result.To > most || result.To+600 < most {
 					t.Errorf("grown to %d of %d blocks", result.To, most)
 				}
@@ -124,7 +124,7 @@ func TestGrowsToTheLargestFileSystemOfAllFormats(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			disk := makeDisk(t, 64, test.options)
-			// A file of the host may not be as large as the largest file system.
+			// A file of the host cannot be as large as the largest file system.
 			file, err := OpenDisk(disk)
 			if err != nil {
 				t.Fatal(err)
@@ -145,7 +145,8 @@ func TestGrowsToTheLargestFileSystemOfAllFormats(t *testing.T) {
 
 var errCut = errors.New("cut off")
 
-// cutDisk loses everything from a write on, but for a part of that one. The superblock goes to a disk in one piece.
+// cutDisk loses everything after a certain write, which it makes only partly. The superblock is always
+// written atomically.
 type cutDisk struct {
 	unsynced
 	writesLeft int
@@ -162,7 +163,7 @@ func (c *cutDisk) WriteAt(content []byte, at int64) (int, error) {
 	return c.File.WriteAt(content, at)
 }
 
-func TestAnInterruptionAtAnyWriteIsMadeGoodByTheNextStart(t *testing.T) {
+func TestAnInterruptionAtAnyWriteIsRepairedByTheNextStart(t *testing.T) {
 	const grownMib = 20_000
 	whole := makeDisk(t, 40, usual)
 	original, err := os.ReadFile(whole)
@@ -203,7 +204,7 @@ func TestAnInterruptionAtAnyWriteIsMadeGoodByTheNextStart(t *testing.T) {
 	}
 }
 
-func TestLeavesAloneWhatItDoesNotKnow(t *testing.T) {
+func TestRefusesUnknownFeatures(t *testing.T) {
 	for name, options := range map[string][]string{
 		"reserved descriptors": {"-N", "8192"},
 		"no checksums":         {"-N", "8192", "-O", "^resize_inode,^metadata_csum"},
@@ -240,7 +241,7 @@ func TestRefusesDamagedSuperblocks(t *testing.T) {
 		}
 	}
 	for at := 0; at < superblockBytes-8; at += 2 {
-		// With a checksum that fits: whatever it says, nothing here may panic.
+		// With a valid checksum: whatever the superblock says, nothing here may panic.
 		damaged := Superblock{append([]byte(nil), original[superblockOffset:superblockOffset+superblockBytes]...)}
 		damaged.setShort(at, 0)
 		if damaged.short(magicAt) == magic && damaged.word(blockShiftAt) <= blockShiftMax {

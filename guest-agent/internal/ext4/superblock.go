@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-// Where things are in a superblock, which begins 1024 bytes into the disk.
+// Offsets of fields in a superblock, which begins 1024 bytes into the disk.
 const (
 	superblockOffset = 1024
 	superblockBytes  = 1024
@@ -46,7 +46,7 @@ const (
 	stateErrors   = 2
 )
 
-// Features that decide what is done here.
+// Features that affect growing.
 const (
 	compatResizeInode  = 0x10
 	compatSparseSuper2 = 0x200
@@ -66,13 +66,13 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// checksum goes on from a checksum as the kernel does: nothing is inverted before or after.
+// checksum continues a checksum in the kernel's way: without inverting before or after.
 func checksum(seed uint32, data []byte) uint32 { return ^crc32.Update(^seed, castagnoli, data) }
 
-// Superblock is what a disk says of its file system.
+// Superblock is the superblock as read from a disk.
 type Superblock struct{ raw []byte }
 
-// ReadSuperblock fails for a disk that holds no ext4.
+// ReadSuperblock fails for a disk without ext4.
 func ReadSuperblock(disk io.ReaderAt) (Superblock, error) {
 	raw := make([]byte, superblockBytes)
 	if _, err := disk.ReadAt(raw, superblockOffset); err != nil {
@@ -94,10 +94,11 @@ func (s Superblock) BlockBytes() uint64 { return 1024 << s.word(blockShiftAt) }
 // Blocks is the size of the file system.
 func (s Superblock) Blocks() uint64 { return s.long(blocksLowAt, blocksHighAt) }
 
-// NeedsRecovery is true when the journal holds changes that a mount would make, perhaps to the superblock too.
+// NeedsRecovery is true when the journal holds changes that a mount would apply, possibly to the superblock
+// too.
 func (s Superblock) NeedsRecovery() bool { return s.word(incompatibleAt)&incompatRecover != 0 }
 
-// checkGrowable says why a file system cannot be grown here; nil when it can.
+// checkGrowable returns why a file system cannot be grown here; nil when it can.
 func (s Superblock) checkGrowable() error {
 	compatible, incompatible, readOnly := s.word(compatibleAt), s.word(incompatibleAt), s.word(readOnlyAt)
 	const incompatKnown = incompatMetaBg | incompat64Bit | incompatCsumSeed | incompatNeutral
@@ -112,7 +113,7 @@ func (s Superblock) checkGrowable() error {
 	case readOnly&readOnlyChecksums == 0:
 		return errors.New("the file system has no checksums")
 	case incompatible&^incompatKnown != 0 || readOnly&^readOnlyKnown != 0:
-		return fmt.Errorf("the file system has features that are not known here: %#x, %#x", incompatible, readOnly)
+		return fmt.Errorf("the file system has unknown features: %#x, %#x", incompatible, readOnly)
 	case s.word(firstDataBlockAt) != 0 || s.word(blocksPerGroupAt) != s.word(clusterPerGroupAt):
 		return errors.New("the file system has another layout of blocks")
 	case checksum(^uint32(0), s.raw[:checksumAt]) != s.word(checksumAt):
@@ -121,13 +122,13 @@ func (s Superblock) checkGrowable() error {
 	return s.checkSizes()
 }
 
-// checkSizes refuses what geometry could not reckon with.
+// checkSizes refuses values that geometry could not handle.
 func (s Superblock) checkSizes() error {
 	bits, descriptorBytes := 8*s.BlockBytes(), uint64(s.descriptorBytes())
 	blocks, inodes := uint64(s.word(blocksPerGroupAt)), uint64(s.word(inodesPerGroupAt))
 	if s.Blocks() == 0 || s.short(inodeBytesAt) == 0 || blocks == 0 || blocks > bits || blocks%8 != 0 || inodes == 0 ||
 		inodes > bits || descriptorBytes < 32 || s.BlockBytes()%descriptorBytes != 0 {
-		return errors.New("the file system's layout makes no sense")
+		return errors.New("the file system's layout is invalid")
 	}
 	return nil
 }
@@ -139,7 +140,7 @@ func (s Superblock) descriptorBytes() uint16 {
 	return s.short(descriptorBytesAt)
 }
 
-// seed is what the checksums of descriptors and bitmaps begin with.
+// seed is the initial value of the checksums of descriptors and bitmaps.
 func (s Superblock) seed() uint32 {
 	if s.word(incompatibleAt)&incompatCsumSeed != 0 {
 		return s.word(checksumSeedAt)
@@ -147,7 +148,7 @@ func (s Superblock) seed() uint32 {
 	return checksum(^uint32(0), s.raw[uuidAt:uuidAt+uuidBytes])
 }
 
-// copyFor is the superblock as group keeps it.
+// copyFor is the superblock's copy in the given group.
 func (s Superblock) copyFor(group uint64) []byte {
 	copied := Superblock{append([]byte(nil), s.raw...)}
 	copied.setShort(groupNumberAt, uint16(group))
@@ -158,7 +159,7 @@ func (s Superblock) copyFor(group uint64) []byte {
 func (s Superblock) short(at int) uint16 { return binary.LittleEndian.Uint16(s.raw[at:]) }
 func (s Superblock) word(at int) uint32  { return binary.LittleEndian.Uint32(s.raw[at:]) }
 
-// long joins two halves, of which the high one counts with 64 bit block numbers only.
+// long combines two halves; the high one only counts with 64-bit block numbers.
 func (s Superblock) long(lowAt, highAt int) uint64 {
 	value := uint64(s.word(lowAt))
 	if s.word(incompatibleAt)&incompat64Bit != 0 {

@@ -1,5 +1,6 @@
-// Package guard starts goroutines that cannot end the agent. In a guest the agent is process 1: a panic that nobody
-// recovers would end it, and the kernel with it. No other package starts a goroutine by itself (see guard_test.go).
+// Package guard starts goroutines whose panics do not end the agent. In a guest the agent is process 1: an
+// unrecovered panic would end it, and the kernel with it. No other package may start goroutines itself (see
+// guard_test.go).
 package guard
 
 import (
@@ -7,19 +8,19 @@ import (
 	"time"
 )
 
-// Log takes one line of what went wrong.
+// Log logs one line about a failure.
 type Log func(format string, args ...interface{})
 
-// What a log line can hold of a stack; /dev/kmsg takes about a kilobyte.
+// How much of a stack fits into a log line; /dev/kmsg accepts about a kilobyte.
 const stackBytesMax = 700
 
-// Go runs body in a goroutine. A panic in it is logged and ends that goroutine only; what body owes to others belongs in
-// its deferred calls.
+// Go runs body in a goroutine. A panic in it is logged and ends only that goroutine; clean-up that others
+// depend on belongs in deferred calls of body.
 func Go(what string, log Log, body func()) {
 	go func() { Try(what, log, body) }()
 }
 
-// Try runs body here and tells whether it came to its end without a panic.
+// Try runs body and reports whether it ended without a panic.
 func Try(what string, log Log, body func()) (ok bool) {
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -34,7 +35,7 @@ func Try(what string, log Log, body func()) (ok bool) {
 	return true
 }
 
-// After runs body in a goroutine once the time has passed, unless the timer is stopped before.
+// After runs body in a goroutine after wait, unless the timer is stopped before.
 func After(wait time.Duration, what string, log Log, body func()) *time.Timer {
 	return time.AfterFunc(wait, func() { Try(what, log, body) })
 }

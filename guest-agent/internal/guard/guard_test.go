@@ -39,7 +39,7 @@ func TestAPanicIsLoggedAndEndsNothingElse(t *testing.T) {
 	}
 }
 
-// A goroutine that is started elsewhere is one whose panic would end the guest.
+// A panic of a goroutine started elsewhere would end the guest.
 func TestNobodyElseStartsGoroutines(t *testing.T) {
 	files := 0
 	root := filepath.Join("..", "..")
@@ -48,7 +48,7 @@ func TestNobodyElseStartsGoroutines(t *testing.T) {
 			return err
 		}
 		relative, _ := filepath.Rel(root, path)
-		// These never run in a guest: the host of tests, and the peer of the other end's tests.
+		// These never run in a guest: the tests' host, and the peer for the TypeScript tests.
 		for _, folder := range []string{"internal/guard/", "internal/linktest/", "cmd/yamux-peer/"} {
 			if strings.HasPrefix(relative, folder) {
 				return nil

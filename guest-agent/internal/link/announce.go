@@ -8,8 +8,8 @@ import (
 	"guest-agent/internal/guard"
 )
 
-// Announce tells the host of an event and waits for its answer, at most for wait. No host is an error; so is a host
-// that does not answer.
+// Announce notifies the host of an event and waits for its answer, at most for wait. It fails if there is no
+// host or the host does not answer.
 func (s *Server) Announce(event string, wait time.Duration) error {
 	done := make(chan error, 1)
 	guard.Go("announce", s.log, func() { done <- s.announce(event, time.Now().Add(wait)) })
@@ -19,7 +19,7 @@ func (s *Server) Announce(event string, wait time.Duration) error {
 	case err := <-done:
 		return err
 	case <-timer.C:
-		return errors.New("the host did not take the announcement in time")
+		return errors.New("the host did not accept the announcement in time")
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/yamux"
 )
 
-// Code says why a call was refused.
+// Code is the reason for refusing a call.
 type Code string
 
 // The codes of the protocol.
@@ -23,9 +23,9 @@ const (
 
 const messageBytesMax = 4096
 
-// Call is one stream: a line each way, then whatever the call itself agrees on.
+// Call is one stream: a line in each direction, then the call's own framing.
 type Call struct {
-	// Name is what the host calls.
+	// Name is the name of the call.
 	Name string
 
 	stream   *yamux.Stream
@@ -35,7 +35,8 @@ type Call struct {
 	answered bool
 }
 
-// Arguments decodes the request line into target, a pointer to a struct. When it cannot, the call has been refused.
+// Arguments decodes the request line into target, a pointer to a struct. If that fails, it refuses the call
+// and returns false.
 func (c *Call) Arguments(target interface{}) bool {
 	if err := json.Unmarshal(c.request, target); err != nil {
 		c.Fail(CodeInvalid, "the call's arguments do not parse: "+err.Error())
@@ -44,7 +45,7 @@ func (c *Call) Arguments(target interface{}) bool {
 	return true
 }
 
-// Succeed answers with the fields of results, a struct or map that encodes to a JSON object; nil means none.
+// Succeed answers with the fields of results, which encodes to a JSON object; nil means none.
 func (c *Call) Succeed(results map[string]interface{}) error {
 	answer := map[string]interface{}{"ok": true}
 	for name, value := range results {
@@ -53,7 +54,7 @@ func (c *Call) Succeed(results map[string]interface{}) error {
 	return c.answer(answer)
 }
 
-// Fail refuses the call; after an answer it does nothing.
+// Fail refuses the call; after an answer it has no effect.
 func (c *Call) Fail(code Code, message string) {
 	if len(message) > messageBytesMax {
 		message = message[:messageBytesMax]
@@ -74,25 +75,25 @@ func (c *Call) answer(fields map[string]interface{}) error {
 	return err
 }
 
-// Ended closes when the host has ended or reset the stream, even while data before that end is unread, or when the
-// session is over.
+// Ended closes when the host has ended or reset the stream, even if data before the end is unread, or when
+// the session is over.
 func (c *Call) Ended() <-chan struct{} { return c.ended }
 
-// Read gives what follows the request line.
+// Read reads what follows the request line.
 func (c *Call) Read(p []byte) (int, error) { return c.lines.Read(p) }
 
-// Write sends what follows the answer line; it blocks while the host takes nothing. Safe for several goroutines.
+// Write sends what follows the answer line; it blocks while the host does not read. Safe for concurrent use.
 func (c *Call) Write(p []byte) (int, error) { return c.stream.Write(p) }
 
-// Close ends the guest's side of the stream and fails blocked writes. Repeatable.
+// Close ends the guest's side of the stream and fails blocked writes. Idempotent.
 func (c *Call) Close() error { return c.stream.Close() }
 
-// SetReadDeadline bounds reading what follows the request line.
+// SetReadDeadline sets the deadline for reading what follows the request line.
 func (c *Call) SetReadDeadline(deadline time.Time) { _ = c.stream.SetReadDeadline(deadline) }
 
 func (c *Call) stopReading() { _ = c.stream.SetReadDeadline(time.Unix(1, 0)) }
 
-// readRequest reads the request line; when there is none that can be served, the call has been refused.
+// readRequest reads the request line; if it is invalid, it refuses the call and returns false.
 func (c *Call) readRequest() bool {
 	_ = c.stream.SetReadDeadline(time.Now().Add(lineWait))
 	line, err := c.lines.line()

@@ -11,7 +11,7 @@ import (
 // FrameType names what a frame carries.
 type FrameType byte
 
-// The frames behind the answer of a call about a command.
+// The frames that follow the answer of a call about a command.
 const (
 	FrameStdout  FrameType = 1
 	FrameStderr  FrameType = 2
@@ -22,7 +22,7 @@ const (
 )
 
 const (
-	// FramePayloadBytesMax is the most one frame carries.
+	// FramePayloadBytesMax is the largest payload of a frame.
 	FramePayloadBytesMax = 65536
 	// FrameHeaderBytes come before each payload: type and length.
 	FrameHeaderBytes = 5
@@ -36,13 +36,13 @@ type Outcome struct {
 	Signal   string `json:"signal,omitempty"`
 }
 
-// Exited is the outcome of a program that ended by itself.
+// Exited is the outcome of a program that exited by itself.
 func Exited(code int) Outcome { return Outcome{Outcome: "exited", ExitCode: &code} }
 
-// Signalled is the outcome of a program that a signal ended; the name is without SIG.
+// Signalled is the outcome of a program that a signal ended; the name has no SIG prefix.
 func Signalled(signal string) Outcome { return Outcome{Outcome: "signalled", Signal: signal} }
 
-// TimedOut is the outcome of a program that was killed when its time was up.
+// TimedOut is the outcome of a program that was killed at its time limit.
 func TimedOut() Outcome { return Outcome{Outcome: "timed_out"} }
 
 // PutFrameHeader fills the first FrameHeaderBytes of frame, whose remainder is the payload.
@@ -83,7 +83,7 @@ func Number(payload []byte) (int64, bool) {
 	return int64(number), number <= math.MaxInt64
 }
 
-// ReadFrame reads one frame. io.EOF comes only between frames; a longer payload than allowed is an error.
+// ReadFrame reads one frame. io.EOF only occurs between frames; a payload over the limit is an error.
 func ReadFrame(source io.Reader) (FrameType, []byte, error) {
 	var header [FrameHeaderBytes]byte
 	if _, err := io.ReadFull(source, header[:]); err != nil {

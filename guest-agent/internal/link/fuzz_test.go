@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// FuzzSession feeds a guest what may come after its preamble. It must neither panic nor hang, nor keep a call.
+// FuzzSession feeds a guest arbitrary bytes after its preamble. It must neither panic nor hang, nor keep a
+// call.
 func FuzzSession(f *testing.F) {
 	call := frame(1, flagSyn, 1, 0)
 	line := []byte(`{"call":"echo"}` + "\n")
@@ -44,7 +45,7 @@ func FuzzSession(f *testing.F) {
 		_, _ = io.ReadFull(host, make([]byte, preambleBytes))
 		go func() { _, _ = io.Copy(io.Discard, host) }()
 		<-sent
-		// A second preamble gets through whatever came before.
+		// A second preamble is recognised after any bytes.
 		if _, err := host.Write(make([]byte, preambleBytes)); err != nil {
 			t.Fatalf("the guest stopped reading: %v", err)
 		}
@@ -57,7 +58,7 @@ func FuzzSession(f *testing.F) {
 	})
 }
 
-// FuzzReadFrame reads frames from anything.
+// FuzzReadFrame reads frames from arbitrary bytes.
 func FuzzReadFrame(f *testing.F) {
 	f.Add(Frame(FrameStdin, []byte("abc")))
 	f.Add([]byte{1, 0, 1, 0, 0})

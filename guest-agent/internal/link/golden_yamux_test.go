@@ -26,7 +26,7 @@ type yamuxFrame struct {
 	Payload  string `json:"payload_hex,omitempty"`
 }
 
-// tape keeps what one side sends, frame by frame.
+// tape records what one side sends, frame by frame.
 type tape struct {
 	net.Conn
 	from string
@@ -61,7 +61,7 @@ func (c *tape) Write(p []byte) (int, error) {
 		frame.Hex = hex.EncodeToString(c.pending[:size])
 		frame.Payload = hex.EncodeToString(c.pending[12:size])
 		if frame.Type == 0 && frame.Length > 1024 {
-			// The receiver needs such frames only to have used up its window.
+			// The receiver needs such frames only to use up its window.
 			frame.Hex, frame.Payload = "", ""
 		}
 		c.pending = c.pending[size:]
@@ -70,7 +70,8 @@ func (c *tape) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// play runs both ends of the real library against each other and records their frames under the script's names.
+// play runs both ends of the real library against each other and records their frames under the script's
+// names.
 type play struct {
 	t              *testing.T
 	host, guest    *tape
@@ -164,14 +165,14 @@ func TestGoldenYamuxFrames(t *testing.T) {
 	isGolden(t, "yamux.json", p.frames)
 }
 
-// windowUpdate makes the guest read more than half its window.
+// windowUpdate makes the guest read more than half of its window.
 func (p *play) windowUpdate(fromHost, atGuest *yamux.Stream) {
 	const size = 200 << 10
 	_, err := fromHost.Write(make([]byte, size))
 	p.ok(err)
 	<-p.host.frames
 	p.ok(atGuest.SetReadDeadline(time.Now().Add(linktest.Wait)))
-	// One read takes all, so there is one update: of all that was sent on the stream.
+	// A single read takes everything, so there is one window update for all of it.
 	_, err = p.server.Ping()
 	p.ok(err)
 	<-p.guest.frames
@@ -183,14 +184,14 @@ func (p *play) windowUpdate(fromHost, atGuest *yamux.Stream) {
 	p.sent(p.guest, "window update")
 }
 
-// refusal makes the host open more streams than the guest has room for.
+// refusal makes the host open more streams than the guest accepts.
 func (p *play) refusal() {
 	for i := 0; i < 2; i++ {
 		_, err := p.client.OpenStream()
 		p.ok(err)
 		<-p.host.frames
 	}
-	// The library counts what it has opened; beyond that, only a hand-made frame gets out.
+	// The library limits its own streams; a further one needs a hand-made frame.
 	header := make([]byte, 12)
 	header[1], header[3], header[7] = 1, 1, 99
 	_, err := p.host.Write(header)

@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// LineBytesMax is the longest line either side may send, its newline included.
+// LineBytesMax is the longest line that either side may send, including its newline.
 const LineBytesMax = 65536
 
 var errLineTooLong = errors.New("the line is longer than 64 KiB")
@@ -40,5 +40,5 @@ func (r *lineReader) line() ([]byte, error) {
 	}
 }
 
-// Read gives the bytes after the lines read so far.
+// Read returns the bytes after the lines read so far.
 func (r *lineReader) Read(p []byte) (int, error) { return r.buffered.Read(p) }

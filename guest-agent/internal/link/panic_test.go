@@ -10,7 +10,7 @@ import (
 	"guest-agent/internal/linktest"
 )
 
-// faulty panics in its next read or write when it is told to.
+// faulty panics in its next read or write on request.
 type faulty struct {
 	net.Conn
 	inRead, inWrite int32
@@ -31,7 +31,7 @@ func (f *faulty) Write(p []byte) (int, error) {
 	return f.Conn.Write(p)
 }
 
-func TestAFaultEndsItsCallOrItsSessionAndTheNextHostIsServed(t *testing.T) {
+func TestAPanicEndsItsCallOrSessionAndTheNextHostIsServed(t *testing.T) {
 	conn, theirs := net.Pipe()
 	carrier := &faulty{Conn: theirs}
 	server := link.NewServer(map[string]link.Handler{

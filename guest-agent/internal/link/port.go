@@ -8,16 +8,16 @@ import (
 	"unsafe"
 )
 
-// Port is a virtio console port. It has no connections: a host that has gone shows as a read of nothing. Go's poller
-// is edge-triggered, so waiting for the next host costs nothing, where a level-triggered wait would spin.
+// Port is a virtio console port. It has no connections: after the host has left, reads return nothing. Go's
+// poller is edge-triggered, so waiting for the next host costs nothing; a level-triggered wait would spin.
 type Port struct {
 	file *os.File
 	raw  syscall.RawConn
-	// absent is set once the reader has been told that the host hung up.
+	// absent is set once the reader was told that the host has disconnected.
 	absent bool
 }
 
-// OpenPort opens the port's device node, exclusively as the kernel sees to it.
+// OpenPort opens the port's device node; the kernel allows only one opener.
 func OpenPort(path string) (*Port, error) {
 	fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if err != nil {
@@ -32,7 +32,7 @@ func OpenPort(path string) (*Port, error) {
 	return &Port{file: file, raw: raw, absent: true}, nil
 }
 
-// Read returns io.EOF once when the host hangs up; the next Read waits for the next host.
+// Read returns io.EOF once when the host disconnects; the next Read waits for the next host.
 func (p *Port) Read(buf []byte) (int, error) {
 	var n int
 	var readErr error
@@ -87,8 +87,8 @@ func (p *Port) Write(buf []byte) (int, error) {
 	return done, err
 }
 
-// transfer reads or writes without telling Go's scheduler: the port never blocks, and being taken off the processor at
-// each call, as happens to calls that last longer than 20 µs, is dearer under emulation than the call itself.
+// transfer reads or writes without notifying Go's scheduler. The port never blocks, and under emulation
+// losing the P in each call over 20 µs would cost more than the call itself.
 func transfer(call, fd uintptr, buf []byte) (int, error) {
 	if len(buf) == 0 {
 		return 0, nil

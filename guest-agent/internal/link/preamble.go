@@ -11,26 +11,26 @@ import (
 )
 
 const (
-	// TokenBytes is the length of the secret a host shows at the start of each connection.
+	// TokenBytes is the length of the secret that a host sends at the start of each connection.
 	TokenBytes = 32
-	// NonceBytes is the length of the number a host wants to see again in the answer.
+	// NonceBytes is the length of the number that the answer must repeat.
 	NonceBytes = 16
 
 	preambleBytes = TokenBytes + NonceBytes
-	// A read with less room could split a carrier's buffer and make its second half look like the start of one.
+	// A read into less space could split a carrier's buffer and make its second half look like the start of one.
 	readBytesMin = 4096
-	// An answer to a host that has gone away must not hold up the next host.
+	// Answering a host that has left must not delay the next host.
 	answerWait = 10 * time.Second
 )
 
-// Carrier is the byte pipe to the host. A read after io.EOF either waits for the next host (a virtio port) or
-// returns io.EOF again (a socket). A deadline in the past ends a blocked Read or Write.
+// Carrier is the byte pipe to the host. After io.EOF, a read either waits for the next host (virtio port) or
+// returns io.EOF again (socket). A deadline in the past ends a blocked Read or Write.
 type Carrier interface {
 	io.ReadWriter
 	SetDeadline(t time.Time) error
 }
 
-// Acknowledgement is what a guest that owns token answers, followed by the nonce.
+// Acknowledgement is the part of a guest's answer that precedes the nonce.
 func Acknowledgement(token []byte) []byte {
 	sum := sha256.Sum256(append(append([]byte{}, token...), "ack"...))
 	return sum[:]
@@ -43,7 +43,7 @@ type preamble struct {
 	rest []byte
 }
 
-// doorkeeper knows this guest's token: the first one it is shown, until the host of that one names another.
+// doorkeeper knows this guest's token: the first one it receives, until the host replaces it.
 type doorkeeper struct {
 	mu    sync.Mutex
 	token []byte
@@ -61,7 +61,7 @@ func (d *doorkeeper) acknowledgement() []byte {
 	return Acknowledgement(d.token)
 }
 
-// match tells whether p, the whole of one read, begins with a preamble of this guest's host.
+// match reports whether p, the whole of one read, begins with a preamble of this guest's host.
 func (d *doorkeeper) match(p []byte) (*preamble, bool) {
 	if len(p) < preambleBytes {
 		return nil, false
@@ -80,7 +80,7 @@ func (d *doorkeeper) match(p []byte) (*preamble, bool) {
 	}, true
 }
 
-// await discards what it reads until a read begins with a preamble.
+// await discards input until a read begins with a preamble.
 func (d *doorkeeper) await(carrier Carrier) (*preamble, error) {
 	buf := make([]byte, readBytesMin)
 	for {
@@ -106,7 +106,7 @@ func (d *doorkeeper) answer(carrier Carrier, request *preamble) error {
 	return err
 }
 
-// isHangUp tells of a host that went away, with or without reading all it was sent.
+// isHangUp reports that the host has disconnected, with or without reading everything.
 func isHangUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

@@ -12,7 +12,8 @@ import (
 
 var newToken = bytes.Repeat([]byte{9}, link.TokenBytes)
 
-// serve runs a server that answers `ping` on a carrier that, like a virtio port, never joins two writes in one read.
+// serve runs a server that answers `ping` on a carrier that, like a virtio port, never joins two writes in
+// one read.
 func serve(t *testing.T) net.Conn {
 	t.Helper()
 	host, guest := net.Pipe()
@@ -50,7 +51,7 @@ func answersPing(t *testing.T, host *linktest.Host) {
 
 func write(t *testing.T, conn net.Conn, content []byte) {
 	t.Helper()
-	// A guest that does not read fails the test, and does not hang it.
+	// A guest that does not read makes the test fail instead of hang.
 	if err := conn.SetWriteDeadline(time.Now().Add(linktest.Wait)); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func TestAPreambleEndsTheOldSessionsCalls(t *testing.T) {
 	}
 	host.Abandon()
 	answersPing(t, linktest.NewHost(t, conn, 2))
-	// The cleanup's Close waits for the call that is held.
+	// The cleanup's Close waits for the held call.
 }
 
 func TestAPreambleTwiceInARow(t *testing.T) {
@@ -101,7 +102,8 @@ func TestAPreambleTwiceInARow(t *testing.T) {
 	answersPing(t, linktest.NewHost(t, conn, 3))
 }
 
-// isNotAnswered shows the guest a preamble that it must not answer, and then its own: what is answered first is the latter.
+// isNotAnswered sends a preamble that must not be answered and then a valid one, whose answer must come
+// first.
 func isNotAnswered(t *testing.T, conn net.Conn, token, own []byte, nonce byte) {
 	t.Helper()
 	write(t, conn, append(append([]byte{}, token...), linktest.Nonce(nonce)...))
@@ -117,7 +119,7 @@ func TestATokenThatDiffersInAnyByteIsNotAnswered(t *testing.T) {
 	for position := 0; position < link.TokenBytes; position++ {
 		other := linktest.Token()
 		other[position] ^= 1
-		// A session takes garbage as its end, and another one the next time: both must be as strict.
+		// An ended session must be as strict as a new one.
 		isNotAnswered(t, conn, other, linktest.Token(), byte(2+2*position))
 	}
 }
@@ -148,7 +150,7 @@ func TestALineOfBoundedLength(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotACallIsRefused(t *testing.T) {
+func TestAnInvalidCallIsRefused(t *testing.T) {
 	host := linktest.NewHost(t, serve(t), 1)
 	for line, code := range map[string]string{
 		"\n":                      "invalid",

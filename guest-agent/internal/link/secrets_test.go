@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Secrets are compared in constant time, so that the time taken tells nothing of them: by crypto/subtle only.
+// Secrets are compared only by crypto/subtle, in constant time, so that timing reveals nothing about them.
 func TestTokensAreComparedInConstantTime(t *testing.T) {
 	paths, err := filepath.Glob("*.go")
 	if err != nil {
@@ -48,7 +48,7 @@ func TestTokensAreComparedInConstantTime(t *testing.T) {
 	}
 }
 
-// selector names what an expression refers to, as written.
+// selector returns an expression's name as written.
 func selector(expression ast.Expr) string {
 	switch expression := expression.(type) {
 	case *ast.Ident:

@@ -1,5 +1,5 @@
-// Package link is the guest's end of the guest link: the preamble, the yamux session, and calls as lines of JSON. It
-// knows nothing of what the calls do. The protocol is specified in src/guest/protocol.ts.
+// Package link is the guest's end of the guest link: the preamble, the yamux session, and calls as lines of
+// JSON. It knows nothing about the meaning of calls. The protocol is specified in src/guest/protocol.ts.
 package link
 
 import (
@@ -13,21 +13,21 @@ import (
 )
 
 const (
-	// ProtocolVersion is the newest that this agent speaks, ProtocolVersionMin the oldest.
+	// ProtocolVersion is the newest version that this agent supports, ProtocolVersionMin the oldest.
 	ProtocolVersion    = 2
 	ProtocolVersionMin = 2
 
 	callsMax = 512
-	// A session whose carrier takes nothing for this long has no host; a new one begins with a preamble anyway.
+	// A session whose carrier accepts nothing for this long has no host; a new one begins with a preamble.
 	writeWait = 2 * time.Minute
-	// How long a stream may stay silent before its call line is complete.
+	// Limit for receiving a stream's call line.
 	lineWait = 30 * time.Second
 )
 
 // Handler serves one call. The stream is closed when it returns.
 type Handler func(call *Call)
 
-// Server answers the calls of whichever host holds the carrier.
+// Server answers the calls of the host that holds the carrier.
 type Server struct {
 	handlers map[string]Handler
 	log      guard.Log
@@ -40,13 +40,13 @@ type Server struct {
 	closed  bool
 }
 
-// NewServer serves the named calls; log gets what goes wrong with the link itself.
+// NewServer serves the named calls; log receives failures of the link itself.
 func NewServer(handlers map[string]Handler, log guard.Log) *Server {
 	return &Server{handlers: handlers, log: log, slots: make(chan struct{}, callsMax)}
 }
 
-// Serve runs session after session until the carrier is at its end for good or fails. A carrier that waits for its
-// next host by itself is served for ever.
+// Serve runs one session after another until the carrier ends or fails. It never returns for a carrier that
+// waits for its next host by itself.
 func (s *Server) Serve(carrier Carrier) error {
 	var request *preamble
 	for {
@@ -84,11 +84,11 @@ func (s *Server) session(carrier Carrier, rest []byte) (next *preamble, err erro
 	}
 	s.setCurrent(session)
 	defer func() {
-		// The session may be closing in one of its own goroutines; this waits until it is done with the carrier.
+		// The session may be closing in one of its own goroutines; this waits until it no longer uses the carrier.
 		_ = session.Close()
 		s.setCurrent(nil)
 		conn.ends.endAll()
-		// A carrier that cannot be used any more says so at its next read.
+		// An unusable carrier reports that at its next read.
 		_ = carrier.SetDeadline(time.Time{})
 		next = conn.next
 	}()
@@ -102,10 +102,10 @@ func (s *Server) session(carrier Carrier, rest []byte) (next *preamble, err erro
 	return nil, nil
 }
 
-// Rekey gives the guest another token: the old one opens no session any more, and the present session goes on.
+// Rekey replaces the guest's token: the old one opens no more sessions, but the current session continues.
 func (s *Server) Rekey(token []byte) { s.door.rekey(token) }
 
-// Close ends the session and waits until its calls are over, at most for wait. No call is served afterwards.
+// Close ends the session and waits for its calls, at most for wait. No call is served afterwards.
 func (s *Server) Close(wait time.Duration) {
 	s.mu.Lock()
 	s.closed = true
@@ -156,7 +156,7 @@ func sessionConfig() *yamux.Config {
 func (s *Server) serve(call *Call, ends *streamEnds) {
 	defer s.calls.Done()
 	defer ends.forget(call.stream.StreamID())
-	// Whatever still reads the stream, the call is over.
+	// The call is over, even if something still reads the stream.
 	defer call.stopReading()
 	defer call.stream.Close()
 	defer func() {

@@ -13,19 +13,19 @@ const (
 	typeData    = 0
 )
 
-// sessionConn is the carrier as one yamux session sees it. It ends when the host hangs up or asks for a new session,
-// and tells on the way which streams the host has ended.
+// sessionConn is the carrier as seen by one yamux session. It ends when the host disconnects or requests a
+// new session, and reports which streams the host has ended.
 type sessionConn struct {
 	carrier Carrier
 	door    *doorkeeper
 	ends    *streamEnds
 
-	// rest is read before anything of the carrier; only the session's reader touches it.
+	// rest is read before the carrier; only the session's reader uses it.
 	rest []byte
 	// next is the request that ended this session; valid once the session has closed.
 	next *preamble
-	// frame holds the header of a data frame that waits for its body; only the session's writer touches it. Its room
-	// is used again: under emulation the memory would cost more than the copying.
+	// frame holds a data frame's header until its body is written; only the session's writer uses it. It is
+	// reused, because under emulation allocating costs more than copying.
 	frame []byte
 
 	closeOnce sync.Once
@@ -35,7 +35,8 @@ func newSessionConn(carrier Carrier, door *doorkeeper, rest []byte) *sessionConn
 	return &sessionConn{carrier: carrier, door: door, ends: newStreamEnds(), rest: rest}
 }
 
-// Read returns io.EOF when the host has hung up or started a new session. yamux reads into 4096 bytes or more.
+// Read returns io.EOF when the host has disconnected or started a new session. yamux reads into 4096 bytes or
+// more.
 func (c *sessionConn) Read(p []byte) (n int, err error) {
 	defer recoverAsError("read", &err)
 	if len(c.rest) > 0 {
@@ -53,8 +54,8 @@ func (c *sessionConn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Write joins a data frame's header, which yamux writes by itself, with its body: every write to a virtio port costs
-// the host a wake-up.
+// Write joins a data frame's header, which yamux writes separately, with its body: every write to a virtio
+// port wakes the host.
 func (c *sessionConn) Write(p []byte) (n int, err error) {
 	defer recoverAsError("write", &err)
 	if len(c.frame) == 0 && isDataHeader(p) {
@@ -73,8 +74,8 @@ func (c *sessionConn) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// recoverAsError turns a panic into an error: yamux calls us in goroutines of its own, and one that panics would end the
-// guest.
+// recoverAsError turns a panic into an error: yamux calls us in its own goroutines, where a panic would end
+// the guest.
 func recoverAsError(doing string, err *error) {
 	if fault := recover(); fault != nil {
 		*err = fmt.Errorf("%s the carrier: panic: %v", doing, fault)

@@ -10,13 +10,13 @@ const (
 	flagFin = 4
 	flagRst = 8
 
-	// More streams than this are never open at once; those beyond are told of their end only by reading.
+	// More streams are never open at once; the end of further ones is only noticed by reading.
 	watchedStreamsMax = 4096
 )
 
-// streamEnds follows the frame headers in the bytes from the host and tells when the host has ended a stream. yamux
-// itself tells only a reader that has taken all data before the end, and a call that waits for its program to take
-// standard input does not read.
+// streamEnds parses the frame headers from the host and reports when the host has ended a stream. yamux
+// reports an end only to a reader that has read all data before it, and a call that waits for its program to
+// read standard input does not read.
 type streamEnds struct {
 	mu    sync.Mutex
 	ended map[uint32]chan struct{}
@@ -99,14 +99,14 @@ func (s *streamEnds) of(id uint32) <-chan struct{} {
 	return ended
 }
 
-// forget drops a stream whose call is done.
+// forget removes a stream whose call is over.
 func (s *streamEnds) forget(id uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.ended, id)
 }
 
-// endAll says that no stream of the session lives any more.
+// endAll ends all streams of the session.
 func (s *streamEnds) endAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -26,7 +26,7 @@ func isClosed(channel <-chan struct{}) bool {
 	}
 }
 
-func TestStreamEndsAreSeenHoweverTheBytesAreCut(t *testing.T) {
+func TestStreamEndsAreSeenWhereverTheBytesAreSplit(t *testing.T) {
 	var bytes []byte
 	for _, part := range [][]byte{
 		frame(1, flagSyn, 1, 0), frame(1, flagSyn, 3, 0), frame(1, flagSyn, 5, 0),

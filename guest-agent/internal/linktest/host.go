@@ -16,7 +16,7 @@ import (
 	"guest-agent/internal/link"
 )
 
-// Wait is how long a test waits for anything before it fails.
+// Wait limits every wait in a test.
 const Wait = 30 * time.Second
 
 // Host is one connection to a guest.
@@ -39,17 +39,17 @@ func Token() []byte { return bytes.Repeat([]byte{7}, link.TokenBytes) }
 // Nonce makes distinct nonces.
 func Nonce(n byte) []byte { return bytes.Repeat([]byte{n}, link.NonceBytes) }
 
-// Greet sends a preamble and discards what comes until its answer.
+// Greet sends a preamble and discards input up to its answer.
 func Greet(t testing.TB, conn net.Conn, token, nonce []byte) {
 	t.Helper()
 	GreetedBehind(t, conn, token, nonce)
 }
 
-// GreetedBehind sends a preamble and returns what came up to its answer.
+// GreetedBehind sends a preamble and returns the input up to its answer.
 func GreetedBehind(t testing.TB, conn net.Conn, token, nonce []byte) []byte {
 	t.Helper()
 	must(t, conn.SetDeadline(time.Now().Add(Wait)))
-	// The guest may be writing what nobody wants any more: read while writing.
+	// The guest may be writing stale output, so read while writing.
 	wrote := make(chan error, 1)
 	go func() {
 		_, err := conn.Write(append(append([]byte{}, token...), nonce...))
@@ -82,10 +82,10 @@ func NewHost(t testing.TB, conn net.Conn, nonce byte) *Host {
 	return &Host{Session: session, conn: conn, t: t}
 }
 
-// Abandon ends the host's session without a word to the guest and returns the connection for another.
+// Abandon ends the host's session silently and returns the connection for another.
 func (h *Host) Abandon() net.Conn {
 	h.t.Helper()
-	// All that the session has sent is to be read by the guest apart from what comes next.
+	// The guest must read everything from this session before the next bytes arrive.
 	_, err := h.Session.Ping()
 	must(h.t, err)
 	must(h.t, h.Session.Close())
@@ -99,7 +99,7 @@ func (h *Host) HangUp() {
 	_ = h.conn.Close()
 }
 
-// Stream is one call under way.
+// Stream is a running call.
 type Stream struct {
 	*yamux.Stream
 	Reader *bufio.Reader
@@ -130,7 +130,7 @@ func (s *Stream) Answer() map[string]interface{} {
 	return answer
 }
 
-// Call makes a call that has no framing of its own.
+// Call makes a call without its own framing.
 func (h *Host) Call(name string, arguments map[string]interface{}) map[string]interface{} {
 	h.t.Helper()
 	stream := h.Open(Line(h.t, name, arguments))
@@ -138,7 +138,7 @@ func (h *Host) Call(name string, arguments map[string]interface{}) map[string]in
 	return stream.Answer()
 }
 
-// Start starts a command: argv and env become what follows the line, and an id is made unless there is one.
+// Start starts a command: argv and env follow the line; an id is made if there is none.
 func (h *Host) Start(arguments map[string]interface{}) *Stream {
 	h.t.Helper()
 	h.started++
@@ -179,7 +179,7 @@ func Line(t testing.TB, name string, arguments map[string]interface{}) string {
 	return string(line) + "\n"
 }
 
-// Result is all that an exec call said.
+// Result is the complete result of an exec call.
 type Result struct {
 	Stdout, Stderr []byte
 	Lost           int64
@@ -222,7 +222,7 @@ func (s *Stream) Send(kind link.FrameType, payload []byte) {
 	must(s.t, err)
 }
 
-// String shows an outcome as tests compare it.
+// String formats an outcome for comparison in tests.
 func (r Result) String() string {
 	if r.Outcome.ExitCode != nil {
 		return fmt.Sprintf("%s %d", r.Outcome.Outcome, *r.Outcome.ExitCode)

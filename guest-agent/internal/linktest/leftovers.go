@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// A package's tests that take longer than this hang; the host's own time limit would leave their programs behind.
+	// Tests of a package that take longer hang; the host's own limit would leave their programs behind.
 	testsMax       = 100 * time.Second
 	setChildReaper = 36
 )
 
-// RunTests runs a package's tests and ends what their programs leave behind, stopped ones among them, also when the tests
-// hang.
+// RunTests runs a package's tests and kills the programs that they leave behind, including stopped ones, even
+// if the tests hang.
 func RunTests(m *testing.M) int {
-	// Orphans become children of this process, so that they are found.
+	// Orphans become children of this process, so that they can be found.
 	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, setChildReaper, 1, 0)
 	watchdog := time.AfterFunc(testsMax, func() {
 		endDescendants()

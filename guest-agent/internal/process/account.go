@@ -22,8 +22,7 @@ type account struct {
 	home   string
 }
 
-// lookUpAccount finds USER or USER:GROUP, each by name or number. Numbers need not be in the guest's files; root need not
-// either.
+// lookUpAccount finds a user by name or number. Numbers, and root, need not be in the guest's passwd file.
 func lookUpAccount(user string) (*account, error) {
 	if user == "" {
 		user = "0"
@@ -116,7 +115,7 @@ func groupsOf(user *account, group string) []uint32 {
 	return groups
 }
 
-// credential is nil where nothing changes: only root may set it.
+// credential is nil if nothing changes, because only root may set it.
 func (a *account) credential() *syscall.Credential {
 	if os.Getuid() != 0 && uint32(os.Getuid()) == a.uid {
 		return nil

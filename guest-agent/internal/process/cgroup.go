@@ -12,15 +12,15 @@ import (
 
 const (
 	cgroupMode = 0o755
-	// A cgroup can be removed once its killed members are gone, which takes the kernel a moment.
+	// A cgroup can be removed only once its killed members are gone, which takes the kernel a moment.
 	cgroupRemoveTries = 50
 	cgroupRemoveWait  = 20 * time.Millisecond
-	// Cgroups of commands that left something behind, looked at again for each new command.
+	// How many cgroups of commands with leftover processes are retried for each new command.
 	cgroupRetries = 4
 )
 
-// Cgroups makes a cgroup for each process below a directory of a mounted cgroup2, so that all its descendants can be
-// ended at once, wherever they went. Nil: there are none.
+// Cgroups makes a cgroup for each process below a directory of a mounted cgroup2, so that all its descendants
+// can be killed at once. Nil: not available.
 type Cgroups struct {
 	directory string
 
@@ -29,7 +29,7 @@ type Cgroups struct {
 	abandoned []string
 }
 
-// OpenCgroups makes directory, which is to be in a mounted cgroup2, and returns nil when the kernel cannot end cgroups.
+// OpenCgroups makes directory, which must be in a mounted cgroup2; nil when the kernel cannot kill cgroups.
 func OpenCgroups(directory string) *Cgroups {
 	if err := os.Mkdir(directory, cgroupMode); err != nil && !os.IsExist(err) {
 		return nil
@@ -40,7 +40,7 @@ func OpenCgroups(directory string) *Cgroups {
 	return &Cgroups{directory: directory}
 }
 
-// cgroup is that of one process.
+// cgroup is the cgroup of one process.
 type cgroup struct {
 	path string
 	file *os.File
@@ -63,28 +63,28 @@ func (c *Cgroups) create() (*cgroup, error) {
 	return &cgroup{path: path, file: file}, nil
 }
 
-// isCgroupRefusal tells of errors that no program gives when it is run.
+// isCgroupRefusal recognises errors that a program itself never causes.
 func isCgroupRefusal(err error) bool {
 	return err == syscall.ENODEV || err == syscall.EBUSY || err == syscall.EOPNOTSUPP || err == syscall.ENOSYS
 }
 
-// kill ends all members; false when the kernel would not.
+// kill kills all members; false when the kernel refuses.
 func (c *cgroup) kill() bool {
 	return os.WriteFile(filepath.Join(c.path, "cgroup.kill"), []byte("1"), 0) == nil
 }
 
-// add moves a process that was not started in the cgroup into it.
+// add moves a process into the cgroup that was not started there.
 func (c *cgroup) add(pid int) error {
 	return os.WriteFile(filepath.Join(c.path, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
 }
 
-// isEmpty tells that no process is left in it or below it.
+// isEmpty reports that no process is in it or below it.
 func (c *cgroup) isEmpty() bool {
 	events, err := os.ReadFile(filepath.Join(c.path, "cgroup.events"))
 	return err != nil || strings.Contains(string(events), "populated 0")
 }
 
-// remove gives a cgroup back. What still lives in it, because it was left behind on purpose, keeps it for now.
+// remove deletes a cgroup. One with processes left behind on purpose is kept for now.
 func (c *Cgroups) remove(group *cgroup) {
 	_ = group.file.Close()
 	for try := 0; try < cgroupRemoveTries && group.isEmpty(); try++ {
@@ -98,7 +98,7 @@ func (c *Cgroups) remove(group *cgroup) {
 	c.abandoned = append(c.abandoned, group.path)
 }
 
-// retry removes some of those that were kept.
+// retry removes some of the kept cgroups.
 func (c *Cgroups) retry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

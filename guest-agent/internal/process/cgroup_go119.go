@@ -4,7 +4,7 @@ package process
 
 import "syscall"
 
-// enter does nothing: this Go cannot start a process in a cgroup. It is moved there as soon as it runs.
+// enter does nothing: this Go version cannot start a process in a cgroup, so it is moved there once it runs.
 func (c *cgroup) enter(*syscall.SysProcAttr) {}
 
 func leaveCgroup(*syscall.SysProcAttr) {}

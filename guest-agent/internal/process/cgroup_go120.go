@@ -4,7 +4,7 @@ package process
 
 import "syscall"
 
-// enter makes the process begin its life in the cgroup, before it can fork.
+// enter starts the process inside the cgroup, before it can fork.
 func (c *cgroup) enter(attributes *syscall.SysProcAttr) {
 	attributes.UseCgroupFD = true
 	attributes.CgroupFD = int(c.file.Fd())

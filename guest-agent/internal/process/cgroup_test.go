@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// newCgroups makes cgroups below the first cgroup2 mount there is.
+// newCgroups makes cgroups below the first mounted cgroup2.
 func newCgroups(t *testing.T) *Cgroups {
 	t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mounts")
@@ -67,7 +67,7 @@ func TestKillTreeEndsTheWholeCgroup(t *testing.T) {
 	}
 	process.KillTree()
 	<-process.Done()
-	// The end of the FIFO: nobody holds it any more.
+	// The FIFO's end: no process holds it any more.
 	for {
 		if n, err := file.Read(buffer); err != nil || n == 0 {
 			if n == 0 && err != nil && err.Error() != "EOF" {
@@ -80,7 +80,7 @@ func TestKillTreeEndsTheWholeCgroup(t *testing.T) {
 	isGivenBack(t, cgroups)
 }
 
-// isGivenBack waits until no cgroup is left: members that were killed are gone a moment later.
+// isGivenBack waits until no cgroup is left, because killed members take a moment to disappear.
 func isGivenBack(t *testing.T, cgroups *Cgroups) {
 	t.Helper()
 	for deadline := time.Now().Add(testWait); len(cgroups.abandoned) > 0 && time.Now().Before(deadline); {
@@ -113,7 +113,7 @@ func TestACgroupThatIsStillUsedIsRemovedLater(t *testing.T) {
 	isGivenBack(t, cgroups)
 }
 
-// A pid from a scan that is over may be another process's by now.
+// A pid from an earlier scan may belong to another process by now.
 func TestAHandleReachesTheProcessThatWasSeenOrNobody(t *testing.T) {
 	starter := newStarter(t)
 	process, err := starter.Start(Spec{Argv: []string{"sleep", "1000"}})

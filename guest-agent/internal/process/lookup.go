@@ -8,7 +8,7 @@ import (
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// environment adds extra to what every process has and returns it with its PATH.
+// environment adds extra to the default environment and returns it with its PATH.
 func environment(extra map[string]string, user *account) ([]string, string, error) {
 	home := user.home
 	if home == "" {
@@ -34,7 +34,8 @@ func environment(extra map[string]string, user *account) ([]string, string, erro
 	return env, all["PATH"], nil
 }
 
-// lookUpProgram finds what argv names, as execvp would from cwd: the first that can be run, else why none can.
+// lookUpProgram finds the program of argv like execvp from cwd: the first runnable one, else the reason why
+// there is none.
 func lookUpProgram(argv []string, path, cwd string) (string, error) {
 	if len(argv) == 0 || argv[0] == "" {
 		return "", &InvalidError{Reason: "argv must name a program"}

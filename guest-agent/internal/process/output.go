@@ -9,7 +9,7 @@ import (
 	"unsafe"
 )
 
-// With less room than this a frame is sent as it is.
+// With less space than this left, a frame is sent without waiting.
 const (
 	gatherBytesMin = 16 << 10
 	// A terminal buffers 4 KiB, and its other end some more.
@@ -17,7 +17,7 @@ const (
 	terminalRestWait = 10 * time.Millisecond
 )
 
-// Output is the reading end of a process's standard output or error.
+// Output is the read end of a process's standard output or error.
 type Output struct {
 	file *os.File
 	// remaining is how much is left to read once the process has ended; -1 before.
@@ -29,13 +29,13 @@ func newOutput(fd int) *Output {
 	return &Output{file: os.NewFile(uintptr(fd), "pipe"), remaining: -1}
 }
 
-// Read gives what the process wrote; io.EOF when all writers have closed it, or when the process has ended and what
-// the pipe held then has been read, whoever else keeps it open.
+// Read reads what the process wrote. io.EOF when all writers have closed it, or when the process has ended
+// and the pipe's content at that time was read, even if another process keeps it open.
 func (o *Output) Read(p []byte) (int, error) {
 	if o.remaining < 0 {
 		n, err := o.file.Read(p)
 		if n > 0 || !os.IsTimeout(err) {
-			// A terminal whose other end nobody holds any more gives EIO.
+			// A terminal returns EIO when nobody holds its other end.
 			if errors.Is(err, syscall.EIO) {
 				err = io.EOF
 			}
@@ -45,7 +45,7 @@ func (o *Output) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		if o.isTerminal {
-			// How much a terminal holds is not to be asked; it is read until it has no more.
+			// A terminal's fill level cannot be queried; it is read until it is empty.
 			o.remaining = terminalRestMax
 		} else {
 			o.remaining = o.available()
@@ -59,7 +59,7 @@ func (o *Output) Read(p []byte) (int, error) {
 	}
 	n := o.readNow(p)
 	if n == 0 && o.isTerminal {
-		// What was written last may be on its way through the kernel's terminal still.
+		// The last output may still be on its way through the kernel's terminal.
 		time.Sleep(terminalRestWait)
 		n = o.readNow(p)
 	}
@@ -70,8 +70,8 @@ func (o *Output) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Gather adds what has come when the time given is over, unless p is small; it leaves the end of the output to Read. It
-// waits once: with one processor each look at the pipe costs the writing program its turn.
+// Gather waits once and adds what has arrived meanwhile, unless p is small. It leaves the end of the output
+// to Read. Only once, because with one CPU each look at the pipe takes time from the writing program.
 func (o *Output) Gather(p []byte, wait time.Duration) int {
 	if o.remaining >= 0 || len(p) < gatherBytesMin {
 		return 0
@@ -96,7 +96,7 @@ func (o *Output) available() int {
 	return int(count)
 }
 
-// readNow reads without waiting, past the poller.
+// readNow reads without blocking, bypassing the poller.
 func (o *Output) readNow(p []byte) int {
 	var n int
 	o.control(func(fd uintptr) {
@@ -127,7 +127,7 @@ func (p *Process) FinishOutput() {
 	}
 }
 
-// streams are the three standard streams of a process to be.
+// streams are the three standard streams of a process before its start.
 type streams struct {
 	child    [3]uintptr
 	opened   []int

@@ -5,7 +5,7 @@ import (
 	"unsafe"
 )
 
-// handle names one process for good, where its number may be given to another as soon as it is reaped.
+// handle identifies one process for ever; its pid may be reused as soon as it is reaped.
 type handle struct {
 	pid   int
 	start uint64
@@ -14,8 +14,9 @@ type handle struct {
 
 const noFd = -1
 
-// openHandle holds the process that the scan saw as pid with this start time; ok is false when that process is gone.
-// The descriptor comes first: while its process lives the number is taken, so what /proc then shows is that process.
+// openHandle opens the process that was seen as pid with this start time; ok is false when it is gone. The
+// descriptor is opened first: while its process exists the pid is not reused, so /proc then shows that
+// process.
 func openHandle(pid int, start uint64) (handle, bool) {
 	held := handle{pid: pid, start: start, fd: noFd}
 	if fd, _, errno := syscall.Syscall(sysPidfdOpen, uintptr(pid), 0, 0); errno == 0 {
@@ -35,8 +36,8 @@ func (h handle) isSame() bool {
 	return ok && entry.start == h.start
 }
 
-// signal reaches this process or nobody. A kernel that has no such descriptors leaves a look at the start time, which is
-// as near as it comes.
+// signal reaches this process or none. On a kernel without pidfds the start time is checked first, which is
+// the best available.
 func (h handle) signal(sig syscall.Signal) {
 	if h.fd != noFd {
 		_, _, _ = syscall.Syscall6(sysPidfdSendSignal, uintptr(h.fd), uintptr(sig), uintptr(unsafe.Pointer(nil)), 0, 0, 0)

@@ -1,5 +1,5 @@
-// Package process runs programs for the host and sees to it that all they started can be ended. It knows nothing of
-// the link.
+// Package process runs programs for the host and can kill everything that they started. It knows nothing
+// about the link.
 package process
 
 import (
@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Spec says what to run.
+// Spec describes what to run.
 type Spec struct {
 	// Argv is the program and its arguments; the program is looked up in the PATH of the process's environment.
 	Argv []string
@@ -21,11 +21,12 @@ type Spec struct {
 	User string
 	// Stdin gives the process a pipe; otherwise it reads /dev/null.
 	Stdin bool
-	// Terminal makes all three streams a terminal of this size; what the process writes is then all standard output.
+	// Terminal gives the process a terminal of this size for all three streams; all its output is then standard
+	// output.
 	Terminal *Size
 }
 
-// InvalidError is a Spec that this guest cannot act on: no such user, no such directory.
+// InvalidError is a Spec that is impossible in this guest: no such user, no such directory.
 type InvalidError struct{ Reason string }
 
 func (e *InvalidError) Error() string { return e.Reason }
@@ -41,7 +42,7 @@ func (e *NotRunnableError) Error() string { return e.Reason }
 // Process is a started program: the leader of its own session and process group.
 type Process struct {
 	Pid int
-	// Stdin is nil unless the Spec asked for it. Writes give EPIPE once the process has closed its end.
+	// Stdin is nil unless the Spec requested it. Writes fail with EPIPE once the process has closed its end.
 	Stdin  *os.File
 	Stdout *Output
 	Stderr *Output
@@ -51,7 +52,7 @@ type Process struct {
 	reaper  *Reaper
 	cgroups *Cgroups
 	cgroup  *cgroup
-	// terminal is the agent's end, nil without one.
+	// terminal is the agent's end; nil without a terminal.
 	terminal *os.File
 }
 
@@ -61,7 +62,7 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // Status is valid once Done is closed.
 func (p *Process) Status() syscall.WaitStatus { return p.status }
 
-// Signal sends sig to the process group; after the process has ended it does nothing.
+// Signal sends sig to the process group; no effect after the process has ended.
 func (p *Process) Signal(sig syscall.Signal) {
 	p.reaper.whileAlive(p.Pid, func() { _ = syscall.Kill(-p.Pid, sig) })
 }
@@ -80,7 +81,8 @@ func (p *Process) Close() {
 	}
 }
 
-// A script that another process still holds open for writing fails with ETXTBSY until that process is done forking.
+// A script that another process holds open for writing fails with ETXTBSY until that process has finished
+// forking.
 const (
 	busyTries = 10
 	busyWait  = 20 * time.Millisecond
@@ -89,13 +91,13 @@ const (
 // Starter starts processes.
 type Starter struct {
 	Reaper *Reaper
-	// Cgroups is nil where the kernel has none; descendants are then found by a mark.
+	// Cgroups is nil if the kernel has none; descendants are then found by a mark.
 	Cgroups *Cgroups
 	// unmarked is set once the kernel has refused to mark a process's descendants.
 	unmarked int32
 }
 
-// Start runs spec. Errors other than InvalidError and NotRunnableError mean that the guest is out of something.
+// Start runs spec. Errors other than InvalidError and NotRunnableError mean that the guest lacks a resource.
 func (s *Starter) Start(spec Spec) (*Process, error) {
 	account, err := lookUpAccount(spec.User)
 	if err != nil {
@@ -128,7 +130,7 @@ func (s *Starter) Start(spec Spec) (*Process, error) {
 		Credential: account.credential(),
 	}}
 	if s.Cgroups != nil {
-		// Without one, as when the cgroup2 was unmounted, the mark does.
+		// Without a cgroup, for example after cgroup2 was unmounted, the mark is used.
 		process.cgroup, _ = s.Cgroups.create()
 	}
 	if err := s.launch(process, program, spec.Argv, attributes); err != nil {
@@ -151,7 +153,7 @@ func (s *Starter) launch(process *Process, program string, argv []string, attrib
 		if !isCgroupRefusal(err) {
 			return err
 		}
-		// The guest's user does with the cgroups as he likes; the mark does without them.
+		// The guest's user may have changed the cgroups; the mark does not need them.
 		s.Cgroups.remove(process.cgroup)
 		process.cgroup = nil
 		leaveCgroup(attributes.Sys)
@@ -164,7 +166,8 @@ func (s *Starter) launch(process *Process, program string, argv []string, attrib
 		err := s.Reaper.start(process, func() (int, error) { return syscall.ForkExec(program, argv, attributes) })
 		switch {
 		case err != nil && attributes.Sys.Cloneflags != 0 && isMarkRefusal(err):
-			// The refusal may also be the program's own; a second one without the mark tells. ENOSPC passes.
+			// The error may come from the program itself; a second attempt without the mark tells. ENOSPC is
+			// temporary.
 			isLasting := err != syscall.ENOSPC
 			attributes.Sys.Cloneflags = 0
 			err = s.Reaper.start(process, func() (int, error) { return syscall.ForkExec(program, argv, attributes) })
@@ -180,7 +183,8 @@ func (s *Starter) launch(process *Process, program string, argv []string, attrib
 	}
 }
 
-// launchInCgroup needs no mark. A kernel that cannot start a process in a cgroup moves it there once it runs.
+// launchInCgroup needs no mark. On a kernel that cannot start a process in a cgroup, it is moved there once
+// it runs.
 func (s *Starter) launchInCgroup(process *Process, program string, argv []string, attributes *syscall.ProcAttr) error {
 	process.cgroup.enter(attributes.Sys)
 	for try := 1; ; try++ {

@@ -64,7 +64,7 @@ func TestAReaperThatDoesNotAdoptLeavesOthersChildren(t *testing.T) {
 	}
 }
 
-func TestStatusIsKeptHoweverQuicklyTheProcessEnds(t *testing.T) {
+func TestStatusIsKeptEvenIfTheProcessEndsAtOnce(t *testing.T) {
 	starter := newStarter(t)
 	for i := 0; i < 100; i++ {
 		process, err := starter.Start(Spec{Argv: []string{"sh", "-c", "exit 3"}})
@@ -85,7 +85,7 @@ func TestStatusIsKeptHoweverQuicklyTheProcessEnds(t *testing.T) {
 	}
 }
 
-func TestAScriptStillOpenForWritingIsTriedAgain(t *testing.T) {
+func TestAScriptStillOpenForWritingIsRetried(t *testing.T) {
 	starter := newStarter(t)
 	path := filepath.Join(t.TempDir(), "program")
 	content, err := os.ReadFile("/bin/true")

@@ -9,10 +9,10 @@ import (
 	"guest-agent/internal/guard"
 )
 
-// Reaper is the only one to wait for children. It holds back reaping while a process is being started or signalled,
-// so no exit status is lost and no signal reaches a pid that was given to another process.
+// Reaper is the only waiter for children. It pauses reaping while a process is started or signalled, so that
+// no exit status is lost and no signal reaches a reused pid.
 type Reaper struct {
-	// adopts tells that this process is the parent of orphans, whom nobody else waits for.
+	// adopts means that this process is the parent of orphans, for which nobody else waits.
 	adopts bool
 	log    guard.Log
 
@@ -22,8 +22,7 @@ type Reaper struct {
 	stopped  chan struct{}
 }
 
-// NewReaper starts reaping until Close. With adopts set it reaps every child of this process, else only those it
-// knows.
+// NewReaper reaps until Close. With adopts it reaps every child of this process, else only registered ones.
 func NewReaper(adopts bool, log guard.Log) *Reaper {
 	r := &Reaper{adopts: adopts, log: log, children: map[int]*Process{}, stop: make(chan struct{}), stopped: make(chan struct{})}
 	ended := make(chan os.Signal, 1)
@@ -64,7 +63,7 @@ func (r *Reaper) reap() {
 	}
 }
 
-// reapOne waits for pid without blocking; with -1, for any child. It tells whether one was reaped.
+// reapOne waits for pid without blocking; -1 means any child. It reports whether one was reaped.
 func (r *Reaper) reapOne(pid int) bool {
 	var status syscall.WaitStatus
 	for {
@@ -97,7 +96,7 @@ func (r *Reaper) start(process *Process, fork func() (int, error)) error {
 	return nil
 }
 
-// whileAlive runs act unless pid has been reaped, and keeps it from being reaped meanwhile.
+// whileAlive runs act unless pid has been reaped, and prevents reaping meanwhile.
 func (r *Reaper) whileAlive(pid int, act func()) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,7 +11,7 @@ const (
 	realTimeBase = 34
 )
 
-// The kernel's numbers on all machines that a guest runs on; index is the number.
+// The kernel's signal names on all supported architectures; the index is the number.
 const signalNames = "0 HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP " +
 	"TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS"
 

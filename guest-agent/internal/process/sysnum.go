@@ -1,6 +1,6 @@
 package process
 
-// The syscall package is frozen and does not name them. Their numbers are the same on all machines that a guest runs on.
+// The frozen syscall package lacks these. Their numbers are the same on all supported architectures.
 const (
 	sysPidfdSendSignal = 424
 	sysPidfdOpen       = 434

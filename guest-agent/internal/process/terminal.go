@@ -18,10 +18,11 @@ const (
 	setWindowSize = 0x5414
 )
 
-// Size is that of a terminal.
+// Size is the size of a terminal.
 type Size struct{ Rows, Columns uint16 }
 
-// newTerminal makes a pseudo terminal. The process gets one end as all its streams and as its controlling terminal.
+// newTerminal makes a pseudo terminal. The process gets one end as all its streams and as its controlling
+// terminal.
 func newTerminal(size Size, owner *account) (*streams, error) {
 	ours, err := syscall.Open(ptmxPath, syscall.O_RDWR|syscall.O_NOCTTY|syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -32,7 +33,7 @@ func newTerminal(size Size, owner *account) (*streams, error) {
 		_ = syscall.Close(ours)
 		return nil, err
 	}
-	// Reading and writing take their own descriptors: each is closed when its side is done.
+	// Input and output use separate descriptors: each is closed when its side is done.
 	input, err := syscall.Dup(ours)
 	if err != nil {
 		_ = syscall.Close(ours)
@@ -73,7 +74,7 @@ func openOtherEnd(ours int, size Size, owner *account) (int, error) {
 	return theirs, nil
 }
 
-// Resize tells the terminal, and the process by SIGWINCH; an error when it has no terminal.
+// Resize changes the terminal's size, which sends SIGWINCH; an error when there is no terminal.
 func (p *Process) Resize(size Size) error {
 	if p.terminal == nil {
 		return &InvalidError{Reason: "the command has no terminal"}
@@ -105,5 +106,5 @@ func ioctl(fd uintptr, request uintptr, argument unsafe.Pointer) error {
 	return nil
 }
 
-// HasTerminal tells whether the process was given a terminal.
+// HasTerminal reports whether the process has a terminal.
 func (p *Process) HasTerminal() bool { return p.terminal != nil }

@@ -7,29 +7,30 @@ import (
 	"syscall"
 )
 
-// Where there are no cgroups to be had, each process is started in a cgroup namespace of its own (CLONE_NEWCGROUP). As all
-// share the root cgroup, nothing looks different inside; but the namespace is inherited by every descendant, through setsid
-// and double forks, and /proc shows it: a mark that a program does not shed by accident.
+// Without cgroups, each process is started in its own cgroup namespace (CLONE_NEWCGROUP). All share the root
+// cgroup, so nothing looks different inside. But every descendant inherits the namespace, even through setsid
+// and double forks, and /proc shows it: a mark that a program does not lose by accident.
 const markFlags = 0x02000000
 
-// Passes over /proc until no new member shows up. A stopped process cannot fork, so a few are enough.
+// Passes over /proc until no new member appears. A stopped process cannot fork, so a few suffice.
 const freezePassesMax = 32
 
 func isMarkRefusal(err error) bool {
 	return err == syscall.EPERM || err == syscall.EINVAL || err == syscall.ENOSPC
 }
 
-// KillTree ends the process and whatever it has started: by its cgroup where it has one, else by looking for them.
+// KillTree kills the process and everything it started: by its cgroup if it has one, else by searching for
+// them.
 func (p *Process) KillTree() {
 	if p.cgroup == nil {
 		p.sweep()
 		return
 	}
 	isKilled := false
-	// What a process left behind when it ended by itself is not its tree any more.
+	// Processes left behind by a process that exited by itself no longer belong to its tree.
 	isAlive := p.reaper.whileAlive(p.Pid, func() {
 		isKilled = p.cgroup.kill()
-		// A member may have left the cgroup and not the group.
+		// A member may have left the cgroup but not the process group.
 		_ = syscall.Kill(-p.Pid, syscall.SIGKILL)
 	})
 	if isAlive && !isKilled {
@@ -37,8 +38,9 @@ func (p *Process) KillTree() {
 	}
 }
 
-// sweep ends its group, its session, its descendants and all that carry its mark. They are stopped first, so that none
-// forks away between being seen and being killed; the leader dies last, because its pid is what the others are found by.
+// sweep kills the process's group, its session, its descendants and all that carry its mark. They are stopped
+// first, so that none can fork between being found and being killed; the leader dies last, because the others
+// are found by its pid.
 func (p *Process) sweep() {
 	mark := newMark(p.Pid)
 	defer mark.close()
@@ -53,7 +55,7 @@ func (p *Process) sweep() {
 		grown := false
 		for pid := range membersOf(p.Pid, table, known, mark) {
 			grown = true
-			// Also one that is gone is known: its number is not looked at again.
+			// Dead processes are recorded too, so that their pids are not examined again.
 			known[pid] = true
 			if held, ok := openHandle(pid, table[pid].start); ok {
 				held.signal(syscall.SIGSTOP)
@@ -71,7 +73,7 @@ func (p *Process) sweep() {
 	p.reaper.whileAlive(p.Pid, func() { _ = syscall.Kill(-p.Pid, syscall.SIGKILL) })
 }
 
-// membersOf finds the living processes of the tree that are not in known.
+// membersOf finds the tree's running processes that are not in known.
 func membersOf(leader int, table map[int]tableEntry, known map[int]bool, mark *mark) map[int]bool {
 	members := map[int]bool{}
 	for {
@@ -93,7 +95,7 @@ func membersOf(leader int, table map[int]tableEntry, known map[int]bool, mark *m
 
 type tableEntry struct {
 	parent, group, session int
-	// start is when it began, in ticks since boot: with the pid it names one process.
+	// start is its start time in ticks since boot; pid and start time together identify a process.
 	start uint64
 	dead  bool
 }
@@ -133,7 +135,7 @@ const (
 	fieldsMin  = startField + 1
 )
 
-// parseStat reads /proc/PID/stat; the name may hold anything.
+// parseStat parses /proc/PID/stat; the name may contain anything.
 func parseStat(stat []byte) (tableEntry, bool) {
 	end := bytes.LastIndexByte(stat, ')')
 	if end < 0 {
@@ -159,7 +161,7 @@ func parseStat(stat []byte) (tableEntry, bool) {
 	return tableEntry{parent: numbers[0], group: numbers[1], session: numbers[2], start: start, dead: dead}, true
 }
 
-// mark is the namespace that a tree's processes share. Held open, its number is not given to another.
+// mark is the namespace that a tree's processes share. While it is open, its number is not reused.
 type mark struct {
 	file *os.File
 	link string

@@ -12,7 +12,7 @@ const (
 	agentPortName = "agent.0"
 	rootSerial    = "root"
 
-	// Devices are there as soon as their drivers are; a port follows an exchange with the host.
+	// Devices exist as soon as their drivers are loaded; a port needs an exchange with the host.
 	deviceWait = 10 * time.Second
 	devicePoll = 2 * time.Millisecond
 )
@@ -24,7 +24,7 @@ func AgentPort() (string, error) {
 	})
 }
 
-// rootDisk waits for the disk whose serial is `root`, else the first virtio disk.
+// rootDisk waits for the disk with the serial `root`, else the first virtio disk.
 func rootDisk() (string, error) {
 	return awaitDevice("root disk", func() string {
 		if node := nodeByAttribute("/sys/block/vd*/serial", rootSerial); node != "" {
@@ -37,8 +37,8 @@ func rootDisk() (string, error) {
 	})
 }
 
-// nodeByAttribute finds the device whose sysfs attribute has the value. The folder of the attribute is named as its
-// node.
+// nodeByAttribute finds the device whose sysfs attribute has the value. The attribute's folder has the name
+// of the device node.
 func nodeByAttribute(pattern, value string) string {
 	attributes, _ := filepath.Glob(pattern)
 	for _, attribute := range attributes {

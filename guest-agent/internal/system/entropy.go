@@ -14,8 +14,8 @@ const (
 	poolHeaderBytes = 8
 )
 
-// addEntropy credits the bytes to the kernel's random pool and makes its generator use them at once: two guests
-// restored from one snapshot would otherwise go on with the same numbers.
+// addEntropy credits the bytes to the kernel's random pool and reseeds its generator: otherwise two guests
+// restored from one snapshot would produce the same numbers.
 func addEntropy(entropy []byte) error {
 	file, err := os.OpenFile("/dev/urandom", os.O_WRONLY, 0)
 	if err != nil {

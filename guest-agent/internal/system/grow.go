@@ -16,23 +16,24 @@ const (
 	groupBlocksLeft = 64
 )
 
-// growth is how large a file system is and could be, in its blocks.
+// growth is the present and possible size of a file system, in its blocks.
 type growth struct {
 	present, possible uint64
 }
 
-// isNeeded is false for a remainder too small to become a block group: the kernel leaves it out each time.
+// isNeeded is false for a remainder too small for a block group, which the kernel would skip each time.
 func (g growth) isNeeded() bool { return g.possible > g.present+groupBlocksLeft }
 
-// growUnmounted lets the file system fill its disk. One that only its kernel can grow is left as it is; what is then to
-// be done once it is mounted is returned. After an error the file system must not be mounted.
+// growUnmounted grows the file system to the size of its disk. If only the kernel can grow it, it is left
+// unchanged and the growth to do after mounting is returned. After an error the file system must not be
+// mounted.
 func growUnmounted(disk string) (growth, error) {
 	rest, needsRecovery, err := measure(disk)
 	if err != nil || !rest.isNeeded() {
 		return growth{}, err
 	}
 	if needsRecovery {
-		// Its superblock may be older than what the journal holds.
+		// Its superblock may be older than the journal.
 		if err := replayJournal(disk); err != nil {
 			return growth{}, err
 		}
@@ -59,7 +60,7 @@ func growUnmounted(disk string) (growth, error) {
 	return growth{}, nil
 }
 
-// measure tells nothing of a disk that holds no ext4: what is wrong with it shows when it is mounted.
+// measure ignores a disk without ext4: mounting it will report the error.
 func measure(disk string) (found growth, needsRecovery bool, err error) {
 	file, err := os.Open(disk)
 	if err != nil {
@@ -77,8 +78,8 @@ func measure(disk string) (found growth, needsRecovery bool, err error) {
 	return growth{super.Blocks(), uint64(size) / super.BlockBytes()}, super.NeedsRecovery(), nil
 }
 
-// replayJournal mounts the disk once: a kernel that finds a larger file system in the journal than in the superblock it
-// began with goes on with the old size, and fails when it grows that.
+// replayJournal mounts and unmounts the disk: if the journal contains a larger size than the superblock, the
+// kernel keeps the old size after a mount and then fails to grow.
 func replayJournal(disk string) error {
 	if err := mountRoot(disk); err != nil {
 		return err
@@ -89,7 +90,7 @@ func replayJournal(disk string) error {
 	return nil
 }
 
-// growMounted asks the kernel, which takes its time and may be interrupted.
+// growMounted lets the kernel grow it, which takes time and can be interrupted.
 func (g growth) growMounted(mounted string) error {
 	directory, err := os.Open(mounted)
 	if err != nil {

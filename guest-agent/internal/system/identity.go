@@ -14,11 +14,11 @@ const (
 	machineIDFile = "/etc/machine-id"
 )
 
-// Machine is the guest this process is the first of.
+// Machine is the guest in which this process is PID 1.
 type Machine struct{}
 
-// A clock that is this near is left alone: the time the host sends is as old as the way here was long, and programs do not
-// like to see it jump.
+// A clock difference below this is ignored: the host's time is delayed by the transmission anyway, and jumps
+// of the clock disturb programs.
 const clockSlack = 20 * time.Millisecond
 
 // Resync sets the clock, unless it is right, and adds entropy.
@@ -35,8 +35,8 @@ func (Machine) Resync(now time.Time, entropy []byte) error {
 	return nil
 }
 
-// Identify sets host name and machine-id. Files that cannot be written are logged: a guest may have made its root
-// read-only.
+// Identify sets host name and machine-id. Files that cannot be written are only logged, because a guest may
+// have made its root read-only.
 func (Machine) Identify(identity Identity) error {
 	if err := syscall.Sethostname([]byte(identity.Hostname)); err != nil {
 		return fmt.Errorf("set host name: %w", err)
@@ -58,7 +58,7 @@ func read(path string) string {
 	return string(content)
 }
 
-// writeIfChanged replaces a file as a whole.
+// writeIfChanged replaces a file atomically.
 func writeIfChanged(path, content string) error {
 	if read(path) == content {
 		return nil
@@ -77,7 +77,7 @@ func writeIfChanged(path, content string) error {
 	return nil
 }
 
-// hostsWith returns a hosts file in which the host's own name is known, all else kept.
+// hostsWith returns a hosts file that contains the guest's own name and is otherwise unchanged.
 func hostsWith(hosts, hostname string) string {
 	const own = "127.0.1.1"
 	if strings.TrimSpace(hosts) == "" {

@@ -10,14 +10,15 @@ import (
 
 const (
 	moduleList = "/lib/modules/flotilla.list"
-	// Modules for machine types whose devices those of the first list do not find.
+	// Modules for machine types whose devices are not found with the first list.
 	moduleFallbackList = "/lib/modules/flotilla-fallback.list"
 	virtioDevices      = "/sys/bus/virtio/devices"
 
 	moduleCompressed = 4
 )
 
-// LoadModules loads what the initramfs lists. A module that does not load is logged: what it was needed for tells.
+// LoadModules loads the modules listed in the initramfs. A failure is only logged; the missing device will be
+// reported later.
 func LoadModules() {
 	loadModules(moduleList)
 	if devices, err := os.ReadDir(virtioDevices); err != nil || len(devices) == 0 {

@@ -19,14 +19,14 @@ func (m mountPoint) mount() error {
 		return err
 	}
 	err := syscall.Mount(m.source, m.target, m.kind, m.flags, m.options)
-	// The kernel mounts devtmpfs by itself where it is built so.
+	// A kernel may be built to mount devtmpfs by itself.
 	if err != nil && err != syscall.EBUSY {
 		return fmt.Errorf("mount %s on %s: %w", m.kind, m.target, err)
 	}
 	return nil
 }
 
-// MountKernel mounts what the rest of start-up needs.
+// MountKernel mounts what the rest of the start needs.
 func MountKernel() error {
 	for _, point := range []mountPoint{
 		{"proc", "/proc", "proc", harmless, ""},
@@ -40,10 +40,10 @@ func MountKernel() error {
 	return nil
 }
 
-// CommandCgroups is where the cgroups of commands are.
+// CommandCgroups is the directory of the commands' cgroups.
 const CommandCgroups = "/sys/fs/cgroup/flotilla"
 
-// mountUserland mounts what programs expect; a guest without one of them is still of use.
+// mountUserland mounts what programs expect; a failure does not stop the guest.
 func mountUserland() {
 	for _, point := range []mountPoint{
 		{"tmpfs", "/run", "tmpfs", syscall.MS_NOSUID | syscall.MS_NODEV, "mode=755,size=20%"},

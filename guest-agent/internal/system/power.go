@@ -19,7 +19,7 @@ var powerSignals = map[Mode]syscall.Signal{
 	Reboot:   syscall.SIGTERM,
 }
 
-// AskInit asks the first process to go down, in the way that busybox's commands do.
+// AskInit asks the first process to shut down, in the way of busybox's commands.
 func AskInit(mode Mode) error {
 	if err := syscall.Kill(1, powerSignals[mode]); err != nil {
 		return fmt.Errorf("%s: %w", mode, err)
@@ -33,10 +33,10 @@ var fatalSignals = []os.Signal{
 	syscall.SIGVTALRM, syscall.SIGPROF, syscall.SIGIO,
 }
 
-// OnPowerSignal calls act for each request that reaches the first process by signal: those of AskInit, and
-// control-alt-delete. Other signals that would end a program are swallowed, for the kernel does not survive its first
-// process. It leaves the default of signals 32 to 34, which Go reserves for C libraries, and of those that stop a
-// process: the kernel does not apply defaults to its first process.
+// OnPowerSignal calls act for each shutdown request by signal to the first process: those of AskInit, and
+// control-alt-delete. It swallows other signals that would end a program, because the kernel does not survive
+// its first process. It keeps the defaults of signals 32 to 34, which Go reserves for C libraries, and of
+// stop signals: the kernel does not apply defaults to its first process.
 func OnPowerSignal(log guard.Log, act func(mode Mode)) {
 	requests := make(chan os.Signal, 1)
 	signal.Notify(requests, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTERM, syscall.SIGINT, syscall.SIGPWR)
@@ -67,7 +67,8 @@ func modeOf(received os.Signal) Mode {
 	}
 }
 
-// InstallPowerCommands gives the guest poweroff, reboot and halt where it has none that work with this first process.
+// InstallPowerCommands adds the commands poweroff, reboot and halt where the guest has none that work with
+// this init.
 func InstallPowerCommands() {
 	if err := copySelf(installedAgent); err != nil {
 		Log("install %s: %v", installedAgent, err)
@@ -84,8 +85,8 @@ func InstallPowerCommands() {
 	}
 }
 
-// placeFor names the directory where a command is to be added; empty when there is one already. A link to systemctl
-// works only under systemd, and is left alone: what is in /usr/local comes first.
+// placeFor returns the directory for a command; empty when there is a working one. A link to systemctl works
+// only under systemd and is left alone, because /usr/local comes first in PATH.
 func placeFor(command string) string {
 	for _, directory := range []string{"/sbin", "/usr/sbin", "/bin", "/usr/bin"} {
 		path := filepath.Join(directory, command)

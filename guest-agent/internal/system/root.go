@@ -10,11 +10,12 @@ import (
 const (
 	newRoot     = "/newroot"
 	rootOptions = "errors=remount-ro"
-	// Inode tables of a grown file system would otherwise be zeroed in the background, in every copy of the disk.
+	// Otherwise the kernel would zero a grown file system's inode tables in the background, in every copy of the
+	// disk.
 	rootOptionsLazy = rootOptions + ",noinit_itable"
 )
 
-// EnterRoot lets the root disk's file system fill the disk, mounts it, and makes it the root directory.
+// EnterRoot grows the root disk's file system, mounts it, and makes it the root directory.
 func EnterRoot() error {
 	disk, err := rootDisk()
 	if err != nil {
@@ -75,14 +76,14 @@ func switchRoot() error {
 	if err := os.Chdir("/"); err != nil {
 		return err
 	}
-	// As init systems do: containers and mount namespaces in the guest expect mounts to be passed on.
+	// Like other init systems: containers and mount namespaces in the guest expect mounts to propagate.
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_SHARED, ""); err != nil {
 		Log("share the mounts: %v", err)
 	}
 	return nil
 }
 
-// removeInitramfs frees the memory of the files we came from, and nothing on any other file system.
+// removeInitramfs frees the memory of the initramfs's files, without touching other file systems.
 func removeInitramfs() {
 	var root syscall.Stat_t
 	if err := syscall.Lstat("/", &root); err != nil {

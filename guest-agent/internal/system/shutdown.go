@@ -13,11 +13,11 @@ const (
 	shutdownPoll = 10 * time.Millisecond
 )
 
-// Shutdown ends all processes, makes the disks safe and powers off or restarts. It does not return.
+// Shutdown ends all processes, syncs and unmounts the disks, and powers off or restarts. It does not return.
 func (Machine) Shutdown(mode Mode, grace time.Duration) {
 	kmsg(kmsgCritical, "guest asked for %s", mode)
 	_ = syscall.Kill(-1, syscall.SIGTERM)
-	// A stopped process takes no notice of SIGTERM until it goes on.
+	// A stopped process handles SIGTERM only after it is continued.
 	_ = syscall.Kill(-1, syscall.SIGCONT)
 	awaitLonely(grace)
 	_ = syscall.Kill(-1, syscall.SIGKILL)
@@ -27,8 +27,8 @@ func (Machine) Shutdown(mode Mode, grace time.Duration) {
 	down(mode)
 }
 
-// down acts without touching processes or disks. A kernel that cannot power off would halt and hang; a restart at
-// least ends a virtual machine whose host does not restart it.
+// down acts without touching processes or disks. A kernel that cannot power off would halt and hang; a
+// restart at least ends a virtual machine whose host does not restart it.
 func down(mode Mode) {
 	command := syscall.LINUX_REBOOT_CMD_POWER_OFF
 	if _, err := os.Stat("/sys/firmware/acpi"); mode == Reboot || err != nil {
@@ -42,20 +42,20 @@ func down(mode Mode) {
 	}
 }
 
-// PowerOffNow gives up on a guest that cannot be brought up.
+// PowerOffNow gives up on a guest that cannot be started.
 func PowerOffNow() {
 	syscall.Sync()
 	down(Poweroff)
 }
 
-// awaitLonely waits until no process but this one is left.
+// awaitLonely waits until this is the only process.
 func awaitLonely(wait time.Duration) {
 	for deadline := time.Now().Add(wait); othersAlive() && time.Now().Before(deadline); {
 		time.Sleep(shutdownPoll)
 	}
 }
 
-// othersAlive looks for processes that have memory of their own: kernel threads and dead processes have none.
+// othersAlive looks for processes with their own memory: kernel threads and dead processes have none.
 func othersAlive() bool {
 	directory, err := os.Open("/proc")
 	if err != nil {
@@ -74,7 +74,7 @@ func othersAlive() bool {
 	return false
 }
 
-// releaseDisks unmounts what it can, last mounted first, and leaves the rest read-only.
+// releaseDisks unmounts what it can, newest mount first, and remounts the rest read-only.
 func releaseDisks() {
 	mounts := strings.Split(strings.TrimSpace(read("/proc/self/mounts")), "\n")
 	for i := len(mounts) - 1; i >= 0; i-- {
@@ -91,7 +91,7 @@ func releaseDisks() {
 	syscall.Sync()
 }
 
-// unescapeMount undoes the kernel's octal escapes for white space and backslashes.
+// unescapeMount decodes the kernel's octal escapes for white space and backslashes.
 func unescapeMount(path string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(path)
 }

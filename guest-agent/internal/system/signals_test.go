@@ -14,7 +14,7 @@ import (
 	"guest-agent/internal/guard"
 )
 
-// asInit makes the test binary behave as a first process does with signals.
+// asInit makes the test binary handle signals like a first process.
 const asInit = "GUEST_AGENT_TEST_INIT"
 
 func TestMain(m *testing.M) {
@@ -80,7 +80,8 @@ var waysToSend = map[string]func(pid int, number syscall.Signal) syscall.Errno{
 	},
 }
 
-// The kernel does not survive its first process, so no signal that a program in the guest can send may end it.
+// The kernel does not survive its first process, so no signal that a program in the guest can send may end
+// it.
 func TestSignalsThatOthersSendDoNotEndTheFirstProcess(t *testing.T) {
 	for name, send := range waysToSend {
 		t.Run(name, func(t *testing.T) {
@@ -88,21 +89,22 @@ func TestSignalsThatOthersSendDoNotEndTheFirstProcess(t *testing.T) {
 			for number := syscall.Signal(1); number <= 64; number++ {
 				switch number {
 				case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU:
-					// The kernel does not let the first process be ended or stopped by these.
+					// The kernel protects the first process from these.
 					continue
 				case syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTERM, syscall.SIGINT, syscall.SIGPWR:
-					// Requests to go down.
+					// Shutdown requests.
 					continue
 				}
 				if number >= 32 && number <= 34 {
-					// C libraries' own: Go leaves their default, which the kernel does not apply to the first process.
+					// Reserved for C libraries: Go keeps their default, which the kernel does not apply to the first
+					// process.
 					continue
 				}
 				if errno := send(command.Process.Pid, number); errno != 0 {
 					t.Fatalf("signal %d ended it: %v", number, errno)
 				}
 			}
-			// Delivered behind all of them.
+			// Delivered after all of them.
 			if errno := send(command.Process.Pid, syscall.SIGUSR2); errno != 0 {
 				t.Fatal(errno)
 			}

@@ -6,18 +6,18 @@ import (
 	"unsafe"
 )
 
-// Signals by which the processor and the kernel tell a program of its own faults. Go makes a panic of them, or ends the
-// program, also when another process queued them (sigqueue), and signal.Notify does not change that.
+// Signals with which CPU and kernel report a program's own faults. Go turns them into a panic or ends the
+// program, even if another process sent them (sigqueue), and signal.Notify does not change that.
 var faultSignals = []syscall.Signal{
 	syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV,
 	syscall.SIGSTKFLT, syscall.SIGSYS,
 }
 
-// runtimeHandler is Go's handler, the same for all signals; swallowSent goes on there.
+// runtimeHandler is Go's handler, the same for all signals; swallowSent jumps to it.
 var runtimeHandler uintptr
 
-// swallowSentAddress is where swallowSent begins: a handler that returns at once when a process sent the signal, which
-// its si_code says and no process can forge, and goes on to runtimeHandler when the kernel did.
+// swallowSentAddress is the address of swallowSent: a handler that returns at once if a process sent the
+// signal, which si_code shows and no process can forge, and otherwise jumps to runtimeHandler.
 func swallowSentAddress() uintptr
 
 // kernelAction is the kernel's struct sigaction.
@@ -28,7 +28,8 @@ type kernelAction struct {
 	mask     uint64
 }
 
-// swallowFaultSignals keeps processes from ending this one by fault signals; its own faults are handled as before.
+// swallowFaultSignals prevents processes from ending this one by fault signals; its own faults are handled as
+// before.
 func swallowFaultSignals() error {
 	for _, number := range faultSignals {
 		var action kernelAction

@@ -1,4 +1,4 @@
 package system
 
-// The syscall package is frozen and does not name it.
+// The frozen syscall package lacks it.
 const sysFinitModule = 273

@@ -1,5 +1,5 @@
-// Package system is what the guest agent does as the first process of a guest: it brings the guest up, gives it its
-// identity and takes it down. It knows nothing of the link.
+// Package system is the guest agent's work as the first process of a guest: it starts the guest, sets its
+// identity and shuts it down. It knows nothing about the link.
 package system
 
 import (
@@ -8,42 +8,42 @@ import (
 	"time"
 )
 
-// Identity is who this guest is to be.
+// Identity is the identity of this guest.
 type Identity struct {
 	Hostname string
 	// MachineID is 32 hexadecimal digits.
 	MachineID string
 }
 
-// Sync is what a guest cannot keep while it stands still.
+// Sync is what a paused or copied guest cannot keep.
 type Sync struct {
-	// Time is now, as the host has it.
+	// Time is the host's current time.
 	Time time.Time
 	// Entropy is 64 bytes that no other guest was given.
 	Entropy []byte
 }
 
-// Stop is a shutdown that was asked for.
+// Stop is a requested shutdown.
 type Stop struct {
 	Mode  Mode
 	Grace time.Duration
 }
 
-// DefaultGrace is how long processes have to end by themselves when the guest itself asked to go down, or the host did not
-// say.
+// DefaultGrace is how long processes may take to exit by themselves if the guest itself requested the
+// shutdown, or the host did not say.
 const DefaultGrace = 8 * time.Second
 
-// Mode is a way to go down.
+// Mode is a kind of shutdown.
 type Mode string
 
-// The ways to go down. A halted guest is powered off too: nothing could be done with one that hangs.
+// The kinds of shutdown. Halt powers off too: a halted guest would be useless.
 const (
 	Poweroff Mode = "poweroff"
 	Reboot   Mode = "reboot"
 	Halt     Mode = "halt"
 )
 
-// ParseMode tells whether text is a Mode.
+// ParseMode reports whether text is a Mode.
 func ParseMode(text string) (Mode, bool) {
 	switch mode := Mode(text); mode {
 	case Poweroff, Reboot, Halt:
@@ -52,18 +52,18 @@ func ParseMode(text string) (Mode, bool) {
 	return "", false
 }
 
-// System is the guest as its calls see it.
+// System is the guest as seen by the calls.
 type System interface {
-	// Identify makes the guest who it is to be. Repeatable.
+	// Identify sets the identity. Idempotent.
 	Identify(identity Identity) error
-	// Resync sets the clock and adds entropy. Repeatable.
+	// Resync sets the clock and adds entropy. Idempotent.
 	Resync(now time.Time, entropy []byte) error
-	// Shutdown lets all processes end, ends those that have not after the grace, and acts. On a real guest it does not
-	// return.
+	// Shutdown lets all processes exit, kills the remaining ones after the grace, and acts. In a real guest it
+	// does not return.
 	Shutdown(mode Mode, grace time.Duration)
 }
 
-// Recorder is a System that only remembers: for an agent that runs outside a virtual machine.
+// Recorder is a System that only records calls, for an agent outside a virtual machine.
 type Recorder struct {
 	mu         sync.Mutex
 	identities []Identity
@@ -71,7 +71,7 @@ type Recorder struct {
 	stops      []Stop
 }
 
-// Only the last few are remembered: a recorder may serve a long-lived agent.
+// Only the last few are kept: a recorder may serve a long-lived agent.
 const recordedMax = 16
 
 // Identify remembers the identity.
@@ -124,7 +124,7 @@ func (r *Recorder) Stops() []Stop {
 	return append([]Stop{}, r.stops...)
 }
 
-// KernelRelease is what uname -r prints.
+// KernelRelease is the output of uname -r.
 func KernelRelease() string {
 	var name syscall.Utsname
 	if err := syscall.Uname(&name); err != nil {

@@ -47,7 +47,7 @@ func TestWriteIfChangedReplacesTheFileOnlyWhenNeeded(t *testing.T) {
 	}
 }
 
-func TestARemainderTooSmallForAGroupIsNoGrowth(t *testing.T) {
+func TestARemainderTooSmallForAGroupIsIgnored(t *testing.T) {
 	for needed, g := range map[bool]growth{false: {8192, 8192 + groupBlocksLeft}, true: {8192, 8193 + groupBlocksLeft}} {
 		if g.isNeeded() != needed {
 			t.Errorf("%+v is needed: %v", g, !needed)
@@ -55,7 +55,7 @@ func TestARemainderTooSmallForAGroupIsNoGrowth(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoFileSystemIsNotGrown(t *testing.T) {
+func TestADiskWithoutAFileSystemIsNotGrown(t *testing.T) {
 	disk := filepath.Join(t.TempDir(), "disk")
 	if err := os.WriteFile(disk, make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)

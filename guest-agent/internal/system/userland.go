@@ -9,18 +9,18 @@ import (
 
 const (
 	defaultHostname = "localhost"
-	// What programs are started with, as common service managers and container engines have it.
+	// The usual limits of service managers and container engines.
 	openFilesSoft = 16384
 	openFilesHard = 1048576
 )
 
-// Prepare sets what the kernel leaves undone, after the root has been entered.
+// Prepare sets defaults that the kernel leaves open, after the root has been entered.
 func Prepare() {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: openFilesSoft, Max: openFilesHard}); err != nil {
 		Log("set the limit of open files: %v", err)
 	}
 	syscall.Umask(0o022)
-	// Control-alt-delete is to reach us as a signal, not to reset the guest.
+	// Control-alt-delete must reach us as a signal instead of resetting the guest.
 	if err := syscall.Reboot(syscall.LINUX_REBOOT_CMD_CAD_OFF); err != nil {
 		Log("take over control-alt-delete: %v", err)
 	}

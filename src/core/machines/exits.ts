@@ -74,10 +74,7 @@ export class ExitWatcher {
     const stopWatching = driver.onExit(handle, (facts) => {
       this.#watched.delete(incarnation);
       this.handle(machine.id, incarnation, facts).catch((error: unknown) =>
-        this.#deps.edges.log.error(
-          { machine: machine.id, incarnation, err: error },
-          'exit not handled',
-        ),
+        this.#deps.edges.log.error({ machine: machine.id, incarnation, err: error }, 'exit not handled'),
       );
     });
     this.#watched.set(incarnation, stopWatching);

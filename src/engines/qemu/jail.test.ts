@@ -109,7 +109,7 @@ describe('a VMM in its jail', () => {
     ]);
   });
 
-  it("sees only its own files, read-only: none of the host or other machines, and no processes", async () => {
+  it('sees only its own files, read-only: none of the host or other machines, and no processes', async () => {
     const other = await launch();
     expect((await readdir(inside('/'))).sort()).not.toContain('proc');
     for (const path of ['/proc/1', '/root', '/home', '/var/log', '/etc/passwd', '/usr/bin/sh', '/bin/sh'])
@@ -211,21 +211,18 @@ describe('a VMM in its jail', () => {
     expect(await driver.inspect(old, never)).toMatchObject({ facts: { kind: 'stopped' } });
   });
 
-  it.runIf(process.geteuid?.() === 0)(
-    'cannot forge, replace or read the record of its end',
-    async () => {
-      const { path, statusFile } = new RunDirectory(fixture.layout, handle.incarnation);
-      const uid = (await stat(path)).gid;
-      const script = 'echo x >"$1"; rm -f "$1"; mv "$1" "$1.old"; ln -f "$1" "$2/second"; cat "$1"';
-      const user = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
-      await run('setpriv', [...user, '--', 'sh', '-c', script, 'sh', statusFile, path], {
-        timeoutMs: 10_000,
-      }).catch(() => undefined);
-      const { size, nlink, uid: owner } = await stat(statusFile);
-      expect([size, nlink, owner]).toEqual([0, 1, 0]);
-      expect(await readdir(path)).not.toContain('status.json.old');
-    },
-  );
+  it.runIf(process.geteuid?.() === 0)('cannot forge, replace or read the record of its end', async () => {
+    const { path, statusFile } = new RunDirectory(fixture.layout, handle.incarnation);
+    const uid = (await stat(path)).gid;
+    const script = 'echo x >"$1"; rm -f "$1"; mv "$1" "$1.old"; ln -f "$1" "$2/second"; cat "$1"';
+    const user = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
+    await run('setpriv', [...user, '--', 'sh', '-c', script, 'sh', statusFile, path], {
+      timeoutMs: 10_000,
+    }).catch(() => undefined);
+    const { size, nlink, uid: owner } = await stat(statusFile);
+    expect([size, nlink, owner]).toEqual([0, 1, 0]);
+    expect(await readdir(path)).not.toContain('status.json.old');
+  });
 
   it('never runs without a record: the daemon dies before it has written one', async () => {
     const incarnation = shortId();
