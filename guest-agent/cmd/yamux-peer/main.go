@@ -3,11 +3,11 @@
 // `ready`, and serves one session per connection. Each stream begins with a line that says what to do with
 // it:
 //
-//   echo      send everything back until the end
-//   source N  send N bytes, where byte i is i & 0xff
-//   sink      read to the end, then answer `COUNT SHA256` and a newline
-//   stall     never read and never answer
-//   open      open a stream to the client and echo there
+//	echo      send everything back until the end
+//	source N  send N bytes, where byte i is i & 0xff
+//	sink      read to the end, then answer `COUNT SHA256` and a newline
+//	stall     never read and never answer
+//	open      open a stream to the client and echo there
 package main
 
 import (
