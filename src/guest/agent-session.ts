@@ -2,10 +2,13 @@ import type { GuestHello } from '../core/ports/guest.ts';
 import { type CallOptions, callHello } from './calls.ts';
 import type { YamuxSession } from './yamux/session.ts';
 
-/** A session with an agent, and what the agent has said of itself on it: calls differ by what it speaks. */
+/**
+ * A session with an agent, together with the agent's hello, because calls depend on the protocol version that
+ * it supports.
+ */
 export class AgentSession {
   readonly yamux: YamuxSession;
-  /** Which of the link's tokens was answered. */
+  /** Index of the link's token that the guest accepted. */
   readonly tokenIndex: number;
   #hello: GuestHello | null = null;
 
@@ -18,13 +21,13 @@ export class AgentSession {
     return this.yamux.isOpen;
   }
 
-  /** Asks the agent. Raises what `callHello` does. */
+  /** Sends hello to the agent. Raises the errors of `callHello`. */
   async greet(options: CallOptions): Promise<GuestHello> {
     this.#hello = await callHello(this.yamux, options);
     return this.#hello;
   }
 
-  /** What the agent said last; asks it the first time. */
+  /** The agent's latest hello; sends one if there is none yet. */
   async hello(options: CallOptions): Promise<GuestHello> {
     return this.#hello ?? (await this.greet(options));
   }

@@ -1,4 +1,4 @@
-/** The real guest agent, run outside a VM, at the other end. */
+/** Tests against the real guest agent, run outside a VM. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ExecOutcome, ExecRequest, ExecSession, GuestTarget } from '../core/ports/guest.ts';
 import { GuestClient } from './client.ts';
@@ -53,7 +53,7 @@ async function collect(session: ExecSession): Promise<Collected> {
   return { stdout: text(output.stdout), stderr: text(output.stderr), outcome };
 }
 
-/** A command that sleeps, its process and what comes of it. */
+/** Runs a sleeping command; returns its pid and its result. */
 async function sleeping(): Promise<readonly [number, Promise<Collected>]> {
   const session = await sh('echo $$; exec sleep 1000');
   const iterator = session[Symbol.asyncIterator]();
@@ -76,7 +76,7 @@ describe('calls', () => {
     expect((await client.waitReady(target, never)).incarnation).toBe('i1');
   });
 
-  test('another incarnation is not answered', async () => {
+  test('another incarnation gets no answer', async () => {
     await client.waitReady(target, never);
     await client.release('i1');
     const stop = new AbortController();
@@ -95,7 +95,7 @@ describe('exec', () => {
     expect(result).toEqual({ stdout: 'out\n', stderr: 'err\n', outcome: { outcome: 'exited', exitCode: 3 } });
   });
 
-  test('argv reaches the program as it is, and the environment', async () => {
+  test('argv and environment reach the program unchanged', async () => {
     const result = await collect(await exec(['/usr/bin/printf', '%s|', 'a b', '$X', ';'], {}));
     expect(result.stdout).toBe('a b|$X|;|');
     expect((await collect(await sh('echo "$X"', { env: { X: 'a "b"' } }))).stdout).toBe('a "b"\n');
@@ -131,7 +131,7 @@ describe('exec', () => {
     expect(outcome).toEqual({ outcome: 'exited', exitCode: 0 });
   });
 
-  test('a program that does not want its input', async () => {
+  test('a program that does not read its input', async () => {
     const stdin = repeated(Buffer.alloc(65_536), 1_000);
     expect((await collect(await exec(['true'], { stdin }))).outcome).toEqual({
       outcome: 'exited',
@@ -139,7 +139,7 @@ describe('exec', () => {
     });
   });
 
-  test('a grandchild that keeps the output open delays nothing', async () => {
+  test('a grandchild that keeps the output open does not delay the outcome', async () => {
     const { stdout, outcome } = await collect(await sh('sleep 30 & echo done'));
     expect(stdout).toBe('done\n');
     expect(outcome).toEqual({ outcome: 'exited', exitCode: 0 });
@@ -163,7 +163,7 @@ describe('exec', () => {
     expect((await collect(session)).outcome).toMatchObject({ outcome: 'unknown' });
   });
 
-  test('50 MB arrive whole to a slow reader while others are served', async () => {
+  test('50 MB arrive completely at a slow reader while others are served', async () => {
     const bytes = 50_000_000;
     let received = 0;
     let others = 0;
@@ -187,7 +187,7 @@ describe('exec', () => {
 });
 
 describe('the link', () => {
-  test('comes back after every abrupt end, in mid-output too', async () => {
+  test('reconnects after every abrupt end, also in the middle of output', async () => {
     for (let round = 0; round < 30; round += 1) {
       for await (const event of await exec(['yes'])) {
         if (event.type === 'stdout') break;
@@ -200,7 +200,7 @@ describe('the link', () => {
     }
   });
 
-  test('a stopped guest costs its callers their time, and recovers by itself', async () => {
+  test('a stopped guest only delays its own callers, and recovers by itself', async () => {
     await client.close();
     client = makeClient({ pingIntervalMs: 20, pingDeadlineMs: 100, linkWaitMs: 100, callMs: 10_000 });
     await client.waitReady(target, never);
@@ -217,7 +217,7 @@ describe('the link', () => {
     await gone(pid);
   });
 
-  test('a dead guest ends its commands as unknown', async () => {
+  test('a dead guest’s commands end as unknown', async () => {
     const [pid, running] = await sleeping();
     agent.child.kill('SIGKILL');
     expect((await running).outcome).toMatchObject({ outcome: 'unknown' });
@@ -225,7 +225,7 @@ describe('the link', () => {
   });
 });
 
-/** Resolves when a process of another parent is gone; the test's own time limit bounds it. */
+/** Resolves when a process that is not our child is gone; the test's time limit applies. */
 async function gone(pid: number): Promise<void> {
   for (;;) {
     try {

@@ -1,4 +1,4 @@
-/** Calls of the guest. There is one: it announces what it is about to do. */
+/** Calls made by the guest. There is only one: it announces a shutdown or reboot. */
 import { z } from 'zod';
 import { AppError, isAppError } from '../core/errors.ts';
 import type { GuestAnnouncement } from '../core/ports/guest.ts';
@@ -11,8 +11,8 @@ const announceSchema = z.object({
 });
 
 /**
- * Serves one stream that the guest opened: calls `onAnnouncement` before the guest hears that it was heard. Never
- * rejects; a guest that sends no whole line within `callMs` is reset.
+ * Serves one stream that the guest opened: calls `onAnnouncement` before it acknowledges. Never rejects; the
+ * stream is reset if no complete line arrives within `callMs`.
  */
 export async function serveGuestCall(
   stream: YamuxStream,

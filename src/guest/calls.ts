@@ -1,4 +1,4 @@
-/** Calls of the host: one stream, one line of JSON there, one back: part 3 of `protocol.ts`. */
+/** Calls of the host: one stream with a JSON line in each direction; part 3 of `protocol.ts`. */
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { AppError, isAppError } from '../core/errors.ts';
@@ -10,9 +10,9 @@ import type { YamuxSession } from './yamux/session.ts';
 import type { YamuxStream } from './yamux/stream.ts';
 
 export interface CallOptions {
-  /** Aborting it resets the call; the call rejects with its reason. */
+  /** Aborting resets the call, which rejects with the signal's reason. */
   readonly signal: AbortSignal;
-  /** From request to answer; `timeout` after that. */
+  /** Limit from request to answer; then `timeout`. */
   readonly callMs: number;
 }
 
@@ -20,17 +20,20 @@ export interface CallOptions {
 export interface AnsweredCall {
   readonly stream: YamuxStream;
   readonly results: Readonly<Record<string, unknown>>;
-  /** What came behind the answer. */
+  /** The bytes after the answer. */
   readonly rest: Buffer;
 }
 
-/** The signal's reason as an error that may cross rooms: an `AppError` as it is, anything else as `timeout`. */
+/** The signal's reason as an AppError: unchanged if it is one, otherwise `timeout`. */
 export function abortError(signal: AbortSignal, doing: string): AppError {
   if (isAppError(signal.reason)) return signal.reason;
   return new AppError('timeout', `${doing} was cancelled`, { cause: signal.reason });
 }
 
-/** Opens a call and waits for its answer. `request` is the line and what follows it at once. Raises the protocol's codes. */
+/**
+ * Opens a call and waits for its answer. `request` is the line and the bytes that follow it at once. Raises
+ * the protocol's codes.
+ */
 export async function openCall(
   session: YamuxSession,
   name: string,
@@ -47,7 +50,7 @@ export async function openCall(
   const onAbort = () => stream.reset(abortError(limit.signal, name));
   limit.signal.addEventListener('abort', onAbort, { once: true });
   try {
-    // A failed write shows in the read.
+    // A failed write also fails the read.
     stream.write(request).catch(() => undefined);
     const { line, rest } = await readLine(stream);
     return { stream, results: parseAnswer(name, line), rest };
@@ -60,7 +63,7 @@ export async function openCall(
   }
 }
 
-/** A call that is over with its answer. */
+/** Makes a call that consists only of request and answer. */
 export async function simpleCall(
   session: YamuxSession,
   name: string,
@@ -72,7 +75,7 @@ export async function simpleCall(
   return results;
 }
 
-/** Refusals that say something of the request; the others say something of the guest. */
+/** Refusals caused by the request; other codes are failures of the guest. */
 const callerCodes = ['invalid', 'not_found', 'conflict', 'exhausted'] as const;
 
 function parseAnswer(name: string, line: Buffer): Readonly<Record<string, unknown>> {
@@ -96,7 +99,7 @@ const helloSchema = z.object({
   incarnation: z.string().max(256).nullable(),
 });
 
-/** Raises `guest` also when the agent and this daemon have no version of the protocol in common. */
+/** Also raises `guest` when agent and daemon have no protocol version in common. */
 export async function callHello(session: YamuxSession, options: CallOptions): Promise<GuestHello> {
   const parsed = helloSchema.safeParse(await simpleCall(session, 'hello', {}, options));
   if (!parsed.success) throw new AppError('guest', "the guest's answer to hello is malformed");
@@ -123,7 +126,7 @@ function range(oldest: number, newest: number): string {
   return oldest === newest ? `version ${newest}` : `versions ${oldest} to ${newest}`;
 }
 
-/** What a guest cannot keep while it stands still. `nowMs` is in milliseconds since 1970. */
+/** Clock and entropy, which a paused guest cannot keep. `nowMs` is in milliseconds since 1970. */
 function syncArguments(nowMs: number) {
   return {
     time_ns: String(BigInt(Math.round(nowMs * 1000)) * 1000n),
@@ -135,7 +138,7 @@ function identityArguments(incarnation: string, { hostname, machineId }: GuestId
   return { incarnation, hostname, machine_id: machineId };
 }
 
-/** Protocol 1: identity, clock and entropy in one. */
+/** Protocol 1: identity, clock and entropy in one call. */
 export async function callIdentify(
   session: YamuxSession,
   incarnation: string,
@@ -169,7 +172,7 @@ export async function callRekey(
   await simpleCall(session, 'rekey', { incarnation, token: Buffer.from(token).toString('base64') }, options);
 }
 
-/** Its form is the same in every version, so that any guest can be asked to end. */
+/** Its form is the same in every version, so that any guest can be shut down. */
 export async function callShutdown(
   session: YamuxSession,
   mode: 'poweroff' | 'reboot' | 'halt',

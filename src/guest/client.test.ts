@@ -54,7 +54,7 @@ const exited = (exitCode: number) => [{ type: 'outcome', outcome: { outcome: 'ex
 const unknown = (reason: unknown) => [{ type: 'outcome', outcome: { outcome: 'unknown', reason } }];
 
 describe('the link', () => {
-  test('waits for a guest that is not there yet', async () => {
+  test('waits for a guest that is not listening yet', async () => {
     setUp();
     const ready = client.waitReady(target, never);
     listen();
@@ -70,7 +70,7 @@ describe('the link', () => {
     expect((await client.waitReady(target, never)).incarnation).toBe('i1');
   });
 
-  test('stops waiting when told', async () => {
+  test('stops waiting when aborted', async () => {
     setUp();
     const stop = new AbortController();
     const ready = client.waitReady(target, stop.signal);
@@ -78,7 +78,7 @@ describe('the link', () => {
     await expect(ready).rejects.toMatchObject({ code: 'timeout' });
   });
 
-  test('dials again when it was cut', async () => {
+  test('redials when it was cut', async () => {
     setUp();
     listen();
     await client.waitReady(target, never);
@@ -88,7 +88,7 @@ describe('the link', () => {
     }
   });
 
-  test('keeps the calls of a guest that is known to stand still, and loses those of one that is not', async () => {
+  test('keeps the calls of a paused guest, and ends those of a silent running one', async () => {
     const program: FakeProgram = async ({ stdin, stdout }) => {
       await stdout('begun\n');
       for await (const chunk of stdin) await stdout(chunk);
@@ -130,7 +130,7 @@ describe('the link', () => {
     otherGuest.cut();
   });
 
-  test('begins no session with a guest that stands still, and one as soon as it goes on', async () => {
+  test('starts no session with a paused guest, and one as soon as it is resumed', async () => {
     setUp();
     let dials = 0;
     const dialled = Promise.withResolvers<void>();
@@ -152,7 +152,7 @@ describe('the link', () => {
     await client.release('i1');
   });
 
-  test('dials again when the guest answers the preamble too late', async () => {
+  test('redials when the guest answers the preamble too late', async () => {
     setUp({ timings: { preambleMs: 5 } });
     let dials = 0;
     memory.listen('m1', (end) => {
@@ -163,7 +163,7 @@ describe('the link', () => {
     expect(dials).toBe(3);
   });
 
-  test('a call that finds the link down says so in time, with the reason', async () => {
+  test('a call without a link fails in time, with the reason', async () => {
     setUp({ timings: { linkWaitMs: 20 } });
     await expect(exec({ argv: ['true'] })).rejects.toMatchObject({
       code: 'timeout',
@@ -171,14 +171,14 @@ describe('the link', () => {
     });
   });
 
-  test('refuses a guest that says it is another incarnation', async () => {
+  test('refuses a guest that reports another incarnation', async () => {
     setUp();
     guest = new FakeGuest({ incarnation: 'other' });
     listen();
     await expect(client.waitReady(target, never)).rejects.toThrow('another incarnation');
   });
 
-  test('release ends open calls, forgets the announcement, and is harmless twice', async () => {
+  test('release ends open calls, forgets the announcement, and may be repeated', async () => {
     setUp();
     listen();
     const session = await exec({ argv: ['sleep', '1000'] });
@@ -203,7 +203,7 @@ describe('the link', () => {
     expect(client.announcement('i1')).toBe('poweroff');
   });
 
-  test('refuses an address it has no transport for', async () => {
+  test('refuses an address without a transport', async () => {
     setUp();
     const address = { transport: 'virtio-serial', path: '/nowhere' } as const;
     await expect(client.waitReady({ ...target, address }, never)).rejects.toMatchObject({ code: 'invalid' });
@@ -214,7 +214,7 @@ describe('a copy of another guest', () => {
   const copy: GuestTarget = { ...target, incarnation: 'i2' };
   const identity = { hostname: 'copy', machineId: '1'.repeat(32) };
 
-  test('is reached as its own incarnation, once it was given its own token', async () => {
+  test('is reached as its own incarnation after it got its own token', async () => {
     setUp();
     listen();
     await client.waitReady(target, never);
@@ -224,13 +224,13 @@ describe('a copy of another guest', () => {
     expect(await client.waitReady(copy, never)).toMatchObject({ incarnation: 'i2' });
     await client.identify(copy, identity, never);
     expect(guest.hostname).toBe('copy');
-    // The token of the original is not answered any more.
+    // The original's token is no longer accepted.
     await client.release('i2');
     const late = AbortSignal.timeout(200);
     await expect(client.waitReady(target, late)).rejects.toMatchObject({ code: 'timeout' });
   });
 
-  test('may be given its token twice, as when the first answer was lost', async () => {
+  test('may get its token twice, for example when the first answer was lost', async () => {
     setUp({ timings: { preambleMs: 50 } });
     listen();
     await client.waitReady(target, never);
@@ -241,7 +241,7 @@ describe('a copy of another guest', () => {
   });
 });
 
-test('a guest that stood still is told the time and keeps its names', async () => {
+test('a resumed guest gets the time and keeps its names', async () => {
   setUp();
   listen();
   await client.waitReady(target, never);
@@ -249,14 +249,14 @@ test('a guest that stood still is told the time and keeps its names', async () =
   expect([guest.hostname, guest.machineId, guest.syncs.length]).toEqual([null, null, 1]);
 });
 
-test('a guest whose link is up is told the time again and again, but not while it stands still', async () => {
+test('a connected guest gets the time periodically, but not while paused', async () => {
   setUp({ timings: { resyncIntervalMs: 5 } });
   const told = () => guest.syncs.length;
   listen();
   await client.waitReady(target, never);
   while (told() < 3) await setImmediate();
   client.setQuiet('i1', true);
-  // What was under way may still arrive.
+  // A call that was already sent may still arrive.
   await client.waitReady(target, never);
   const before = told();
   for (let turn = 0; turn < 100; turn++) await setImmediate();
@@ -265,7 +265,7 @@ test('a guest whose link is up is told the time again and again, but not while i
 });
 
 describe('exec', () => {
-  test('gives output in order and the outcome last', async () => {
+  test('yields output in order and the outcome last', async () => {
     setUp({
       program: async ({ stdout, stderr }) => {
         await stdout('a');
@@ -304,7 +304,7 @@ describe('exec', () => {
     expect(last).toEqual(unknown('standard input failed: disk on fire'));
   });
 
-  test('closes an input that the command did not want', async () => {
+  test('closes an input that the command did not read', async () => {
     setUp();
     listen();
     const closed = Promise.withResolvers<void>();
@@ -332,7 +332,7 @@ describe('exec', () => {
     ]);
   });
 
-  test('says timed_out when the guest does', async () => {
+  test('reports timed_out when the guest does', async () => {
     setUp();
     listen();
     const { last } = await collect(await exec({ argv: ['sleep', '1000'], timeoutMs: 10 }));
@@ -347,7 +347,7 @@ describe('exec', () => {
     expect((await collect(session)).last).toEqual(unknown('the guest link was lost'));
   });
 
-  test('never invents an outcome: the guest does not say', async () => {
+  test('never invents an outcome: the guest does not report one', async () => {
     setUp({ timings: { execMarginMs: 20 }, program: ignoring });
     listen();
     const { last } = await collect(await exec({ argv: ['x'], timeoutMs: 1 }));
@@ -399,7 +399,7 @@ describe('exec', () => {
     expect(last).toEqual(how === 'return' ? [] : unknown('the command was cancelled'));
   });
 
-  test('a slow reader slows its command and no other', async () => {
+  test('a slow reader slows only its own command', async () => {
     let sent = 0;
     setUp({
       program: async ({ argv, stdout }) => {
@@ -431,5 +431,5 @@ describe('exec', () => {
   });
 });
 
-/** A guest that does not keep time limits, nor hear signals. */
+/** A program that ignores time limits and signals. */
 const ignoring: FakeProgram = () => Promise.withResolvers<number>().promise;

@@ -1,6 +1,6 @@
 /**
- * The guest room's face: core asks, a link per incarnation carries. Knows no engine and no machine states; where a guest
- * is reached comes with each call.
+ * GuestClient implements core's guest ports: it keeps one link per incarnation and carries calls over it.
+ * Knows neither engines nor machine states; the guest's address comes with each call.
  */
 import type { Duplex } from 'node:stream';
 import { AppError, isAppError } from '../core/errors.ts';
@@ -37,7 +37,7 @@ import { defaultTimings, type GuestTimings } from './timings.ts';
 import type { Transports } from './transports/transport.ts';
 
 export interface GuestClientOptions {
-  /** 32 bytes; every incarnation's token is made from it. Whoever has it can speak to every guest. */
+  /** 32 bytes from which every incarnation's token is derived. Whoever has it can talk to every guest. */
   readonly secret: Uint8Array;
   readonly transports: Transports;
   readonly log?: Logger;
@@ -47,7 +47,7 @@ export interface GuestClientOptions {
 }
 
 const secretBytes = 32;
-/** How far a guest's clock may be behind when it has been told the time, and how often it is told to get there. */
+/** Allowed lag of a guest's clock after setting it, and how many attempts are made. */
 const clockSlackMs = 500;
 const identifyAttemptsMax = 5;
 
@@ -86,7 +86,7 @@ export class GuestClient implements GuestLink {
         return hello;
       } catch (error) {
         if (signal.aborted) throw abortError(signal, 'waiting for the guest');
-        // Tried again where that may help: on the next session, or when the guest was only slow.
+        // Retry where it may help: on the next session, or when the guest was only slow.
         if (session.isOpen && !isAppError(error, 'timeout')) throw error;
       }
     }
@@ -108,16 +108,19 @@ export class GuestClient implements GuestLink {
       const sentAt = performance.now();
       if (protocolVersion > 1) await callResync(session.yamux, this.#now(), options);
       else await callIdentify(session.yamux, target.incarnation, identity, this.#now(), options);
-      // The time it was told is as old as the call took; on a crowded host that may be seconds.
+      // The time sent is outdated by the call's duration, which may be seconds on a busy host.
       if (performance.now() - sentAt <= clockSlackMs) return;
     }
     this.#logs
       .of(target.incarnation)
-      .warn({ incarnation: target.incarnation }, 'the guest is too slow for its clock to be set well');
+      .warn(
+        { incarnation: target.incarnation },
+        'guest clock set inaccurately: the guest answers too slowly',
+      );
   }
 
   async exec(target: GuestTarget, request: ExecRequest, signal: AbortSignal): Promise<ExecSession> {
-    // Before the guest is asked for anything: what cannot be a command is refused whatever the link does.
+    // Checked first, so that an invalid request is refused whatever the link's state.
     checkProgram(request);
     const session = await this.#session(target, signal);
     const { protocolVersion } = await session.hello(this.#callOptions(signal));
@@ -127,7 +130,7 @@ export class GuestClient implements GuestLink {
   async rekey(target: GuestTarget, previous: string, signal: AbortSignal): Promise<void> {
     if (this.#links.has(target.incarnation))
       throw new AppError('internal', `incarnation ${target.incarnation} has a link already`);
-    // A copy answers to the old token, and to the new one when an earlier call got so far.
+    // A copy accepts the old token, or the new one if an earlier call was carried out.
     const tokens = [previous, target.incarnation].map((name) => incarnationToken(this.#secret, name));
     const link = this.#makeLink(target, tokens);
     try {
@@ -148,7 +151,7 @@ export class GuestClient implements GuestLink {
     try {
       await callShutdown(session.yamux, 'poweroff', graceMs, this.#callOptions(signal));
     } catch (error) {
-      // It may be gone before its answer is here; what it announced is as good.
+      // The guest may be gone before its answer arrives; its announcement counts as the answer.
       if (signal.aborted || this.announcement(target.incarnation) !== 'poweroff') throw error;
     }
   }
@@ -161,7 +164,7 @@ export class GuestClient implements GuestLink {
     this.#links.get(incarnation)?.setQuiet(isQuiet);
   }
 
-  /** Also forgets what the incarnation announced. */
+  /** Also forgets the incarnation's announcement. */
   async release(incarnation: string): Promise<void> {
     const link = this.#links.get(incarnation);
     this.#links.delete(incarnation);
@@ -210,14 +213,14 @@ export class GuestClient implements GuestLink {
     });
   }
 
-  /** Never rejects; an agent that cannot be told the time alone keeps its own. */
+  /** Never rejects; an agent without resync keeps its own time. */
   async #keepTime(incarnation: string, agent: AgentSession): Promise<void> {
     const options = this.#callOptions(this.#closing.signal);
     try {
       if ((await agent.hello(options)).features.includes('resync'))
         await callResync(agent.yamux, this.#now(), options);
     } catch (error) {
-      this.#logs.of(incarnation).info({ incarnation, reason: String(error) }, 'guest was not told the time');
+      this.#logs.of(incarnation).info({ incarnation, reason: String(error) }, 'guest clock not set');
     }
   }
 

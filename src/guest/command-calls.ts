@@ -1,4 +1,4 @@
-/** Calls about the agent's commands, without those that carry output: part 3 of `protocol.ts`. */
+/** Calls about the agent's commands, except those that carry output; part 3 of `protocol.ts`. */
 import { z } from 'zod';
 import { AppError } from '../core/errors.ts';
 import type { ExecOutcome } from '../core/ports/guest.ts';
@@ -83,13 +83,13 @@ export async function callList(session: YamuxSession, options: CallOptions): Pro
   }));
 }
 
-/** The agent says so of a command that it failed at. */
+/** The agent reports `unknown` for a command whose handling failed. */
 function listedOutcome(words: Readonly<Record<string, unknown>>): ExecOutcome {
   if (words.outcome === 'unknown') return { outcome: 'unknown', reason: 'the guest agent failed' };
   return outcomeOf(words);
 }
 
-/** Resolves when the agent has the bytes: it ends its side when it has read ours to the end. */
+/** Resolves when the agent has accepted the bytes: it ends its side when it has read ours completely. */
 export async function callFeed(
   session: YamuxSession,
   id: string,

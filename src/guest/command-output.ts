@@ -1,4 +1,4 @@
-/** The output of one of the agent's commands: the host end of `attach`. */
+/** The output of an agent's command: the host's end of `attach`. */
 import { AppError } from '../core/errors.ts';
 import type { CommandEvent } from '../core/ports/guest-commands.ts';
 import { invariant } from '../lib/invariant.ts';
@@ -9,8 +9,8 @@ import { frameTypes } from './protocol.ts';
 import type { YamuxSession } from './yamux/session.ts';
 
 /**
- * The guest hears of taken output after so much. Counted as the guest counts what it keeps, and less than half of the
- * smallest ring: a command never waits for bytes that were taken long ago.
+ * Acknowledge taken output after this much. Counted like the guest's buffer, and less than half of the
+ * smallest ring, so that a command never waits for bytes that were taken long ago.
  */
 const takenCostMin = 32 * 1024;
 const pieceCost = 64;
@@ -22,7 +22,7 @@ export async function attachCommand(
   options: CallOptions,
 ): Promise<AsyncIterable<CommandEvent>> {
   if (!Number.isSafeInteger(offset) || offset < 0)
-    throw new AppError('invalid', 'an offset is a count of bytes');
+    throw new AppError('invalid', 'an offset must be a number of bytes');
   const line = encodeLine({ call: 'attach', command: id, offset });
   return new Attachment(await openCall(session, 'attach', line, options), offset, options.signal);
 }
@@ -32,7 +32,7 @@ class Attachment implements AsyncIterable<CommandEvent>, AsyncIterator<CommandEv
   readonly #frames: CommandFrameReader;
   readonly #signal: AbortSignal;
   readonly #onAbort: () => void;
-  /** Where the next event begins. */
+  /** The offset of the next event. */
   #offset: number;
   #untoldCost = 0;
   #isIterated = false;
@@ -81,11 +81,11 @@ class Attachment implements AsyncIterable<CommandEvent>, AsyncIterator<CommandEv
     return { ...event, offset };
   }
 
-  /** Everything before the event that is asked for now was taken. */
+  /** Acknowledges everything before the requested event. */
   #tellTaken(): void {
     if (this.#untoldCost < takenCostMin) return;
     this.#untoldCost = 0;
-    // A failed write shows in the read.
+    // A failed write also fails the read.
     this.#call.stream.write(encodeNumberFrame(frameTypes.taken, this.#offset)).catch(() => undefined);
   }
 

@@ -51,12 +51,12 @@ async function collect(id: string, offset = 0) {
   return result;
 }
 
-/** Events up to the first that `isLast`; then detaches. */
+/** Reads events up to the first that `isLast`, then detaches. */
 async function upTo(id: string, isLast: (event: CommandEvent) => boolean): Promise<void> {
   for await (const event of await attach(id)) if (isLast(event)) return;
 }
 
-test('a command is started, attached to twice and forgotten', async () => {
+test('starts a command, attaches to it twice and forgets it', async () => {
   expect((await start('c1', 'echo out; echo err >&2; exit 5')).pid).toBeGreaterThan(1);
   const whole = { stdout: 'out\n', stderr: 'err\n', lost: 0, outcome: { outcome: 'exited', exitCode: 5 } };
   expect(await collect('c1')).toEqual(whole);
@@ -69,7 +69,7 @@ test('a command is started, attached to twice and forgotten', async () => {
   await expect(attach('c1')).rejects.toMatchObject({ code: 'not_found' });
 });
 
-test('losing the link ends no command, and loses no byte without saying so', async () => {
+test('losing the link ends no command, and lost bytes are reported', async () => {
   await start('c1', 'read go; head -c 3000000 /dev/zero | tr "\\0" x; exit 7', { hasStdin: true });
   let taken = 0;
   const reading = (async () => {
@@ -81,12 +81,12 @@ test('losing the link ends no command, and loses no byte without saying so', asy
   await client.commands.feed(target, 'c1', Buffer.from('go\n'), false, never);
   await expect(reading).rejects.toMatchObject({ code: 'guest' });
   const { stdout, lost, outcome } = await collect('c1', taken);
-  // What came after the link was lost is more than the ring holds; nothing is missing without being told.
+  // More output than the ring holds followed the loss of the link; all missing bytes must be reported.
   expect(stdout.length + lost).toBe(3_000_000 - taken);
   expect(outcome).toEqual({ outcome: 'exited', exitCode: 7 });
 });
 
-test('a signal does not wait behind standard input that is not taken', async () => {
+test('a signal does not wait behind unread standard input', async () => {
   await start('c1', 'exec sleep 1000', { hasStdin: true });
   const stop = new AbortController();
   const feeding = client.commands.feed(target, 'c1', Buffer.alloc(4_000_000), false, stop.signal);
@@ -96,7 +96,7 @@ test('a signal does not wait behind standard input that is not taken', async () 
   stop.abort();
 });
 
-test('so does one for a command of exec', async () => {
+test('neither does a signal for a command of exec', async () => {
   async function* endless() {
     for (;;) yield Buffer.alloc(65_536);
   }
@@ -135,7 +135,7 @@ test('a slow reader slows the command down and loses nothing', async () => {
   expect(bytes).toBe(2_000_000);
 });
 
-test('many small writes to both outputs do not stop it', async () => {
+test('many small writes to both outputs do not block it', async () => {
   const script = 'i=0; while [ $i -lt 2000 ]; do echo o; echo e >&2; i=$((i+1)); done';
   await start('c1', script, { bufferBytes: 131_200 });
   const { stdout, stderr, lost, outcome } = await collect('c1');
@@ -184,7 +184,7 @@ test.each<readonly [string, string, () => Promise<unknown>]>([
   await expect(act()).rejects.toMatchObject({ code });
 });
 
-test('arguments and environment are as large as the kernel takes, and what is larger is said to be', async () => {
+test('accepts arguments and environment up to the kernel’s limit, and refuses larger ones', async () => {
   const words = Array.from({ length: 10 }, () => 'a'.repeat(100_000));
   const big = await client.exec(
     target,

@@ -1,4 +1,4 @@
-/** `GuestCommands` over the links of `GuestClient`. */
+/** Implements `GuestCommands` on the links of `GuestClient`. */
 import { AppError } from '../core/errors.ts';
 import type { GuestTarget } from '../core/ports/guest.ts';
 import type {
@@ -70,7 +70,7 @@ export class CommandClient implements GuestCommands {
     return { signal, callMs: this.#options.callMs };
   }
 
-  /** Raises `unsupported` when the agent does not have the feature. */
+  /** Raises `unsupported` when the agent lacks the feature. */
   async #session(
     target: GuestTarget,
     signal: AbortSignal,
@@ -80,7 +80,7 @@ export class CommandClient implements GuestCommands {
     const { features, agentVersion } = await session.hello(this.#call(signal));
     if (features.includes(feature)) return session.yamux;
     throw new AppError('unsupported', `the guest agent (${agentVersion}) has no ${feature}`, {
-      hint: 'Restart the machine to give it the present agent.',
+      hint: 'Restart the machine to give it the current agent.',
     });
   }
 }

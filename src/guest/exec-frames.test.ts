@@ -1,10 +1,10 @@
-/** Frames that no honest guest sends, on a stream that stays open: they fail at once, and cost no memory. */
+/** Invalid frames on a stream that stays open: they fail at once and use no memory. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { CommandFrameReader, ExecFrameReader, encodeNumberFrame } from './exec-frames.ts';
 import { framePayloadBytesMax, frameTypes } from './protocol.ts';
 
-/** A guest that sends no more and does not end the stream. */
+/** A guest that sends nothing more and does not end the stream. */
 const silent = { read: () => Promise.withResolvers<Buffer | null>().promise };
 
 function header(type: number, length: number): Buffer {
@@ -14,7 +14,7 @@ function header(type: number, length: number): Buffer {
   return bytes;
 }
 
-/** How the next event turned out within a few turns of the event loop; null when it is still waited for. */
+/** The result of the next event within a few turns of the event loop; null when it is still pending. */
 async function soon(next: Promise<unknown>): Promise<unknown> {
   let settled: unknown = null;
   next.then(

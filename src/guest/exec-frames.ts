@@ -1,4 +1,4 @@
-/** Frames of a command: part 4 of `protocol.ts`. */
+/** Frames of a command; part 4 of `protocol.ts`. */
 import { z } from 'zod';
 import { AppError } from '../core/errors.ts';
 import type { ExecEvent, ExecOutcome } from '../core/ports/guest.ts';
@@ -14,7 +14,7 @@ const outcomeSchema = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('timed_out') }),
 ]);
 
-/** `payload` at most 64 KiB. */
+/** `payload`: at most 64 KiB. */
 export function encodeExecFrame(type: number, payload: Uint8Array): Buffer {
   const frame = Buffer.allocUnsafe(frameHeaderBytes + payload.length);
   frame.writeUInt8(type, 0);
@@ -32,7 +32,9 @@ export function encodeNumberFrame(type: number, number: number): Buffer {
 
 export type FrameEvent = ExecEvent | { readonly type: 'lost'; readonly bytes: number };
 
-/** Turns the bytes of a call into events. Output is passed on as it arrives, cut where the link cut it. */
+/**
+ * Parses the bytes of a call into events. Output is passed on as it arrives, split where the link split it.
+ */
 export class CommandFrameReader {
   readonly #source: ByteSource;
   readonly #header = Buffer.alloc(frameHeaderBytes);
@@ -41,13 +43,13 @@ export class CommandFrameReader {
   #type = 0;
   #payloadLeft = 0;
 
-  /** `received` is what was read from the source already. */
+  /** `received`: bytes already read from the source. */
   constructor(source: ByteSource, received: Buffer) {
     this.#source = source;
     this.#chunk = received;
   }
 
-  /** The next event; after `outcome` there is none. Rejects with `guest` when the guest breaks the framing. */
+  /** The next event; none follows `outcome`. Rejects with `guest` when the guest violates the framing. */
   async next(): Promise<FrameEvent> {
     if (this.#payloadLeft === 0) await this.#readHeader();
     if (this.#type === frameTypes.lost)
@@ -99,7 +101,7 @@ export class CommandFrameReader {
   }
 }
 
-/** The events of a command whose output is all passed on: none of it may be lost. */
+/** The events of a command whose output is consumed completely, so none of it may be lost. */
 export class ExecFrameReader {
   readonly #frames: CommandFrameReader;
 
@@ -124,7 +126,7 @@ function parseOutcome(payload: Buffer): ExecOutcome {
   return outcomeOf(parseLine(payload));
 }
 
-/** The outcome in the guest's words as ours. Raises `guest`. */
+/** Converts the guest's outcome. Raises `guest`. */
 export function outcomeOf(words: unknown): ExecOutcome {
   const parsed = outcomeSchema.safeParse(words);
   if (!parsed.success) throw new AppError('guest', 'the outcome that the guest sent is malformed');

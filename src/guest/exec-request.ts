@@ -1,14 +1,14 @@
-/** The request of a command, in the words of protocol 2 and of protocol 1. */
+/** Encodes the request of a command for protocol 2 and protocol 1. */
 import { AppError } from '../core/errors.ts';
 import type { ExecRequest } from '../core/ports/guest.ts';
 import type { CommandRequest } from '../core/ports/guest-commands.ts';
 import { encodeLine } from './lines.ts';
 import { specBytesMax } from './protocol.ts';
 
-/** What both kinds of request have in common. */
+/** The common part of both kinds of request. */
 type Program = Pick<CommandRequest, 'argv' | 'env' | 'cwd' | 'user' | 'timeoutMs'>;
 
-/** The line of a `start` and what follows it; `invalid` when it cannot be one. */
+/** The line of `start` and the bytes after it; raises `invalid` for an impossible request. */
 export function encodeStart(request: CommandRequest, isOwned: boolean): Buffer {
   checkProgram(request);
   const { id, argv, env = {}, cwd, user, timeoutMs, hasStdin, terminal, bufferBytes } = request;
@@ -31,7 +31,7 @@ export function encodeStart(request: CommandRequest, isOwned: boolean): Buffer {
   return Buffer.concat([line, spec]);
 }
 
-/** The line of protocol 1's `exec`, which holds all of it. */
+/** The line of protocol 1's `exec`, which contains the whole request. */
 export function encodeExecV1(request: ExecRequest): Buffer {
   checkProgram(request);
   const { argv, env = {}, cwd, user, timeoutMs, stdin } = request;
@@ -52,7 +52,7 @@ export function checkProgram({ argv, env = {}, cwd, user, timeoutMs }: Program):
   if (words.some((word) => word.includes('\0'))) throw new AppError('invalid', 'exec takes no NUL bytes');
   if (Object.keys(env).some((name) => name === '' || name.includes('=')))
     throw new AppError('invalid', 'an environment variable needs a name without "="');
-  // Each with the byte that ends it, or stands between name and value.
+  // Each string with its NUL byte, or the `=` between name and value.
   const bytes = words.reduce((sum, word) => sum + Buffer.byteLength(word) + 1, 0);
   if (bytes > specBytesMax)
     throw new AppError(

@@ -2,7 +2,7 @@ import { encodeExecFrame } from './exec-frames.ts';
 import { framePayloadBytesMax, frameTypes } from './protocol.ts';
 import type { YamuxStream } from './yamux/stream.ts';
 
-/** Sends a source as a command's standard input, no faster than the guest takes it, then its end. */
+/** Sends a source as a command's standard input, with backpressure from the guest, and then its end. */
 export class StdinPump {
   readonly #stream: YamuxStream;
   readonly #iterator: AsyncIterator<Uint8Array>;
@@ -13,7 +13,10 @@ export class StdinPump {
     this.#iterator = source[Symbol.asyncIterator]();
   }
 
-  /** Resolves when all was sent or `stop` was called; rejects when the source or the stream fails before that. */
+  /**
+   * Resolves when everything was sent or `stop` was called; rejects when the source or the stream fails
+   * before.
+   */
   async run(): Promise<void> {
     try {
       for (;;) {
@@ -30,7 +33,7 @@ export class StdinPump {
     }
   }
 
-  /** Takes no more from the source and closes it; a source that is waiting is not waited for. */
+  /** Stops reading the source and closes it, without waiting for a pending read. */
   stop(): void {
     if (this.#isStopped) return;
     this.#isStopped = true;

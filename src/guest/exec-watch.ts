@@ -1,21 +1,21 @@
 import { AppError } from '../core/errors.ts';
 
 export interface ExecWatchOptions {
-  /** From now until the guest should have said how the command ended. */
+  /** Time from now in which the guest should report how the command ended. */
   readonly limitMs: number;
-  /** After that, how long a waiting reader is kept waiting. */
+  /** After that, how long a waiting reader still waits. */
   readonly marginMs: number;
-  /** After that, how long output may lie unread, and how long the guest may go on sending it. */
+  /** After that, how long output may stay unread, and how long the guest may continue sending it. */
   readonly unreadMs: number;
   readonly onExpired: (reason: AppError) => void;
 }
 
-/** setTimeout takes no more; a longer limit is reached in several steps. */
+/** The maximum of setTimeout; a longer limit is reached in several steps. */
 const timerMsMax = 2_147_483_647;
 
 /**
- * The host's own guard on a command, should the guest not keep its time limit. It tells a guest that is silent from a
- * reader that is slow: the outcome may have been sent in time and stand in line behind output nobody has read.
+ * The host's own limit on a command, in case the guest does not enforce it. It distinguishes a silent guest
+ * from a slow reader: the outcome may have been sent in time but wait behind unread output.
  */
 export class ExecWatch {
   readonly #options: ExecWatchOptions;

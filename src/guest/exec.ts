@@ -1,4 +1,4 @@
-/** Commands in the guest that live as long as their caller wants them: the host end of a `start` that is not owned. */
+/** Commands that live as long as their caller: the host's end of a `start` that is not owned. */
 import { AppError } from '../core/errors.ts';
 import type { ExecEvent, ExecRequest, ExecSession } from '../core/ports/guest.ts';
 import { shortId } from '../lib/ids.ts';
@@ -18,12 +18,12 @@ export interface ExecTimings {
   readonly execUnreadMs: number;
 }
 
-/** Signals a caller may have waiting for a guest that does not take them. */
+/** Limit of signals that wait for the guest. */
 const pendingSignalsMax = 16;
 
 /**
- * Starts a command that lives as long as its call. When this rejects with `guest` or `timeout` the command may have been
- * started all the same; the guest kills it as soon as it learns that nobody listens.
+ * Starts a command that lives as long as its call. If this rejects with `guest` or `timeout`, the command may
+ * have been started; the guest kills it as soon as it learns that the host has left.
  */
 export async function startExec(
   session: YamuxSession,
@@ -47,7 +47,7 @@ export async function startExec(
   return new ExecCall(call, request, signal, timings, sendSignal);
 }
 
-/** Delivers a signal by its name; rejects when the command or its link is gone. */
+/** Sends a signal by name; rejects when the command or its link is gone. */
 type SendSignal = (name: string) => Promise<void>;
 
 class ExecCall implements ExecSession, AsyncIterator<ExecEvent> {
@@ -116,7 +116,7 @@ class ExecCall implements ExecSession, AsyncIterator<ExecEvent> {
     const settled = () => {
       this.#pendingSignals -= 1;
     };
-    // A command that ended meanwhile needs no signal.
+    // A command that has ended meanwhile needs no signal.
     this.#sendSignal(signal).then(settled, settled);
   }
 
@@ -130,13 +130,16 @@ class ExecCall implements ExecSession, AsyncIterator<ExecEvent> {
     }
   }
 
-  /** A command that was fed only part of its input must not take it for all of it. */
+  /** A command must not mistake partial input for complete input. */
   #onStdinFailed(error: unknown): void {
     const words = error instanceof Error ? error.message : String(error);
     this.#abandon(new AppError('guest', `standard input failed: ${words}`, { cause: error }));
   }
 
-  /** Kills the command, as the guest does when its stream is reset; a waiting reader gets `reason` as the unknown outcome. */
+  /**
+   * Kills the command: the guest does that when its stream is reset. A waiting reader gets `reason` as an
+   * unknown outcome.
+   */
   #abandon(reason: AppError): void {
     if (this.#isOver) return;
     this.#call.stream.reset(reason);

@@ -1,4 +1,4 @@
-/** Frames that both ends' implementations were written against: `test/fixtures/frames`. */
+/** Both ends' implementations must produce and accept the same frames: `test/fixtures/frames`. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -60,11 +60,11 @@ const execFrames = fixtures('exec', execFrame);
 const nothing = { read: () => Promise.resolve(null) };
 
 describe('exec', () => {
-  test.each(execFrames)('$name is written so', ({ hex, type, payload_hex }) => {
+  test.each(execFrames)('encodes $name', ({ hex, type, payload_hex }) => {
     expect(encodeExecFrame(type, payload_hex).equals(hex)).toBe(true);
   });
 
-  test.each(execFrames.filter(({ from }) => from === 'guest'))('$name is read so', async (frame) => {
+  test.each(execFrames.filter(({ from }) => from === 'guest'))('decodes $name', async (frame) => {
     const event = await new CommandFrameReader(nothing, frame.hex).next();
     if (event.type === 'outcome') {
       const { outcome, exit_code, signal } = frame.outcome ?? {};
@@ -82,7 +82,7 @@ describe('exec', () => {
   });
 });
 
-test('numbers are written so', () => {
+test('encodes numbers', () => {
   const numbers = execFrames.filter(({ type }) => type === 4 || type === 18);
   expect(numbers).toHaveLength(2);
   for (const { type, payload_hex, hex } of numbers)

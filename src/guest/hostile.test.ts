@@ -1,4 +1,4 @@
-/** A guest that is out for harm: bounded memory here, an honest error, and nobody else notices. */
+/** A hostile guest must only get bounded memory and a clear error, without effects on others. */
 import type { Duplex } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -60,7 +60,7 @@ describe.each([
     return guest;
   }
 
-  /** Sends until the host lets go. */
+  /** Sends until the host closes the stream. */
   async function flood(stream: YamuxStream, chunk: Buffer): Promise<void> {
     for (;;) {
       await stream.write(chunk);
@@ -68,7 +68,7 @@ describe.each([
     }
   }
 
-  /** A guest whose answer to each call is this; to all but `hello` when it is greeted honestly. */
+  /** A guest that answers every call (after hello, if `isGreeted`) with these bytes. */
   async function answering(bytes: Buffer | string, isGreeted = false): Promise<void> {
     await listen(
       'evil',
@@ -108,7 +108,7 @@ describe.each([
       await expect(client.waitReady(at('evil'), never)).rejects.toThrow('a line of over');
     });
 
-    test('words with control characters reach nobody as such', async () => {
+    test('control characters in messages are removed', async () => {
       await answering(
         encodeLine({ ok: false, code: 'invalid', message: `\u001b[31mred\n${'x'.repeat(1000)}` }),
       );
@@ -122,7 +122,7 @@ describe.each([
       expect(message.length).toBeLessThanOrEqual(500);
     });
 
-    test('none at all', async () => {
+    test('no answer at all', async () => {
       await listen('evil', new FakeGuest({ serve: () => Promise.withResolvers<void>().promise }));
       const started = client.exec(at('evil'), { argv: ['true'], timeoutMs: 1000 }, never);
       await expect(started).rejects.toMatchObject({
@@ -183,7 +183,7 @@ describe.each([
       await expect(flood(stream, Buffer.alloc(1000, 'a'))).rejects.toThrow('reset');
     });
 
-    test('lines that never come are reset', async () => {
+    test('missing lines are reset', async () => {
       const guest = await evil();
       await expect(guest.open()?.read()).rejects.toThrow('reset');
     });
@@ -222,7 +222,7 @@ describe.each([
   });
 
   describe('floods', () => {
-    /** A guest whose every call is answered by a flood of windows that do not grow, on the call's own stream. */
+    /** A guest that answers every call with a flood of window updates of size 0 on the call's stream. */
     async function flooder(): Promise<() => number> {
       let sessions = 0;
       const guest: FakeGuest = new FakeGuest({
@@ -240,7 +240,7 @@ describe.each([
       return () => sessions;
     }
 
-    test('end the session with their reason, which is logged once, and the link is not made again at once', async () => {
+    test('end the session with a reason, which is logged once, and the link is not redialled at once', async () => {
       const sessions = await flooder();
       await expect(client.exec(at('evil'), { argv: ['true'], timeoutMs: 1000 }, never)).rejects.toThrow(
         'floods its link',
@@ -256,7 +256,7 @@ describe.each([
       ]);
     });
 
-    test('of announcements leave a bounded number of lines', async () => {
+    test('of announcements log a bounded number of lines', async () => {
       const guest = await listen('evil', new FakeGuest());
       await client.waitReady(at('evil'), never);
       for (let round = 0; round < 100; round += 1) {

@@ -1,7 +1,7 @@
 import { AppError } from '../core/errors.ts';
 import { lineBytesMax } from './protocol.ts';
 
-/** The part of a stream that reading takes. */
+/** The readable part of a stream. */
 export interface ByteSource {
   read(): Promise<Buffer | null>;
 }
@@ -9,8 +9,8 @@ export interface ByteSource {
 const lineFeed = 0x0a;
 
 /**
- * Reads one line, without its line feed, and what came behind it. Rejects with `guest` when the line is longer than
- * the protocol allows or the source ends first.
+ * Reads one line, without its newline, and the bytes received after it. Rejects with `guest` when the line is
+ * too long or the source ends first.
  */
 export async function readLine(
   source: ByteSource,
@@ -25,7 +25,7 @@ export async function readLine(
     bytes += end;
     if (bytes >= lineBytesMax)
       throw new AppError('guest', `the guest sent a line of over ${lineBytesMax} bytes`);
-    // A guest that sends single bytes must not cost an object for each.
+    // Merges chunks, so that a guest that sends single bytes does not cost an object per byte.
     if (chunks.length === 32) chunks = [Buffer.concat(chunks)];
     chunks.push(chunk.subarray(0, end));
     if (index >= 0) return { line: joined(chunks), rest: chunk.subarray(index + 1) };
@@ -37,7 +37,7 @@ function joined(chunks: readonly Buffer[]): Buffer {
   return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
 }
 
-/** One line of JSON; `invalid` when it is longer than the protocol allows. */
+/** A line of JSON; raises `invalid` when it is longer than the protocol allows. */
 export function encodeLine(value: object): Buffer {
   const line = Buffer.from(`${JSON.stringify(value)}\n`);
   if (line.length > lineBytesMax)
@@ -48,7 +48,7 @@ export function encodeLine(value: object): Buffer {
   return line;
 }
 
-/** The JSON object of a line the guest sent; rejects with `guest` when it is none. */
+/** The JSON object in a guest's line; raises `guest` when it is invalid. */
 export function parseLine(line: Buffer): Readonly<Record<string, unknown>> {
   let value: unknown;
   try {
@@ -64,7 +64,7 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Words of the guest made fit to show a person: one line, no control characters, at most 500 characters. */
+/** Makes a guest's text safe to show: one line, no control characters, at most 500 characters. */
 export function cleanWords(words: unknown): string {
   if (typeof words !== 'string') return '';
   return words

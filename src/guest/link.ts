@@ -1,11 +1,12 @@
 /**
- * The link to one incarnation: the only one that dials its carrier (a virtio port serves one client at a time).
+ * The link to one incarnation: the only client of its carrier, because a virtio port serves one client at a
+ * time.
  *
  *   dialling → preamble → up → (session over) → pause → dialling …   until `release`
  *
- * It redials for as long as it is not released, calls or not, so that the guest can always announce what it does. A
- * guest that does not answer costs its own callers their deadlines and nobody else anything. While its guest is known to
- * stand still (`setQuiet`) a session is kept without a sign of life, and none is begun.
+ * It redials until released, with or without calls, so that the guest can always announce a shutdown. A guest
+ * that does not answer only delays its own callers. While its guest is paused (`setQuiet`), a session is kept
+ * without signs of life, and none is started.
  */
 import type { Duplex } from 'node:stream';
 import { AppError } from '../core/errors.ts';
@@ -22,10 +23,10 @@ import { LinkFloodError, YamuxSession } from './yamux/session.ts';
 
 export interface LinkOptions {
   readonly dial: (signal: AbortSignal) => Promise<Duplex>;
-  /** Tried in turn, one at each dial, until one is answered. */
+  /** Tried in turn, one per dial, until one is accepted. */
   readonly tokens: readonly Uint8Array[];
   readonly timings: GuestTimings;
-  /** Called now and then while a session is up and its guest is expected to answer. Must not throw. */
+  /** Called periodically while a session is up and its guest should answer. Must not throw. */
   readonly onInterval: (agent: AgentSession) => void;
   readonly log: Logger;
   /** Named in the log. */
@@ -53,26 +54,29 @@ export class IncarnationLink {
   #floods = 0;
   #isFlooded = false;
   #announcement: GuestAnnouncement | null = null;
-  /** Resolved when it ends; null when the guest is expected to answer. */
+  /** Resolved when the pause ends; null when the guest should answer. */
   #quiet: PromiseWithResolvers<void> | null = null;
 
-  /** Begins to dial at once. */
+  /** Starts dialling at once. */
   constructor(options: LinkOptions) {
     this.#options = options;
     this.#loop = this.#run();
   }
 
-  /** The last announcement of this incarnation; kept when the link is lost. */
+  /** The last announcement of this incarnation; kept after the link is lost. */
   get announcement(): GuestAnnouncement | null {
     return this.#announcement;
   }
 
-  /** Why the last attempt or session ended; null when none has. */
+  /** Why the last attempt or session ended; null if none has ended yet. */
   get lastFailure(): string | null {
     return this.#lastFailure;
   }
 
-  /** The session, once there is one; rejects with the signal's reason, or with `guest` when the link is released. */
+  /**
+   * Resolves with the session once it is up; rejects with the signal's reason, or with `guest` when the link
+   * is released.
+   */
   async session(signal: AbortSignal): Promise<AgentSession> {
     if (signal.aborted) throw abortError(signal, 'the call');
     if (this.#stop.signal.aborted) throw released();
@@ -91,7 +95,7 @@ export class IncarnationLink {
     }
   }
 
-  /** Whether the guest stands still, so that its silence means nothing. */
+  /** Marks the guest as paused, so that its silence is ignored. */
   setQuiet(isQuiet: boolean): void {
     if (isQuiet) this.#quiet ??= Promise.withResolvers();
     else {
@@ -101,7 +105,7 @@ export class IncarnationLink {
     this.#session?.yamux.setQuiet(isQuiet);
   }
 
-  /** Ends the link and waits until its carrier is gone; open calls fail. Harmless when called again. */
+  /** Ends the link and waits until its carrier is closed; open calls fail. Idempotent. */
   async release(): Promise<void> {
     this.#stop.abort(released());
     this.#session?.yamux.close(released());
@@ -178,7 +182,7 @@ export class IncarnationLink {
       ...timings,
       onStream: (stream) => {
         void serveGuestCall(stream, timings.callMs, (announcement) => {
-          // A guest may announce without end; the log hears of changes.
+          // A guest may announce endlessly; only changes are logged.
           if (this.#announcement !== announcement) log.info({ incarnation, announcement }, 'guest announced');
           this.#announcement = announcement;
         });
@@ -200,7 +204,7 @@ export class IncarnationLink {
     return reason;
   }
 
-  /** Waits before the next attempt; a caller that waits, or comes meanwhile, shortens the wait. */
+  /** Waits before the next attempt. A waiting caller shortens the wait, also one that arrives meanwhile. */
   async #pause(): Promise<void> {
     if (this.#isFlooded) return this.#pauseAfterFlood();
     const { backoffMs, backoffMaxMs, backoffWantedMaxMs } = this.#options.timings;
@@ -214,13 +218,13 @@ export class IncarnationLink {
       this.#wake = () => woken.abort();
       await sleep(ms - wantedMs, woken.signal);
     } catch {
-      // Wanted or released: either way the pause is over.
+      // Wanted or released: the pause is over in either case.
     } finally {
       this.#wake = () => undefined;
     }
   }
 
-  /** A guest that floods costs this process its time; nobody who waits for it shortens the pause. */
+  /** A flooding guest costs this process CPU time, so waiting callers do not shorten this pause. */
   async #pauseAfterFlood(): Promise<void> {
     const { floodPauseMs, floodPauseMaxMs } = this.#options.timings;
     const ms = Math.min(floodPauseMaxMs, floodPauseMs * 2 ** Math.min(this.#floods, 20));

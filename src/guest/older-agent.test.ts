@@ -1,4 +1,4 @@
-/** A guest whose agent is older than this daemon, as after an upgrade: a recorded agent of protocol 1. */
+/** A guest with an agent older than this daemon, as after an upgrade: a recorded agent of protocol 1. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ExecRequest, GuestTarget } from '../core/ports/guest.ts';
 import { GuestClient } from './client.ts';
@@ -42,7 +42,7 @@ async function run(request: Partial<ExecRequest> & Pick<ExecRequest, 'argv'>, si
   return result;
 }
 
-test('is greeted, told who it is and what time it is, in its own words', async () => {
+test('gets hello, identity and time in its own protocol', async () => {
   expect(await client.waitReady(target, never)).toMatchObject({
     agentVersion: '0.1.0',
     protocolVersion: 1,
@@ -55,7 +55,7 @@ test('is greeted, told who it is and what time it is, in its own words', async (
   expect(agent.made).toEqual(['hello before identify', 'identify', 'identify', 'hello']);
 });
 
-test('runs commands for a daemon that has never greeted it, as one that adopts it', async () => {
+test('runs commands for a daemon that adopts it without a hello', async () => {
   expect(await run({ argv: ['sh', '-c', 'echo out; echo err >&2; exit 3'] })).toEqual({
     stdout: 'out\n',
     stderr: 'err\n',
@@ -82,7 +82,7 @@ test('gets signals as frames of its stream', async () => {
   expect(ended.outcome).toEqual({ outcome: 'signalled', signal: 'TERM' });
 });
 
-test('takes no more arguments than fit its line', async () => {
+test('refuses more arguments than fit into its line', async () => {
   await expect(run({ argv: ['true', 'x'.repeat(65_536)] })).rejects.toMatchObject({ code: 'invalid' });
 });
 
@@ -93,7 +93,7 @@ test('can be asked to power off', async () => {
   expect(client.announcement('i1')).toBe('poweroff');
 });
 
-test('has no commands of its own and cannot be given another token, and both are said', async () => {
+test('reports that it supports neither owned commands nor another token', async () => {
   const start = client.commands.start(target, { id: 'c1', argv: ['true'] }, never);
   await expect(start).rejects.toMatchObject({
     code: 'unsupported',

@@ -26,7 +26,7 @@ test('tokens differ by incarnation and by secret', () => {
   expect(token.equals(incarnationToken(Buffer.alloc(32, 1), 'abc124'))).toBe(false);
 });
 
-test('skips stale bytes, an answer to an older nonce among them, however they are cut', async () => {
+test('skips stale bytes, including an answer to an older nonce, wherever they are split', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.uint8Array({ maxLength: 500 }),
@@ -47,7 +47,7 @@ test('skips stale bytes, an answer to an older nonce among them, however they ar
   );
 });
 
-test('gives up on noise without end', async () => {
+test('gives up on endless noise', async () => {
   const [hostEnd, guestEnd] = duplexPair();
   const opened = exchangePreamble(hostEnd, { token, discardBytesMax, signal });
   guestEnd.resume();
@@ -55,7 +55,7 @@ test('gives up on noise without end', async () => {
   await expect(opened).rejects.toMatchObject({ code: 'guest', message: expect.stringContaining('noise') });
 });
 
-test('rejects when the carrier ends, and when told to stop', async () => {
+test('rejects when the carrier ends, and when aborted', async () => {
   const [hostEnd, guestEnd] = duplexPair();
   const lost = exchangePreamble(hostEnd, { token, discardBytesMax, signal });
   guestEnd.end();

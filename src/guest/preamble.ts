@@ -1,10 +1,13 @@
-/** The opening of a connection, host end: part 1 of `protocol.ts`. */
+/** The opening of a connection, host's end; part 1 of `protocol.ts`. */
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../core/errors.ts';
 import { nonceBytes, tokenBytes } from './protocol.ts';
 
-/** The token of an incarnation: nothing to store, and one incarnation's token says nothing of another's. Secret. */
+/**
+ * The secret token of an incarnation: derived, so nothing is stored, and one token reveals nothing about
+ * another.
+ */
 export function incarnationToken(secret: Uint8Array, incarnation: string): Buffer {
   return createHmac('sha256', secret).update(incarnation).digest().subarray(0, tokenBytes);
 }
@@ -17,13 +20,14 @@ export function preambleAck(token: Uint8Array): Buffer {
 export interface PreambleOptions {
   readonly token: Uint8Array;
   readonly discardBytesMax: number;
-  /** Aborting it ends the wait; the carrier is then the caller's to destroy. */
+  /** Aborting ends the wait; the caller then destroys the carrier. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Sends the preamble and skips everything up to its answer. Resolves with what came behind the answer; the carrier is
- * then paused. Rejects with `guest` when the carrier ends or the stale bytes do not, else with the signal's reason.
+ * Sends the preamble and skips everything up to its answer. Resolves with the bytes after the answer; the
+ * carrier is then paused. Rejects with `guest` when the carrier ends or too many stale bytes come, else with
+ * the signal's reason.
  */
 export function exchangePreamble(carrier: Duplex, options: PreambleOptions): Promise<Buffer> {
   const { token, signal } = options;
@@ -49,7 +53,7 @@ export function exchangePreamble(carrier: Duplex, options: PreambleOptions): Pro
     carrier.pause();
     carrier.off('data', onData).off('end', onGone).off('close', onGone).off('error', onGone);
     signal.removeEventListener('abort', onAbort);
-    // Between this and the next owner's listeners an error must not be an uncaught one.
+    // Until the next owner adds its listeners, an error must not crash the process.
     carrier.on('error', () => undefined);
     finish();
   };
@@ -60,7 +64,7 @@ export function exchangePreamble(carrier: Duplex, options: PreambleOptions): Pro
   return promise;
 }
 
-/** Looks for the answer in chunks that are cut anywhere; keeps no more than the answer's length between them. */
+/** Searches for the answer in arbitrarily split chunks; keeps at most the answer's length between them. */
 class AnswerScanner {
   readonly #answer: Buffer;
   #bytesLeft: number;
@@ -75,7 +79,7 @@ class AnswerScanner {
     return this.#bytesLeft <= 0;
   }
 
-  /** What follows the answer, once it is found. */
+  /** The bytes after the answer, once it is found. */
   push(chunk: Buffer): Buffer | null {
     const bytes = Buffer.concat([this.#tail, chunk]);
     const index = bytes.indexOf(this.#answer);

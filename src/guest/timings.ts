@@ -1,42 +1,49 @@
-/** Every wait and bound of the guest link that is a matter of time or of taste, in one place. */
+/** All timeouts and limits of the guest link that can be tuned. */
 export interface GuestTimings {
-  /** Connecting to the carrier's socket; local, so it is there at once or not at all. */
+  /** Limit for connecting to the carrier's local socket. */
   readonly dialMs: number;
   /**
-   * Waiting for the answer to a preamble before dialling again; doubled each time up to `preambleMaxMs`. A guest that
-   * boots answers late, and nothing is lost: QEMU reads the socket only when the guest has opened its port.
+   * How long to wait for the answer to a preamble before redialling; doubled each time up to `preambleMaxMs`.
+   * A booting guest answers late, and nothing is lost: QEMU reads the socket only when the guest has opened
+   * its port.
    */
   readonly preambleMs: number;
   readonly preambleMaxMs: number;
-  /** Stale bytes skipped before the answer: a stopped guest's buffers hold far less. */
+  /** Limit of stale bytes before the answer: a stopped guest's buffers hold far less. */
   readonly preambleDiscardBytesMax: number;
-  /** Pause before dialling again; doubled each time up to `backoffMaxMs`, or `backoffWantedMaxMs` while a call waits. */
+  /**
+   * Delay before redialling; doubled each time up to `backoffMaxMs`, or `backoffWantedMaxMs` while a call
+   * waits.
+   */
   readonly backoffMs: number;
   readonly backoffMaxMs: number;
   readonly backoffWantedMaxMs: number;
-  /** Pause after a session that was ended for a flood; doubled each time up to `floodPauseMaxMs`, whoever waits. */
+  /**
+   * Delay after a session that was ended for a flood; doubled each time up to `floodPauseMaxMs`, even if a
+   * call waits.
+   */
   readonly floodPauseMs: number;
   readonly floodPauseMaxMs: number;
-  /** A session that lasted this long lets the pauses begin small again. */
+  /** A session that lasted this long resets the delays. */
   readonly sessionStableMs: number;
-  /** How often a guest is told the time while its link is up: its clock drifts, and this host may have slept. */
+  /** Interval for setting a connected guest's clock: it drifts, and this host may have been suspended. */
   readonly resyncIntervalMs: number;
-  /** A call that finds the link down waits this long for it. */
+  /** How long a call waits for a link that is down. */
   readonly linkWaitMs: number;
-  /** From a call's request to its answer. */
+  /** Limit from a call's request to its answer. */
   readonly callMs: number;
-  /** Between pings; each wakes an idle guest. */
+  /** Interval between pings; each wakes an idle guest. */
   readonly pingIntervalMs: number;
   /**
-   * Silence after a ping that ends the session. Ending one kills the guest's running commands, so it is generous: a
-   * loaded host must not look like a dead guest.
+   * How much silence after a ping ends the session. Generous, because ending a session kills the guest's
+   * running commands, and a loaded host must not look like a dead guest.
    */
   readonly pingDeadlineMs: number;
-  /** A stream we closed and the guest did not is reset after this. */
+  /** A stream that we closed but the guest did not is reset after this. */
   readonly closeLingerMs: number;
-  /** After a command's own time limit, for the guest to say how it ended. */
+  /** After a command's own time limit, how long the guest may take to report the outcome. */
   readonly execMarginMs: number;
-  /** After that, a command whose output nobody reads is given up. */
+  /** After that, how long until a command with unread output is given up. */
   readonly execUnreadMs: number;
 }
 

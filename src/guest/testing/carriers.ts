@@ -1,4 +1,4 @@
-/** Where tests let their guests be found: in memory, or on real unix sockets as behind a virtio port. */
+/** Where tests' guests listen: in memory, or on real unix sockets as behind a virtio port. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ import { dialVirtioSerial } from '../transports/virtio-serial.ts';
 export interface Carriers {
   readonly transports: Transports;
   address(key: string): GuestAddress;
-  /** Resolves when connections to `key` are taken. */
+  /** Resolves when connections to `key` are accepted. */
   listen(key: string, onConnection: (guestEnd: Duplex) => void): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 
-/** A pair of carriers that cut what passes through them into pieces of the given sizes, over and over. */
+/** A pair of carriers that split the data into pieces of the given sizes, repeatedly. */
 export function choppedPair(sizes: readonly number[]): readonly [Duplex, Duplex] {
   const ends: [Duplex, Duplex] = [new ChoppedEnd(sizes), new ChoppedEnd(sizes)];
   const [a, b] = ends as [ChoppedEnd, ChoppedEnd];

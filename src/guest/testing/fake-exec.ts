@@ -3,18 +3,18 @@ import { encodeExecFrame } from '../exec-frames.ts';
 import { framePayloadBytesMax, frameTypes } from '../protocol.ts';
 import type { YamuxStream } from '../yamux/stream.ts';
 
-/** What a fake program has in place of a process. */
+/** What a fake program gets instead of a process. */
 export interface FakeProcess {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: AsyncIterable<Uint8Array>;
-  /** Aborts with the signal's name when one arrives, with `KILL` when the host lets go. */
+  /** Aborts with the signal's name when one arrives, with `KILL` when the host closes the stream. */
   readonly signalled: AbortSignal;
   stdout(data: Uint8Array | string): Promise<void>;
   stderr(data: Uint8Array | string): Promise<void>;
 }
 
-/** Runs one command and gives its exit code. */
+/** Runs one command and returns its exit code. */
 export type FakeProgram = (process: FakeProcess) => Promise<number>;
 
 export const runFakeProgram: FakeProgram = async ({ argv, stdin, signalled, stdout, stderr }) => {
@@ -48,7 +48,7 @@ export interface FakeExecRequest {
   readonly hasStdin: boolean;
 }
 
-/** Where signals for one command go. */
+/** Delivers signals to one command. */
 export class FakeSignals {
   readonly kill = new AbortController();
 
@@ -57,7 +57,7 @@ export class FakeSignals {
   }
 }
 
-/** Reads what follows the line of a `start`, and what comes behind that. */
+/** Reads the bytes after the line of a `start`, and returns what follows them. */
 export async function readSpec(
   stream: YamuxStream,
   rest: Buffer,
@@ -81,7 +81,7 @@ export function parseSpec(spec: Buffer, argc: number): Pick<FakeExecRequest, 'ar
   return { argv: words.slice(0, argc), env: Object.fromEntries(pairs) };
 }
 
-/** The guest's end of a command that is not owned, from behind its answer to its outcome. */
+/** The guest's end of a command that is not owned, from its answer to its outcome. */
 export async function runFakeExec(
   stream: YamuxStream,
   received: Buffer,
@@ -123,7 +123,7 @@ function outcomeOf(exitCode: number | null, input: FakeInput): object {
   return reason === 'timed out' ? { outcome: 'timed_out' } : { outcome: 'signalled', signal: String(reason) };
 }
 
-/** Frames from the host: standard input by iteration. The end of the stream kills. */
+/** Frames from the host; iteration yields standard input. The end of the stream kills the command. */
 class FakeInput implements AsyncIterable<Uint8Array> {
   readonly kill: AbortController;
   readonly #queue: Uint8Array[] = [];

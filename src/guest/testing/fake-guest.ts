@@ -1,6 +1,6 @@
 /**
- * A guest in this process: speaks the guest's end of the link over any carrier, boots nothing. For the fake engine and
- * for tests, which may replace how it runs commands.
+ * A guest in this process: implements the guest's end of the link over any carrier, without a VM. For the
+ * fake engine and for tests, which may replace how it runs commands.
  */
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
@@ -25,17 +25,17 @@ import {
 const preambleBytes = 48;
 
 export interface FakeGuestOptions {
-  /** Runs commands; default: a handful of programs (`true`, `false`, `echo`, `cat`, `sleep`, …). */
+  /** Runs commands; default: a few programs (`true`, `false`, `echo`, `cat`, `sleep`, …). */
   readonly program?: FakeProgram;
-  /** What it says it is before anyone identified it. */
+  /** The incarnation that it reports before it was identified. */
   readonly incarnation?: string;
-  /** Takes the place of everything behind the session: what a hostile guest does with a call. */
+  /** Replaces everything above the session: what a hostile guest does with a call. */
   readonly serve?: (stream: YamuxStream) => Promise<void>;
-  /** Called when the host asked for a shutdown and was answered. */
+  /** Called when the host requested a shutdown and was answered. */
   readonly onShutdown?: (mode: string) => void;
 }
 
-/** What an honest guest answers to `hello`. */
+/** An honest guest's answer to `hello`. */
 export function fakeHello(incarnation: string | null): object {
   return {
     ok: true,
@@ -58,7 +58,7 @@ export class FakeGuest {
   #incarnation: string | null;
   #hostname: string | null = null;
   #machineId: string | null = null;
-  /** The times it was told, in milliseconds since 1970. */
+  /** The times received, in milliseconds since 1970. */
   readonly syncs: number[] = [];
   readonly #signals = new Map<string, FakeSignals>();
 
@@ -79,7 +79,10 @@ export class FakeGuest {
     return this.#incarnation;
   }
 
-  /** Serves the host at the other end of `carrier`; an earlier host is dropped. Resolves when the host has gone. */
+  /**
+   * Serves the host at the other end of `carrier`; an earlier host is dropped. Resolves when the host has
+   * left.
+   */
   async accept(carrier: Duplex): Promise<void> {
     this.cut();
     this.#carrier = carrier;
@@ -98,7 +101,7 @@ export class FakeGuest {
     await session.closed;
   }
 
-  /** Drops the host without a word, as a lost carrier does. */
+  /** Drops the host silently, like a lost carrier. */
   cut(): void {
     this.#session?.close(new AppError('guest', 'cut'));
     this.#carrier?.destroy();
@@ -106,7 +109,10 @@ export class FakeGuest {
     this.#carrier = null;
   }
 
-  /** Bytes to the host as they are, between the session's own frames. Resolves, when taken, with whether a host is there. */
+  /**
+   * Sends raw bytes to the host between the session's frames. Resolves, when sent, with whether there is a
+   * host.
+   */
   async sendRaw(bytes: Uint8Array): Promise<boolean> {
     const carrier = this.#carrier;
     if (carrier === null || carrier.destroyed) return false;
@@ -115,12 +121,12 @@ export class FakeGuest {
     return await promise;
   }
 
-  /** A stream to the host, for a guest that does with it as it likes. Null when no host is there. */
+  /** Opens a stream to the host for arbitrary use. Null without a host. */
   open(): YamuxStream | null {
     return this.#session?.open() ?? null;
   }
 
-  /** Tells the host; resolves with whether it said that it heard. */
+  /** Announces an event; resolves with whether the host acknowledged it. */
   async announce(event: GuestAnnouncement): Promise<boolean> {
     if (this.#session === null) return false;
     const stream = this.#session.open();

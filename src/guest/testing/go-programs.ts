@@ -10,10 +10,10 @@ import { run } from '../../lib/process.ts';
 const sources = join(import.meta.dirname, '../../../guest-agent');
 const buildTimeoutMs = 300_000;
 
-/** Go's own archive unpacks to /usr/local/go, which is on few people's PATH. */
+/** Go's archive unpacks to /usr/local/go, which is rarely on PATH. */
 const go = existsSync('/usr/local/go/bin/go') ? '/usr/local/go/bin/go' : 'go';
 
-/** Programs of `guest-agent/cmd`, built into a directory of their own and run as children on unix sockets. */
+/** Programs of `guest-agent/cmd`, built into a temporary directory and run as children on unix sockets. */
 export class GoPrograms {
   readonly #directory: string;
   readonly #children = new Set<ChildProcess>();
@@ -34,13 +34,13 @@ export class GoPrograms {
     return new GoPrograms(directory);
   }
 
-  /** Starts a program that listens on a socket; resolves when it does. `makeArgs` is given the socket's path. */
+  /** Starts a program that listens on a socket; resolves when it does. `makeArgs` gets the socket's path. */
   async start(program: string, makeArgs: (path: string) => string[]): Promise<RunningProgram> {
     this.#sockets += 1;
     const path = join(this.#directory, `${this.#sockets}.sock`);
     const child = spawn(join(this.#directory, program), makeArgs(path), {
       stdio: 'ignore',
-      // Where the commands it runs are looked up.
+      // Where the commands it runs are searched.
       env: { PATH: '/usr/bin:/bin' },
     });
     this.#children.add(child);
@@ -50,7 +50,7 @@ export class GoPrograms {
     return { path, child, stop: () => ended(child, 'SIGTERM') };
   }
 
-  /** Ends every program started and removes what was built. */
+  /** Ends all started programs and removes the build. */
   async close(): Promise<void> {
     await Promise.all([...this.#children].map((child) => ended(child, 'SIGKILL')));
     await rm(this.#directory, { recursive: true, force: true });
@@ -60,7 +60,7 @@ export class GoPrograms {
 export interface RunningProgram {
   readonly path: string;
   readonly child: ChildProcess;
-  /** Asks it to end, and waits for that; harmless when it has. */
+  /** Sends SIGTERM and waits for the exit. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -71,7 +71,7 @@ async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void>
   await exit;
 }
 
-/** Connects until somebody takes it: a program says nothing when its socket is there. */
+/** Retries until a connection is accepted, because the program does not report when it listens. */
 async function listening(path: string, child: ChildProcess): Promise<void> {
   while (child.exitCode === null) {
     const socket = connect({ path });

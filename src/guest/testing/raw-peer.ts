@@ -5,7 +5,7 @@ export interface RawFrame extends FrameHeader {
   readonly body: Buffer;
 }
 
-/** The other end of a session, frame by frame: says what no honest peer says, sees what was said. */
+/** The other end of a session, frame by frame: sends invalid frames and records what it receives. */
 export class RawPeer {
   readonly carrier: Duplex;
   readonly frames: RawFrame[] = [];
@@ -44,7 +44,9 @@ export class RawPeer {
     if (body !== undefined) this.carrier.write(body);
   }
 
-  /** The first frame, seen already or to come, that `matches`. Rejects when the session ends without one. */
+  /**
+   * Resolves with the first frame, past or future, that `matches`. Rejects when the session ends without one.
+   */
   async saw(matches: (frame: RawFrame) => boolean): Promise<RawFrame> {
     for (;;) {
       const frame = this.frames.find(matches);

@@ -1,4 +1,4 @@
-/** An agent of an older protocol, as it was recorded call by call in `test/fixtures`: it says what that one said. */
+/** Replays an agent of an older protocol, recorded call by call in `test/fixtures`. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -20,12 +20,12 @@ const recordedSchema = z.object({
 
 type RecordedCall = z.infer<typeof recordedSchema>['calls'][number];
 
-/** Arguments whose values are made anew for each call. */
+/** Arguments whose values differ in each call. */
 const freshArguments = ['time_ns', 'entropy', 'grace_ms'];
 
 export class RecordedAgent {
   readonly #calls: readonly RecordedCall[];
-  /** The names of the recorded calls, in the order in which they were made. */
+  /** The names of the replayed calls, in order. */
   readonly made: string[] = [];
   #isIdentified = false;
 
@@ -34,7 +34,7 @@ export class RecordedAgent {
     this.#calls = recordedSchema.parse(JSON.parse(readFileSync(path, 'utf8'))).calls;
   }
 
-  /** For `FakeGuest`'s `serve`. Rejects when the host says what was not recorded. */
+  /** For `FakeGuest`'s `serve`. Rejects when the host sends something that was not recorded. */
   readonly serve = async (stream: YamuxStream): Promise<void> => {
     const { line, rest } = await readLine(stream);
     const request = parseLine(line);
@@ -65,7 +65,7 @@ export class RecordedAgent {
   }
 }
 
-/** Whether the recorded agent would have understood the request as it did the recorded one. */
+/** Whether the recorded agent would have treated the request like the recorded one. */
 function isSame(
   recorded: Readonly<Record<string, unknown>>,
   request: Readonly<Record<string, unknown>>,

@@ -2,13 +2,13 @@ import { type Duplex, duplexPair } from 'node:stream';
 import type { AddressOf, Dial } from './transport.ts';
 
 /**
- * Carriers inside this process, for the fake engine and tests: a guest listens on a key, the link dials it. Guest ends
- * are handed out one for each dial; an earlier one of the same key stays as it is until either side ends it.
+ * Carriers inside this process, for the fake engine and tests: a guest listens on a key, the link dials it.
+ * Each dial makes a new pair; an earlier pair of the same key stays until either side ends it.
  */
 export class MemoryTransport {
   readonly #listeners = new Map<string, (guestEnd: Duplex) => void>();
 
-  /** Takes connections to `key` until the returned function is called. Throws when the key is taken. */
+  /** Accepts connections to `key` until the returned function is called. Throws when the key is taken. */
   listen(key: string, onConnection: (guestEnd: Duplex) => void): () => void {
     if (this.#listeners.has(key)) throw new Error(`memory address in use: ${key}`);
     this.#listeners.set(key, onConnection);

@@ -1,4 +1,4 @@
-/** Against a real unix socket that speaks as Firecracker's vsock does. */
+/** Tests against a real unix socket that behaves like Firecracker's vsock. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ async function listen(onConnection: (socket: Socket) => void): Promise<void> {
   await new Promise<void>((resolve) => server.listen(path, resolve));
 }
 
-/** Answers the first line it hears. */
+/** Answers the first line received. */
 function answering(answer: (line: string) => string | null): (socket: Socket) => void {
   return (socket) => {
     let heard = '';
@@ -55,7 +55,7 @@ afterEach(async () => {
 });
 
 describe('a unix socket with a handshake', () => {
-  test('connects the port it was asked for, and keeps what comes with the answer', async () => {
+  test('connects to the requested port, and keeps bytes that arrive with the answer', async () => {
     const asked: string[] = [];
     await listen((socket) => {
       answering((line) => {
@@ -70,7 +70,7 @@ describe('a unix socket with a handshake', () => {
     expect(asked).toEqual(['CONNECT 5000']);
   });
 
-  test('takes an answer that comes byte by byte', async () => {
+  test('accepts an answer that arrives byte by byte', async () => {
     await listen((socket) => {
       socket.once('data', async () => {
         for (const byte of 'OK 7\nx') {
@@ -95,7 +95,7 @@ describe('a unix socket with a handshake', () => {
     await expect(dial(9)).rejects.toThrow('port 9');
   });
 
-  test('is given up with the signal, and leaves no connection', async () => {
+  test('ends with the signal, and leaves no connection', async () => {
     const accepted = Promise.withResolvers<Socket>();
     await listen((socket) => accepted.resolve(socket));
     const reason = new Error('enough');

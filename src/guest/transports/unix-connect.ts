@@ -1,6 +1,7 @@
 /**
- * Connects to a guest behind a unix socket, directly or, with a `connectPort`, through the handshake of Firecracker's
- * vsock: the host sends `CONNECT <port>\n` and hears `OK <number>\n` before the guest's first byte.
+ * Connects to a guest behind a unix socket: directly or, with a `connectPort`, through the handshake of
+ * Firecracker's vsock, where the host sends `CONNECT <port>\n` and receives `OK <number>\n` before the
+ * guest's first byte.
  */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -8,7 +9,7 @@ import { abortable } from '../../lib/abort.ts';
 import { connectOwned } from '../../lib/owned-socket.ts';
 import type { AddressOf } from './transport.ts';
 
-/** `OK 4294967295\n` and a little more; a guest's bytes may follow at once. */
+/** `OK 4294967295\n` plus some reserve; the guest\'s bytes may follow at once. */
 const answerBytesMax = 32;
 const newline = 0x0a;
 
@@ -24,14 +25,14 @@ export async function dialUnixConnect(address: AddressOf<'unix'>, signal: AbortS
   }
 }
 
-/** What came after the answer's line is put back. */
+/** Bytes after the answer's line are put back. */
 async function shakeHands(socket: Socket, port: number): Promise<void> {
   socket.write(`CONNECT ${port}\n`);
   let heard = Buffer.alloc(0);
   while (!heard.includes(newline)) {
     if (heard.length > answerBytesMax) break;
     const chunk = await nextChunk(socket);
-    // A VMM that has no such port closes without a word.
+    // A VMM without this port closes the connection silently.
     if (chunk === null) throw new Error(`the VMM refused port ${port}`);
     heard = Buffer.concat([heard, chunk]);
   }

@@ -6,7 +6,7 @@ const pieces = fc.array(fc.oneof(fc.integer({ min: 1, max: 100 }), fc.integer({ 
   maxLength: 60,
 });
 
-test('gives back the bytes in order, whatever is read when', () => {
+test('returns the bytes in order, whenever they are read', () => {
   fc.assert(
     fc.property(pieces, fc.array(fc.boolean()), (sizes, reads) => {
       const queue = new ChunkQueue();
@@ -27,7 +27,7 @@ test('gives back the bytes in order, whatever is read when', () => {
   );
 });
 
-test('a flood of single bytes is gathered in few chunks', () => {
+test('merges a flood of single bytes into few chunks', () => {
   const queue = new ChunkQueue();
   const chunk = Buffer.alloc(65_536);
   for (let index = 0; index < 100_000; index += 1)
@@ -43,7 +43,7 @@ test('a flood of single bytes is gathered in few chunks', () => {
   expect(heldBytes).toBeLessThan(200_000);
 });
 
-test('single bytes between large pieces hold no block each', () => {
+test('single bytes between large pieces do not hold a block each', () => {
   const queue = new ChunkQueue();
   for (let index = 0; index < 50; index += 1) {
     queue.push(Buffer.alloc(1));

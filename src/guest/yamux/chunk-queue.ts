@@ -1,11 +1,14 @@
-/** Smaller pieces are gathered in blocks: a peer that sends single bytes must not cost an object for each. */
+/**
+ * Smaller pieces are copied into shared blocks, so that a peer that sends single bytes does not cost an
+ * object per byte.
+ */
 const keptBytesMin = 4096;
 const blockBytes = 16 * 1024;
 
 /**
- * Bytes received and not yet read, first in, first out. A large piece is kept as it is; a small one, or one that would
- * keep a much larger chunk alive, is copied. So the memory held is at most twice the bytes queued, plus one block.
- * The bound on the bytes is the stream's receive window.
+ * A FIFO of bytes received and not yet read. Large pieces are kept as they are; small ones, and ones that
+ * would keep a much larger chunk alive, are copied. So the memory used is at most twice the bytes queued,
+ * plus one block. The stream's receive window limits the bytes.
  */
 export class ChunkQueue {
   readonly #chunks: Buffer[] = [];
@@ -36,7 +39,7 @@ export class ChunkQueue {
     }
   }
 
-  /** The oldest bytes, as many as lie together; null when there are none. */
+  /** The oldest contiguous bytes; null when the queue is empty. */
   shift(): Buffer | null {
     if (this.#head === this.#chunks.length) this.#sealBlock({ isWaiting: false });
     const chunk = this.#chunks[this.#head];
@@ -63,7 +66,7 @@ export class ChunkQueue {
     this.#head = 0;
   }
 
-  /** A block that is to wait in the queue gives back what it does not use. */
+  /** A block that will wait in the queue frees its unused part. */
   #sealBlock({ isWaiting }: { readonly isWaiting: boolean }): void {
     if (this.#block === null) return;
     const used = this.#block.subarray(0, this.#blockUsed);

@@ -1,4 +1,4 @@
-/** What one peer may cost: a budget in each turn of the event loop, and an end when it only floods. */
+/** What one peer may cost: a budget per turn of the event loop, and the end of a session that only floods. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { AppError } from '../../core/errors.ts';
@@ -32,14 +32,14 @@ type Header = readonly [FrameType, number, number, number];
 const many = (count: number, ...header: Header) =>
   Buffer.concat(Array.from({ length: count }, () => encodeHeader(...header)));
 
-/** Single bytes on stream 1: each is a whole frame that a reader wants. */
+/** Single bytes on stream 1: each is a valid frame that a reader wants. */
 const bytesOn1 = (count: number) =>
   Buffer.concat(
     Array.from({ length: count }, () => Buffer.concat([encodeHeader(data, 0, 1, 1), Buffer.of(7)])),
   );
 
 describe('a turn of the event loop', () => {
-  test('takes no more than the budget of frames from one session, and serves the others in between', async () => {
+  test('handles no more than the budget of frames from one session, and serves the others in between', async () => {
     const [loud, loudPeer] = setUp();
     const stream = loud.open();
     const [, quietPeer] = setUp();
@@ -52,7 +52,7 @@ describe('a turn of the event loop', () => {
       quietPeer.send(ping, syn, 0, 1);
       await turn();
       largestStep = Math.max(largestStep, stream.queuedBytes - seen);
-      // The quiet session's answers while the flood of the loud one was under way.
+      // The quiet session's answers during the loud session's flood.
       if (stream.queuedBytes < count) answered = quietPeer.frames.length;
       seen = stream.queuedBytes;
     }
@@ -61,7 +61,7 @@ describe('a turn of the event loop', () => {
     expect(answered).toBeGreaterThan(5);
   });
 
-  test('loses no byte of what waited', async () => {
+  test('loses no waiting byte', async () => {
     const [session, peer] = setUp();
     const stream = session.open();
     const sent = Buffer.from(Array.from({ length: 3000 }, (_, index) => index & 0xff));
@@ -91,7 +91,7 @@ describe('a session whose peer floods is ended', () => {
     expect(await session.closed).toBeInstanceOf(LinkFloodError);
   });
 
-  test('streams opened without end', async () => {
+  test('streams opened endlessly', async () => {
     const [session, peer] = setUp();
     const opens = Array.from({ length: emptyFramesMax + 100 }, (_, index) =>
       encodeHeader(windowUpdate, syn, 2 * index + 2, 0),
@@ -100,7 +100,7 @@ describe('a session whose peer floods is ended', () => {
     expect(await session.closed).toBeInstanceOf(LinkFloodError);
   });
 
-  test('but not one that sends a few between two pings, however long it lives', async () => {
+  test('but not a session with a few such frames between pings, however long it lives', async () => {
     vi.useFakeTimers({ toFake: ['setInterval'] });
     const [session, peer] = setUp();
     for (let interval = 1; interval <= 3; interval += 1) {
@@ -113,7 +113,7 @@ describe('a session whose peer floods is ended', () => {
     expect(session.isOpen).toBe(true);
   });
 
-  test('and one that does not read the answers it asked for', async () => {
+  test('and a session whose peer does not read its answers', async () => {
     vi.useFakeTimers({ toFake: ['setInterval'] });
     const [session, peer] = setUp();
     peer.carrier.removeAllListeners('data').pause();

@@ -77,7 +77,7 @@ function chop(bytes: Buffer, sizes: readonly number[]): Buffer[] {
 }
 
 describe('FrameParser', () => {
-  test('finds the same frames however the bytes are cut', () => {
+  test('finds the same frames wherever the bytes are split', () => {
     const sizes = fc.array(fc.integer({ min: 1, max: 64 }), { minLength: 1, maxLength: 10 });
     fc.assert(
       fc.property(fc.array(fc.oneof(dataFrame, otherFrame), { maxLength: 20 }), sizes, (frames, cuts) => {
@@ -104,7 +104,7 @@ describe('FrameParser', () => {
     expect(seen).toEqual([3, 7, -1]);
   });
 
-  test('any bytes either parse or raise a protocol error', () => {
+  test('any bytes either parse or throw a protocol error', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
         try {
@@ -128,7 +128,7 @@ describe('decodeHeader', () => {
     expect(() => decodeHeader(Buffer.from(hex, 'hex'), 0)).toThrow(ProtocolError);
   });
 
-  test('reads what the specification shows', () => {
+  test('decodes the specification’s examples', () => {
     expect(decodeHeader(Buffer.from('0001000500000003000c0000', 'hex'), 0)).toEqual({
       type: frameType.windowUpdate,
       flags: 5,

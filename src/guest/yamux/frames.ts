@@ -1,7 +1,7 @@
 /**
- * yamux frames on the wire (HashiCorp's specification, version 0). Every frame begins with 12 bytes, big endian:
- * version (1) ‖ type (1) ‖ flags (2) ‖ stream id (4) ‖ length (4). Only data frames have a body, of `length` bytes;
- * in the others `length` is a value: a window's growth, a ping's number, a reason to go away.
+ * yamux frames (HashiCorp's specification, version 0). Every frame begins with 12 bytes, big endian: version
+ * (1) ‖ type (1) ‖ flags (2) ‖ stream id (4) ‖ length (4). Only data frames have a body, of `length` bytes;
+ * in other frames `length` is a value: a window's growth, a ping's number, a reason to go away.
  */
 export const headerBytes = 12;
 
@@ -13,10 +13,10 @@ const knownFlags = frameFlag.syn | frameFlag.ack | frameFlag.fin | frameFlag.rst
 
 export const goAwayCode = { normal: 0, protocolError: 1, internalError: 2 } as const;
 
-/** What each side may send on a new stream before it hears of more. */
+/** How much each side may send on a new stream before a window update. */
 export const initialWindowBytes = 256 * 1024;
 
-/** The other side broke the rules; its session is over, nobody else's. */
+/** The other side violated the protocol; only its session ends. */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
 }
@@ -37,7 +37,7 @@ export function encodeHeader(type: FrameType, flags: number, streamId: number, l
   return header;
 }
 
-/** Reads the header at `offset`, which must have 12 bytes after it. Throws `ProtocolError`. */
+/** Decodes the 12 header bytes at `offset`. Throws `ProtocolError`. */
 export function decodeHeader(bytes: Buffer, offset: number): FrameHeader {
   const version = bytes.readUInt8(offset);
   if (version !== 0) throw new ProtocolError(`frame version ${version}`);
@@ -55,19 +55,22 @@ function isFrameType(value: number): value is FrameType {
   return value <= frameType.goAway;
 }
 
-/** What a parser found, in the order of the wire. Whatever a method throws leaves `FrameParser.push`. */
+/**
+ * Receives what a parser finds, in the order of the wire. Errors of its methods are thrown by
+ * `FrameParser.push`.
+ */
 export interface FrameHandler {
-  /** A frame began. For a data frame its body follows; a body of no bytes ends without a piece. */
+  /** A frame begins. The body of a data frame follows; an empty body has no pieces. */
   onHeader(header: FrameHeader): void;
-  /** A piece of the body, a view into the chunk that was pushed. Never empty. */
+  /** A piece of the body, as a view of the pushed chunk. Never empty. */
   onBody(piece: Buffer): void;
   /** A data frame is complete. */
   onBodyEnd(): void;
 }
 
 /**
- * Parses frames out of chunks that are cut anywhere. Bodies are passed on as they arrive, so nothing is gathered but
- * a cut header. After it threw it must not be used again.
+ * Parses frames from arbitrarily split chunks. Bodies are passed on as they arrive; only a split header is
+ * buffered. Unusable after an error.
  */
 export class FrameParser {
   readonly #handler: FrameHandler;
@@ -80,8 +83,8 @@ export class FrameParser {
   }
 
   /**
-   * Takes the chunk, or so much of it that no more than `framesMax` frames begin. Returns the bytes taken and the frames
-   * that began. A handler that wants no more in the middle of a chunk throws.
+   * Parses the chunk, or the part of it in which at most `framesMax` frames begin. Returns the bytes parsed
+   * and the frames begun. A handler stops in the middle of a chunk by throwing.
    */
   push(
     chunk: Buffer,

@@ -1,4 +1,4 @@
-/** Our session against HashiCorp's own, over a unix socket. */
+/** Our session against HashiCorp's library over a unix socket. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -50,7 +50,7 @@ function pattern(length: number): Buffer {
   return Buffer.alloc(length, Buffer.from(Array.from({ length: 256 }, (_, index) => index)));
 }
 
-test('echoes far more than a window, both ways at once', async () => {
+test('echoes far more than a window, in both directions at once', async () => {
   const bytes = pattern(5_000_000);
   const stream = command('echo');
   const written = stream.write(bytes).then(() => stream.end());
@@ -59,14 +59,14 @@ test('echoes far more than a window, both ways at once', async () => {
   expect(echo.equals(bytes)).toBe(true);
 });
 
-test('receives all that is sent', async () => {
+test('receives everything sent', async () => {
   const stream = command('source 30000001');
   const bytes = await readAll(stream);
   expect(bytes.equals(pattern(30_000_001))).toBe(true);
   stream.end();
 });
 
-test('sends all that is received', async () => {
+test('sends everything received', async () => {
   const stream = command('sink');
   const bytes = pattern(30_000_001);
   await stream.write(bytes);
@@ -75,7 +75,7 @@ test('sends all that is received', async () => {
   expect((await readAll(stream)).toString()).toBe(`30000001 ${digest}\n`);
 });
 
-test('writes to a stream nobody reads wait, others do not', async () => {
+test('only writes to the unread stream wait', async () => {
   const stalled = command('stall');
   let isWritten = false;
   const written = stalled.write(Buffer.alloc(1_000_000)).then(() => {
@@ -92,7 +92,7 @@ test('writes to a stream nobody reads wait, others do not', async () => {
   await expect(written).rejects.toBe(done);
 });
 
-test('takes streams the peer opens', async () => {
+test('accepts streams opened by the peer', async () => {
   const order = command('open');
   const stream = await opened.promise;
   expect(stream.id % 2).toBe(0);
@@ -102,7 +102,7 @@ test('takes streams the peer opens', async () => {
   order.end();
 });
 
-test('a thousand streams one after the other, two hundred at once', async () => {
+test('a thousand streams in sequence, two hundred at once', async () => {
   const echo = async (text: string) => {
     const stream = command('echo');
     await stream.write(Buffer.from(text));
@@ -113,7 +113,7 @@ test('a thousand streams one after the other, two hundred at once', async () => 
   await Promise.all(Array.from({ length: 200 }, (_, index) => echo(`at once ${index}`)));
 });
 
-test('resets in mid-flow leave the session whole', async () => {
+test('resets during transfers do not affect the session', async () => {
   for (let round = 0; round < 50; round += 1) {
     const stream = command('source 100000000');
     await stream.read();
@@ -122,7 +122,7 @@ test('resets in mid-flow leave the session whole', async () => {
   expect(await readAll(command('source 1000'))).toHaveLength(1000);
 });
 
-test('what breaks the rules ends the session there', async () => {
+test('a protocol violation ends the session at the peer', async () => {
   session.send(frameType.windowUpdate, frameFlag.syn, 1, 0);
   session.send(frameType.windowUpdate, frameFlag.syn, 1, 0);
   const reason = await session.closed;

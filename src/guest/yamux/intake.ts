@@ -1,15 +1,18 @@
 /**
- * Feeds a session with what its carrier brings, a bounded amount in each turn of the event loop. Beyond that the carrier
- * is paused, so that other sessions of this process get their turn however fast one peer sends.
+ * Feeds a session from its carrier, with a limit per turn of the event loop. Beyond the limit the carrier is
+ * paused, so that other sessions get their turn however fast one peer sends.
  */
 import type { Duplex } from 'node:stream';
 
-/** A frame costs about a microsecond: a turn stays below a millisecond whatever the frames are. */
+/** A frame costs about a microsecond, so a turn stays below a millisecond. */
 export const framesPerTurnMax = 256;
 /** Four reads of a socket: enough for the full speed of one link. */
 export const bytesPerTurnMax = 256 * 1024;
 
-/** Takes frames out of `bytes`, at most `framesMax`; returns how much of both it took. Must take something. */
+/**
+ * Parses frames from `bytes`, at most `framesMax`; returns how many bytes and frames it used. Must make
+ * progress.
+ */
 export type TakeFrames = (
   bytes: Buffer,
   framesMax: number,
@@ -29,16 +32,16 @@ export class Intake {
     this.#take = take;
   }
 
-  /** What the carrier brought. Parsed at once within the turn's budget, else in the turns that follow. */
+  /** Accepts data from the carrier. Parsed at once within the turn's budget, else in later turns. */
   push(chunk: Buffer): void {
     if (this.#isStopped) return;
     this.#waiting.push(chunk);
-    // Within one turn a socket may bring several chunks; the budget is the turn's.
+    // A socket may deliver several chunks within one turn; they share its budget.
     this.#turnEnds ??= setImmediate(() => this.#nextTurn());
     this.#work();
   }
 
-  /** Nothing is parsed any more. */
+  /** Stops all parsing. */
   stop(): void {
     this.#isStopped = true;
     this.#waiting = [];
@@ -63,7 +66,7 @@ export class Intake {
         return;
       }
       const taken = this.#take(chunk.subarray(0, this.#bytesLeft), this.#framesLeft);
-      // Taking may have ended the session.
+      // Parsing may have ended the session.
       if (this.#isStopped) return;
       this.#framesLeft -= taken.frames;
       this.#bytesLeft -= taken.bytes;

@@ -29,14 +29,14 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('takes silence after a ping for death', async () => {
+it('treats silence after a ping as death', async () => {
   await vi.advanceTimersByTimeAsync(39);
   expect([pings, deaths]).toEqual([[0], 0]);
   await vi.advanceTimersByTimeAsync(10);
   expect(deaths).toBe(1);
 });
 
-it('asks anew after each sign of life', async () => {
+it('pings again after each sign of life', async () => {
   for (let round = 0; round < 5; round++) {
     await vi.advanceTimersByTimeAsync(10);
     liveness.heard();
@@ -44,7 +44,7 @@ it('asks anew after each sign of life', async () => {
   expect([pings, deaths]).toEqual([[0, 1, 2, 3, 4], 0]);
 });
 
-it('neither asks nor judges while the peer is known to be silent, and gives it all its time afterwards', async () => {
+it('neither pings nor judges a paused peer, and gives it the full time afterwards', async () => {
   await vi.advanceTimersByTimeAsync(30);
   liveness.setQuiet(true);
   await vi.advanceTimersByTimeAsync(1_000);

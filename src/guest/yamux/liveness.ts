@@ -1,7 +1,7 @@
-/** Finds out that a peer has died without closing anything, as a stopped VMM does. */
+/** Detects a peer that has died without closing its connection, like a stopped VMM. */
 export interface LivenessOptions {
   readonly intervalMs: number;
-  /** Silence after a ping that counts as death; noticed at the next interval. */
+  /** Silence after a ping that counts as death; checked at each interval. */
   readonly deadlineMs: number;
   readonly sendPing: (number: number) => void;
   readonly onDeath: () => void;
@@ -10,8 +10,8 @@ export interface LivenessOptions {
 }
 
 /**
- * Pings at every interval; any byte from the peer is a sign of life, since an answer may stand in line behind output.
- * Starts at once; `stop` ends it.
+ * Pings at every interval. Any byte from the peer is a sign of life, because the answer may wait behind
+ * output. Starts at once; `stop` ends it.
  */
 export class Liveness {
   readonly #options: LivenessOptions;
@@ -26,12 +26,12 @@ export class Liveness {
     this.#timer = setInterval(() => this.#tick(), options.intervalMs);
   }
 
-  /** The peer sent something. */
+  /** Records that the peer has sent something. */
   heard(): void {
     this.#sentAtMs = null;
   }
 
-  /** While `isQuiet` the peer is known to be silent: it is neither asked nor judged, and has all its time afterwards. */
+  /** Marks the peer as paused: it is neither pinged nor judged, and gets the full time afterwards. */
   setQuiet(isQuiet: boolean): void {
     this.#isQuiet = isQuiet;
     this.#sentAtMs = null;
@@ -53,7 +53,10 @@ export class Liveness {
     } else if (nowMs - this.#sentAtMs >= this.#options.deadlineMs) this.#confirmDeath();
   }
 
-  /** When this process itself was stopped or busy, the answer may lie unread in the socket: read once, then judge. */
+  /**
+   * If this process itself was stopped or busy, the answer may be unread in the socket: read once more, then
+   * decide.
+   */
   #confirmDeath(): void {
     setImmediate(() => {
       if (this.#sentAtMs !== null && !this.#isStopped) this.#options.onDeath();

@@ -54,7 +54,7 @@ describe('streams', () => {
     expect(session.open().id).toBe(3);
   });
 
-  test('ends each half by itself', async () => {
+  test('ends each half separately', async () => {
     const [session, peer] = setUp();
     const stream = session.open();
     stream.end();
@@ -64,7 +64,7 @@ describe('streams', () => {
     await expect(stream.write(Buffer.from('x'))).rejects.toThrow('after the end');
   });
 
-  test('sends no more than the window and goes on when it grows', async () => {
+  test('sends no more than the window and continues when it grows', async () => {
     const [session, peer] = setUp();
     const stream = session.open();
     const bytes = Buffer.alloc(initialWindowBytes + 10, 7);
@@ -79,7 +79,7 @@ describe('streams', () => {
     await peer.saw(() => sent() === bytes.length);
   });
 
-  test('grants window only for what was read', async () => {
+  test('grants window only for bytes that were read', async () => {
     const [session, peer] = setUp();
     const stream = session.open();
     const half = receiveWindowBytes / 2;
@@ -95,7 +95,7 @@ describe('streams', () => {
     expect(granted.length).toBe(read);
   });
 
-  test('a stream nobody reads stalls no other', async () => {
+  test('an unread stream does not stall others', async () => {
     const [session, peer] = setUp();
     const stalled = session.open();
     const other = session.open();
@@ -104,7 +104,7 @@ describe('streams', () => {
     expect((await readAll(other)).toString()).toBe('ok');
   });
 
-  test('gives what had arrived before a reset, then the reset', async () => {
+  test('yields what had arrived before a reset, then the reset', async () => {
     const [session, peer] = setUp();
     const stream = session.open();
     peer.send(data, ack, 1, 2, Buffer.from('ab'));
@@ -116,7 +116,7 @@ describe('streams', () => {
     expect(session.isOpen).toBe(true);
   });
 
-  test('a reset of ours ends the waiting read and write and is told; late data is dropped', async () => {
+  test('our reset ends the waiting read and write and is sent; late data is dropped', async () => {
     const [session, peer] = setUp();
     const stream = session.open();
     const read = stream.read();
@@ -130,7 +130,7 @@ describe('streams', () => {
     await peer.saw((frame) => frame.type === ping && frame.length === 9);
   });
 
-  test('a closed stream that the guest leaves open is reset', async () => {
+  test('resets a closed stream that the guest leaves open', async () => {
     const [session, peer] = setUp({ pingIntervalMs: 5, closeLingerMs: 10 });
     peer.carrier.on('data', () => peer.send(ping, ack, 0, 0));
     session.open().close(performance.now());
@@ -201,7 +201,7 @@ describe('a hostile guest', () => {
     await peer.closed();
   });
 
-  test('that opens streams without end holds 16, the others are reset', async () => {
+  test('that opens endless streams gets 16, the others are reset', async () => {
     const opened: YamuxStream[] = [];
     const [, peer] = setUp({ onStream: (stream) => opened.push(stream) });
     for (let id = 2; id <= 2000; id += 2) peer.send(windowUpdate, syn, id, 0);
@@ -210,7 +210,7 @@ describe('a hostile guest', () => {
     expect(peer.frames.filter((frame) => frame.flags === rst)).toHaveLength(1000 - 16);
   });
 
-  test('that sends any bytes at all at worst loses its session', async () => {
+  test('that sends arbitrary bytes at worst loses its session', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.uint8Array({ minLength: 1, maxLength: 64 }), { maxLength: 8 }),
@@ -259,7 +259,7 @@ describe('the session', () => {
     expect(await peer.saw((frame) => frame.type === ping)).toMatchObject({ flags: ack, length: 4711 });
   });
 
-  test('finds a silent guest dead, and only by its silence', async () => {
+  test('detects a dead guest, and only by its silence', async () => {
     const [session, peer] = setUp({ pingIntervalMs: 5, pingDeadlineMs: 20 });
     const read = session.open().read();
     read.catch(() => undefined);
@@ -281,7 +281,7 @@ describe('the session', () => {
     expect(session.isOpen).toBe(true);
   });
 
-  test('tells open streams when the carrier is lost, after what had arrived', async () => {
+  test('fails open streams when the carrier is lost, after delivering what had arrived', async () => {
     const [session, peer] = setUp();
     const stream = session.open();
     peer.send(data, ack, 1, 2, Buffer.from('ab'));
@@ -304,7 +304,7 @@ describe('the session', () => {
     expect((await session.closed).message).toContain('ended the link');
   });
 
-  test('two sessions carry everything over any carrier', async () => {
+  test('two sessions transfer everything over any carrier', async () => {
     const sizes = fc.array(fc.integer({ min: 1, max: 5000 }), { minLength: 1, maxLength: 5 });
     const bodies = fc.array(fc.integer({ min: 0, max: 400_000 }), { minLength: 1, maxLength: 4 });
     await fc.assert(

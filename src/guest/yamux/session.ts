@@ -1,10 +1,10 @@
 /**
- * One end of a yamux session over one carrier; the host is always the client, the server end is for fake guests. What the
- * peer does wrong (a malformed frame, an overrun window, answers that it does not read, a flood of frames that say
- * nothing) ends this session with an error and touches nothing else.
+ * One end of a yamux session over one carrier. The host is always the client; the server end is for fake
+ * guests. A peer's misbehaviour (a malformed frame, an overrun window, unread answers, a flood of empty
+ * frames) ends only this session, with an error.
  *
- * Each stream's window bounds what can wait here for its reader. The carrier is paused only while the peer sends more than
- * one turn of the event loop may take (`intake.ts`).
+ * Each stream's window limits the bytes that wait here for its reader. The carrier is paused only while the
+ * peer exceeds the budget of a turn of the event loop (`intake.ts`).
  */
 import type { Duplex } from 'node:stream';
 import { AppError, wrapError } from '../../core/errors.ts';
@@ -23,22 +23,26 @@ import { Intake } from './intake.ts';
 import { Liveness } from './liveness.ts';
 import { type StreamOwner, YamuxStream } from './stream.ts';
 
-/** What we let the guest send ahead on streams that we open: throughput, and the most one stream can hold here. */
+/**
+ * How much the guest may send ahead on streams that we open: a balance of throughput and memory per stream.
+ */
 export const receiveWindowBytes = 1024 * 1024;
 const ownStreamsMax = 256;
 const peerStreamsMax = 16;
-/** Frames wait here only while the peer does not read: control frames beyond this mean that it never will. */
+/**
+ * Frames wait here only while the peer does not read; more control frames than this mean that it never will.
+ */
 const carrierBacklogBytesMax = 1024 * 1024;
 const streamIdMax = 0xffff_ffff;
 /**
- * Frames that change nothing here and that an honest peer has no reason to send, between two pings of ours. The answers to
- * our pings and what crosses a reset are far fewer.
+ * Limit of frames without effect between two of our pings; an honest peer has no reason to send them. Answers
+ * to our pings and frames that cross a reset are far fewer.
  */
 export const emptyFramesMax = 4096;
-/** hashicorp/yamux grants half a window or more; growth in crumbs is a flood. */
+/** hashicorp/yamux grants at least half a window at a time; much smaller updates are a flood. */
 const grantBytesMin = 1024;
 
-/** Why a session ended whose peer sent more empty frames than any honest one; its link must not be made again at once. */
+/** The peer sent too many empty frames; its link must not be redialled at once. */
 export class LinkFloodError extends AppError {
   constructor() {
     super('guest', 'the guest floods its link with empty frames');
@@ -49,14 +53,16 @@ export interface SessionOptions {
   readonly pingIntervalMs: number;
   readonly pingDeadlineMs: number;
   readonly closeLingerMs: number;
-  /** Who opens odd streams; default `client`. */
+  /** The client opens streams with odd ids. Default: `client`. */
   readonly role?: 'client' | 'server';
-  /** Takes a stream that the peer opened. Must not throw. */
+  /** Accepts a stream opened by the peer. Must not throw. */
   readonly onStream: (stream: YamuxStream) => void;
 }
 
 export class YamuxSession implements StreamOwner {
-  /** Resolves, when the session is over, with the reason: `guest`, or `timeout` when pings were not answered. */
+  /**
+   * Resolves when the session is over, with the reason: `guest`, or `timeout` when pings were not answered.
+   */
   readonly closed: Promise<AppError>;
   readonly #carrier: Duplex;
   readonly #options: SessionOptions;
@@ -76,7 +82,7 @@ export class YamuxSession implements StreamOwner {
   readonly #intake: Intake;
   #error: AppError | null = null;
 
-  /** Takes the carrier over; `received` are bytes of this session that were read from it already. */
+  /** Takes ownership of the carrier; `received` are bytes of this session that were already read from it. */
   constructor(carrier: Duplex, received: Buffer, options: SessionOptions) {
     const { promise, resolve } = Promise.withResolvers<AppError>();
     this.closed = promise;
@@ -107,7 +113,7 @@ export class YamuxSession implements StreamOwner {
     else carrier.resume();
   }
 
-  /** False once the session is over or the guest asked for no more calls. */
+  /** False once the session is over or the guest accepts no more calls. */
   get isOpen(): boolean {
     return this.#error === null && !this.#isGoingAway;
   }
@@ -116,7 +122,7 @@ export class YamuxSession implements StreamOwner {
     return this.#carrier.writableNeedDrain;
   }
 
-  /** Opens a stream; the guest hears of it with the first write. Throws `guest` or `exhausted`. */
+  /** Opens a stream; the guest learns of it with the first write. Throws `guest` or `exhausted`. */
   open(): YamuxStream {
     if (this.#error !== null) throw this.#error;
     if (this.#isGoingAway) throw new AppError('guest', 'the guest accepts no more calls on this link');
@@ -131,7 +137,7 @@ export class YamuxSession implements StreamOwner {
     return stream;
   }
 
-  /** Ends the session: open streams fail with `reason`, the carrier is destroyed. Harmless when it is over. */
+  /** Ends the session: open streams fail with `reason`, the carrier is destroyed. Idempotent. */
   close(reason: AppError): void {
     this.#end(reason, goAwayCode.normal);
   }
@@ -174,7 +180,7 @@ export class YamuxSession implements StreamOwner {
     this.#carrier.write(encodeHeader(type, flags, streamId, length));
   }
 
-  /** All frames of one turn of the event loop leave in one system call. */
+  /** Sends all frames of one turn of the event loop in one system call. */
   #cork(): void {
     if (this.#isCorked) return;
     this.#isCorked = true;
@@ -204,7 +210,7 @@ export class YamuxSession implements StreamOwner {
     }
   }
 
-  /** Counts a frame that changes nothing; throws when there are too many. */
+  /** Counts a frame without effect; throws when there are too many. */
   #onEmptyFrame(): void {
     this.#emptyFrames += 1;
     if (this.#emptyFrames > emptyFramesMax) throw new LinkFloodError();
@@ -225,7 +231,7 @@ export class YamuxSession implements StreamOwner {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
       if (!isEmpty({ type, flags, streamId, length })) this.#onEmptyFrame();
-      // What was on its way when we reset the stream; never more than the window it was sent against.
+      // Data sent before the peer learnt of our reset; never more than its window.
       if (type === frameType.data && length > receiveWindowBytes)
         throw new ProtocolError(`${length} bytes for a stream that is over`);
       return;
@@ -321,7 +327,7 @@ export class YamuxSession implements StreamOwner {
     this.#streams.clear();
     this.#waitingForCarrier.clear();
     for (const stream of streams) stream.fail(reason);
-    // Let what is corked leave; a peer that does not read is not waited for.
+    // Sends pending frames, but does not wait for a peer that does not read.
     process.nextTick(() => {
       this.#carrier.destroy();
       this.#resolveClosed(reason);

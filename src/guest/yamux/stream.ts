@@ -1,29 +1,29 @@
 /**
- * One yamux stream: two half-streams of bytes, each with a window of what may be sent before more is granted.
+ * One yamux stream: a byte stream in each direction, each limited by a window.
  *
- * Reading grants: bytes count as taken when `read` returns them, and the peer hears of it when half the window was
- * taken. So at most one window of bytes waits here, and a slow reader slows its own peer and nobody else.
+ * Reading grants window: bytes count as taken when `read` returns them, and the peer gets an update when half
+ * the window was taken. So at most one window of bytes waits here, and a slow reader slows only its own peer.
  */
 import { AppError } from '../../core/errors.ts';
 import { invariant } from '../../lib/invariant.ts';
 import { ChunkQueue } from './chunk-queue.ts';
 import { type FrameType, frameFlag, frameType, initialWindowBytes, ProtocolError } from './frames.ts';
 
-/** Of one data frame; keeps streams taking turns and a frame's delay behind another short. */
+/** Size of one data frame; lets streams take turns, so that a frame waits only briefly behind another. */
 const dataFrameBytesMax = 64 * 1024;
-/** No honest peer has so much room for one stream; growth without end would be a flood that costs it nothing. */
+/** No honest peer grants more to one stream; endless growth would be a flood that costs the peer nothing. */
 const sendWindowBytesMax = 16 * 1024 * 1024;
-/** Writers wait for their writes; this many at once is a defect. */
+/** Writers wait for their writes; this many pending at once is a bug. */
 const pendingWritesMax = 1024;
 
-/** What a stream needs of its session. */
+/** What a stream requires of its session. */
 export interface StreamOwner {
-  /** True while the carrier takes no more data; control frames may be sent all the same. */
+  /** True while the carrier accepts no more data; control frames may still be sent. */
   readonly isCongested: boolean;
   send(type: FrameType, flags: number, streamId: number, length: number, body?: Uint8Array): void;
-  /** Calls `stream.pump()` once the carrier takes data again. */
+  /** Calls `stream.pump()` once the carrier accepts data again. */
   waitForCarrier(stream: YamuxStream): void;
-  /** The stream is over on both sides, or was reset: its id is free of obligations. */
+  /** The stream is closed on both sides, or was reset: its id may be forgotten. */
   forget(stream: YamuxStream): void;
 }
 
@@ -56,7 +56,7 @@ export class YamuxStream {
   #error: Error | null = null;
   #closedAtMs: number | null = null;
 
-  /** `receiveWindow` is what the peer knows it may send, from the start. */
+  /** `receiveWindow`: the window that the peer knows at the start. */
   constructor(id: number, owner: StreamOwner, receiveWindow: number) {
     this.id = id;
     this.#owner = owner;
@@ -75,8 +75,8 @@ export class YamuxStream {
   }
 
   /**
-   * The next bytes; null when the peer has ended its half. Rejects with the reason when the stream was reset or its
-   * session ended, after what had arrived by then was read. One read at a time.
+   * The next bytes; null when the peer has ended its half. After a reset or the session's end, first returns
+   * what had arrived, then rejects with the reason. One read at a time.
    */
   read(): Promise<Buffer | null> {
     invariant(this.#pendingRead === null, 'two reads of one stream at once');
@@ -92,7 +92,7 @@ export class YamuxStream {
     return promise;
   }
 
-  /** Resolves when the carrier has taken all of `data`, which must not be changed until the frame has left. */
+  /** Resolves when the carrier has accepted all of `data`, which must not change until then. */
   write(data: Uint8Array): Promise<void> {
     if (this.#error !== null) return Promise.reject(this.#error);
     if (this.#wantsEnd) return Promise.reject(new AppError('internal', 'write after the end of a stream'));
@@ -104,14 +104,17 @@ export class YamuxStream {
     return promise;
   }
 
-  /** Ends our half after what was written; reading goes on. */
+  /** Ends our half after pending writes; reading continues. */
   end(): void {
     if (this.#wantsEnd || this.#error !== null) return;
     this.#wantsEnd = true;
     this.pump();
   }
 
-  /** Ends our half and drops whatever still arrives. The session resets the stream if the peer does not end too. */
+  /**
+   * Ends our half and drops further input. The session resets the stream if the peer does not end its half
+   * too.
+   */
   close(nowMs: number): void {
     if (this.#error !== null) return;
     this.#isDiscarding = true;
@@ -120,7 +123,7 @@ export class YamuxStream {
     this.end();
   }
 
-  /** Ends both halves at once and tells the peer that nobody listens; waiting reads and writes reject with `reason`. */
+  /** Resets the stream: waiting reads and writes reject with `reason`, and the peer is notified. */
   reset(reason: Error): void {
     if (this.#error !== null) return;
     const isOver = this.#hasEnded && this.#hasRemoteEnded;
@@ -130,9 +133,11 @@ export class YamuxStream {
     this.#owner.forget(this);
   }
 
-  // What follows is for the session.
+  // The methods below are for the session.
 
-  /** A data frame of `length` bytes begins. Throws `ProtocolError` when the peer may not send it. */
+  /**
+   * A data frame of `length` bytes begins. Throws `ProtocolError` when the peer is not allowed to send it.
+   */
   receiveData(length: number): void {
     if (this.#hasRemoteEnded && length > 0)
       throw new ProtocolError(`data after the end of stream ${this.id}`);
@@ -171,7 +176,7 @@ export class YamuxStream {
     if (growth > 0) this.pump();
   }
 
-  /** Ends the stream without a word to the peer; what has arrived can still be read. */
+  /** Fails the stream without notifying the peer; received data can still be read. */
   fail(reason: Error): void {
     if (this.#error !== null) return;
     this.#error = reason;
@@ -179,7 +184,10 @@ export class YamuxStream {
     for (const write of this.#outbox.splice(0)) write.reject(reason);
   }
 
-  /** Sends what windows and carrier allow: one frame, then it is the next stream's turn when the carrier is full. */
+  /**
+   * Sends what window and carrier allow: one frame at a time, so that streams take turns when the carrier is
+   * full.
+   */
   pump(): void {
     while (this.#error === null) {
       const write = this.#outbox[0];
