@@ -54,7 +54,7 @@ function announcedOn(console: readonly string[]): string | null {
 export interface ExitWatcherDeps {
   readonly store: Store;
   readonly edges: Edges;
-  /** Starts the machine anew after a guest's reboot; false when it did not begin to. */
+  /** Starts the machine again after its guest rebooted; false when no start began. */
   readonly restart: (machine: Machine) => Promise<boolean>;
 }
 
@@ -106,7 +106,7 @@ export class ExitWatcher {
     const plan = planExit(facts, edges.guest.announcement(incarnation), console);
     edges.log.info({ machine: machineId, incarnation, facts, plan: plan.to }, 'incarnation ended');
     if (plan.to === 'restart' && seen.state === 'running') {
-      // The start's own first step clears the ended incarnation away, also when the daemon dies in between.
+      // The start's first step clears the ended incarnation, even if the daemon dies in between.
       if (!(await restart(seen))) await this.#cleanUp(seen, incarnation);
       return;
     }

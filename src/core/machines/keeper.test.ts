@@ -1,4 +1,4 @@
-/** Lifetimes and restart policies, with the real store, a clock that is told to go on, and daemons that come and go. */
+/** Lifetimes and restart policies, with the real store, a fake clock, and restarts of the daemon. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, type FakeOptions, startFake } from '../../../test/support/fake.ts';
 import type { Core } from '../core.ts';

@@ -27,7 +27,7 @@ export interface MachineOperationsDeps {
   /** Limit of concurrent starts; others wait without a deadline. */
   readonly startsMax: number;
   readonly capacity: Capacity;
-  /** How long a guest may take from launch to its first answer. */
+  /** Limit from launch to the guest's first answer. */
   readonly bootTimeoutMs?: number | undefined;
 }
 
@@ -36,10 +36,10 @@ export interface Begun {
   readonly operation: Operation;
 }
 
-/** Why a machine failed that waits for memory. */
+/** The failure code of a machine that waits for memory. */
 const memoryShortCode = 'memory_short';
 
-/** Starts that may wait for their turn. */
+/** Limit of the start queue. */
 const startQueueMax = 10_000;
 
 export class MachineOperations {
@@ -117,7 +117,10 @@ export class MachineOperations {
     if (machine.state === 'running' || machine.state === 'paused') this.exits.watch(machine);
   }
 
-  /** Begins to boot a machine whose incarnation has ended; null when the machine has changed since. */
+  /**
+   * Begins to boot a machine whose incarnation has ended. Null when the machine has changed since, or the host has
+   * too little memory: then the machine has failed with that reason, and the keeper starts it when there is enough.
+   */
   async beginBoot(seen: Machine): Promise<Operation | null> {
     const begun = await this.#deps.runner.begin(async (tx) => {
       const machine = await tx.machines.get(seen.id);
@@ -144,13 +147,13 @@ export class MachineOperations {
 
   async #putOff(tx: Repositories, machine: Machine, { message }: AppError): Promise<void> {
     const { clock, log } = this.#deps.edges;
-    log.warn({ machine: machine.id, reason: message }, 'a machine that was to run is put off');
+    log.warn({ machine: machine.id, reason: message }, 'start postponed');
     const at = clock.now();
     const failure = { code: memoryShortCode, message, at: at.toISOString(), console: [] };
     await transition(tx, machine, 'failed', { handle: null, failure, ...planRetry(machine, true, at) }, at);
   }
 
-  /** Resolves when the start has begun: whoever recorded the exit does not wait for a whole boot. False when none began. */
+  /** Resolves when the start has begun, so that recording an exit does not wait for a whole boot. False when none began. */
   async #restarted(seen: Machine): Promise<boolean> {
     const operation = await this.beginBoot(seen);
     if (!operation) return false;

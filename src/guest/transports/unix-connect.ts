@@ -9,7 +9,7 @@ import { abortable } from '../../lib/abort.ts';
 import { connectOwned } from '../../lib/owned-socket.ts';
 import type { AddressOf } from './transport.ts';
 
-/** `OK 4294967295\n` plus some reserve; the guest\'s bytes may follow at once. */
+/** `OK 4294967295\n` plus some reserve; the guest's bytes may follow at once. */
 const answerBytesMax = 32;
 const newline = 0x0a;
 
