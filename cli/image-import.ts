@@ -4,7 +4,7 @@ import { type Archive, openArchive } from './archive.ts';
 import type { Context } from './context.ts';
 
 /** More than the daemon gives an import: it is the daemon that says why it took too long. */
-const idleMs = 30 * 60_000;
+const idleMs = 45 * 60_000;
 
 /** Nothing is left of it, here or at the daemon, when it throws or is interrupted. */
 export async function importImage(

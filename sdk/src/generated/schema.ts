@@ -256,7 +256,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Import an image from the host
-         * @description Makes an image of a directory or a tar archive on the daemon’s host; for the operator’s key only. Either the whole image is there when this answers, or nothing is. One import goes on at a time; at most four wait, one of each tenant, for 30 s.
+         * @description Makes an image of a directory or a tar archive on the daemon’s host; for the operator’s key only. Either the whole image is there when this answers, or nothing is. Two images are made at a time, of different tenants; at most 16 imports wait, one of each tenant, for at most 20 minutes.
          */
         readonly post: operations["importImage"];
         readonly delete?: never;
@@ -276,7 +276,7 @@ export interface paths {
         readonly get: operations["getImage"];
         /**
          * Upload an image
-         * @description The body is a tar archive of a root directory, plain or packed with gzip, zstd, xz or bzip2, of at most 64 GiB unpacked; each file, directory and link counts 8 KiB beside its content, and there are at most 2,000,000. Something in it must be executable; /proc, /sys, /dev, /run, /etc and /tmp are made where they are missing. The image is your tenant’s own. Either the whole image is there when this answers, or nothing is. One import goes on at a time; at most four wait, one of each tenant, for 30 s.
+         * @description The body is a tar archive of a root directory, plain or packed with gzip, zstd, xz or bzip2, of at most 64 GiB unpacked; each file, directory and link counts 8 KiB beside its content, and there are at most 2,000,000. Something in it must be executable; /proc, /sys, /dev, /run, /etc and /tmp are made where they are missing. The image is your tenant’s own. Either the whole image is there when this answers, or nothing is. Two images are made at a time, of different tenants; at most 16 imports wait, one of each tenant, for at most 20 minutes.
          */
         readonly put: operations["uploadImage"];
         readonly post?: never;

@@ -1,13 +1,15 @@
 /**
  * Queues imports. Each tenant has one running and one waiting import, counted from the first byte. The host
- * builds one image at a time, because one build uses the disk's full bandwidth. An upload joins the host's
- * queue only when it is complete, so a slow sender delays nobody else.
+ * builds two images at a time, so a build that takes long leaves a place to the other tenants. An upload joins
+ * the host's queue only when it is complete, so a slow sender delays nobody else.
  */
 import { deadline } from '../../lib/abort.ts';
 import { Limiter, QueueFullError } from '../../lib/limiter.ts';
 import { AppError } from '../errors.ts';
 
-/** Limit of the host's queue. */
+/** Builds at a time. More would share the disk's bandwidth, which one build nearly uses up. */
+export const importsAtOnce = 2;
+/** Limit of the host's queue; it holds at most one import of each tenant. */
 export const importQueueMax = 16;
 
 export interface TurnTimeouts {
@@ -17,11 +19,11 @@ export interface TurnTimeouts {
    */
   readonly tenantMs: number;
   /**
-   * How long a complete upload waits for the host. Long, because it has already cost its sender much time.
+   * How long a complete upload waits for the host: as long as a build that started before it may take.
    */
   readonly hostMs: number;
 }
-export const turnTimeoutsDefault: TurnTimeouts = { tenantMs: 30_000, hostMs: 10 * 60_000 };
+export const turnTimeoutsDefault: TurnTimeouts = { tenantMs: 30_000, hostMs: 20 * 60_000 };
 const hint = 'Try again when the imports before it are done.';
 
 interface TenantTurns {
@@ -31,7 +33,7 @@ interface TenantTurns {
 
 export class ImportTurns {
   readonly #timeouts: TurnTimeouts;
-  readonly #host = new Limiter(1, importQueueMax);
+  readonly #host = new Limiter(importsAtOnce, importQueueMax);
   /** Tenants with a running import. */
   readonly #tenants = new Map<string, TenantTurns>();
 

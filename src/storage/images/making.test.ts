@@ -3,31 +3,22 @@ import { importLimitsDefault, planRoom } from './making.ts';
 
 const gib = 2 ** 30;
 /** So much is free. */
-const facts = (freeGib: number, freeInodes: number, inodes = 2 ** 24) => ({
-  ...{ bavail: (freeGib * gib) / 4096, bsize: 4096 },
-  ...{ files: inodes, ffree: freeInodes },
-});
+const facts = (freeGib: number) => ({ bavail: (freeGib * gib) / 4096, bsize: 4096 });
 
-describe('how much may be unpacked', () => {
+describe('how much an archive may hold', () => {
   it('is the limit where there is room, and more is the archive’s fault', () => {
-    const room = planRoom(facts(1000, 2 ** 24), importLimitsDefault);
+    const room = planRoom(facts(1000), importLimitsDefault);
     expect(room).toMatchObject({ bytesMax: 64 * gib, entriesMax: 2_000_000 });
     expect([room.tooLarge.code, room.tooMany.code]).toEqual(['invalid', 'invalid']);
   });
 
-  it('is half of the bytes beyond the reserve, and of the inodes', () => {
-    const room = planRoom(facts(21, 1001), importLimitsDefault);
-    expect(room).toMatchObject({ bytesMax: 10 * gib, entriesMax: 500 });
-    expect([room.tooLarge.code, room.tooMany.code]).toEqual(['exhausted', 'exhausted']);
+  it('is a quarter of the bytes beyond the reserve', () => {
+    const room = planRoom(facts(41), importLimitsDefault);
+    expect(room.bytesMax).toBe(10 * gib);
+    expect(room.tooLarge.code).toBe('exhausted');
   });
 
-  it('is nothing where one of them is used up', () => {
-    for (const full of [facts(1, 1000), facts(10, 1)]) {
-      expect(() => planRoom(full, importLimitsDefault)).toThrow('no room');
-    }
-  });
-
-  it('is not bound by inodes where there is no number of them', () => {
-    expect(planRoom(facts(1000, 0, 0), importLimitsDefault).entriesMax).toBe(2_000_000);
+  it('is nothing where they are used up', () => {
+    expect(() => planRoom(facts(1), importLimitsDefault)).toThrow('no room');
   });
 });

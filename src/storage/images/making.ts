@@ -99,23 +99,19 @@ function requireRoot(): void {
   });
 }
 
-type FileSystemFacts = Pick<StatsFs, 'bavail' | 'bsize' | 'files' | 'ffree'>;
-
 /**
- * How much may be unpacked where so much is free: half of it, as its files are there twice for a while and others need
- * inodes too. Raises `exhausted` when that is nothing. Pure.
+ * How much an archive may hold where so much is free: a quarter of it, as two imports go on at once and each has its
+ * content there twice for a while. Raises `exhausted` when that is nothing. Pure.
  */
 export function planRoom(
-  { bavail, bsize, files, ffree }: FileSystemFacts,
+  { bavail, bsize }: Pick<StatsFs, 'bavail' | 'bsize'>,
   { bytesMax, entriesMax, reserveBytes }: Omit<ImportLimits, 'toolTimeoutMs'>,
 ): BuildLimits {
   const full = new AppError('exhausted', 'this host’s disk has no room for the root file system', {
     hint: 'Free some space in the state directory, or delete machines.',
   });
-  const freeBytes = Math.floor((bavail * bsize - reserveBytes) / 2);
-  // Some file systems make inodes as they go, and say they have none.
-  const freeEntries = files === 0 ? Number.POSITIVE_INFINITY : Math.floor(ffree / 2);
-  if (freeBytes <= 0 || freeEntries <= 0) throw full;
+  const freeBytes = Math.floor((bavail * bsize - reserveBytes) / 4);
+  if (freeBytes <= 0) throw full;
   const mib = Math.floor(bytesMax / 2 ** 20);
   return {
     bytesMax: Math.min(bytesMax, freeBytes),
@@ -125,11 +121,8 @@ export function planRoom(
         : new AppError('invalid', `the root file system is larger than ${mib} MiB`, {
             hint: 'Each file, directory and link counts 8 KiB beside its content.',
           }),
-    entriesMax: Math.min(entriesMax, freeEntries),
-    tooMany:
-      freeEntries < entriesMax
-        ? full
-        : new AppError('invalid', `the archive has more than ${entriesMax} entries`),
+    entriesMax,
+    tooMany: new AppError('invalid', `the archive has more than ${entriesMax} entries`),
   };
 }
 

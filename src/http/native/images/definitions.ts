@@ -25,7 +25,7 @@ const importFailures = {
 } as const;
 
 const wholeOrNothing =
-  'Either the whole image is there when this answers, or nothing is. One import goes on at a time; at most four wait, one of each tenant, for 30 s.';
+  'Either the whole image is there when this answers, or nothing is. Two images are made at a time, of different tenants; at most 16 imports wait, one of each tenant, for at most 20 minutes.';
 
 export const routes = {
   import: createRoute({

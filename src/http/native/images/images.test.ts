@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, serveFake, startFake, testKey } from '../../../../test/support/fake.ts';
 import { AppError } from '../../../core/errors.ts';
-import { importQueueMax } from '../../../core/images/turns.ts';
+import { importQueueMax, importsAtOnce } from '../../../core/images/turns.ts';
 import type { Scope } from '../../../core/keys/caller.ts';
 import type { Operation } from '../../../core/operations/operation.ts';
 import type { Image } from '../../../core/ports/images.ts';
@@ -209,7 +209,7 @@ describe('import and upload', () => {
     expect(fake.images.built.size).toBe(0);
   });
 
-  test('one is made at a time, some wait, the next is refused: 503', async () => {
+  test('two are made at a time, some wait, the next is refused: 503', async () => {
     const gate = Promise.withResolvers<void>();
     const begun = Promise.withResolvers<void>();
     let underway = 0;
@@ -221,7 +221,7 @@ describe('import and upload', () => {
       await gate.promise;
       underway -= 1;
     };
-    const names = Array.from({ length: importQueueMax + 1 }, (_, index) => `t${index}`);
+    const names = Array.from({ length: importQueueMax + importsAtOnce }, (_, index) => `t${index}`);
     const importing = names.map((name) => addAs(name, name));
     await begun.promise;
     await vi.waitUntil(async () => (await importsAt('build')) === names.length);
@@ -231,7 +231,7 @@ describe('import and upload', () => {
     });
     gate.resolve();
     await Promise.all(importing);
-    expect(underwayMax).toBe(1);
+    expect(underwayMax).toBe(importsAtOnce);
     expect((await send('PUT', '/f', { bytes })).status).toBe(201);
   });
 });
@@ -279,6 +279,16 @@ describe('a tenant', () => {
     expect((await slow).name).toBe('slow');
   });
 
+  test('whose image takes long keeps no other from importing', async () => {
+    const gate = Promise.withResolvers<void>();
+    fake.images.onImport = ({ name }) => (name === 'heavy' ? gate.promise : Promise.resolve());
+    const heavy = addAs('heavy', 'heavy');
+    await vi.waitUntil(async () => (await importsAt('build')) === 1);
+    for (const name of ['a', 'b', 'c']) expect((await addAs(name, name)).name).toBe(name);
+    gate.resolve();
+    expect((await heavy).name).toBe('heavy');
+  });
+
   test('has one import under way and one that waits, and leaves the other places to others', async () => {
     const gate = Promise.withResolvers<void>();
     const order: string[] = [];
@@ -313,11 +323,13 @@ describe('a tenant', () => {
     fake = await startFake({ turnTimeouts: { tenantMs: 1, hostMs: 1 } });
     const service = fake.imageService;
     const begun = Promise.withResolvers<void>();
+    let underway = 0;
     fake.images.onImport = () => {
-      begun.resolve();
+      underway += 1;
+      if (underway === importsAtOnce) begun.resolve();
       return gate.promise;
     };
-    const first = addAs('one', 'a', service);
+    const first = ['one', 'other'].map((tenant) => addAs(tenant, 'a', service));
     await begun.promise;
     for (let round = 0; round < 6; round++) {
       await expect(addAs('two', 'b', service)).rejects.toMatchObject({
@@ -327,7 +339,7 @@ describe('a tenant', () => {
       });
     }
     gate.resolve();
-    await first;
+    await Promise.all(first);
     expect((await addAs('two', 'b', service)).name).toBe('b');
   });
 
