@@ -44,6 +44,7 @@ export function makeSpec(
   if (diskMib < image.rootMib) {
     throw limit(`image '${image.name}' needs a disk of at least ${image.rootMib} MiB, not ${diskMib}`);
   }
+  requireMemory(request.memoryMib, image, capabilities);
   requireHardware({ ...request, diskMib }, capabilities);
   return {
     name: request.name,
@@ -58,6 +59,17 @@ export function makeSpec(
     env: request.env ?? {},
     restart: request.restart ?? 'no',
   };
+}
+
+/** Throws `invalid` when the image or the engine needs more memory: the machine could never start. */
+function requireMemory(memoryMib: number, image: Image, capabilities: EngineCapabilities): void {
+  const memoryMibMin = Math.max(image.memoryMibMin, capabilities.memoryMibMin);
+  if (memoryMib >= memoryMibMin) return;
+  throw new AppError(
+    'invalid',
+    `image '${image.name}' needs at least ${memoryMibMin} MiB of memory, not ${memoryMib}`,
+    { hint: `Create the machine with ${memoryMibMin} MiB or more.` },
+  );
 }
 
 /** Raises `invalid` when the request exceeds what this host's engine can give a machine. */
