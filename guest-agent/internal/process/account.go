@@ -22,7 +22,8 @@ type account struct {
 	home   string
 }
 
-// lookUpAccount finds a user by name or number. Numbers, and root, need not be in the guest's passwd file.
+// lookUpAccount finds USER or USER:GROUP, each by name or number. Numbers, and root, need not be in the guest's
+// files.
 func lookUpAccount(user string) (*account, error) {
 	if user == "" {
 		user = "0"

@@ -37,7 +37,7 @@ export interface ExecRequest {
   readonly argv: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** User name or numeric uid in the guest. Absent: root. */
+  /** User in the guest by name or number, or `USER:GROUP`. Absent: root. */
   readonly user?: string;
   /** After this, the process group is killed and the outcome is `timed_out`. */
   readonly timeoutMs: number;
