@@ -1,4 +1,4 @@
-/** The gate of every route: what is asked of a caller, in which order, and that no route is without one. */
+/** The gate of every route: its checks, their order, and that every route has a gate. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -47,7 +47,7 @@ afterAll(async () => {
   await fake.close();
 });
 
-/** Sends the head of a request whose body never comes, and gives the status of the answer. */
+/** Sends the head of a request without its body, and returns the status of the answer. */
 async function statusBeforeBody(method: string, path: string, key: string | null): Promise<number> {
   const socket = connect(server.port, '127.0.0.1');
   socket.on('error', () => undefined);
@@ -73,7 +73,7 @@ async function keyWith(scope: Scope): Promise<string> {
 }
 
 describe('without a key', () => {
-  test.each(paths)('%s: refused whatever the method, before anything of a body', async (path) => {
+  test.each(paths)('%s: refused for every method, before any byte of a body', async (path) => {
     for (const method of methods) {
       const isRead = method === 'GET' || method === 'HEAD';
       const isPublic = publicPaths.includes(path) || table.some((row) => row.isPublic && row.path === path);
@@ -93,14 +93,14 @@ describe('with a key of another scope', () => {
   );
 });
 
-test('a body is asked for only where the route takes one', async () => {
+test('a body is requested only where the route accepts one', async () => {
   for (const { method, path, body } of table.filter(({ isPublic }) => !isPublic)) {
     const isAsked = (await statusBeforeBody(method, path, testKey)) === 100;
     expect(isAsked, `${method} ${path}`).toBe(body !== 'none');
   }
 });
 
-test('a key that is revoked while the body is on its way does nothing', async () => {
+test('a key revoked while the body arrives has no effect', async () => {
   const { key, secret } = await fake.apiKeys.create(
     {
       ...{ tenant: 'default', keyName: 'test', keyId: null, expiresAt: null },

@@ -1,7 +1,7 @@
 /**
- * What a route asks of its callers, declared beside its path, and the gate that enforces it. The gate runs after the
- * route is known and before anything else of it, in this order: key, scope, budget, body. Nothing of a body is read
- * before the key is good, whatever the method and path.
+ * The requirements of a route, declared beside its path, and the gate that enforces them. The gate runs when
+ * the route is known and before the route's handler, in this order: key, scope, budget, body. No byte of a
+ * body is read before the key is accepted, whatever the method and path.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { MiddlewareHandler } from 'hono';
@@ -13,12 +13,15 @@ import type { HttpEnv } from './context.ts';
 import { BadRequest, BodyTooLarge, BodyTooSlow, UnsupportedMediaType } from './errors.ts';
 import type { Session } from './session.ts';
 
-/** The largest body that is no upload: an exec with 8 MiB of stdin in base64 and room for its other fields. */
+/** The largest body that is not an upload: an exec with 8 MiB of stdin in base64, plus its other fields. */
 export const bodyBytesMax = 12 * 1024 * 1024;
 /** For bodies of a few fields. */
 export const smallBodyBytesMax = 256 * 1024;
 
-/** `none`: never read. `json`: read whole before the route runs. `stream`: read by the route as it comes. */
+/**
+ * `none`: never read. `json`: read completely before the handler runs. `stream`: read by the handler as it
+ * arrives.
+ */
 export type BodyPolicy =
   | { readonly kind: 'none' }
   | { readonly kind: 'json'; readonly bytesMax: number }
@@ -26,10 +29,10 @@ export type BodyPolicy =
 
 export interface Access {
   readonly auth: 'key' | 'none';
-  /** Null: any key will do. */
+  /** Null: any key suffices. */
   readonly scope: Scope | null;
   readonly body: BodyPolicy;
-  /** `stream`: the answer goes on, and ends with the caller's key. */
+  /** `stream`: the answer continues, and ends with the caller's key. */
   readonly answer: 'whole' | 'stream';
 }
 
@@ -37,19 +40,19 @@ export interface Gate extends MiddlewareHandler<HttpEnv> {
   readonly access: Access;
 }
 
-/** What a route's definition spreads in: the gate, and the scope's mention in the OpenAPI document. */
+/** For a route's definition: its gate, and the scope's mention in the OpenAPI document. */
 export function needs(scope: Scope, { body = { kind: 'none' }, answer = 'whole' }: Partial<Access> = {}) {
   const access: Access = { auth: 'key', scope, body, answer };
   return { security: [{ bearerAuth: [scope] }], middleware: gate(access) };
 }
 
-/** For what strangers may see. */
+/** For routes that need no key. */
 export function forEveryone() {
   const access: Access = { auth: 'none', scope: null, body: { kind: 'none' }, answer: 'whole' };
   return { security: [], middleware: gate(access) };
 }
 
-/** For what is no route: only who has a key is told so. */
+/** For unknown routes: only callers with a key learn that they do not exist. */
 export const unknownRouteAccess: Access = {
   ...{ auth: 'key', scope: null, answer: 'whole' },
   body: { kind: 'none' },
@@ -78,7 +81,7 @@ export function gate(access: Access): Gate {
 async function takeBody(session: Session, policy: BodyPolicy): Promise<void> {
   const { incoming, outgoing, bodyLimits } = session;
   const { method } = incoming;
-  // A body of these means nothing, and clients that send one by mistake are served.
+  // GET bodies have no meaning, and clients that send one by mistake are served.
   if (method === 'GET') return;
   checkEncoding(incoming.headers);
   if (policy.kind === 'stream') {
@@ -98,15 +101,15 @@ async function takeBody(session: Session, policy: BodyPolicy): Promise<void> {
     checkText(body);
     Object.assign(incoming, { rawBody: body });
   } catch (error) {
-    // Who is too slow for the body is too slow for the rest of it.
+    // A client too slow for the body would also be too slow for the rest of it.
     if (error instanceof BodyTooSlow) outgoing.setHeader('Connection', 'close');
     throw error;
   }
-  // The key may have been revoked or have expired while the body was on its way.
+  // The key may have been revoked or have expired while the body arrived.
   await session.identify();
 }
 
-/** What is not UTF-8 in an address would be taken for other characters than were meant. */
+/** Invalid UTF-8 in an address would be decoded to other characters than intended. */
 function checkTarget(target: string): void {
   if (!target.includes('%')) return;
   try {
@@ -116,7 +119,7 @@ function checkTarget(target: string): void {
   }
 }
 
-/** A packed body would be read as damaged JSON, and an uploaded archive as something else than its name says. */
+/** A compressed body would look like damaged JSON, and a compressed upload like another format. */
 function checkEncoding({ 'content-encoding': encoding, 'content-type': type }: IncomingHttpHeaders): void {
   if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity') {
     throw new UnsupportedMediaType('A request body cannot have a Content-Encoding', 'Send it as it is.');
@@ -130,7 +133,7 @@ function checkEncoding({ 'content-encoding': encoding, 'content-type': type }: I
   }
 }
 
-/** A body of another type would be read as an empty one, and its fields called missing. */
+/** A body of another type would be treated as empty, and its fields reported as missing. */
 function isJson(contentType: string | undefined): boolean {
   return contentType?.split(';')[0]?.trim().toLowerCase() === 'application/json';
 }

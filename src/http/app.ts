@@ -1,6 +1,6 @@
 /**
- * The one HTTP application: request ids, the caller's session, and the routes of every dialect. Knows no engine, store or
- * guest; it is handed core's services.
+ * The HTTP application: request ids, the caller's session, and the routes of every dialect. Knows no engine,
+ * store or guest; it gets core's services.
  */
 import { Hono, type MiddlewareHandler } from 'hono';
 import { invariant } from '../lib/invariant.ts';
@@ -17,12 +17,12 @@ import { type AnsweredRequest, RequestLog } from './request-log.ts';
 import { Session, type SessionDeps } from './session.ts';
 
 const bodyDeadlineMs = 60_000;
-/** What a client that is refused for now is asked to wait: most of what is short is back in a second. */
+/** Value of Retry-After for temporary refusals: most shortages end within a second. */
 const retryAfterS = 1;
 
 /**
- * No middleware may touch the web Request's body or signal, or make the answer's Headers: the adapter builds those
- * objects only when they are asked for, and they cost more than all else that a small request does.
+ * No middleware may touch the web Request's body or signal, or create the answer's Headers: the adapter makes
+ * those objects on demand, and they cost more than the rest of a small request.
  */
 export function createApp(dialects: readonly Dialect[], deps: HttpDeps): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>();
@@ -63,7 +63,7 @@ export function createApp(dialects: readonly Dialect[], deps: HttpDeps): Hono<Ht
   return app;
 }
 
-/** Gives every request its session, and tells the log of it once it is answered. */
+/** Gives every request its session, and logs it once it is answered. */
 function openSessions(deps: HttpDeps): MiddlewareHandler<HttpEnv> {
   const requestLog = new RequestLog(deps.log);
   const sessionDeps: SessionDeps = {

@@ -1,15 +1,16 @@
 /**
- * Whether a JSON body means what its sender wrote. Reading it would replace bytes that are not UTF-8, and drop a field
- * named `__proto__`: another command would run, or another label be kept, than was asked for. Such a body is refused.
+ * Checks whether a JSON body would be read as its sender wrote it. JSON parsing replaces invalid UTF-8 and
+ * drops a field named `__proto__`, so another command would run, or another label be stored, than requested.
+ * Such a body is refused.
  */
 import { isUtf8 } from 'node:buffer';
 import { BadRequest } from './errors.ts';
 
-/** What only a body can have that must be looked at more closely; most have neither. */
+/** Only bodies with an escape or this field name need a closer check; most have neither. */
 const escaped = '\\u';
 const prototype = '__proto__';
 
-/** Raises BadRequest. A body that is no JSON passes; whoever parses it says so. */
+/** Raises BadRequest. Accepts invalid JSON, which the parser reports. */
 export function checkText(body: Buffer): void {
   if (!isUtf8(body)) throw new BadRequest('The request body is not UTF-8');
   if (!body.includes(escaped) && !body.includes(prototype)) return;

@@ -1,4 +1,4 @@
-/** Reads a request's body whole, within a limit, a deadline and the caller's budget of memory. */
+/** Reads a request's body completely, with limits on size, time and the caller's memory budget. */
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../core/errors.ts';
 import { BodyTooLarge, BodyTooSlow } from './errors.ts';
@@ -7,7 +7,7 @@ export interface ReadLimits {
   readonly bytesMax: number;
   /** For the whole body. */
   readonly deadlineMs: number;
-  /** Told how many more bytes are going to be held; throws when there is no room for them. */
+  /** Called with the number of further bytes to hold; throws when there is no room. */
   readonly reserve: (bytes: number) => void;
 }
 
@@ -15,19 +15,19 @@ export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
-/** How long the client says its body is; 0 when it does not say. */
+/** The body's length as declared by the client; 0 when unknown. */
 export function declaredBytes({ headers }: IncomingMessage): number {
   return Number(headers['content-length'] ?? 0);
 }
 
-/** Raises BodyTooLarge, BodyTooSlow, `invalid` when the client goes, and what `reserve` throws. */
+/** Raises BodyTooLarge, BodyTooSlow, `invalid` when the client disconnects, and errors of `reserve`. */
 export async function readWhole(incoming: IncomingMessage, limits: ReadLimits): Promise<Buffer> {
   const { bytesMax, deadlineMs, reserve } = limits;
   const declared = declaredBytes(incoming);
   let reserved = declared;
   reserve(reserved);
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-  // In one piece where the length is known: joining pieces would hold the body twice.
+  // A single buffer if the length is known: joining chunks would hold the body twice.
   const whole = declared > 0 ? Buffer.allocUnsafe(declared) : null;
   const chunks: Buffer[] = [];
   let bytes = 0;

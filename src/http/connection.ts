@@ -1,15 +1,15 @@
 /**
- * One connection to the server, from its first byte to its last: whose it is, the requests that wait on it, and when it
- * is cut. Requests of one connection are served one after the other, whatever the client has sent ahead.
+ * One connection to the server: its owner, its waiting requests, and when it is closed. Requests of one
+ * connection are served in sequence, even if the client sends several ahead.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
-/** Requests that may wait on one connection; no client that reads its answers comes near. */
+/** Limit of requests waiting on one connection; clients that read their answers never reach it. */
 const waitingMax = 64;
 /** How long a connection that we have ended may stay open on the client's side. */
 const halfOpenMs = 1_000;
-/** How long a connection may have something to send that the client does not take. */
+/** How long a client may not read while there is data to send. */
 export const stalledMsDefault = 30_000;
 
 interface Exchange {
@@ -20,9 +20,9 @@ interface Exchange {
 
 export class Connection {
   readonly socket: Duplex;
-  /** What its client is counted by: an address, or a network of addresses that one client can have. */
+  /** The key for counting its client: an address, or a network that one client may own. */
   readonly address: string;
-  /** Who showed a good key on it; undefined: nobody yet, null: the operator. */
+  /** Who sent a valid key on it; undefined: nobody yet, null: the operator. */
   holder: string | null | undefined = undefined;
   readonly #onAdmitted: (connection: Connection) => void;
   readonly #exchanges: Exchange[] = [];
@@ -32,7 +32,7 @@ export class Connection {
     this.socket = socket;
     this.address = address;
     this.#onAdmitted = onAdmitted;
-    // The client may never close its side: such sockets would pile up without a byte on them.
+    // The client may never close its side, and such idle sockets would pile up.
     socket.once('finish', () => {
       const timer = setTimeout(() => socket.destroy(), halfOpenMs);
       socket.once('close', () => clearTimeout(timer));
@@ -42,7 +42,7 @@ export class Connection {
     });
   }
 
-  /** A good key was shown; the first one counts. Raises `exhausted` when its holder has too many connections. */
+  /** Records the first valid key. Raises `exhausted` when its holder has too many connections. */
   admit(holder: string | null): void {
     if (this.holder !== undefined) return;
     this.holder = holder;
@@ -66,8 +66,9 @@ export class Connection {
   }
 
   /**
-   * What follows the requests that are there is no HTTP: `refuse` is called when they are answered. A request that is
-   * broken in its middle cannot be answered any more once its answer has begun, or after others: the connection is cut.
+   * The bytes after the current requests are not HTTP: `refuse` is called when those are answered. A request
+   * that breaks in its middle cannot be answered after its answer has begun, or behind others; then the
+   * connection is closed.
    */
   refuse(refuse: () => void): void {
     const last = this.#exchanges.at(-1);

@@ -1,4 +1,4 @@
-/** Who gets a place on the server, and whose place is taken when there is none. */
+/** Which clients get a place on the server, and which lose it when all are taken. */
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { Connections } from './connections.ts';
@@ -10,7 +10,7 @@ function open(connections: Connections, address: string | undefined) {
   return { socket, connection: connections.open(socket, address) };
 }
 
-test('one address holds no more than its share: the oldest goes', () => {
+test('an address that exceeds its share loses its oldest connection', () => {
   const connections = new Connections(limits);
   const three = [1, 2, 3].map(() => open(connections, '10.0.0.1'));
   expect(three.map(({ socket }) => socket.destroyed)).toEqual([true, false, false]);
@@ -23,7 +23,7 @@ test('addresses of one network are one client', () => {
   expect(open(connections, '2001:db8:0:1::1').socket.destroyed).toBe(false);
 });
 
-test('when all places are taken, a newcomer takes one of whoever holds the most', () => {
+test('when all places are taken, a new connection evicts one of the address with the most', () => {
   const connections = new Connections(limits);
   const quiet = open(connections, '10.0.0.1');
   const flood = [1, 2, 3, 4, 5, 6, 7].map(() => open(connections, '127.0.0.1'));
@@ -39,7 +39,7 @@ test('when all places are taken, a newcomer takes one of whoever holds the most'
   ]);
 });
 
-test('who has shown a key keeps the place', () => {
+test('a connection with a valid key keeps its place', () => {
   const connections = new Connections(limits);
   const tenant = open(connections, '127.0.0.1');
   const operator = open(connections, '127.0.0.1');
@@ -50,7 +50,7 @@ test('who has shown a key keeps the place', () => {
   expect(connections.strangers).toBe(limits.strangers);
 });
 
-test('a tenant has its share, all tenants theirs, and the operator gets in beside them', async () => {
+test('each tenant and all tenants together have a limit, and the operator always gets in', async () => {
   const connections = new Connections(limits);
   const admit = (holder: string | null) => {
     const opened = open(connections, '127.0.0.1');

@@ -1,7 +1,8 @@
 /**
- * The connections of a server, counted by address and by whose key was shown on them. Strangers are let in while there is
- * room for them; beyond that each newcomer takes the place of the oldest stranger of the address that holds the most, so
- * a flood evicts itself. Places of callers with a key are not strangers' to take, and the operator's are nobody's.
+ * The connections of a server, counted by address and by the key sent on them. Clients without a key are
+ * accepted while there is room; after that, each new one evicts the oldest connection of the address with the
+ * most, so a flood evicts itself. They never evict connections with a valid key, and nobody evicts the
+ * operator's.
  */
 import { isIPv6 } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -9,17 +10,19 @@ import { AppError } from '../core/errors.ts';
 import { Connection } from './connection.ts';
 
 export interface ConnectionLimits {
-  /** Of clients that have shown no key. */
+  /** Clients without a key. */
   readonly strangers: number;
-  /** Of those, from one address that is not this host's own. */
+  /** Of those, from one address other than this host's. */
   readonly strangersPerAddress: number;
-  /** Of one tenant's callers. */
+  /** Callers of one tenant. */
   readonly perTenant: number;
-  /** Of all tenants' callers. */
+  /** Callers of all tenants. */
   readonly tenants: number;
 }
 
-/** A connection takes 16 KiB, and 16 KiB more while its headers come: 40 MiB of strangers at most. */
+/**
+ * A connection uses 16 KiB, plus 16 KiB while its headers arrive: at most 40 MiB for clients without a key.
+ */
 export const connectionLimits: ConnectionLimits = {
   strangers: 1024,
   strangersPerAddress: 256,
@@ -40,7 +43,7 @@ export class Connections {
     this.#limits = limits;
   }
 
-  /** Takes a new connection in; `remoteAddress` is absent on a unix socket. */
+  /** Registers a new connection; `remoteAddress` is absent on a unix socket. */
   open(socket: Duplex, remoteAddress: string | undefined): Connection {
     const address = clientOf(remoteAddress);
     const connection = new Connection(socket, address, (admitted) => this.#admit(admitted));
@@ -54,7 +57,7 @@ export class Connections {
     return connection;
   }
 
-  /** How many clients without a key there are. */
+  /** Number of clients without a key. */
   get strangers(): number {
     return this.#strangersCount;
   }
@@ -102,7 +105,7 @@ export class Connections {
   }
 }
 
-/** One client can have the whole /64 that its IPv6 address is in. */
+/** One client may own the whole /64 of its IPv6 address. */
 function clientOf(address: string | undefined): string {
   if (address === undefined) return 'unix';
   const plain = address.replace(/^::ffff:(?=\d+\.)/, '');

@@ -1,4 +1,4 @@
-/** What every request carries, and what the dialects are given. */
+/** The data of every request, and the dependencies of the dialects. */
 import type { HttpBindings } from '@hono/node-server';
 import type { ImageService } from '../core/images/service.ts';
 import type { Caller, KeyVerifier } from '../core/keys/caller.ts';
@@ -12,12 +12,12 @@ import type { Connection } from './connection.ts';
 import type { Session } from './session.ts';
 
 export interface HttpEnv {
-  /** `isHead`: the request is a HEAD, which is served as a GET whose body is not sent. */
+  /** `isHead`: a HEAD request, which is served as a GET without sending the body. */
   Bindings: HttpBindings & { readonly connection: Connection; readonly isHead: boolean };
   Variables: {
     requestId: string;
     session: Session;
-    /** Set by the gate of a route that asks for a key. */
+    /** Set by the gate of a route that requires a key. */
     caller: Caller;
   };
 }
@@ -29,15 +29,18 @@ export interface HttpDeps {
   readonly imageService: ImageService;
   readonly disks: Disks;
   readonly keys: KeyVerifier;
-  /** What makes and revokes keys; `keys` is what requests are let in by. */
+  /** Makes and revokes keys; `keys` verifies them. */
   readonly apiKeys: KeyService;
   readonly log: Logger;
   readonly version: string;
-  /** Whether a request may name this host (without port) while authentication is off; null: authentication is on. */
+  /**
+   * Whether a request may name this host (without port) while authentication is off; null: authentication is
+   * on.
+   */
   readonly isHostName: ((name: string) => boolean) | null;
   /** Origins whose pages may call the API from a browser. */
   readonly corsOrigins: ReadonlySet<string>;
-  /** For tests: less than what the routes allow. */
+  /** For tests: a lower limit than the routes'. */
   readonly bodyBytesMax?: number;
   readonly bodyDeadlineMs?: number;
 }

@@ -1,4 +1,4 @@
-/** Dialects side by side: whose words an answer is in is decided by the path, whatever becomes of the request. */
+/** The path alone decides which dialect answers, whatever becomes of the request. */
 import { createRoute } from '@hono/zod-openapi';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FakeFlotilla, fakeDeps, startFake, testKey } from '../../test/support/fake.ts';
@@ -20,7 +20,7 @@ const route = createRoute({
   responses: { 204: { description: 'There.' } },
 });
 
-/** A system with flat errors, 405, and a prefix inside another dialect's. */
+/** A dialect with flat errors, 405, and a prefix inside another dialect's. */
 const other: Dialect = {
   name: 'other',
   prefixes: ['/other', '/machines/other'],
@@ -80,7 +80,7 @@ test('the longest prefix wins, and whole segments count', () => {
   expect(nameOf('/')).toBe('native');
 });
 
-describe('an error is in the words of the path’s dialect', () => {
+describe('an error has the format of the path’s dialect', () => {
   test('without a key', async () => {
     expect(await ask('/other/x', 'GET', null)).toMatchObject({
       status: 401,
@@ -94,14 +94,14 @@ describe('an error is in the words of the path’s dialect', () => {
     expect(await ask('/other/broken')).toMatchObject({ status: 500, body: { error: 'other: internal' } });
   });
 
-  test('of a path or method that is not there: 404 or 405 as the dialect says', async () => {
+  test('of an unknown path or method: 404 or 405, as the dialect defines', async () => {
     expect(await ask('/other/x', 'DELETE')).toMatchObject({ status: 405, allow: 'GET' });
     expect(await ask('/other/x/y')).toMatchObject({ status: 404, body: { error: 'other: not_found' } });
     expect(await ask('/machines', 'DELETE')).toMatchObject({ status: 404, allow: null });
   });
 });
 
-test('each dialect’s document has its own routes and no other', () => {
+test('each dialect’s document has only its own routes', () => {
   const documents = makeDocuments(all, 'test');
   expect(Object.keys(documents)).toEqual(['machines', 'other']);
   expect(Object.keys(documents.other?.paths ?? {})).toEqual(['/other/{id}']);

@@ -1,6 +1,7 @@
 /**
- * One way to speak to this daemon: where it is mounted, its routes, its words for errors, and its OpenAPI document. The
- * dialect of a request is the one with the longest prefix of its path, also when it is refused before a route is known.
+ * A dialect: one API that this daemon implements, with its prefixes, routes, error format and OpenAPI
+ * document. A request belongs to the dialect with the longest matching prefix, even if it is refused before a
+ * route is known.
  */
 import type { OpenAPIHono, RouteConfig } from '@hono/zod-openapi';
 import type { AppError } from '../core/errors.ts';
@@ -8,7 +9,7 @@ import type { HttpDeps, HttpEnv } from './context.ts';
 import type { ErrorAnswer, RefusalStatus } from './errors.ts';
 
 export interface Noun {
-  /** The first is the one documented; the others answer alike. */
+  /** The first prefix is documented; the others work the same. */
   readonly prefixes: readonly [string, ...string[]];
   /** With paths below the prefix. */
   readonly routes: readonly RouteConfig[];
@@ -16,7 +17,9 @@ export interface Noun {
 }
 
 export interface DocumentHead {
-  /** The document's file in `openapi/`, without ending. Dialects of one name share a document. */
+  /**
+   * The document's file name in `openapi/`, without extension. Dialects with the same name share a document.
+   */
   readonly name: string;
   readonly title: string;
   readonly description: string;
@@ -25,18 +28,18 @@ export interface DocumentHead {
 
 export interface Dialect {
   readonly name: string;
-  /** `/` is everything that no other dialect has. */
+  /** `/` matches everything that no other dialect has. */
   readonly prefixes: readonly [string, ...string[]];
   readonly nouns: readonly Noun[];
   readonly document: DocumentHead;
   renderError(error: AppError, requestId: string | null): ErrorAnswer;
-  /** The JSON for what never becomes a request; asked of the dialect at `/`, as no path is known. */
+  /** The JSON for input that never becomes a request; the dialect at `/` provides it, as no path is known. */
   refusal(status: RefusalStatus, requestId: string | null): string;
-  /** The error for a path of its own that has no route with this method; `allowed` are the methods it has. */
+  /** The error for a path without a route for this method; `allowed`: the methods it has. */
   unknownRoute(method: string, path: string, allowed: readonly string[]): AppError;
 }
 
-/** The one with the longest prefix that the path has, whole segments counted. */
+/** The dialect with the longest prefix that matches whole path segments. */
 export function pickDialect(dialects: readonly Dialect[], path: string): Dialect {
   let picked = dialects[0];
   let length = -1;

@@ -1,4 +1,4 @@
-/** `/docs`: the OpenAPI document and Swagger UI, from files of this host only. Needs no key. */
+/** `/docs`: the OpenAPI document and Swagger UI, served from local files only. Needs no key. */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -7,14 +7,14 @@ import { forEveryone } from './access.ts';
 import type { HttpEnv } from './context.ts';
 import type { OpenApiDocument } from './openapi.ts';
 
-/** What of the package is served, by the names it has there. Without a charset, browsers misread the bundle. */
+/** The package's files that are served, by name. Without a charset, browsers misread the bundle. */
 const assets: Readonly<Record<string, string>> = {
   'swagger-ui.css': 'text/css; charset=utf-8',
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
   'favicon-32x32.png': 'image/png',
 };
 
-/** Swagger UI sets inline styles and draws its icons from data URLs; all else comes from here. */
+/** Swagger UI sets inline styles and uses data URLs for icons; everything else comes from here. */
 const contentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'self'",
@@ -43,28 +43,30 @@ const page = `<!doctype html>
 </html>
 `;
 
-/** Without `validatorUrl: null` the page would show the document to a validator on the internet. */
+/** Without `validatorUrl: null` the page would send the document to a validator on the internet. */
 const startScript = `SwaggerUIBundle({ url: 'docs/json', dom_id: '#swagger-ui', validatorUrl: null, deepLinking: true });
 `;
 
-/** For people who open the daemon's address in a browser: `/` leads to the documentation. Programs get what they always got. */
+/**
+ * Redirects browsers from `/` to the documentation; programs get the same answer as for any unknown route.
+ */
 export function frontDoor(): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>();
   const { middleware: gate } = forEveryone();
   app.get('/', gate, async (c, next) =>
     acceptsHtml(c.env.incoming.headers.accept) ? c.redirect('docs', 302) : await next(),
   );
-  // The page names its files relative to `/docs`.
+  // The page refers to its files relative to `/docs`.
   app.get('/docs/', gate, (c) => c.redirect('../docs', 301));
   return app;
 }
 
-/** Browsers name the type; programs name JSON, or take anything. */
+/** Browsers accept text/html explicitly; programs accept JSON or anything. */
 function acceptsHtml(accept: string | undefined): boolean {
   return accept?.split(',').some((type) => type.split(';')[0]?.trim().toLowerCase() === 'text/html') ?? false;
 }
 
-/** To be mounted at `/docs`. Every file is read once and shared by all answers. */
+/** Mounted at `/docs`. Every file is read once and shared by all answers. */
 export function docs(document: OpenApiDocument): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>();
   const { middleware: gate } = forEveryone();
@@ -96,7 +98,7 @@ function assetReader(): (name: string) => Promise<Uint8Array<ArrayBuffer>> {
     if (known) return known;
     const bytes = readFile(join(directory, name)).then((file) => new Uint8Array(file));
     read.set(name, bytes);
-    // One that could not be read is tried again.
+    // A failed read is tried again.
     bytes.catch(() => read.delete(name));
     return bytes;
   };

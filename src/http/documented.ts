@@ -1,4 +1,4 @@
-/** What the routes of every noun say in the same way: their answers, failures and bodies, for the document. */
+/** Common parts of all routes' documentation: answers, failures and bodies. */
 import { OpenAPIHono, type z } from '@hono/zod-openapi';
 import { AppError } from '../core/errors.ts';
 import type { HttpEnv } from './context.ts';
@@ -9,7 +9,7 @@ export const json = <T extends z.ZodType>(description: string, body: T) => ({
   description,
   content: { 'application/json': { schema: body } },
 });
-/** `code` and `message` are what a caller reads in one such answer. */
+/** `code` and `message` are examples. */
 export const failure = (description: string, code: string, message: string, retryable = false) => ({
   description,
   content: {
@@ -19,7 +19,7 @@ export const failure = (description: string, code: string, message: string, retr
     },
   },
 });
-/** What may happen to any request, whatever its route. */
+/** Failures that are possible for any request. */
 export const commonFailures = {
   401: failure('No key, or not a valid one.', 'UNAUTHORIZED', 'Invalid API key'),
   403: failure(
@@ -50,7 +50,10 @@ export const bodyOf = <T extends z.ZodType>(body: T, example: z.input<T>) => ({
   body: { required: true, content: { 'application/json': { schema: body, example } } },
 });
 
-/** An application for one noun: what it is sent is checked against its schemas, and refused in words. */
+/**
+ * The application of one noun: requests are validated against its schemas, and refused with a readable
+ * message.
+ */
 export function nounApp(): OpenAPIHono<HttpEnv> {
   return new OpenAPIHono<HttpEnv>({
     defaultHook: (result) => {

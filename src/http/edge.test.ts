@@ -1,4 +1,4 @@
-/** What every client may count on, whatever route it asks: connections, methods, encodings, and where people are led. */
+/** Behaviour common to all routes: connections, methods, encodings, and redirects for browsers. */
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { gzipSync } from 'node:zlib';
@@ -31,7 +31,10 @@ interface Answer {
   readonly text: string;
 }
 
-/** With the operator's key. Not by fetch, which follows, packs and names bodies by itself. */
+/**
+ * Uses the operator's key, and not fetch, which follows redirects, decompresses and sets content types by
+ * itself.
+ */
 async function ask(path: string, { method = 'GET', headers = {}, body }: Sent = {}): Promise<Answer> {
   const sent = request(`${url}${path}`, {
     method,
@@ -55,7 +58,7 @@ const errorOf = ({ text }: Answer) =>
 const machine = (name: string, fields: object = {}) =>
   JSON.stringify({ name, vcpu_count: 1, mem_size_mib: 128, ...fields });
 
-test('an idle connection stays for longer than proxies keep theirs', async () => {
+test('an idle connection stays open longer than those of proxies', async () => {
   const { headers } = await ask('/health', { headers: { Connection: 'keep-alive' } });
   expect(Number(/timeout=(\d+)/.exec(String(headers['keep-alive']))?.[1])).toBeGreaterThan(60);
 });
@@ -73,7 +76,7 @@ test.each(['/health', '/docs/json', '/machines', '/machines/none'])(
 );
 
 test.each(['/health', '/api/v1/health'])(
-  '%s says that the daemon is healthy, and since when',
+  '%s reports that the daemon is healthy, and for how long',
   async (path) => {
     expect(JSON.parse((await ask(path, { headers: { Authorization: '' } })).text)).toEqual({
       status: 'healthy',
@@ -87,12 +90,12 @@ test.each(['/health', '/api/v1/health'])(
 describe('people', () => {
   const browser = { Accept: 'text/html,application/xhtml+xml,*/*;q=0.8', Authorization: '' };
 
-  test('who open the address are led to the documentation', async () => {
+  test('who open the address are redirected to the documentation', async () => {
     const { status, headers } = await ask('/', { headers: browser });
     expect([status, headers.location]).toEqual([302, 'docs']);
   });
 
-  test('who ask for the directory of the documentation, too', async () => {
+  test('who open the documentation’s directory are redirected, too', async () => {
     const { status, headers } = await ask('/docs/', { headers: browser });
     expect([status, new URL(String(headers.location), `${url}/docs/`).pathname]).toEqual([301, '/docs']);
   });
@@ -104,7 +107,7 @@ describe('people', () => {
   });
 });
 
-test('a page whose origin is not named is told what to set', async () => {
+test('a page of an unnamed origin learns which setting would allow it', async () => {
   const answer = await ask('/machines', {
     method: 'OPTIONS',
     headers: { Origin: 'https://ui.example.com', 'Access-Control-Request-Method': 'POST', Authorization: '' },
@@ -159,14 +162,14 @@ describe('a body', () => {
     expect(runs).toBe(0);
   });
 
-  test('with characters outside the first plane, however written, is read as sent', async () => {
+  test('with characters beyond the basic plane, escaped or not, is read as sent', async () => {
     const answer = await post('/machines', `{"labels":{"\\ud83d\\udea2":"🚢"},${machine('ship').slice(1)}`);
     expect(answer.status, answer.text).toBe(201);
     const { labels } = JSON.parse((await ask('/machines/ship')).text) as { labels: object };
     expect(labels).toEqual({ '🚢': '🚢' });
   });
 
-  test('of labels is kept as it was sent, whatever they are called, or refused', async () => {
+  test('with labels is stored as sent, whatever their names, or refused', async () => {
     const names = fc.oneof(
       fc.constantFrom('__proto__', 'constructor', 'toString', 'hasOwnProperty', 'length', '0', '-1', ' '),
       fc.string({ maxLength: 12, unit: 'binary' }),
@@ -190,7 +193,7 @@ describe('a body', () => {
     );
   });
 
-  test('that is empty is none, also when it is called JSON', async () => {
+  test('that is empty counts as none, even with a JSON content type', async () => {
     await post('/machines', machine('empty'));
     const json = { 'Content-Type': 'application/json' };
     const start = await ask('/machines/empty/start', { method: 'POST', headers: json });

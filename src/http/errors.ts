@@ -1,6 +1,6 @@
 /**
- * Core's error codes on the wire: their HTTP statuses, and the body that a dialect without words of its own answers with.
- * A dialect may say a status or a word of its own; none invents a code.
+ * The HTTP statuses of core's error codes, and the neutral body used by dialects without their own format. A
+ * dialect may choose another status or text, but never invents a code.
  */
 import { HTTPException } from 'hono/http-exception';
 import { AppError, type ErrorCode } from '../core/errors.ts';
@@ -22,7 +22,10 @@ export const statusOfCode = {
 
 export type ErrorStatus = (typeof statusOfCode)[ErrorCode] | 405 | 408 | 413 | 415;
 
-/** What keeps a request from the application: no HTTP, headers too slow or too large, an unknown expectation. */
+/**
+ * Statuses for input that never reaches the application: not HTTP, headers too slow or too large, an unknown
+ * expectation.
+ */
 export type RefusalStatus = 400 | 408 | 417 | 431;
 
 export interface ErrorAnswer {
@@ -31,7 +34,7 @@ export interface ErrorAnswer {
   readonly body: object;
 }
 
-/** Whether the same request may succeed later without a change, and may be made again. */
+/** Whether the same request may be repeated and may succeed later. */
 export function isRetryable({ code, isMaybeDone, isPassing }: AppError): boolean {
   if (isMaybeDone) return false;
   if (isPassing) return true;
@@ -45,28 +48,28 @@ export class BodyTooLarge extends AppError {
   }
 }
 
-/** A body that does not come. */
+/** A body that does not arrive in time. */
 export class BodyTooSlow extends AppError {
   constructor(deadlineMs: number) {
     super('timeout', `the request body did not arrive within ${deadlineMs / 1000} seconds`);
   }
 }
 
-/** A request that cannot be read at all, as against one whose fields are wrong. */
+/** A request that cannot be parsed at all, in contrast to one with invalid fields. */
 export class BadRequest extends AppError {
   constructor(message: string) {
     super('invalid', message);
   }
 }
 
-/** A body in a form that is not read, whatever it holds. */
+/** A body in an unsupported form, whatever its content. */
 export class UnsupportedMediaType extends AppError {
   constructor(message: string, hint: string) {
     super('unsupported', message, { hint });
   }
 }
 
-/** A path that is there, but not with this method. For dialects that tell the two apart. */
+/** A path that exists, but not with this method. For dialects that distinguish the two. */
 export class MethodNotAllowed extends AppError {
   readonly allowed: readonly string[];
 
@@ -83,14 +86,14 @@ export function statusOf(error: AppError): ErrorStatus {
   return error instanceof MethodNotAllowed ? 405 : statusOfCode[error.code];
 }
 
-/** Anything thrown as an AppError; what is neither one nor an unreadable request is a defect of ours. */
+/** Converts anything thrown to an AppError; an unknown error is a bug of ours. */
 export function toAppError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown;
   if (thrown instanceof HTTPException && thrown.status === 400) return new BadRequest(thrown.message);
   return new AppError('internal', 'An unexpected error occurred', { cause: thrown });
 }
 
-/** How a dialect says core's codes. */
+/** A dialect's names of core's codes. */
 export type ErrorWords = Readonly<Record<ErrorCode, string>>;
 
 export const neutralWords: ErrorWords = {
@@ -108,7 +111,7 @@ export const neutralWords: ErrorWords = {
   internal: 'INTERNAL_ERROR',
 };
 
-/** What a caller reads of an error. */
+/** The visible part of an error. */
 export interface ErrorShape {
   readonly code: string;
   readonly message: string;
@@ -116,7 +119,7 @@ export interface ErrorShape {
   readonly details?: object | undefined;
 }
 
-/** The words for an error that no dialect says in another way. The message of a defect is never shown. */
+/** The neutral form of an error. The message of an internal error is never shown. */
 export function neutralShape(error: AppError, words: ErrorWords = neutralWords): ErrorShape {
   const { code, message, hint } = error;
   if (code === 'internal') return { code: words.internal, message: 'An unexpected error occurred' };
@@ -141,12 +144,12 @@ export function neutralBody(
   };
 }
 
-/** An error as a dialect without words of its own answers it. */
+/** An error in the neutral format. */
 export function neutralError(error: AppError, requestId: string | null): ErrorAnswer {
   return { status: statusOf(error), body: neutralBody(neutralShape(error), requestId, isRetryable(error)) };
 }
 
-/** The body for a request that reached no route, because it is no HTTP or its headers do not come. */
+/** The body for a request that reached no route, because it is not HTTP or its headers do not arrive. */
 export function neutralRefusal(status: RefusalStatus, requestId: string | null): string {
   const [code, message] = refusals[status];
   return JSON.stringify(neutralBody({ code, message }, requestId, status === 408));

@@ -1,25 +1,25 @@
 /**
- * What callers hold of this daemon's memory and attention while their requests last: bytes of bodies and of gathered
- * answers, and requests under way. Each tenant has a share; the operator's share is nobody else's, so the operator always gets in.
+ * Limits what callers hold while their requests last: bytes of bodies and buffered answers, and open
+ * requests. Each tenant has a share. The operator has a separate share, so that the operator always gets in.
  */
 import { AppError } from '../core/errors.ts';
 import type { Caller } from '../core/keys/caller.ts';
 
-/** All tenants together, and each; the operator has `perHolder` beside that. */
+/** Limits for all tenants together and for each; the operator has `perHolder` in addition. */
 export interface HoldingLimits {
   readonly total: number;
   readonly perHolder: number;
 }
 
 /**
- * Bytes of bodies and of answers that are gathered: two of the largest for each caller; more than three tenants' worth of
- * them would not fit 300 MiB.
+ * Bytes of bodies and buffered answers: two of the largest per caller. More than three tenants' worth would
+ * not fit into 300 MiB.
  */
 export const memoryHeld: HoldingLimits = { total: 64 * 2 ** 20, perHolder: 25 * 2 ** 20 };
-/** A request under way takes some 20 KiB. */
+/** An open request uses about 20 KiB. */
 export const requestsHeld: HoldingLimits = { total: 3072, perHolder: 1024 };
 
-/** The name that a caller's holdings are counted under. */
+/** The name under which a caller's holdings are counted. */
 export function holderOf({ isOperator, tenant }: Caller): string | null {
   return isOperator ? null : tenant;
 }
@@ -31,13 +31,13 @@ export class Holdings {
   readonly #held = new Map<string | null, number>();
   #total = 0;
 
-  /** `what` names the thing in a refusal: `bytes of request bodies`. */
+  /** `what` names the resource in a refusal: `bytes of request bodies`. */
   constructor(limits: HoldingLimits, what: string) {
     this.#limits = limits;
     this.#what = what;
   }
 
-  /** Raises `exhausted` when the holder, or all together, would hold too much. */
+  /** Raises `exhausted` when the holder, or all holders together, would exceed the limit. */
   take(holder: string | null, amount: number): void {
     const held = (this.#held.get(holder) ?? 0) + amount;
     if (held > this.#limits.perHolder) throw this.#refusal('your other requests hold');

@@ -1,7 +1,7 @@
-/** What is wrong with a request, from the first issue that a schema found with it. Pure. */
+/** Describes what is wrong with a request, from the first issue that a schema reports. Pure. */
 import type { z } from 'zod';
 
-/** The first thing wrong with a body or query, as callers are told: `vcpu_count must be at least 1`. */
+/** The first problem of a body or query, as shown to callers: `vcpu_count must be at least 1`. */
 export function describeIssue(error: z.core.$ZodError, input: unknown): string {
   const issue = error.issues[0];
   return issue ? describe(issue, nameOf(issue.path), input) : 'request is invalid';
@@ -40,7 +40,7 @@ function describe(issue: z.core.$ZodIssue, name: string, input: unknown): string
 }
 
 function article(expected: string): string {
-  // There are no other numbers here.
+  // The schemas have no other numbers.
   if (expected === 'number' || expected === 'int') return 'an integer';
   if (expected === 'array' || expected === 'object') return `an ${expected}`;
   if (expected === 'record') return 'an object';

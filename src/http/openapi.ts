@@ -1,10 +1,10 @@
-/** OpenAPI documents: made from the routes' own definitions, and what the application adds to each of them. */
+/** OpenAPI documents: made from the routes' definitions, plus what the application adds to each of them. */
 import { OpenAPIHono, type RouteConfig } from '@hono/zod-openapi';
 import { type Dialect, fullPath } from './dialect.ts';
 
 export type OpenApiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>;
 
-/** By the document's name. A pure function of the code: no daemon is needed to make them. */
+/** By document name. A pure function of the code: no daemon is needed. */
 export function makeDocuments(
   dialects: readonly Dialect[],
   version: string,

@@ -1,6 +1,7 @@
 /**
- * Without keys, a web page in the user's browser could reach us: by a name it controls (DNS rebinding), or by a request
- * that needs no answer (a form, a fetch without CORS). Programs send neither Origin nor Sec-Fetch-Site.
+ * Protection against web pages while authentication is off. A page in the user's browser could reach the
+ * daemon under a name that it controls (DNS rebinding), or by a request whose answer it does not need (a
+ * form, a fetch without CORS). Programs send neither Origin nor Sec-Fetch-Site.
  */
 import type { MiddlewareHandler } from 'hono';
 import { cors } from 'hono/cors';
@@ -8,14 +9,14 @@ import { AppError } from '../core/errors.ts';
 import type { HttpEnv } from './context.ts';
 import { requestIdHeader } from './request-id.ts';
 
-/** How long a browser may remember that an origin is allowed. */
+/** How long a browser may cache that an origin is allowed. */
 const corsMaxAgeS = 600;
-/** Of an origin in a message; a DNS name has at most 253 characters. */
+/** Limit of an origin in a message; a DNS name has at most 253 characters. */
 const originCharactersMax = 300;
 
 /**
- * Lets the pages of these origins call the API from a browser. A browser asks first, and shows its user nothing of a refusal:
- * what to do is in the answer, for the developer tools.
+ * Allows pages of these origins to call the API from a browser (CORS). A browser sends a preflight request
+ * first and hides refusals from its user, so the answer contains a hint for the developer tools.
  */
 export function allowOrigins(origins: ReadonlySet<string>): MiddlewareHandler<HttpEnv> {
   const allow = cors({
@@ -24,7 +25,7 @@ export function allowOrigins(origins: ReadonlySet<string>): MiddlewareHandler<Ht
     exposeHeaders: [requestIdHeader, 'Retry-After'],
     maxAge: corsMaxAgeS,
   });
-  // Not async: it is called for every request.
+  // Not async, because it is called for every request.
   return (c, next) => {
     const { method, headers } = c.env.incoming;
     const { origin } = headers;
@@ -43,7 +44,7 @@ function shortened(origin: string): string {
   return origin.slice(0, originCharactersMax);
 }
 
-/** Refuses requests of pages that are neither this daemon's nor named. */
+/** Refuses requests of pages that are neither this daemon's nor of an allowed origin. */
 export function checkHost(
   isHostName: (name: string) => boolean,
   corsOrigins: ReadonlySet<string>,
@@ -62,7 +63,7 @@ export function checkHost(
   };
 }
 
-/** The port counts: another of this host's may be anybody's. */
+/** The port matters: another port of this host may belong to anyone. */
 function isOwnOrigin(origin: string | undefined, host: string): boolean {
   return origin === undefined || origin === `http://${host}` || origin === `https://${host}`;
 }

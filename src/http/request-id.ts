@@ -1,4 +1,4 @@
-/** The name of a request: the caller's own when it is a plain one, else made here; it comes back and is in the log. */
+/** Request ids: the client's own if it is a plain one, else a new one; sent back and logged. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
@@ -6,19 +6,19 @@ export const requestIdHeader = 'X-Request-Id';
 const correlationIdHeader = 'X-Correlation-ID';
 const plain = /^[\w.:-]{1,128}$/;
 
-/** Names a request and says so in its answer's headers, before anything can go wrong with it. */
+/** Sets a request's id in the answer's headers, before anything can fail. */
 export function nameRequest({ headers }: IncomingMessage, answer: ServerResponse): void {
   const correlation = plainOf(headers['x-correlation-id']);
   if (correlation !== null) answer.setHeader(correlationIdHeader, correlation);
   answer.setHeader(requestIdHeader, plainOf(headers['x-request-id']) ?? correlation ?? randomUUID());
 }
 
-/** The name that `nameRequest` gave. */
+/** The id set by `nameRequest`. */
 export function requestIdOf(answer: ServerResponse): string {
   return String(answer.getHeader(requestIdHeader));
 }
 
-/** For what is no request yet. */
+/** For input that never becomes a request. */
 export function newRequestId(): string {
   return randomUUID();
 }

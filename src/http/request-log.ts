@@ -1,12 +1,12 @@
 /**
- * One line for each request that was answered. What changes something, or is refused to a caller, is told at `info`; what
- * only reads at `debug`. Callers are named by their key's id, which nobody can choose. Requests without a good key are
- * told at `info` too, but only the first of a while by itself: strangers must not be able to fill the log.
+ * Logs one line per answered request. Requests that change something, or are refused to a caller, at `info`;
+ * reads at `debug`. Callers are named by their key's id, which they cannot choose. Requests without a valid
+ * key are logged at `info` too, but only one per interval with a count, so that they cannot fill the log.
  */
 import type { Caller } from '../core/keys/caller.ts';
 import type { Logger } from '../lib/log.ts';
 
-/** One line about strangers in so long; what comes meanwhile is counted in the next. */
+/** Interval of lines about requests without a valid key; the next line counts those in between. */
 const strangersEveryMs = 10_000;
 
 export interface AnsweredRequest {
@@ -15,7 +15,7 @@ export interface AnsweredRequest {
   readonly path: string;
   readonly status: number;
   readonly ms: number;
-  /** Absent: no good key was shown. */
+  /** Absent: no valid key was sent. */
   readonly caller: Caller | undefined;
   readonly address: string;
 }

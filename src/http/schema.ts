@@ -1,16 +1,16 @@
-/** What the schemas of several nouns have in common. */
+/** Schemas shared by several nouns. */
 import { z } from '@hono/zod-openapi';
 
 /** What `request_id` looks like in examples. */
 export const exampleRequestId = '0a1b8d52-3f6c-4d7e-9b1a-5c2e7f8d9a10';
 
-/** The library’s types know the keywords of OpenAPI 3.0 only. */
+/** The library’s types only know the keywords of OpenAPI 3.0. */
 export const openApi31 = (keywords: Readonly<Record<string, unknown>>): object => keywords;
 
-/** What `z.int()` takes at most, which the document leaves out unless told. */
+/** The maximum of `z.int()`, which the document would otherwise omit. */
 export const integerMax = Number.MAX_SAFE_INTEGER;
 
-/** Text that may become a file name, an argument or an environment entry holds no NUL. */
+/** Text that may become a file name, argument or environment entry must not contain NUL. */
 export const noNul = (text: string) => !text.includes('\0');
 export const noNulPattern = '^[^\\u0000]*$';
 
@@ -19,11 +19,14 @@ export const moment = z.iso
   .datetime()
   .openapi({ description: 'UTC, ISO 8601.', example: '2026-11-22T08:30:00.000Z' });
 
-/** A query says a number in decimal digits: JavaScript’s own coercion would take `1e1`, `0x10` and nothing at all. */
+/**
+ * Numbers in queries must be decimal digits: JavaScript’s own conversion would accept `1e1`, `0x10` and an
+ * empty text.
+ */
 export const wholeNumber = <T extends z.ZodType>(number: T) =>
   z.preprocess((text) => (typeof text === 'string' && /^-?\d+$/.test(text) ? Number(text) : text), number);
 
-/** What asks for a page of a list of `things`, a word that begins a sentence. */
+/** Query parameters for a page of `things`, a capitalised plural. */
 export const pageQuery = (things: string) => ({
   limit: wholeNumber(z.number().int().min(1).max(1000).default(50)).openapi({
     param: { description: `${things} on a page.` },

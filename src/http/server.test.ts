@@ -1,4 +1,6 @@
-/** What is no request, or never becomes one, is answered in the dialect's words on a real server. */
+/**
+ * Input that is not a request, or never becomes one, is answered in the dialect's format; on a real server.
+ */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -28,7 +30,7 @@ async function connectionsOf(of: HttpServer | null): Promise<number> {
   return (await of?.connections()) ?? 0;
 }
 
-/** Sends the text and gives everything that comes until the server ends the connection. */
+/** Sends the text and returns everything up to the end of the connection. */
 async function exchange(url: string, text: string): Promise<string> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
@@ -75,20 +77,20 @@ describe('a request that cannot be read', () => {
     expect(answer.name).toMatch(/^[\w-]{36}$/);
   });
 
-  test('because its headers do not come: 408', async () => {
+  test('because its headers do not arrive: 408', async () => {
     const url = await serve({ headersTimeoutMs: 300 });
     const answer = parse(await exchange(url, 'GET /machines HTTP/1.1\r\nHost: x\r\nX-Slow'));
     expect(answer).toMatchObject({ status: 408, body: { error: { code: 'TIMEOUT', retryable: true } } });
   });
 
-  test('because its Host makes no URL: 400', async () => {
+  test('because its Host is not part of a valid URL: 400', async () => {
     const url = await serve();
     const text = 'GET /machines HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n';
     const answer = parse(await exchange(url, text));
     expect(answer).toMatchObject({ status: 400, body: { error: { code: 'BAD_REQUEST' } } });
   });
 
-  test('after one that was answered: both answers are whole', async () => {
+  test('after an answered one: both answers are complete', async () => {
     const url = await serve();
     const answer = await exchange(url, `GET /health HTTP/1.1\r\nHost: x\r\n\r\nHELLO\r\n\r\n`);
     expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\n/);
@@ -99,7 +101,7 @@ describe('a request that cannot be read', () => {
 describe('requests of one connection', () => {
   const wait = `GET /machines/slow/wait?status=running HTTP/1.1\r\n${auth}\r\n`;
 
-  test('a broken one after one that waits does not take its answer', async () => {
+  test('a broken one does not get the answer of the one before it', async () => {
     const url = await serve();
     await fake.machines.create('default', { name: 'pending', vcpuCount: 1, memoryMib: 128 });
     const slow = `GET /machines/pending/wait?status=running&timeout=1 HTTP/1.1\r\n${auth}\r\n`;
@@ -108,7 +110,7 @@ describe('requests of one connection', () => {
     expect(answer.match(/HTTP\/1.1 /g)).toHaveLength(2);
   });
 
-  test('are answered in their order, one after the other', async () => {
+  test('are answered in order, one after another', async () => {
     const url = await serve();
     const ask = (path: string) => `GET ${path} HTTP/1.1\r\n${auth}\r\n`;
     const last = `GET /health HTTP/1.1\r\n${auth}Connection: close\r\n\r\n`;
@@ -121,7 +123,7 @@ describe('requests of one connection', () => {
     ]);
   });
 
-  test('more of them than anybody needs: the connection is cut', async () => {
+  test('beyond the limit: the connection is closed', async () => {
     const url = await serve();
     const answer = await exchange(url, wait.replace('slow', 'none').repeat(500));
     expect(answer.match(/HTTP\/1.1 404/g)?.length ?? 0).toBeLessThan(100);
@@ -138,7 +140,7 @@ test('a socket that we have ended and the client has not is closed a second late
   socket.destroy();
 });
 
-test('a client that takes nothing of its answer is cut off', async () => {
+test('a client that does not read its answer is disconnected', async () => {
   const url = await serve({ stalledMs: 300 });
   const socket = connect(Number(new URL(url).port), '127.0.0.1').pause();
   const ended = Promise.race([once(socket, 'close'), once(socket, 'error')]);
@@ -149,7 +151,7 @@ test('a client that takes nothing of its answer is cut off', async () => {
   await ended;
 });
 
-test('what is expected and not known: 417; 100 Continue comes after the key, not before', async () => {
+test('an unknown expectation: 417; 100 Continue is sent only after the key was accepted', async () => {
   const url = await serve({ lingerMs: 100 });
   const expecting = (what: string, headers: string) =>
     `POST /machines HTTP/1.1\r\n${headers}Content-Type: application/json\r\nContent-Length: 2\r\nExpect: ${what}\r\n\r\n`;
@@ -164,7 +166,7 @@ test('what is expected and not known: 417; 100 Continue comes after the key, not
   expect(caller).toMatch(/^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 400 .*vcpu_count|name is required/s);
 });
 
-test('a server that closes lets requests end, and waits for no idle connection', async () => {
+test('a closing server lets requests finish, and does not wait for idle connections', async () => {
   const url = await serve();
   const ready = Promise.withResolvers<void>();
   fake.guest.onReady = () => ready.promise;
@@ -179,7 +181,7 @@ test('a server that closes lets requests end, and waits for no idle connection',
   await closed;
 });
 
-describe('without keys, a page', () => {
+describe('a page, while authentication is off', () => {
   const from = async (url: string, headers: Record<string, string>) => {
     const text = Object.entries({ Host: new URL(url).host, ...headers, Connection: 'close' })
       .map(([name, value]) => `${name}: ${value}\r\n`)
@@ -187,7 +189,7 @@ describe('without keys, a page', () => {
     return parse(await exchange(url, `POST /machines/none/stop HTTP/1.1\r\n${text}\r\n`)).status;
   };
 
-  test('of this daemon, or one that is named, may call; no other', async () => {
+  test('may call only if it is this daemon’s or its origin is allowed', async () => {
     const page = 'https://fleet.example.com';
     const isHostName = (name: string) => name === '127.0.0.1';
     const url = await serve({ keys: openVerifier, isHostName, corsOrigins: new Set([page]) });
@@ -206,7 +208,7 @@ describe('a body', () => {
   const post = (length: string, body: string) =>
     `POST /machines HTTP/1.1\r\n${auth}Content-Type: application/json\r\n${length}\r\n\r\n${body}`;
 
-  test('that does not come: 408, and the connection ends', async () => {
+  test('that does not arrive: 408, and the connection ends', async () => {
     const url = await serve({ bodyDeadlineMs: 200 });
     const answer = parse(await exchange(url, post('Content-Length: 100', '{"name"')));
     expect(answer).toMatchObject({
@@ -218,14 +220,14 @@ describe('a body', () => {
   test.each([
     ['says it is', 'Content-Length: 2000', ''],
     ['turns out to be', 'Transfer-Encoding: chunked', `7d0\r\n${'x'.repeat(2000)}\r\n`],
-  ])('that %s too large: 413, before the rest of it comes', async (_, length, body) => {
+  ])('that %s too large: 413, before the rest of it arrives', async (_, length, body) => {
     const url = await serve({ bodyBytesMax: 1000, lingerMs: 100 });
     const answer = parse(await exchange(url, post(length, body)));
     expect(answer.status).toBe(413);
     expect(answer.body.error).toMatchObject({ code: 'VALIDATION_ERROR', message: /larger than 1000 bytes/ });
   });
 
-  test('that was refused and goes on coming costs neither its answer nor the next request', async () => {
+  test('that is refused but still arriving loses neither its answer nor the next request', async () => {
     const url = await serve({ bodyBytesMax: 1000 });
     const bytes = 40 * 1024 * 1024;
     const refused = post(`Content-Length: ${bytes}`, 'GET / HTTP/1.1\r\n'.padEnd(bytes));
@@ -246,7 +248,7 @@ describe('a body', () => {
 describe('a page of another origin', () => {
   const page = 'https://fleet.example.com';
 
-  test('may call when its origin is named, and only then', async () => {
+  test('may call only when its origin is configured', async () => {
     const url = await serve({ corsOrigins: new Set([page]) });
     const preflight = (origin: string) =>
       fetch(`${url}/machines`, {
@@ -271,7 +273,7 @@ describe('a page of another origin', () => {
     expect(answer.headers.get('access-control-expose-headers')).toMatch(/x-request-id/i);
   });
 
-  test('gets no leave when none is named', async () => {
+  test('is not allowed when no origin is configured', async () => {
     const url = await serve();
     const answer = await fetch(`${url}/machines`, {
       headers: { Origin: page, Authorization: `Bearer ${testKey}` },

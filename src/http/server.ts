@@ -1,6 +1,6 @@
 /**
- * The node:http server under the application: a name for every request, limits against slow and greedy clients, an
- * answer to what is no HTTP, and a drain that does not wait for idle ones.
+ * The node:http server under the application: request ids, limits against slow and greedy clients, answers to
+ * input that is not HTTP, and a shutdown that does not wait for idle clients.
  */
 import {
   createServer,
@@ -19,39 +19,39 @@ import { type ConnectionLimits, Connections } from './connections.ts';
 import type { RefusalStatus } from './errors.ts';
 import { nameRequest, newRequestId, requestIdHeader, requestIdOf } from './request-id.ts';
 
-/** Time a client has to send its headers. Who reads a body sets a deadline for that. */
+/** Limit for sending the headers. Whoever reads a body sets its deadline. */
 const headersTimeoutMsDefault = 15_000;
-/** Proxies that keep connections for their next request commonly give them up after 60 s: they must be the first to. */
+/** Proxies commonly close idle connections after 60 s; they must do so before we do. */
 const keepAliveMsDefault = 75_000;
-/** How often Node looks for connections that overran it. */
+/** How often Node checks for connections over that limit. */
 const checkIntervalMs = 5_000;
-/** How long a client may go on sending what was refused. */
+/** How long a client may continue sending a refused body. */
 const lingerMsDefault = 10_000;
 const sweepMs = 50;
-/** Connections that wait to be taken in: where there is no place for one, its client tries again a second later. */
+/** Length of the accept queue; a client that does not fit retries a second later. */
 const backlogMax = 4096;
-/** Silence after which TCP asks whether the client is still there. */
+/** Idle time after which TCP checks whether the client still exists. */
 const keepAliveDelayMs = 60_000;
 
 export interface HttpServer {
   readonly host: string;
   /** 0 on a unix socket. */
   readonly port: number;
-  /** How many there are now. */
+  /** Current number of connections. */
   connections(): Promise<number>;
-  /** Refuses new requests, lets those under way end for at most `graceMs`, then cuts them. */
+  /** Refuses new requests, lets running ones finish for at most `graceMs`, then closes their connections. */
   close(graceMs: number): Promise<void>;
 }
 
 export interface ListenOptions {
-  /** The JSON that such a request is answered with; without it there is no body. */
+  /** Makes the JSON body of a refusal; without it, refusals have no body. */
   readonly refuse?: (status: RefusalStatus, requestId: string | null) => string;
   readonly headersTimeoutMs?: number;
-  /** How long a connection stays open for another request. */
+  /** How long a connection stays open for the next request. */
   readonly keepAliveMs?: number;
   /** See `linger`. */
   readonly lingerMs?: number;
-  /** How long a client may take nothing of what is sent to it. */
+  /** How long a client may read nothing of its answer. */
   readonly stalledMs?: number;
   readonly connectionLimits?: ConnectionLimits;
 }
@@ -61,10 +61,10 @@ export type Fetch = (
   bindings: HttpBindings & { readonly connection: Connection; readonly isHead: boolean },
 ) => Response | Promise<Response>;
 
-/** Where to listen: an address, or the path of a unix socket. */
+/** An address, or the path of a unix socket. */
 export type Place = { readonly host: string; readonly port: number } | { readonly path: string };
 
-/** Raises `unavailable` when the address is taken or cannot be had. */
+/** Raises `unavailable` when the address is in use or not available. */
 export async function listen(fetch: Fetch, place: Place, options: ListenOptions = {}): Promise<HttpServer> {
   const {
     refuse = () => '',
@@ -90,7 +90,7 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
     },
     {
       autoCleanupIncoming: false,
-      // Raised before the application is asked: a Host or a target that makes no URL.
+      // Raised before the application runs: the Host or target is not part of a valid URL.
       errorHandler: () =>
         new Response(refuse(400, null), { status: 400, headers: { 'Content-Type': 'application/json' } }),
     },
@@ -98,11 +98,11 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
   const heads = new WeakSet<IncomingMessage>();
   let isDraining = false;
   const serve = (incoming: IncomingMessage, outgoing: ServerResponse) => {
-    // Node goes on to parse what has been read of a flood when its connection is cut.
+    // Node continues to parse already received data after the connection was closed.
     if (incoming.socket.destroyed) return;
     nameRequest(incoming, outgoing);
     if (incoming.method === 'HEAD') {
-      // Answered as GET, so that the headers are the same, Content-Length too; Node leaves the body out.
+      // Served as GET, so that the headers are the same, including Content-Length; Node omits the body.
       heads.add(incoming);
       incoming.method = 'GET';
     }
@@ -117,7 +117,7 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
       headersTimeout: headersTimeoutMs,
       requestTimeout: 0,
       keepAliveTimeout: keepAliveMs,
-      // A client that vanished is noticed also where an answer waits for something to say.
+      // Detects vanished clients even while an answer has nothing to send.
       keepAlive: true,
       keepAliveInitialDelay: keepAliveDelayMs,
       connectionsCheckingInterval: Math.min(checkIntervalMs, headersTimeoutMs),
@@ -125,7 +125,7 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
     serve,
   );
   server.on('connection', connectionOf);
-  // Who reads the body tells the client to send it, so that a stranger is refused before.
+  // `100 Continue` is sent only when the body is read, so that a client without a key is refused before.
   server.on('checkContinue', serve);
   server.on('checkExpectation', (incoming: IncomingMessage, outgoing: ServerResponse) => {
     nameRequest(incoming, outgoing);
@@ -139,7 +139,7 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
       outgoing.end(body);
     });
   });
-  // Node's timer counts from the last byte that moved in either direction.
+  // Node's timer counts from the last byte in either direction.
   server.setTimeout(stalledMs, (socket) => {
     if (socket.writableLength > 0 || !connectionOf(socket).isBusy) socket.destroy();
   });
@@ -165,7 +165,7 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
       server.close(() => resolve());
       server.closeIdleConnections();
       const timer = setTimeout(() => server.closeAllConnections(), graceMs);
-      // Connections that answer their last request meanwhile.
+      // Connections may become idle during the shutdown.
       const sweep = setInterval(() => server.closeIdleConnections(), sweepMs);
       await promise;
       clearTimeout(timer);
@@ -175,8 +175,8 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
 }
 
 /**
- * Takes the rest of a body that was answered before it was read. A connection closed over unread bytes is reset, and the
- * client, which is still sending, may never see the answer.
+ * Reads the rest of a body that was answered before it was read. Closing a connection with unread bytes
+ * resets it, and the client, still sending, may never see the answer.
  */
 function linger(incoming: IncomingMessage, lingerMs: number): void {
   if (incoming.complete || incoming.destroyed) return;
@@ -197,7 +197,7 @@ function statusOfClientError(code: string | undefined): RefusalStatus {
   return code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
 }
 
-/** A whole answer, after which the connection ends: what follows on it cannot be told apart. */
+/** A complete answer that also ends the connection, because later bytes on it cannot be interpreted. */
 function refusal(status: RefusalStatus, refuse: NonNullable<ListenOptions['refuse']>): string {
   const requestId = newRequestId();
   const body = refuse(status, requestId);

@@ -1,4 +1,4 @@
-/** A session gives back what it holds, once, however its peer ends. */
+/** A session releases what it holds, exactly once, however the connection ends. */
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PassThrough } from 'node:stream';
@@ -45,7 +45,7 @@ function open({ isGone = false, endedWith = null as AppError | null } = {}) {
   return { session, watches, close, memory, requests };
 }
 
-test('when the client has its answer, everything is given back and nothing is aborted', () => {
+test('when the client has its answer, everything is released and nothing is aborted', () => {
   const { session, watches, close, memory, requests } = open();
   session.admit(caller);
   session.reserve(30);
@@ -57,7 +57,7 @@ test('when the client has its answer, everything is given back and nothing is ab
   expect(signal.aborted).toBe(false);
 });
 
-test('when the client goes, the signal says so', () => {
+test('when the client disconnects, the signal aborts', () => {
   const { session, watches, close } = open();
   session.admit(caller);
   const { signal } = session;
@@ -66,7 +66,7 @@ test('when the client goes, the signal says so', () => {
   expect(watches.size).toBe(0);
 });
 
-test('a client that went before is not waited for: aborted at once, no watch and nothing held', () => {
+test('for a client already gone it aborts at once, without a watch or anything held', () => {
   const { session, watches, memory, requests } = open({ isGone: true });
   session.admit(caller);
   session.reserve(30);
@@ -80,7 +80,7 @@ test('a key that has ended aborts at once', () => {
   expect(session.signal.reason).toMatchObject({ code: 'unauthenticated' });
 });
 
-test('what would be too much is refused and not held', () => {
+test('a reservation over the limit is refused and not held', () => {
   const { session, close, memory } = open();
   session.admit(caller);
   session.reserve(50);
@@ -89,7 +89,7 @@ test('what would be too much is refused and not held', () => {
   expect(memory.isEmpty).toBe(true);
 });
 
-test('the operator’s share is nobody else’s', () => {
+test('the operator’s share is separate', () => {
   const holdings = new Holdings({ total: 100, perHolder: 60 }, 'bytes');
   holdings.take('a', 60);
   holdings.take('b', 40);

@@ -1,7 +1,7 @@
 /**
- * One request, or one stream that a request has become: who asks, until when it is worked on, and what it holds. The
- * gate opens it; handlers read `caller` and `signal`; what goes on takes it along. Everything it holds is given back
- * once, when the peer is closed.
+ * A session: one request or stream, with its caller, its lifetime and what it holds. The gate opens it;
+ * handlers read `caller` and `signal`; streams keep it. Everything that it holds is released once, when the
+ * connection or answer is closed.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError } from '../core/errors.ts';
@@ -20,7 +20,7 @@ export interface BodyLimits {
 export interface SessionDeps {
   readonly keys: KeyVerifier;
   readonly endings: Pick<KeyService, 'watchEnd'>;
-  /** Bytes of bodies, and of answers that are gathered. */
+  /** Bytes of bodies and buffered answers. */
   readonly memory: Holdings;
   readonly requests: Holdings;
   readonly bodyLimits: BodyLimits;
@@ -53,12 +53,12 @@ export class Session {
     return this.#deps.bodyLimits;
   }
 
-  /** Checks the request's key. Raises `unauthenticated`, also for a key that was good a moment ago. */
+  /** Checks the request's key. Raises `unauthenticated`, also if the key has just ended. */
   async identify(): Promise<Caller> {
     return this.#deps.keys.verify(bearerKey(this.incoming.headers.authorization));
   }
 
-  /** Counts the request as its caller's from here until the peer is closed. Raises `exhausted`. */
+  /** Counts the request as its caller's until the answer is closed. Raises `exhausted`. */
   admit(caller: Caller): void {
     const holder = holderOf(caller);
     this.#caller = caller;
@@ -72,7 +72,7 @@ export class Session {
     return this.#caller;
   }
 
-  /** Counts memory as the caller's until the peer is closed. Raises `exhausted`. */
+  /** Counts memory as the caller's until the answer is closed. Raises `exhausted`. */
   reserve(bytes: number): void {
     const holder = holderOf(this.caller);
     if (bytes === 0) return;
@@ -85,7 +85,10 @@ export class Session {
     });
   }
 
-  /** Aborts when the client goes before it has its whole answer, and when its key is revoked or expires. */
+  /**
+   * Aborts when the client disconnects before it has its complete answer, and when its key is revoked or
+   * expires.
+   */
   get signal(): AbortSignal {
     if (this.#controller !== null) return this.#controller.signal;
     const controller = new AbortController();
@@ -103,12 +106,12 @@ export class Session {
     return controller.signal;
   }
 
-  /** Ends the connection: an answer that breaks off must not look whole. */
+  /** Closes the connection, because an incomplete answer must not look complete. */
   readonly cut = (): void => {
     this.outgoing.destroy();
   };
 
-  /** For an answer that goes on: ends its connection when the signal aborts, also when the client does not read. */
+  /** For streamed answers: closes the connection when the signal aborts, even if the client does not read. */
   cutOnAbort(): () => void {
     const { signal } = this;
     if (signal.aborted) this.cut();
@@ -116,7 +119,10 @@ export class Session {
     return this.cut;
   }
 
-  /** Calls `release` once the peer is closed; at once when it is: `close` has been emitted and comes no second time. */
+  /**
+   * Calls `release` once the answer is closed; at once if it already is, because `close` is emitted only
+   * once.
+   */
   #onEnd(release: () => void): void {
     if (this.outgoing.destroyed) {
       release();

@@ -1,4 +1,4 @@
-/** Flotilla's own nouns, and all that no other dialect has. Its words for errors are the neutral ones. */
+/** Flotilla's own nouns, and all paths that no other dialect has. Its errors have the neutral format. */
 import { AppError } from '../../core/errors.ts';
 import type { Dialect } from '../dialect.ts';
 import { neutralError, neutralRefusal } from '../errors.ts';

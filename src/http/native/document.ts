@@ -1,4 +1,4 @@
-/** The head of the document of Flotilla's own API, which SDK, CLI and dashboard speak. */
+/** The head of the document of Flotilla's own API, used by SDK, CLI and dashboard. */
 import type { DocumentHead } from '../dialect.ts';
 
 const description = `

@@ -28,7 +28,7 @@ afterEach(async () => {
   await fake.close();
 });
 
-/** Over a connection of its own, so that a slow client slows nobody else. */
+/** Uses its own connection, so that a slow client does not slow others. */
 async function read(query = ''): Promise<IncomingMessage> {
   const request = get(`${url}/machines/web/console${query}`, {
     headers: { Authorization: `Bearer ${testKey}` },
@@ -51,7 +51,7 @@ const body = (response: IncomingMessage) => rest(piecesOf(response));
 const nextText = async (pieces: AsyncIterator<Buffer>) => String((await pieces.next()).value);
 const follow = () => read('?follow=true');
 
-test('the last lines as plain text that nobody takes for a page', async () => {
+test('returns the last lines as plain text that no browser renders', async () => {
   machine.print('one\ntwo\nthree\n');
   const response = await read('?lines=2');
   expect(response.statusCode).toBe(200);
@@ -64,19 +64,19 @@ test('the last lines as plain text that nobody takes for a page', async () => {
   expect(String(await body(response))).toBe('two\nthree\n');
 });
 
-test('a hundred lines when nothing is said', async () => {
+test('returns a hundred lines by default', async () => {
   machine.print(Array.from({ length: 150 }, (_, line) => `${line}\n`).join(''));
   const text = String(await body(await read()));
   expect(text.split('\n')).toHaveLength(101);
   expect(text.startsWith('50\n')).toBe(true);
 });
 
-test('bytes as the guest printed them, but for those that are no UTF-8', async () => {
+test('returns the guest’s bytes, except those that are not UTF-8', async () => {
   machine.print(Buffer.from([0x1b, 0x5b, 0x32, 0x4a, 0xff, 0x00, 0x0d, 0x0a]));
   expect(String(await body(await read()))).toBe('\x1b[2J\ufffd\0\r\n');
 });
 
-test('a character whose bytes come apart is whole, and one that is cut off is replaced', async () => {
+test('joins a character split between chunks, and replaces one that is cut off', async () => {
   async function* pieces() {
     for (const byte of Buffer.from('é!é').subarray(0, -1)) yield Buffer.from([byte]);
   }
@@ -103,7 +103,7 @@ test('an engine without console: 400', async () => {
   expect(JSON.parse(String(await body(response)))).toMatchObject({ error: { code: 'BAD_REQUEST' } });
 });
 
-test('HEAD takes nobody’s place', async () => {
+test('HEAD takes no follower’s place', async () => {
   const headers = { Authorization: `Bearer ${testKey}` };
   for (let i = 0; i <= followersPerMachineMax; i++) {
     const head = await fetch(`${url}/machines/web/console?follow=true`, { method: 'HEAD', headers });
@@ -114,7 +114,7 @@ test('HEAD takes nobody’s place', async () => {
   response.destroy();
 });
 
-test('two who follow see the same, until the machine stops', async () => {
+test('two followers see the same until the machine stops', async () => {
   fake.guest.onShutdown = () => machine.powerOff();
   const [one, two] = [piecesOf(await follow()), piecesOf(await follow())];
   machine.print('hello\n');
@@ -124,7 +124,7 @@ test('two who follow see the same, until the machine stops', async () => {
   expect((await Promise.all([rest(one), rest(two)])).map(String)).toEqual(['bye\n', 'bye\n']);
 });
 
-test('who leaves makes place for another, without a word from the guest', async () => {
+test('a follower that leaves makes room for another, even if the guest is silent', async () => {
   const followers: IncomingMessage[] = [];
   for (let i = 0; i < followersPerMachineMax; i++) followers.push(await follow());
   const refused = await follow();
@@ -138,7 +138,7 @@ test('who leaves makes place for another, without a word from the guest', async 
   expect(last.statusCode).toBe(200);
 });
 
-test('a client that does not read holds up neither the guest nor another client', async () => {
+test('a client that does not read blocks neither the guest nor another client', async () => {
   const slow = await follow();
   slow.pause();
   const fast = piecesOf(await follow());
@@ -154,11 +154,11 @@ test('a client that does not read holds up neither the guest nor another client'
   expect(String(await rest(fast))).toBe('end\n');
   const got = await body(slow);
   expect(got.subarray(-4).toString()).toBe('end\n');
-  // What nobody took was dropped, not kept for it.
+  // Unread output was dropped instead of buffered.
   expect(got.length).toBeLessThan(printed * line.length);
 });
 
-test('a daemon that shuts down cuts the streams off: the machine goes on', async () => {
+test('a daemon that shuts down ends the streams, and the machine keeps running', async () => {
   const response = await follow();
   const ended = body(response);
   ended.catch(() => undefined);

@@ -1,6 +1,6 @@
-/** A machine's console as this dialect answers it: plain text, as it comes. */
+/** A machine's console as a plain-text answer that is streamed. */
 
-/** No browser may take the guest's output for anything else, or keep it; no proxy may hold back what comes. */
+/** No browser may interpret or store the guest's output, and no proxy may buffer it. */
 export const textHeaders = {
   'Content-Type': 'text/plain; charset=utf-8',
   'X-Content-Type-Options': 'nosniff',
@@ -9,15 +9,15 @@ export const textHeaders = {
 } as const;
 
 /**
- * The console as valid UTF-8, pulled as fast as the client reads; who leaves ends it. When the pieces fail, `cut` ends the
- * connection: a stream that ends by itself says that the machine did.
+ * The console as valid UTF-8, read as fast as the client reads; a client that disconnects ends it. When
+ * reading fails, `cut` closes the connection, because a regular end would mean that the machine has stopped.
  */
 export function toText(pieces: AsyncIterable<Uint8Array>, cut: () => void): ReadableStream<Uint8Array> {
   const iterator = pieces[Symbol.asyncIterator]();
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   const encoder = new TextEncoder();
   const next = async (): Promise<string | null> => {
-    // A pull that brings nothing would be the last.
+    // A pull that enqueues nothing would not be repeated.
     for (;;) {
       const { done, value } = await iterator.next();
       const text = done ? decoder.decode() : decoder.decode(value, { stream: true });

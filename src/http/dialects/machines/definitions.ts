@@ -1,4 +1,4 @@
-/** The routes of `/machines`, as they are documented and checked; what they do is in `routes.ts`. */
+/** The documented and validated routes of `/machines`; their handlers are in `routes.ts`. */
 import { createRoute, type RouteConfig, z } from '@hono/zod-openapi';
 import { bodyBytesMax, needs, smallBodyBytesMax } from '../../access.ts';
 import { bodyOf, commonFailures, failure, invalid, json, tooLarge } from '../../documented.ts';
@@ -7,7 +7,7 @@ import { updateBody } from './update-schema.ts';
 
 export const ndjson = 'application/x-ndjson';
 
-// Reads have no deadline that a caller is told of.
+// Reads have no documented deadline.
 const { 504: _, ...readFailures } = commonFailures;
 const refused = (message: string) => ({
   400: failure('The request is wrong, or the machine’s state forbids it.', 'BAD_REQUEST', message),
@@ -29,7 +29,10 @@ const guestUnreachable = guestLost('The guest cannot be reached.', true);
 const machineAnswer = json('The machine.', schema.machineBody);
 const tags = ['machines'];
 
-/** What is done to a machine and answered with the machine as it then is; `failures` are its own beside everybody's. */
+/**
+ * A route that acts on a machine and answers with its new state; `failures`: its own, in addition to the
+ * common ones.
+ */
 const actionRoute = <Name extends string, Failures extends object, Query extends z.ZodObject>(
   name: Name,
   summary: string,
@@ -297,5 +300,5 @@ that are not UTF-8 are replaced by U+FFFD.
   }),
 };
 
-/** All of this dialect's routes, with paths below its prefix: what its OpenAPI document is made from. */
+/** All of this dialect's routes, with paths below its prefix; the OpenAPI document is made from them. */
 export const machineRoutes: readonly RouteConfig[] = Object.values(routes);

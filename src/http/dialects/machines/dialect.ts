@@ -1,4 +1,7 @@
-/** Hyperfleet's `/machines`, extended. It is a part of Flotilla's own document: SDK and CLI speak it beside the native nouns. */
+/**
+ * Hyperfleet's `/machines`, extended. It is part of Flotilla's own document: SDK and CLI use it together with
+ * the native nouns.
+ */
 import type { Dialect } from '../../dialect.ts';
 import { nativeDialect } from '../../native/dialect.ts';
 import { machineRoutes } from './definitions.ts';

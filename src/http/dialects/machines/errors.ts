@@ -1,4 +1,7 @@
-/** The `/machines` dialect's own words for errors: those of a machine's state, of its guest and of its VMM. */
+/**
+ * Errors of the `/machines` dialect that differ from the neutral ones: those of a machine's state, guest and
+ * VMM.
+ */
 import type { AppError } from '../../../core/errors.ts';
 import type { MachineState } from '../../../core/machines/states.ts';
 import {
@@ -15,10 +18,10 @@ import { statusWord } from './translate.ts';
 
 const words: ErrorWords = { ...neutralWords, guest: 'VSOCK_ERROR', engine: 'RUNTIME_ERROR' };
 
-/** What every failure of a guest or its link is called; the hint says what it was. */
+/** The message of every failure of a guest or its link; the hint has the details. */
 const guestMessage = 'Failed to communicate with VM';
 
-/** An error as this dialect answers it. A machine whose state forbids the request is 400 here. */
+/** An error in this dialect's format. A machine whose state forbids the request gives 400 here. */
 export function renderError(error: AppError, requestId: string | null): ErrorAnswer {
   const refusal = stateRefusal(error);
   if (refusal !== null) {

@@ -1,4 +1,7 @@
-/** Buffered answers of commands: whole or said to be cut, charged to the caller, and kept where the command fails. */
+/**
+ * Buffered answers of commands: complete or marked as truncated, charged to the caller, and kept if the
+ * command fails.
+ */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type FakeFlotilla, serveFake, startFake, testKey } from '../../../../test/support/fake.ts';
 import type { ExecEvent, ExecOutcome } from '../../../core/ports/guest.ts';
@@ -43,7 +46,7 @@ describe('a command that does not end by itself', () => {
   test.each([
     ['at its timeout', end({ outcome: 'timed_out' }), 504, 'TIMEOUT'],
     ['without a word of how', end({ outcome: 'unknown', reason: 'lost' }), 502, 'VSOCK_ERROR'],
-  ])('%s: the error has what it had written', async (_, outcome, status, code) => {
+  ])('%s: the error contains its output so far', async (_, outcome, status, code) => {
     fake.guest.events = [output('stdout', 'one\n'), output('stderr', 'two'), output('stdout', '3'), outcome];
     const response = await exec();
     expect(response.status).toBe(status);
@@ -56,7 +59,7 @@ describe('a command that does not end by itself', () => {
     });
   });
 
-  test('of much output the error has the beginning, and says so', async () => {
+  test('the error contains the beginning of long output, and says so', async () => {
     fake.guest.events = [output('stderr', mebibytes(2)), end({ outcome: 'timed_out' })];
     const { error } = (await (await exec()).json()) as {
       error: { details: { stdout: string; stderr: string; stdout_truncated: boolean } };
@@ -77,7 +80,7 @@ test('a large answer is the same JSON value as a small one', async () => {
   });
 });
 
-test('what answers hold is charged: beyond a caller’s memory output is cut, and afterwards there is room again', async () => {
+test('buffered output is charged to the caller: it is cut beyond the caller’s memory, which is freed afterwards', async () => {
   const both = [output('stdout', mebibytes(10)), output('stderr', mebibytes(10))];
   const { promise: isEnough, resolve: go } = Promise.withResolvers<void>();
   const { promise: hasAll, resolve: holding } = Promise.withResolvers<void>();

@@ -1,4 +1,4 @@
-/** One exec session as this dialect answers it: gathered into one object, or as newline-delimited JSON. */
+/** Answers of an exec session: buffered as one object, or streamed as newline-delimited JSON. */
 import { AppError, isAppError } from '../../../core/errors.ts';
 import type { ExecEvent, ExecOutcome, ExecSession } from '../../../core/ports/guest.ts';
 import { exitCodeOfSignal } from '../../../lib/signals.ts';
@@ -8,11 +8,11 @@ import type { ExecEventBody, ExecResultBody } from './schema.ts';
 export type ExecOutput = Pick<ExecResultBody, 'stdout' | 'stderr' | 'stdout_truncated' | 'stderr_truncated'>;
 type ExecEnd = Omit<ExecResultBody, keyof ExecOutput>;
 
-/** A stream that says nothing for so long is told that it lives; proxies cut at 60 s and more. */
+/** Interval of heartbeats in a silent stream; proxies close idle ones after 60 s or more. */
 const heartbeatMs = 10_000;
-/** Of each stream the error about a command that did not end by itself shows this much. */
+/** How much of each stream the error about a command that did not end by itself contains. */
 const shownBytesMax = 1024 * 1024;
-/** Larger answers are made piece by piece: as one text they would take several times what they hold. */
+/** Larger answers are sent in chunks: a single string would take several times their size. */
 const wholeBytesMax = 64 * 1024;
 
 export interface Streams {
@@ -21,8 +21,8 @@ export interface Streams {
 }
 
 /**
- * Reads the session to its end. Raises `timeout` when the command was killed at its deadline and `guest` when nobody
- * knows how it ended, with what it had written until then in `details`.
+ * Reads the session to its end. Raises `timeout` when the command was killed at its deadline and `guest` when
+ * its outcome is unknown, with the output so far in `details`.
  */
 export async function gather(session: ExecSession, streams: Streams, timeoutMs: number): Promise<ExecEnd> {
   let outcome: ExecOutcome = { outcome: 'unknown', reason: 'the guest did not say how it ended' };
@@ -37,7 +37,7 @@ export async function gather(session: ExecSession, streams: Streams, timeoutMs: 
   }
 }
 
-/** A command that did not end by itself, or whose end nobody knows. */
+/** A command that did not end by itself, or whose outcome is unknown. */
 export class ExecFailed extends AppError {
   readonly output: ExecOutput;
 
@@ -62,7 +62,10 @@ function shown({ stdout, stderr }: Streams): ExecOutput {
   };
 }
 
-/** The answer as pieces of JSON, in the order of ExecResult’s fields; null when it is small enough to be one value. */
+/**
+ * The answer as chunks of JSON, in the order of ExecResult’s fields; null when it is small enough for a
+ * single value.
+ */
 export function largeAnswer(end: ExecEnd, { stdout, stderr }: Streams): ReadableStream<Uint8Array> | null {
   if (stdout.bytes + stderr.bytes <= wholeBytesMax) return null;
   return ReadableStream.from(
@@ -106,8 +109,9 @@ function endOf(outcome: ExecOutcome, timeoutMs: number): ExecEnd {
 }
 
 /**
- * The session as lines of JSON, pulled as fast as the client reads; leaving early kills the command. When the session
- * fails, `cut` ends the connection: a stream without an outcome must not look whole.
+ * The session as lines of JSON, read as fast as the client reads; a client that disconnects kills the
+ * command. When the session fails, `cut` closes the connection, because a stream without an outcome must not
+ * look complete.
  */
 export function toNdjson(session: ExecSession, cut: () => void): ReadableStream<Uint8Array> {
   const iterator = session[Symbol.asyncIterator]();

@@ -1,10 +1,10 @@
-/** Fields that creating a machine and changing one have in common, and the filters of its lists. */
+/** Fields shared by creating and changing a machine, and the filters of lists. */
 import { z } from '@hono/zod-openapi';
 import { restartPolicies } from '../../../core/machines/machine.ts';
 import { entriesBytesMax, entriesMax } from '../../../core/machines/update.ts';
 import { noNul, noNulPattern, openApi31 } from '../../schema.ts';
 
-/** An argument or an environment variable's value; Linux takes no longer one. */
+/** An argument or an environment variable's value, up to Linux's limit. */
 export const argument = z
   .string()
   .max(131_072)
@@ -15,7 +15,7 @@ export const envName = z
   .string()
   .min(1)
   .refine((key) => !/[=\0]/.test(key), 'must not contain = or NUL');
-/** `envName` as the document says it. */
+/** `envName` for the document. */
 export const envNames = { minLength: 1, pattern: '^[^=\\u0000]*$' } as const;
 
 const printable = /^[^\p{Cc}]*$/u;
@@ -27,7 +27,7 @@ export const nameField = z
   .regex(printable, 'must not contain control characters')
   .openapi({
     description: 'Unique among your machines.',
-    // OpenAPI has no place for the expression's flag.
+    // OpenAPI cannot express the pattern's flag.
     pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$',
     example: 'web-server',
   });
@@ -94,7 +94,7 @@ export const lifetimeField = z.int().min(1).max(lifetimeSecondsMax).openapi({
   example: 3600,
 });
 
-/** A query's parameter that may come once or more often. */
+/** A query parameter that may be repeated. */
 const many = <T extends z.ZodType>(item: T) =>
   z.preprocess(
     (value) => (typeof value === 'string' ? [value] : value),

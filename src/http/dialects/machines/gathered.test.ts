@@ -1,11 +1,11 @@
-/** What a buffered answer holds of a stream: never more than its caller may hold, and never a text that was changed. */
+/** Buffered output never exceeds the caller's memory budget, and its text is never changed. */
 import { expect, test } from 'vitest';
 import { AppError } from '../../../core/errors.ts';
 import { Gathered, gatheredBytesMax } from './gathered.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-/** Charges up to `bytesMax`. */
+/** A budget of `bytesMax`. */
 function budget(bytesMax: number) {
   let held = 0;
   const reserve = (more: number) => {
@@ -19,7 +19,7 @@ test('a caller without memory for any output is refused before the command runs'
   expect(() => new Gathered(budget(100).reserve)).toThrow('full');
 });
 
-test('everything held is charged', () => {
+test('all held bytes are charged', () => {
   const { reserve, held } = budget(Number.POSITIVE_INFINITY);
   const gathered = new Gathered(reserve);
   for (let n = 0; n < 2000; n++) gathered.push(new Uint8Array(1024));
@@ -29,7 +29,7 @@ test('everything held is charged', () => {
   expect([gathered.bytes, held(), gathered.isTruncated]).toEqual([gatheredBytesMax, gatheredBytesMax, true]);
 });
 
-test('output for which the caller has no memory left is cut off, and what comes later is not joined to it', () => {
+test('output beyond the caller’s memory is cut, and later output is not appended', () => {
   const gathered = new Gathered(budget(64 * 1024).reserve);
   gathered.push(new Uint8Array(60 * 1024).fill(97));
   expect(gathered.isTruncated).toBe(false);
@@ -46,7 +46,7 @@ test.each([
   ['characters of several bytes', `${'x'.repeat(64 * 1024 - 1)}€${'é'.repeat(70_000)}🚢`],
   ['a byte order mark', `\uFEFF${'x'.repeat(70_000)}\uFEFFy`],
   ['nothing', ''],
-])('%s are the same in pieces and as a whole', (_, text) => {
+])('%s are the same in chunks and as a whole', (_, text) => {
   const gathered = new Gathered(() => undefined);
   gathered.push(bytes(text));
   expect([...gathered.texts()].join('')).toBe(text);

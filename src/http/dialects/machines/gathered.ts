@@ -1,26 +1,29 @@
 /**
- * The beginning of what a command writes to one stream, for a buffered answer. What it holds is charged to the caller; it
- * holds less than the most where the caller may hold no more, and says so. The rest is read and dropped: a command
- * that has run must not fail for want of memory here.
+ * Buffers the beginning of a command's output stream for a buffered answer. The held bytes are charged to the
+ * caller. If the caller's memory is used up before the limit, it holds less and says so. The rest is read and
+ * dropped, because a command that has run must not fail for lack of memory here.
  */
 import { isAppError } from '../../../core/errors.ts';
 
-/** What a buffered answer holds of each stream. */
+/** Limit of a buffered answer per stream. */
 export const gatheredBytesMax = 10 * 1024 * 1024;
-/** Charged before the command runs, so that one whose output could not be held at all is refused instead. */
+/**
+ * Charged before the command runs, so that a command whose output could not be held at all is refused
+ * instead.
+ */
 const firstBytes = 16 * 1024;
-/** How much is made into text at a time. */
+/** How much is converted to text at a time. */
 const pieceBytes = 64 * 1024;
 
 export class Gathered {
   readonly #reserve: (bytes: number) => void;
-  /** One buffer that grows: a list of what came would hold far more than it counts, when little comes at a time. */
+  /** One growing buffer: a list of small chunks would use far more memory than their bytes. */
   #buffer = Buffer.alloc(0);
   #reserved = firstBytes;
   #isTruncated = false;
   #bytes = 0;
 
-  /** `reserve` charges memory, and raises `exhausted` where there is none; so does this constructor. */
+  /** `reserve` charges memory and raises `exhausted` if there is none; this constructor does too. */
   constructor(reserve: (bytes: number) => void) {
     this.#reserve = reserve;
     reserve(firstBytes);
@@ -36,7 +39,7 @@ export class Gathered {
   }
 
   push(data: Uint8Array): void {
-    // What came after a gap would look as if there were none.
+    // Appending after a gap would hide the gap.
     if (this.#isTruncated) return;
     this.#grow(Math.min(gatheredBytesMax, this.#bytes + data.length));
     const kept = data.subarray(0, this.#buffer.length - this.#bytes);
@@ -49,7 +52,7 @@ export class Gathered {
     return this.#buffer.toString('utf8', 0, Math.min(bytesMax, this.#bytes));
   }
 
-  /** The same, piece by piece. */
+  /** The same, in chunks. */
   *texts(): Generator<string> {
     const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
     for (let from = 0; from < this.#bytes; from += pieceBytes) {
@@ -58,7 +61,7 @@ export class Gathered {
     }
   }
 
-  /** To `bytes`, or as far as the caller’s memory goes. */
+  /** Grows to `bytes`, or as far as the caller’s memory allows. */
   #grow(bytes: number): void {
     if (bytes <= this.#buffer.length) return;
     const size = Math.min(gatheredBytesMax, Math.max(bytes, 2 * this.#buffer.length, firstBytes));

@@ -34,7 +34,7 @@ function parse(path: string): Conversation {
   return parsed.data;
 }
 
-describe('the server answers as written down', () => {
+describe('the server answers as recorded', () => {
   test.each(files)('$path: $conversation.title', ({ conversation }) => replay(conversation));
   test.each(files.filter(({ conversation }) => conversation.alsoUnder !== undefined))(
     '$path under $conversation.alsoUnder',
@@ -42,18 +42,18 @@ describe('the server answers as written down', () => {
   );
 });
 
-describe('what is written down', () => {
+describe('the golden files', () => {
   const { operations } = readContract();
 
-  test('has every documented status of every operation', () => {
+  test('have every documented status of every operation', () => {
     expect(unasked(operations, conversations)).toEqual([]);
   });
 
-  test('has no answer that the document does not have', () => {
+  test('have no undocumented answer', () => {
     expect(undocumented(operations, conversations)).toEqual([]);
   });
 
-  test('has every action in every status', () => {
+  test('have every action in every status', () => {
     expect(missingCells(conversations)).toEqual([]);
   });
 });

@@ -1,4 +1,7 @@
-/** What takes more than a request and its answer, which are in `golden/`: waiting, streaming, sizes, connections. */
+/**
+ * Tests that need more than a request and its answer (those are in `golden/`): waiting, streaming, sizes,
+ * connections.
+ */
 
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -69,7 +72,7 @@ describe('a body', () => {
       { command: ['cat'], stdin: 'AAAA'.repeat(2_796_204) },
       'stdin must have at most 11184812 characters',
     ],
-  ])('with more of %s than a command may have: 400', async (_, body, message) => {
+  ])('with more %s than a command may have: 400', async (_, body, message) => {
     expect(await call('POST', `/machines/${await create()}/exec`, body)).toMatchObject({
       status: 400,
       body: failure('VALIDATION_ERROR', message),
@@ -78,7 +81,7 @@ describe('a body', () => {
 });
 
 describe('wait', () => {
-  test('is told of the change; it does not poll', async () => {
+  test('is notified of the change instead of polling', async () => {
     const id = await create();
     const waiting = call('GET', `/machines/${id}/wait?status=running`);
     expect((await call('POST', `/machines/${id}/start`)).status).toBe(200);
@@ -110,7 +113,7 @@ describe('wait', () => {
 describe('pause and resume', () => {
   const post = (id: string, action: string) => call('POST', `/machines/${id}/${action}`);
 
-  test('200 with the status as it then is; 400 where it is so already, or no machine runs', async () => {
+  test('200 with the new status; 400 if the machine is in that status already or does not run', async () => {
     const id = await create();
     const refused = (action: string, status: string) => ({
       status: 400,
@@ -142,7 +145,7 @@ describe('pause and resume', () => {
     expect(await post(id, 'pause')).toMatchObject(refused('pause', 'stopped'));
   });
 
-  test('400 where the engine cannot pause', async () => {
+  test('400 if the engine cannot pause', async () => {
     await server.close(0);
     await fake.close();
     fake = await startFake({ without: ['pause'] });
@@ -155,7 +158,7 @@ describe('pause and resume', () => {
     });
   });
 
-  test('404 where there is no machine', async () => {
+  test('404 for a missing machine', async () => {
     for (const action of ['pause', 'resume'])
       expect(await post('nobody', action)).toMatchObject({
         status: 404,
@@ -202,7 +205,7 @@ describe('exec', () => {
     ]);
   });
 
-  test('output beyond what a buffered answer holds is cut, and said to be', async () => {
+  test('output beyond the limit of a buffered answer is cut and marked as truncated', async () => {
     const id = await running();
     fake.guest.events = [
       { type: 'stdout', data: new Uint8Array(6 * 1024 * 1024).fill(97) },
@@ -215,7 +218,7 @@ describe('exec', () => {
   });
 });
 
-test('showing a machine looks at no disk and sets no timer', async () => {
+test('showing a machine reads no disk and sets no timer', async () => {
   const id = await create();
   const bootKit = vi.spyOn(fake.images, 'bootKit');
   const timeout = vi.spyOn(AbortSignal, 'timeout');
@@ -224,7 +227,7 @@ test('showing a machine looks at no disk and sets no timer', async () => {
   vi.restoreAllMocks();
 });
 
-test('what the host does not give machines is shown with each', async () => {
+test('limits that the host cannot enforce are shown with each machine', async () => {
   const id = await create();
   expect((await call('GET', `/machines/${id}`)).body).toMatchObject({ warnings: [] });
   fake.driver.warnings = ['no memory limit for machines: EROFS'];

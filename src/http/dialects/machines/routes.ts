@@ -1,4 +1,4 @@
-/** `/machines`: glue between HTTP and core, a few lines a route. */
+/** The handlers of `/machines`: a few lines each between HTTP and core. */
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { AppError, isAppError } from '../../../core/errors.ts';
 import { type Caller, checkScope } from '../../../core/keys/caller.ts';
@@ -58,7 +58,7 @@ export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
   app.openapi(routes.update, async (c) => {
     const caller = c.get('caller');
     const body = c.req.valid('json');
-    // Variables run code: of a shell they may be functions.
+    // Environment variables can run code, for example as shell functions.
     if (body.env !== undefined) checkScope(caller, 'machines:exec');
     const machine = await machines.update(caller.tenant, c.req.valid('param').id, toUpdateRequest(body));
     return c.json(await bodyFor(caller, machine), 200);
@@ -94,7 +94,7 @@ export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
   });
   app.openapi(routes.console, async (c) => {
     const { lines, follow } = c.req.valid('query');
-    // Of HEAD's answer nobody reads the body, and nobody would end the following.
+    // HEAD has no body to follow, and nothing would end the following.
     const isFollowed = follow === 'true' && !c.env.isHead;
     const session = c.get('session');
     const { id } = c.req.valid('param');
@@ -110,7 +110,7 @@ export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
     const request = toExecRequest(c.req.valid('json'));
     const session = c.get('session');
     const run = () => machines.exec(c.get('caller').tenant, c.req.valid('param').id, request, session.signal);
-    // The types know only answers that are one JSON value.
+    // The types only support answers of one JSON value.
     if (wantsStream(c.req.header('accept'))) {
       return c.body(toNdjson(await run(), session.cutOnAbort()), 200, { 'Content-Type': ndjson }) as never;
     }
@@ -148,13 +148,13 @@ async function waitFor(
   }
 }
 
-/** This dialect refuses what is already so. */
+/** This dialect refuses an action whose result is already there. */
 function done(action: MachineAction, result: ActionResult): Machine {
   if (result.verdict === 'ignored') throw stateConflict(action, result.machine);
   return result.machine;
 }
 
-/** Shown for information only: a disk that hangs does not hold the answer up. */
+/** Only for display: a hanging disk must not delay the answer. */
 const bootKitTimeoutMs = 5_000;
 
 async function bootPaths({ images, disks }: HttpDeps, { id, imageDigest }: Machine): Promise<BootPaths> {

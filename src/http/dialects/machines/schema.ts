@@ -1,4 +1,4 @@
-/** What this dialect accepts and sends. One schema serves validation and the OpenAPI document. */
+/** What this dialect accepts and sends. One schema serves both validation and the OpenAPI document. */
 import { z } from '@hono/zod-openapi';
 import { integerMax, moment, noNul, noNulPattern, openApi31, pageQuery, wholeNumber } from '../../schema.ts';
 import {
@@ -25,7 +25,7 @@ export const machineStatuses = [
 export type MachineStatus = (typeof machineStatuses)[number];
 
 const port = z.int().min(1).max(65535);
-/** What Hyperfleet's older clients send and its server sets for itself. */
+/** Fields that Hyperfleet's older clients send and that its server sets for itself. */
 const ofServer = z.string().max(4096).nullable().optional().openapi({
   description: 'Set for the whole server: taken and not used; the answer has what is.',
   example: null,
@@ -200,7 +200,7 @@ export const machineList = z
 
 export const listQuery = z.object({ status: status.optional(), ...filterQuery, ...pageQuery('Machines') });
 
-/** A request is held open for at most this long; wait again to wait longer. */
+/** Limit of one waiting request; wait again to wait longer. */
 export const waitSecondsMax = 30;
 
 export const waitQuery = z.object({
@@ -220,7 +220,7 @@ export const consoleQuery = z.object({
     .openapi({ param: { description: 'Go on with what comes, until the machine stops.' } }),
 });
 
-/** Of what is done to a machine that may already be so. */
+/** For actions whose result may already be there. */
 export const actionQuery = z.object({
   idempotent: z
     .enum(['true', 'false'])
@@ -246,7 +246,7 @@ export const machineParams = z.object({
 /** 8 MiB of bytes in base64. */
 const stdinCharactersMax = 11_184_812;
 
-/** Groups of four, the last of which may be padded. */
+/** Groups of four; the last may be padded. */
 const base64Pattern = '^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$';
 
 const argv = z.array(argument).min(1).max(4096);

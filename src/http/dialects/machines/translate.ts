@@ -1,4 +1,4 @@
-/** Between core's words and this dialect's; the only place that has the latter. Pure. */
+/** Translates between core's terms and this dialect's, which appear nowhere else. Pure. */
 import { basename } from 'node:path';
 import { AppError } from '../../../core/errors.ts';
 import type { Machine } from '../../../core/machines/machine.ts';
@@ -31,19 +31,22 @@ export function statusWord(state: MachineState): MachineStatus {
   return statusWords[state];
 }
 
-/** The states a status stands for; what a filter means. */
+/** The states shown as a status, for filters. */
 export function statesOf(status: MachineStatus): readonly MachineState[] {
   return machineStates.filter((state) => state !== 'deleted' && statusWords[state] === status);
 }
 
-/** Those that hold still: who waits for a status means to act on it, and a machine on its way out of it refuses that. */
+/**
+ * Only the stable ones, for waits: a caller waits in order to act, and a machine in transit would refuse
+ * that.
+ */
 export function statesToWaitFor(status: MachineStatus): readonly MachineState[] {
   const states = statesOf(status);
   const still = states.filter((state) => !isTransit(state));
   return still.length > 0 ? still : states;
 }
 
-/** Raises `unsupported` for what is asked of a machine and cannot be had yet. */
+/** Raises `unsupported` for features that do not exist yet. */
 export function toCreateRequest(body: CreateBody): CreateRequest {
   if (body.network !== undefined && body.network.enable !== false) {
     throw new AppError('unsupported', 'network cannot be had: guests have no network device yet', {
@@ -88,7 +91,7 @@ export function toUpdateRequest(body: UpdateBody): UpdateRequest {
   };
 }
 
-/** `key=value`, or `key` alone. A key may hold no `=` here, though a label's may. */
+/** `key=value`, or `key` alone. The key cannot contain `=` here, although a label's key may. */
 export function toLabelFilter(text: string): LabelFilter {
   const end = text.indexOf('=');
   return end < 0 ? { key: text } : { key: text.slice(0, end), value: text.slice(end + 1) };
@@ -100,21 +103,21 @@ export function toSort(word: (typeof sortWords)[number]): MachineSort {
   return { by: by === 'mem_size_mib' ? 'memory_mib' : (by as MachineSort['by']), isDescending };
 }
 
-/** Where the host keeps what a machine boots from. */
+/** Where the host keeps the files that a machine boots from. */
 export interface BootPaths {
   readonly kernelPath: string | null;
   readonly kernelArgs: string | null;
   readonly rootfsPath: string;
 }
 
-/** What of a machine is shown to some callers only. */
+/** Which parts of a machine the caller may see. */
 export interface Sight {
   readonly isOperator: boolean;
-  /** Whoever runs commands sees their environment anyway. */
+  /** Whoever may run commands can see their environment anyway. */
   readonly canExec: boolean;
 }
 
-/** Where things are on the host is the operator's to know: others see files by their names alone, and no process. */
+/** Only the operator sees paths and processes of the host; others see file names only. */
 export function toMachineBody(
   machine: Machine,
   paths: BootPaths,
@@ -175,7 +178,7 @@ export function toSummary(machine: Machine): MachineSummary {
   };
 }
 
-/** `command` wins over its older name `cmd`; one of them is there, the schema says. */
+/** `command` takes precedence over its older name `cmd`; the schema ensures that one exists. */
 export function toExecRequest(body: ExecBody): ExecRequest {
   const stdin = body.stdin === undefined ? undefined : Buffer.from(body.stdin, 'base64');
   return {

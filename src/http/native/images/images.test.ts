@@ -1,4 +1,4 @@
-/** `/api/v1/images` on a real server over fakes: what each caller may do, and in which words it is refused. */
+/** `/api/v1/images` on a real server with fakes: what each caller may do, and the messages of refusals. */
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -15,7 +15,7 @@ let server: HttpServer;
 let url: string;
 beforeEach(async () => {
   fake = await startFake();
-  // Small, to show that uploads do not go by it.
+  // Small, to show that this limit does not apply to uploads.
   ({ server, url } = await serveFake(fake, { bodyBytesMax: 4096 }));
 });
 afterEach(async () => {
@@ -124,7 +124,7 @@ describe('import and upload', () => {
     expect((await send('GET', '', { key: reader })).status).toBe(200);
   });
 
-  test('an upload that is refused half-way is answered', async () => {
+  test('an upload that is refused halfway is answered', async () => {
     fake.images.receive = async (_id, chunks) => {
       for await (const _ of chunks) throw new AppError('invalid', 'not an archive');
       throw new Error('an empty upload');
@@ -138,7 +138,7 @@ describe('import and upload', () => {
     expect(await answer.json()).toMatchObject(refusal('VALIDATION_ERROR', 'not an archive'));
   });
 
-  test('a client that goes ends its import', async () => {
+  test('a client that disconnects ends its import', async () => {
     const begun = Promise.withResolvers<void>();
     const ended = Promise.withResolvers<unknown>();
     fake.images.onImport = (_, signal) => {
@@ -159,7 +159,7 @@ describe('import and upload', () => {
     expect((await send('GET', '/tiny')).status).toBe(404);
   });
 
-  test('a daemon that ends interrupts its imports, waits for them, and the next one goes on', async () => {
+  test('a daemon that ends interrupts its imports and waits for them, and the next one continues them', async () => {
     const begun = Promise.withResolvers<void>();
     let hasEnded = false;
     fake.images.onImport = async (_, signal) => {
@@ -180,7 +180,7 @@ describe('import and upload', () => {
     expect(await lastImport()).toMatchObject({ state: 'succeeded' });
   });
 
-  test('an upload that a restart of the daemon interrupted has failed, and leaves nothing', async () => {
+  test('an upload interrupted by a restart of the daemon fails, and leaves nothing', async () => {
     const begun = Promise.withResolvers<void>();
     fake.images.receive = async (_id, _chunks, signal) => {
       begun.resolve();
@@ -241,19 +241,19 @@ async function lastImport(): Promise<Operation | undefined> {
   return operations[0];
 }
 
-/** How many imports have begun this step and not ended it. */
+/** Number of imports that have begun this step and not ended it. */
 async function importsAt(step: string): Promise<number> {
   const open = await fake.store.operations.open('host');
   return open.filter(({ steps }) => steps.at(-1)?.name === step).length;
 }
 
-/** By the operator's key, but on behalf of a tenant. */
+/** With the operator's key, on behalf of a tenant. */
 function addAs(tenant: string, name: string, service = fake.imageService): Promise<Image> {
   return service.add({ ...operator, tenant }, importOf(name), new AbortController().signal);
 }
 
 describe('a tenant', () => {
-  test('that sends slowly keeps no other from importing', async () => {
+  test('that sends slowly does not block another’s import', async () => {
     const { promise: dripping, resolve: lastDrop } = Promise.withResolvers<void>();
     const begun = Promise.withResolvers<void>();
     const slow = fake.imageService.add(
@@ -272,7 +272,7 @@ describe('a tenant', () => {
       new AbortController().signal,
     );
     await begun.promise;
-    // Each of them whole, while not half of the other is here.
+    // Each of them is complete before half of the other has arrived.
     for (const name of ['a', 'b', 'c']) expect((await addAs('fast', name)).name).toBe(name);
     expect((await send('PUT', '/uploaded', { bytes })).status).toBe(201);
     lastDrop();
@@ -312,12 +312,12 @@ describe('a tenant', () => {
     const other = addAs('one', 'd');
     gate.resolve();
     await Promise.all([...importing, other]);
-    // The other tenant came later, and did not wait for both.
+    // The other tenant came later and did not wait for both.
     expect(order).toEqual(['a', 'd', 'b']);
     expect((await send('PUT', '/c', { bytes })).status).toBe(201);
   });
 
-  test('whose turn does not come is told so, and has left the queue', async () => {
+  test('whose turn does not come gets an error and leaves the queue', async () => {
     const gate = Promise.withResolvers<void>();
     await fake.close();
     fake = await startFake({ turnTimeouts: { tenantMs: 1, hostMs: 1 } });
@@ -343,7 +343,7 @@ describe('a tenant', () => {
     expect((await addAs('two', 'b', service)).name).toBe('b');
   });
 
-  test('has 200 images at most, also when its own hide shared ones', async () => {
+  test('has at most 200 images, even if its own hide shared ones', async () => {
     const add = (isShared: boolean, index: number) =>
       fake.imageService.add(operator, { ...importOf(`n${index}`), isShared }, new AbortController().signal);
     for (let index = 0; index < 200; index++) {
@@ -362,7 +362,7 @@ describe('a tenant', () => {
 });
 
 describe('a client that left before its import began', () => {
-  test('begins none', async () => {
+  test('begins no import', async () => {
     const asked = Promise.withResolvers<void>();
     const left = Promise.withResolvers<void>();
     const added = Promise.withResolvers<AbortSignal>();
@@ -385,7 +385,7 @@ describe('a client that left before its import began', () => {
     await asked.promise;
     const closed = other.server.close(60_000);
     socket.destroy();
-    // The server's last connection has gone; it says so to the answer in the turn after.
+    // The server's last connection has gone, which it reports to the answer in the next turn.
     await closed;
     for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
     left.resolve();
@@ -416,14 +416,14 @@ describe('delete', () => {
     expect((await send('DELETE', '/tiny')).status).toBe(404);
   });
 
-  test('what is built in: 409', async () => {
+  test('a built-in image: 409', async () => {
     expect(await send('DELETE', '/busybox')).toMatchObject({
       status: 409,
       body: refusal('CONFLICT', "image 'busybox' is built in"),
     });
   });
 
-  test('what is shared, by a tenant: 403', async () => {
+  test('a shared image, by a tenant: 403', async () => {
     await send('POST', '', { json: { name: 'tiny', directory: '/srv/tiny', shared: true } });
     expect(await send('DELETE', '/tiny', { key: await keyOf('one') })).toMatchObject({
       status: 403,
@@ -431,7 +431,7 @@ describe('delete', () => {
     });
   });
 
-  test('what machines of anyone use: 409 with how many, and not whose', async () => {
+  test('an image used by any machines: 409 with their number, but not their owners', async () => {
     await send('POST', '', { json: { name: 'tiny', directory: '/srv/tiny', shared: true } });
     expect((await createMachine('tiny', await keyOf('one'))).status).toBe(201);
     expect((await createMachine('tiny', await keyOf('two'))).status).toBe(201);
@@ -443,7 +443,7 @@ describe('delete', () => {
     expect(JSON.stringify(answer)).not.toContain('web');
   });
 
-  test('against a creation at the same time: either the machine has its image or there is no machine', async () => {
+  test('during a concurrent creation: either the machine has its image or there is no machine', async () => {
     for (let round = 0; round < 20; round++) {
       await send('PUT', '/tiny', { bytes });
       const [created, deleted] = await Promise.all([createMachine('tiny'), send('DELETE', '/tiny')]);
@@ -462,7 +462,7 @@ describe('delete', () => {
   });
 });
 
-test('what machines use is spared when the host is cleaned, those not started included', async () => {
+test('the clean-up spares images of all machines, including those never started', async () => {
   const { digest } = await addAs('default', 'mine');
   expect((await createMachine('mine')).status).toBe(201);
   expect(await fake.imageService.collect()).toEqual([]);

@@ -1,4 +1,4 @@
-/** `/api/v1/images`: glue between HTTP and core, a few lines a route. */
+/** The handlers of `/api/v1/images`: a few lines each between HTTP and core. */
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { RequestSource } from '../../../core/images/service.ts';
 import type { Image } from '../../../core/ports/images.ts';
@@ -54,7 +54,7 @@ export function imagesApp({ imageService }: HttpDeps): OpenAPIHono<HttpEnv> {
   return app;
 }
 
-/** One of the two is there, the schema says. */
+/** The schema ensures that one of the two exists. */
 function toSource({ directory, tarball }: ImportImageBody): RequestSource {
   return directory === undefined
     ? { kind: 'tarball', path: tarball ?? '' }

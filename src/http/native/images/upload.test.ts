@@ -1,4 +1,4 @@
-/** An upload's limits, on a real connection and on a stream alone. */
+/** An upload's limits, on a real connection and on a stream. */
 import { once } from 'node:events';
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
@@ -21,7 +21,7 @@ describe('on a connection', () => {
     [server, client] = [null, null];
   });
 
-  /** A client of a server that answers how many bytes it read. */
+  /** A client of a server that answers with the number of bytes it read. */
   async function serve(limits: UploadLimits): Promise<Socket> {
     const app = new Hono<HttpEnv>();
     app.put('/', async (c) => {
@@ -53,7 +53,7 @@ describe('on a connection', () => {
   }
   const head = 'PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n';
 
-  test('a client that falls silent: 408, and the connection ends', async () => {
+  test('a silent client: 408, and the connection ends', async () => {
     const socket = await serve({ ...never, idleMs: 20 });
     socket.write(`${head}hello`);
     const answer = await answerOf(socket);
@@ -63,7 +63,7 @@ describe('on a connection', () => {
     expect(answer).toContain('"retryable":true');
   });
 
-  test('a client that goes half-way: why', async () => {
+  test('a client that disconnects halfway: the reason', async () => {
     const reading = Promise.withResolvers<void>();
     const ended = Promise.withResolvers<unknown>();
     const app = new Hono<HttpEnv>();
@@ -100,7 +100,7 @@ describe('on a stream', () => {
     const chunks = uploadedChunks(body, answer)[Symbol.asyncIterator]();
     return { body, answer, chunks };
   }
-  /** Has it ask for more, and `ms` pass before `bytes` come. */
+  /** Requests data, and lets `ms` pass before `bytes` arrive. */
   async function takes(
     { body, chunks }: ReturnType<typeof open>,
     ms: number,
@@ -128,14 +128,14 @@ describe('on a stream', () => {
     expect(upload.body.destroyed).toBe(false);
   });
 
-  test('what comes at the least rate goes on', async () => {
+  test('data at the minimum rate continues', async () => {
     const upload = open();
     for (let round = 0; round < 30; round++) {
       expect(await takes(upload, 10_000, 2 ** 20)).toBe(2 ** 20);
     }
   });
 
-  test('bytes buy no silence longer than a minute', async () => {
+  test('sent bytes allow no silence longer than a minute', async () => {
     const upload = open();
     expect(await takes(upload, 0, 2 ** 26)).toBe(2 ** 26);
     const refused = expect(upload.chunks.next()).rejects.toMatchObject({ code: 'timeout' });
@@ -143,7 +143,7 @@ describe('on a stream', () => {
     await refused;
   });
 
-  test('no time counts while nobody asks', async () => {
+  test('no time counts while nobody reads', async () => {
     const upload = open();
     await vi.advanceTimersByTimeAsync(20 * minuteMs);
     expect(await takes(upload, 10_000, 10)).toBe(10);

@@ -1,17 +1,19 @@
-/** A body that is read as it comes, by whom it is for. */
+/** A request body that its consumer reads as it arrives, with limits on slow senders. */
 import type { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
 import type { Readable } from 'node:stream';
 import { AppError } from '../../../core/errors.ts';
 import { BodyTooSlow } from '../../errors.ts';
 
-/** Only the time that we wait for the client counts. */
+/** Only time spent waiting for the client counts. */
 export interface UploadLimits {
-  /** How long the body may stand still. */
+  /** How long the body may stall. */
   readonly idleMs: number;
-  /** How long it may take in all beside the time that its size allows; who sends nothing is silent for so long only. */
+  /**
+   * Total time allowed in addition to what the minimum rate allows; a silent sender is bounded by `idleMs`.
+   */
   readonly graceMs: number;
-  /** What the least rate is given by: 1 MiB takes at most so long. */
+  /** The minimum rate: how long 1 MiB may take. */
   readonly mibMs: number;
 }
 
@@ -20,8 +22,9 @@ export const uploadLimitsDefault: UploadLimits = { idleMs: 60_000, graceMs: 20_0
 const mib = 2 ** 20;
 
 /**
- * The body's bytes. Nothing is read and no time counts before the first are asked for: an upload that waits for its turn
- * is not slow. Who is slower than the limits gets BodyTooSlow, and its connection is closed after the answer.
+ * Yields the body's bytes. Nothing is read and no time counts before the first read, so an upload that waits
+ * for its turn is not slow. A sender below the limits gets BodyTooSlow, and its connection is closed after
+ * the answer.
  */
 export async function* uploadedChunks(
   incoming: Readable,
@@ -30,7 +33,7 @@ export async function* uploadedChunks(
 ): AsyncIterable<Uint8Array> {
   let bytes = 0;
   let waitedMs = 0;
-  // One that comes while nobody waits is seen at the next read, and is no defect.
+  // An error while nobody waits is reported by the next read, and is not a bug.
   incoming.on('error', () => undefined);
   try {
     for (;;) {
@@ -50,12 +53,12 @@ export async function* uploadedChunks(
     if (error instanceof BodyTooSlow && !outgoing.headersSent) outgoing.setHeader('Connection', 'close');
     throw error;
   } finally {
-    // What is left of a body that was answered meanwhile is nobody's.
+    // After the answer, nobody needs the rest of the body.
     if (outgoing.writableFinished) incoming.resume();
   }
 }
 
-/** Resolves when there is something to read or the body has ended; waits for at most `timeoutMs`. */
+/** Resolves when there is data or the body has ended; waits at most `timeoutMs`. */
 async function more(incoming: Readable, timeoutMs: number, makeReason: () => Error): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const onGone = () => reject(new AppError('unavailable', 'the client has gone'));

@@ -1,4 +1,4 @@
-/** The routes of `/api/v1/keys`, as they are documented and checked; what they do is in `routes.ts`. */
+/** The documented and validated routes of `/api/v1/keys`; their handlers are in `routes.ts`. */
 import { createRoute, type RouteConfig } from '@hono/zod-openapi';
 import { needs, smallBodyBytesMax } from '../../access.ts';
 import { bodyOf, commonFailures, failure, invalid, json, tooLarge } from '../../documented.ts';

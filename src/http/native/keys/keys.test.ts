@@ -1,4 +1,4 @@
-/** `/api/v1/keys`, and what keys are good for, on a real server. */
+/** `/api/v1/keys`, and the effect of keys, on a real server. */
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { readContract } from '../../../../test/contract/document.ts';
@@ -55,7 +55,7 @@ const forbidden = failure(403, 'FORBIDDEN', 'Insufficient permissions for this a
 const moment = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 
 describe('the life of a key', () => {
-  test('is made, shown once, listed, used, revoked, and stays listed', async () => {
+  test('a key is made, shown once, listed, used, revoked, and stays listed', async () => {
     const created = await call(testKey, 'POST', '/api/v1/keys', {
       name: 'ci',
       scopes: ['machines:exec', 'machines:read', 'machines:read'],
@@ -148,11 +148,11 @@ describe('scopes', () => {
     expect(all.filter((each) => !with_.includes(each))).toEqual(['getHealth']);
   });
 
-  test.each(needed)('$operationId lets in $scope and *, nobody else', async ({ method, path, scope }) => {
+  test.each(needed)('$operationId accepts only $scope and *', async ({ method, path, scope }) => {
     const verdicts = await Promise.all(
       scopes.map(async (held) => {
         const { key } = await makeKey({ scopes: [held] });
-        // Of nobody, and without a body: who is let in is told so.
+        // The machine does not exist and there is no body, so an accepted caller gets another error.
         const answer = await call(key, method, path.replace(/\{\w+\}/, 'nobody'));
         expect(answer.status).toBeLessThan(500);
         if (answer.status === 403) expect(answer).toEqual(forbidden);
@@ -162,7 +162,7 @@ describe('scopes', () => {
     expect(verdicts).toEqual(scopes.map((held) => [held, held === scope || held === '*']));
   });
 
-  test('a key that may only read changes nothing', async () => {
+  test('a read-only key changes nothing', async () => {
     const machine = { name: 'web', vcpu_count: 1, mem_size_mib: 128 };
     const { id } = (await call(testKey, 'POST', '/machines', machine)).body;
     const { key } = await makeKey({ scopes: ['machines:read'] });
@@ -178,7 +178,7 @@ describe('scopes', () => {
   });
 
   test.each(['machines:read', 'machines:write', 'machines:exec'] as const)(
-    'a key for %s makes itself no other key',
+    'a key for %s cannot make another key',
     async (scope) => {
       const { key } = await makeKey({ scopes: [scope] });
       const body = { name: 'more', scopes: ['*'] };
@@ -187,7 +187,7 @@ describe('scopes', () => {
   );
 });
 
-describe('an answer that goes on', () => {
+describe('a streamed answer', () => {
   const follow = async (key: string) => {
     await fake.machines.create('default', { name: 'web', vcpuCount: 1, memoryMib: 128 });
     await fake.machines.start('default', 'web');
@@ -207,7 +207,7 @@ describe('an answer that goes on', () => {
     await expect(text).rejects.toThrow();
   });
 
-  test('that is a wait is refused when its key is revoked', async () => {
+  test('a wait is refused when its key is revoked', async () => {
     const reader = await makeKey({ scopes: ['machines:read'] });
     await fake.machines.create('default', { name: 'web', vcpuCount: 1, memoryMib: 128 });
     const waited = call(reader.key, 'GET', '/machines/web/wait?status=running');
@@ -250,7 +250,7 @@ describe('tenants', () => {
     expect((await call(blue.key, 'GET', '/machines/web')).body).toMatchObject({ id, status: 'running' });
   });
 
-  test('keys are the tenant’s own; only the operator has everyone’s and names a tenant', async () => {
+  test('a tenant sees only its own keys; the operator sees all and may name a tenant', async () => {
     const blue = await makeKey({ tenant: 'blue' });
     const green = await makeKey({ tenant: 'green' });
     const mine = await call(blue.key, 'POST', '/api/v1/keys', { name: 'mine', scopes: ['*'] });

@@ -1,4 +1,4 @@
-/** `/api/v1/keys`: glue between HTTP and core, a few lines a route. */
+/** The handlers of `/api/v1/keys`: a few lines each between HTTP and core. */
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { ApiKey } from '../../../core/keys/key.ts';
 import type { HttpDeps, HttpEnv } from '../../context.ts';
@@ -28,7 +28,7 @@ export function keysApp({ apiKeys }: HttpDeps): OpenAPIHono<HttpEnv> {
   return app;
 }
 
-/** Field by field, so that the hash cannot slip out. */
+/** Field by field, so that the hash is never included. */
 function toKeyBody(key: ApiKey): KeyBody {
   return {
     id: key.id,

@@ -3,9 +3,9 @@ import { z } from '@hono/zod-openapi';
 import { scopes, tenantPattern } from '../../../core/keys/caller.ts';
 import { moment, pageQuery } from '../../schema.ts';
 
-/** What cannot be shown, halves of surrogate pairs included. */
+/** Unprintable characters, including lone surrogates. */
 const printable = /^[^\p{Cc}\p{Cs}]*$/u;
-/** To the second at least, in capitals, without a leap second. */
+/** At least to the second, upper case, without leap seconds. */
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
 
 const scope = z.enum(scopes).openapi('Scope', {
@@ -16,7 +16,7 @@ const scope = z.enum(scopes).openapi('Scope', {
 const fields = {
   name: z.string().min(1).max(128).regex(printable, 'must not contain control characters').openapi({
     description: 'For you to know it by; need not be unique.',
-    // OpenAPI has no place for the expression's flag.
+    // OpenAPI cannot express the pattern's flag.
     pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\udfff]*$',
     example: 'ci',
   }),

@@ -1,4 +1,4 @@
-/** `/api/v1/operations` on a real server: what is under way, how the others ended, and who may know. */
+/** `/api/v1/operations` on a real server: running operations, how others ended, and who may see them. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type FakeFlotilla, serveFake, startFake } from '../../../../test/support/fake.ts';
 import { AppError } from '../../../core/errors.ts';
@@ -9,7 +9,7 @@ let fake: FakeFlotilla;
 let server: HttpServer;
 let url: string;
 
-/** A key says whose it is and what it may do: `tenant/scope`. */
+/** Keys by tenant and scope: `tenant/scope`. */
 const keys = {
   verify: async (key: string | null) => {
     const [tenant = '', scope = ''] = key?.split('/') ?? [];
@@ -31,7 +31,7 @@ afterEach(async () => {
   await fake.close();
 });
 
-/** What the tests read of an answer; the rest is compared whole. */
+/** The part of an answer that the tests read; the rest is compared as a whole. */
 interface Body {
   readonly operation_id: string | null;
   readonly operations: readonly { readonly id: string; readonly kind: string; readonly created_at: string }[];
@@ -48,7 +48,7 @@ const create = (name: string, tenant = 'mine') =>
 const kinds = ({ body }: { readonly body: Body }) => body.operations.map(({ kind }) => kind);
 const moment = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 
-/** Begins the start of a machine whose guest does not come up before `release` says so. */
+/** Starts a machine whose guest does not answer before `release`. */
 async function holdStart(id: string) {
   const { promise: isReady, resolve: release } = Promise.withResolvers<void>();
   const { promise: isHeld, resolve: held } = Promise.withResolvers<void>();
@@ -68,7 +68,7 @@ async function holdStart(id: string) {
 }
 
 describe('one operation', () => {
-  test('under way: running, with the steps so far, and named by its machine until it ends', async () => {
+  test('running: with its steps so far, and named by its machine until it ends', async () => {
     const { id } = await create('web');
     const { release, outcome } = await holdStart(id);
     const { operation_id } = (await get(`/machines/${id}`)).body;
@@ -105,7 +105,7 @@ describe('one operation', () => {
     expect((await get(`/machines/${id}`)).body.operation_id).toBeNull();
   });
 
-  test('failed: why, and at which step', async () => {
+  test('failed: with the reason and the step', async () => {
     const { id } = await create('web');
     fake.guest.onReady = () => Promise.reject(new AppError('guest', 'the guest said no'));
     await expect(fake.machines.start('mine', id)).rejects.toMatchObject({ code: 'guest' });
@@ -122,7 +122,7 @@ describe('one operation', () => {
     });
   });
 
-  test('cancelled: that it was asked to end', async () => {
+  test('cancelled: marked as requested to end', async () => {
     const { id } = await create('web');
     const { outcome } = await holdStart(id);
     await fake.machines.stop('mine', id);
@@ -162,7 +162,7 @@ describe('the list', () => {
     expect((await get('/operations?offset=3')).body).toEqual({ operations: [], total: 3 });
   });
 
-  test('of one machine, by its id and by its name; by its id alone when it is gone', async () => {
+  test('of one machine, by its id or name; only by its id when it is deleted', async () => {
     const { id } = await create('web');
     await create('other');
     expect(kinds(await get(`/operations?machine=${id}`))).toEqual(['machine.create']);
@@ -199,8 +199,8 @@ describe('the list', () => {
   });
 });
 
-describe('who may know', () => {
-  test('another tenant sees none of it, whatever it knows', async () => {
+describe('access', () => {
+  test('another tenant sees nothing, even if it knows the ids', async () => {
     const { id } = await create('web');
     const [operation] = (await get('/operations')).body.operations;
     const none = { status: 200, body: { operations: [], total: 0 } };
@@ -213,7 +213,7 @@ describe('who may know', () => {
     });
   });
 
-  test('a name means one’s own machine', async () => {
+  test('a name refers to the caller’s own machine', async () => {
     await create('web', 'others');
     const { id } = await create('web');
     expect((await get('/operations?machine=web')).body).toMatchObject({
@@ -222,11 +222,14 @@ describe('who may know', () => {
     });
   });
 
-  test.each(['/operations', '/operations/nosuchid'])('%s with a key that may not read: 403', async (path) => {
-    for (const scope of ['machines:write', 'machines:exec'])
-      expect(await get(path, `mine/${scope}`)).toMatchObject({
-        status: 403,
-        body: { error: { code: 'FORBIDDEN' } },
-      });
-  });
+  test.each(['/operations', '/operations/nosuchid'])(
+    '%s with a key without read access: 403',
+    async (path) => {
+      for (const scope of ['machines:write', 'machines:exec'])
+        expect(await get(path, `mine/${scope}`)).toMatchObject({
+          status: 403,
+          body: { error: { code: 'FORBIDDEN' } },
+        });
+    },
+  );
 });

@@ -1,4 +1,4 @@
-/** `/operations`: what is under way, and why what failed did. */
+/** `/operations`: running operations, and why others failed. */
 import { createRoute, type OpenAPIHono, type RouteConfig } from '@hono/zod-openapi';
 import type { Operation } from '../../../core/operations/operation.ts';
 import { needs } from '../../access.ts';
@@ -47,7 +47,7 @@ const routes = {
   }),
 };
 
-/** With paths below the noun's prefix: what the OpenAPI document is made from. */
+/** With paths below the noun's prefix; the OpenAPI document is made from them. */
 export const operationRoutes: readonly RouteConfig[] = Object.values(routes);
 
 export function operationsApp({ operations }: HttpDeps): OpenAPIHono<HttpEnv> {
@@ -65,7 +65,7 @@ export function operationsApp({ operations }: HttpDeps): OpenAPIHono<HttpEnv> {
   return app;
 }
 
-/** Field by field: parameters and the outputs of steps are for the daemon alone. */
+/** Field by field: parameters and step outputs are internal. */
 function toBody(operation: Operation): schema.OperationBody {
   const { failure: reason } = operation;
   return {

@@ -1,4 +1,6 @@
-/** Operations as this dialect shows them: what was done and when, never what steps keep for one another. */
+/**
+ * The visible form of operations: what was done and when, but not the data that steps keep for each other.
+ */
 import { z } from '@hono/zod-openapi';
 import {
   operationKinds,

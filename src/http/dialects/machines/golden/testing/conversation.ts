@@ -1,9 +1,9 @@
-/** What a golden file holds; what is not of this form is no golden file. */
+/** The schema of a golden file. */
 import { z } from 'zod';
 import { errorCodes } from '../../../../../core/errors.ts';
 import { scopes } from '../../../../../core/keys/caller.ts';
 
-/** An error as an edge raises it; `defect` is one that nobody foresaw. */
+/** An error raised by an edge; `defect`: an unexpected one. */
 const fault = z.strictObject({
   code: z.enum([...errorCodes, 'defect']),
   message: z.string(),
@@ -11,7 +11,7 @@ const fault = z.strictObject({
 });
 export type Fault = z.infer<typeof fault>;
 
-/** The states of core that a machine can be put in before anybody asks. */
+/** The core states in which a machine can be placed before the conversation. */
 export const givenStates = [
   'creating',
   'created',
@@ -36,7 +36,7 @@ const givenMachine = z.strictObject({
 export type GivenMachine = z.infer<typeof givenMachine>;
 
 const givenKey = z.strictObject({
-  /** What its secret is captured under. */
+  /** The name under which its secret is captured. */
   as: z.string(),
   scopes: z.array(z.enum(scopes)),
   tenant: z.string().optional(),
@@ -55,18 +55,18 @@ const execEvent = z.union([
 export type GivenExecEvent = z.infer<typeof execEvent>;
 
 const turns = {
-  /** Raised by every read and write of the store; null: it works again. */
+  /** Raised by every read and write of the store; null: the store works again. */
   store: fault.nullable().optional(),
-  /** Every change of a machine's state finds that somebody else was first. */
+  /** Every state change of a machine finds that another writer was first. */
   isOutrun: z.boolean().optional(),
   /** Raised once, by the next such call of the engine or the disks. */
   next: z
     .partialRecord(z.enum(['launch', 'pause', 'resume', 'stop', 'destroy', 'prepare']), fault)
     .optional(),
   freeMib: z.int().optional(),
-  /** What happens to commands; `tells`: each writes to stdout what it was asked. Else they exit with 0. */
+  /** The outcome of commands; `tells`: each writes its request to stdout. Default: exit 0. */
   exec: z.union([z.array(execEvent), fault, z.literal('tells')]).optional(),
-  /** What comes of the wait for a guest that was launched. */
+  /** The result of waiting for a launched guest. */
   ready: z.union([z.enum(['at once', 'never']), fault]).optional(),
 };
 const turnSchema = z.strictObject(turns);
@@ -78,9 +78,9 @@ const world = z.strictObject({
   keys: z.array(givenKey).default([]),
   bodyBytesMax: z.int().optional(),
   bootTimeoutMs: z.int().optional(),
-  /** Whether the engine can pause; it can where nothing is said. */
+  /** Whether the engine can pause. Default: true. */
   canPause: z.boolean().optional(),
-  /** Whether keys are asked for. */
+  /** Whether keys are not required. */
   isAuthOff: z.boolean().optional(),
 });
 export type World = z.infer<typeof world>;
@@ -92,7 +92,7 @@ const request = z.strictObject({
   headers: z.record(z.string(), z.string().nullable()).default({}),
   /** Sent as JSON. */
   body: z.json().optional(),
-  /** Sent as it is, with no content type but one from `headers`. */
+  /** Sent unchanged, without a content type other than in `headers`. */
   text: z.string().optional(),
 });
 export type GoldenRequest = z.infer<typeof request>;
@@ -107,7 +107,7 @@ export type GoldenResponse = z.infer<typeof response>;
 
 const exchange = z.strictObject({
   note: z.string().optional(),
-  /** What changes in the world before it. */
+  /** What changes in the world before this exchange. */
   given: turnSchema.optional(),
   request,
   response,
@@ -117,7 +117,7 @@ export type Exchange = z.infer<typeof exchange>;
 export const conversation = z.strictObject({
   title: z.string(),
   source: z.string().regex(/^(?:seed 00[01]|systems §1|product): ./),
-  /** Replayed once more with this in place of `/machines`. */
+  /** Replayed again with this prefix instead of `/machines`. */
   alsoUnder: z.string().startsWith('/').optional(),
   given: world.prefault({}),
   exchanges: z.array(exchange).min(1),

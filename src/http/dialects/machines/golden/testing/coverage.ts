@@ -1,17 +1,17 @@
-/** What the golden files have to hold, and what of it they do not. */
+/** What the golden files must cover, and which of it they do not. */
 import type { DocumentedOperation } from '../../../../../../test/contract/document.ts';
 import { type MachineStatus, machineStatuses } from '../../schema.ts';
 import { statusWord } from '../../translate.ts';
 import type { Conversation, Exchange } from './conversation.ts';
 
-/** Operations below `/machines` that no golden file asks for. They need not exist. */
+/** Operations below `/machines` that the golden files do not request. */
 const otherOperations: Readonly<Record<string, string>> = {
   getMachineConsole: 'its answer is a text that goes on: console.test.ts',
 };
 
 const actions = ['start', 'stop', 'restart', 'pause', 'resume', 'exec', 'delete'] as const;
 
-/** `operation status` for each documented answer that no exchange has. */
+/** `operation status` for each documented answer without an exchange. */
 export function unasked(
   operations: readonly DocumentedOperation[],
   conversations: readonly Conversation[],
@@ -24,7 +24,7 @@ export function unasked(
     .filter((name) => !asked.has(name));
 }
 
-/** `operation status` for each answer in an exchange that the document does not have. */
+/** `operation status` for each answer in an exchange that is not documented. */
 export function undocumented(
   operations: readonly DocumentedOperation[],
   conversations: readonly Conversation[],
@@ -37,7 +37,7 @@ export function undocumented(
   return answered(operations, conversations).filter((name) => !known.has(name));
 }
 
-/** `action on status` for each cell of the state machine's table that no exchange has. */
+/** `action on status` for each cell of the state machine's table without an exchange. */
 export function missingCells(conversations: readonly Conversation[]): readonly string[] {
   const present = new Set(conversations.flatMap(cellsOf));
   return actions
@@ -71,7 +71,7 @@ function answered(
     });
 }
 
-/** A given machine is in its given state until something was done to it. */
+/** A given machine is in its given state until something is done to it. */
 function cellsOf({ given, exchanges }: Conversation): readonly string[] {
   const states = new Map(given.machines.map(({ as, state }) => [as, statusWord(state)]));
   return exchanges.flatMap((exchange) => {
@@ -80,7 +80,7 @@ function cellsOf({ given, exchanges }: Conversation): readonly string[] {
     const isDone = exchange.response.status < 300;
     if (action === null || status === undefined) return [];
     if (isDone && action !== 'exec') states.delete(machine);
-    // The key and the body were right, and the store was there: the state decided.
+    // Key and body were valid and the store worked, so the state decided.
     return isDone || exchange.response.status === 400 ? [cell(action, status)] : [];
   });
 }

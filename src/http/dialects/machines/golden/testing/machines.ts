@@ -1,4 +1,4 @@
-/** Puts machines in states, by the same calls that lead there in life; those that pass are held where they are. */
+/** Puts machines into states by real calls; transit states are held. */
 import { setImmediate } from 'node:timers/promises';
 import type { FakeFlotilla } from '../../../../../../test/support/fake.ts';
 import { AppError } from '../../../../../core/errors.ts';
@@ -8,7 +8,7 @@ import { abortable } from '../../../../../lib/abort.ts';
 import type { GivenMachine } from './conversation.ts';
 
 const tenant = 'default';
-/** What a VMM of the fake engine is said to be. */
+/** The reported VMM of the fake engine. */
 const vmm = { pid: 12_345, controlSocket: '/fake/vmm.sock' };
 
 export class MachinePlacer {
@@ -53,7 +53,7 @@ export class MachinePlacer {
     return id;
   }
 
-  /** Lets go of what is held, and waits for it after `closeAll` has begun. */
+  /** Releases what is held, and waits for it after `closeAll` has begun. */
   async close(closeAll: () => Promise<void>): Promise<void> {
     this.#released.abort(new AppError('unavailable', 'the conversation is over'));
     await closeAll();
@@ -62,7 +62,7 @@ export class MachinePlacer {
 
   async #create({ as: name, vcpu_count: vcpuCount, mem_size_mib: memoryMib }: GivenMachine): Promise<string> {
     const { id, createdAt } = await this.#fake.machines.create(tenant, { name, vcpuCount, memoryMib });
-    // Lists are in the order of creation, which is known to the millisecond.
+    // Lists are ordered by creation time, which has milliseconds.
     while (Date.now() <= Date.parse(createdAt)) await setImmediate();
     return id;
   }

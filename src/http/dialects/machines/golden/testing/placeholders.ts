@@ -1,6 +1,9 @@
-/** What varies from run to run: patterns in expected bodies, and what was captured of one answer for later ones. */
+/**
+ * Values that vary between runs: placeholders in expected bodies, and values captured from one answer for
+ * later ones.
+ */
 
-/** By name; as `${name}` in any text of the same conversation. */
+/** By name; `${name}` in any text of the same conversation inserts it. */
 export type Captures = Map<string, string>;
 
 const patterns: Readonly<Record<string, RegExp>> = {
@@ -10,7 +13,7 @@ const patterns: Readonly<Record<string, RegExp>> = {
 };
 const placeholder = /^\$(\w+)(?: as (\w+))?$/;
 
-/** Puts what was captured into a text. Throws when it names something that was not. */
+/** Inserts captured values into a text. Throws for an unknown name. */
 export function fill(text: string, captures: Captures): string {
   return text.replace(/\$\{(\w+)\}/g, (whole, name: string) => {
     const value = captures.get(name);
@@ -19,14 +22,14 @@ export function fill(text: string, captures: Captures): string {
   });
 }
 
-/** The same for every text in a JSON value. */
+/** The same for every string in a JSON value. */
 export function fillAll(value: unknown, captures: Captures): unknown {
   return mapTexts(value, (text) => fill(text, captures));
 }
 
 /**
- * What `actual` is to be equal to: `expected` with each placeholder replaced by what stands in its place, if that fits.
- * Captures what a placeholder says to.
+ * The value that `actual` must equal: `expected` with each placeholder replaced by the actual value, if that
+ * matches. Captures values as the placeholders request.
  */
 export function settle(expected: unknown, actual: unknown, captures: Captures): unknown {
   if (typeof expected === 'string') return settleText(expected, actual, captures);

@@ -1,10 +1,10 @@
-/** Holds a golden conversation with a real server and compares every answer with the one written down. */
+/** Replays a golden conversation against a real server and compares every answer. */
 import { expect } from 'vitest';
 import type { Conversation, GoldenRequest, GoldenResponse } from './conversation.ts';
 import { type Captures, fill, fillAll, settle } from './placeholders.ts';
 import { openWorld } from './world.ts';
 
-/** `prefix` stands in for `/machines` in the requests. */
+/** `prefix` replaces `/machines` in the requests. */
 export async function replay({ given, exchanges }: Conversation, prefix = '/machines'): Promise<void> {
   const world = await openWorld(given);
   const { captures } = world;
@@ -29,7 +29,7 @@ function send(url: string, { method, headers, body, text }: GoldenRequest, captu
     else sent.set(name, fill(value, captures));
   }
   const json = body === undefined ? null : JSON.stringify(fillAll(body, captures));
-  // As bytes, for which fetch makes no content type up.
+  // As bytes, for which fetch adds no content type.
   const content = text === undefined ? json : fill(text, captures);
   return fetch(url, {
     method,

@@ -1,4 +1,4 @@
-/** The world a golden conversation is held in: the real core, store and server, and fakes that do what the file says. */
+/** The world of a golden conversation: the real core, store and server, with fakes that follow the file. */
 import { type FakeFlotilla, serveFake, startFake, testKey } from '../../../../../../test/support/fake.ts';
 import { AppError } from '../../../../../core/errors.ts';
 import { digestOf, makeSecret, prefixOf } from '../../../../../core/keys/secret.ts';
@@ -18,7 +18,7 @@ import type { Captures } from './placeholders.ts';
 
 export interface OpenWorld {
   readonly url: string;
-  /** Holds the keys and the given machines from the beginning. */
+  /** Initially holds the keys and the given machines. */
   readonly captures: Captures;
   turn(turn: Turn): void;
   close(): Promise<void>;
@@ -76,7 +76,7 @@ async function insertKey(store: Store, { as, scopes, tenant, end }: GivenKey): P
   return secret;
 }
 
-/** Lets turns make the store fail; what it keeps stays real. */
+/** Lets turns make the store fail; its data stays real. */
 function scriptStore(store: Store): (turn: Turn) => void {
   let fault: Fault | null = null;
   let isOutrun = false;
