@@ -12,6 +12,7 @@ import { patientFetch, socketFetch } from './patient-fetch.ts';
 import { profilePathOf } from './profile.ts';
 import { Progress } from './progress.ts';
 import { describeError } from './report.ts';
+import { isAsGiven } from './utf8.ts';
 
 export interface Streams {
   readonly stdin: Readable;
@@ -62,6 +63,8 @@ export class Context {
   /** The value of a variable of our environment. Throws CliError when it is not set. */
   variable(name: string): string {
     const value = this.#env[name];
+    if (value !== undefined && !isAsGiven(value, 'environ'))
+      throw new CliError(`the value of the variable ${name} is not UTF-8`, { exitCode: exitCodes.usage });
     if (value !== undefined) return value;
     throw new CliError(`the variable ${name} is not set here`, {
       hint: `give it a value (-e ${name}=VALUE), or export it first`,

@@ -10,12 +10,19 @@ import { CliError, Interruption } from './errors.ts';
 import { exitCodeOfSignal, exitCodes } from './exit-codes.ts';
 import { flush } from './output.ts';
 import { buildProgram, exitCodeOfUsage, findEntry } from './program.ts';
+import { isAsGiven } from './utf8.ts';
 
 const { stdin, stdout, stderr } = process;
 await main(process.argv.slice(2));
 
 async function main(argv: readonly string[]): Promise<void> {
   const args = argv[0] === 'help' ? [...argv.slice(1), '--help'] : argv;
+  if (!args.every((arg) => isAsGiven(arg, 'cmdline'))) {
+    stderr.write(
+      'error: the arguments are not UTF-8\nhint: give a command other bytes on standard input (exec -i)\n',
+    );
+    process.exit(exitCodes.usage);
+  }
   const entry = findEntry(args);
   const { exitCode, signal } =
     entry === undefined || entry.load === null

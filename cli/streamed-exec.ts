@@ -1,4 +1,5 @@
 /** Running a command in a machine with this process's own stdin, stdout and stderr. */
+import { isUtf8 } from 'node:buffer';
 import { readFileSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { ExecOutcome, ExecRequest } from '../sdk/src/index.ts';
@@ -71,7 +72,9 @@ function readVariables(path: string): Variables {
   try {
     if (statSync(path).size > environmentBytesMax)
       throw new Error(`is longer than ${environmentBytesMax} bytes`);
-    content = readFileSync(path, 'utf8');
+    const bytes = readFileSync(path);
+    if (!isUtf8(bytes)) throw new Error('it is not UTF-8');
+    content = bytes.toString('utf8');
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new CliError(`the file of variables ${path} cannot be read: ${why}`, { exitCode: exitCodes.usage });

@@ -424,7 +424,13 @@ describe('exec', () => {
     ['a NUL byte', { argv: ['a\0b'] }],
     ['a bad variable', { argv: ['a'], env: { 'A=B': 'c' } }],
     ['no time', { argv: ['a'], timeoutMs: 0 }],
-    ['more than a kernel takes', { argv: ['a'.repeat(6 * 1024 * 1024)] }],
+    ['more than a kernel takes', { argv: Array(64).fill('a'.repeat(100_000)) }],
+    ['an argument longer than a kernel takes', { argv: ['a', 'a'.repeat(131_072)] }],
+    ['half a surrogate pair in an argument', { argv: ['a', '\ud800'] }],
+    ['half a surrogate pair in a variable', { argv: ['a'], env: { A: 'b\udc00' } }],
+    ['half a surrogate pair in a name', { argv: ['a'], env: { '\ud800': 'b' } }],
+    ['half a surrogate pair in a directory', { argv: ['a'], cwd: '/\ud800' }],
+    ['half a surrogate pair in a user', { argv: ['a'], user: '\udfff' }],
   ])('refuses %s', async (_what, request) => {
     setUp();
     await expect(exec(request)).rejects.toMatchObject({ code: 'invalid' });

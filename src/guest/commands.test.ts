@@ -194,9 +194,41 @@ test('accepts arguments and environment up to the kernel’s limit, and refuses 
   const events = [];
   for await (const event of big) events.push(event.type === 'stdout' ? String(event.data) : event);
   expect(events).toEqual(['10\n', { type: 'outcome', outcome: { outcome: 'exited', exitCode: 0 } }]);
-  const tooBig = client.exec(target, { argv: ['true', 'a'.repeat(200_000)], timeoutMs: 30_000 }, never);
-  await expect(tooBig).rejects.toMatchObject({
+  const tooMany = client.exec(
+    target,
+    { argv: ['true', ...Array(30).fill('a'.repeat(100_000))], timeoutMs: 30_000 },
+    never,
+  );
+  await expect(tooMany).rejects.toMatchObject({
     code: 'invalid',
-    message: "the arguments and the environment are larger than the guest's kernel takes",
+    message: expect.stringMatching(
+      /larger than the guest's kernel takes: \d+ bytes in all, .* 131071 in one/,
+    ),
   });
+});
+
+test('the longest argument that a kernel takes arrives whole, whatever its characters; a longer one is refused with its length', async () => {
+  for (const word of ['"'.repeat(131_071), 'é'.repeat(65_535), '\u0001\n'.repeat(65_535)]) {
+    const argv = ['sh', '-c', 'printf %s "$1" | wc -c; printf %s "$WORD" | wc -c', 'sh', word];
+    const env = { WORD: word.slice(0, 65_000) };
+    const events = [];
+    for await (const event of await client.exec(target, { argv, env, timeoutMs: 30_000 }, never))
+      events.push(event.type === 'stdout' ? String(event.data) : event);
+    expect(events.at(-1)).toMatchObject({ outcome: { outcome: 'exited', exitCode: 0 } });
+    expect(events.slice(0, -1).join('')).toBe(`${Buffer.byteLength(word)}\n${Buffer.byteLength(env.WORD)}\n`);
+  }
+  for (const [request, message] of [
+    [
+      { argv: ['true', 'é'.repeat(65_536)] },
+      'argument 1 is 131072 bytes long; a kernel takes at most 131071',
+    ],
+    [
+      { argv: ['true'], env: { WORD: 'a'.repeat(131_067) } },
+      'the environment variable WORD with its value is 131072 bytes long; a kernel takes at most 131071',
+    ],
+  ] as const)
+    await expect(client.exec(target, { ...request, timeoutMs: 30_000 }, never)).rejects.toMatchObject({
+      code: 'invalid',
+      message,
+    });
 });

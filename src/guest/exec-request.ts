@@ -3,7 +3,10 @@ import { AppError } from '../core/errors.ts';
 import type { ExecRequest } from '../core/ports/guest.ts';
 import type { CommandRequest } from '../core/ports/guest-commands.ts';
 import { encodeLine } from './lines.ts';
-import { specBytesMax } from './protocol.ts';
+import { specBytesMax, wordBytesMax } from './protocol.ts';
+
+/** How much of a variable's name an error shows. */
+const nameCharactersShown = 64;
 
 /** The common part of both kinds of request. */
 type Program = Pick<CommandRequest, 'argv' | 'env' | 'cwd' | 'user' | 'timeoutMs'>;
@@ -46,20 +49,42 @@ export function encodeExecV1(request: ExecRequest): Buffer {
   });
 }
 
+/** Raises `invalid` for what no guest could run, and for text that would reach the guest as other bytes. */
 export function checkProgram({ argv, env = {}, cwd, user, timeoutMs }: Program): void {
   if (argv.length === 0 || argv[0] === '') throw new AppError('invalid', 'exec needs a program to run');
-  const words = [...argv, ...Object.entries(env).flat(), cwd ?? '', user ?? ''];
-  if (words.some((word) => word.includes('\0'))) throw new AppError('invalid', 'exec takes no NUL bytes');
   if (Object.keys(env).some((name) => name === '' || name.includes('=')))
     throw new AppError('invalid', 'an environment variable needs a name without "="');
-  // Each string with its NUL byte, or the `=` between name and value.
-  const bytes = words.reduce((sum, word) => sum + Buffer.byteLength(word) + 1, 0);
-  if (bytes > specBytesMax)
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const words = [...argv, ...variables];
+  for (const word of [...words, cwd ?? '', user ?? '']) {
+    if (word.includes('\0')) throw new AppError('invalid', 'exec takes no NUL bytes');
+    if (!word.isWellFormed())
+      throw new AppError('invalid', 'exec takes no half of a surrogate pair, which is no character');
+  }
+  checkSize(words, argv.length);
+  if (timeoutMs !== undefined && (!Number.isSafeInteger(timeoutMs) || timeoutMs <= 0)) throw noTimeLimit();
+}
+
+function checkSize(words: readonly string[], argc: number): void {
+  let total = 0;
+  for (const [index, word] of words.entries()) {
+    const bytes = Buffer.byteLength(word);
+    // With its NUL byte.
+    total += bytes + 1;
+    if (bytes <= wordBytesMax) continue;
+    const what =
+      index < argc
+        ? `argument ${index}`
+        : `the environment variable ${word.slice(0, Math.min(word.indexOf('='), nameCharactersShown))} with its value`;
+    throw new AppError('invalid', `${what} is ${bytes} bytes long; a kernel takes at most ${wordBytesMax}`, {
+      hint: 'Larger input can go through standard input.',
+    });
+  }
+  if (total > specBytesMax)
     throw new AppError(
       'invalid',
-      `arguments and environment are ${bytes} bytes long; a kernel takes at most ${specBytesMax}`,
+      `arguments and environment are ${total} bytes long; a kernel takes at most ${specBytesMax}`,
     );
-  if (timeoutMs !== undefined && (!Number.isSafeInteger(timeoutMs) || timeoutMs <= 0)) throw noTimeLimit();
 }
 
 function noTimeLimit(): AppError {

@@ -76,6 +76,8 @@
 export const protocolVersion = 2;
 export const protocolVersionMin = 1;
 
+/** The kernel's limit on one argument or NAME=VALUE, without the NUL byte that ends it: MAX_ARG_STRLEN is 32 pages. */
+export const wordBytesMax = 131_071;
 /** The kernel takes no more arguments and environment than this, whatever its limits are. */
 export const specBytesMax = 6 * 1024 * 1024;
 export const tokenBytes = 32;

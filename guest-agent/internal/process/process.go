@@ -3,6 +3,7 @@
 package process
 
 import (
+	"fmt"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -207,9 +208,25 @@ func runError(name string, err error) error {
 	case syscall.EACCES, syscall.EPERM:
 		return &NotRunnableError{ExitCode: 126, Reason: name + ": permission denied"}
 	case syscall.E2BIG:
-		return &InvalidError{Reason: "the arguments and the environment are larger than the guest's kernel takes"}
+		return &InvalidError{Reason: tooLarge()}
 	case syscall.ENOEXEC, syscall.ETXTBSY, syscall.EISDIR, syscall.EINVAL, syscall.ELIBBAD:
 		return &NotRunnableError{ExitCode: 126, Reason: name + ": " + err.Error()}
 	}
 	return err
+}
+
+const (
+	wordBytesMax = 131071
+	// What the kernel takes in all is a quarter of the stack's limit, and never more than this.
+	wordsBytesMax = 6 << 20
+)
+
+func tooLarge() string {
+	most := uint64(wordsBytesMax)
+	var stack syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_STACK, &stack); err == nil && stack.Cur/4 < most {
+		most = stack.Cur / 4
+	}
+	return fmt.Sprintf("the arguments and the environment are larger than the guest's kernel takes: %d bytes in all, "+
+		"with 8 for each, and %d in one", most, wordBytesMax)
 }

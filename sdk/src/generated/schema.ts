@@ -816,7 +816,7 @@ export interface components {
         };
         readonly Exec: {
             /**
-             * @description Program and arguments; no shell.
+             * @description Program and arguments; no shell. Each has at most 131,071 bytes; together with the environment they have what the guest’s kernel takes, usually 2 MiB.
              * @example [
              *       "uname",
              *       "-r"

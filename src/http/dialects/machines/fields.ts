@@ -4,10 +4,13 @@ import { restartPolicies } from '../../../core/machines/machine.ts';
 import { entriesBytesMax, entriesMax } from '../../../core/machines/update.ts';
 import { noNul, noNulPattern, openApi31 } from '../../schema.ts';
 
-/** An argument or an environment variable's value, up to Linux's limit. */
+/** Linux takes 128 KiB with the NUL byte. This counts characters; the guest link counts their bytes. */
+const argumentBytesMax = 131_071;
+
+/** An argument or an environment variable's value. */
 export const argument = z
   .string()
-  .max(131_072)
+  .max(argumentBytesMax)
   .refine(noNul, 'must not contain NUL')
   .openapi({ pattern: noNulPattern });
 

@@ -66,7 +66,7 @@ describe('a body', () => {
 
   test.each([
     ['arguments', { command: Array(4097).fill('x') }, 'command must have at most 4096 items'],
-    ['an argument', { command: ['x'.repeat(131_073)] }, 'command.0 must have at most 131072 characters'],
+    ['an argument', { command: ['x'.repeat(131_072)] }, 'command.0 must have at most 131071 characters'],
     [
       'input',
       { command: ['cat'], stdin: 'AAAA'.repeat(2_796_204) },
