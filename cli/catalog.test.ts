@@ -12,10 +12,11 @@ const withoutJson: Readonly<Record<string, string>> = {
   completion: 'its output is a script',
   'profile set': 'it prints nothing on stdout',
   'profile rm': 'it prints nothing on stdout',
+  'profile use': 'it prints nothing on stdout',
   ...Object.fromEntries(
     catalog
-      .filter(({ load }) => load === null)
-      .map(({ name }) => [name, 'the launcher’s, defined elsewhere']),
+      .filter(({ load, name }) => load === null && !['doctor', 'bench'].includes(name))
+      .map(({ name }) => [name, 'it acts on this host and prints for people']),
   ),
 };
 

@@ -28,6 +28,8 @@ export interface CatalogEntry {
   readonly load: (() => Promise<CommandModule>) | null;
   /** The exit code of a failure that has none of its own. */
   readonly failureCode: number;
+  /** Whether what follows its first argument is a command of the guest's. */
+  readonly hasWords: boolean;
   readonly noun: Noun;
 }
 
@@ -41,7 +43,7 @@ function entry(
   load: CatalogEntry['load'],
   more: Partial<CatalogEntry> = {},
 ): CatalogEntry {
-  const defaults = { aliases: [], failureCode: exitCodes.failed, noun: machineNoun };
+  const defaults = { aliases: [], failureCode: exitCodes.failed, hasWords: false, noun: machineNoun };
   return { group, name, terms, summary, load, ...defaults, ...more };
 }
 
@@ -59,37 +61,53 @@ function nounEntry(
 
 const commands = 'Commands in machines:';
 const machines = 'Machines:';
-const nouns = 'What goes with them:';
+const nouns = 'Images, keys and operations:';
 const host = 'This host (run by the ./flotilla launcher):';
 const other = 'Other:';
 
-const infrastructure = { failureCode: exitCodes.infrastructure };
+const ofCommands = { failureCode: exitCodes.infrastructure, hasWords: true };
 
 export const catalog: readonly CatalogEntry[] = [
   entry(
     commands,
     'run',
-    'IMAGE -- CMD…',
+    'IMAGE CMD…',
     'make a machine, run CMD in it, remove it',
     () => import('./commands/run.ts'),
-    infrastructure,
+    ofCommands,
   ),
   entry(
     commands,
     'exec',
-    'MACHINE -- CMD…',
+    'MACHINE CMD…',
     'run CMD in a running machine',
     () => import('./commands/exec.ts'),
-    infrastructure,
+    ofCommands,
   ),
   entry(machines, 'create', '[IMAGE]', 'make a machine', () => import('./commands/create.ts')),
-  entry(machines, 'ls', '', 'list machines', () => import('./commands/ls.ts')),
-  entry(machines, 'get', 'MACHINE', 'show one machine', () => import('./commands/get.ts')),
+  entry(machines, 'ls', '', 'list machines', () => import('./commands/ls.ts'), { aliases: ['ps'] }),
+  entry(machines, 'get', 'MACHINE', 'show one machine', () => import('./commands/get.ts'), {
+    aliases: ['inspect'],
+  }),
+  entry(
+    machines,
+    'update',
+    'MACHINE…',
+    'change labels, lifetime, restart policy; size while stopped',
+    () => import('./commands/update.ts'),
+  ),
+  entry(
+    machines,
+    'rename',
+    'MACHINE NAME',
+    'give a machine another name',
+    () => import('./commands/rename.ts'),
+  ),
   entry(machines, 'start', 'MACHINE…', 'start machines', () => import('./commands/start.ts')),
   entry(machines, 'stop', 'MACHINE…', 'stop machines', () => import('./commands/stop.ts')),
   entry(machines, 'restart', 'MACHINE…', 'restart running machines', () => import('./commands/restart.ts')),
-  entry(machines, 'pause', 'MACHINE…', 'let machines stand still', () => import('./commands/pause.ts')),
-  entry(machines, 'resume', 'MACHINE…', 'let paused machines go on', () => import('./commands/resume.ts')),
+  entry(machines, 'pause', 'MACHINE…', 'pause machines', () => import('./commands/pause.ts')),
+  entry(machines, 'resume', 'MACHINE…', 'resume paused machines', () => import('./commands/resume.ts')),
   entry(
     machines,
     'wait',
@@ -103,12 +121,14 @@ export const catalog: readonly CatalogEntry[] = [
     'MACHINE',
     'show what a machine’s console printed',
     () => import('./commands/console.ts'),
+    { aliases: ['logs'] },
   ),
   entry(machines, 'rm', 'MACHINE…', 'remove machines', () => import('./commands/rm.ts')),
+  entry(machines, 'prune', '', 'remove stopped and failed machines', () => import('./commands/prune.ts')),
   nounEntry(
     'images',
     'COMMAND',
-    'what disks are made from: ls, get, import, rm',
+    'root file systems that machines start from: ls, get, import, rm',
     () => import('./commands/images.ts'),
   ),
   nounEntry('keys', 'COMMAND', 'keys of the API: create, ls, revoke', () => import('./commands/keys.ts')),
@@ -122,15 +142,15 @@ export const catalog: readonly CatalogEntry[] = [
   entry(host, 'up', '', 'set up, start the daemon and a first machine', null),
   entry(host, 'setup', '', 'install what is missing, start nothing', null),
   entry(host, 'serve', '', 'run the daemon in the foreground', null),
-  entry(host, 'down', '', 'stop the daemon; --machines stops the machines too', null),
-  entry(host, 'doctor', '', 'say what works here, what is missing and what is wrong; --json, --deep', null),
-  entry(host, 'gc', '', 'remove disks of unknown machines that were put aside; --dry-run', null),
-  entry(host, 'bench', 'boot|exec|api|hostile', 'measure this host in ratios; --json, --samples N', null),
+  entry(host, 'down', '', 'stop the daemon; machines go on', null),
+  entry(host, 'doctor', '', 'check this host: what works, what is missing, what is inconsistent', null),
+  entry(host, 'gc', '', 'remove disks of unknown machines that were put aside', null),
+  entry(host, 'bench', 'boot|exec|api|hostile', 'measure this host in ratios', null),
   entry(
     other,
     'profile',
     'COMMAND',
-    'the daemon and the key to use: set, show, rm',
+    'which daemon and key to use: set, use, ls, show, rm',
     () => import('./commands/profile.ts'),
   ),
   entry(

@@ -44,15 +44,15 @@ test('create --start that cannot start says that the machine is there', async ()
   api.refuse('POST /machines :id start', 500, 'RUNTIME_ERROR', 'no guest');
   const result = await cli('create', 'busybox', '--name', 'web', '--start');
   expect(result.code).toBe(1);
-  expect(result.stderr).toBe('machine web was made, but not started\nerror: no guest (request req_1)\n');
+  expect(result.stderr).toBe('Machine web was made, but not started\nerror: No guest (request req_1)\n');
 });
 
 test('ls shows a table without colours on a pipe', async () => {
-  api.add('web', 'running', { mem_size_mib: 2048 });
+  api.add('web', 'running', { mem_size_mib: 2048, labels: { team: 'web' } });
   api.add('database', 'stopped');
   const { stdout } = await cli('ls');
   expect(stdout.toString()).toMatch(
-    /^NAME {6}ID {12}STATUS {3}CPUS {2}MEMORY {3}AGE\nweb {7}id0{10} {2}running {2}1 {5}2 GiB {4}\d+s\ndatabase .*\n$/,
+    /^NAME {6}ID {12}STATUS {3}IMAGE {4}CPUS {2}MEMORY {3}AGE {2}LABELS\nweb {7}id0{10} {2}running {2}busybox {2}1 {5}2 GiB {4}\d+s {3}team=web\ndatabase .*\n$/,
   );
 });
 
@@ -67,13 +67,18 @@ test('ls pages through everything, as ids or as JSON, and can be told a state', 
 
 test('ls says how many it did not show', async () => {
   for (let index = 0; index < 5; index++) api.add(`m${index}`);
-  const result = await cli('ls', '-q', '--limit', '2');
-  expect(result.stdout.toString()).toBe('id0000000000\nid0000000001\n');
+  const quiet = await cli('ls', '-q', '--limit', '2');
+  expect(quiet).toMatchObject({ stderr: '' });
+  expect(quiet.stdout.toString()).toBe('id0000000000\nid0000000001\n');
+  expect(JSON.parse((await cli('ls', '-q', '--json', '--limit', '1')).stdout.toString())).toEqual([
+    'id0000000000',
+  ]);
+  const result = await cli('ls', '--limit', '2');
   expect(result.stderr).toBe('3 more not shown; --limit 5 shows all\n');
 });
 
 test('ls without machines prints nothing on stdout', async () => {
-  expect(await cli('ls')).toEqual({ code: 0, stdout: Buffer.alloc(0), stderr: 'no machines\n' });
+  expect(await cli('ls')).toEqual({ code: 0, stdout: Buffer.alloc(0), stderr: 'No machines\n' });
 });
 
 test('get shows a machine to people and gives programs the API’s own object', async () => {
@@ -102,14 +107,25 @@ test('get of nothing exits 1 and says where to look', async () => {
 
 test('start and stop try every machine, and exit 1 when one failed', async () => {
   api.add('a', 'stopped');
-  api.add('b', 'running');
+  api.add('b', 'stopping');
   api.add('c', 'stopped');
   const started = await cli('start', 'a', 'b', 'c');
   expect(started.code).toBe(1);
   expect(started.stdout.toString().trim().split('\n').sort()).toEqual(['a', 'c']);
-  expect(started.stderr).toBe("error: b: Cannot start machine in 'running' state\n");
-  expect(await cli('stop', 'a', 'b', 'c', 'a')).toMatchObject({ code: 0, stderr: '' });
-  expect(names()).toEqual(['a stopped', 'b stopped', 'c stopped']);
+  expect(started.stderr).toBe("error: b: Cannot start machine in 'stopping' state\n");
+  expect(await cli('stop', 'a', 'c', 'a')).toMatchObject({ code: 0, stderr: '' });
+  expect(names()).toEqual(['a stopped', 'b stopping', 'c stopped']);
+});
+
+test('what is already so is no failure, and is noted', async () => {
+  api.add('a', 'stopped');
+  const stopped = await cli('stop', 'a');
+  expect(stopped).toMatchObject({ code: 0, stderr: 'Machine a is stopped already\n' });
+  expect(stopped.stdout.toString()).toBe('a\n');
+  expect(await cli('pause', 'a')).toMatchObject({
+    code: 1,
+    stderr: "error: a: Cannot pause machine in 'stopped' state\n",
+  });
 });
 
 test('start --json gives the API’s own object', async () => {
@@ -120,12 +136,12 @@ test('start --json gives the API’s own object', async () => {
 });
 
 test('of several machines --json is one array, in the order they were named', async () => {
-  for (const name of ['a', 'b', 'c']) api.add(name, name === 'b' ? 'running' : 'stopped');
+  for (const name of ['a', 'b', 'c']) api.add(name, name === 'b' ? 'stopping' : 'stopped');
   const result = await cli('start', '--json', 'c', 'b', 'a', 'c');
-  expect(result).toMatchObject({ code: 1, stderr: "error: b: Cannot start machine in 'running' state\n" });
+  expect(result).toMatchObject({ code: 1, stderr: "error: b: Cannot start machine in 'stopping' state\n" });
   const started = JSON.parse(result.stdout.toString());
   expect(started.map(({ name }: { name: string }) => name)).toEqual(['c', 'a']);
-  const none = await cli('start', '--json', 'b', 'c');
+  const none = await cli('start', '--json', 'b', 'nope');
   expect([none.code, JSON.parse(none.stdout.toString())]).toEqual([1, []]);
   expect(await cli('start', '--json', 'b')).toMatchObject({ code: 1, stdout: Buffer.alloc(0) });
 });
@@ -135,7 +151,7 @@ test.each(['API key has expired', 'API key has been revoked'])('%s: another is n
   const result = await runCli(['ls'], { env: { FLOTILLA_URL: api.url, FLOTILLA_KEY: 'hf_old' } });
   expect(result.stderr).toBe(
     `error: ${message}\n` +
-      'hint: the key came from FLOTILLA_KEY; make a new key (flotilla keys create) or use another\n',
+      'hint: The key came from FLOTILLA_KEY; make a new key (flotilla keys create) or use another\n',
   );
 });
 
@@ -143,7 +159,7 @@ test('an address with a path that leads nowhere is said to have one', async () =
   const result = await runCli(['ls'], { env: { FLOTILLA_URL: `${api.url}/foo` } });
   expect(result.code).toBe(1);
   expect(result.stderr).toContain(
-    `hint: the address ${api.url}/foo has a path: is the daemon there? the address came from FLOTILLA_URL\n`,
+    `hint: The address ${api.url}/foo has a path: is the daemon there? the address came from FLOTILLA_URL\n`,
   );
 });
 
@@ -153,7 +169,7 @@ test('rm refuses a running machine and says how, -f removes it', async () => {
   const refused = await cli('rm', 'a', 'b');
   expect(refused.code).toBe(1);
   expect(refused.stderr).toBe(
-    "error: a: Cannot delete machine in 'running' state\nhint: rm -f removes running machines too\n",
+    "error: a: Cannot delete machine in 'running' state\nhint: flotilla rm -f removes running machines too\n",
   );
   expect(names()).toEqual(['a running']);
   expect(await cli('rm', '-f', 'a')).toMatchObject({ code: 0, stderr: '' });
@@ -202,7 +218,7 @@ test('wait asks again until its own timeout has passed', async () => {
   api.add('a', 'starting');
   const result = await cli('wait', 'a', '--status', 'running', '--timeout', '61');
   expect(result.code).toBe(1);
-  expect(result.stderr).toBe('error: machine a was not running within 61 s\nhint: --timeout allows more\n');
+  expect(result.stderr).toBe('error: Machine a was not running within 61 s\nhint: --timeout allows more\n');
   const seconds = api.log.flatMap((entry) => /^wait .*timeout=(\d+)/.exec(entry)?.[1] ?? []);
   expect(seconds).toEqual(['30', '30', '1']);
 });
@@ -211,7 +227,7 @@ test('wait ends as soon as the machine has failed', async () => {
   api.add('a', 'failed');
   expect(await cli('wait', 'a', '--status', 'running')).toMatchObject({
     code: 1,
-    stderr: 'error: machine a has failed\n',
+    stderr: 'error: Machine a has failed\n',
   });
 });
 
@@ -255,8 +271,8 @@ test.each([
   api = await FakeApi.start();
   expect(result.code).toBe(code);
   expect(result.stderr).toBe(
-    `error: cannot reach ${url}: the connection was refused (ECONNREFUSED)\n` +
-      'hint: is it running? start it with ./flotilla up or ./flotilla serve\n',
+    `error: Cannot reach ${url}: the connection was refused (ECONNREFUSED)\n` +
+      'hint: Is it running? start it with ./flotilla up or ./flotilla serve\n',
   );
 });
 
@@ -268,7 +284,7 @@ test('the key and the address come from the state directory; a wrong key is trac
     writeFileSync(join(stateDir, 'daemon.url'), `${locked.url}\n`);
     expect((await runCli(['ls'], { env })).stderr).toBe(
       'error: Authorization header is required\n' +
-        `hint: the daemon wants a key: FLOTILLA_KEY is not set and ${stateDir}/admin.key does not exist\n`,
+        `hint: The daemon wants a key: FLOTILLA_KEY is not set and ${stateDir}/admin.key does not exist\n`,
     );
     writeFileSync(join(stateDir, 'admin.key'), 'hf_right\n');
     await locked.listenIn(stateDir);
@@ -277,7 +293,7 @@ test('the key and the address come from the state directory; a wrong key is trac
     expect(wrong.code).toBe(1);
     expect(wrong.stderr).toBe(
       'error: Invalid API key\n' +
-        `hint: the key came from FLOTILLA_KEY; is it one of this daemon's (${locked.url})?\n`,
+        `hint: The key came from FLOTILLA_KEY; is it one of this daemon's (${locked.url})?\n`,
     );
     expect(wrong.stderr).not.toContain('hf_wrong');
   } finally {
@@ -293,13 +309,16 @@ test.each([
   [['lss'], /Did you mean ls\?/],
   [['run'], /missing required argument 'image'/],
   [['run', 'busybox'], /missing required argument 'command'/],
-  [['run', 'busybox', 'ls', '-la'], /unknown option '-la'\nhint: what follows -- belongs to CMD/],
+  [
+    ['run', '-x', 'busybox', 'ls'],
+    /unknown option '-x'\nhint: options of CMD follow it: flotilla run IMAGE CMD/,
+  ],
   [['run', 'busybox', '--cpus', '0', '--', 'x'], /It must be a whole number from 1 to/],
   [['run', 'busybox', '-e', '=A', '--', 'x'], /It must look like KEY=VALUE, or KEY/],
-  [['run', 'busybox', '-e', 'NOT_SET', '--', 'x'], /the variable NOT_SET is not set here/],
+  [['run', 'busybox', '-e', 'NOT_SET', '--', 'x'], /The variable NOT_SET is not set here/],
   [
     ['run', 'busybox', '--env-file', '/nonexistent', '--', 'x'],
-    /the file of variables \/nonexistent cannot be read/,
+    /The file of variables \/nonexistent cannot be read/,
   ],
   [['exec', 'web', '--timeout', '86401', '--', 'x'], /from 1 to 86400/],
   [['create', '--port', '80,0'], /from 1 to 65535/],
@@ -318,7 +337,7 @@ test('an address that is none is a usage error and says where it came from', asy
   const result = await runCli(['ls'], { env: { FLOTILLA_URL: 'nowhere' } });
   expect(result).toMatchObject({
     code: 2,
-    stderr: "error: not an http address: 'nowhere'\nhint: it came from FLOTILLA_URL\n",
+    stderr: "error: Not an http address: 'nowhere'\nhint: It came from FLOTILLA_URL\n",
   });
 });
 
@@ -337,5 +356,5 @@ test.each([[[]], [['--help']], [['help']]])(
 test.each([[['help', 'ls']], [['ls', '--help']]])('%j explains one command', async (args) => {
   const result = await cli(...args);
   expect(result.code).toBe(0);
-  expect(result.stdout.toString()).toMatch(/^Usage: flotilla ls \[options\]\n/);
+  expect(result.stdout.toString()).toMatch(/^Usage: flotilla ls\|ps \[options\]\n/);
 });

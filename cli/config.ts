@@ -11,7 +11,7 @@ import type { Environment } from './environment.ts';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { operatorSocketIn } from './operator-socket.ts';
-import { isKey, type Profile, profilePathOf, readProfile } from './profile.ts';
+import { currentProfile, isKey, type Profile, type ProfilePlace, readProfile } from './profile.ts';
 
 export interface CliConfig {
   readonly url: string;
@@ -32,10 +32,18 @@ const fileBytesMax = 4096;
 
 /** Throws CliError when the key cannot be one, or when the profile is asked and cannot be trusted. */
 export function readConfig(env: Environment): CliConfig {
+  if (env.FLOTILLA_KEY === '') {
+    // As after K=$(flotilla keys create …) that failed: another key must not stand in for it.
+    throw new CliError('FLOTILLA_KEY is set but empty', {
+      hint: 'give it a key, or unset it to use the profile or the daemon of this host',
+      exitCode: exitCodes.usage,
+    });
+  }
   const stateDir = env.FLOTILLA_STATE_DIR || defaultStateDir();
   const isProfileNeeded = !env.FLOTILLA_URL || !env.FLOTILLA_KEY;
-  const path = profilePathOf(env);
-  const profile = isProfileNeeded ? readProfile(path) : null;
+  const place = currentProfile(env);
+  const { path } = place;
+  const profile = isProfileNeeded ? readChosen(place) : null;
   const address = findUrl(env, stateDir, profile, path);
   const isLocal = address.source === 'daemon' || isLoopback(address.url);
   const socket = operatorSocketIn(stateDir);
@@ -48,6 +56,16 @@ export function readConfig(env: Environment): CliConfig {
   }
   const isMixed = address.source === 'profile' && key !== undefined && keyFrom !== path;
   return { url: address.url, urlFrom: address.from, key, keyFrom, socketPath, isLocal, isMixed };
+}
+
+/** Throws CliError when one was chosen by name and is not there: another daemon would be spoken to instead. */
+function readChosen({ name, path, isChosen }: ProfilePlace): Profile | null {
+  const profile = readProfile(path);
+  if (profile !== null || !isChosen) return profile;
+  throw new CliError(`there is no profile '${name}'`, {
+    hint: `flotilla profile ls shows the profiles there are; flotilla profile set ${name} --url URL makes it`,
+    exitCode: exitCodes.usage,
+  });
 }
 
 function defaultStateDir(): string {

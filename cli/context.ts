@@ -7,10 +7,10 @@ import type { Environment } from './environment.ts';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { Interrupts } from './interrupts.ts';
-import { printable, write } from './output.ts';
+import { printable, sentence, write } from './output.ts';
 import { patientFetch, socketFetch } from './patient-fetch.ts';
-import { profilePathOf } from './profile.ts';
-import { Progress } from './progress.ts';
+import { currentProfile, type ProfilePlace } from './profile.ts';
+import { columnsDefault, isTerminal, type MaybeTerminal, Progress } from './progress.ts';
 import { describeError } from './report.ts';
 import { isAsGiven } from './utf8.ts';
 
@@ -25,23 +25,26 @@ export class Context {
   readonly interrupts: Interrupts;
   readonly progress: Progress;
   readonly noun: Noun;
-  readonly profilePath: string;
-  readonly #env: Environment;
+  readonly env: Environment;
   #config: CliConfig | null = null;
   #exitCode = 0;
 
   constructor(env: Environment, streams: Streams, noun: Noun) {
-    this.#env = env;
+    this.env = env;
     this.streams = streams;
     this.noun = noun;
-    this.profilePath = profilePathOf(env);
     this.interrupts = new Interrupts(streams.stdout, streams.stderr);
     this.progress = new Progress(streams.stderr, env.TERM);
   }
 
+  /** The profile that is used. Throws CliError when what is set cannot be the name of one. */
+  get profile(): ProfilePlace {
+    return currentProfile(this.env);
+  }
+
   /** Throws CliError when what is set names no usable key, or the profile cannot be trusted. */
   get config(): CliConfig {
-    this.#config ??= readConfig(this.#env);
+    this.#config ??= readConfig(this.env);
     return this.#config;
   }
 
@@ -62,7 +65,7 @@ export class Context {
 
   /** The value of a variable of our environment. Throws CliError when it is not set. */
   variable(name: string): string {
-    const value = this.#env[name];
+    const value = this.env[name];
     if (value !== undefined && !isAsGiven(value, 'environ'))
       throw new CliError(`the value of the variable ${name} is not UTF-8`, { exitCode: exitCodes.usage });
     if (value !== undefined) return value;
@@ -70,6 +73,14 @@ export class Context {
       hint: `give it a value (-e ${name}=VALUE), or export it first`,
       exitCode: exitCodes.usage,
     });
+  }
+
+  /** How many characters a line of stdout has; infinite where it is no terminal. */
+  get room(): number {
+    const { stdout } = this.streams;
+    if (!isTerminal(stdout)) return Infinity;
+    // A terminal that does not know its width says 0.
+    return (stdout as MaybeTerminal).columns || columnsDefault;
   }
 
   get signal(): AbortSignal {
@@ -93,7 +104,7 @@ export class Context {
   /** One line for people on stderr; never waits. */
   note(text: string): void {
     this.progress.erase();
-    this.streams.stderr.write(`${printable(text)}\n`);
+    this.streams.stderr.write(`${sentence(printable(text))}\n`);
   }
 
   /** Prints what went wrong and what to do about it; `about` names what it happened to. */

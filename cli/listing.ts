@@ -1,13 +1,14 @@
 /** What every `ls` has in common. */
 import type { Command } from 'commander';
 import type { Context } from './context.ts';
+import { addFormatOptions, type FormatOptions, isJson, render, templateOf } from './format.ts';
 import { wholeNumber } from './options.ts';
-import { type Column, json, line, table } from './output.ts';
+import { json, line } from './output.ts';
 import type { Page } from './paging.ts';
+import { type Column, table } from './table.ts';
 
-export interface ListingOptions {
-  readonly limit: number;
-  readonly json?: true;
+export interface ListingOptions extends FormatOptions {
+  readonly limit?: number;
   readonly quiet?: true;
 }
 
@@ -20,25 +21,51 @@ export interface Listing<Row> {
   readonly columns: readonly Column<Row>[];
 }
 
+/** People read no more; what programs read is whole. */
+const limitForPeople = 1000;
+const limitMax = 100_000;
+
 /** The options that go with `printListing`; `ids` says what --quiet prints. */
 export function addListingOptions(command: Command, ids: string): Command {
-  return command
-    .option('--limit <count>', 'at most this many', wholeNumber(1, 100_000), 1000)
-    .option('-q, --quiet', `print ${ids} only`)
-    .option('--json', 'print what the API gives');
+  command
+    .option(
+      '--limit <count>',
+      `at most this many (default: ${limitForPeople}; with --quiet all)`,
+      wholeNumber(1, limitMax),
+    )
+    .option('-q, --quiet', `print ${ids} only`);
+  return addFormatOptions(command, 'print what the API gives; with --quiet an array');
+}
+
+export function limitOf({ limit, quiet }: ListingOptions): number {
+  return limit ?? (quiet ? limitMax : limitForPeople);
 }
 
 /** Prints the page the way the options ask for, and says what is missing from it. */
-export async function printListing<Row>(
+export async function printListing<Row extends object>(
+  context: Context,
+  options: ListingOptions,
+  page: Page<Row>,
+  listing: Listing<Row>,
+): Promise<void> {
+  const { items, total } = page;
+  const text = await textOf(context, options, page, listing);
+  if (text === null) context.note(listing.empty);
+  else await context.print(text);
+  const left = total - items.length;
+  if (left > 0 && !options.quiet) context.note(`${left} more not shown; --limit ${total} shows all`);
+}
+
+async function textOf<Row extends object>(
   context: Context,
   options: ListingOptions,
   { items, total }: Page<Row>,
-  listing: Listing<Row>,
-): Promise<void> {
-  if (options.json) await context.print(json({ [listing.field]: items, total }));
-  else if (options.quiet) await context.print(items.map((row) => line(listing.id(row))).join(''));
-  else if (items.length === 0) context.note(listing.empty);
-  else await context.print(table(listing.columns, items));
-  const left = total - items.length;
-  if (left > 0) context.note(`${left} more not shown; --limit ${total} shows all`);
+  { field, id, columns }: Listing<Row>,
+): Promise<string | null> {
+  const template = templateOf(options);
+  if (options.quiet && isJson(options)) return json(items.map(id));
+  if (options.quiet) return items.map((row) => line(id(row))).join('');
+  if (isJson(options)) return json({ [field]: items, total });
+  if (template !== null) return render(template, items);
+  return items.length === 0 ? null : table(columns, items, context.room);
 }

@@ -1,9 +1,11 @@
 /** A command that does one thing to each of several machines and prints what they then are. */
 import { Command } from 'commander';
-import type { FlotillaClient, Machine } from '../sdk/src/index.ts';
+import { FlotillaError, type Machine } from '../sdk/src/index.ts';
 import type { Context } from './context.ts';
 import { forEachId } from './each.ts';
+import { Interruption } from './errors.ts';
 import { json, line } from './output.ts';
+import { resolved } from './resolve.ts';
 
 export interface MachineAction {
   readonly name: 'start' | 'stop' | 'restart' | 'pause' | 'resume';
@@ -19,8 +21,15 @@ export function machineAction(context: Context, { name, description, doing }: Ma
     .option('--json', 'print the machine as the API gives it; of several, an array')
     .action(async (ids: string[], options: { readonly json?: true }) => {
       const done = new Map<string, Machine>();
+      const sayWhatGoesOn = () => {
+        const left = ids.filter((id) => !done.has(id));
+        const isAsked = context.signal.reason instanceof Interruption && context.signal.reason.bySignal;
+        if (isAsked && left.length > 0)
+          context.note(`the ${name} of ${left.join(', ')} may go on in the daemon`);
+      };
+      context.signal.addEventListener('abort', sayWhatGoesOn, { once: true });
       const exitCode = await forEachId(context, ids, doing, async (id) => {
-        const machine = await act(context.client, name, id, context.signal);
+        const machine = await act(context, name, id);
         done.set(id, machine);
         return options.json ? '' : line(machine.name);
       });
@@ -36,11 +45,23 @@ function jsonOf(ids: readonly string[], done: ReadonlyMap<string, Machine>): str
   return machines.map(json).join('');
 }
 
-function act(
-  { machines }: FlotillaClient,
-  name: MachineAction['name'],
-  id: string,
-  signal: AbortSignal,
-): Promise<Machine> {
-  return machines[name](id, { signal });
+/** What is already so counts as done, with a note: a script that runs twice is not to fail. */
+async function act(context: Context, name: MachineAction['name'], word: string): Promise<Machine> {
+  const { client, signal } = context;
+  return resolved(context, word, async (id) => {
+    try {
+      return await client.machines[name](id, { signal });
+    } catch (error) {
+      if (name === 'restart' || !isRefusedByState(error)) throw error;
+      const machine = await client.machines[name](id, { idempotent: true, signal });
+      context.note(`machine ${machine.name} is ${machine.status} already`);
+      return machine;
+    }
+  });
+}
+
+function isRefusedByState(error: unknown): boolean {
+  return (
+    error instanceof FlotillaError && error.status === 400 && error.code === 'BAD_REQUEST' && !error.retryable
+  );
 }

@@ -5,6 +5,7 @@
  */
 import { CommanderError } from 'commander';
 import type { CatalogEntry, CommandModule } from './catalog.ts';
+import { separated } from './command-words.ts';
 import type { Context } from './context.ts';
 import { CliError, Interruption } from './errors.ts';
 import { exitCodeOfSignal, exitCodes } from './exit-codes.ts';
@@ -49,7 +50,9 @@ async function runEntry(
   try {
     const [{ Context }, { define }] = await Promise.all([import('./context.ts'), load()]);
     context = new Context(process.env, { stdin, stdout, stderr }, entry.noun);
-    await buildProgram([define(context)]).parseAsync(args, { from: 'user' });
+    const command = define(context);
+    const words = entry.hasWords ? separated(command, args) : args;
+    await buildProgram([command]).parseAsync(words, { from: 'user' });
     await flush(stdout, context.signal);
     context.signal.throwIfAborted();
     exitCode = context.exitCode;
@@ -83,8 +86,8 @@ async function explain(error: unknown, entry: CatalogEntry, context: Context | u
   if (error instanceof Interruption) return error.exitCode;
   if (error instanceof CommanderError) {
     // commander has printed its own message.
-    if (error.code === 'commander.unknownOption' && entry.terms.includes('--')) {
-      stderr.write(`hint: what follows -- belongs to CMD: flotilla ${entry.name} ${entry.terms}\n`);
+    if (error.code === 'commander.unknownOption' && entry.hasWords) {
+      stderr.write(`hint: options of CMD follow it: flotilla ${entry.name} ${entry.terms}\n`);
     }
     return exitCodeOfUsage(error);
   }

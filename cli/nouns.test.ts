@@ -56,7 +56,7 @@ test('console --follow that ends before the machine does is a failure', async ()
   expect(await running.done).toMatchObject({
     code: 1,
     stderr:
-      'error: the console of web ended, but the machine runs\nhint: flotilla console -f web follows it again\n',
+      'error: The console of web ended, but the machine runs\nhint: flotilla console -f web follows it again\n',
   });
 });
 
@@ -100,7 +100,7 @@ test('console --follow of a connection that breaks is a failure', async () => {
   const running = start(['console', 'web', '--follow'], true);
   await once(running.child.stdout as NodeJS.ReadableStream, 'data');
   api.dropConnections();
-  expect(await running.done).toMatchObject({ code: 1, stderr: expect.stringContaining('cannot reach') });
+  expect(await running.done).toMatchObject({ code: 1, stderr: expect.stringContaining('Cannot reach') });
 });
 
 test.each([
@@ -117,7 +117,7 @@ test.each([
   ],
   [['keys', 'nope'], /unknown command 'nope'/],
   [['keys'], /Usage: flotilla keys/],
-  [['images', 'import', 'a', '/nonexistent'], /there is no \/nonexistent on this machine/],
+  [['images', 'import', 'a', '/nonexistent'], /There is no \/nonexistent on this machine/],
   [['images', 'import', 'a', '/dev/null'], /neither a directory nor a file/],
   [['operations', 'ls', '--state', 'odd'], /Allowed choices are running/],
 ])('%j is a usage error: exit 2, nothing sent', async (args, stderr) => {
@@ -132,7 +132,7 @@ test('keys create prints the key alone; what there is to know of it goes to peop
   const result = await cli('keys', 'create', '--name', 'ci', ...scopes, '--expires', '30d', '--tenant', 'a');
   expect(result).toMatchObject({ code: 0, stdout: Buffer.from(`hf_12345678${'x'.repeat(24)}\n`) });
   expect(result.stderr).toMatch(
-    /^key key0 may machines:read, machines:exec until 2\S+Z; it is not shown again\n$/,
+    /^Key key0 may machines:read, machines:exec until 2\S+Z; it is not shown again\n$/,
   );
   const [key] = api.nouns.keys;
   expect(key).toMatchObject({ name: 'ci', scopes: ['machines:read', 'machines:exec'], tenant: 'a' });
@@ -163,7 +163,7 @@ test('images import sends an archive as it is', async () => {
   expect(result).toEqual({
     code: 0,
     stdout: Buffer.from('mine\n'),
-    stderr: `sending ${archive}\nsent 3.0 MB, making the file system…\n`,
+    stderr: `Sending ${archive}\nSent 3.0 MB, making the file system…\n`,
   });
   expect(api.nouns.uploaded?.equals(bytes)).toBe(true);
   expect(parsed(await cli('images', 'get', 'mine', '--json'))).toMatchObject({
@@ -174,7 +174,7 @@ test('images import sends an archive as it is', async () => {
   expect((await cli('images', 'rm', 'mine')).stdout.toString()).toBe('mine\n');
   expect(await cli('images', 'get', 'mine')).toMatchObject({
     code: 1,
-    stderr: 'error: no such image\nhint: flotilla images ls shows the images there are\n',
+    stderr: 'error: No such image\nhint: flotilla images ls shows the images there are\n',
   });
 });
 
@@ -215,7 +215,7 @@ test('an import that is refused in the middle says why', async () => {
   writeFileSync(archive, Buffer.alloc(20_000_000));
   api.nouns.uploadRefusal = new Refusal(422, 'INVALID', 'this is no archive');
   const result = await cli('images', 'import', 'mine', archive);
-  expect(result).toMatchObject({ code: 1, stderr: `sending ${archive}\nerror: this is no archive\n` });
+  expect(result).toMatchObject({ code: 1, stderr: `Sending ${archive}\nerror: This is no archive\n` });
 });
 
 test('a directory that tar cannot pack whole makes no image', async () => {
@@ -227,7 +227,7 @@ test('a directory that tar cannot pack whole makes no image', async () => {
   const result = await runCli(['images', 'import', 'mine', work], { env: { FLOTILLA_URL: api.url, PATH } });
   expect(result).toMatchObject({
     code: 1,
-    stderr: `sending ${work}\nerror: tar could not pack ${work}: etc: file changed\n`,
+    stderr: `Sending ${work}\nerror: Tar could not pack ${work}: etc: file changed\n`,
   });
   await api.saw(/^upload broken off$/);
   expect(api.nouns.images).toEqual([]);
@@ -239,16 +239,16 @@ test('Ctrl-C breaks off an import and its tar', async () => {
   const running = startCli(['images', 'import', 'mine', work], { env });
   await api.saw(/^upload begun$/);
   running.child.kill('SIGINT');
-  expect(await running.done).toMatchObject({ code: 130, stderr: `sending ${work}\n` });
+  expect(await running.done).toMatchObject({ code: 130, stderr: `Sending ${work}\n` });
   await api.saw(/^upload broken off$/);
 });
 
 test('an import that is refused says why, however much was sent', async () => {
   writeFileSync(join(work, 'root.tar'), Buffer.alloc(20_000_000));
-  api.refuse('PUT /api/v1/images/mine', 409, 'CONFLICT', "an image named 'mine' exists already");
+  api.refuse('PUT /api/v1/images/mine', 409, 'CONFLICT', "An image named 'mine' exists already");
   const result = await cli('images', 'import', 'mine', join(work, 'root.tar'));
   expect(result.code).toBe(1);
-  expect(result.stderr).toContain("error: an image named 'mine' exists already\n");
+  expect(result.stderr).toContain("error: An image named 'mine' exists already\n");
 });
 
 test('operations shows what is under way and why it failed', async () => {

@@ -89,5 +89,35 @@ export function memoryMibFor(image: string): number {
   return /^busybox(?![^:@])/.test(image) ? 128 : 512;
 }
 
+const sizeUnits: Readonly<Record<string, number>> = { m: 1, g: 1024, t: 1024 * 1024 };
+
+/** A parser for sizes in MiB from `min` to `max`: `512`, `512m`, `2g`, `1.5GiB`. */
+export function mebibytes(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const [, count = '', unit = 'm'] = /^(\d+(?:\.\d+)?)(?:([mgt])(?:i?b)?)?$/i.exec(text) ?? [];
+    const value = Number(count) * (sizeUnits[unit.toLowerCase()] ?? 1);
+    if (count === '' || !Number.isSafeInteger(value)) {
+      throw new InvalidArgumentError('It must be a size in whole MiB, such as 512, 512m or 2g.');
+    }
+    if (value < min || value > max) throw new InvalidArgumentError(`It must be from ${min} to ${max} MiB.`);
+    return value;
+  };
+}
+
 export const vcpus = wholeNumber(1, 1024);
-export const mebibytesOption = wholeNumber(4, 1024 * 1024 * 1024);
+export const mebibytesOption = mebibytes(4, 1024 * 1024 * 1024);
+
+const secondUnits = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 } as const;
+/** The longest lifetime that the API takes: ten years. */
+const lifetimeSecondsMax = 315_360_000;
+
+/** A lifetime in seconds: `90s`, `30m`, `2h`, `7d`. */
+export function lifetime(text: string): number {
+  const [, count = '', unit = ''] = /^(\d+)([smhdw])$/.exec(text) ?? [];
+  if (unit === '') throw new InvalidArgumentError('It must look like 90s, 30m, 2h or 7d.');
+  const seconds = Number(count) * secondUnits[unit as keyof typeof secondUnits];
+  if (seconds < 1 || seconds > lifetimeSecondsMax) {
+    throw new InvalidArgumentError('It must be from 1s to 3650d.');
+  }
+  return seconds;
+}

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { age, mebibytes, printable, table } from './output.ts';
+import { age, mebibytes, printable } from './output.ts';
+import { table } from './table.ts';
 
 test('a table aligns its columns and lets nothing through that moves a cursor', () => {
   const rows = [

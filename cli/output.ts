@@ -68,30 +68,16 @@ export function terminalText(): (piece: string) => string {
   };
 }
 
-export interface Column<Row> {
-  readonly title: string;
-  readonly text: (row: Row) => string;
-  readonly paint?: (text: string, row: Row) => string;
-}
-
-/** Left-aligned columns, two spaces apart. Paint comes after alignment, so colours take no room. */
-export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
-  const cells = rows.map((row) => columns.map((column) => printable(column.text(row)).replaceAll('\n', ' ')));
-  const widths = columns.map((column, index) =>
-    Math.max(column.title.length, ...cells.map((line) => line[index]?.length ?? 0)),
+/**
+ * Begins with a capital, after `error: ` and its like too, unless the first word is a name: of a field, a command, a file.
+ */
+export function sentence(text: string): string {
+  return text.replace(
+    /^((?:error|hint|note): )?([a-z])(?=[a-z]*[ ,;’'])(?!lotilla )/,
+    (_, kind = '', first: string) => {
+      return `${kind}${first.toUpperCase()}`;
+    },
   );
-  const pad = (text: string, index: number) =>
-    index === columns.length - 1 ? text : text.padEnd((widths[index] ?? 0) + 2);
-  const head = columns.map((column, index) => styleText('bold', pad(column.title, index))).join('');
-  const body = rows.map((row, line) =>
-    columns
-      .map((column, index) => {
-        const text = pad(cells[line]?.[index] ?? '', index);
-        return column.paint === undefined ? text : column.paint(text, row);
-      })
-      .join(''),
-  );
-  return [head, ...body].map((line) => `${line}\n`).join('');
 }
 
 /** A status in its colour; plain where stdout is no terminal or NO_COLOR is set. */
@@ -116,6 +102,13 @@ export function pairsText(
       return `${title.padEnd(width)}${paint(text, title)}\n`;
     })
     .join('');
+}
+
+/** Labels as they are given on the command line, with commas between. */
+export function labelsText(labels: Readonly<Record<string, string>> | undefined): string {
+  return Object.entries(labels ?? {})
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',');
 }
 
 /** How long ago, in its largest whole unit: `45s`, `3m`, `2h`, `12d`. */

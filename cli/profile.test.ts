@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readConfig } from './config.ts';
-import { profilePathOf } from './profile.ts';
+import { currentProfile } from './profile.ts';
 import { FakeApi } from './testing/fake-api.ts';
 import { type CliResult, runCli } from './testing/run-cli.ts';
 
@@ -46,7 +46,7 @@ const writeRemote = () => write(JSON.stringify({ url: 'https://fleet.example.org
 
 test('the profile is written for its owner alone, shown without its key, used and removed', async () => {
   await using api = await FakeApi.start(key);
-  expect(await set(api.url)).toMatchObject({ code: 0, stderr: `wrote ${path}\n` });
+  expect(await set(api.url)).toMatchObject({ code: 0, stderr: `Wrote ${path}\n` });
   expect(statSync(path).mode & 0o777).toBe(0o600);
   expect(statSync(join(home, 'flotilla')).mode & 0o777).toBe(0o700);
   expect(readdirSync(join(home, 'flotilla'))).toEqual(['profile.json']);
@@ -55,10 +55,10 @@ test('the profile is written for its owner alone, shown without its key, used an
   );
   const shown = JSON.parse((await cli(['profile', 'show', '--json'])).stdout.toString());
   expect(shown).toEqual({ path, url: api.url, key_prefix: 'hf_12345678…' });
-  expect(await cli(['ls'])).toMatchObject({ code: 0, stderr: 'no machines\n' });
-  expect(await cli(['profile', 'rm'])).toMatchObject({ code: 0, stderr: `removed ${path}\n` });
+  expect(await cli(['ls'])).toMatchObject({ code: 0, stderr: 'No machines\n' });
+  expect(await cli(['profile', 'rm'])).toMatchObject({ code: 0, stderr: `Removed ${path}\n` });
   expect(existsSync(path)).toBe(false);
-  expect(await cli(['profile', 'rm'])).toMatchObject({ code: 0, stderr: `there is no ${path}\n` });
+  expect(await cli(['profile', 'rm'])).toMatchObject({ code: 0, stderr: `There is no ${path}\n` });
   expect(await cli(['profile', 'show'])).toMatchObject({ code: 1 });
 });
 
@@ -70,8 +70,8 @@ test.each([
   write(JSON.stringify({ url: 'http://127.0.0.1:9', key }), mode);
   const result = await cli(['ls']);
   expect(result.code).toBe(2);
-  expect(result.stderr).toContain(`error: the profile ${path} ${why}`);
-  expect(result.stderr).toContain(`hint: chmod 600 ${path}`);
+  expect(result.stderr).toContain(`error: The profile ${path} ${why}`);
+  expect(result.stderr).toContain(`hint: Chmod 600 ${path}`);
 });
 
 test.skipIf(process.getuid?.() !== 0)(
@@ -145,17 +145,17 @@ test('a key that is refused at an address of another source says where both came
   await using api = await FakeApi.start(key);
   await set(api.url);
   expect((await cli(['ls'], { FLOTILLA_KEY: 'hf_env' })).stderr).toBe(
-    `error: Invalid API key\nhint: the key came from FLOTILLA_KEY; is it one of this daemon's (${api.url})?` +
+    `error: Invalid API key\nhint: The key came from FLOTILLA_KEY; is it one of this daemon's (${api.url})?` +
       `; the address came from ${path}\n`,
   );
 });
 
 test.each([
-  [['--url', 'http://127.0.0.1:1'], key, /there is no terminal to ask for the key\nhint: .*--key-stdin/],
-  [['--url', 'http://127.0.0.1:1', '--key-stdin'], '', /there was no key/],
-  [['--url', 'http://127.0.0.1:1', '--key-stdin'], 'two words', /what was given is not a key/],
+  [['--url', 'http://127.0.0.1:1'], key, /There is no terminal to ask for the key\nhint: .*--key-stdin/],
+  [['--url', 'http://127.0.0.1:1', '--key-stdin'], '', /There was no key/],
+  [['--url', 'http://127.0.0.1:1', '--key-stdin'], 'two words', /What was given is not a key/],
   [['--url', 'http://127.0.0.1:1', '--key-stdin'], 'k'.repeat(5000), /too long/],
-  [['--url', 'nowhere', '--key-stdin'], key, /not an http address/],
+  [['--url', 'nowhere', '--key-stdin'], key, /Not an http address/],
   [['--key-stdin'], key, /required option '--url <url>'/],
   [['--url', 'http://127.0.0.1:1', '--key', key], '', /unknown option '--key'/],
 ])('profile set %j is a usage error', async (words, stdin, stderr) => {
@@ -166,11 +166,12 @@ test.each([
 });
 
 test('a key that everybody on the way could read is said to be one', async () => {
-  expect((await set('http://fleet.example.org')).stderr).toContain('note: over http:// everybody on the way');
+  expect((await set('http://fleet.example.org')).stderr).toContain('note: Over http:// everybody on the way');
 });
 
 test('the profile is where XDG says, unless it is named', () => {
-  expect(profilePathOf({ XDG_CONFIG_HOME: '/c' })).toBe('/c/flotilla/profile.json');
-  expect(profilePathOf({ XDG_CONFIG_HOME: 'relative' })).toMatch(/^\/.*\/\.config\/flotilla\/profile\.json$/);
-  expect(profilePathOf({ XDG_CONFIG_HOME: '/c', FLOTILLA_PROFILE: '/p' })).toBe('/p');
+  const pathOf = (env: Readonly<Record<string, string>>) => currentProfile(env).path;
+  expect(pathOf({ XDG_CONFIG_HOME: '/c' })).toBe('/c/flotilla/profile.json');
+  expect(pathOf({ XDG_CONFIG_HOME: 'relative' })).toMatch(/^\/.*\/\.config\/flotilla\/profile\.json$/);
+  expect(pathOf({ XDG_CONFIG_HOME: '/c', FLOTILLA_PROFILE: '/p' })).toBe('/p');
 });

@@ -1,15 +1,19 @@
 /**
- * The profile: one file with the address of a daemon and the key for it. It is read only when nobody else can have read
- * or written it, and written whole or not at all.
+ * Profiles: files with the address of a daemon and the key for it, one of them in use. One is read only when nobody else can
+ * have read or written it, and written whole or not at all. The default one is `profile.json`, the others are in
+ * `profiles/`; `current` names the one in use.
  */
 import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
+  readFileSync,
   readSync,
   renameSync,
   rmSync,
@@ -29,13 +33,76 @@ export interface Profile {
 const profileBytesMax = 16 * 1024;
 const prefixLength = 11;
 
-/** Where the profile is, whether or not it is there. */
-export function profilePathOf(env: Environment): string {
-  if (env.FLOTILLA_PROFILE) return env.FLOTILLA_PROFILE;
+export const defaultProfile = 'default';
+const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
+
+/** A profile by its place. */
+export interface ProfilePlace {
+  /** Null: FLOTILLA_PROFILE names a file. */
+  readonly name: string | null;
+  readonly path: string;
+  /** Whether it was chosen by name, so that there must be one. */
+  readonly isChosen: boolean;
+}
+
+/** The profile that FLOTILLA_PROFILE names, by a name or a path, else the one in use, else the default one. */
+export function currentProfile(env: Environment): ProfilePlace {
+  const given = env.FLOTILLA_PROFILE;
+  if (given?.includes('/')) return { name: null, path: given, isChosen: false };
+  const name = given || nameInUse(env) || defaultProfile;
+  return { name, path: profilePath(env, name), isChosen: name !== defaultProfile };
+}
+
+/** Where the profile of that name is, whether or not it is there. Throws CliError for what is no name. */
+export function profilePath(env: Environment, name: string): string {
+  if (!namePattern.test(name)) {
+    throw new CliError(`'${name}' cannot be the name of a profile`, {
+      hint: 'letters, digits, dots, hyphens and underscores, at most 63',
+      exitCode: exitCodes.usage,
+    });
+  }
+  const directory = configDirectory(env);
+  return name === defaultProfile
+    ? join(directory, 'profile.json')
+    : join(directory, 'profiles', `${name}.json`);
+}
+
+/** The names of the profiles there are, in order. */
+export function profileNames(env: Environment): readonly string[] {
+  const names = namesIn(join(configDirectory(env), 'profiles'));
+  const hasDefault = existsSync(profilePath(env, defaultProfile));
+  return [...(hasDefault ? [defaultProfile] : []), ...names.toSorted()];
+}
+
+/** Makes the profile the one in use. */
+export function useProfile(env: Environment, name: string): void {
+  writeWhole(join(configDirectory(env), 'current'), `${name}\n`);
+}
+
+function namesIn(directory: string): readonly string[] {
+  try {
+    const files = readdirSync(directory).filter((file) => file.endsWith('.json'));
+    return files.map((file) => file.slice(0, -'.json'.length)).filter((name) => namePattern.test(name));
+  } catch (error) {
+    if (isNotThere(error)) return [];
+    throw new CliError(`cannot read ${directory}: ${codeOf(error)}`);
+  }
+}
+
+function nameInUse(env: Environment): string | null {
+  try {
+    return readFileSync(join(configDirectory(env), 'current'), 'utf8').trim();
+  } catch {
+    // It holds a choice and no secret: without it the default profile is meant.
+    return null;
+  }
+}
+
+function configDirectory(env: Environment): string {
   // What is not absolute is to be ignored, says the XDG base directory specification.
   const base = env.XDG_CONFIG_HOME;
   const config = base !== undefined && isAbsolute(base) ? base : join(homedir(), '.config');
-  return join(config, 'flotilla', 'profile.json');
+  return join(config, 'flotilla');
 }
 
 /** Null when there is none. Throws CliError for a file that others can read or own, or that is no profile. */
@@ -63,12 +130,17 @@ export function readProfile(path: string): Profile | null {
 
 /** Replaces the profile; makes its directory. Throws CliError when it cannot. */
 export function writeProfile(path: string, { url, key }: Profile): void {
+  writeWhole(path, `${JSON.stringify({ url, key }, null, 2)}\n`);
+}
+
+/** For its owner alone, whole or not at all. */
+function writeWhole(path: string, text: string): void {
   const temporary = `${path}.${randomUUID()}`;
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     const file = openSync(temporary, 'wx', 0o600);
     try {
-      writeSync(file, `${JSON.stringify({ url, key }, null, 2)}\n`);
+      writeSync(file, text);
       fsyncSync(file);
     } finally {
       closeSync(file);

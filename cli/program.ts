@@ -1,8 +1,9 @@
 /** The command line as a whole: its help, and the one command that was asked for. */
-import { Argument, Command, type CommanderError } from 'commander';
+import { type Argument, Command, type CommanderError } from 'commander';
 import { type CatalogEntry, catalog } from './catalog.ts';
 import type { Context } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
+import { hostCommand, isHostCommand } from './host-commands.ts';
 import { cliVersion } from './version.ts';
 
 const environmentHelp = `
@@ -11,13 +12,14 @@ Environment:
                       else http://127.0.0.1:3000)
   FLOTILLA_KEY        API key (else the profile's, for the profile's address only, else admin.key in the
                       state directory, for this host's daemon only)
-  FLOTILLA_PROFILE    profile (~/.config/flotilla/profile.json); flotilla profile set writes it
+  FLOTILLA_PROFILE    name of the profile to use, or path of its file (else the one of flotilla profile use)
   FLOTILLA_STATE_DIR  state directory (/var/lib/flotilla for root, else ~/.local/share/flotilla)
 
 Examples:
-  flotilla run busybox -- echo hello
-  flotilla create debian-12 --name web --port 8080 --start
-  flotilla exec web -- sh -c 'uname -a'
+  flotilla run busybox echo hello
+  flotilla create debian-12 --name web --memory 1g --label team=blue --start
+  flotilla exec web sh -c 'uname -a'
+  flotilla ls --filter label=team=blue
 
 flotilla COMMAND --help tells more about one.`;
 
@@ -61,11 +63,9 @@ export function exitCodeOfUsage(error: CommanderError): number {
   return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
 }
 
-/** A command that is only talked about. Terms such as `boot|exec|api` are the words it can be given. */
-function named({ name, terms }: CatalogEntry): Command {
-  const command = new Command(name).action(() => undefined);
-  const words = terms.split('|');
-  return words.length > 1 ? command.addArgument(new Argument('[what]').choices(words)) : command;
+/** A command that is only talked about. */
+function named({ name }: CatalogEntry): Command {
+  return (isHostCommand(name) ? hostCommand(name) : new Command(name)).action(() => undefined);
 }
 
 function inherit(command: Command, parent: Command): void {

@@ -14,7 +14,7 @@ export interface MaybeTerminal {
 const tickMs = 250;
 /** What is over sooner is not announced. */
 const quietMs = 400;
-const columnsDefault = 80;
+export const columnsDefault = 80;
 
 export class Progress {
   readonly #stream: Writable & MaybeTerminal;

@@ -3,7 +3,7 @@ import { clientErrorCodes, FlotillaError } from '../sdk/src/index.ts';
 import type { Noun } from './catalog.ts';
 import type { CliConfig } from './config.ts';
 import { CliError } from './errors.ts';
-import { printable } from './output.ts';
+import { printable, sentence } from './output.ts';
 
 /** What a failure is explained with. */
 export interface Circumstances {
@@ -19,7 +19,7 @@ export function describeError(error: unknown, circumstances: Circumstances): str
   const { about } = circumstances;
   const hint = hintFor(error, circumstances);
   const message = `${about === undefined ? '' : `${about}: `}${messageOf(error)}`;
-  return `error: ${printable(message)}\n${hint === undefined ? '' : `hint: ${printable(hint)}\n`}`;
+  return `error: ${sentence(printable(message))}\n${hint === undefined ? '' : `hint: ${sentence(printable(hint))}\n`}`;
 }
 
 function messageOf(error: unknown): string {

@@ -96,17 +96,17 @@ test.each([
   [['exit', '7'], 7, /^$/],
   [['signal', 'KILL', '137'], 137, /^$/],
   [['signal', 'RTMIN+1', '163'], 163, /^$/],
-  [['timeout'], 124, /^error: the command was killed after 3600 s\nhint: /],
-  [['lost'], 125, /^error: nobody knows how the command ended: the guest went\ufffd\[2J away\n$/],
+  [['timeout'], 124, /^error: The command was killed after 3600 s\nhint: /],
+  [['lost'], 125, /^error: Nobody knows how the command ended: the guest went\ufffd\[2J away\n$/],
   [
     ['cut'],
     125,
-    /^error: nobody knows how the command ended: the connection ended.*\nhint: is the daemon running/,
+    /^error: Nobody knows how the command ended: the connection ended.*\nhint: Is the daemon running/,
   ],
   [
     ['break'],
     125,
-    /^error: nobody .*: the connection to the daemon broke \(\w+\)\nhint: is the daemon running\?/,
+    /^error: Nobody .*: the connection to the daemon broke \(\w+\)\nhint: Is the daemon running\?/,
   ],
 ])('%j exits with %i, and the machine is gone', async (command, code, stderr) => {
   const result = await run(['busybox', '--', ...command]);
@@ -124,7 +124,7 @@ test('stdin is the command’s only with -i', async () => {
 test('stdin beyond its limit is refused before a machine is made', async () => {
   const result = await run(['busybox', '-i', '--', 'cat'], { stdin: Buffer.alloc(8 * 1024 * 1024 + 1) });
   expect(result.code).toBe(2);
-  expect(result.stderr).toMatch(/^error: stdin is longer than 8 MiB\nhint: /);
+  expect(result.stderr).toMatch(/^error: Stdin is longer than 8 MiB\nhint: /);
   expect(api.log).toEqual([]);
 });
 
@@ -132,20 +132,20 @@ test('--keep leaves the machine and says its name', async () => {
   const result = await run(['busybox', '--keep', '--', 'exit', '3']);
   expect(result.code).toBe(3);
   const [machine] = api.machines.values();
-  expect(result.stderr).toBe(`machine ${machine?.name} is kept\n`);
+  expect(result.stderr).toBe(`Machine ${machine?.name} is kept\n`);
 });
 
 test('a failed start removes the machine and exits 125 with the reason', async () => {
   api.refuse('POST /machines :id start', 500, 'RUNTIME_ERROR', 'no guest');
   const result = await run(['busybox', '--', 'exit', '0']);
-  expect(result).toMatchObject({ code: 125, stderr: 'error: no guest (request req_1)\n' });
+  expect(result).toMatchObject({ code: 125, stderr: 'error: No guest (request req_1)\n' });
   expect(api.machines.size).toBe(0);
 });
 
 test('a refused create removes nothing, above all not the machine that has the name', async () => {
   api.add('mine');
   const result = await run(['busybox', '--name', 'mine', '--', 'exit', '0']);
-  expect(result).toMatchObject({ code: 125, stderr: "error: the name 'mine' is taken\n" });
+  expect(result).toMatchObject({ code: 125, stderr: "error: The name 'mine' is taken\n" });
   expect([...api.machines.values()].map(({ name }) => name)).toEqual(['mine']);
 });
 
@@ -154,7 +154,7 @@ test('a machine that cannot be removed is named, and the command’s code stays'
   const result = await run(['busybox', '--name', 'mine', '--', 'exit', '3']);
   expect(result.code).toBe(3);
   expect(result.stderr).toBe(
-    'error: machine mine could not be removed: Insufficient permissions for this action\n' +
+    'error: Machine mine could not be removed: Insufficient permissions for this action\n' +
       'hint: flotilla rm -f mine removes it\n',
   );
 });

@@ -1,43 +1,28 @@
 /** Running a command in a machine with this process's own stdin, stdout and stderr. */
-import { isUtf8 } from 'node:buffer';
-import { readFileSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { ExecOutcome, ExecRequest } from '../sdk/src/index.ts';
 import type { Context } from './context.ts';
+import { addEnvironmentOptions, type EnvironmentOptions, environmentOf } from './environment-options.ts';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
-import { texts, type Variables, variables, variablesOf, wholeNumber } from './options.ts';
+import { wholeNumber } from './options.ts';
 import { printable, write } from './output.ts';
 
-export interface ExecOptions {
+export interface ExecOptions extends EnvironmentOptions {
   readonly timeout: number;
   readonly interactive?: true;
-  readonly env?: Variables;
-  readonly envFile?: readonly string[];
   readonly workdir?: string;
   readonly user?: string;
 }
 
-/** A file of variables is no larger than what a command can be given. */
-const environmentBytesMax = 2 * 1024 * 1024;
 /** Stdin travels inside the request, so it has to be small. */
 const stdinBytesMax = 8 * 1024 * 1024;
 
 /** The options `run` and `exec` share. */
 export function addExecOptions(command: Command): Command {
-  return command
-    .option('-i, --interactive', 'give the command what comes on stdin, up to 8 MiB')
+  return addEnvironmentOptions(command, 'of the command')
+    .option('-i, --interactive', 'forward standard input to the command, up to 8 MiB')
     .option('--timeout <seconds>', 'kill the command after this long', wholeNumber(1, 86_400), 3600)
-    .option(
-      '-e, --env <key[=value]>',
-      'set an environment variable; KEY alone: to the value it has here (repeatable)',
-      variables,
-    )
-    .option(
-      '--env-file <path>',
-      'set the environment variables that a file has, one a line (repeatable)',
-      texts,
-    )
     .option('-w, --workdir <path>', 'directory to run in')
     .option('-u, --user <user>', 'user to run as, by name or number; USER:GROUP sets the group too');
 }
@@ -48,42 +33,15 @@ export async function execRequest(
   command: readonly string[],
   options: ExecOptions,
 ): Promise<ExecRequest> {
+  const env = environmentOf(context, options);
   return {
     command,
     timeout: options.timeout,
-    ...(options.env === undefined && options.envFile === undefined
-      ? {}
-      : { env: environmentOf(context, options) }),
+    ...(env === undefined ? {} : { env }),
     ...(options.workdir === undefined ? {} : { cwd: options.workdir }),
     ...(options.user === undefined ? {} : { user: options.user }),
     ...(options.interactive === undefined ? {} : { stdin: await readStdin(context) }),
   };
-}
-
-/** Files first, so that an option wins. Throws CliError for a file that cannot be read and a variable that is not set. */
-function environmentOf(context: Context, { env = {}, envFile = [] }: ExecOptions): Record<string, string> {
-  const given = Object.assign({}, ...envFile.map(readVariables), env) as Variables;
-  const entries = Object.entries(given).map(([name, value]) => [name, value ?? context.variable(name)]);
-  return Object.fromEntries(entries);
-}
-
-function readVariables(path: string): Variables {
-  let content: string;
-  try {
-    if (statSync(path).size > environmentBytesMax)
-      throw new Error(`is longer than ${environmentBytesMax} bytes`);
-    const bytes = readFileSync(path);
-    if (!isUtf8(bytes)) throw new Error('it is not UTF-8');
-    content = bytes.toString('utf8');
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new CliError(`the file of variables ${path} cannot be read: ${why}`, { exitCode: exitCodes.usage });
-  }
-  try {
-    return variablesOf(content);
-  } catch {
-    throw new CliError(`${path}: every line must look like KEY=VALUE, or KEY`, { exitCode: exitCodes.usage });
-  }
 }
 
 /**

@@ -43,10 +43,14 @@ export async function withThrowaway<T>(
   };
   signal.addEventListener('abort', announce, { once: true });
   try {
-    const machine = await create(context, options);
+    const machine = await context.progress.during(
+      () => `creating ${name}`,
+      () => create(context, options),
+    );
     try {
       signal.throwIfAborted();
-      await client.machines.start(machine.id, { signal });
+      const start = () => client.machines.start(machine.id, { signal });
+      await context.progress.during(() => `starting ${name}`, start);
       return await work(machine);
     } finally {
       if (options.keep) context.note(`machine ${name} is kept`);
@@ -121,7 +125,6 @@ async function remove(context: Context, id: string, name: string): Promise<void>
         context.report(new CliError(`machine ${name} could not be removed: ${reason}`, { hint }));
         return;
       }
-      await cancelStart(context, id, error);
       await sleep(Math.min(100 * 2 ** attempt, 2_000));
     }
   }
@@ -132,15 +135,4 @@ function patienceFor(error: unknown): number {
   if (!(error instanceof FlotillaError)) return 0;
   if (error.status === 401 || error.status === 403) return 0;
   return error.code === clientErrorCodes.unreachable ? unreachableMs : removalMs;
-}
-
-/** A machine that is starting cannot be deleted; stop makes it give up, instead of us waiting for its guest. */
-async function cancelStart(context: Context, id: string, error: unknown): Promise<void> {
-  if (!(error instanceof FlotillaError) || error.status < 400 || error.status >= 500) return;
-  try {
-    const { status } = await context.client.machines.get(id);
-    if (status === 'starting') await context.client.machines.stop(id);
-  } catch {
-    // Only a help on the way: the next attempt to delete says what is wrong.
-  }
 }

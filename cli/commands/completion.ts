@@ -8,6 +8,7 @@ import { zshScript } from '../completion/zsh.ts';
 import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { profileNames } from '../profile.ts';
 import { loadProgram } from '../program.ts';
 
 const scripts: Readonly<Record<string, (places: readonly Place[]) => string>> = {
@@ -47,7 +48,8 @@ async function printScript(context: Context, shell: string | undefined): Promise
 /** Prints what can be typed without quotes; nothing, and no error, when the daemon does not say in time. */
 async function printNames(context: Context, kind: NameKind): Promise<void> {
   try {
-    const names = await namesOf(context.client, kind, context.signal);
+    const names =
+      kind === 'profiles' ? profileNames(context.env) : await namesOf(context.client, kind, context.signal);
     const plain = names.filter((name) => /^[a-zA-Z0-9][a-zA-Z0-9._:@-]*$/.test(name));
     await context.print(plain.map((name) => `${name}\n`).join(''));
   } catch {
@@ -57,7 +59,7 @@ async function printNames(context: Context, kind: NameKind): Promise<void> {
 
 async function namesOf(
   client: FlotillaClient,
-  kind: NameKind,
+  kind: Exclude<NameKind, 'profiles'>,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const query = { limit: namesMax };

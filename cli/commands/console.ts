@@ -6,6 +6,7 @@ import { CliError } from '../errors.ts';
 import { wholeNumber } from '../options.ts';
 import { json, terminalText } from '../output.ts';
 import { isTerminal } from '../progress.ts';
+import { resolved } from '../resolve.ts';
 
 interface ConsoleOptions {
   readonly lines: number;
@@ -33,7 +34,9 @@ export function define(context: Context): Command {
     .addOption(
       new Option('--json', 'print an object with the machine and the text').conflicts(['follow', 'raw']),
     )
-    .action((machine: string, options: ConsoleOptions) => show(context, machine, options));
+    .action((word: string, options: ConsoleOptions) =>
+      resolved(context, word, (machine) => show(context, machine, options)),
+    );
 }
 
 async function show(context: Context, machine: string, options: ConsoleOptions): Promise<void> {

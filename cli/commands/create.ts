@@ -2,30 +2,25 @@
 import { Command } from 'commander';
 import { FlotillaError, type MachineCreate } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
-import { mebibytesOption, memoryMibFor, pairs, ports, randomName, vcpus } from '../options.ts';
+import { addEnvironmentOptions, type EnvironmentOptions, environmentOf } from '../environment-options.ts';
+import { ports, randomName } from '../options.ts';
 import { json, line } from '../output.ts';
+import { addSpecOptions, type SpecOptions, specOf } from '../spec-options.ts';
 
-interface CreateOptions {
+interface CreateOptions extends SpecOptions, EnvironmentOptions {
   readonly name?: string;
-  readonly cpus: number;
-  readonly memory?: number;
-  readonly disk?: number;
   readonly port?: readonly number[];
-  readonly label?: Readonly<Record<string, string>>;
   readonly start?: true;
   readonly json?: true;
 }
 
 export function define(context: Context): Command {
-  return new Command('create')
+  const command = new Command('create')
     .description('Make a machine and print its name.')
     .argument('[image]', 'image of the machine', 'debian-12')
-    .option('--name <name>', 'name of the machine (default: machine- and six characters)')
-    .option('--cpus <count>', 'virtual processors', vcpus, 1)
-    .option('--memory <mib>', 'memory in MiB (default: 512, for busybox 128)', mebibytesOption)
-    .option('--disk <mib>', 'disk in MiB (default: the image’s)', mebibytesOption)
+    .option('--name <name>', 'name of the machine (default: machine- and six characters)');
+  return addEnvironmentOptions(addSpecOptions(command), 'of every command that is run in it')
     .option('-p, --port <port>', 'port the reverse proxy may reach (repeatable)', ports)
-    .option('-l, --label <key=value>', 'label (repeatable)', pairs)
     .option('--start', 'start it too, and wait until its guest answers')
     .option('--json', 'print the machine as the API gives it')
     .action((image: string, options: CreateOptions) => create(context, image, options));
@@ -33,16 +28,14 @@ export function define(context: Context): Command {
 
 async function create(context: Context, image: string, options: CreateOptions): Promise<void> {
   const { client, signal } = context;
+  const env = environmentOf(context, options);
   const spec: MachineCreate = {
-    name: options.name ?? randomName('machine'),
-    image,
-    vcpu_count: options.cpus,
-    mem_size_mib: options.memory ?? memoryMibFor(image),
-    ...(options.disk === undefined ? {} : { disk_size_mib: options.disk }),
+    ...specOf(options.name ?? randomName('machine'), image, options),
+    ...(env === undefined ? {} : { env }),
     ...(options.port === undefined ? {} : { exposed_ports: options.port }),
-    ...(options.label === undefined ? {} : { labels: options.label }),
   };
-  let machine = await client.machines.create(spec, { signal });
+  const made = () => client.machines.create(spec, { signal });
+  let machine = await context.progress.during(() => `creating ${spec.name}`, made);
   if (options.start) {
     try {
       const { id } = machine;

@@ -2,22 +2,35 @@
 import { Command } from 'commander';
 import type { Machine } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
-import { age, json, mebibytes, paintStatus, pairsText } from '../output.ts';
+import { addFormatOptions, type FormatOptions, isJson, render, templateOf } from '../format.ts';
+import { age, json, labelsText, mebibytes, paintStatus, pairsText } from '../output.ts';
+import { resolved } from '../resolve.ts';
 
 export function define(context: Context): Command {
-  return new Command('get')
-    .description('Show one machine.')
-    .argument('<machine>', 'id or name')
-    .option('--json', 'print the machine as the API gives it')
-    .action(async (id: string, options: { readonly json?: true }) => {
-      const machine = await context.client.machines.get(id, { signal: context.signal });
-      await context.print(options.json ? json(machine) : describe(machine, Date.now()));
-    });
+  const command = new Command('get').description('Show one machine.').argument('<machine>', 'id or name');
+  return addFormatOptions(command, 'print the machine as the API gives it').action(
+    async (name: string, options: FormatOptions) => {
+      const { client, signal } = context;
+      const machine = await resolved(context, name, (id) => client.machines.get(id, { signal }));
+      await context.print(await textOf(machine, options));
+    },
+  );
+}
+
+async function textOf(machine: Machine, options: FormatOptions): Promise<string> {
+  const template = templateOf(options);
+  if (template !== null) return render(template, [machine]);
+  return isJson(options) ? json(machine) : describe(machine, Date.now());
+}
+
+function restartText({ restart, restart_count: count, restart_at: at }: Machine): string | null {
+  if (restart === undefined || restart === 'no') return null;
+  const next = at === null ? '' : `, next at ${at}`;
+  return `${restart}, ${count} in a row${next}`;
 }
 
 function describe(machine: Machine, now: number): string {
   const { failure } = machine;
-  const labels = Object.entries(machine.labels ?? {}).map(([key, value]) => `${key}=${value}`);
   const when = (time: string) => `${time} (${age(time, now)} ago)`;
   const lines = [
     ['name', machine.name],
@@ -34,7 +47,10 @@ function describe(machine: Machine, now: number): string {
     ['engine', machine.engine],
     ['address', machine.guest_ip],
     ['ports', machine.exposed_ports?.join(', ')],
-    ['labels', labels.join(', ')],
+    ['labels', labelsText(machine.labels)],
+    ['variables', Object.keys(machine.env ?? {}).join(', ')],
+    ['restart', restartText(machine)],
+    ['expires', machine.expires_at],
     ['created', when(machine.created_at)],
     ['started', machine.started_at ? when(machine.started_at) : null],
   ] as const;

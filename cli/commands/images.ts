@@ -4,10 +4,11 @@ import type { Image } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
 import { forEachId } from '../each.ts';
 import { importImage } from '../image-import.ts';
-import { addListingOptions, type ListingOptions, printListing } from '../listing.ts';
+import { addListingOptions, type ListingOptions, limitOf, printListing } from '../listing.ts';
 import { wholeNumber } from '../options.ts';
-import { age, type Column, json, line, mebibytes, pairsText } from '../output.ts';
+import { age, json, line, mebibytes, pairsText } from '../output.ts';
 import { collect } from '../paging.ts';
+import type { Column } from '../table.ts';
 
 interface ImportOptions {
   readonly kernel?: 'host' | 'image';
@@ -60,7 +61,7 @@ export function define(context: Context): Command {
 
 async function list(context: Context, options: ListingOptions): Promise<void> {
   const { client, signal } = context;
-  const found = await collect<Image>(options.limit, async (page) => {
+  const found = await collect<Image>(limitOf(options), async (page) => {
     const { images, total } = await client.images.list(page, { signal });
     return { items: images, total };
   });

@@ -3,10 +3,11 @@ import { Command, Option } from 'commander';
 import { type Key, type Scope, scopes } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
 import { forEachId } from '../each.ts';
-import { addListingOptions, type ListingOptions, printListing } from '../listing.ts';
+import { addListingOptions, type ListingOptions, limitOf, printListing } from '../listing.ts';
 import { futureTime, someOf } from '../options.ts';
-import { age, type Column, json, line } from '../output.ts';
+import { age, json, line } from '../output.ts';
 import { collect } from '../paging.ts';
+import type { Column } from '../table.ts';
 
 interface CreateOptions {
   readonly name: string;
@@ -63,7 +64,7 @@ async function create(context: Context, options: CreateOptions): Promise<void> {
 
 async function list(context: Context, options: ListingOptions): Promise<void> {
   const { client, signal } = context;
-  const found = await collect<Key>(options.limit, async (page) => {
+  const found = await collect<Key>(limitOf(options), async (page) => {
     const { keys, total } = await client.keys.list(page, { signal });
     return { items: keys, total };
   });

@@ -2,13 +2,15 @@
 import { Command, Option } from 'commander';
 import { type Operation, type OperationState, operationStates } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
-import { addListingOptions, type ListingOptions, printListing } from '../listing.ts';
-import { age, type Column, json, paintStatus, pairsText } from '../output.ts';
+import { addListingOptions, type ListingOptions, limitOf, printListing } from '../listing.ts';
+import { age, json, paintStatus, pairsText } from '../output.ts';
 import { collect } from '../paging.ts';
+import type { Column } from '../table.ts';
 
 interface Options extends ListingOptions {
   readonly machine?: string;
   readonly state?: OperationState;
+  readonly status?: OperationState;
 }
 
 export function define(context: Context): Command {
@@ -19,6 +21,7 @@ export function define(context: Context): Command {
     .description('List operations, the newest first.')
     .option('--machine <machine>', 'only this machine’s: its id, or its name while it is there')
     .addOption(new Option('--state <state>', 'only those in this state').choices(operationStates))
+    .addOption(new Option('--status <state>', 'the same').choices(operationStates).conflicts('state'))
     .action((options: Options) => list(context, options));
   noun
     .command('get')
@@ -34,8 +37,8 @@ export function define(context: Context): Command {
 
 async function list(context: Context, options: Options): Promise<void> {
   const { client, signal } = context;
-  const { machine, state } = options;
-  const found = await collect<Operation>(options.limit, async (page) => {
+  const { machine, state = options.status } = options;
+  const found = await collect<Operation>(limitOf(options), async (page) => {
     const { operations, total } = await client.operations.list({ machine, state, ...page }, { signal });
     return { items: operations, total };
   });

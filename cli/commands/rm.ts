@@ -1,35 +1,40 @@
 /** `rm`: machines and all that is theirs. */
 import { Command } from 'commander';
-import { FlotillaError } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
-import { forEachId } from '../each.ts';
 import { CliError } from '../errors.ts';
-import { json, line } from '../output.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { addFilterOption, findMachines, type MachineFilter } from '../filters.ts';
+import { removeMachines } from '../removal.ts';
 
-export function define(context: Context): Command {
-  return new Command('rm')
-    .description('Remove machines with their disks, and print what was removed.')
-    .argument('<machine...>', 'ids or names')
-    .option('-f, --force', 'running ones too')
-    .option('--json', 'print an object with the ids or names that were removed')
-    .action(async (ids: string[], options: { readonly force?: true; readonly json?: true }) => {
-      const deleted: string[] = [];
-      const exitCode = await forEachId(context, ids, 'removing', async (id) => {
-        await remove(context, id, options.force === true);
-        deleted.push(id);
-        return options.json ? '' : line(id);
-      });
-      if (options.json) await context.print(json({ deleted }));
-      context.exitWith(exitCode);
-    });
+interface RmOptions {
+  readonly force?: true;
+  readonly all?: true;
+  readonly filter?: MachineFilter;
+  readonly json?: true;
 }
 
-async function remove(context: Context, id: string, force: boolean): Promise<void> {
-  try {
-    await context.client.machines.delete(id, { force, signal: context.signal });
-  } catch (error) {
-    const isRefused = error instanceof FlotillaError && (error.status === 400 || error.status === 409);
-    if (!isRefused || force || error.hint !== undefined) throw error;
-    throw new CliError(error.message, { hint: 'rm -f removes running machines too' });
+export function define(context: Context): Command {
+  const command = new Command('rm')
+    .description('Remove machines with their disks, and print what was removed.')
+    .argument('[machine...]', 'ids or names')
+    .option('-f, --force', 'running ones too, and those that are starting or stopping')
+    .option('-a, --all', 'all machines');
+  return addFilterOption(command, 'those that match')
+    .option('--json', 'print an object with the ids or names that were removed')
+    .action((words: string[], options: RmOptions) => rm(context, words, options));
+}
+
+async function rm(context: Context, words: readonly string[], options: RmOptions): Promise<void> {
+  const { force = false, all = false, filter, json: isJson = false } = options;
+  const isFound = all || filter !== undefined;
+  if (isFound === words.length > 0) {
+    const message = isFound ? 'machines cannot be named beside --all and --filter' : 'which machines?';
+    throw new CliError(message, {
+      hint: 'name them, or remove all of them (--all) or those that match (--filter label=team=web)',
+      exitCode: exitCodes.usage,
+    });
   }
+  const found = isFound ? (await findMachines(context, filter ?? {})).items.map(({ name }) => name) : words;
+  if (found.length === 0) context.note('no machines to remove');
+  await removeMachines(context, found, { force, isJson });
 }

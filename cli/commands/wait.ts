@@ -5,6 +5,7 @@ import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
 import { wholeNumber } from '../options.ts';
 import { json, line } from '../output.ts';
+import { resolved } from '../resolve.ts';
 
 interface WaitOptions {
   readonly status: MachineStatus;
@@ -29,7 +30,9 @@ export function define(context: Context): Command {
     .option('--json', 'print the machine as the API gives it')
     .action(async (id: string, options: WaitOptions) => {
       const text = () => `waiting for ${id} to be ${options.status}`;
-      const machine = await context.progress.during(text, () => waitFor(context, id, options));
+      const machine = await context.progress.during(text, () =>
+        resolved(context, id, (machine) => waitFor(context, machine, options)),
+      );
       await context.print(options.json ? json(machine) : line(machine.name));
     });
 }

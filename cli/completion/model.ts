@@ -1,8 +1,8 @@
 /** What can be typed where, read off the program itself; the scripts for shells are made from it. */
 import type { Argument, Command, Option } from 'commander';
 
-export const nameKinds = ['machines', 'images', 'keys', 'operations'] as const;
-/** Names that only the daemon knows. */
+export const nameKinds = ['machines', 'images', 'keys', 'operations', 'profiles'] as const;
+/** Names that only the daemon knows, and those of profiles. */
 export type NameKind = (typeof nameKinds)[number];
 
 /** What a value can be; `free`: anything. */
@@ -71,7 +71,8 @@ function completedOption(option: Option): CompletedOption {
 
 function valuesOfOption({ argChoices, flags }: Option): Values {
   if (argChoices !== undefined) return { kind: 'words', words: argChoices };
-  return namesFor(/[<[](\w+)[>\]]/.exec(flags)?.[1] ?? '') ?? free;
+  const placeholder = /[<[](\w+)[>\]]/.exec(flags)?.[1] ?? '';
+  return placeholder === 'path' ? { kind: 'files' } : (namesFor(placeholder) ?? free);
 }
 
 function valuesOfArgument(argument: Argument): Values {

@@ -99,7 +99,7 @@ export class FakeApi implements AsyncDisposable {
   add(name: string, status = 'running', fields: Readonly<Record<string, unknown>> = {}): FakeMachine {
     const now = new Date().toISOString();
     const id = `id${String(this.machines.size).padStart(10, '0')}`;
-    const sizes = { vcpu_count: 1, mem_size_mib: 512 };
+    const sizes = { vcpu_count: 1, mem_size_mib: 512, image: 'busybox' };
     const machine = { ...sizes, ...fields, id, name, status, created_at: now, updated_at: now };
     this.machines.set(id, machine);
     return machine;
@@ -160,7 +160,10 @@ export class FakeApi implements AsyncDisposable {
         return send(response, 200, this.#list(query));
       case 'GET /machines :id':
         return send(response, 200, this.#find(id));
+      case 'PATCH /machines :id':
+        return send(response, 200, this.#update(id, body));
       case 'POST /machines :id start':
+        if (isAlready(this.#find(id), 'running', query)) return send(response, 200, this.#find(id));
         return send(response, 200, await this.#start(id, route));
       case 'POST /machines :id restart':
         return send(response, 200, this.#change(id, 'restart', 'running', 'running'));
@@ -171,6 +174,7 @@ export class FakeApi implements AsyncDisposable {
       case 'GET /machines :id wait':
         return send(response, 200, await this.#wait(id, query, route));
       case 'POST /machines :id stop':
+        if (isAlready(this.#find(id), 'stopped', query)) return send(response, 200, this.#find(id));
         return send(response, 200, this.#stop(id));
       case 'DELETE /machines :id':
         this.#delete(id, query.get('force') === 'true');
@@ -208,9 +212,22 @@ export class FakeApi implements AsyncDisposable {
 
   #list(query: URLSearchParams) {
     const status = query.get('status');
-    const all = [...this.machines.values()].filter((machine) => status === null || machine.status === status);
+    this.note(`list ${query}`);
+    const labels = query.getAll('label');
+    const all = [...this.machines.values()].filter(
+      (machine) =>
+        (status === null || machine.status === status) && labels.every((label) => hasLabel(machine, label)),
+    );
     const offset = Number(query.get('offset') ?? 0);
     return { machines: all.slice(offset, offset + Number(query.get('limit') ?? 50)), total: all.length };
+  }
+
+  #update(id: string, body: Readonly<Record<string, unknown>>): FakeMachine {
+    const machine = this.#find(id);
+    this.note(`update ${machine.name} ${JSON.stringify(body)}`);
+    const changed = { ...machine, ...body };
+    this.machines.set(machine.id, changed);
+    return changed;
   }
 
   async #start(id: string, route: string): Promise<FakeMachine> {
@@ -250,8 +267,7 @@ export class FakeApi implements AsyncDisposable {
 
   #delete(id: string, force: boolean): void {
     const machine = this.#find(id);
-    const isBusy = machine.status === 'starting' || (machine.status === 'running' && !force);
-    if (isBusy) throw wrongState('delete', machine);
+    if (!force && ['starting', 'running'].includes(machine.status)) throw wrongState('delete', machine);
     this.machines.delete(machine.id);
     this.note(`deleted ${machine.name}`);
   }
@@ -288,6 +304,16 @@ export class FakeApi implements AsyncDisposable {
     response.writeHead(200, { 'content-type': 'application/x-ndjson' }).flushHeaders();
     await runProgram(body, response);
   }
+}
+
+function isAlready(machine: FakeMachine, status: string, query: URLSearchParams): boolean {
+  return machine.status === status && query.get('idempotent') === 'true';
+}
+
+function hasLabel({ labels = {} }: FakeMachine, label: string): boolean {
+  const [key = '', value] = label.split('=');
+  const found = (labels as Record<string, string>)[key];
+  return found !== undefined && (value === undefined || found === value);
 }
 
 function wrongState(verb: string, machine: FakeMachine): Refusal {

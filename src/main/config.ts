@@ -109,6 +109,13 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean = process.get
   };
 }
 
+/** The variables that are set here and that the other environment does not have alike; null: it is not known. */
+export function otherSettings(env: NodeJS.ProcessEnv, other: NodeJS.ProcessEnv | null): readonly string[] {
+  if (other === null) return [];
+  const names = Object.keys(environment.shape).filter((name) => name !== 'FLOTILLA_STATE_DIR');
+  return names.filter((name) => env[name] && env[name] !== other[name]);
+}
+
 function directory(given: string | undefined, isRoot: boolean, system: string, inHome: string): string {
   if (given) return isAbsolute(given) ? resolve(given) : resolve(process.cwd(), given);
   return isRoot ? system : join(homedir(), inHome);

@@ -143,6 +143,20 @@ export async function stopDaemonProcess(config: Config): Promise<boolean> {
   return true;
 }
 
+/** The environment that the running daemon was started with; null when there is none, or it may not be read. */
+export function daemonEnvironment(config: Config): NodeJS.ProcessEnv | null {
+  const identity = daemonIdentity(new StateLayout(config.stateDir));
+  if (identity === null) return null;
+  try {
+    const entries = readFileSync(`/proc/${identity.pid}/environ`, 'utf8').split('\0');
+    return Object.fromEntries(
+      entries.map((entry) => [entry.split('=', 1)[0], entry.slice(entry.indexOf('=') + 1)]),
+    );
+  } catch {
+    return null;
+  }
+}
+
 /** The process in daemon.pid, if it is a daemon of ours and not a later process with the same pid. */
 export function daemonIdentity(layout: StateLayout): ProcessIdentity | null {
   try {

@@ -24,6 +24,7 @@ const getById = 'GET /machines/m1';
 const create = 'POST /machines';
 const start = 'POST /machines/m1/start';
 const wait = 'GET /machines/m1/wait';
+const resume = 'POST /machines/m1/resume';
 
 test('makes and starts it when there is none', async () => {
   const { client, left } = scripted([get, 404], [create, 201, 'pending'], [start, 200, 'running']);
@@ -57,9 +58,22 @@ test('starts it after all when whoever made it does not', async () => {
   expect(left).toEqual([]);
 });
 
+test('resumes it when it is paused, also when somebody has paused it meanwhile', async () => {
+  const paused = scripted([get, 200, 'paused'], [resume, 200, 'running']);
+  expect(await runningMachine(paused.client)).toMatchObject({ status: 'running' });
+  const meanwhile = scripted(
+    [get, 200, 'stopped'],
+    [start, 400],
+    [getById, 200, 'paused'],
+    [wait, 504],
+    [get, 200, 'paused'],
+    [resume, 200, 'running'],
+  );
+  expect(await runningMachine(meanwhile.client)).toMatchObject({ status: 'running' });
+  expect(meanwhile.left).toEqual([]);
+});
+
 test('gives up on what no start helps', async () => {
-  const paused = scripted([get, 200, 'paused'], [start, 400, 'no'], [getById, 200, 'paused']);
-  await expect(runningMachine(paused.client)).rejects.toMatchObject({ message: 'no' });
   const failing = scripted([get, 200, 'stopped'], [start, 500, 'no guest']);
   await expect(runningMachine(failing.client)).rejects.toMatchObject({ message: 'no guest' });
   const failed = scripted(

@@ -5,7 +5,7 @@ import { sleep } from '../lib/abort.ts';
 export const firstMachine = { name: 'first', image: 'busybox', vcpu_count: 1, mem_size_mib: 128 };
 
 const limitMs = 240_000;
-/** One wait: when it has passed and the machine still does not run, starting it is tried again. */
+/** Retry interval: if the machine is not running after it, start it again. */
 const waitSeconds = 5;
 const pauseMs = 50;
 
@@ -19,6 +19,7 @@ export async function runningMachine(client: FlotillaClient, timeoutMs = limitMs
     const machine = await findOrCreate(client);
     if (machine.status === 'running') return machine;
     try {
+      if (machine.status === 'paused') return await client.machines.resume(machine.id);
       return await client.machines.start(machine.id);
     } catch (error) {
       if (performance.now() > until || !(await isInOtherHands(client, machine.id, error))) throw error;
@@ -50,7 +51,7 @@ async function isInOtherHands(client: FlotillaClient, id: string, error: unknown
   if (refusal !== 400) return false;
   try {
     const { status } = await client.machines.get(id);
-    return status !== 'failed' && status !== 'paused';
+    return status !== 'failed';
   } catch (lost) {
     if (statusOf(lost) === 404) return true;
     throw lost;

@@ -6,8 +6,8 @@ import { readFile } from 'node:fs/promises';
 import type { Progress, StepProgress } from '../setup/progress.ts';
 import { setupImage, setupPrerequisites } from '../setup/setup.ts';
 import { StateLayout } from '../storage/layout.ts';
-import type { Config } from './config.ts';
-import { findDaemon, type RunningDaemon, startDaemonProcess } from './daemon-process.ts';
+import { type Config, otherSettings } from './config.ts';
+import { daemonEnvironment, findDaemon, type RunningDaemon, startDaemonProcess } from './daemon-process.ts';
 import { firstMachine, runningMachine } from './first-machine.ts';
 import { setupOptions } from './set-up.ts';
 import { version } from './version.ts';
@@ -26,7 +26,7 @@ export async function up(config: Config, env: NodeJS.ProcessEnv): Promise<void> 
   // Awaited below; until then a failure must not be an unhandled one.
   debian.catch(() => undefined);
 
-  const daemon = await inStep(progress, 'daemon', (step) => runningDaemon(config, step));
+  const daemon = await inStep(progress, 'daemon', (step) => runningDaemon(config, env, step));
   const machine = await inStep(progress, `machine ${firstMachine.name}`, () => runningMachine(daemon.client));
   const output = await inStep(progress, 'command', () =>
     daemon.client.machines.exec(machine.id, { command: firstCommand }),
@@ -36,8 +36,13 @@ export async function up(config: Config, env: NodeJS.ProcessEnv): Promise<void> 
   await farewell(config, daemon, isFirstTime);
 }
 
-async function runningDaemon(config: Config, step: StepProgress): Promise<RunningDaemon> {
+async function runningDaemon(
+  config: Config,
+  env: NodeJS.ProcessEnv,
+  step: StepProgress,
+): Promise<RunningDaemon> {
   const found = await findDaemon(config);
+  if (found) noteOtherSettings(config, env);
   if (!found) return startDaemonProcess(config, { onWait: (text) => step.update(text) });
   if (found.health.version !== version) {
     process.stderr.write(
@@ -48,16 +53,31 @@ async function runningDaemon(config: Config, step: StepProgress): Promise<Runnin
   return found;
 }
 
+function noteOtherSettings(config: Config, env: NodeJS.ProcessEnv): void {
+  const names = otherSettings(env, daemonEnvironment(config));
+  if (names.length === 0) return;
+  process.stderr.write(
+    `note: the daemon that runs has other settings than you ask for: ${names.join(', ')}; ` +
+      './flotilla down and ./flotilla up apply yours (machines go on)\n',
+  );
+}
+
 async function farewell(config: Config, daemon: RunningDaemon, isFirstTime: boolean): Promise<void> {
   const { adminKeyFile } = new StateLayout(config.stateDir);
-  const lines = [`API       ${daemon.url}`];
+  const lines = [`API       ${daemon.url}`, `docs      ${daemon.url}/docs`];
   if (!config.isAuthDisabled) {
     const key = (await readFile(adminKeyFile, 'utf8')).trim();
     lines.push(keyLine(key, adminKeyFile, isFirstTime && process.stdout.isTTY));
   }
-  lines.push("next      ./flotilla run debian-12 -- python3 -c 'print(6 * 7)'");
+  lines.push(...nextCommands.map((command, index) => `${index === 0 ? 'next' : ''}`.padEnd(10) + command));
   process.stdout.write(`${lines.join('\n')}\n`);
 }
+
+const nextCommands = [
+  "./flotilla run debian-12 python3 -c 'print(6 * 7)'",
+  `./flotilla exec ${firstMachine.name} uname -a`,
+  './flotilla ls',
+] as const;
 
 /** The key itself is for a terminal: in a log it would outlive all that is done to keep it. */
 export function keyLine(key: string, path: string, isShown: boolean): string {

@@ -50,9 +50,9 @@ test('a key that may only look opens ls, and nothing that changes anything', asy
   expect(made.exitCode, made.stderr).toBe(0);
   const key = made.stdout.toString();
   expect(key).toMatch(/^hf_\w{32}\n$/);
-  const [, id = ''] = /^key (\w+) may machines:read until /.exec(made.stderr) ?? [];
+  const [, id = ''] = /^Key (\w+) may machines:read until /.exec(made.stderr) ?? [];
   const looker = { FLOTILLA_KEY: key.trim() };
-  expect(await flotilla(['ls'], looker)).toMatchObject({ exitCode: 0, stderr: 'no machines\n' });
+  expect(await flotilla(['ls'], looker)).toMatchObject({ exitCode: 0, stderr: 'No machines\n' });
   const refused = await flotilla(['create', 'busybox'], looker);
   expect(refused.exitCode).toBe(1);
   expect(refused.stderr).toBe(
@@ -68,7 +68,7 @@ test('a key that may only look opens ls, and nothing that changes anything', asy
   expect((await flotilla(['keys', 'revoke', id])).stdout.toString()).toBe(`${id}\n`);
   expect(await flotilla(['ls'], looker)).toMatchObject({
     exitCode: 1,
-    stderr: expect.stringContaining('hint: the key came from FLOTILLA_KEY'),
+    stderr: expect.stringContaining('hint: The key came from FLOTILLA_KEY'),
   });
 });
 
@@ -76,7 +76,7 @@ test('a profile opens the daemon without anything in the environment', async () 
   const path = join(work, 'profile.json');
   const bare = { FLOTILLA_PROFILE: path, FLOTILLA_URL: '', FLOTILLA_KEY: '', FLOTILLA_STATE_DIR: work };
   await writeFile(path, JSON.stringify({ url: host.url, key: host.key }), { mode: 0o600 });
-  expect(await flotilla(['ls'], bare)).toMatchObject({ exitCode: 0, stderr: 'no machines\n' });
+  expect(await flotilla(['ls'], bare)).toMatchObject({ exitCode: 0, stderr: 'No machines\n' });
 });
 
 test('a directory becomes an image, a command runs in it, and its console can be read', async () => {
@@ -84,7 +84,7 @@ test('a directory becomes an image, a command runs in it, and its console can be
   const imported = await flotilla(['images', 'import', 'mine', root]);
   expect(imported.exitCode, imported.stderr).toBe(0);
   expect(imported.stdout.toString()).toBe('mine\n');
-  expect(imported.stderr).toMatch(/^sending .*\nsent \d+\.\d MB, making the file system…\n$/);
+  expect(imported.stderr).toMatch(/^Sending .*\nSent \d+\.\d MB, making the file system…\n$/);
   expect(JSON.parse((await flotilla(['images', 'get', 'mine', '--json'])).stdout.toString())).toMatchObject({
     name: 'mine',
     built_in: false,
@@ -93,7 +93,7 @@ test('a directory becomes an image, a command runs in it, and its console can be
   const again = await flotilla(['images', 'import', 'mine', root]);
   expect(again).toMatchObject({
     exitCode: 1,
-    stderr: expect.stringContaining("an image named 'mine' exists already"),
+    stderr: expect.stringContaining("An image named 'mine' exists already"),
   });
 
   const words = ['run', 'mine', '--name', 'web', '--keep', '--', 'sh', '-c'];
