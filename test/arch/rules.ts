@@ -171,7 +171,7 @@ export const rules: Rules = {
     },
     {
       folder: 'src/main',
-      ours: ['src', 'sdk', 'bench', 'cli/operator-socket.ts', 'cli/patient-fetch.ts'],
+      ours: ['src', 'sdk', 'bench', 'cli/host-commands.ts', 'cli/operator-socket.ts', 'cli/patient-fetch.ts'],
       builtins: 'any',
       packages: 'any',
       reason: 'main joins the rooms',
@@ -194,7 +194,7 @@ export const rules: Rules = {
       folder: 'cli',
       ours: ['sdk'],
       builtins: 'any',
-      packages: ['commander'],
+      packages: ['commander', 'liquidjs'],
       reason: 'the command line can do what anybody with the SDK can do, and nothing else',
     },
     {
