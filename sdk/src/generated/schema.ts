@@ -592,7 +592,7 @@ export interface components {
              */
             readonly exposed_ports?: readonly number[];
             /**
-             * @description Default: debian-12.
+             * @description A name, or a reference as registries have it: `debian:12` means `debian-12`. Default: debian-12.
              * @example busybox
              */
             readonly image?: string;

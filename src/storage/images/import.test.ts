@@ -480,6 +480,21 @@ describe('whose image', () => {
     expect(await open().list('one')).toEqual([shared, own]);
   });
 
+  it('is found by a reference in the words of a registry', async () => {
+    const app = await add('one', 'team-app-1.2');
+    for (const reference of ['team/app:1.2', 'docker.io/team/app:1.2', 'Team/App:1.2']) {
+      expect(await store.resolve('one', reference, never)).toEqual(app);
+    }
+    await expect(store.resolve('one', 'ubuntu:22.04', never)).rejects.toMatchObject({
+      code: 'not_found',
+      message: 'no image "ubuntu:22.04"',
+      hint: expect.stringMatching(/There is: team-app-1\.2\. .*import it as 'ubuntu-22\.04'/),
+    });
+    for (const reference of ['../etc', 'a/../../b', 'x@sha256:0', ':', '/', 'a:b:c']) {
+      await expect(store.resolve('one', reference, never)).rejects.toMatchObject({ code: 'not_found' });
+    }
+  });
+
   it('refuses a name that the tenant has or everyone has', async () => {
     await add(null, 'base');
     await add('one', 'tiny');

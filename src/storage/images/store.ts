@@ -31,6 +31,7 @@ import {
 } from './making.ts';
 import { hasReceived, receive } from './receiving.ts';
 import { type ImageRecord, imageRecord, isImageName, readRecord } from './records.ts';
+import { importHint, namesOf } from './references.ts';
 import { type Staging, stagingOf, stagingPrefix } from './staging.ts';
 
 const builtIn = ['busybox', 'debian-12'];
@@ -111,11 +112,14 @@ export class ImageStore implements ImageLibrary {
   }
 
   async #resolve(tenant: string, name: string): Promise<Image> {
-    const image = isImageName(name) ? await this.#find(tenant, name) : null;
-    if (image) return image;
+    for (const each of [name, ...namesOf(name)]) {
+      const image = isImageName(each) ? await this.#find(tenant, each) : null;
+      if (image) return image;
+    }
     const there = (await this.list(tenant)).map((each) => each.name);
     const hints = [
       ...(there.length > 0 ? [`There is: ${there.join(', ')}.`] : []),
+      ...(isImageName(name) ? [] : [importHint(name)]),
       ...(builtIn.every((each) => there.includes(each)) ? [] : [setupHint]),
     ];
     throw new AppError('not_found', `no image ${JSON.stringify(name.slice(0, 127))}`, {

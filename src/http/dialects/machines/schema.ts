@@ -44,12 +44,11 @@ export const createBody = z
       .max(256)
       .optional()
       .openapi({ description: 'Ports to publish.', example: [8080] }),
-    image: z
-      .string()
-      .min(1)
-      .max(255)
-      .optional()
-      .openapi({ description: 'Default: debian-12.', example: 'busybox' }),
+    image: z.string().min(1).max(255).optional().openapi({
+      description:
+        'A name, or a reference as registries have it: `debian:12` means `debian-12`. Default: debian-12.',
+      example: 'busybox',
+    }),
     disk_size_mib: z
       .int()
       .min(1)
