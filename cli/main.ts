@@ -20,7 +20,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const args = argv[0] === 'help' ? [...argv.slice(1), '--help'] : argv;
   if (!args.every((arg) => isAsGiven(arg, 'cmdline'))) {
     stderr.write(
-      'error: the arguments are not UTF-8\nhint: give a command other bytes on standard input (exec -i)\n',
+      'error: The arguments are not UTF-8\nhint: Give a command other bytes on standard input (exec -i)\n',
     );
     process.exit(exitCodes.usage);
   }

@@ -26,7 +26,7 @@ function runWith(
 test('refuses arguments that are not UTF-8 before anything is sent', () => {
   expect(runWith(`-- echo "$(printf 'a\\374')"`)).toEqual({
     status: 2,
-    stderr: expect.stringContaining('error: the arguments are not UTF-8'),
+    stderr: expect.stringContaining('error: The arguments are not UTF-8'),
   });
 });
 
@@ -44,7 +44,7 @@ test('refuses a file of variables that is not UTF-8', () => {
 
 test('takes a replacement character that was given', () => {
   const { status, stderr } = runWith('-- echo "\ufffd"');
-  expect(stderr).toContain('cannot reach');
+  expect(stderr).toContain('Cannot reach');
   expect(status).toBe(125);
 });
 
