@@ -120,6 +120,14 @@ for (const [shell, complete] of Object.entries(shells)) {
     ['flotilla run busybox -- w', []],
     ['flotilla exec web -- --', []],
     ['flotilla bench ', ['api', 'boot', 'exec', 'hostile']],
+    ['flotilla bench --image bu', ['busybox']],
+    ['flotilla down --ma', ['--machines']],
+    ['flotilla doctor --', ['--deep', '--help', '--json']],
+    ['flotilla setup --re', ['--refresh']],
+    ['flotilla serve --ad', ['--adopt-state']],
+    ['flotilla ps --so', ['--sort']],
+    ['flotilla update we', ['web']],
+    ['flotilla create --restart on', ['on-failure']],
     ['flotilla keys create --scope m', ['machines:exec', 'machines:read', 'machines:write']],
   ])(`${shell}: %j is completed${why}`, async (line, expected) => {
     const words = await complete(line as string);

@@ -74,6 +74,17 @@ test('an interruption during start cancels it and removes the machine', async ()
   expect(api.machines.size).toBe(0);
 });
 
+test('an interruption of a restart tells that it may go on', async () => {
+  api.add('web');
+  const release = api.hold('POST /machines :id restart');
+  const cli = start(['restart', 'web']);
+  await api.saw(/restart$/);
+  cli.child.kill('SIGINT');
+  const result = await cli.done;
+  release();
+  expect(result).toMatchObject({ code: 130, stderr: 'The restart of web may go on in the daemon\n' });
+});
+
 test('an interruption of create --start tells that the start goes on', async () => {
   const release = api.hold('POST /machines :id start');
   const cli = start(['create', 'busybox', '--name', 'web', '--start']);

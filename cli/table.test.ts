@@ -8,10 +8,10 @@ interface Row {
 }
 
 const columns: readonly Column<Row>[] = [
-  { title: 'NAME', text: ({ name }) => name, isCut: true },
+  { title: 'NAME', text: ({ name }) => name, cutTo: 8 },
   { title: 'ID', text: ({ id }) => id, leftOut: 1 },
   { title: 'STATE', text: () => 'running' },
-  { title: 'NOTE', text: ({ note }) => note, isCut: true, leftOut: 2 },
+  { title: 'NOTE', text: ({ note }) => note, cutTo: 8, leftOut: 2 },
 ];
 const rows = [
   { name: 'web', id: 'abcdefghijkl', note: 'team=blue,tier=frontend' },

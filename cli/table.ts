@@ -8,13 +8,11 @@ export interface Column<Row> {
   readonly paint?: (text: string, row: Row) => string;
   /** Where the terminal is too narrow, the column with the highest number is left out first; absent: none. */
   readonly leftOut?: number;
-  /** Whether its text may be cut where the terminal is too narrow. */
-  readonly isCut?: true;
+  /** Its text may be cut to so many characters where the terminal is too narrow; absent: it may not. */
+  readonly cutTo?: number;
 }
 
 const gap = 2;
-/** A text is cut to no less. */
-const cutMin = 8;
 
 /**
  * Left-aligned columns, two spaces apart. Paint comes after alignment, so colours take no room. What is wider than `room`
@@ -74,7 +72,7 @@ function shrink<Row>(
   const widths = columns.map(({ width }) => width);
   for (let left = excess; left > 0; left--) {
     const candidates = widths.map((width, index) =>
-      columns[index]?.column.isCut && width > cutMin ? width : 0,
+      width > (columns[index]?.column.cutTo ?? Infinity) ? width : 0,
     );
     const widest = Math.max(...candidates);
     if (widest === 0) return null;

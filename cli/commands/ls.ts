@@ -44,17 +44,17 @@ async function list(context: Context, options: Options): Promise<void> {
 
 function columns(now: number): Column<MachineSummary>[] {
   return [
-    { title: 'NAME', text: (machine) => machine.name, isCut: true },
+    { title: 'NAME', text: (machine) => machine.name, cutTo: 20 },
     { title: 'ID', text: (machine) => machine.id, leftOut: 3 },
     {
       title: 'STATUS',
       text: (machine) => machine.status,
       paint: (text, machine) => paintStatus(text, machine.status),
     },
-    { title: 'IMAGE', text: (machine) => machine.image, isCut: true, leftOut: 2 },
+    { title: 'IMAGE', text: (machine) => machine.image, cutTo: 12, leftOut: 2 },
     { title: 'CPUS', text: (machine) => String(machine.vcpu_count), leftOut: 5 },
     { title: 'MEMORY', text: (machine) => mebibytes(machine.mem_size_mib), leftOut: 4 },
     { title: 'AGE', text: (machine) => age(machine.created_at, now), leftOut: 1 },
-    { title: 'LABELS', text: (machine) => labelsText(machine.labels), isCut: true, leftOut: 6 },
+    { title: 'LABELS', text: (machine) => labelsText(machine.labels), cutTo: 12, leftOut: 6 },
   ];
 }

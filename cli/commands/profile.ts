@@ -103,7 +103,7 @@ const columns: readonly Column<{ readonly name: string; readonly in_use: boolean
   [
     { title: 'NAME', text: ({ name }) => name },
     { title: 'USED', text: ({ in_use: inUse }) => (inUse ? 'yes' : '') },
-    { title: 'URL', text: ({ url }) => url, isCut: true },
+    { title: 'URL', text: ({ url }) => url, cutTo: 20 },
   ];
 
 function noProfile(name: string): CliError {

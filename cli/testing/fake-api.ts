@@ -166,6 +166,7 @@ export class FakeApi implements AsyncDisposable {
         if (isAlready(this.#find(id), 'running', query)) return send(response, 200, this.#find(id));
         return send(response, 200, await this.#start(id, route));
       case 'POST /machines :id restart':
+        await this.#gates.get(route);
         return send(response, 200, this.#change(id, 'restart', 'running', 'running'));
       case 'POST /machines :id pause':
         return send(response, 200, this.#change(id, 'pause', 'running', 'paused'));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readConfig } from './config.ts';
+import { otherSettings, readConfig } from './config.ts';
 
 const base = { FLOTILLA_STATE_DIR: '/tmp/state', FLOTILLA_CACHE_DIR: '/tmp/cache' };
 
@@ -95,4 +95,15 @@ describe('readConfig', () => {
     expect(readConfig({ ...env, FLOTILLA_INSECURE: '1' }, true).isAuthDisabled).toBe(true);
     expect(readConfig({ ...base, DISABLE_AUTH: 'true' }, true).isAuthDisabled).toBe(true);
   });
+});
+
+test('settings that are asked for and that a daemon does not have are named, never their values', () => {
+  const daemon = { PORT: '4000', DATABASE_URL: 'postgres://a:secret@h/d', HOME: '/root' };
+  expect(otherSettings({}, daemon)).toEqual([]);
+  expect(otherSettings({ PORT: '4000', HOME: '/home/me', FLOTILLA_STATE_DIR: './here' }, daemon)).toEqual([]);
+  expect(
+    otherSettings({ PORT: '3000', FLOTILLA_CORS_ORIGINS: 'https://a.example', DISABLE_AUTH: '' }, daemon),
+  ).toEqual(['PORT', 'FLOTILLA_CORS_ORIGINS']);
+  expect(otherSettings({ DATABASE_URL: 'postgres://b:other@h/d' }, daemon)).toEqual(['DATABASE_URL']);
+  expect(otherSettings({ PORT: '3000' }, null)).toEqual([]);
 });
