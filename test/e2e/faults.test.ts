@@ -42,6 +42,26 @@ describe('exits', () => {
     expect(await host.client.machines.start(id)).toMatchObject({ status: 'running' });
   });
 
+  test('kill -9 of a VMM that is to be restarted: it runs again, on the larger disk asked for before', async () => {
+    const { machines } = host.client;
+    const size = { vcpu_count: 1, mem_size_mib: 128, image: 'busybox', disk_size_mib: 256 };
+    const { id } = await machines.create({
+      name: 'web',
+      ...size,
+      env: { SAY: 'hello' },
+      restart: 'on-failure',
+    });
+    await machines.update(id, { disk_size_mib: 768 });
+    const { pid } = await machines.start(id);
+    process.kill(pid ?? -1, 'SIGKILL');
+    await waitFor(id, 'starting', 10);
+    expect(await waitFor(id, 'running', 30)).toMatchObject({ restart_count: 1, failure: null });
+    const command = ['sh', '-c', 'echo $SAY; df -m / | tail -n 1'];
+    const [said, disk = ''] = (await machines.exec(id, { command })).stdout.split('\n');
+    expect(said).toBe('hello');
+    expect(Number(disk.trim().split(/ +/)[1])).toBeGreaterThan(600);
+  });
+
   test('poweroff in the guest: stopped, no failure', async () => {
     const { id } = await running();
     await host.client.machines.exec(id, { command: inBackground('poweroff') });

@@ -164,7 +164,7 @@ export interface paths {
         };
         /**
          * Wait for a status
-         * @description Answers as soon as the machine has the status, and with 400 as soon as it has failed, unless `failed` is waited for.
+         * @description Answers as soon as the machine has the status, and with 400 as soon as it has failed, unless `failed` is waited for or its restart policy starts it again.
          */
         readonly get: operations["waitForMachine"];
         readonly put?: never;

@@ -134,6 +134,25 @@ describe('a restart policy', () => {
     expect(await web()).toMatchObject({ state: 'failed', restartCount: 1, restartAt: fromNow(2_000) });
   });
 
+  test('a wait outlasts the failure, and ends with the last restart', async () => {
+    await begin({ restart: 'on-failure' });
+    await fake.machines.start(tenant, 'web');
+    await end('die');
+    const wait = () =>
+      fake.machines.wait(
+        tenant,
+        'web',
+        { states: ['running'], timeoutMs: 5_000 },
+        new AbortController().signal,
+      );
+    const waiting = wait();
+    await pass(1_000);
+    expect(await waiting).toMatchObject({ state: 'running', restartCount: 1 });
+    await end('die');
+    await fake.machines.update(tenant, 'web', { restart: 'no' });
+    await expect(wait()).rejects.toMatchObject({ code: 'conflict' });
+  });
+
   test('on-failure: leaves a machine alone that powered itself off', async () => {
     await begin({ restart: 'on-failure' });
     await fake.machines.start(tenant, 'web');

@@ -14,7 +14,7 @@ export interface WaitRequest {
 
 /**
  * Resolves with the machine once it is in one of the states. Raises `timeout`; `not_found` when it is deleted
- * meanwhile; `conflict` as soon as it fails, unless `failed` was requested.
+ * meanwhile; `conflict` as soon as it fails, unless `failed` was requested or its restart policy starts it again.
  */
 export async function waitForState(
   store: Store,
@@ -36,7 +36,7 @@ export async function waitForState(
       const machine = await store.machines.get(machineId);
       if (!machine) throw new AppError('not_found', `Machine with id '${machineId}' not found`);
       if (states.includes(machine.state)) return machine;
-      if (machine.state === 'failed') {
+      if (machine.state === 'failed' && machine.restartAt === null) {
         throw new AppError(
           'conflict',
           `machine ${machineId} has failed: ${machine.failure?.message ?? 'no reason'}`,

@@ -192,7 +192,7 @@ Lets a paused machine go on, and answers when its guest does and knows the time.
     ...needs('machines:read'),
     summary: 'Wait for a status',
     description:
-      'Answers as soon as the machine has the status, and with 400 as soon as it has failed, unless `failed` is waited for.',
+      'Answers as soon as the machine has the status, and with 400 as soon as it has failed, unless `failed` is waited for or its restart policy starts it again.',
     request: { params: schema.machineParams, query: schema.waitQuery },
     responses: {
       200: machineAnswer,

@@ -252,13 +252,11 @@ const argv = z.array(argument).min(1).max(4096);
 
 export const execBody = z
   .object({
-    command: argv
-      .optional()
-      .openapi({
-        description:
-          'Program and arguments; no shell. Each has at most 131,071 bytes; together with the environment they have what the guest’s kernel takes, usually 2 MiB.',
-        example: ['uname', '-r'],
-      }),
+    command: argv.optional().openapi({
+      description:
+        'Program and arguments; no shell. Each has at most 131,071 bytes; together with the environment they have what the guest’s kernel takes, usually 2 MiB.',
+      example: ['uname', '-r'],
+    }),
     cmd: argv.optional().openapi({ deprecated: true, description: 'Older name of `command`.' }),
     timeout: z.int().min(1).max(86_400).default(30).openapi({ description: 'Seconds until it is killed.' }),
     env: z
