@@ -44,7 +44,7 @@ export interface OperationObject {
   readonly operationId: string;
   readonly security?: readonly { readonly bearerAuth?: readonly string[] }[];
   readonly parameters?: readonly Parameter[];
-  readonly requestBody?: { readonly content: Readonly<Record<string, Media>> };
+  readonly requestBody?: { readonly required?: boolean; readonly content: Readonly<Record<string, Media>> };
   readonly responses: Readonly<Record<string, DocumentedResponse>>;
 }
 

@@ -208,9 +208,11 @@ function checkVerdict(request: Generated, answer: WireAnswer, broken: Fault): vo
   }
 }
 
-/** Limits that depend on the host, its engines, its images and its clock are not in the document. */
+/** Limits that depend on the host, its engines, its images, its clock and the machine are not in the document. */
 function isLimitOfHost(answer: WireAnswer): boolean {
-  return /this host|needs a disk of at least|a disk has at most|must be in the future/.test(answer.body);
+  return /this host|needs a disk of at least|a disk has at most|a disk cannot shrink|must be in the future/.test(
+    answer.body,
+  );
 }
 
 function mediaType(answer: WireAnswer): string {

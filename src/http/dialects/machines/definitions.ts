@@ -131,7 +131,11 @@ is there at the next start.
 `.trim(),
     request: {
       params: schema.machineParams,
-      ...bodyOf(updateBody, { labels: { team: 'web' }, lifetime_seconds: 3600 }),
+      // Without one nothing is to change.
+      body: {
+        ...bodyOf(updateBody, { labels: { team: 'web' }, lifetime_seconds: 3600 }).body,
+        required: false,
+      },
     },
     responses: {
       200: machineAnswer,
