@@ -57,7 +57,9 @@ test_programs() {
   check 'PostgreSQL for tests' scripts/postgres-for-tests.sh
   check 'Chromium for tests' scripts/chromium-for-tests.sh
   check 'shells for tests' scripts/shells-for-tests.sh
-  check 'Schemathesis for tests' scripts/schemathesis-for-tests.sh
+  check 'Schemathesis for tests' scripts/python-tool-for-tests.sh schemathesis test/contract/schemathesis-requirements.txt
+  check 'openapi-python-client for tests' scripts/python-tool-for-tests.sh openapi-python-client test/contract/generators/requirements.txt
+  check 'openapi-ts for tests' scripts/openapi-ts-for-tests.sh
 }
 
 static_checks() {

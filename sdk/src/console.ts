@@ -30,7 +30,7 @@ export async function* followConsole(
 ): AsyncGenerator<string, void, undefined> {
   const connection = linkedAbort(options.signal);
   try {
-    const query = { lines: options.lines, follow: 'true' } as const;
+    const query = { lines: options.lines, follow: true } as const;
     const call = requestOf('getMachineConsole', { path: { id }, query });
     const body = await openStream(
       transport,

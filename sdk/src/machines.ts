@@ -97,7 +97,7 @@ export class Machines {
   }
 
   delete(id: string, options: DeleteOptions = {}): Promise<void> {
-    const query = options.force === true ? ({ force: 'true' } as const) : {};
+    const query = options.force === true ? ({ force: true } as const) : {};
     return this.#call('deleteMachine', { path: { id }, query }, deadlinesMs.delete, options);
   }
 
@@ -149,5 +149,5 @@ export class Machines {
 }
 
 function actionArguments(id: string, options?: ActionOptions) {
-  return { path: { id }, query: options?.idempotent === true ? ({ idempotent: 'true' } as const) : {} };
+  return { path: { id }, query: options?.idempotent === true ? ({ idempotent: true } as const) : {} };
 }

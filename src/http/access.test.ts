@@ -61,6 +61,18 @@ async function statusBeforeBody(method: string, path: string, key: string | null
   return Number(/^HTTP\/1.1 (\d+)/.exec(answer.toString())?.[1]);
 }
 
+test('every route says of its query what its schema says', () => {
+  for (const { nouns } of dialects) {
+    for (const { routes } of nouns) {
+      for (const { operationId, middleware, request } of routes) {
+        if (!isGate(middleware) || middleware.access.auth === 'none') continue;
+        const hasQuery = request?.query !== undefined;
+        expect(middleware.access.query, String(operationId)).toBe(hasQuery ? 'declared' : 'none');
+      }
+    }
+  }
+});
+
 async function keyWith(scope: Scope): Promise<string> {
   const operator = await fake.apiKeys.create(
     {

@@ -11,6 +11,7 @@ import { declaredBytes, hasBody, readWhole } from './body.ts';
 import { checkText } from './body-text.ts';
 import type { HttpEnv } from './context.ts';
 import { BadRequest, BodyTooLarge, BodyTooSlow, UnsupportedMediaType } from './errors.ts';
+import { unknownName } from './schema.ts';
 import type { Session } from './session.ts';
 
 /** The largest body that is not an upload: an exec with 8 MiB of stdin in base64, plus its other fields. */
@@ -32,6 +33,8 @@ export interface Access {
   /** Null: any key suffices. */
   readonly scope: Scope | null;
   readonly body: BodyPolicy;
+  /** `declared`: what the route's schema says. `none`: a query is refused. */
+  readonly query: 'declared' | 'none';
   /** `stream`: the answer continues, and ends with the caller's key. */
   readonly answer: 'whole' | 'stream';
 }
@@ -41,20 +44,26 @@ export interface Gate extends MiddlewareHandler<HttpEnv> {
 }
 
 /** For a route's definition: its gate, and the scope's mention in the OpenAPI document. */
-export function needs(scope: Scope, { body = { kind: 'none' }, answer = 'whole' }: Partial<Access> = {}) {
-  const access: Access = { auth: 'key', scope, body, answer };
+export function needs(
+  scope: Scope,
+  { body = { kind: 'none' }, query = 'none', answer = 'whole' }: Partial<Access> = {},
+) {
+  const access: Access = { auth: 'key', scope, body, query, answer };
   return { security: [{ bearerAuth: [scope] }], middleware: gate(access) };
 }
 
 /** For routes that need no key. */
 export function forEveryone() {
-  const access: Access = { auth: 'none', scope: null, body: { kind: 'none' }, answer: 'whole' };
+  const access: Access = {
+    ...{ auth: 'none', scope: null, query: 'declared', answer: 'whole' },
+    body: { kind: 'none' },
+  };
   return { security: [], middleware: gate(access) };
 }
 
 /** For unknown routes: only callers with a key learn that they do not exist. */
 export const unknownRouteAccess: Access = {
-  ...{ auth: 'key', scope: null, answer: 'whole' },
+  ...{ auth: 'key', scope: null, query: 'declared', answer: 'whole' },
   body: { kind: 'none' },
 };
 
@@ -71,7 +80,7 @@ export function gate(access: Access): Gate {
       c.set('caller', caller);
       session.admit(caller);
     }
-    checkTarget(c.env.incoming.url ?? '');
+    checkTarget(c.env.incoming.url ?? '', access.query);
     if (hasBody(c.env.incoming)) await takeBody(session, access.body);
     await next();
   };
@@ -109,14 +118,19 @@ async function takeBody(session: Session, policy: BodyPolicy): Promise<void> {
   await session.identify();
 }
 
-/** Invalid UTF-8 in an address would be decoded to other characters than intended. */
-function checkTarget(target: string): void {
-  if (!target.includes('%')) return;
-  try {
-    decodeURIComponent(target);
-  } catch {
-    throw new BadRequest('The address is not UTF-8 in percent-encoding');
+/** What is not UTF-8 in an address would be taken for other characters than were meant; an unknown query for none. */
+function checkTarget(target: string, query: Access['query']): void {
+  if (target.includes('%')) {
+    try {
+      decodeURIComponent(target);
+    } catch {
+      throw new BadRequest('The address is not UTF-8 in percent-encoding');
+    }
   }
+  const begin = target.indexOf('?');
+  if (begin < 0 || query === 'declared') return;
+  const [name] = new URLSearchParams(target.slice(begin)).keys();
+  if (name !== undefined) throw new AppError('invalid', unknownName('query parameter', name, []));
 }
 
 /** A compressed body would look like damaged JSON, and a compressed upload like another format. */

@@ -39,11 +39,17 @@ export const commonFailures = {
 export const invalid = (message: string) => ({
   400: failure('The request is wrong.', 'VALIDATION_ERROR', message),
 });
-export const tooLarge = {
+/** Where a body may be sent. */
+export const bodyRefused = {
   413: failure(
     'The body is over the limit.',
     'VALIDATION_ERROR',
     'request body is larger than 12582912 bytes',
+  ),
+  415: failure(
+    'The body is packed, or in another charset than UTF-8.',
+    'BAD_REQUEST',
+    'A request body cannot have a Content-Encoding',
   ),
 } as const;
 export const bodyOf = <T extends z.ZodType>(body: T, example: z.input<T>) => ({

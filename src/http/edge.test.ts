@@ -63,7 +63,7 @@ test('an idle connection stays open longer than those of proxies', async () => {
   expect(Number(/timeout=(\d+)/.exec(String(headers['keep-alive']))?.[1])).toBeGreaterThan(60);
 });
 
-test.each(['/health', '/docs/json', '/machines', '/machines/none'])(
+test.each(['/docs', '/docs/json', '/machines', '/machines/none'])(
   'HEAD %s has the headers of GET, and no body',
   async (path) => {
     const varying = { date: '', 'x-request-id': '' };

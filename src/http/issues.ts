@@ -14,7 +14,7 @@ function nameOf(path: readonly PropertyKey[]): string {
 function describe(issue: z.core.$ZodIssue, name: string, input: unknown): string {
   switch (issue.code) {
     case 'invalid_type':
-      if (valueAt(input, issue.path) === undefined) return `${name} is required`;
+      if (isMissing(issue, input)) return `${name} is required`;
       return `${name} must be ${article(issue.expected)}`;
     case 'too_small':
       if (issue.origin === 'string') return `${name} must not be empty`;
@@ -33,15 +33,27 @@ function describe(issue: z.core.$ZodIssue, name: string, input: unknown): string
       return `${nameOf(issue.path.slice(0, -1))}: ${wrong}`;
     }
     case 'unrecognized_keys':
-      return `unknown field: ${issue.keys.join(', ')}`;
+      return located(issue.path, issue.message);
     default:
       return /^(must|is) /.test(issue.message) ? `${name} ${issue.message}` : `${name}: ${issue.message}`;
   }
 }
 
+/** Of an object within the body, with where that is. */
+function located(path: readonly PropertyKey[], message: string): string {
+  return path.length === 0 ? message : `${nameOf(path)}: ${message}`;
+}
+
+/** Zod's own message tells it of a field that was read under another name. */
+function isMissing({ path, message }: z.core.$ZodIssue, input: unknown): boolean {
+  const received = /received (\w+)$/.exec(message)?.[1];
+  return received === undefined ? valueAt(input, path) === undefined : received === 'undefined';
+}
+
 function article(expected: string): string {
   // The schemas have no other numbers.
   if (expected === 'number' || expected === 'int') return 'an integer';
+  if (expected === 'boolean') return 'true or false';
   if (expected === 'array' || expected === 'object') return `an ${expected}`;
   if (expected === 'record') return 'an object';
   return `a ${expected}`;

@@ -1,5 +1,6 @@
 /** Schemas shared by several nouns. */
 import { z } from '@hono/zod-openapi';
+import { nearest } from './nearest.ts';
 
 /** What `request_id` looks like in examples. */
 export const exampleRequestId = '0a1b8d52-3f6c-4d7e-9b1a-5c2e7f8d9a10';
@@ -25,6 +26,51 @@ export const moment = z.iso
  */
 export const wholeNumber = <T extends z.ZodType>(number: T) =>
   z.preprocess((text) => (typeof text === 'string' && /^-?\d+$/.test(text) ? Number(text) : text), number);
+
+const flags: ReadonlyMap<unknown, boolean> = new Map([
+  ['true', true],
+  ['1', true],
+  ['false', false],
+  ['0', false],
+]);
+
+/** Yes or no in a query; no without it. */
+export const flag = (description: string) =>
+  z
+    .preprocess(
+      (text) => flags.get(typeof text === 'string' ? text.toLowerCase() : text) ?? text,
+      z.boolean().default(false),
+    )
+    .openapi({ param: { description } });
+
+/**
+ * An object with these fields and no other: a name that nobody knows would be ignored, and more be listed, or less be made,
+ * than was asked for.
+ */
+export const closed = <Shape extends z.ZodRawShape>(shape: Shape) => closedObject(shape, 'field');
+
+/** The same for the parameters of a query. */
+export const closedQuery = <Shape extends z.ZodRawShape>(shape: Shape) =>
+  closedObject(shape, 'query parameter');
+
+function closedObject<Shape extends z.ZodRawShape>(shape: Shape, what: string) {
+  return z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === 'unrecognized_keys'
+        ? unknownName(what, issue.keys[0] ?? '', Object.keys(shape))
+        : undefined,
+  });
+}
+
+const namesShownMax = 40;
+
+/** `unknown field 'lables': did you mean 'labels'?` */
+export function unknownName(what: string, name: string, known: readonly string[]): string {
+  const shown = `unknown ${what} '${name.slice(0, namesShownMax)}'`;
+  const meant = nearest(name.slice(0, namesShownMax), known);
+  if (meant !== null) return `${shown}: did you mean '${meant}'?`;
+  return known.length === 0 ? `${shown}: there are none here` : `${shown}: there are ${known.join(', ')}`;
+}
 
 /** Query parameters for a page of `things`, a capitalised plural. */
 export const pageQuery = (things: string) => ({

@@ -76,6 +76,7 @@ const handle: z.ZodType<EngineHandle> = z.object({
   ]),
   pid: z.number().nullable(),
   controlSocket: z.string().nullable(),
+  kernelArgs: z.string().nullable().optional(),
   data: z.unknown(),
 });
 

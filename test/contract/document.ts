@@ -71,6 +71,13 @@ export function readContract(): Contract {
   const paths = document.paths as Readonly<Record<string, Readonly<Record<string, OperationObject>>>>;
   const ajv = new Ajv2020({ strict: false, allErrors: false });
   addFormats.default(ajv);
+  // What generators of clients would make of `oneOf` is no type.
+  ajv.addKeyword({
+    keyword: 'x-exactly-one-of',
+    type: 'object',
+    schemaType: 'array',
+    validate: (names: readonly string[], value: object) => names.filter((name) => name in value).length === 1,
+  });
   ajv.addSchema(document, id);
   const validators = new Map<Schema, ValidateFunction>();
   return {

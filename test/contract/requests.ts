@@ -97,6 +97,7 @@ function queries(contract: Contract, operation: DocumentedOperation) {
     'follow',
     'machine',
     'state',
+    'labels',
     'unknown',
   );
   const value = fc.oneof(

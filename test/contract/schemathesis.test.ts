@@ -1,6 +1,6 @@
 /**
  * A fuzzer that is not ours finds nothing either: Schemathesis, from the served document, on the real server over
- * fakes. `scripts/schemathesis-for-tests.sh` installs it; where it could not, this is skipped.
+ * fakes. `scripts/python-tool-for-tests.sh` installs it; where it could not, this is skipped.
  */
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';

@@ -21,7 +21,7 @@ export const operationTable = {
   getHealth: { method: 'GET', path: '/health', takes: null, answer: 'json', stream: null, isRepeatable: true },
   importImage: { method: 'POST', path: '/api/v1/images', takes: 'application/json', answer: 'json', stream: null, isRepeatable: false },
   listImages: { method: 'GET', path: '/api/v1/images', takes: null, answer: 'json', stream: null, isRepeatable: true },
-  uploadImage: { method: 'PUT', path: '/api/v1/images/{name}', takes: 'application/x-tar', answer: 'json', stream: null, isRepeatable: false },
+  uploadImage: { method: 'PUT', path: '/api/v1/images/{name}', takes: 'application/octet-stream', answer: 'json', stream: null, isRepeatable: false },
   getImage: { method: 'GET', path: '/api/v1/images/{name}', takes: null, answer: 'json', stream: null, isRepeatable: true },
   deleteImage: { method: 'DELETE', path: '/api/v1/images/{name}', takes: null, answer: 'none', stream: null, isRepeatable: false },
   createKey: { method: 'POST', path: '/api/v1/keys', takes: 'application/json', answer: 'json', stream: null, isRepeatable: false },

@@ -419,7 +419,10 @@ export interface components {
              * @example /var/lib/flotilla/kernel/vmlinux
              */
             readonly kernel_image_path: string | null;
-            /** @example console=ttyS0 */
+            /**
+             * @description The whole command line that its kernel was booted with; before its first start, the one it would be.
+             * @example console=ttyS0 quiet
+             */
             readonly kernel_args: string | null;
             /**
              * @description A path of the host for the operator; for others the name of the file.
@@ -484,6 +487,11 @@ export interface components {
              * @example null
              */
             readonly operation_id: string | null;
+            /**
+             * @description Hyperfleet’s name of `image`.
+             * @example busybox
+             */
+            readonly image_ref: string;
             /**
              * @description What the image’s name meant at creation.
              * @example sha256:0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f
@@ -573,7 +581,7 @@ export interface components {
         };
         readonly CreateMachine: {
             /**
-             * @description Unique among your machines.
+             * @description Unique among your machines: letters, digits, `.`, `_` and `-`, as in a host name, but not 12 small letters and digits, which is an id.
              * @example web-server
              */
             readonly name: string;
@@ -718,7 +726,7 @@ export interface components {
         };
         readonly UpdateMachine: {
             /**
-             * @description Unique among your machines.
+             * @description Unique among your machines: letters, digits, `.`, `_` and `-`, as in a host name, but not 12 small letters and digits, which is an id.
              * @example web-server
              */
             readonly name?: string;
@@ -816,20 +824,15 @@ export interface components {
         };
         readonly Exec: {
             /**
-             * @description Program and arguments; no shell. Each has at most 131,071 bytes; together with the environment they have what the guest’s kernel takes, usually 2 MiB.
+             * @description Program and arguments; no shell. Each has at most 131,071 bytes; together with the environment they have what the guest’s kernel takes, usually 2 MiB. `cmd`, the older name, is accepted too.
              * @example [
              *       "uname",
              *       "-r"
              *     ]
              */
-            readonly command?: readonly string[];
+            readonly command: readonly string[];
             /**
-             * @deprecated
-             * @description Older name of `command`.
-             */
-            readonly cmd?: readonly string[];
-            /**
-             * @description Seconds until it is killed.
+             * @description Seconds until it is killed; 86400 where it is more.
              * @default 30
              */
             readonly timeout?: number;
@@ -1260,7 +1263,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: {
                 /** @description Delete it even if it runs, and cancel what it is doing. */
-                readonly force?: "true" | "false";
+                readonly force?: boolean;
             };
             readonly header?: never;
             readonly path: {
@@ -1319,7 +1322,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: {
                 /** @description Answer 200, not 400, when it is already so or on its way. */
-                readonly idempotent?: "true" | "false";
+                readonly idempotent?: boolean;
             };
             readonly header?: never;
             readonly path: {
@@ -1345,7 +1348,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: {
                 /** @description Answer 200, not 400, when it is already so or on its way. */
-                readonly idempotent?: "true" | "false";
+                readonly idempotent?: boolean;
             };
             readonly header?: never;
             readonly path: {
@@ -1394,7 +1397,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: {
                 /** @description Answer 200, not 400, when it is already so or on its way. */
-                readonly idempotent?: "true" | "false";
+                readonly idempotent?: boolean;
             };
             readonly header?: never;
             readonly path: {
@@ -1420,7 +1423,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: {
                 /** @description Answer 200, not 400, when it is already so or on its way. */
-                readonly idempotent?: "true" | "false";
+                readonly idempotent?: boolean;
             };
             readonly header?: never;
             readonly path: {
@@ -1476,7 +1479,7 @@ export interface operations {
                 /** @description How many of the last lines; together at most 1 MiB of them. */
                 readonly lines?: number;
                 /** @description Go on with what comes, until the machine stops. */
-                readonly follow?: "true" | "false";
+                readonly follow?: boolean;
             };
             readonly header?: never;
             readonly path: {
@@ -1653,7 +1656,7 @@ export interface operations {
         };
         readonly requestBody: {
             readonly content: {
-                readonly "application/x-tar": string;
+                readonly "application/octet-stream": string;
             };
         };
         readonly responses: {

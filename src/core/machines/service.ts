@@ -123,6 +123,14 @@ export class MachineService {
     return findMachine(this.#store, tenant, idOrName);
   }
 
+  /** The command line its kernel was booted with or, before that, would be; `own` is what its image asks for. */
+  kernelArgsOf(machine: Machine, own: string): string | null {
+    const booted = machine.handle?.kernelArgs;
+    if (booted != null) return booted;
+    const given = this.#edges.engines.get(machine.spec.engine)?.kernelArgs ?? null;
+    return given === null ? null : `${given} ${own}`.trim();
+  }
+
   /**
    * Limits or isolation that this host cannot give the machine; empty when there are none, or the engine is
    * unknown.

@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts';
 import type { EngineCapabilities } from '../ports/engine.ts';
 import type { Image } from '../ports/images.ts';
 import type { MachineSpec, RestartPolicy } from './machine.ts';
+import { checkName } from './names.ts';
 
 /** Absent fields get defaults. */
 export interface CreateRequest {
@@ -40,6 +41,7 @@ export function makeSpec(
   image: Image,
   capabilities: EngineCapabilities,
 ): MachineSpec {
+  checkName(request.name);
   const diskMib = request.diskMib ?? Math.max(defaults.diskMib, image.rootMib);
   if (diskMib < image.rootMib) {
     throw limit(`image '${image.name}' needs a disk of at least ${image.rootMib} MiB, not ${diskMib}`);

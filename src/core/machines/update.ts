@@ -9,6 +9,7 @@ import type { EngineCapabilities } from '../ports/engine.ts';
 import type { MachineDetails } from '../ports/store.ts';
 import { stateConflict } from './lookup.ts';
 import type { Machine, MachineSpec, RestartPolicy } from './machine.ts';
+import { checkName } from './names.ts';
 import { requireHardware } from './spec.ts';
 import { decide } from './states.ts';
 
@@ -51,6 +52,7 @@ export function planUpdate(
     labels: merged('labels', spec.labels, request.labels),
     env: merged('env', spec.env, request.env),
   };
+  if (changed.name !== spec.name) checkName(changed.name);
   checkHardware(machine, changed, capabilities);
   return {
     spec: changed,

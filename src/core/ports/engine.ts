@@ -28,6 +28,8 @@ export interface EngineHandle {
   readonly pid: number | null;
   /** The engine's control socket, if it has one; shown to callers, used only by the driver. */
   readonly controlSocket: string | null;
+  /** The whole command line of its kernel; null when it has none, or nobody knows. Absent in handles of earlier versions. */
+  readonly kernelArgs?: string | null | undefined;
   readonly data: unknown;
 }
 
@@ -160,6 +162,8 @@ export interface EngineDriver {
    * Limits or isolation that this host cannot give machines, one per line; empty until `probe` has finished.
    */
   readonly warnings: readonly string[];
+  /** What it passes to each kernel before the image's own arguments; null until `probe` has found out, or without kernels. */
+  readonly kernelArgs: string | null;
   /** Tries the engine by booting something; the result is cached for the driver's lifetime. Never rejects. */
   probe(signal?: AbortSignal): Promise<EngineProbe>;
   /**

@@ -61,6 +61,7 @@ export class FakeDriver implements EngineDriver {
   readonly processors: EnginePause;
   readonly snapshots = null;
   warnings: readonly string[] = [];
+  readonly kernelArgs = 'console=fake';
   readonly host: FakeHost;
   /** Number of calls of each kind. */
   readonly calls = new Map<FakeCall, number>();
@@ -213,6 +214,7 @@ export class FakeDriver implements EngineDriver {
       guest: { transport: 'memory', key: incarnation },
       pid: null,
       controlSocket: null,
+      kernelArgs: `${this.kernelArgs} ${spec.source.kind === 'kernel' ? spec.source.kernelArgs : ''}`.trim(),
       data: {},
     };
     const machine = new FakeMachine(spec, handle);

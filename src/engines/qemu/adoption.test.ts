@@ -68,6 +68,7 @@ async function recorded(
     hostId: 'host',
     machineId: null,
     argumentsDigest: null,
+    kernelArgs: null,
     qemuVersion: null,
   });
   return identity;

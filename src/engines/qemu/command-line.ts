@@ -41,7 +41,10 @@ export function escapeOption(value: string): string {
   return value.replaceAll(',', ',,');
 }
 
-function kernelArguments(source: KernelBoot, facts: CommandLineFacts): string {
+/** What every kernel is given on this host. */
+export function ownKernelArguments(
+  facts: Pick<CommandLineFacts, 'accelerator' | 'tscKhz' | 'hasAcpi'>,
+): string {
   const own = ['console=ttyS0', 'quiet', 'panic=-1', 'reboot=t'];
   if (facts.accelerator === 'tcg') {
     // Without this frequency, a guest under TCG cannot calibrate its clock: with ACPI it hangs, without ACPI
@@ -50,7 +53,12 @@ function kernelArguments(source: KernelBoot, facts: CommandLineFacts): string {
     // QEMU's APIC bus runs at 1 GHz; the project's kernel uses this value and skips 200 ms of measuring.
     if (!facts.hasAcpi) own.push('lapic_timer_khz=1000000');
   }
-  return [...own, source.kernelArgs.trim()].filter((part) => part !== '').join(' ');
+  return own.join(' ');
+}
+
+/** The kernel's whole command line. */
+export function kernelArguments(source: KernelBoot, facts: CommandLineFacts): string {
+  return `${ownKernelArguments(facts)} ${source.kernelArgs.trim()}`.trim();
 }
 
 function diskArguments(disk: DiskAttachment, index: number): readonly string[] {

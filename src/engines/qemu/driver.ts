@@ -93,6 +93,7 @@ export class QemuDriver implements EngineDriver {
   readonly #closing = new AbortController();
   #probe: Promise<QemuProbe> | null = null;
   #warnings: readonly string[] = [];
+  #kernelArgs: string | null = null;
   #timer: NodeJS.Timeout | null = null;
   #isTrimming = false;
 
@@ -115,6 +116,10 @@ export class QemuDriver implements EngineDriver {
       watch: (directory, spawned) => this.#watch(directory, spawned.identity, spawned),
       logs: this.#logs,
     });
+  }
+
+  get kernelArgs(): string | null {
+    return this.#kernelArgs;
   }
 
   get warnings(): readonly string[] {
@@ -160,7 +165,8 @@ export class QemuDriver implements EngineDriver {
     const identity = recorded ?? (await findVmms(this.#layout, incarnation))[0];
     if (identity === undefined) return null;
     this.#watch(directory, identity);
-    return makeHandle(directory, identity);
+    const record = await directory.readRecord();
+    return makeHandle(directory, identity, record?.kernelArgs ?? null);
   }
 
   async inspect(handle: EngineHandle, signal: AbortSignal): Promise<EngineStatus> {
@@ -265,6 +271,7 @@ export class QemuDriver implements EngineDriver {
     if (this.#probeOptions.uid === null) notes.push("machines run as the daemon's own user");
     const found = await probeQemu({ ...this.#probeOptions, notes }, this.#closing.signal);
     this.#warnings = [...notes, ...found.probe.notes.filter(isJailNote)];
+    if (found.host !== null) this.#kernelArgs = this.#launcher.ownKernelArguments(found.host);
     return found;
   }
 

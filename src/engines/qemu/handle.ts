@@ -7,7 +7,11 @@ import type { RunDirectory } from './run-directory.ts';
 export const qemuKind = 'qemu';
 const version = 1;
 
-export function makeHandle(directory: RunDirectory, identity: ProcessIdentity): EngineHandle {
+export function makeHandle(
+  directory: RunDirectory,
+  identity: ProcessIdentity,
+  kernelArgs: string | null,
+): EngineHandle {
   return {
     engine: qemuKind,
     version,
@@ -15,6 +19,7 @@ export function makeHandle(directory: RunDirectory, identity: ProcessIdentity): 
     guest: { transport: 'virtio-serial', path: directory.agentSocket },
     pid: identity.pid,
     controlSocket: directory.qmpSocket,
+    kernelArgs,
     data: { startTime: identity.startTime, bootId: readBootId() },
   };
 }

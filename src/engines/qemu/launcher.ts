@@ -10,7 +10,13 @@ import type { LimitedLogs } from '../../lib/limited-log.ts';
 import { isAlive, readBootId } from '../../lib/procfs.ts';
 import type { StateLayout } from '../../storage/layout.ts';
 import { type Cgroups, type PreparedGroups, vmmLimits } from './cgroup.ts';
-import { argumentsDigest, type KernelSpec, qemuArguments } from './command-line.ts';
+import {
+  argumentsDigest,
+  type KernelSpec,
+  kernelArguments,
+  ownKernelArguments,
+  qemuArguments,
+} from './command-line.ts';
 import { type Confinement, confinedCommand, fileBytesMax } from './confine.ts';
 import { lastWords } from './exit-facts.ts';
 import { makeHandle } from './handle.ts';
@@ -93,21 +99,21 @@ export class Launcher {
     directory: RunDirectory,
     signal: AbortSignal,
   ): Promise<EngineHandle> {
-    const { layout, uidBase, cgroups, hasAcpi, hasNesting } = this.#options;
+    const { layout, uidBase, cgroups, hasNesting } = this.#options;
     const uid = uidBase === null ? null : uidBase + spec.slot;
     // The VMMs' users must pass through to their own directories.
     await ensureDirectory(layout.run, 0o711);
     await directory.create(spec.hostId, uid, host.jail !== null);
 
-    const args = qemuArguments(spec, {
-      accelerator: host.accelerator,
-      tscKhz: this.#tscKhz(host),
-      hasAcpi,
+    const facts = {
+      ...this.#kernelFacts(host),
       hasNesting,
       qmpSocket: directory.qmpSocket,
       agentSocket: directory.agentSocket,
       consoleFile: directory.consoleFile,
-    });
+    };
+    const args = qemuArguments(spec, facts);
+    const kernelArgs = kernelArguments(spec.source, facts);
     const groups = await cgroups.prepare(spec.incarnation, vmmLimits(spec));
     signal.throwIfAborted();
     const confinement = { ...host, uid, fileBytesMax: fileBytesMax(spec.diskMib) };
@@ -124,6 +130,7 @@ export class Launcher {
         hostId: spec.hostId,
         machineId: spec.machineId,
         argumentsDigest: argumentsDigest(args),
+        kernelArgs,
         qemuVersion: host.version,
       })
       .catch((error) => {
@@ -136,7 +143,7 @@ export class Launcher {
     const notes = [...groups.notes, ...(await cgroups.check(spec.incarnation, groups, identity.pid))];
     const { incarnation } = spec;
     if (notes.length > 0) this.#options.logs.of(incarnation).warn({ incarnation, notes }, 'limits not set');
-    return makeHandle(directory, identity);
+    return makeHandle(directory, identity, kernelArgs);
   }
 
   /** With the launch shim: limits, namespaces and rights are in force before QEMU's first instruction. */
@@ -187,6 +194,20 @@ export class Launcher {
       }
       await sleep(greetPollMs, signal);
     }
+  }
+
+  /** What kernels are given on this host beside what their image asks for; null where none can be started. */
+  ownKernelArguments(host: QemuHost): string | null {
+    if (host.accelerator !== 'kvm' && readTscKhz() === null) return null;
+    return ownKernelArguments(this.#kernelFacts(host));
+  }
+
+  #kernelFacts(host: QemuHost) {
+    return {
+      accelerator: host.accelerator,
+      tscKhz: this.#tscKhz(host),
+      hasAcpi: this.#options.hasAcpi,
+    };
   }
 
   #tscKhz(host: QemuHost): number {

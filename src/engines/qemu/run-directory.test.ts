@@ -41,6 +41,7 @@ const record: VmmRecord = {
   hostId: 'host',
   machineId: null,
   argumentsDigest: null,
+  kernelArgs: null,
   qemuVersion: null,
 };
 

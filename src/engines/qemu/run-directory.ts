@@ -36,6 +36,7 @@ export interface VmmRecord {
   readonly hostId: string | null;
   readonly machineId: string | null;
   readonly argumentsDigest: string | null;
+  readonly kernelArgs: string | null;
   readonly qemuVersion: string | null;
 }
 
@@ -48,7 +49,7 @@ const statusPollMs = 10;
 
 function parseRecord(value: unknown, incarnation: string): VmmRecord | null {
   if (typeof value !== 'object' || value === null) return null;
-  const { pid, startTime, bootId, hostId, machineId, argumentsDigest, qemuVersion, ...rest } =
+  const { pid, startTime, bootId, hostId, machineId, argumentsDigest, kernelArgs, qemuVersion, ...rest } =
     value as Record<string, unknown>;
   if (rest.incarnation !== incarnation || typeof pid !== 'number' || !Number.isSafeInteger(pid)) return null;
   if (typeof startTime !== 'string' || typeof bootId !== 'string') return null;
@@ -61,6 +62,7 @@ function parseRecord(value: unknown, incarnation: string): VmmRecord | null {
     hostId: text(hostId),
     machineId: text(machineId),
     argumentsDigest: text(argumentsDigest),
+    kernelArgs: text(kernelArgs),
     qemuVersion: text(qemuVersion),
   };
 }

@@ -87,7 +87,7 @@ test.each([
   ['lines=0', 'lines must be at least 1'],
   ['lines=10001', 'lines must be at most 10000'],
   ['lines=x', 'lines must be an integer'],
-  ['follow=1', 'follow must be one of: true, false'],
+  ['follow=yes', 'follow must be true or false'],
 ])('%s: 400', async (query, message) => {
   const response = await read(`?${query}`);
   expect(response.statusCode).toBe(400);

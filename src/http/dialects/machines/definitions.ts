@@ -1,7 +1,8 @@
 /** The documented and validated routes of `/machines`; their handlers are in `routes.ts`. */
 import { createRoute, type RouteConfig, z } from '@hono/zod-openapi';
 import { bodyBytesMax, needs, smallBodyBytesMax } from '../../access.ts';
-import { bodyOf, commonFailures, failure, invalid, json, tooLarge } from '../../documented.ts';
+import { bodyOf, bodyRefused, commonFailures, failure, invalid, json } from '../../documented.ts';
+import { closedQuery } from '../../schema.ts';
 import * as schema from './schema.ts';
 import { updateBody } from './update-schema.ts';
 
@@ -45,7 +46,7 @@ const actionRoute = <Name extends string, Failures extends object, Query extends
     path: `/{id}/${name}`,
     operationId: `${name}Machine`,
     tags,
-    ...needs('machines:write'),
+    ...needs('machines:write', { query: 'declared' }),
     summary,
     description,
     request: { params: schema.machineParams, query },
@@ -55,7 +56,7 @@ const actionRoute = <Name extends string, Failures extends object, Query extends
       ...commonFailures,
       ...notFound,
       ...changed,
-      ...tooLarge,
+      ...bodyRefused,
       ...failures,
     },
   });
@@ -83,7 +84,7 @@ export const routes = {
       ...commonFailures,
       404: failure('No such image.', 'NOT_FOUND', "no image 'alpine'"),
       409: failure('The name is taken.', 'CONFLICT', "Machine with name 'web-server' already exists"),
-      ...tooLarge,
+      ...bodyRefused,
     },
   }),
   list: createRoute({
@@ -91,7 +92,7 @@ export const routes = {
     path: '/',
     operationId: 'listMachines',
     tags,
-    ...needs('machines:read'),
+    ...needs('machines:read', { query: 'declared' }),
     summary: 'List machines',
     description:
       'A page of your machines, newest first unless `sort` says otherwise. `total` counts all that match.',
@@ -143,7 +144,7 @@ is there at the next start.
       ...readFailures,
       ...notFound,
       409: failure('The name is taken.', 'CONFLICT', "Machine with name 'web-server' already exists"),
-      ...tooLarge,
+      ...bodyRefused,
     },
   }),
   start: actionRoute(
@@ -165,7 +166,7 @@ is there at the next start.
     'Restart a machine',
     'Stops a running machine, starts it anew, and answers when its guest does.',
     guestUnreachable,
-    z.object({}),
+    closedQuery({}),
   ),
   pause: actionRoute(
     'pause',
@@ -193,7 +194,7 @@ Lets a paused machine go on, and answers when its guest does and knows the time.
     path: '/{id}/wait',
     operationId: 'waitForMachine',
     tags,
-    ...needs('machines:read'),
+    ...needs('machines:read', { query: 'declared' }),
     summary: 'Wait for a status',
     description:
       'Answers as soon as the machine has the status, and with 400 as soon as it has failed, unless `failed` is waited for or its restart policy starts it again.',
@@ -216,7 +217,7 @@ Lets a paused machine go on, and answers when its guest does and knows the time.
     path: '/{id}',
     operationId: 'deleteMachine',
     tags,
-    ...needs('machines:write'),
+    ...needs('machines:write', { query: 'declared' }),
     summary: 'Delete a machine',
     description: `
 Its disk goes with it. A machine that runs or is paused is deleted only with \`force\`, which also cancels what the machine is
@@ -229,7 +230,7 @@ doing. A second request while it is being deleted is answered when the first is.
       ...commonFailures,
       ...notFound,
       ...changed,
-      ...tooLarge,
+      ...bodyRefused,
     },
   }),
   console: createRoute({
@@ -237,7 +238,7 @@ doing. A second request while it is being deleted is answered when the first is.
     path: '/{id}/console',
     operationId: 'getMachineConsole',
     tags,
-    ...needs('machines:read', { answer: 'stream' }),
+    ...needs('machines:read', { answer: 'stream', query: 'declared' }),
     summary: 'Read the console',
     description: `
 The last lines that the machine’s serial console printed in this run of it, or in its last one; empty before its first
@@ -290,7 +291,7 @@ that are not UTF-8 are replaced by U+FFFD.
       ...refused('Machine must be running to execute commands'),
       ...commonFailures,
       ...notFound,
-      ...tooLarge,
+      ...bodyRefused,
       ...guestLost(
         'The guest cannot be reached, or was lost: unless `retryable`, the command may have run.',
         false,

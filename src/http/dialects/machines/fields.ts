@@ -1,6 +1,7 @@
 /** Fields shared by creating and changing a machine, and the filters of lists. */
 import { z } from '@hono/zod-openapi';
 import { restartPolicies } from '../../../core/machines/machine.ts';
+import { nameCharactersMax, namePattern, nameRule } from '../../../core/machines/names.ts';
 import { entriesBytesMax, entriesMax } from '../../../core/machines/update.ts';
 import { noNul, noNulPattern, openApi31 } from '../../schema.ts';
 
@@ -21,19 +22,11 @@ export const envName = z
 /** `envName` for the document. */
 export const envNames = { minLength: 1, pattern: '^[^=\\u0000]*$' } as const;
 
-const printable = /^[^\p{Cc}]*$/u;
-
-export const nameField = z
-  .string()
-  .min(1)
-  .max(128)
-  .regex(printable, 'must not contain control characters')
-  .openapi({
-    description: 'Unique among your machines.',
-    // OpenAPI cannot express the pattern's flag.
-    pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$',
-    example: 'web-server',
-  });
+export const nameField = z.string().min(1).max(nameCharactersMax).regex(namePattern, nameRule).openapi({
+  description:
+    'Unique among your machines: letters, digits, `.`, `_` and `-`, as in a host name, but not 12 small letters and digits, which is an id.',
+  example: 'web-server',
+});
 
 const labelName = z.string().min(1).max(63);
 const labelValue = z.string().max(255);

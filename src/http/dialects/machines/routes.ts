@@ -66,7 +66,7 @@ export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
   for (const action of ['start', 'stop', 'pause', 'resume'] as const) {
     app.openapi(routes[action], async (c) => {
       const { tenant } = c.get('caller');
-      const isIdempotent = c.req.valid('query').idempotent === 'true';
+      const isIdempotent = c.req.valid('query').idempotent;
       const result = await machines[action](tenant, c.req.valid('param').id, { isIdempotent });
       return c.json(await bodyFor(c.get('caller'), done(action, result)), 200);
     });
@@ -88,14 +88,14 @@ export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
     return c.json(await bodyFor(c.get('caller'), machine), 200);
   });
   app.openapi(routes.remove, async (c) => {
-    const force = c.req.valid('query').force === 'true';
+    const { force } = c.req.valid('query');
     done('delete', await machines.delete(c.get('caller').tenant, c.req.valid('param').id, { force }));
     return c.body(null, 204);
   });
   app.openapi(routes.console, async (c) => {
     const { lines, follow } = c.req.valid('query');
     // HEAD has no body to follow, and nothing would end the following.
-    const isFollowed = follow === 'true' && !c.env.isHead;
+    const isFollowed = follow && !c.env.isHead;
     const session = c.get('session');
     const { id } = c.req.valid('param');
     const pieces = await machines.console(
@@ -157,13 +157,14 @@ function done(action: MachineAction, result: ActionResult): Machine {
 /** Only for display: a hanging disk must not delay the answer. */
 const bootKitTimeoutMs = 5_000;
 
-async function bootPaths({ images, disks }: HttpDeps, { id, imageDigest }: Machine): Promise<BootPaths> {
+async function bootPaths({ machines, images, disks }: HttpDeps, machine: Machine): Promise<BootPaths> {
+  const { id, imageDigest } = machine;
   const kit =
     images.knownBootKit(imageDigest) ??
     (await images.bootKit(imageDigest, AbortSignal.timeout(bootKitTimeoutMs)).catch(() => null));
   return {
     kernelPath: kit?.kernelPath ?? null,
-    kernelArgs: kit?.kernelArgs ?? null,
+    kernelArgs: machines.kernelArgsOf(machine, kit?.kernelArgs ?? ''),
     rootfsPath: disks.locate(id, imageDigest).path,
   };
 }

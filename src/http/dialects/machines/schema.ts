@@ -1,6 +1,17 @@
 /** What this dialect accepts and sends. One schema serves both validation and the OpenAPI document. */
 import { z } from '@hono/zod-openapi';
-import { integerMax, moment, noNul, noNulPattern, openApi31, pageQuery, wholeNumber } from '../../schema.ts';
+import {
+  closed,
+  closedQuery,
+  flag,
+  integerMax,
+  moment,
+  noNul,
+  noNulPattern,
+  openApi31,
+  pageQuery,
+  wholeNumber,
+} from '../../schema.ts';
 import {
   argument,
   envField,
@@ -31,63 +42,63 @@ const ofServer = z.string().max(4096).nullable().optional().openapi({
   example: null,
 });
 
-export const createBody = z
-  .object({
-    name: nameField,
-    vcpu_count: z.int().min(1).openapi({ maximum: integerMax, example: 1 }),
-    mem_size_mib: z
-      .int()
-      .min(4)
-      .openapi({ description: 'Memory in MiB.', maximum: integerMax, example: 256 }),
-    exposed_ports: z
-      .array(port)
-      .max(256)
-      .optional()
-      .openapi({ description: 'Ports to publish.', example: [8080] }),
-    image: z.string().min(1).max(255).optional().openapi({
+export const createBody = closed({
+  name: nameField,
+  vcpu_count: z.int().min(1).openapi({ maximum: integerMax, example: 1 }),
+  mem_size_mib: z.int().min(4).openapi({ description: 'Memory in MiB.', maximum: integerMax, example: 256 }),
+  exposed_ports: z
+    .array(port)
+    .max(256)
+    .optional()
+    .openapi({ description: 'Ports to publish.', example: [8080] }),
+  image: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .openapi({
       description:
         'A name, or a reference as registries have it: `debian:12` means `debian-12`. Default: debian-12.',
       example: 'busybox',
     }),
-    disk_size_mib: z
-      .int()
-      .min(1)
-      .optional()
-      .openapi({ description: 'Size of the root disk in MiB.', maximum: integerMax, example: 1024 }),
-    engine: z
-      .string()
-      .min(1)
-      .max(32)
-      .optional()
-      .openapi({ description: 'Default: this host’s.', example: 'qemu' }),
-    boot: z
-      .enum(['auto', 'cold'])
-      .optional()
-      .openapi({ description: '`cold`: never from a prepared guest.', example: 'auto' }),
-    labels: labelsField.optional(),
-    env: envField.optional(),
-    restart: restartField.optional(),
-    lifetime_seconds: lifetimeField.optional(),
-    image_size_mib: z.int().min(64).optional().openapi({
-      description: 'Hyperfleet’s name of `disk_size_mib`, which wins.',
-      maximum: integerMax,
-      example: 1024,
+  disk_size_mib: z
+    .int()
+    .min(1)
+    .optional()
+    .openapi({ description: 'Size of the root disk in MiB.', maximum: integerMax, example: 1024 }),
+  engine: z
+    .string()
+    .min(1)
+    .max(32)
+    .optional()
+    .openapi({ description: 'Default: this host’s.', example: 'qemu' }),
+  boot: z
+    .enum(['auto', 'cold'])
+    .optional()
+    .openapi({ description: '`cold`: never from a prepared guest.', example: 'auto' }),
+  labels: labelsField.optional(),
+  env: envField.optional(),
+  restart: restartField.optional(),
+  lifetime_seconds: lifetimeField.optional(),
+  image_size_mib: z.int().min(64).optional().openapi({
+    description: 'Hyperfleet’s name of `disk_size_mib`, which wins.',
+    maximum: integerMax,
+    example: 1024,
+  }),
+  kernel_image_path: ofServer,
+  kernel_args: ofServer,
+  rootfs_path: ofServer,
+  network: z
+    .looseObject({ enable: z.boolean().optional() })
+    .optional()
+    .openapi({
+      description: 'Guests have no network device yet: refused, but for `enable: false`.',
+      example: { enable: false },
     }),
-    kernel_image_path: ofServer,
-    kernel_args: ofServer,
-    rootfs_path: ofServer,
-    network: z
-      .looseObject({ enable: z.boolean().optional() })
-      .optional()
-      .openapi({
-        description: 'Guests have no network device yet: refused, but for `enable: false`.',
-        example: { enable: false },
-      }),
-    registry_auth: z.looseObject({}).optional().openapi({
-      description: 'Images are not pulled from registries yet: refused.',
-    }),
-  })
-  .openapi('CreateMachine');
+  registry_auth: z.looseObject({}).optional().openapi({
+    description: 'Images are not pulled from registries yet: refused.',
+  }),
+}).openapi('CreateMachine');
 export type CreateBody = z.infer<typeof createBody>;
 
 const status = z
@@ -119,7 +130,11 @@ export const machineBody = z
       .string()
       .nullable()
       .openapi({ description: hostPlace, example: '/var/lib/flotilla/kernel/vmlinux' }),
-    kernel_args: z.string().nullable().openapi({ example: 'console=ttyS0' }),
+    kernel_args: z.string().nullable().openapi({
+      description:
+        'The whole command line that its kernel was booted with; before its first start, the one it would be.',
+      example: 'console=ttyS0 quiet',
+    }),
     rootfs_path: z
       .string()
       .openapi({ description: hostPlace, example: '/var/lib/flotilla/machines/k3v9x2m1q8zt/root.qcow2' }),
@@ -145,6 +160,7 @@ export const machineBody = z
       .string()
       .nullable()
       .openapi({ description: 'The operation under way; null when there is none.', example: null }),
+    image_ref: z.string().openapi({ description: 'Hyperfleet’s name of `image`.', example: 'busybox' }),
     image_digest: z.string().openapi({
       example: `sha256:${'0f'.repeat(32)}`,
       description: 'What the image’s name meant at creation.',
@@ -197,41 +213,32 @@ export const machineList = z
   })
   .openapi('MachineList');
 
-export const listQuery = z.object({ status: status.optional(), ...filterQuery, ...pageQuery('Machines') });
+export const listQuery = closedQuery({ status: status.optional(), ...filterQuery, ...pageQuery('Machines') });
 
 /** Limit of one waiting request; wait again to wait longer. */
 export const waitSecondsMax = 30;
 
-export const waitQuery = z.object({
+export const waitQuery = closedQuery({
   status,
   timeout: wholeNumber(z.number().int().min(1).max(waitSecondsMax).default(waitSecondsMax)).openapi({
     param: { description: 'Seconds.' },
   }),
 });
 
-export const consoleQuery = z.object({
+export const consoleQuery = closedQuery({
   lines: wholeNumber(z.number().int().min(1).max(10_000).default(100)).openapi({
     param: { description: 'How many of the last lines; together at most 1 MiB of them.' },
   }),
-  follow: z
-    .enum(['true', 'false'])
-    .default('false')
-    .openapi({ param: { description: 'Go on with what comes, until the machine stops.' } }),
+  follow: flag('Go on with what comes, until the machine stops.'),
 });
 
 /** For actions whose result may already be there. */
-export const actionQuery = z.object({
-  idempotent: z
-    .enum(['true', 'false'])
-    .default('false')
-    .openapi({ param: { description: 'Answer 200, not 400, when it is already so or on its way.' } }),
+export const actionQuery = closedQuery({
+  idempotent: flag('Answer 200, not 400, when it is already so or on its way.'),
 });
 
-export const deleteQuery = z.object({
-  force: z
-    .enum(['true', 'false'])
-    .default('false')
-    .openapi({ param: { description: 'Delete it even if it runs, and cancel what it is doing.' } }),
+export const deleteQuery = closedQuery({
+  force: flag('Delete it even if it runs, and cancel what it is doing.'),
 });
 
 export const machineParams = z.object({
@@ -250,7 +257,18 @@ const base64Pattern = '^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=
 
 const argv = z.array(argument).min(1).max(4096);
 
+/** A day. Clients that mean milliseconds ask for more. */
+export const timeoutSecondsMax = 86_400;
+
+/** The body with `cmd` under its newer name, which wins. */
+function withCommand(body: unknown): unknown {
+  if (typeof body !== 'object' || body === null || Array.isArray(body) || !('cmd' in body)) return body;
+  const { cmd, ...rest } = body;
+  return { command: cmd, ...rest };
+}
+
 export const execBody = z
+<<<<<<< HEAD
   .object({
     command: argv.optional().openapi({
       description:
@@ -266,26 +284,51 @@ export const execBody = z
         description: 'Added to the environment, and to the machine’s own variables, which it overrides.',
         ...openApi31({ propertyNames: envNames }),
         example: { LANG: 'C.UTF-8' },
+=======
+  .preprocess(
+    withCommand,
+    closed({
+      command: argv.openapi({
+        description:
+          'Program and arguments; no shell. Each has at most 131,071 bytes; together with the environment they have what the guest’s kernel takes, usually 2 MiB. `cmd`, the older name, is accepted too.',
+        example: ['uname', '-r'],
       }),
-    cwd: argument.optional().openapi({ description: 'Working directory.', example: '/' }),
-    user: z.string().min(1).max(128).refine(noNul, 'must not contain NUL').optional().openapi({
-      description: 'A user of the guest by name or number; `USER:GROUP` also says the only group.',
-      pattern: noNulPattern,
-      example: 'root',
+      timeout: z
+        .int()
+        .min(1)
+        .default(30)
+        .openapi({
+          description: `Seconds until it is killed; ${timeoutSecondsMax} where it is more.`,
+          maximum: integerMax,
+        }),
+      env: z
+        .record(envName, argument)
+        .optional()
+        .openapi({
+          description: 'Added to the environment, and to the machine’s own variables, which it overrides.',
+          ...openApi31({ propertyNames: envNames }),
+          example: { LANG: 'C.UTF-8' },
+        }),
+      cwd: argument.optional().openapi({ description: 'Working directory.', example: '/' }),
+      user: z.string().min(1).max(128).refine(noNul, 'must not contain NUL').optional().openapi({
+        description: 'A user of the guest by name or number; `USER:GROUP` also says the only group.',
+        pattern: noNulPattern,
+        example: 'root',
+>>>>>>> 981db43 (http: refuse unknown names, name machines as hosts; a document for generators)
+      }),
+      stdin: z
+        .base64('must be base64')
+        .max(stdinCharactersMax)
+        .optional()
+        .openapi({
+          description: 'Standard input, base64.',
+          ...openApi31(contentEncoding: 'base64' ),
+          pattern: base64Pattern,
+          example: 'aGVsbG8K',
+        }),
     }),
-    stdin: z
-      .base64('must be base64')
-      .max(stdinCharactersMax)
-      .optional()
-      .openapi({
-        description: 'Standard input, base64.',
-        ...openApi31({ contentEncoding: 'base64' }),
-        pattern: base64Pattern,
-        example: 'aGVsbG8K',
-      }),
-  })
-  .refine((body) => (body.command ?? body.cmd) !== undefined, { path: ['command'], message: 'is required' })
-  .openapi('Exec', { anyOf: [{ required: ['command'] }, { required: ['cmd'] }] });
+  )
+  .openapi('Exec');
 export type ExecBody = z.infer<typeof execBody>;
 
 export const execResult = z

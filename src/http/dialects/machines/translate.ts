@@ -8,7 +8,14 @@ import type { UpdateRequest } from '../../../core/machines/update.ts';
 import type { ExecRequest } from '../../../core/ports/guest.ts';
 import type { LabelFilter, MachineSort } from '../../../core/ports/store.ts';
 import type { sortWords } from './fields.ts';
-import type { CreateBody, ExecBody, MachineBody, MachineStatus, MachineSummary } from './schema.ts';
+import {
+  type CreateBody,
+  type ExecBody,
+  type MachineBody,
+  type MachineStatus,
+  type MachineSummary,
+  timeoutSecondsMax,
+} from './schema.ts';
 import type { UpdateBody } from './update-schema.ts';
 
 const statusWords: Readonly<Record<MachineState, MachineStatus>> = {
@@ -143,6 +150,7 @@ export function toMachineBody(
     started_at: machine.startedAt,
     state: machine.state,
     operation_id: machine.operationId,
+    image_ref: spec.image,
     image_digest: machine.imageDigest,
     disk_size_mib: spec.diskMib,
     engine: spec.engine,
@@ -178,12 +186,11 @@ export function toSummary(machine: Machine): MachineSummary {
   };
 }
 
-/** `command` takes precedence over its older name `cmd`; the schema ensures that one exists. */
 export function toExecRequest(body: ExecBody): ExecRequest {
   const stdin = body.stdin === undefined ? undefined : Buffer.from(body.stdin, 'base64');
   return {
-    argv: body.command ?? body.cmd ?? [],
-    timeoutMs: body.timeout * 1000,
+    argv: body.command,
+    timeoutMs: Math.min(body.timeout, timeoutSecondsMax) * 1000,
     ...(body.env === undefined ? {} : { env: body.env }),
     ...(body.cwd === undefined ? {} : { cwd: body.cwd }),
     ...(body.user === undefined ? {} : { user: body.user }),

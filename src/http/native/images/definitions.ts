@@ -1,7 +1,7 @@
 /** The documented and validated routes of `/api/v1/images`; their handlers are in `routes.ts`. */
 import { createRoute, type RouteConfig, z } from '@hono/zod-openapi';
 import { needs, smallBodyBytesMax } from '../../access.ts';
-import { bodyOf, commonFailures, failure, invalid, json, tooLarge } from '../../documented.ts';
+import { bodyOf, bodyRefused, commonFailures, failure, invalid, json } from '../../documented.ts';
 import * as schema from './schema.ts';
 
 const tags = ['images'];
@@ -52,7 +52,7 @@ export const routes = {
         'FORBIDDEN',
         'only the operator imports files of this host',
       ),
-      ...tooLarge,
+      ...bodyRefused,
     },
   }),
   upload: createRoute({
@@ -60,7 +60,7 @@ export const routes = {
     path: '/{name}',
     operationId: 'uploadImage',
     tags,
-    ...needs('machines:write', { body: { kind: 'stream' } }),
+    ...needs('machines:write', { body: { kind: 'stream' }, query: 'declared' }),
     summary: 'Upload an image',
     description: `The body is a tar archive of a root directory, plain or packed with gzip, zstd, xz or bzip2, of at most 64 GiB unpacked; each file, directory and link counts 8 KiB beside its content, and there are at most 2,000,000. Something in it must be executable; /proc, /sys, /dev, /run, /etc and /tmp are made where they are missing. The image is your tenant’s own. ${wholeOrNothing}`,
     request: {
@@ -69,7 +69,7 @@ export const routes = {
       body: {
         required: true,
         content: {
-          'application/x-tar': {
+          'application/octet-stream': {
             schema: z.string().openapi({ format: 'binary', description: 'The archive.' }),
           },
         },
@@ -84,6 +84,7 @@ export const routes = {
         'the upload stood still, or came at less than 1 MiB in 10 seconds',
         true,
       ),
+      415: bodyRefused[415],
       ...importFailures,
     },
   }),
@@ -92,7 +93,7 @@ export const routes = {
     path: '/',
     operationId: 'listImages',
     tags,
-    ...needs('machines:read'),
+    ...needs('machines:read', { query: 'declared' }),
     summary: 'List images',
     description: 'A page of the images you can see, by name: the shared ones and your tenant’s own.',
     request: { query: schema.listImagesQuery },
@@ -137,7 +138,7 @@ export const routes = {
       ),
       ...notFound,
       409: failure('It is in use or built in.', 'CONFLICT', "image 'alpine-3.20' is used by 2 machines"),
-      ...tooLarge,
+      ...bodyRefused,
     },
   }),
 };

@@ -1,6 +1,15 @@
 /** What `/api/v1/images` accepts and sends. */
 import { z } from '@hono/zod-openapi';
-import { moment, noNul, noNulPattern, pageQuery, wholeNumber } from '../../schema.ts';
+import {
+  closed,
+  closedQuery,
+  moment,
+  noNul,
+  noNulPattern,
+  openApi31,
+  pageQuery,
+  wholeNumber,
+} from '../../schema.ts';
 
 const namePattern = /^[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,126}$/;
 const memoryMibLimits = { least: 16, most: 1_048_576, usual: 96 } as const;
@@ -21,38 +30,37 @@ const kernel = z.enum(['host', 'image']).openapi({
 const memoryMibMin = z.number().int().min(memoryMibLimits.least).max(memoryMibLimits.most);
 const hostPath = z.string().min(1).max(4095).refine(noNul, 'must not contain NUL');
 
-export const importImageBody = z
-  .object({
-    name,
-    directory: hostPath.optional().openapi({
-      description: 'Absolute path of a directory on the daemon’s host: the root directory of the image.',
-      pattern: noNulPattern,
-      example: '/srv/roots/alpine',
-    }),
-    tarball: hostPath.optional().openapi({
-      description:
-        'Absolute path of a tar archive on the daemon’s host: plain, or packed with gzip, zstd, xz or bzip2.',
-      pattern: noNulPattern,
-      example: '/srv/roots/alpine.tar.gz',
-    }),
-    kernel: kernel.default('host'),
-    min_memory_mib: memoryMibMin.default(memoryMibLimits.usual).openapi({
-      description: 'The least memory a machine with this image may have, in MiB.',
-      example: 96,
-    }),
-    shared: z.boolean().default(false).openapi({
-      description: 'For everyone on this host, not for your tenant alone.',
-      example: false,
-    }),
-  })
+export const importImageBody = closed({
+  name,
+  directory: hostPath.optional().openapi({
+    description: 'Absolute path of a directory on the daemon’s host: the root directory of the image.',
+    pattern: noNulPattern,
+    example: '/srv/roots/alpine',
+  }),
+  tarball: hostPath.optional().openapi({
+    description:
+      'Absolute path of a tar archive on the daemon’s host: plain, or packed with gzip, zstd, xz or bzip2.',
+    pattern: noNulPattern,
+    example: '/srv/roots/alpine.tar.gz',
+  }),
+  kernel: kernel.default('host'),
+  min_memory_mib: memoryMibMin.default(memoryMibLimits.usual).openapi({
+    description: 'The least memory a machine with this image may have, in MiB.',
+    example: 96,
+  }),
+  shared: z.boolean().default(false).openapi({
+    description: 'For everyone on this host, not for your tenant alone.',
+    example: false,
+  }),
+})
   .refine((body) => (body.directory === undefined) !== (body.tarball === undefined), {
     path: ['directory'],
     message: 'must be given, or tarball in its place, and not both',
   })
-  .openapi('ImportImage', { oneOf: [{ required: ['directory'] }, { required: ['tarball'] }] });
+  .openapi('ImportImage', openApi31({ 'x-exactly-one-of': ['directory', 'tarball'] }));
 export type ImportImageBody = z.infer<typeof importImageBody>;
 
-export const uploadQuery = z.object({
+export const uploadQuery = closedQuery({
   kernel: kernel.default('host'),
   min_memory_mib: wholeNumber(memoryMibMin.default(memoryMibLimits.usual)).openapi({
     param: { description: 'The least memory a machine with this image may have, in MiB.' },
@@ -69,7 +77,7 @@ export const imageParams = z.object({
     .openapi({ param: { description: 'The image’s name.' }, example: 'busybox' }),
 });
 
-export const listImagesQuery = z.object(pageQuery('Images'));
+export const listImagesQuery = closedQuery(pageQuery('Images'));
 
 export const imageBody = z
   .object({

@@ -1,7 +1,7 @@
 /** The documented and validated routes of `/api/v1/keys`; their handlers are in `routes.ts`. */
 import { createRoute, type RouteConfig } from '@hono/zod-openapi';
 import { needs, smallBodyBytesMax } from '../../access.ts';
-import { bodyOf, commonFailures, failure, invalid, json, tooLarge } from '../../documented.ts';
+import { bodyOf, bodyRefused, commonFailures, failure, invalid, json } from '../../documented.ts';
 import * as schema from './schema.ts';
 
 const failures = {
@@ -38,7 +38,7 @@ export const routes = {
       201: json('The key, with its secret. Not to be cached.', schema.createdKeyBody),
       ...invalid('scopes must not be empty'),
       ...failures,
-      ...tooLarge,
+      ...bodyRefused,
       409: failure(
         'The tenant has all the keys it may.',
         'CONFLICT',
@@ -50,7 +50,8 @@ export const routes = {
     method: 'get',
     path: '/',
     operationId: 'listKeys',
-    ...shared,
+    tags,
+    ...needs('*', { query: 'declared' }),
     summary: 'List keys',
     description:
       'A page of your tenant’s keys, or everyone’s for the operator, newest first; ended ones too, of which a tenant’s last 1000 are remembered. The operator’s own key, which is a file of the host, is not among them.',
@@ -89,7 +90,7 @@ export const routes = {
       ...wrongId,
       ...failures,
       ...notFound,
-      ...tooLarge,
+      ...bodyRefused,
     },
   }),
 };

@@ -1,7 +1,7 @@
 /** What `/api/v1/keys` accepts and sends. */
 import { z } from '@hono/zod-openapi';
 import { scopes, tenantPattern } from '../../../core/keys/caller.ts';
-import { moment, pageQuery } from '../../schema.ts';
+import { closed, closedQuery, moment, pageQuery } from '../../schema.ts';
 
 /** Unprintable characters, including lone surrogates. */
 const printable = /^[^\p{Cc}\p{Cs}]*$/u;
@@ -27,29 +27,27 @@ const fields = {
     .openapi({ example: ['machines:read', 'machines:exec'] }),
 };
 
-export const createKeyBody = z
-  .object({
-    ...fields,
-    expires_at: z.iso
-      .datetime({ offset: true, error: 'must be a time such as 2030-01-31T12:00:00Z' })
-      .regex(rfc3339, 'must be a time such as 2030-01-31T12:00:00Z')
-      .optional()
-      .openapi({
-        description: 'When it stops being good, in the future, as RFC 3339 says it. Default: never.',
-        format: 'date-time',
-        pattern: rfc3339.source,
-        example: '2126-11-22T08:30:00.000Z',
-      }),
-    tenant: z
-      .string()
-      .regex(tenantPattern, 'must be 1 to 63 of a-z, 0-9 and -, and not begin with -')
-      .optional()
-      .openapi({
-        description: 'Whose machines it is for. Default: yours, and only the operator may name another.',
-        example: 'default',
-      }),
-  })
-  .openapi('CreateKey');
+export const createKeyBody = closed({
+  ...fields,
+  expires_at: z.iso
+    .datetime({ offset: true, error: 'must be a time such as 2030-01-31T12:00:00Z' })
+    .regex(rfc3339, 'must be a time such as 2030-01-31T12:00:00Z')
+    .optional()
+    .openapi({
+      description: 'When it stops being good, in the future, as RFC 3339 says it. Default: never.',
+      format: 'date-time',
+      pattern: rfc3339.source,
+      example: '2126-11-22T08:30:00.000Z',
+    }),
+  tenant: z
+    .string()
+    .regex(tenantPattern, 'must be 1 to 63 of a-z, 0-9 and -, and not begin with -')
+    .optional()
+    .openapi({
+      description: 'Whose machines it is for. Default: yours, and only the operator may name another.',
+      example: 'default',
+    }),
+}).openapi('CreateKey');
 export type CreateKeyBody = z.infer<typeof createKeyBody>;
 
 export const keyBody = z
@@ -89,7 +87,7 @@ export const keyList = z
   })
   .openapi('KeyList');
 
-export const listKeysQuery = z.object(pageQuery('Keys'));
+export const listKeysQuery = closedQuery(pageQuery('Keys'));
 
 export const keyParams = z.object({
   id: z

@@ -177,7 +177,12 @@ describe('the list', () => {
 
   test('a machine named like another’s id: the id wins', async () => {
     const { id } = await create('web');
-    const namesake = await create(id);
+    const namesake = await create('namesake');
+    // Recorded before there was a rule for names.
+    const recorded = await fake.store.machines.get(namesake.id);
+    if (recorded === null) throw new Error('it is not recorded');
+    const spec = { ...recorded.spec, name: id };
+    await fake.store.machines.patch(namesake.id, null, { spec }, recorded.updatedAt);
     expect((await get(`/operations?machine=${id}`)).body).toMatchObject({
       operations: [{ machine_id: id }],
       total: 1,

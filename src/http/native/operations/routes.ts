@@ -14,7 +14,7 @@ const routes = {
     path: '/',
     operationId: 'listOperations',
     tags,
-    ...needs('machines:read'),
+    ...needs('machines:read', { query: 'declared' }),
     summary: 'List operations',
     description:
       'A page of what was and is being done to your machines, newest first. The oldest that ended are forgotten in time.',

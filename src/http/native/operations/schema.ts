@@ -8,7 +8,7 @@ import {
   stepPhases,
   subjectKinds,
 } from '../../../core/operations/operation.ts';
-import { moment, pageQuery } from '../../schema.ts';
+import { closedQuery, moment, pageQuery } from '../../schema.ts';
 
 const state = z.enum(operationStates).openapi('OperationState', {
   description:
@@ -77,7 +77,7 @@ export const operationList = z
   })
   .openapi('OperationList');
 
-export const listQuery = z.object({
+export const listQuery = closedQuery({
   machine: z
     .string()
     .min(1)

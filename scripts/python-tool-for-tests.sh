@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs Schemathesis into .toolchain for the contract tests, at the versions that are pinned. Quick when it is there.
-# Where it cannot be had (no Python, no package index) it says so and succeeds: its test is then skipped.
+# python-tool-for-tests.sh NAME REQUIREMENTS: installs a Python program for tests into .toolchain/NAME, at the versions that
+# are pinned in the file. Quick when it is there. Where it cannot be had (no Python, no package index) it says so and
+# succeeds: its tests are then skipped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-requirements=test/contract/schemathesis-requirements.txt
-home=$PWD/.toolchain/schemathesis
+requirements=$2
+home=$PWD/.toolchain/$1
 cmp -s "$requirements" "$home/installed" && exit 0
 
 if ! python3 -c 'import ensurepip' 2>/dev/null && [[ $EUID -eq 0 ]]; then
@@ -16,5 +17,5 @@ if python3 -m venv "$home" && "$home/bin/pip" install -q --no-deps --require-has
   cp "$requirements" "$home/installed"
 else
   rm -rf "$home"
-  echo 'Schemathesis cannot be installed here; its test is skipped' >&2
+  echo "$1 cannot be installed here; its tests are skipped" >&2
 fi
