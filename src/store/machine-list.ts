@@ -5,8 +5,12 @@ import type { Access } from './access.ts';
 import { isPostgres } from './dialect.ts';
 import { canHold, checkPage, type Database, encodeJson, encodeTime, type MachineTable } from './schema.ts';
 
+/** What a page selects: a handle, a failure and the like are not shown, and may be large. */
+const listedColumns = ['id', 'name', 'state', 'spec', 'created_at', 'expires_at'] as const;
+export type ListedRow = Pick<MachineTable, (typeof listedColumns)[number]>;
+
 export interface MachineRows {
-  readonly rows: readonly MachineTable[];
+  readonly rows: readonly ListedRow[];
   /** How many match, on all pages. */
   readonly total: number;
 }
@@ -64,7 +68,7 @@ function selectPage(db: Kysely<Database>, filter: MachineFilter) {
   const { by, isDescending } = filter.sort ?? newestFirst;
   const direction = isDescending ? 'desc' : 'asc';
   return matching(db, filter)
-    .selectAll()
+    .select(listedColumns)
     .select(total.as('total'))
     .orderBy(by === 'name' ? inBytes(db, by) : sql.ref(by), direction)
     .orderBy('id', direction)

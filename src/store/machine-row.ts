@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { checkMachine } from '../core/machines/invariants.ts';
 import {
+  type ListedMachine,
   type Machine,
   type MachineFailure,
   type MachineSpec,
@@ -13,6 +14,7 @@ import {
 import { machineStates } from '../core/machines/states.ts';
 import type { EngineHandle } from '../core/ports/engine.ts';
 import { invariant } from '../lib/invariant.ts';
+import type { ListedRow } from './machine-list.ts';
 import {
   decodeJson,
   decodeNullableJson,
@@ -213,4 +215,27 @@ function check(value: Readonly<Record<keyof Machine, unknown>>): Machine {
   const broken = checkMachine(checked);
   invariant(broken.length === 0, `machine ${checked.id}: ${broken.join('; ')}`);
   return checked;
+}
+
+const listed: z.ZodType<ListedMachine> = z.object({
+  id: z.string().min(1),
+  state: z.enum(machineStates),
+  createdAt: z.string(),
+  expiresAt: z.string().nullable(),
+  spec: z.object({
+    name: z.string().min(1),
+    vcpuCount: z.number(),
+    memoryMib: z.number(),
+    image: z.string(),
+    labels: z.record(z.string(), z.string()),
+  }),
+});
+
+/** What lists show of a row. Raises InvariantError as `decodeMachine` does, for what it reads. */
+export function decodeListed(row: ListedRow): ListedMachine {
+  const spec = upgradeSpec(decodeJson(row.spec, 'machines.spec'));
+  const { id, state, created_at: createdAt, expires_at: expiresAt } = row;
+  const decoded = validate(listed, { id, state, createdAt, expiresAt, spec }, `machine ${id}`);
+  invariant(decoded.spec.name === row.name, `machine ${id}: two names in one row`);
+  return decoded;
 }

@@ -16,7 +16,14 @@ import { DuplicateError } from './database.ts';
 import { recordEvent } from './events.ts';
 import type { Locks } from './locks.ts';
 import { dueRows, listRows } from './machine-list.ts';
-import { decodeMachine, encodeChanges, encodeDetails, encodeLabels, encodeMachine } from './machine-row.ts';
+import {
+  decodeListed,
+  decodeMachine,
+  encodeChanges,
+  encodeDetails,
+  encodeLabels,
+  encodeMachine,
+} from './machine-row.ts';
 import { canHold, type Database, type MachineTable } from './schema.ts';
 
 export function machineRepository(access: Access, damage: Damage): MachineRepository {
@@ -32,7 +39,7 @@ export function machineRepository(access: Access, damage: Damage): MachineReposi
     },
     list: async (filter) => {
       const { rows, total } = await listRows(access, filter);
-      return { machines: damage.readable('machine', rows, decodeMachine), total };
+      return { machines: damage.readable('machine', rows, decodeListed), total };
     },
     due: async (hostId, at, limit) =>
       damage.readable('machine', await dueRows(access, hostId, at, limit), decodeMachine),

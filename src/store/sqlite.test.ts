@@ -230,7 +230,11 @@ describe('openSqlite', () => {
       });
       expect(await store.machines.all(sampleHostId)).toEqual([whole]);
       const page = await store.machines.list({ tenant: 'default', limit: 9, offset: 0 });
-      expect(page.machines).toEqual([whole]);
+      // A list does not read what it does not show.
+      const isShown = damage.startsWith('operation_id');
+      expect(page.machines.map((each) => each.id).sort()).toEqual(
+        isShown ? [whole.id, id].sort() : [whole.id],
+      );
       expect(await store.machines.damaged(sampleHostId)).toMatchObject([{ id, incarnation: 'boot1' }]);
       // Requests that only name the damaged row do not change it.
       const patched = store.machines.patch(id, 'boot1', { desired: 'deleted' }, at(1));

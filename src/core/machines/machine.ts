@@ -68,3 +68,8 @@ export interface Machine {
   /** Consecutive restarts by policy, since a requested start or since it last ran for a while. */
   readonly restartCount: number;
 }
+
+/** What lists show of a machine. */
+export interface ListedMachine extends Pick<Machine, 'id' | 'state' | 'createdAt' | 'expiresAt'> {
+  readonly spec: Pick<MachineSpec, 'name' | 'vcpuCount' | 'memoryMib' | 'image' | 'labels'>;
+}

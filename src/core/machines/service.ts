@@ -17,7 +17,7 @@ import { type ConsoleRequest, Consoles } from './console.ts';
 import { ExecLimit } from './exec-limit.ts';
 import { nextBoot, requireBootable, requireTurn } from './intents.ts';
 import { findMachine, stateConflict } from './lookup.ts';
-import type { Machine } from './machine.ts';
+import type { ListedMachine, Machine } from './machine.ts';
 import type { MachineOperations } from './machine-operations.ts';
 import { type CreateRequest, type MachineDefaults, makeSpec } from './spec.ts';
 import { decide } from './states.ts';
@@ -114,7 +114,9 @@ export class MachineService {
     return { operation };
   }
 
-  list(filter: MachineFilter): Promise<{ readonly machines: readonly Machine[]; readonly total: number }> {
+  list(
+    filter: MachineFilter,
+  ): Promise<{ readonly machines: readonly ListedMachine[]; readonly total: number }> {
     return this.#store.machines.list(filter);
   }
 

@@ -1,12 +1,13 @@
 /**
- * What core remembers. A record that cannot be read is omitted from lists; reading it by id or name raises
- * DamagedRecordError, and it stays unchanged. Two drivers (SQLite, PostgreSQL) pass one contract suite. A
- * transaction is atomic and durable when its promise resolves, and must contain no effect outside the store.
+ * What core remembers. A record that cannot be read is omitted from lists, which read only what they show; reading
+ * it by id or name raises DamagedRecordError, and it stays unchanged. Two drivers (SQLite, PostgreSQL) pass one
+ * contract suite. A transaction is atomic and durable when its promise resolves, and must contain no effect outside
+ * the store.
  */
 
 import type { EventPage, EventPosition } from '../events/event.ts';
 import type { ApiKey } from '../keys/key.ts';
-import type { Machine, MachineFailure } from '../machines/machine.ts';
+import type { ListedMachine, Machine, MachineFailure } from '../machines/machine.ts';
 import type { MachineState } from '../machines/states.ts';
 import type { Operation, OperationState, Subject } from '../operations/operation.ts';
 
@@ -190,7 +191,9 @@ export interface MachineRepository {
   /** By id, else by name within the tenant; an id match takes precedence. */
   find(tenant: string, idOrName: string): Promise<Machine | null>;
   /** In the order of `sort`, with the total number of matches. */
-  list(filter: MachineFilter): Promise<{ readonly machines: readonly Machine[]; readonly total: number }>;
+  list(
+    filter: MachineFilter,
+  ): Promise<{ readonly machines: readonly ListedMachine[]; readonly total: number }>;
   /** Machines of the host whose lifetime has ended or whose restart is due at that time; at most `limit`. */
   due(hostId: string, at: string, limit: number): Promise<readonly Machine[]>;
   /** All machines of a host with a readable record; for recovery and reconciliation. */

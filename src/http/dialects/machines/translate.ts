@@ -1,7 +1,7 @@
 /** Translates between core's terms and this dialect's, which appear nowhere else. Pure. */
 import { basename } from 'node:path';
 import { AppError } from '../../../core/errors.ts';
-import type { Machine } from '../../../core/machines/machine.ts';
+import type { ListedMachine, Machine } from '../../../core/machines/machine.ts';
 import type { CreateRequest } from '../../../core/machines/spec.ts';
 import { isTransit, type MachineState, machineStates } from '../../../core/machines/states.ts';
 import type { UpdateRequest } from '../../../core/machines/update.ts';
@@ -172,7 +172,7 @@ export function toMachineBody(
   };
 }
 
-export function toSummary(machine: Machine): MachineSummary {
+export function toSummary(machine: ListedMachine): MachineSummary {
   return {
     id: machine.id,
     name: machine.spec.name,
