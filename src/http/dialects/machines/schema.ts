@@ -51,16 +51,11 @@ export const createBody = closed({
     .max(256)
     .optional()
     .openapi({ description: 'Ports to publish.', example: [8080] }),
-  image: z
-    .string()
-    .min(1)
-    .max(255)
-    .optional()
-    .openapi({
-      description:
-        'A name, or a reference as registries have it: `debian:12` means `debian-12`. Default: debian-12.',
-      example: 'busybox',
-    }),
+  image: z.string().min(1).max(255).optional().openapi({
+    description:
+      'A name, or a reference as registries have it: `debian:12` means `debian-12`. Default: debian-12.',
+    example: 'busybox',
+  }),
   disk_size_mib: z
     .int()
     .min(1)
@@ -268,23 +263,6 @@ function withCommand(body: unknown): unknown {
 }
 
 export const execBody = z
-<<<<<<< HEAD
-  .object({
-    command: argv.optional().openapi({
-      description:
-        'Program and arguments; no shell. Each has at most 131,071 bytes; together with the environment they have what the guest’s kernel takes, usually 2 MiB.',
-      example: ['uname', '-r'],
-    }),
-    cmd: argv.optional().openapi({ deprecated: true, description: 'Older name of `command`.' }),
-    timeout: z.int().min(1).max(86_400).default(30).openapi({ description: 'Seconds until it is killed.' }),
-    env: z
-      .record(envName, argument)
-      .optional()
-      .openapi({
-        description: 'Added to the environment, and to the machine’s own variables, which it overrides.',
-        ...openApi31({ propertyNames: envNames }),
-        example: { LANG: 'C.UTF-8' },
-=======
   .preprocess(
     withCommand,
     closed({
@@ -314,7 +292,6 @@ export const execBody = z
         description: 'A user of the guest by name or number; `USER:GROUP` also says the only group.',
         pattern: noNulPattern,
         example: 'root',
->>>>>>> 981db43 (http: refuse unknown names, name machines as hosts; a document for generators)
       }),
       stdin: z
         .base64('must be base64')
@@ -322,7 +299,7 @@ export const execBody = z
         .optional()
         .openapi({
           description: 'Standard input, base64.',
-          ...openApi31(contentEncoding: 'base64' ),
+          ...openApi31({ contentEncoding: 'base64' }),
           pattern: base64Pattern,
           example: 'aGVsbG8K',
         }),
