@@ -7,11 +7,11 @@ import { checkMachine } from '../core/machines/invariants.ts';
 import {
   type ListedMachine,
   type Machine,
-  type MachineFailure,
   type MachineSpec,
   restartPolicies,
 } from '../core/machines/machine.ts';
 import { machineStates } from '../core/machines/states.ts';
+import type { SubjectFailure } from '../core/operations/operation.ts';
 import type { EngineHandle } from '../core/ports/engine.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { ListedRow } from './machine-list.ts';
@@ -82,7 +82,7 @@ const handle: z.ZodType<EngineHandle> = z.object({
   data: z.unknown(),
 });
 
-const failure: z.ZodType<MachineFailure> = z.strictObject({
+const failure: z.ZodType<SubjectFailure> = z.strictObject({
   code: z.string(),
   message: z.string(),
   at: z.string(),

@@ -25,7 +25,8 @@ import { validate } from './validate.ts';
 
 const step: z.ZodType<StepRecord> = z.strictObject({
   name: z.string(),
-  phase: z.enum(stepPhases),
+  // Earlier versions also knew steps that had failed: such a step has begun, and is owed its undo.
+  phase: z.enum([...stepPhases, 'failed']).transform((phase) => (phase === 'failed' ? 'started' : phase)),
   output: z.unknown(),
   at: z.string(),
 });

@@ -50,7 +50,7 @@ export function operationsContract(open: OpenStore): void {
     it('saves only state, steps and failure', async () => {
       const operation = sampleOperation();
       await store.operations.insert(operation);
-      const steps = [{ name: 'launch', phase: 'failed' as const, output: null, at: at(2) }];
+      const steps = [{ name: 'launch', phase: 'undoing' as const, output: null, at: at(2) }];
       const failure = { code: 'engine', message: 'no', step: 'launch' };
       const progress = { state: 'undoing', steps, failure, updatedAt: at(3) } as const;
       await store.operations.save(operation, {

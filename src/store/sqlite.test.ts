@@ -251,6 +251,18 @@ describe('openSqlite', () => {
     await store.close();
   });
 
+  it('reads a step that an earlier version recorded as failed as one that began', async () => {
+    const store = await openSqliteStore(path);
+    const { id } = sampleOperation();
+    const steps = [{ name: 'launch', phase: 'started' as const, output: null, at: at(1) }];
+    await store.operations.insert(sampleOperation({ id, steps }));
+    const earlier = new DatabaseSync(path);
+    earlier.prepare(`update operations set steps = replace(steps, 'started', 'failed') where id = ?`).run(id);
+    earlier.close();
+    expect(await store.operations.get(id)).toMatchObject({ steps });
+    await store.close();
+  });
+
   it('omits damaged operations and keys likewise', async () => {
     const store = await openSqliteStore(path);
     const [bad, good] = [sampleOperation(), sampleOperation()];

@@ -1130,7 +1130,7 @@ export interface components {
              * @example succeeded
              * @enum {string}
              */
-            readonly phase: "started" | "succeeded" | "failed" | "undoing" | "undone";
+            readonly phase: "started" | "succeeded" | "undoing" | "undone";
             /**
              * Format: date-time
              * @description When this phase began.

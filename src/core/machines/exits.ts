@@ -6,11 +6,12 @@
  */
 
 import { certainly } from '../operations/journal.ts';
+import type { SubjectFailure } from '../operations/operation.ts';
 import type { ExitFacts } from '../ports/engine.ts';
 import type { GuestAnnouncement } from '../ports/guest.ts';
 import type { Repositories, Store } from '../ports/store.ts';
 import { consoleTail, isPanic, quoteConsole } from './last-words.ts';
-import type { Machine, MachineFailure } from './machine.ts';
+import type { Machine } from './machine.ts';
 import { planRestart } from './restarts.ts';
 import { type Edges, engineOf } from './steps/context.ts';
 import { transition } from './transition.ts';
@@ -115,7 +116,7 @@ export class ExitWatcher {
       const machine = await tx.machines.get(machineId);
       if (!machine || !isConcerned(machine, incarnation)) return;
       const at = edges.clock.now();
-      const failure: MachineFailure | null =
+      const failure: SubjectFailure | null =
         plan.to === 'failed'
           ? { code: plan.code, message: plan.message, at: at.toISOString(), console: quoteConsole(console) }
           : null;

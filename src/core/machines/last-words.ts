@@ -2,9 +2,11 @@
  * The guest's last words: the end of its console as printable lines, and a failure that quotes them. Guest
  * output is not trusted, so it never reaches a person unfiltered.
  */
+
 import { stripVTControlCharacters } from 'node:util';
 import type { AppError } from '../errors.ts';
-import type { Machine, MachineFailure } from './machine.ts';
+import type { SubjectFailure } from '../operations/operation.ts';
+import type { Machine } from './machine.ts';
 import { type Edges, engineOf, lookTimeoutMs } from './steps/context.ts';
 
 /** A panic prints about 4 KiB after the line that names it. */
@@ -57,7 +59,7 @@ export async function failureOf(
   machine: Machine,
   error: AppError,
   at: Date,
-): Promise<MachineFailure> {
+): Promise<SubjectFailure> {
   const code =
     error.code === 'engine' ? 'engine_failed' : error.code === 'timeout' ? 'timed_out' : error.code;
   return {

@@ -2,7 +2,7 @@
  * The machine: its requested spec and its current state. Knows nothing about how a machine is stored, shown
  * or run.
  */
-import type { SubjectFailure } from '../operations/definition.ts';
+import type { SubjectFailure } from '../operations/operation.ts';
 import type { EngineHandle } from '../ports/engine.ts';
 import type { MachineState } from './states.ts';
 
@@ -33,9 +33,6 @@ export type RestartPolicy = (typeof restartPolicies)[number];
 
 export type DesiredState = 'running' | 'stopped' | 'deleted';
 
-/** Why a machine is not in the desired state; shown to users. */
-export type MachineFailure = SubjectFailure;
-
 export interface Machine {
   readonly id: string;
   /** The host it is on; only that host's daemon acts on it. */
@@ -52,7 +49,7 @@ export interface Machine {
   /** The boot of the host in which the incarnation was started; after a host reboot its VMM is gone. */
   readonly bootId: string | null;
   readonly handle: EngineHandle | null;
-  readonly failure: MachineFailure | null;
+  readonly failure: SubjectFailure | null;
   /** The allocation of kind `vmm_uid`: unique among this host's machines, and not reused soon. */
   readonly slot: number;
   /** Number of writes of the record. Of two copies of a record, the higher one is newer. */

@@ -2,12 +2,14 @@
  * Machines as subjects of operations: how an operation begins, stores a step's result and ends, each in one
  * transaction.
  */
+
 import { AppError } from '../errors.ts';
 import type { OperationDefinition, Step, SubjectPort } from '../operations/definition.ts';
+import type { SubjectFailure } from '../operations/operation.ts';
 import { type Operation, type OperationKind, subjectId } from '../operations/operation.ts';
 import type { MachineDetails, MachinePatch, Repositories } from '../ports/store.ts';
 import { failureOf } from './last-words.ts';
-import type { Machine, MachineFailure } from './machine.ts';
+import type { Machine } from './machine.ts';
 import type { MachineState, TransitState } from './states.ts';
 import type { Edges } from './steps/context.ts';
 import { transition } from './transition.ts';
@@ -25,7 +27,7 @@ export interface MachineOperation {
   /** The state after the steps were undone, because of a failure or a cancellation. */
   readonly failed: MachineState;
   readonly cancelled: MachineState;
-  onUndone(machine: Machine, failure: MachineFailure | null): MachinePatch;
+  onUndone(machine: Machine, failure: SubjectFailure | null): MachinePatch;
   readonly limiter?: OperationDefinition<Machine>['limiter'];
 }
 
@@ -59,11 +61,11 @@ function machineSubject(ends: MachineOperation): SubjectPort<Machine> {
       const patch = { ...ends.onSuccess(machine, at), operationId: null };
       return end(tx, machine, ends.succeeded, patch, at);
     },
-    async fail(tx, operation, { isCancelled, failure }, at) {
+    async fail(tx, operation, failure, at) {
       const machine = await read(tx, operation);
       if (!machine) return;
       const patch = { ...ends.onUndone(machine, failure), operationId: null };
-      await end(tx, machine, isCancelled ? ends.cancelled : ends.failed, patch, at);
+      await end(tx, machine, failure === null ? ends.cancelled : ends.failed, patch, at);
     },
   };
 }

@@ -6,7 +6,7 @@
 import type { Limiter } from '../../lib/limiter.ts';
 import { AppError } from '../errors.ts';
 import type { Repositories } from '../ports/store.ts';
-import type { Operation, OperationKind } from './operation.ts';
+import type { Operation, OperationKind, SubjectFailure } from './operation.ts';
 
 export interface StepContext<S> {
   /** The subject, read immediately before the step. */
@@ -40,22 +40,6 @@ export interface Step<S> {
   undo?(context: StepContext<S>): Promise<void>;
 }
 
-/** Why an operation is undone: `failure` is null when it was cancelled. */
-export interface Undone {
-  readonly isCancelled: boolean;
-  readonly failure: SubjectFailure | null;
-}
-
-/** Why a subject is not in the desired state; shown to users. */
-export interface SubjectFailure {
-  /** A stable word: `engine_failed`, `guest_unready`, `vmm_died`, `guest_panic`, `disk_full`, … */
-  readonly code: string;
-  readonly message: string;
-  readonly at: string;
-  /** The last console lines at that moment, made printable; may be empty. */
-  readonly console: readonly string[];
-}
-
 /**
  * What the runner needs from a subject. All methods but `read` are called inside the transaction that writes
  * the operation, so subject and operation never disagree.
@@ -68,9 +52,9 @@ export interface SubjectPort<S> {
   /** Called when all steps are done. Returns the updated subject. */
   succeed(tx: Repositories, operation: Operation, at: Date): Promise<S>;
   /**
-   * Called when the steps are undone. Does nothing when the subject is gone or belongs to another operation.
+   * Called when the steps are undone; `failure` is null when the operation was cancelled. Does nothing when the subject is gone or belongs to another operation.
    */
-  fail(tx: Repositories, operation: Operation, undone: Undone, at: Date): Promise<void>;
+  fail(tx: Repositories, operation: Operation, failure: SubjectFailure | null, at: Date): Promise<void>;
 }
 
 export interface OperationDefinition<S> {

@@ -25,7 +25,7 @@ export type OperationState = (typeof operationStates)[number];
 /** The states of an operation that has not ended. */
 export const openStates: readonly OperationState[] = ['running', 'undoing'];
 
-export const stepPhases = ['started', 'succeeded', 'failed', 'undoing', 'undone'] as const;
+export const stepPhases = ['started', 'succeeded', 'undoing', 'undone'] as const;
 export type StepPhase = (typeof stepPhases)[number];
 
 export const subjectKinds = ['machine', 'image', 'snapshot', 'environment', 'host'] as const;
@@ -49,6 +49,16 @@ export interface OperationFailure {
   readonly message: string;
   /** The step that failed; null when the failure was between steps. */
   readonly step: string | null;
+}
+
+/** Why a subject is not in the desired state; shown to users. */
+export interface SubjectFailure {
+  /** A stable word: `engine_failed`, `guest_unready`, `vmm_died`, `guest_panic`, `disk_full`, … */
+  readonly code: string;
+  readonly message: string;
+  readonly at: string;
+  /** The last console lines at that moment, made printable; may be empty. */
+  readonly console: readonly string[];
 }
 
 export interface Operation {

@@ -245,10 +245,7 @@ export class OperationRunner {
       if (move.kind === 'succeed' && saved.isCancelRequested) throw new OperationCancelled(definition.kind);
       if (details !== undefined) await subject.keep(tx, after, details, at);
       if (move.kind === 'succeed') return subject.succeed(tx, after, at);
-      if (move.kind === 'close') {
-        const isCancelled = move.as === 'cancelled';
-        await subject.fail(tx, after, { isCancelled, failure: isCancelled ? null : shown }, at);
-      }
+      if (move.kind === 'close') await subject.fail(tx, after, shown, at);
       return undefined;
     });
     run.operation = operation;

@@ -7,9 +7,9 @@
 
 import type { EventPage, EventPosition } from '../events/event.ts';
 import type { ApiKey } from '../keys/key.ts';
-import type { ListedMachine, Machine, MachineFailure } from '../machines/machine.ts';
+import type { ListedMachine, Machine } from '../machines/machine.ts';
 import type { MachineState } from '../machines/states.ts';
-import type { Operation, OperationState, Subject } from '../operations/operation.ts';
+import type { Operation, OperationState, Subject, SubjectFailure } from '../operations/operation.ts';
 
 export interface Store extends Repositories {
   /**
@@ -181,7 +181,7 @@ export type MachinePatch = Partial<
 export type MachineDetails = Partial<
   Pick<Machine, 'handle' | 'bootId' | 'desired' | 'spec' | 'expiresAt' | 'restartAt' | 'restartCount'>
 > & {
-  readonly failure?: MachineFailure | null;
+  readonly failure?: SubjectFailure | null;
 };
 
 export interface MachineRepository {
