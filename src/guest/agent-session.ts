@@ -1,3 +1,4 @@
+/** One connected session with a guest agent, and what the agent supports. */
 import type { GuestHello } from '../core/ports/guest.ts';
 import { type CallOptions, callHello } from './calls.ts';
 import type { YamuxSession } from './yamux/session.ts';

@@ -1,3 +1,4 @@
+/** Sends a caller's standard input to a command in the guest. */
 import { encodeExecFrame } from './exec-frames.ts';
 import { framePayloadBytesMax, frameTypes } from './protocol.ts';
 import type { YamuxStream } from './yamux/stream.ts';

@@ -1,3 +1,4 @@
+/** Enforces the time limits of a command from the host's side. */
 import { AppError } from '../core/errors.ts';
 
 export interface ExecWatchOptions {

@@ -1,3 +1,4 @@
+/** Lines of JSON on a stream: reading, writing, and making a guest's text safe to show. */
 import { AppError } from '../core/errors.ts';
 import { lineBytesMax } from './protocol.ts';
 

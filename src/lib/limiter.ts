@@ -1,3 +1,4 @@
+/** Limits how many tasks run at once. */
 export class QueueFullError extends Error {
   override readonly name = 'QueueFullError';
 }

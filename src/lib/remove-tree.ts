@@ -1,3 +1,4 @@
+/** Removes directory trees that strangers made or still write to. */
 import { sleep } from './abort.ts';
 import { ProcessError, run } from './process.ts';
 

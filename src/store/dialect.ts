@@ -1,3 +1,4 @@
+/** Tells which database a Kysely instance uses. */
 import { type Kysely, PostgresAdapter } from 'kysely';
 
 /** Whether queries go to PostgreSQL, which has row locks. SQLite has a single writer. */

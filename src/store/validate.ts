@@ -1,3 +1,4 @@
+/** Validates values against schemas when they enter or leave the database. */
 import type { z } from 'zod';
 import { invariant } from '../lib/invariant.ts';
 

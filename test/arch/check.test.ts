@@ -32,6 +32,7 @@ const rules: Rules = {
     except: [{ path: 'src/lib/long.ts', reason: 'a table' }],
     reason: 'one sitting',
   },
+  headers: { folders: ['src/main', 'guest-agent/link'], except: ['src/http/dialects'], reason: 'newcomers' },
 };
 
 /** A tree in which nothing is wrong. */
@@ -48,7 +49,10 @@ const sound: Readonly<Record<string, string>> = {
   'src/http/dialects/x/a.ts': "import '../../a.ts';\nimport './b.ts';",
   'src/http/dialects/x/b.ts': '',
   'src/http/dialects/y/a.ts': '',
-  'src/main/a.ts': "import '../http/a.ts';\nimport 'anything';\nprocess.env;",
+  'src/main/a.ts': "/** Joins rooms. */\nimport '../http/a.ts';\nimport 'anything';\nprocess.env;",
+  'guest-agent/link/a.go': '// Package link carries calls.\npackage link',
+  'guest-agent/link/b.go': 'package link',
+  'guest-agent/link/b_test.go': 'package link',
   'bench/a.ts': "import '../src/main/a.ts';",
   'test/a.test.ts': "import '../src/main/a.ts';\nawait import(path);",
 };
@@ -62,6 +66,7 @@ it('finds nothing wrong with a sound tree', () => {
 });
 
 const todo = ['TO', 'DO'].join('');
+const header = '/** Says what it is. */\n';
 
 describe('reports, with its reason,', () => {
   it.each<[string, Record<string, string>, string, string]>([
@@ -204,6 +209,24 @@ describe('reports, with its reason,', () => {
       `guest-agent/a.go: line 1 says ${todo}`,
       'is done',
     ],
+    [
+      'a file without a header',
+      { 'src/main/b.ts': "import './a.ts';\n/** Too late to be a header. */" },
+      'src/main/b.ts: does not begin with a comment',
+      'newcomers',
+    ],
+    [
+      'an empty header',
+      { 'src/main/b.ts': '/** */' },
+      'src/main/b.ts: does not begin with a comment',
+      'newcomers',
+    ],
+    [
+      'a Go package that nothing describes',
+      { 'guest-agent/link/a.go': '// carries calls\npackage link' },
+      'guest-agent/link: has no package comment',
+      'newcomers',
+    ],
   ])('%s', (_, changes, what, reason) => {
     const report = violationsOf(changes);
     expect(report).toContain(what);
@@ -222,8 +245,17 @@ describe('reports, with its reason,', () => {
 
 describe('the rules in force', () => {
   it('give every reason in words', () => {
-    const { rooms, siblings, reaches, words, names, size } = realRules;
-    for (const { reason } of [...rooms, ...siblings, ...reaches, ...words, ...names, ...size.except, size])
+    const { rooms, siblings, reaches, words, names, size, headers } = realRules;
+    for (const { reason } of [
+      ...rooms,
+      ...siblings,
+      ...reaches,
+      ...words,
+      ...names,
+      ...size.except,
+      size,
+      headers,
+    ])
       expect(reason.length).toBeGreaterThan(15);
   });
 
@@ -265,7 +297,8 @@ describe('the rules in force', () => {
       'src/store/store.ts',
     ].map((target) => [target, ''] as const);
     const process = ['src/lib/process.ts', "import 'node:child_process';"] as const;
-    const violations = check(treeOf([...targets, process, [path, text]]), realRules);
+    const others = [...targets, process].map(([path, text]) => [path, `${header}${text}`] as const);
+    const violations = check(treeOf([...others, [path, `${header}${text}`]]), realRules);
     expect(violations.filter(({ what }) => !what.startsWith('a rule names it'))).toHaveLength(1);
   });
 });

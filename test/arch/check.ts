@@ -1,5 +1,5 @@
 /** Holds a source tree against the rules. Pure: trees may come from the disk or from a test. */
-import type { NameRule, RoomRule, Rules, SizeRule, WordRule } from './rules.ts';
+import type { HeaderRule, NameRule, RoomRule, Rules, SizeRule, WordRule } from './rules.ts';
 import { isTestSupport, isWithin, resolveImport, type SourceFile, type SourceTree } from './tree.ts';
 
 export interface Violation {
@@ -23,6 +23,8 @@ export function check(tree: SourceTree, rules: Rules): readonly Violation[] {
     ...rules.words.flatMap((rule) => typeScript.flatMap((file) => checkWords(file, rule))),
     ...rules.names.flatMap((rule) => typeScript.flatMap((file) => checkName(file, rule))),
     ...files.flatMap((file) => [...checkSize(file, rules.size), ...checkPromises(file)]),
+    ...typeScript.flatMap((file) => checkHeader(file, rules.headers)),
+    ...checkPackageComments(files, rules.headers),
   ];
 }
 
@@ -32,7 +34,10 @@ function checkRulesExist(tree: SourceTree, rules: Rules): readonly Violation[] {
     ...rules.rooms.flatMap(({ folder, ours }) => [folder, ...(ours === 'any' ? [] : ours)]),
     ...rules.siblings.map(({ within }) => within),
     ...rules.reaches.map(({ folder }) => folder),
-    ...[...rules.words, ...rules.names].flatMap(({ folders, except }) => [...folders, ...except]),
+    ...[...rules.words, ...rules.names, rules.headers].flatMap(({ folders, except }) => [
+      ...folders,
+      ...except,
+    ]),
     ...rules.size.except.map(({ path }) => path),
   ];
   const paths = [...tree.keys()];
@@ -164,7 +169,7 @@ function checkName({ path }: SourceFile, rule: NameRule): readonly Violation[] {
   return [{ path, what: 'is not a name for a file here', reason: rule.reason }];
 }
 
-function covers({ folders, except }: WordRule | NameRule, path: string): boolean {
+function covers({ folders, except }: WordRule | NameRule | HeaderRule, path: string): boolean {
   return folders.some((folder) => isWithin(path, folder)) && !except.some((place) => isWithin(path, place));
 }
 
@@ -174,6 +179,29 @@ function checkSize({ path, text }: SourceFile, rule: SizeRule): readonly Violati
   const linesMax = isTest ? rule.testLinesMax : rule.linesMax;
   if (lines <= linesMax || rule.except.some((listed) => isWithin(path, listed.path))) return [];
   return [{ path, what: `has ${lines} lines, more than ${linesMax}`, reason: rule.reason }];
+}
+
+/** A comment with at least two words; an interpreter's or a compiler's line may come before it. */
+const header = /^(?:(?:#!|\/\/\/).*\n)*(?:\/\*\*?|\/\/)[\s*]*[^\s*/]\S*\s+(?!\*\/)\S/;
+
+/** Test files are described by the names of their tests. */
+function checkHeader({ path, text }: SourceFile, rule: HeaderRule): readonly Violation[] {
+  const isTest = /\.(?:test|contract)\.ts$/.test(path);
+  if (isTest || !covers(rule, path) || header.test(text)) return [];
+  return [{ path, what: 'does not begin with a comment', reason: rule.reason }];
+}
+
+/** In Go one file of each folder describes the package: `// Package link is …` or `// Command guest-agent is …`. */
+function checkPackageComments(files: readonly SourceFile[], rule: HeaderRule): readonly Violation[] {
+  const sources = files.filter(({ path }) => /(?<!_test)\.go$/.test(path) && covers(rule, path));
+  const folders = new Set(sources.map(({ path }) => path.slice(0, path.lastIndexOf('/'))));
+  return [...folders]
+    .filter((folder) => !sources.some(({ path, text }) => describesPackage(folder, path, text)))
+    .map((folder) => ({ path: folder, what: 'has no package comment', reason: rule.reason }));
+}
+
+function describesPackage(folder: string, path: string, text: string): boolean {
+  return path.slice(0, path.lastIndexOf('/')) === folder && /^\/\/ (?:Package|Command) \S+ \S/m.test(text);
 }
 
 /** Put together here, or this file would break its own rule. */

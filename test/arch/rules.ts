@@ -49,6 +49,13 @@ export interface SizeRule {
   readonly reason: string;
 }
 
+/** Files that begin with a comment saying what they are for; in Go, packages whose main file does. */
+export interface HeaderRule {
+  readonly folders: readonly string[];
+  readonly except: readonly string[];
+  readonly reason: string;
+}
+
 export interface Rules {
   readonly rooms: readonly RoomRule[];
   readonly siblings: readonly SiblingRule[];
@@ -56,6 +63,7 @@ export interface Rules {
   readonly words: readonly WordRule[];
   readonly names: readonly NameRule[];
   readonly size: SizeRule;
+  readonly headers: HeaderRule;
 }
 
 /** Folders that hold sources. */
@@ -274,5 +282,11 @@ export const rules: Rules = {
       { path: 'sdk/src/generated', reason: 'nobody reads it: it says what the OpenAPI document says' },
     ],
     reason: 'a file that cannot be read in one sitting holds more than one thing',
+  },
+  headers: {
+    folders: sourceFolders,
+    // A migration is named for what it does, and is never edited.
+    except: ['src/store/migrations'],
+    reason: 'a newcomer learns from the first lines what a file is for',
   },
 };

@@ -1,3 +1,4 @@
+/** The port of disks: what core requires of the storage of machines' disks. */
 import type { DiskFormat } from './engine.ts';
 
 /**

@@ -1,3 +1,4 @@
+/** The port of the records beside the disks, from which a lost database can be rebuilt. */
 import type { Machine } from '../machines/machine.ts';
 
 /**

@@ -1,3 +1,4 @@
+/** Carriers that split data at arbitrary places, for tests of parsers. */
 import { Duplex } from 'node:stream';
 
 /** A pair of carriers that split the data into pieces of the given sizes, repeatedly. */

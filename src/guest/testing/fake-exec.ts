@@ -1,3 +1,4 @@
+/** Runs fake programs behind the guest's end of a command, for `FakeGuest`. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { encodeExecFrame } from '../exec-frames.ts';
 import { framePayloadBytesMax, frameTypes } from '../protocol.ts';

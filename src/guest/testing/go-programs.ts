@@ -1,3 +1,4 @@
+/** Builds and runs the real Go programs of the guest agent for tests. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';

@@ -1,3 +1,4 @@
+/** A hand-driven yamux peer for tests of sessions. */
 import { type Duplex, duplexPair } from 'node:stream';
 import { encodeHeader, type FrameHeader, FrameParser, type FrameType } from '../yamux/frames.ts';
 

@@ -1,3 +1,4 @@
+/** The in-memory transport of the guest link. */
 import { type Duplex, duplexPair } from 'node:stream';
 import type { AddressOf, Dial } from './transport.ts';
 

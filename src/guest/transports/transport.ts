@@ -1,3 +1,4 @@
+/** What a transport of the guest link is: a function that connects to a guest's address. */
 import type { Duplex } from 'node:stream';
 import type { GuestAddress } from '../../core/ports/engine.ts';
 

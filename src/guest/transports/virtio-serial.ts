@@ -1,3 +1,4 @@
+/** The transport of the guest link under QEMU. */
 import type { Duplex } from 'node:stream';
 import { connectOwned } from '../../lib/owned-socket.ts';
 import type { AddressOf } from './transport.ts';
