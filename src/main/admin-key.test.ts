@@ -34,7 +34,7 @@ test.each([
   ['is short', 'hf_admin\n', 0o600, 'does not hold a key'],
   ['is empty', '', 0o600, 'does not hold a key'],
   ['holds more', `hf_${'a'.repeat(32)} and more`, 0o600, 'does not hold a key'],
-])('a file that %s is refused in words', async (_, text, mode, message) => {
+])('a file that %s is refused with a clear error', async (_, text, mode, message) => {
   const path = join(directory, 'admin.key');
   await writeFile(path, text);
   await chmod(path, mode);
@@ -52,7 +52,7 @@ test('a link in its place is not followed', async () => {
   await expect(loadAdminKey(path)).rejects.toThrow();
 });
 
-test('is good though the others cannot be asked, and no other key is', async () => {
+test('works without the database, unlike other keys', async () => {
   const unavailable = new AppError('unavailable', 'the database is gone');
   const keys = adminKeyVerifier('hf_admin', { verify: () => Promise.reject(unavailable) });
   expect(await keys.verify('hf_admin')).toMatchObject({ tenant: 'default', scopes: ['*'], isOperator: true });
@@ -61,7 +61,7 @@ test('is good though the others cannot be asked, and no other key is', async () 
   }
 });
 
-test('makes keys that outlive the daemon; with authentication off none is asked for', async () => {
+test('makes keys that outlive the daemon; with authentication off none is needed', async () => {
   const config = readConfig({
     FLOTILLA_STATE_DIR: join(directory, 'state'),
     FLOTILLA_CACHE_DIR: join(directory, 'cache'),
@@ -86,7 +86,7 @@ test('makes keys that outlive the daemon; with authentication off none is asked 
 
   const open = await startDaemon({ ...config, isAuthDisabled: true }, silentLog);
   expect((await fetch(`${open.urls[0]}/api/v1/keys`)).status).toBe(200);
-  // Whoever reaches the address is not the operator; whoever gets through to the socket is.
+  // A caller on the network address is not the operator; one on the socket is.
   const importDirectory = {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },

@@ -1,6 +1,6 @@
 /**
- * The operator's key: made at the first start, kept in a file of mode 0600. It is good without the database, so that a
- * host can be looked after whatever has become of that.
+ * The operator's key: made at the first start and kept in a file of mode 0600. It works without the database,
+ * so that a host can be repaired whatever the database's state.
  */
 import { timingSafeEqual } from 'node:crypto';
 import { constants, type FileHandle, open } from 'node:fs/promises';
@@ -18,10 +18,13 @@ const admin: Caller = {
   isOperator: true,
 };
 
-/** More than a key and its line feed take. */
+/** More than a key and its newline. */
 const fileBytesMax = 256;
 
-/** Reads the admin key, or makes it; `isNew` when this call did. Raises `invalid` for a file that cannot be trusted. */
+/**
+ * Reads the admin key, or makes it; `isNew` if this call made it. Raises `invalid` for a file that cannot be
+ * trusted.
+ */
 export async function loadAdminKey(path: string): Promise<{ readonly key: string; readonly isNew: boolean }> {
   let file: FileHandle;
   try {
@@ -63,7 +66,7 @@ function untrusted(path: string, why: string, hint: string): AppError {
   return new AppError('invalid', `${path} ${why}`, { hint });
 }
 
-/** Lets the admin key in by itself and asks `others` about every other. */
+/** Accepts the admin key itself and delegates all other keys to `others`. */
 export function adminKeyVerifier(key: string, others: KeyVerifier): KeyVerifier {
   const expected = Buffer.from(key);
   return {
@@ -74,18 +77,18 @@ export function adminKeyVerifier(key: string, others: KeyVerifier): KeyVerifier 
   };
 }
 
-/** How long a key is is no secret. */
+/** The length of a key is no secret. */
 function isSame(given: Buffer, expected: Buffer): boolean {
   return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
 /**
- * For DISABLE_AUTH: everyone has all scopes, and nobody is the operator. Whoever reaches the address is not thereby root,
- * as who names files of the host would be.
+ * For DISABLE_AUTH: everyone has all scopes, but nobody is the operator, who may name files of the host and
+ * would thereby be root.
  */
 export const openVerifier: KeyVerifier = {
   verify: async () => ({ ...admin, keyName: 'anyone', isOperator: false }),
 };
 
-/** For DISABLE_AUTH on the operator's own socket, which lets nobody else through. */
+/** For DISABLE_AUTH on the operator's socket, which only the operator can reach. */
 export const operatorVerifier: KeyVerifier = { verify: async () => admin };

@@ -1,4 +1,7 @@
-/** A database that does not belong to the state directory: refused, nothing lost, and the machines adopted if wanted. */
+/**
+ * A database that does not belong to the state directory is refused without losing anything, and the machines
+ * are adopted on request.
+ */
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,7 +50,7 @@ async function stop(): Promise<void> {
   daemon = null;
 }
 
-/** Puts a machine of each kind there, as a daemon would have made them. */
+/** Makes one machine of each kind, like a daemon would have. */
 async function makeMachines({ flotilla }: Daemon): Promise<readonly Machine[]> {
   const { hostId } = flotilla.owner;
   const signal = new AbortController().signal;
@@ -94,7 +97,7 @@ async function expectNothingLost(machines: readonly Machine[]): Promise<void> {
   expect(driver.host.machines.get('boot1')?.status).toEqual({ state: 'running' });
 }
 
-test('a lost database is refused in words, nothing is lost, and --adopt-state brings all machines back', async () => {
+test('a lost database is refused with a clear error, nothing is lost, and --adopt-state restores all machines', async () => {
   const first = await start();
   const machines = await makeMachines(first);
   const { epoch } = first.flotilla.owner;
@@ -107,7 +110,7 @@ test('a lost database is refused in words, nothing is lost, and --adopt-state br
     hint: expect.stringContaining('--adopt-state'),
   });
   await expectNothingLost(machines);
-  // Not even an empty one is made, in whose place the right one would have to be put.
+  // Not even an empty database is made, which would be in the way of the right one.
   expect(await readdir(layout.root)).not.toContain('flotilla.db');
 
   const { flotilla } = await start(true);
@@ -122,12 +125,12 @@ test('a lost database is refused in words, nothing is lost, and --adopt-state br
   }
   await expectNothingLost(machines);
   expect(flotilla.owner.epoch).toBeGreaterThan(epoch);
-  // What they hold by number they hold again.
+  // They have their allocated numbers again.
   const owner = { kind: 'machine', id: 'other' } as const;
   const taken = { hostId, kind: 'vmm_uid', owner, min: 3, max: 3, at: new Date().toISOString() } as const;
   await expect(flotilla.store.allocations.take(taken)).rejects.toMatchObject({ code: 'exhausted' });
 
-  // The state directory and the new database belong together from here on.
+  // From here on, the state directory and the new database belong together.
   await stop();
   await start();
   await expectNothingLost(machines);
@@ -174,14 +177,14 @@ test.each<[string, (record: string) => string]>([
   ['lacks its spec', (record) => record.replace('"spec"', '"specs"')],
   ['is of a later version', (record) => record.replace('"version": 1', '"version": 2')],
 ])(
-  'a record that %s keeps no other machine from adoption, and its own loses neither disk nor VMM',
+  'a record that %s does not prevent other adoptions, and its own machine keeps disk and VMM',
   async (_, spoil) => {
     const machines = await makeMachines(await start());
     await stop();
     const [running, second, third] = machines;
     const path = layout.machineRecord(running?.id ?? '');
     await writeFile(path, spoil(await readFile(path, 'utf8')));
-    // Of two that want one name the first is taken.
+    // Of two records with the same name, the first is adopted.
     const twin = layout.machineRecord(third?.id ?? '');
     const text = (await readFile(twin, 'utf8')).replace(third?.spec.name ?? '', second?.spec.name ?? '');
     await writeFile(twin, text);
@@ -197,7 +200,7 @@ test.each<[string, (record: string) => string]>([
 test('an older copy of the same daemon’s database ends no machine that it does not know', async () => {
   await start();
   await stop();
-  // What the file holds while its daemon runs, as a backup taken then does.
+  // The content of the file while its daemon runs, as in a backup taken then.
   const first = await start();
   await stop();
   await copyFile(layout.database, join(directory, 'copy.db'));
@@ -213,7 +216,7 @@ test('an older copy of the same daemon’s database ends no machine that it does
   await expectNothingLost(machines);
 });
 
-test('an older copy of the same daemon’s database is refused for a machine that it knows as it was', async () => {
+test('an older copy of the same daemon’s database is refused because of a machine with an outdated record', async () => {
   const { flotilla } = await start();
   const machines = await makeMachines({ flotilla } as Daemon);
   const { epoch } = flotilla.owner;
@@ -221,7 +224,7 @@ test('an older copy of the same daemon’s database is refused for a machine tha
   await copyFile(layout.database, join(directory, 'copy.db'));
   const [, stopped] = machines;
   const { store } = (await start()).flotilla;
-  // It was started again since: the copy knows neither the boot nor the VMM.
+  // The machine was started again since: the copy knows neither the incarnation nor the VMM.
   await store.transaction(async (tx) => {
     const machine = await tx.machines.get(stopped?.id ?? '');
     if (!machine) throw new Error('not there');
@@ -245,7 +248,7 @@ test('an older copy of the same daemon’s database is refused for a machine tha
   expect(await readFile(layout.machineRecord(stopped?.id ?? ''), 'utf8')).toBe(record);
 });
 
-test('a database that is refused is left as it was, whatever its schema', async () => {
+test('a refused database is left unchanged, whatever its schema', async () => {
   const machines = await makeMachines(await start());
   await stop();
   for (const version of [1, 3, 4, migrations.length]) {

@@ -8,7 +8,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('a timer that fails is logged, and called again', async () => {
+test('a failing timer is logged and called again', async () => {
   const error = vi.fn();
   let calls = 0;
   const stop = systemClock({ error }).every(10, async () => {

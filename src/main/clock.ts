@@ -3,7 +3,9 @@ import type { Clock } from '../core/ports/clock.ts';
 import { sleep } from '../lib/abort.ts';
 import type { Logger } from '../lib/log.ts';
 
-/** What `every` calls and fails is logged, and called again when it is due: a timer does not end the daemon. */
+/**
+ * Errors in functions called by `every` are logged, and the timer continues: they must not end the daemon.
+ */
 export function systemClock(log: Pick<Logger, 'error'>): Clock {
   return {
     now: () => new Date(),

@@ -1,4 +1,4 @@
-/** Joins edges and core; used by `serve` and by tests. The only place where drivers are named. */
+/** Composes edges and core; used by `serve` and by tests. The only place that names drivers. */
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
@@ -33,11 +33,11 @@ import { enterState } from './entrance.ts';
 import { noteHostEpoch } from './host-id.ts';
 import { makeStateDirectory } from './state-directory.ts';
 
-/** What is used when a caller leaves it out. Disks are sparse: 10 GiB costs nothing until written. */
+/** Defaults for omitted fields. Disks are sparse: 10 GiB cost nothing until written. */
 const defaults = { image: 'debian-12', engine: 'qemu', diskMib: 10_240 };
 
 const mib = 1024 * 1024;
-/** Memory that guests do not get: the daemon's and the host's own. */
+/** Memory reserved for the daemon and the host. */
 const hostMemoryMib = 512;
 
 export interface Flotilla extends Core {
@@ -49,16 +49,16 @@ export interface Flotilla extends Core {
 }
 
 export interface ComposeOptions {
-  /** For proofs only; see RunnerHooks. */
+  /** For tests only; see RunnerHooks. */
   readonly hooks?: RunnerHooks;
   readonly clock?: Clock;
-  /** Records the machines of the state directory in a database that knows none; see core/hosts/adopt.ts. */
+  /** Adopts the machines of the state directory into a database that knows none; see core/hosts/adopt.ts. */
   readonly isAdopting?: boolean;
   /** Replaces the engines of this host; for tests. */
   readonly engines?: ReadonlyMap<string, EngineDriver>;
 }
 
-/** When it raises, nothing that it opened is left open. */
+/** If it raises, everything that it opened is closed. */
 export async function compose(config: Config, log: Logger, options: ComposeOptions = {}): Promise<Flotilla> {
   const opened = new AsyncDisposableStack();
   try {
@@ -69,7 +69,7 @@ export async function compose(config: Config, log: Logger, options: ComposeOptio
   }
 }
 
-/** What must be closed is put on `opened`; what is put there last is closed first. */
+/** Resources to close are added to `opened`; the last added is closed first. */
 async function composeOn(
   opened: AsyncDisposableStack,
   config: Config,
@@ -104,7 +104,7 @@ async function composeOn(
   });
   opened.defer(() => core.close());
   const recorder = new Recorder({ store, bus: core.bus, records, hostId, log });
-  // Before the bus that tells it what to write.
+  // Before the bus that notifies it.
   opened.defer(() => recorder.close());
   opened.defer(() => core.interrupt());
   opened.defer(await noteHostEpoch(layout, core.owner.epoch, edges));

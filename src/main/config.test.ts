@@ -4,7 +4,7 @@ import { otherSettings, readConfig } from './config.ts';
 const base = { FLOTILLA_STATE_DIR: '/tmp/state', FLOTILLA_CACHE_DIR: '/tmp/cache' };
 
 describe('readConfig', () => {
-  test('listens on loopback, port 3000, with authentication, unless told otherwise', () => {
+  test('listens on loopback, port 3000, with authentication, by default', () => {
     expect(readConfig({}, true)).toEqual({
       listen: [{ host: '127.0.0.1', port: 3000 }],
       stateDir: '/var/lib/flotilla',
@@ -20,19 +20,19 @@ describe('readConfig', () => {
     });
   });
 
-  test('an empty variable is one that is not set', () => {
+  test('an empty variable counts as not set', () => {
     const empty = { PORT: '', DATABASE_URL: '', DISABLE_AUTH: '', FLOTILLA_STATE_DIR: '' };
     expect(readConfig(empty, true)).toEqual(readConfig({}, true));
   });
 
-  test('without root it lives in the home directory and gives VMMs no users of their own', () => {
+  test('without root it uses the home directory and runs VMMs as its own user', () => {
     const config = readConfig({}, false);
     expect(config.stateDir).toMatch(/\/\.local\/share\/flotilla$/);
     expect(config.cacheDir).toMatch(/\/\.cache\/flotilla$/);
     expect(config.uidBase).toBeNull();
   });
 
-  test('takes several addresses, each with a port of its own if it has one', () => {
+  test('accepts several addresses, each optionally with a port', () => {
     const { listen } = readConfig(
       { ...base, PORT: '8080', FLOTILLA_LISTEN: '127.0.0.1, [::1]:9200,0.0.0.0:1' },
       true,
@@ -60,7 +60,7 @@ describe('readConfig', () => {
     expect(() => readConfig({ ...base, ...env }, true)).toThrow(message);
   });
 
-  test('takes Hatch’s address when there is none of ours', () => {
+  test('uses Hatch’s address when ours is not set', () => {
     const listenOf = (env: NodeJS.ProcessEnv) => readConfig({ ...base, ...env }, true).listen;
     expect(listenOf({ HATCH_HTTP_ADDR: ':8080' })).toEqual([{ host: '0.0.0.0', port: 8080 }]);
     expect(listenOf({ HATCH_HTTP_ADDR: '127.0.0.1:8080' })).toEqual([{ host: '127.0.0.1', port: 8080 }]);
@@ -71,7 +71,7 @@ describe('readConfig', () => {
   });
 
   test.each(['0x927C0', '6e5', ' 600000', '600000.0', '-1', '999', ''])(
-    'takes whole numbers in digits: %j is none',
+    'accepts only decimal digits as numbers: %j is refused',
     (text) => {
       const uidBaseOf = () => readConfig({ ...base, FLOTILLA_UID_BASE: text }, true).uidBase;
       if (text === '') expect(uidBaseOf()).toBe(600_000);
@@ -81,13 +81,13 @@ describe('readConfig', () => {
     },
   );
 
-  test('takes the origins of pages that may call', () => {
+  test('accepts the origins of pages that may call', () => {
     const env = { ...base, FLOTILLA_CORS_ORIGINS: 'https://a.example, http://localhost:5173' };
     expect([...readConfig(env, true).corsOrigins]).toEqual(['https://a.example', 'http://localhost:5173']);
     expect(readConfig(base, true).corsOrigins.size).toBe(0);
   });
 
-  test('refuses to serve everyone without keys, unless told that this is meant', () => {
+  test('refuses to serve the network without authentication unless FLOTILLA_INSECURE is set', () => {
     const env = { ...base, DISABLE_AUTH: 'true', FLOTILLA_LISTEN: '127.0.0.1,0.0.0.0' };
     expect(() => readConfig(env, true)).toThrow(/loopback/);
     const named = { ...env, FLOTILLA_LISTEN: '127.evil.example' };

@@ -7,7 +7,7 @@ import { AppError } from '../core/errors.ts';
 import { stateDirBytesMax } from '../storage/layout.ts';
 
 const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1');
-/** In decimal digits and nothing else: JavaScript itself would take `0x927C0`, `1e6` and spaces. */
+/** Decimal digits only: JavaScript's conversion would accept `0x927C0`, `1e6` and spaces. */
 const wholeNumber = (min: number, max: number) =>
   z
     .string()
@@ -19,29 +19,35 @@ const port = wholeNumber(0, 65_535);
 const environment = z.object({
   PORT: port.default(3000),
   FLOTILLA_LISTEN: z.string().optional(),
-  /** Hatch's way to say it, `host:port` or `:port` for every address of the host; FLOTILLA_LISTEN wins. */
+  /**
+   * Hatch's variable: `host:port`, or `:port` for every address of the host. FLOTILLA_LISTEN takes
+   * precedence.
+   */
   HATCH_HTTP_ADDR: z.string().optional(),
   FLOTILLA_STATE_DIR: z.string().optional(),
   FLOTILLA_CACHE_DIR: z.string().optional(),
-  /** postgres://…; without it state is kept in SQLite in the state directory. Holds a password: never logged. */
+  /** postgres://…; default: SQLite in the state directory. Contains a password: never logged. */
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, 'must begin with postgres://')
     .optional(),
   DISABLE_AUTH: flag.default(false),
   FLOTILLA_INSECURE: flag.default(false),
-  /** Origins, such as https://fleet.example.com, whose pages may call the API from a browser; with commas. */
+  /**
+   * Origins, such as https://fleet.example.com, whose pages may call the API from a browser; separated by
+   * commas.
+   */
   FLOTILLA_CORS_ORIGINS: z.string().default(''),
-  /** The first uid of the range that VMMs run under; one for each machine. Clear of Debian's and systemd's ranges. */
+  /** First uid of the range for VMMs, one per machine. Outside Debian's and systemd's ranges. */
   FLOTILLA_UID_BASE: wholeNumber(1000, 2_000_000_000).default(600_000),
-  /** Memory that guests may have together, over what the host has; 1.5 lets half as much again be reserved. */
+  /** Ratio of memory for all guests to the host's memory; 1.5 allows half as much again. */
   FLOTILLA_MEMORY_OVERCOMMIT: z
     .string()
     .regex(/^\d{1,2}(\.\d{1,3})?$/, 'must be a number from 0.1 to 16, such as 1.5')
     .transform(Number)
     .refine((ratio) => ratio >= 0.1 && ratio <= 16, 'must be a number from 0.1 to 16, such as 1.5')
     .default(1),
-  /** How many days disks of machines that nobody knows are kept before they are removed. */
+  /** How many days the disks of unknown machines are kept in quarantine. */
   FLOTILLA_QUARANTINE_DAYS: z.coerce.number().int().min(1).max(3650).default(7),
   /** How long an idle connection stays open for its next request. */
   FLOTILLA_KEEP_ALIVE_SECONDS: wholeNumber(1, 3600).default(75),
@@ -49,15 +55,15 @@ const environment = z.object({
 });
 
 export interface Config {
-  /** Host and port to listen on. Port 0: any free one. */
+  /** Host and port to listen on. Port 0: any free port. */
   readonly listen: readonly Address[];
   readonly stateDir: string;
   readonly cacheDir: string;
   readonly databaseUrl: string | null;
   readonly isAuthDisabled: boolean;
-  /** Scheme, host and port, as a browser's Origin header says them. */
+  /** Scheme, host and port, as in a browser's Origin header. */
   readonly corsOrigins: ReadonlySet<string>;
-  /** Null when not root: VMMs then run as the daemon's own user. */
+  /** Null when not root: VMMs then run as the daemon's user. */
   readonly uidBase: number | null;
   /** See FLOTILLA_MEMORY_OVERCOMMIT. */
   readonly memoryOvercommit: number;
@@ -68,9 +74,9 @@ export interface Config {
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
-/** Raises `invalid` naming the variable. */
+/** Raises `invalid`, naming the variable. */
 export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean = process.getuid?.() === 0): Config {
-  // An empty variable is one that is not set.
+  // An empty variable counts as not set.
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
   const parsed = environment.safeParse(given);
   if (!parsed.success) {

@@ -12,7 +12,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true }));
 
-test('a second daemon on the same directory is refused, also by another name of it', async () => {
+test('a second daemon on the same directory is refused, also under another path', async () => {
   const unlock = await lockStateDirectory(directory);
   const alias = `${directory}-alias`;
   await symlink(directory, alias);
@@ -25,7 +25,7 @@ test('a second daemon on the same directory is refused, also by another name of 
   }
 });
 
-test('the lock is free again once it was let go', async () => {
+test('the lock is free again after its release', async () => {
   await (await lockStateDirectory(directory))();
   await (await lockStateDirectory(directory))();
 });

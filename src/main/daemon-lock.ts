@@ -1,7 +1,7 @@
 /**
- * One daemon for each state directory, by flock(2) on a file in it. The lock belongs to the open file, which only this
- * process holds: it is gone the moment the process is, however that ended, and it is the same lock for every container and
- * every name the directory has.
+ * Ensures one daemon per state directory, with flock(2) on a file in it. The lock belongs to the open file,
+ * which only this process holds: the kernel releases it when the process ends for any reason, and it is the
+ * same lock for every container and path of the directory.
  */
 import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -9,10 +9,13 @@ import { AppError } from '../core/errors.ts';
 import { ProcessError, run } from '../lib/process.ts';
 
 const flockTimeoutMs = 5_000;
-/** Where the lock's file is in the program that takes it: what is locked there stays locked here. */
+/** The lock file's descriptor in the program that locks it; the lock stays with our open file. */
 const inheritedFd = 3;
 
-/** What `serve` exits with when another daemon runs on the state directory; whoever started both then waits for that one. */
+/**
+ * Exit code of `serve` when another daemon runs on the state directory; whoever started both then waits for
+ * the other.
+ */
 export const alreadyRunningExitCode = 3;
 
 export class AlreadyRunning extends AppError {
@@ -24,7 +27,7 @@ export class AlreadyRunning extends AppError {
   }
 }
 
-/** Raises AlreadyRunning when another daemon holds the file. Returns the function that lets it go. */
+/** Raises AlreadyRunning when another daemon holds the lock. Returns a function that releases it. */
 export async function lockStateDirectory(lockFile: string): Promise<() => Promise<void>> {
   const file = await open(lockFile, 'a', 0o600);
   try {

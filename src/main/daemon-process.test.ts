@@ -24,7 +24,7 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-test('two starts at once give one daemon, to both', async () => {
+test('two concurrent starts give both callers the same daemon', async () => {
   const [one, other] = await Promise.all([startDaemonProcess(config), startDaemonProcess(config)]);
   expect(other.url).toBe(one.url);
   expect((await findDaemon(config))?.url).toBe(one.url);
@@ -32,7 +32,7 @@ test('two starts at once give one daemon, to both', async () => {
   expect(await stopDaemonProcess(config)).toBe(false);
 }, 60_000);
 
-test('a daemon that ends is told at once, with its last words', async () => {
+test('a daemon that exits is reported at once, with its last output', async () => {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   try {
@@ -46,7 +46,7 @@ test('a daemon that ends is told at once, with its last words', async () => {
   }
 }, 60_000);
 
-test('only this program’s serve is taken for the daemon, whoever has the pid now', async () => {
+test('only this program’s serve counts as the daemon, even if its pid was reused', async () => {
   const program = join(directory, 'src/main/cli.ts');
   await mkdir(join(directory, 'src/main'), { recursive: true });
   await mkdir(join(directory, 'state'));

@@ -1,4 +1,4 @@
-/** The daemon as seen from outside its process: find it, start it in the background, stop it. */
+/** The daemon from outside its process: finds it, starts it in the background, stops it. */
 import { spawn } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
@@ -13,11 +13,11 @@ import { StateLayout } from '../storage/layout.ts';
 import type { Config } from './config.ts';
 import { alreadyRunningExitCode } from './daemon-lock.ts';
 
-/** Taking up what was interrupted comes before the listener, and waits for guests. */
+/** Interrupted operations are taken up before the daemon listens, which may wait for guests. */
 const startTimeoutMs = 600_000;
-/** From taking the lock to writing daemon.pid, with room for a slow host. */
+/** Time from taking the lock to writing daemon.pid, generous for a slow host. */
 const winnerGraceMs = 15_000;
-/** A start that takes longer has something to take up. */
+/** A start that takes longer has interrupted operations to take up. */
 const silentMs = 1_000;
 const stopTimeoutMs = 20_000;
 const pollMs = 25;
@@ -30,7 +30,7 @@ export interface RunningDaemon {
   readonly health: Health;
 }
 
-/** The daemon of this state directory, if it answers; null when there is none. */
+/** The daemon of this state directory if it answers; else null. */
 export async function findDaemon(config: Config): Promise<RunningDaemon | null> {
   const layout = new StateLayout(config.stateDir);
   if (!daemonIdentity(layout)) return null;
@@ -38,7 +38,7 @@ export async function findDaemon(config: Config): Promise<RunningDaemon | null> 
   if (!url) return null;
   const key = (await readOrNull(layout.adminKeyFile))?.trim();
   const { path } = operatorSocketIn(layout.root);
-  // The key is shown to nobody but whoever answers on the socket.
+  // The key is only sent to the process that answers on the socket.
   const client =
     path === null
       ? new FlotillaClient({ url })
@@ -51,13 +51,14 @@ export async function findDaemon(config: Config): Promise<RunningDaemon | null> 
 }
 
 export interface StartOptions {
-  /** Told again and again what is waited for, once a start takes longer than usual. */
+  /** Called repeatedly with what the start waits for, once it takes longer than usual. */
   readonly onWait?: (text: string) => void;
 }
 
 /**
- * Starts `serve` detached, its output in daemon.log; resolves when it answers, or when the daemon does that somebody else
- * started at the same time. Raises `unavailable` with its last words when it ends, or does not answer within 10 minutes.
+ * Starts `serve` detached, with its output in daemon.log; resolves when this daemon answers, or another one
+ * that was started at the same time. Raises `unavailable` with its last output when it exits, or does not
+ * answer within 10 minutes.
  */
 export async function startDaemonProcess(config: Config, options: StartOptions = {}): Promise<RunningDaemon> {
   const layout = new StateLayout(config.stateDir);
@@ -67,7 +68,7 @@ export async function startDaemonProcess(config: Config, options: StartOptions =
   let exitedAt: number | null = null;
   for (;;) {
     const daemon = await findDaemon(config);
-    // A child that is still loading would become the daemon should this one end now.
+    // A child that is still loading would become the daemon if the other one ended now.
     if (daemon && (child.exit() || daemonIdentity(layout)?.pid === child.pid)) return daemon;
     if (daemon) child.kill();
     const now = performance.now();
@@ -88,7 +89,7 @@ export async function startDaemonProcess(config: Config, options: StartOptions =
 interface DaemonChild {
   readonly pid: number | undefined;
   kill(): void;
-  /** Null while it lives. */
+  /** Null while it runs. */
   exit(): { readonly how: string; readonly isLockLost: boolean } | null;
 }
 
@@ -122,7 +123,7 @@ function startFailure(layout: StateLayout, why: string): AppError {
   });
 }
 
-/** SIGTERM and wait; machines go on. False when no daemon ran. */
+/** Sends SIGTERM and waits; machines keep running. False when no daemon ran. */
 export async function stopDaemonProcess(config: Config): Promise<boolean> {
   const identity = daemonIdentity(new StateLayout(config.stateDir));
   if (!identity) return false;
@@ -134,7 +135,7 @@ export async function stopDaemonProcess(config: Config): Promise<boolean> {
         'timeout',
         `the daemon (pid ${identity.pid}) did not end within ${stopTimeoutMs / 1000} s`,
         {
-          hint: `Look at its log; kill -9 ${identity.pid} is safe: machines go on and the next daemon adopts them.`,
+          hint: `Look at its log; kill -9 ${identity.pid} is safe: machines keep running and the next daemon adopts them.`,
         },
       );
     }

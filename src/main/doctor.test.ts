@@ -1,4 +1,6 @@
-/** The real program against state directories made by hand. What it says must be right, and nothing may change. */
+/**
+ * Runs the real program on hand-made state directories. Its findings must be right, and nothing may change.
+ */
 import { chmod, lstat, mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,7 +37,7 @@ async function runDoctor(
   return { exitCode, report: JSON.parse(stdout.toString()) as Report };
 }
 
-/** Everything below the directory that a write would change; reading changes times of access only. */
+/** Everything below the directory that a write would change; reading only changes access times. */
 async function snapshot(): Promise<readonly string[]> {
   const names = ['.', ...(await readdir(stateDir, { recursive: true }))].sort();
   return Promise.all(
@@ -74,7 +76,7 @@ async function record(machines: readonly Machine[]): Promise<void> {
 const of = (findings: readonly Finding[], text: string) =>
   findings.filter(({ subject, message }) => subject.includes(text) || message.includes(text));
 
-test('finds what does not fit together, exits with 1, and changes nothing', async () => {
+test('finds inconsistencies, exits with 1, and changes nothing', async () => {
   await record([
     qemuMachine({ id: 'lost', name: 'lost-disk' }),
     qemuMachine({
@@ -129,7 +131,7 @@ test('finds what does not fit together, exits with 1, and changes nothing', asyn
   expect(of(report.daemon, 'none runs')).toMatchObject([{ level: 'ok' }]);
 });
 
-test('reads what a daemon that was killed had written last, and leaves its log to the next', async () => {
+test('reads the last writes of a killed daemon, and leaves its write-ahead log to the next one', async () => {
   await record([]);
   const writer = new DatabaseSync(layout.database);
   writer.exec("insert into schema_migrations values (99, 'from-the-future')");
@@ -147,7 +149,7 @@ test('reads what a daemon that was killed had written last, and leaves its log t
   expect(of(report.daemon, '4194304')).toMatchObject([{ level: 'warn' }]);
 });
 
-test('explains a database that is lost, a record that is damaged, and a disk that was put aside', async () => {
+test('explains a lost database, a damaged record, and a quarantined disk', async () => {
   await writeFile(layout.hostIdFile, `${sampleHostId}\n`);
   await writeFile(layout.hostEpochFile, '3\n');
   await putDisk('web');
@@ -173,7 +175,7 @@ test('explains a database that is lost, a record that is damaged, and a disk tha
   expect(of(damaged.report.state, 'disk web')).toEqual([]);
 });
 
-test('a deep look finds an image whose content has changed, at the size it had', async () => {
+test('a deep check finds an image whose content has changed at the same size', async () => {
   const digest = `sha256:${'c'.repeat(64)}`;
   await mkdir(layout.blobs, { recursive: true });
   await mkdir(layout.imageNames, { recursive: true });
@@ -188,7 +190,7 @@ test('a deep look finds an image whose content has changed, at the size it had',
   ]);
 });
 
-test('works beside a daemon, and sees that all is well', async () => {
+test('works beside a daemon, and reports no problem', async () => {
   const daemon = await startDaemonProcess(stateDir);
   try {
     const { report } = await runDoctor();
@@ -200,7 +202,7 @@ test('works beside a daemon, and sees that all is well', async () => {
   }
 });
 
-test('speaks in groups to people', async () => {
+test('prints groups as text', async () => {
   const env = { ...process.env, FLOTILLA_STATE_DIR: join(stateDir, 'absent') };
   const { stdout } = await runCommand(launcher, ['doctor'], { env });
   const titles = stdout.toString().match(/^[A-Z]\w+$/gm);

@@ -1,7 +1,8 @@
 /**
- * `flotilla doctor`: what works on this host, engine by engine, what is missing and how to get it, and what in the state
- * directory does not fit together. Needs no daemon and works beside one: it takes no lock, talks to no VMM, and changes
- * nothing there. Trying the engines boots an empty machine for a moment, in a temporary directory and control group.
+ * `flotilla doctor`: reports what works on this host, engine by engine, what is missing and how to get it,
+ * and what is inconsistent in the state directory. Needs no daemon and works beside one: it takes no lock,
+ * talks to no VMM, and changes nothing there. To test the engines it briefly boots an empty machine in a
+ * temporary directory and cgroup.
  */
 
 import type { Machine } from '../core/machines/machine.ts';
@@ -43,15 +44,17 @@ import { type Records, withRecords } from './doctor/records.ts';
 import { readHostId } from './host-id.ts';
 import { readIdentityFacts } from './identity.ts';
 
-/** A daemon that runs is told of changes in milliseconds; what two looks this far apart both find is no such moment. */
+/**
+ * A running daemon handles changes within milliseconds; an inconsistency seen twice this far apart is real.
+ */
 const confirmMs = 1_500;
 
-/** For a file system that hangs. */
+/** Limit in case a file system hangs. */
 const lookTimeoutMs = 15_000;
 
 export interface DoctorOptions {
   readonly isJson: boolean;
-  /** Reads images and boot kits whole and compares their digests. */
+  /** Also reads images and boot kits completely and compares their digests. */
   readonly isDeep: boolean;
 }
 
@@ -69,7 +72,7 @@ export async function doctor(
   return report.ok ? 0 : 1;
 }
 
-/** Looks at everything. A check that fails is a finding. */
+/** Runs all checks. A failing check becomes a finding. */
 export async function examine(
   config: Config,
   env: NodeJS.ProcessEnv,
@@ -165,7 +168,7 @@ async function examineState(given: StateExamination): Promise<readonly Finding[]
   ];
 }
 
-/** Whether the database belongs here; nothing when it is there and cannot be read. */
+/** Whether the database belongs to the state directory; no finding when it cannot be read. */
 async function examineIdentity(
   { config, layout }: StateExamination,
   records: Records | null,
@@ -178,10 +181,13 @@ async function examineIdentity(
   return finding.level === 'ok' ? [] : [finding];
 }
 
-/** Recorded against observed. Observed before read again, so that what is made meanwhile is not taken for an orphan. */
+/**
+ * Compares records with observations. Observes first and reads second, so that a machine made in between is
+ * not mistaken for an orphan.
+ */
 async function compare(given: StateExamination, records: Records): Promise<readonly Finding[]> {
   const { layout, isDaemonRunning, config, driver } = given;
-  // Without an id no daemon has run here, and none has begun a VMM.
+  // Without an id no daemon has run here, so none has started a VMM.
   const hostId = (await readHostId(layout)) ?? '';
   const disks = new QcowDisks({ layout, uidBase: config.uidBase });
   const look = async () => {

@@ -37,7 +37,7 @@ function daemonOf(machines: { readonly id: string; readonly name: string; status
   });
 }
 
-test('stops what runs, starts or is paused, on every page', async () => {
+test('stops running, starting and paused machines of all pages', async () => {
   const machines = ['running', 'running', 'running', 'starting', 'paused', 'stopped', 'failed'].map(
     (status, index) => ({ id: `m${index}`, name: `n${index}`, status }),
   );
@@ -47,7 +47,7 @@ test('stops what runs, starts or is paused, on every page', async () => {
   expect(machines.at(-1)?.status).toBe('failed');
 });
 
-test('a machine that ended by itself is stopped; one that does not stop is a failure, told without its escapes', async () => {
+test('a machine that ended by itself counts as stopped; one that does not stop is a failure, printed without escape sequences', async () => {
   const told: string[] = [];
   const machines = [
     { id: 'ended', name: 'a', status: 'running' },
@@ -57,7 +57,7 @@ test('a machine that ended by itself is stopped; one that does not stop is a fai
   expect(told.sort()).toEqual(['could not stop b\ufffd2J: it\ufffd does not', 'stopped a']);
 });
 
-test('without a daemon, machines that were to be stopped are a failure and a daemon is not', async () => {
+test('without a daemon, stopping machines fails and stopping the daemon succeeds', async () => {
   const written: unknown[] = [];
   vi.spyOn(process.stdout, 'write').mockImplementation((text) => written.push(text) > 0);
   const stateDir = await mkdtemp(join(tmpdir(), 'f-'));

@@ -5,10 +5,10 @@ import { findDaemon, stopDaemonProcess } from './daemon-process.ts';
 
 const pageSize = 1000;
 const atOnceMax = 8;
-/** What has a VMM, or is about to. */
+/** Statuses with a VMM now or soon. */
 const liveStatuses = ['starting', 'running', 'paused'] as const;
 
-/** Sets the exit code to 1 when machines were to be stopped and some may still run. */
+/** Sets the exit code to 1 when machines should be stopped and some may still run. */
 export async function down(config: Config, options: { readonly stopMachines: boolean }): Promise<void> {
   if (options.stopMachines) {
     const daemon = await findDaemon(config);
@@ -19,7 +19,7 @@ export async function down(config: Config, options: { readonly stopMachines: boo
   say(wasRunning ? 'daemon stopped' : 'no daemon was running');
 }
 
-/** Stops every machine that runs, is starting or is paused, a few at a time; false when one could not be stopped. */
+/** Stops every running, starting or paused machine, a few at a time; false when one could not be stopped. */
 export async function stopMachines(client: FlotillaClient, tell: (text: string) => void): Promise<boolean> {
   const left = await liveMachines(client);
   let areAllStopped = true;
@@ -39,7 +39,7 @@ export async function stopMachines(client: FlotillaClient, tell: (text: string) 
   return areAllStopped;
 }
 
-/** All are listed before the first is stopped: pages would shift under us. */
+/** Lists all before stopping the first, because stopping changes the pages. */
 async function liveMachines(client: FlotillaClient): Promise<MachineSummary[]> {
   const byId = new Map<string, MachineSummary>();
   for (const status of liveStatuses) {
@@ -53,7 +53,7 @@ async function liveMachines(client: FlotillaClient): Promise<MachineSummary[]> {
   return [...byId.values()];
 }
 
-/** Done too when the machine stopped, or went, by itself meanwhile. */
+/** Also succeeds when the machine stopped or was deleted meanwhile. */
 async function stop(client: FlotillaClient, id: string): Promise<void> {
   try {
     await client.machines.stop(id);
@@ -71,7 +71,7 @@ async function isOver(client: FlotillaClient, id: string): Promise<boolean> {
   }
 }
 
-/** Names and messages come from elsewhere; they must not move the terminal's cursor. */
+/** Names and messages may contain escape sequences, which must not reach the terminal. */
 function clean(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, '\u{fffd}');
 }

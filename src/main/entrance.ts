@@ -1,4 +1,7 @@
-/** From a state directory and a database to a store that belongs to it. Nothing of either is changed before that is known. */
+/**
+ * Opens the database of a state directory, after checking that they belong together. Changes neither before
+ * that.
+ */
 import type { IdentityFacts } from '../core/hosts/identity.ts';
 import type { HostClaim, Store } from '../core/ports/store.ts';
 import type { Logger } from '../lib/log.ts';
@@ -12,13 +15,16 @@ import { readIdentityFacts, requireFile, requireIdentity } from './identity.ts';
 export interface Entrance {
   readonly store: Store;
   readonly hostId: string;
-  /** The machines of the state directory are to be recorded anew. */
+  /** Whether to adopt the machines of the state directory. */
   readonly isToAdopt: boolean;
-  /** What the host's claim says of the time before. */
+  /** The earlier values that the host's claim needs. */
   readonly before: Required<Pick<HostClaim, 'bootIdBefore' | 'epochBefore' | 'unowned'>>;
 }
 
-/** Raises `conflict` when the database does not belong here or another daemon has the host, and what `openStore` raises. */
+/**
+ * Raises `conflict` when the database does not belong here or another daemon has the host, and the errors of
+ * `openStore`.
+ */
 export async function enterState(
   { databaseUrl }: Pick<Config, 'databaseUrl'>,
   layout: StateLayout,
@@ -37,7 +43,7 @@ export async function enterState(
     admit: async (contents) => {
       const facts = await readIdentityFacts(contents, layout, records, isAdopting);
       isToAdopt = requireIdentity(facts);
-      // Of a server's database other hosts may have machines that belong to none yet.
+      // A shared database may contain unowned machines of other hosts.
       if (databaseUrl !== null && !isAdopting) unowned = unownedHere(facts, log);
     },
   });
@@ -53,7 +59,7 @@ export async function enterState(
   }
 }
 
-/** Those whose disk is here. */
+/** The unowned machines whose disk is on this host. */
 function unownedHere({ disks, unowned }: IdentityFacts, log: Logger): readonly string[] {
   const here = new Set(disks.map(({ machineId }) => machineId));
   const ids = unowned.map(({ id }) => id);

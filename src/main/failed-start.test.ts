@@ -1,4 +1,4 @@
-/** A start that fails closes what it opened; a note that cannot be written fails no start. */
+/** A failed start closes what it opened; an epoch that cannot be recorded does not fail a start. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -50,7 +50,7 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-test('a start that fails late leaves no timer, no engine and no store open', async () => {
+test('a start that fails late leaves no timer, engine or store open', async () => {
   const driver = new FakeDriver({ kind: 'fake' });
   const closed = vi.spyOn(driver, 'close');
   const system = systemClock(silentLog);
@@ -77,7 +77,7 @@ test('a start that fails late leaves no timer, no engine and no store open', asy
   await (await startDaemon(config, silentLog, { engines: new Map() })).close();
 });
 
-test('a full disk that keeps the epoch from being noted is a warning; it is noted as soon as there is space', async () => {
+test('an epoch that a full disk prevents from being recorded is a warning; it is recorded as soon as there is space', async () => {
   const layout = new StateLayout(config.stateDir);
   const warnings: string[] = [];
   const log: Logger = { ...silentLog, warn: (_, message) => void warnings.push(String(message)) };
@@ -89,7 +89,7 @@ test('a full disk that keeps the epoch from being noted is a warning; it is note
     for (let turns = 0; turns < 100; turns++) await new Promise((resolve) => setImmediate(resolve));
   };
   await retry();
-  expect(warnings).toEqual([expect.stringContaining('could not be noted')]);
+  expect(warnings).toEqual([expect.stringContaining('epoch not recorded')]);
   expect(await readHostEpoch(layout)).toBeNull();
   spied.isDiskFull = false;
   clock.advance(10_000);

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { FlotillaClient } from '../../sdk/src/index.ts';
 import { runningMachine } from './first-machine.ts';
 
-/** A client whose requests are answered in this order. */
+/** A client whose requests get these answers in order. */
 function scripted(...answers: readonly (readonly [string, number, string?])[]) {
   const left = [...answers];
   const client = new FlotillaClient({
@@ -26,13 +26,13 @@ const start = 'POST /machines/m1/start';
 const wait = 'GET /machines/m1/wait';
 const resume = 'POST /machines/m1/resume';
 
-test('makes and starts it when there is none', async () => {
+test('creates and starts it when there is none', async () => {
   const { client, left } = scripted([get, 404], [create, 201, 'pending'], [start, 200, 'running']);
   expect(await runningMachine(client)).toMatchObject({ status: 'running' });
   expect(left).toEqual([]);
 });
 
-test('takes the machine that somebody else made meanwhile, and waits while it is being started', async () => {
+test('uses a machine that another caller made meanwhile, and waits while it is being started', async () => {
   const { client, left } = scripted(
     [get, 404],
     [create, 409],
@@ -45,7 +45,7 @@ test('takes the machine that somebody else made meanwhile, and waits while it is
   expect(left).toEqual([]);
 });
 
-test('starts it after all when whoever made it does not', async () => {
+test('starts it if the caller that made it does not', async () => {
   const { client, left } = scripted(
     [get, 200, 'pending'],
     [start, 400],
@@ -85,7 +85,7 @@ test('gives up on what no start helps', async () => {
   await expect(runningMachine(failed.client)).rejects.toMatchObject({ message: 'has failed' });
 });
 
-test('does not follow others for longer than it may', async () => {
+test('does not follow other callers longer than allowed', async () => {
   const { client } = scripted([get, 200, 'starting'], [start, 400, 'no']);
   await expect(runningMachine(client, -1)).rejects.toMatchObject({ message: 'no' });
 });

@@ -1,4 +1,7 @@
-/** The machine that `flotilla up` shows the API with, whoever else is making or starting it at the same time. */
+/**
+ * Provides the machine with which `flotilla up` demonstrates the API, even if others create or start it
+ * concurrently.
+ */
 import { type FlotillaClient, FlotillaError, type Machine } from '../../sdk/src/index.ts';
 import { sleep } from '../lib/abort.ts';
 
@@ -10,8 +13,8 @@ const waitSeconds = 5;
 const pauseMs = 50;
 
 /**
- * Makes and starts the machine, as far as nobody else does. Throws what the API refused, or what the machine failed with;
- * what others do to the machine meanwhile is followed for `timeoutMs`.
+ * Creates and starts the machine, unless another caller does. Throws the API's refusal, or the machine's
+ * failure; follows other callers' actions for up to `timeoutMs`.
  */
 export async function runningMachine(client: FlotillaClient, timeoutMs = limitMs): Promise<Machine> {
   const until = performance.now() + timeoutMs;
@@ -44,7 +47,7 @@ async function findOrCreate(client: FlotillaClient): Promise<Machine> {
   }
 }
 
-/** Whether a start was refused because somebody else is at the machine, or has just been. */
+/** Whether a start was refused because another caller is acting on the machine, or has just done so. */
 async function isInOtherHands(client: FlotillaClient, id: string, error: unknown): Promise<boolean> {
   const refusal = statusOf(error);
   if (refusal === 404 || refusal === 409) return true;
@@ -58,7 +61,7 @@ async function isInOtherHands(client: FlotillaClient, id: string, error: unknown
   }
 }
 
-/** Null when it does not run yet, or is gone. Throws when it failed. */
+/** Null when it does not run yet, or is gone. Throws when it has failed. */
 async function waitUntilRunning(client: FlotillaClient, id: string): Promise<Machine | null> {
   try {
     return await client.machines.wait(id, { status: 'running', timeout: waitSeconds });

@@ -21,7 +21,7 @@ afterEach(async () => {
   await rm(layout.root, { recursive: true });
 });
 
-test('a disk is moved whole, with its record, and listed with its time; moving nothing succeeds', async () => {
+test('a disk is moved together with its record, and listed with its time; a missing disk is no error', async () => {
   await quarantineDisk(layout, 'a', new Date(2000));
   await quarantineDisk(layout, 'a', new Date(3000));
   await quarantineDisk(layout, 'b', new Date(1000));
@@ -35,12 +35,12 @@ test('a disk is moved whole, with its record, and listed with its time; moving n
   expect(await readFile(join(found[1]?.path ?? '', 'machine.json'), 'utf8')).toBe('record of a');
 });
 
-test('a disk is removed when it was kept for long enough, whatever its time and the clock say', async () => {
+test('a disk is removed when it was kept long enough, independently of its timestamp and the clock', async () => {
   const [now, future] = [Date.now(), new Date(Date.now() + 1e10)];
   await quarantineDisk(layout, 'a', new Date(0));
   await quarantineDisk(layout, 'b', future);
   vi.useFakeTimers({ now: now + 1e11, toFake: ['Date'] });
-  // Its age begins when it is first seen.
+  // Its age starts when it is first seen.
   expect(await ageQuarantine(layout, 5_000, 1_000)).toEqual([]);
   expect(await ageQuarantine(layout, 600, 1_000)).toEqual([]);
   await rename(join(layout.quarantine, `b.${future.getTime()}`), layout.diskDir('b'));
@@ -52,7 +52,7 @@ test('a disk is removed when it was kept for long enough, whatever its time and 
 });
 
 test.each(['', '{', 'null', '[1]', '{"a.1000": -1}', '{"a.1000": "old"}'])(
-  'ages that cannot be read count anew: %j',
+  'unreadable ages are reset: %j',
   async (text) => {
     await quarantineDisk(layout, 'a', new Date(1000));
     await writeFile(layout.quarantineAges, text);
@@ -61,8 +61,8 @@ test.each(['', '{', 'null', '[1]', '{"a.1000": -1}', '{"a.1000": "old"}'])(
   },
 );
 
-test('gc says what it removes, and removes nothing when it is only asked', async () => {
-  // Also one that the clock had come in later.
+test('gc prints what it removes, and removes nothing in a dry run', async () => {
+  // Also a disk whose timestamp is in the future.
   await quarantineDisk(layout, 'a', new Date(1e14));
   const config = readConfig({ FLOTILLA_STATE_DIR: layout.root });
   const run = async (isDryRun: boolean) => {

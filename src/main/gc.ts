@@ -1,10 +1,10 @@
-/** `flotilla gc`: removes what is kept only in case somebody misses it. Works beside a daemon. */
+/** `flotilla gc`: removes quarantined disks. Works beside a daemon. */
 import { listQuarantine, removeQuarantined } from '../storage/disks/quarantine.ts';
 import { StateLayout } from '../storage/layout.ts';
 import type { Config } from './config.ts';
 
 export interface GcOptions {
-  /** Says what would go, and removes nothing. */
+  /** Only prints what would be removed. */
   readonly isDryRun: boolean;
 }
 

@@ -7,10 +7,10 @@ import { invariant } from '../lib/invariant.ts';
 import type { Logger } from '../lib/log.ts';
 import type { StateLayout } from '../storage/layout.ts';
 
-/** A full disk is not waited for by anybody. */
+/** Retry interval when the disk is full. */
 const noteAgainMs = 10_000;
 
-/** Null before a daemon first ran on the state directory. */
+/** Null before the first daemon has run on the state directory. */
 export async function readHostId(layout: StateLayout): Promise<string | null> {
   return read(layout.hostIdFile);
 }
@@ -23,7 +23,7 @@ export async function loadHostId(layout: StateLayout): Promise<string> {
   return made;
 }
 
-/** The epoch of the last daemon that claimed the host here; null when none noted it. */
+/** The epoch of the last daemon that claimed the host; null when none was recorded. */
 export async function readHostEpoch(layout: StateLayout): Promise<number | null> {
   const text = await read(layout.hostEpochFile);
   if (text === null) return null;
@@ -32,8 +32,9 @@ export async function readHostEpoch(layout: StateLayout): Promise<number | null>
 }
 
 /**
- * Notes the epoch after the claim: a database that counts less than this is an older copy. What cannot be noted, as on a full disk, is
- * tried again until it is, and keeps no daemon from serving. Returns what ends the trying.
+ * Records the epoch after the claim: a database with a lower epoch is an older copy. If that fails, for
+ * example on a full disk, it is retried in the background, and the daemon serves nevertheless. Returns a
+ * function that stops the retries.
  */
 export async function noteHostEpoch(
   layout: StateLayout,
@@ -45,23 +46,23 @@ export async function noteHostEpoch(
     await note();
     return () => undefined;
   } catch (error) {
-    log.warn({ epoch, err: error }, 'the count of daemons could not be noted; it is tried again');
+    log.warn({ epoch, err: error }, 'epoch not recorded; retrying');
   }
   const stop = clock.every(noteAgainMs, async () => {
-    // That it fails was said.
+    // The failure was logged.
     const isNoted = await note().then(
       () => true,
       () => false,
     );
     if (!isNoted) return;
-    log.info({ epoch }, 'the count of daemons is noted');
+    log.info({ epoch }, 'epoch recorded');
     stop();
   });
   return stop;
 }
 
 /**
- * The boot during which a daemon of an earlier version last started here; machines it started do not say theirs. Null
+ * The host boot in which a daemon of an earlier version last started; its machines do not record theirs. Null
  * when there was none.
  */
 export function readBootIdBefore(layout: StateLayout): Promise<string | null> {

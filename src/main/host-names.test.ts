@@ -4,7 +4,7 @@ import { hostNames } from './host-names.ts';
 
 const on = (...hosts: string[]) => hostNames({ listen: hosts.map((host) => ({ host, port: 1 })) });
 
-test('on loopback only its names and what is listened on', () => {
+test('on loopback only local names and the addresses listened on', () => {
   const isHostName = on('127.0.0.2', '::1');
   for (const name of ['localhost', '127.0.0.1', '127.0.0.2', '[::1]'])
     expect(isHostName(name), name).toBe(true);
@@ -12,7 +12,7 @@ test('on loopback only its names and what is listened on', () => {
     expect(isHostName(name), name).toBe(false);
 });
 
-test('where others reach it any address, but no name that is not its own', () => {
+test('on other addresses any address, but no foreign name', () => {
   const isHostName = on('0.0.0.0');
   for (const name of ['localhost', '192.0.2.1', '[2001:db8::1]', hostname().toLowerCase()])
     expect(isHostName(name), name).toBe(true);

@@ -1,11 +1,11 @@
-/** How this host may be named in requests and addresses. */
+/** The names of this host that are accepted in requests. */
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { type Config, isLoopback } from './config.ts';
 
 /**
- * What a request may call this host while authentication is off: its names, and on a host that others reach any address,
- * as a page that has us reached by a name of its own (DNS rebinding) cannot use one.
+ * The host names accepted while authentication is off: this host's names and, if it listens on the network,
+ * any IP address. A page that reaches us under its own name (DNS rebinding) can use neither.
  */
 export function hostNames({ listen }: Pick<Config, 'listen'>): (name: string) => boolean {
   const names = new Set(['127.0.0.1', 'localhost', '[::1]', ...listen.map(({ host }) => inUrl(host))]);
@@ -14,7 +14,7 @@ export function hostNames({ listen }: Pick<Config, 'listen'>): (name: string) =>
   return (name) => names.has(name) || isIP(name.replace(/^\[(.*)\]$/, '$1')) !== 0;
 }
 
-/** A name or address as it stands in a URL. */
+/** A name or address in the form used in URLs. */
 export function inUrl(host: string): string {
   return host.includes(':') ? `[${host}]` : host.toLowerCase();
 }

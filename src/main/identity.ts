@@ -1,4 +1,4 @@
-/** Refuses a database that does not belong to the state directory, before anything is done with either. */
+/** Refuses a database that does not belong to the state directory, before anything is changed in either. */
 import { AppError } from '../core/errors.ts';
 import { decideIdentity, type IdentityFacts } from '../core/hosts/identity.ts';
 import type { MachineRecords } from '../core/ports/records.ts';
@@ -7,7 +7,7 @@ import { exists } from '../lib/files.ts';
 import type { StateLayout } from '../storage/layout.ts';
 import { readHostEpoch, readHostId } from './host-id.ts';
 
-/** What both say, read without a change to either. Null: there is no database. */
+/** The facts from both, read without changing them. Null: there is no database. */
 export async function readIdentityFacts(
   read: ((hostId: string | null) => Promise<HostContents>) | null,
   layout: StateLayout,
@@ -25,14 +25,17 @@ export async function readIdentityFacts(
   };
 }
 
-/** Whether the machines of the state directory are to be recorded anew. Raises `conflict` on a mismatch. */
+/** Whether to adopt the machines of the state directory. Raises `conflict` on a mismatch. */
 export function requireIdentity(facts: IdentityFacts): boolean {
   const decided = decideIdentity(facts);
   if (decided.verdict !== 'refuse') return decided.verdict === 'adopt';
   throw new AppError('conflict', decided.message, { hint: decided.hint });
 }
 
-/** Before an SQLite file would be made: one that was there and is not any more is not made anew in silence. */
+/**
+ * Called before a SQLite file would be made: a database that existed before must not be replaced silently by
+ * an empty one.
+ */
 export async function requireFile(
   layout: StateLayout,
   records: Pick<MachineRecords, 'list'>,

@@ -5,14 +5,14 @@ import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { logSink } from './log-sink.ts';
 
-test('takes lines that the disk has no space for, without an error', () => {
+test('accepts lines on a full disk without an error', () => {
   const fd = openSync('/dev/full', 'w');
   const log = pino({}, logSink(fd));
   for (let n = 0; n < 100; n++) log.info({ n }, 'x'.repeat(10_000));
   closeSync(fd);
 });
 
-test('takes lines when nobody reads any more', () => {
+test('accepts lines when the reader is gone', () => {
   const fd = openSync('/dev/null', 'w');
   closeSync(fd);
   expect(() => logSink(fd).write('line\n')).not.toThrow();
@@ -29,7 +29,7 @@ test('writes lines in their order', () => {
   rmSync(directory, { recursive: true });
 });
 
-test('begins a log of ours anew when it is full, and keeps the one before', () => {
+test('rotates our log when it is full, and keeps the previous one', () => {
   const directory = mkdtempSync(join(tmpdir(), 'log-'));
   const path = join(directory, 'log');
   const fd = openSync(path, 'a', 0o600);
@@ -42,7 +42,7 @@ test('begins a log of ours anew when it is full, and keeps the one before', () =
   rmSync(directory, { recursive: true });
 });
 
-test('leaves a file alone that is not ours', () => {
+test('does not rotate a file that is not ours', () => {
   const directory = mkdtempSync(join(tmpdir(), 'log-'));
   const fd = openSync(join(directory, 'theirs'), 'a');
   const sink = logSink(fd, { path: join(directory, 'log'), bytesMax: 5 });

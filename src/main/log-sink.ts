@@ -1,27 +1,27 @@
 /**
- * Where the daemon's log lines go: a file descriptor whose reader may be gone or whose disk may be full. A line that
- * cannot be written is dropped, since a daemon that waits or ends for its log would be worse than a gap in it; how many
- * were dropped is said as soon as lines can be written again.
+ * Writes the daemon's log lines to a file descriptor whose reader may be gone or whose disk may be full. A
+ * line that cannot be written is dropped, because a daemon that blocks or crashes because of its log would be
+ * worse. The number of dropped lines is logged as soon as writing works again.
  */
 import { copyFileSync, fstatSync, ftruncateSync, statSync, writeSync } from 'node:fs';
 
-/** Twice this is the most that the log and the one before it take. */
+/** The current and the previous log together take at most twice this. */
 const logBytesMax = 32 * 1024 * 1024;
 
 export interface LogSink {
-  /** Takes one line with its line feed; never throws. */
+  /** Writes one line with its newline; never throws. */
   write(line: string): void;
 }
 
 /**
- * `bound` is for a log file of ours that `fd` appends to: full, it is copied to `<path>.1` and begun anew. Where `fd` is
- * something else (a terminal, a pipe, another file), whoever opened it looks after it.
+ * `bound` is for our own log file, to which `fd` appends: when full, it is copied to `<path>.1` and
+ * truncated. Other targets (a terminal, a pipe, another file) are managed by whoever opened them.
  */
 export function logSink(fd: number, bound?: { readonly path: string; readonly bytesMax?: number }): LogSink {
   const isBounded = bound !== undefined && isFile(fd, bound.path);
   let size = isBounded ? fstatSync(fd).size : 0;
   let dropped = 0;
-  /** The last write ended within a line. */
+  /** Whether the last write ended in the middle of a line. */
   let isLineOpen = false;
 
   const put = (text: string): boolean => {
@@ -30,7 +30,7 @@ export function logSink(fd: number, bound?: { readonly path: string; readonly by
     try {
       while (written < bytes.length) written += writeSync(fd, bytes, written);
     } catch {
-      // The caller counts it; what failed can be told nowhere else.
+      // The caller counts the line; there is nowhere else to report it.
     }
     if (written > 0) isLineOpen = bytes[written - 1] !== 0x0a;
     size += written;
@@ -65,12 +65,12 @@ function isFile(fd: number, path: string): boolean {
   }
 }
 
-/** The file stays the one that is open, as standard output and error are. */
+/** Truncates in place, because standard output and error keep the file open. */
 function beginAnew(fd: number, path: string): void {
   try {
     copyFileSync(path, `${path}.1`);
   } catch {
-    // Where there is no space for what was, there is some for what comes.
+    // If the copy did not fit, truncating still frees space for new lines.
   }
   ftruncateSync(fd);
 }

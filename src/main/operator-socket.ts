@@ -1,13 +1,13 @@
 /**
- * The API on a unix socket in a directory that only the daemon's own user enters, beside its addresses. Whoever is
- * answered there knows that it is this daemon, and places there are no stranger's to take.
+ * Serves the API also on a unix socket in a directory that only the daemon's own user can enter. A client
+ * there knows that it talks to this daemon, and strangers cannot take its connection slots.
  */
 import { chmod, lstat, mkdir, rm } from 'node:fs/promises';
 import { AppError } from '../core/errors.ts';
 import { type Fetch, type HttpServer, type ListenOptions, listen } from '../http/server.ts';
 import type { StateLayout } from '../storage/layout.ts';
 
-/** To be called with the state directory's lock held. Raises `invalid` when the directory is somebody else's. */
+/** Call while holding the state directory's lock. Raises `invalid` when another user owns the directory. */
 export async function listenForOperator(
   layout: StateLayout,
   fetch: Fetch,
@@ -22,7 +22,7 @@ export async function listenForOperator(
     });
   }
   await chmod(operatorDir, 0o700);
-  // One that a killed daemon has left.
+  // A killed daemon may have left one.
   await rm(operatorSocket, { force: true });
   const server = await listen(fetch, { path: operatorSocket }, options);
   await chmod(operatorSocket, 0o600);

@@ -32,18 +32,18 @@ async function start(given: Config): Promise<Daemon> {
   return daemon;
 }
 
-test('answers on an empty state directory with an empty cache, and says what is missing', async () => {
+test('starts with an empty state directory and cache, and says what is missing', async () => {
   const daemon = await start(config('a', '0'));
   expect(await (await fetch(`${daemon.urls[0]}/health`)).json()).toMatchObject({ status: 'healthy' });
 });
 
-test('a second daemon on the same state directory is refused; the first goes on', async () => {
+test('a second daemon on the same state directory is refused; the first continues', async () => {
   const daemon = await start(config('a', '0'));
   await expect(startDaemon(config('a', '0'), silentLog)).rejects.toMatchObject({ code: 'conflict' });
   expect((await fetch(`${daemon.urls[0]}/health`)).status).toBe(200);
 });
 
-test('a daemon whose port is taken leaves nothing: no lock, no pid file', async () => {
+test('a daemon whose port is taken leaves neither lock nor pid file', async () => {
   const first = await start(config('a', '0'));
   const port = new URL(first.urls[0] ?? '').port;
   await expect(startDaemon(config('b', port), silentLog)).rejects.toMatchObject({
@@ -54,7 +54,7 @@ test('a daemon whose port is taken leaves nothing: no lock, no pid file', async 
   await start(config('b', '0'));
 });
 
-test('the end of a daemon does not wait for the trial of an engine', async () => {
+test('shutdown does not wait for the probe of an engine', async () => {
   const driver = new FakeDriver({ kind: 'fake' });
   driver.probe = (signal?: AbortSignal) =>
     new Promise((resolve) => {
@@ -69,10 +69,10 @@ test('the end of a daemon does not wait for the trial of an engine', async () =>
   expect(errors).toEqual([]);
 });
 
-describe('a start with operations that a crash left open', () => {
+describe('a start with open operations of a crashed daemon', () => {
   const never = () => new Promise<never>(() => undefined);
 
-  /** A state directory in which a stop is open. */
+  /** A state directory with an open stop. */
   async function withOpenStop(given: Config): Promise<string> {
     const daemon = await startDaemon(given, silentLog);
     const { hostId } = daemon.flotilla.owner;
@@ -90,7 +90,7 @@ describe('a start with operations that a crash left open', () => {
     return id;
   }
 
-  test('answers while they still run, and shows their machines in transit', async () => {
+  test('answers while they run, and shows their machines in transit', async () => {
     const given = { ...config('a', '0'), isAuthDisabled: true };
     const id = await withOpenStop(given);
     const driver = new FakeDriver({ kind: 'fake' });
@@ -101,7 +101,7 @@ describe('a start with operations that a crash left open', () => {
     expect(await answer.json()).toMatchObject({ id, status: 'stopping' });
   });
 
-  test('can be given up while the host is looked at, and leaves nothing', async () => {
+  test('can be cancelled while the host is inspected, and leaves nothing', async () => {
     const given = config('a', '0');
     const driver = new FakeDriver({ kind: 'fake' });
     const looked = Promise.withResolvers<void>();
@@ -141,7 +141,7 @@ test('without authentication only local names are served', async () => {
   expect(await promise).toBe(403);
 });
 
-test('a private directory that is empty is opened just enough; one that holds other things is refused', async () => {
+test('an empty private directory gets the needed mode; one with other content is refused', async () => {
   const uidBase = 600_000;
   const mode = async (name: string) => (await stat(join(stateDir, name))).mode & 0o777;
   for (const name of ['empty', 'home']) await mkdir(join(stateDir, name), { mode: 0o700 });
@@ -155,7 +155,7 @@ test('a private directory that is empty is opened just enough; one that holds ot
   expect(await mode('home')).toBe(0o700);
 });
 
-test('one that the daemon makes is open to them, whatever the umask', async () => {
+test('a directory made by the daemon is passable, whatever the umask', async () => {
   const umask = process.umask(0o077);
   try {
     await start({ ...config('new', '0'), uidBase: 600_000 });

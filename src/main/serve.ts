@@ -1,6 +1,6 @@
 /**
- * The daemon. Start order: lock, store, images, a runner for each open operation, reconciliation, then the listener, so
- * that whoever is answered sees the truth. SIGTERM and SIGINT end the daemon and leave the machines running.
+ * The daemon. Start order: lock, store, images, a runner for each open operation, reconciliation, then the
+ * listener, so that every answer is true. SIGTERM and SIGINT end the daemon and leave the machines running.
  */
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { pino } from 'pino';
@@ -23,19 +23,19 @@ import { logSink } from './log-sink.ts';
 import { listenForOperator } from './operator-socket.ts';
 import { version } from './version.ts';
 
-/** How long requests under way may go on after SIGTERM. */
+/** How long open requests may continue after SIGTERM. */
 const drainMs = 5_000;
 
 export interface Daemon {
   readonly flotilla: Flotilla;
   readonly urls: readonly string[];
-  /** Ends the daemon; machines go on. */
+  /** Ends the daemon; machines keep running. */
   close(): Promise<void>;
 }
 
 /**
- * Starts a daemon in this process. Raises `conflict` when one runs already, `unavailable` when an address is taken; then
- * nothing of it is left.
+ * Starts a daemon in this process. Raises `conflict` when one runs already, `unavailable` when an address is
+ * taken; it then leaves nothing behind.
  */
 export async function startDaemon(
   config: Config,
@@ -53,14 +53,15 @@ export async function startDaemon(
     const { layout } = flotilla;
     await writeFileAtomic(layout.pidFile, `${process.pid}\n`, 0o644);
     cleanup.defer(() => rm(layout.pidFile, { force: true }));
-    // In the background: checking what is new takes seconds, and who needs an image before then brings in that one.
+    // In the background: checking new images takes seconds, and a request that needs one earlier imports that
+    // one itself.
     const stopping = new AbortController();
     const importsUnderWay = await openOperations(flotilla);
     const { signal } = stopping;
     const stop = () => stopping.abort(new AppError('unavailable', 'the daemon is shutting down'));
     const synced = flotilla.images.sync({ signal, importsUnderWay }).catch((error: unknown) => {
       if (signal.aborted) return;
-      log.error({ err: error }, 'images could not be brought in from the cache');
+      log.error({ err: error }, 'images not imported from the cache');
     });
     cleanup.defer(async () => {
       stop();
@@ -80,15 +81,15 @@ export async function startDaemon(
   }
 }
 
-/** The ids of those that will be taken up, or cannot be read. */
+/** The ids of operations that will be taken up, or cannot be read. */
 async function openOperations({ store, owner }: Flotilla): Promise<readonly string[]> {
   const open = await store.operations.open(owner.hostId);
   return [...open, ...(await store.operations.damaged(owner.hostId))].map(({ id }) => id);
 }
 
 /**
- * Gives every operation that a crash left open a runner, and looks at the host, before anyone is answered. The operations
- * go on in the background; callers see their machines in transit until they end.
+ * Gives every open operation of an earlier daemon a runner, and inspects the host, before the daemon listens.
+ * The operations continue in the background; callers see their machines in transit until they end.
  */
 async function takeUp(
   { supervisor, reconciler, keeper, interrupt }: Flotilla,
@@ -107,7 +108,7 @@ async function takeUp(
   keeper.start();
 }
 
-/** Before the first machine asks for it, so that what this host does not give machines is in the log from the start. */
+/** Before the first machine needs it, so that limitations of this host are logged at the start. */
 async function tryEngines({ edges }: Flotilla, log: Logger, signal: AbortSignal): Promise<void> {
   for (const [engine, driver] of edges.engines) {
     const { isAvailable, accelerator, missing, notes } = await driver.probe(signal);
@@ -152,7 +153,7 @@ async function open(
   const servers: HttpServer[] = [];
   cleanup.defer(async () => {
     const drained = servers.map((server) => server.close(drainMs));
-    // Requests under way wait for operations; these are interrupted, and left for the next daemon.
+    // Open requests wait for operations; these are interrupted and left for the next daemon.
     await Promise.all([...drained, flotilla.interrupt()]);
   });
   servers.push(await listenForOperator(layout, operatorApp.fetch, options));
@@ -166,7 +167,7 @@ async function open(
   await writeFileAtomic(layout.urlFile, `${urls[0]}\n`, 0o644);
   cleanup.defer(() => rm(layout.urlFile, { force: true }));
   log.info({ urls, stateDir: config.stateDir, version }, 'listening');
-  if (isNew && !config.isAuthDisabled) log.info({ path: layout.adminKeyFile }, 'an admin key was made');
+  if (isNew && !config.isAuthDisabled) log.info({ path: layout.adminKeyFile }, 'admin key created');
   return urls;
 }
 
@@ -186,10 +187,10 @@ export async function serve(config: Config, options: Pick<ComposeOptions, 'isAdo
     logSink(process.stdout.fd, { path: new StateLayout(config.stateDir).logFile }),
   );
   if (process.geteuid?.() !== 0) log.warn({}, notRoot);
-  if (!protectFromOom()) log.info({}, 'not protected when memory runs out: only root can be');
+  if (!protectFromOom()) log.info({}, 'OOM score not lowered: needs root');
   const stopping = new AbortController();
   const { promise, resolve } = Promise.withResolvers<string>();
-  // From the beginning: a signal during a long start must leave as little behind as one later.
+  // From the beginning, because a signal during a long start must also leave nothing behind.
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.on(name, () => {
       stopping.abort(new AppError('unavailable', `the daemon was asked to stop by ${name}`));
@@ -199,12 +200,12 @@ export async function serve(config: Config, options: Pick<ComposeOptions, 'isAdo
   const daemon = await startDaemon(config, log, { ...options, signal: stopping.signal }).catch(
     (error: unknown) => {
       if (!stopping.signal.aborted) throw error;
-      log.info({ reason: String(error) }, 'stopped while starting; machines go on');
+      log.info({ reason: String(error) }, 'stopped while starting; machines keep running');
       return null;
     },
   );
   if (!daemon) return;
   const signal = await promise;
-  log.info({ signal }, 'shutting down; machines go on');
+  log.info({ signal }, 'shutting down; machines keep running');
   await daemon.close();
 }

@@ -1,4 +1,4 @@
-/** `flotilla setup`: src/setup with this process's configuration and Ctrl-C. */
+/** `flotilla setup`: runs src/setup with this process's configuration; Ctrl-C cancels it. */
 import { join } from 'node:path';
 import { AppError } from '../core/errors.ts';
 import { sourceRootDefault } from '../setup/context.ts';
@@ -33,14 +33,14 @@ export interface SetUpChoices {
   readonly isService: boolean;
 }
 
-/** Ctrl-C ends the programs that set-up runs; what was whole stays. */
+/** Ctrl-C ends the programs that set-up runs; completed results stay. */
 export function setupOptions(config: Config, env: NodeJS.ProcessEnv): Omit<SetupOptions, 'images'> {
   const controller = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () =>
       controller.abort(
         new AppError('unavailable', 'set-up was interrupted', {
-          hint: 'Run it again; it goes on where it was.',
+          hint: 'Run it again; it continues where it stopped.',
         }),
       ),
     );

@@ -1,4 +1,4 @@
-/** Two daemons on one PostgreSQL: each acts on its own host's machines only, and a host has one daemon. */
+/** Two daemons on one PostgreSQL: each acts only on its own host's machines, and a host has one daemon. */
 import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -72,7 +72,7 @@ async function makeRunning({ flotilla }: Daemon, driver: FakeDriver, name: strin
   return id;
 }
 
-test('neither touches the other’s machines, at the start and when it looks', async () => {
+test('neither touches the other’s machines, at start and during reconciliation', async () => {
   const drivers = [new FakeDriver({ kind: 'fake' }), new FakeDriver({ kind: 'fake' })] as const;
   const first = await start('first', drivers[0]);
   const mine = await makeRunning(first, drivers[0], 'a');
@@ -91,7 +91,7 @@ test('neither touches the other’s machines, at the start and when it looks', a
   expect(await readdir(new StateLayout(join(directory, 'second')).disks)).toEqual([theirs]);
 });
 
-test('a second daemon of one host is refused in words, as long as the first is there', async () => {
+test('a second daemon of one host is refused with a clear error while the first runs', async () => {
   const driver = new FakeDriver({ kind: 'fake' });
   const first = await start('first', driver);
   await cp(join(directory, 'first'), join(directory, 'copy'), {
@@ -103,7 +103,7 @@ test('a second daemon of one host is refused in words, as long as the first is t
     message: expect.stringContaining('another daemon of this host'),
     hint: expect.stringContaining('copy'),
   });
-  // The first is not disturbed: its host was not claimed by the other.
+  // The first is not affected: the other did not claim its host.
   const { owner, store } = first.flotilla;
   expect(await store.hosts.epoch(owner.hostId)).toBe(owner.epoch);
   await first.close();
@@ -111,7 +111,7 @@ test('a second daemon of one host is refused in words, as long as the first is t
   await start('copy', driver);
 });
 
-test('of the machines of an earlier version each host takes those whose disk it has', async () => {
+test('of the machines of an earlier version, each host takes those whose disk it has', async () => {
   const ids = { first: 'machinea', second: 'machineb', neither: 'machinec' };
   const database = await openPostgres(databaseUrl);
   await migrate(database);

@@ -1,6 +1,7 @@
 /**
- * `flotilla up`: from nothing to a command that ran inside a microVM. The first machine runs from `busybox`, which is
- * there in a second, while `debian-12` is built; run again, everything is found and only the command is run.
+ * `flotilla up`: from nothing to a command that ran inside a microVM. The first machine uses `busybox`, which
+ * is built in a second, while `debian-12` is being built. Run again, it finds everything and only runs the
+ * command.
  */
 import { readFile } from 'node:fs/promises';
 import type { Progress, StepProgress } from '../setup/progress.ts';
@@ -23,7 +24,7 @@ export async function up(config: Config, env: NodeJS.ProcessEnv): Promise<void> 
   await setupPrerequisites(options);
   await setupImage(options, 'busybox');
   const debian = setupImage(options, 'debian-12');
-  // Awaited below; until then a failure must not be an unhandled one.
+  // Awaited below; until then a failure must not be an unhandled rejection.
   debian.catch(() => undefined);
 
   const daemon = await inStep(progress, 'daemon', (step) => runningDaemon(config, env, step));
@@ -47,7 +48,7 @@ async function runningDaemon(
   if (found.health.version !== version) {
     process.stderr.write(
       `note: the daemon that runs is version ${found.health.version}, this checkout is ${version}; ` +
-        './flotilla down and ./flotilla up change it (machines go on)\n',
+        './flotilla down and ./flotilla up change it (machines keep running)\n',
     );
   }
   return found;

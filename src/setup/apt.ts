@@ -1,4 +1,7 @@
-/** apt and dpkg as set-up uses them: no questions, bounded waits for another's lock, lists fetched at most once a run. */
+/**
+ * apt and dpkg as used by set-up: no questions, bounded waits for the lock, lists fetched at most once per
+ * run.
+ */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../core/errors.ts';
@@ -9,7 +12,7 @@ const lockWaitS = 300;
 const updateMs = 10 * 60_000;
 const installMs = 30 * 60_000;
 const downloadMs = 15 * 60_000;
-/** Older lists name packages that the archive may have replaced by now. */
+/** Older lists may name packages that the archive has replaced. */
 const listsAgeMsMax = 24 * 60 * 60_000;
 
 const options = ['-q', '-o', `DPkg::Lock::Timeout=${lockWaitS}`, '-o', 'Acquire::Retries=3'];
@@ -36,7 +39,7 @@ export async function refreshLists(context: SetupContext, onLine?: (line: string
 async function areListsFresh(): Promise<boolean> {
   const dir = '/var/lib/apt/lists';
   const names = await readdir(dir).catch(() => []);
-  // Images of machines often come with the directories and without the lists.
+  // Images of hosts often contain the directories without the lists.
   if (!names.some((name) => /_Packages(\.\w+)?$/.test(name))) return false;
   const facts = await stat(join(dir, 'partial')).catch(() => null);
   return facts !== null && Date.now() - facts.mtimeMs < listsAgeMsMax;
@@ -53,8 +56,8 @@ export async function updateLists(context: SetupContext, onLine?: (line: string)
 }
 
 /**
- * Installs packages without their recommendations. Once begun it is not cancelled: a killed dpkg leaves the host's
- * package database to be repaired by hand.
+ * Installs packages without their recommendations. Not cancelled once begun: a killed dpkg leaves the host's
+ * package database damaged.
  */
 export async function installPackages(
   context: SetupContext,
@@ -83,7 +86,9 @@ export async function installPackages(
   }
 }
 
-/** What `name` depends on directly, in the archive's order; raises `unsupported` when apt does not know it. */
+/**
+ * The direct dependencies of `name`, in the archive's order; raises `unsupported` when apt does not know it.
+ */
 export async function packageDepends(context: SetupContext, name: string): Promise<readonly string[]> {
   const { stdout } = await run('apt-cache', ['show', '--no-all-versions', name], {
     env: context.env,
@@ -102,7 +107,10 @@ export async function packageDepends(context: SetupContext, name: string): Promi
   return line.split(',').map((part) => part.trim().split(/[ |(]/)[0] ?? '');
 }
 
-/** The version apt would install by its present lists; null when it knows none. Asks no network. */
+/**
+ * The version that apt would install according to its present lists; null when it knows none. Uses no
+ * network.
+ */
 export async function candidateVersion(context: SetupContext, name: string): Promise<string | null> {
   const { stdout } = await run('apt-cache', ['policy', name], {
     env: context.env,
@@ -113,7 +121,10 @@ export async function candidateVersion(context: SetupContext, name: string): Pro
   return version === '(none)' ? null : version;
 }
 
-/** Downloads the candidate version of each package as a .deb into `dir`; apt checks it against the signed lists. */
+/**
+ * Downloads the candidate version of each package as a .deb into `dir`; apt checks it against the signed
+ * lists.
+ */
 export async function downloadPackages(
   context: SetupContext,
   names: readonly string[],

@@ -1,6 +1,6 @@
 /**
- * What every set-up step is given. Set-up fills the cache directory and installs packages; it knows nothing of machines,
- * of the daemon or of its state.
+ * The input of every set-up step. Set-up fills the cache directory and installs packages; it knows nothing
+ * about machines, the daemon or its state.
  */
 import { join } from 'node:path';
 import type { CacheLayout } from '../storage/layout.ts';
@@ -9,9 +9,9 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface SetupContext {
   readonly cache: CacheLayout;
-  /** What child programs see; see `childEnvironment`. */
+  /** Environment of child programs; see `childEnvironment`. */
   readonly env: Environment;
-  /** The checkout's root, where `guest-agent/` is. */
+  /** The checkout's root, which contains `guest-agent/`. */
   readonly sourceRoot: string;
   readonly signal: AbortSignal;
 }
@@ -19,10 +19,13 @@ export interface SetupContext {
 /** The checkout this file belongs to. */
 export const sourceRootDefault = join(import.meta.dirname, '..', '..');
 
-// Root's PATH under `su` or cron lacks the sbin directories, where mkfs is; Go's own archive unpacks to /usr/local/go.
+// Root's PATH under `su` or cron lacks the sbin directories, which contain mkfs; Go's archive unpacks to
+// /usr/local/go.
 const extraPath = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/bin', '/usr/local/go/bin'];
 
-/** The caller's environment made predictable: no questions, English messages that we can read, a whole PATH. */
+/**
+ * Makes the caller's environment predictable: no questions, English messages for parsing, a complete PATH.
+ */
 export function childEnvironment(env: Environment): Environment {
   const path = (env.PATH ?? '').split(':').filter((entry) => entry !== '');
   const added = extraPath.filter((entry) => !path.includes(entry));

@@ -1,19 +1,22 @@
-/** Which Linux this host runs, and how far set-up has been proved on it. */
+/** Which Linux distribution this host runs, and whether set-up is tested on it. */
 import { readFile } from 'node:fs/promises';
 import { AppError } from '../core/errors.ts';
 
 export interface Distro {
   readonly id: string;
   readonly versionId: string;
-  /** For people, such as `Debian GNU/Linux 12 (bookworm)`. */
+  /** A display name, such as `Debian GNU/Linux 12 (bookworm)`. */
   readonly title: string;
-  /** Packages and kernels come from `debian` or `ubuntu` archives. */
+  /** Whether packages and kernels come from `debian` or `ubuntu` archives. */
   readonly family: 'debian' | 'ubuntu';
-  /** Set-up is tested on this very release; elsewhere it does its best and says so. */
+  /** Whether set-up is tested on exactly this release; elsewhere it is best effort and says so. */
   readonly isProved: boolean;
 }
 
-/** Reads os-release. Raises `unsupported` on a host without apt's package names or another processor than x86-64. */
+/**
+ * Reads os-release. Raises `unsupported` on a host without apt's package names or with a CPU other than
+ * x86-64.
+ */
 export async function readDistro(path = '/etc/os-release', arch: string = process.arch): Promise<Distro> {
   const hint = 'Use a Debian 12 machine (x86-64), or fill FLOTILLA_CACHE_DIR on one and copy it here.';
   if (arch !== 'x64') {

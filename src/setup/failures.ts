@@ -1,4 +1,4 @@
-/** Turns what programs and the file system say into errors a person can act on. */
+/** Turns errors of programs and the file system into errors with a hint. */
 import { AppError, isAppError, wrapError } from '../core/errors.ts';
 import { ProcessError } from '../lib/process.ts';
 
@@ -10,7 +10,7 @@ const aptLockPattern = /could not get lock|unable to acquire the dpkg|unable to 
 const certificatePattern = /x509: certificate|certificate verif(y|ication) failed/i;
 const releasePattern = /release file .* (expired|not valid yet)/i;
 
-/** An error of a step as an AppError with a hint; `doing` says what was being done, in lower case. */
+/** A step's error as an AppError with a hint; `doing` says what was being done, in lower case. */
 export function explain(error: unknown, doing: string): AppError {
   if (isAppError(error)) return wrapError(error, doing);
   const text = error instanceof ProcessError ? error.stderr : error instanceof Error ? error.message : '';

@@ -14,21 +14,21 @@ beforeEach(async () => {
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
 describe('what set-up has made', () => {
-  it('is known by its time, or where that was lost by its content', async () => {
+  it('is recognised by its time, or by its content if the time was lost', async () => {
     const record = await recordFile(path);
     expect(await isUnchanged(path, record)).toBe(true);
     await utimes(path, 1, 1);
     expect(await isUnchanged(path, record)).toBe(true);
   });
 
-  it('is not there when as many other bytes are, as after a crash of the host', async () => {
+  it('is rejected when other bytes of the same length are there, as after a host crash', async () => {
     const record = await recordFile(path);
     await writeFile(path, Buffer.alloc(7));
     await utimes(path, 1, 1);
     expect(await isUnchanged(path, record)).toBe(false);
   });
 
-  it('is not there when it is shorter, or absent', async () => {
+  it('is rejected when it is shorter, or absent', async () => {
     const record = await recordFile(path);
     await writeFile(path, 'half');
     expect(await isUnchanged(path, record)).toBe(false);

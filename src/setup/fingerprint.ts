@@ -1,15 +1,15 @@
-/** Content hashes by which a step knows that its result is still the right one. */
+/** Content hashes with which a step recognises that its result is up to date. */
 import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileDigest } from '../lib/digest.ts';
 
-/** SHA-256 of a value's JSON as hexadecimal digits; keys keep the order they are written in. */
+/** SHA-256 of a value's JSON in hexadecimal; the order of keys matters. */
 export function valueHash(value: unknown): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('hex');
 }
 
-/** One hash over the names and contents of every file below `root` that `isIncluded` accepts. */
+/** One hash over names and contents of all files below `root` that `isIncluded` accepts. */
 export async function treeHash(root: string, isIncluded: (path: string) => boolean): Promise<string> {
   const entries = await readdir(root, { recursive: true, withFileTypes: true });
   const paths = entries
@@ -25,7 +25,7 @@ export async function treeHash(root: string, isIncluded: (path: string) => boole
   return hash.digest('hex');
 }
 
-/** What a file was when it was made. */
+/** A file's properties when it was made. */
 export interface FileRecord {
   readonly bytes: number;
   readonly mtimeMs: number;
@@ -38,8 +38,8 @@ export async function recordFile(path: string): Promise<FileRecord> {
 }
 
 /**
- * Whether a file is what was recorded. Read whole only when its time is another, as in a cache that was copied from
- * another machine; a record from before times were kept has only what is given of it.
+ * Whether a file is unchanged. Read completely only when its time differs, as in a cache copied from another
+ * machine. Records of earlier versions lack fields; only those present are compared.
  */
 export async function isUnchanged(path: string, record: Partial<FileRecord>): Promise<boolean> {
   const facts = await stat(path).catch(() => null);
@@ -48,7 +48,7 @@ export async function isUnchanged(path: string, record: Partial<FileRecord>): Pr
   return (await fileDigest(path)) === record.digest;
 }
 
-/** A JSON object from a file; null when the file is absent or is no JSON object. */
+/** A JSON object from a file; null when the file is missing or invalid. */
 export async function readJson(path: string): Promise<Readonly<Record<string, unknown>> | null> {
   try {
     const value: unknown = JSON.parse(await readFile(path, 'utf8'));

@@ -13,14 +13,14 @@ export interface GoProgram {
   readonly sources: string;
   /** The package in it, such as `./cmd/guest-agent`. */
   readonly packagePath: string;
-  /** Where the binary goes; what else is in that directory is replaced. */
+  /** Path of the binary; other files in that directory are removed. */
   readonly target: string;
   readonly version: string;
-  /** Names sources and recipe. */
+  /** Hash of sources and recipe. */
   readonly inputsHash: string;
 }
 
-/** Publishes the binary with a record `<name>.json` beside it; nothing is downloaded beyond the modules of go.sum. */
+/** Publishes the binary with a record `<name>.json` beside it; downloads only the modules of go.sum. */
 export async function buildGoProgram(context: SetupContext, program: GoProgram): Promise<void> {
   const { sources, packagePath, target, version, inputsHash } = program;
   const isVendored = (await stat(join(sources, 'vendor')).catch(() => null)) !== null;

@@ -9,13 +9,13 @@ import { type FileRecord, isUnchanged, readJson, treeHash, valueHash } from './f
 import { buildGoProgram } from './go-build.ts';
 
 const recipe = 1;
-/** The oldest Go that builds it; Debian 12's. */
+/** The oldest Go that can build it; Debian 12's. */
 const goMinor = 19;
 
 export interface GuestAgent {
   readonly path: string;
   readonly version: string;
-  /** Names sources and recipe; equal hashes mean equal agents. */
+  /** Hash of sources and recipe; equal hashes mean equal agents. */
   readonly inputsHash: string;
 }
 
@@ -46,7 +46,7 @@ function recordPath(context: SetupContext): string {
   return join(dirname(context.cache.guestAgent), 'guest-agent.json');
 }
 
-/** The agent that the cache has, of whatever sources; null when there is none. */
+/** The agent in the cache, built from any sources; null when there is none. */
 export async function findGuestAgent(
   cache: CacheLayout,
 ): Promise<Pick<GuestAgent, 'path' | 'version'> | null> {

@@ -19,7 +19,7 @@ describe('readDistro', () => {
     return readDistro(join(dir, 'os-release'), arch);
   };
 
-  it('knows the release it is proved on', async () => {
+  it('recognises the tested release', async () => {
     const distro = await read('PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nID=debian\n');
     expect(distro).toMatchObject({
       family: 'debian',
@@ -32,11 +32,11 @@ describe('readDistro', () => {
     ['debian', 'ID=debian\nVERSION_ID="13"\n'],
     ['ubuntu', 'ID=ubuntu\nID_LIKE=debian\nVERSION_ID="24.04"\n'],
     ['ubuntu', "ID=linuxmint\nID_LIKE='ubuntu debian'\n"],
-  ])('does its best on others of the %s family', async (family, text) => {
+  ])('accepts others of the %s family', async (family, text) => {
     expect(await read(text)).toMatchObject({ family, isProved: false });
   });
 
-  it('refuses other systems and processors with a hint', async () => {
+  it('refuses other systems and CPUs with a hint', async () => {
     const refusal = { code: 'unsupported', hint: expect.stringContaining('Debian 12') };
     await expect(read('ID=fedora\n')).rejects.toMatchObject(refusal);
     await expect(read('ID=debian\n', 'arm64')).rejects.toMatchObject(refusal);
@@ -89,7 +89,7 @@ describe('explain', () => {
     });
   });
 
-  it('lets an abort through as it is', async () => {
+  it('passes an abort through unchanged', async () => {
     const reason = new Error('stopped');
     const work = explaining('x', AbortSignal.abort(reason), () => Promise.reject(new Error('killed')));
     await expect(work).rejects.toBe(reason);

@@ -1,4 +1,6 @@
-/** The launcher `flotilla`, run by the real shell in a copy of the checkout with stand-ins for node and npm. */
+/**
+ * Tests the launcher `flotilla` with the real shell in a copy of the checkout, with fakes of node and npm.
+ */
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +12,7 @@ let dir: string;
 let root: string;
 let programs: FakePrograms;
 
-// `packages-fit.mjs` is answered by whether npm has run; every other call shows what would be run.
+// `packages-fit.mjs` succeeds if npm has run; every other call prints its arguments.
 const nodeBody = (version: string) => `
 case "$1" in
   --version) echo ${version} ;;
@@ -64,7 +66,7 @@ async function refusal(result: Promise<RunResult>): Promise<ProcessError> {
 const npmCalls = async () => (await programs.calls()).filter((line) => line.startsWith('npm'));
 
 describe('launcher', () => {
-  it('sends host commands to the daemon and all else to the client, arguments untouched', async () => {
+  it('sends host commands to the daemon's program and all others to the client, arguments unchanged', async () => {
     for (const command of ['setup', 'serve', 'up', 'down', 'doctor', 'gc', 'bench']) {
       expect((await launch([command, 'a b'])).stdout).toContain(
         `ran ${root}/src/main/cli.ts ${command} a b\n`,
@@ -74,12 +76,12 @@ describe('launcher', () => {
     expect((await launch([])).stdout).toContain(`ran -- ${root}/cli/main.ts\n`);
   });
 
-  it('uses a Node 24 on PATH as it is', async () => {
+  it('uses a Node 24 on PATH', async () => {
     await launch(['ls']);
     expect((await npmCalls()).join()).not.toContain('--prefix');
   });
 
-  it('puts the pinned Node into .toolchain when there is only another', async () => {
+  it('installs the pinned Node into .toolchain when there is only another version', async () => {
     await programs.add('node', nodeBody('v20.1.0'));
     expect((await launch(['--toolchain'])).stdout).toMatch(
       /\/\.toolchain\/node_modules\/node-linux-\w+\/bin\n$/,
@@ -89,7 +91,7 @@ describe('launcher', () => {
     );
   });
 
-  it('pins what Node’s package must hash to', async () => {
+  it('pins the hash of Node’s package', async () => {
     await programs.add('node', nodeBody('v20.1.0'));
     await launch(['--toolchain']);
     const lock = JSON.parse(await readFile(join(root, '.toolchain/package-lock.json'), 'utf8')) as {
@@ -101,7 +103,7 @@ describe('launcher', () => {
     });
   });
 
-  it('refuses another processor than x86-64 before anything is installed', async () => {
+  it('refuses a CPU other than x86-64 before it installs anything', async () => {
     await programs.add('node', nodeBody('v20.1.0'));
     await programs.add('uname', '[ "$1" = -m ] && echo aarch64 || echo Linux');
     const error = await refusal(launch(['up']));
@@ -109,7 +111,7 @@ describe('launcher', () => {
     expect(await npmCalls()).toEqual([]);
   });
 
-  it('installs once, without development packages, and says so on standard error only', async () => {
+  it('installs once, without development packages, and reports that only on standard error', async () => {
     const first = await launch(['ls']);
     expect(first.stdout).toMatch(/^ran /);
     expect(first.stderr).toContain('installing npm packages');
@@ -128,7 +130,7 @@ describe('launcher', () => {
     expect(await npmCalls()).toHaveLength(2);
   });
 
-  it('installs anew when the lock file changed, development packages as before', async () => {
+  it('installs again when the lock file has changed, with development packages as before', async () => {
     await launch(['ls'], { FLOTILLA_DEV: '1' });
     await writeFile(join(root, 'package-lock.json'), '{"changed":true}');
     await rm(join(root, 'node_modules/installed-all'));
@@ -138,7 +140,7 @@ describe('launcher', () => {
     expect(calls[1]).not.toContain('--omit=dev');
   });
 
-  it('adopts packages that someone installed by hand', async () => {
+  it('accepts packages that were installed by hand', async () => {
     await mkdir(join(root, 'node_modules'));
     await writeFile(join(root, 'node_modules/installed-all'), '');
     await launch(['ls']);
@@ -178,12 +180,12 @@ describe('launcher', () => {
     expect(await fillings()).toHaveLength(2);
   });
 
-  it('starts a daemon all the same when the compile cache cannot be filled', async () => {
+  it('starts a daemon even if the compile cache cannot be filled', async () => {
     for (const unwritable of ['/proc', '/proc/nowhere'])
       expect((await launch(['serve'], { NODE_COMPILE_CACHE: unwritable })).stdout).toMatch(/^ran /);
   });
 
-  it('shows what npm said and a cure when it fails, and tries again the next time', async () => {
+  it('shows npm’s output and a hint when it fails, and retries the next time', async () => {
     await programs.add('npm', 'echo npm error code ENOTFOUND; exit 1');
     const error = await refusal(launch(['ls']));
     expect(error.stderr).toContain('npm error code ENOTFOUND');
@@ -192,7 +194,7 @@ describe('launcher', () => {
     expect((await launch(['ls'])).stdout).toMatch(/^ran /);
   });
 
-  it('fails when npm did not install what the lock file says', async () => {
+  it('fails when npm did not install the versions of the lock file', async () => {
     await programs.add('npm', 'exit 0');
     expect((await refusal(launch(['ls']))).stderr).toContain('package-lock.json');
   });
@@ -207,7 +209,7 @@ describe('launcher', () => {
     expect(error.stderr).toContain('apt-get install nodejs npm');
   });
 
-  it('says whom to run it as when it cannot write', async (test) => {
+  it('names the user to run it as when it cannot write', async (test) => {
     const setpriv = ['--reuid=65534', '--regid=65534', '--clear-groups', join(root, 'flotilla'), 'ls'];
     if (process.geteuid?.() !== 0) return test.skip('only root can become another user');
     await run('chmod', ['-R', 'a+rX', dir], { timeoutMs: 10_000 });

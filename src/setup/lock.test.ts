@@ -21,7 +21,7 @@ const options = (onWait: () => void = () => undefined, signal = AbortSignal.time
 });
 
 describe('withLock', () => {
-  it('lets in one at a time and tells the other that it waits', async () => {
+  it('admits one at a time and notifies the waiting one', async () => {
     const order: string[] = [];
     const held = Promise.withResolvers<void>();
     const waiting = Promise.withResolvers<void>();
@@ -39,7 +39,7 @@ describe('withLock', () => {
     expect(order).toEqual(['first in', 'first out', 'second in']);
   });
 
-  it('lets go when the work fails', async () => {
+  it('releases the lock when the work fails', async () => {
     const failing = withLock(path, options(), () => Promise.reject(new Error('no')));
     await expect(failing).rejects.toThrow('no');
     await expect(withLock(path, options(), async () => 'in')).resolves.toBe('in');
@@ -54,7 +54,7 @@ describe('withLock', () => {
     });
   });
 
-  it('is free once its holder was killed', async () => {
+  it('is free after its holder was killed', async () => {
     const script = `
       const { withLock } = await import(${JSON.stringify(join(import.meta.dirname, 'lock.ts'))});
       const options = { env: process.env, signal: AbortSignal.timeout(60000), onWait: () => {} };

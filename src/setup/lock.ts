@@ -1,7 +1,7 @@
 /**
- * One set-up at a time for a cache directory. The lock is flock(2) on `setup.lock`, held by a child that lives exactly as
- * long as its standard input, a pipe of ours: however we end, the kernel closes the pipe and frees the lock. No pid
- * files, nothing stale.
+ * Allows one set-up at a time per cache directory. The lock is flock(2) on `setup.lock`, held by a child that
+ * lives as long as its standard input, a pipe of ours: whenever we end, the kernel closes the pipe and so
+ * releases the lock. There are no pid files that could become stale.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ const waitMs = 40 * 60_000;
 export interface LockOptions {
   readonly env: Environment;
   readonly signal: AbortSignal;
-  /** Called once when another process holds the lock and we begin to wait. */
+  /** Called once when another process holds the lock and waiting begins. */
   readonly onWait: () => void;
 }
 
@@ -38,18 +38,18 @@ async function waitForLock(path: string, options: LockOptions): Promise<() => Pr
   throw new AppError('internal', `flock gave up on ${path}`);
 }
 
-/** Null when `isNonblocking` and another holds the lock. */
+/** Null when `isNonblocking` and another process holds the lock. */
 async function tryLock(
   path: string,
   options: LockOptions,
   isNonblocking: boolean,
 ): Promise<(() => Promise<void>) | null> {
-  // `cat` echoes what we write to it once flock has the lock and has become it.
+  // After flock has the lock, it becomes `cat`, which echoes our input.
   const args = ['--exclusive', '--no-fork', ...(isNonblocking ? ['--nonblock'] : []), path, 'cat'];
   const child = spawn('flock', args, {
     env: { ...options.env },
     stdio: ['pipe', 'pipe', 'ignore'],
-    // Ctrl-C at a terminal goes to its whole process group; the lock must outlive it until we let go.
+    // Ctrl-C at a terminal reaches the whole process group; the lock must be held until we release it.
     detached: true,
   });
   const exited = once(child, 'exit');

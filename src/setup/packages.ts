@@ -1,4 +1,4 @@
-/** The host's packages that Flotilla runs on. */
+/** The host's packages that Flotilla needs. */
 import { AppError } from '../core/errors.ts';
 import { installedPackages, installPackages, refreshLists } from './apt.ts';
 import type { SetupContext } from './context.ts';
@@ -15,7 +15,7 @@ const needed = [
   'xz-utils',
   'zstd',
   'util-linux',
-  // Debian's own installations have it; an Ubuntu host needs it to check the packages of a Debian image.
+  // Present on Debian; an Ubuntu host needs it to verify the packages of a Debian image.
   'debian-archive-keyring',
 ] as const;
 
@@ -30,7 +30,7 @@ export async function missingPackages(context: SetupContext, needsGo: boolean): 
   return [...needed, ...(needsGo ? ['golang-go'] : [])].filter((name) => !installed.has(name));
 }
 
-/** Installs packages; raises `unsupported` when we are not root. */
+/** Installs packages; raises `unsupported` when not root. */
 export async function addPackages(
   context: SetupContext,
   distro: Distro,

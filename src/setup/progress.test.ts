@@ -9,13 +9,13 @@ function recorder(isTTY: boolean) {
 }
 
 describe('formatDuration', () => {
-  it('shows as many digits as matter', () => {
+  it('shows significant digits only', () => {
     expect([40, 999, 3210, 75_400].map(formatDuration)).toEqual(['0.04 s', '1.00 s', '3.2 s', '75 s']);
   });
 });
 
 describe('plain progress', () => {
-  it('prints one line a step, with its duration', () => {
+  it('prints one line per step, with its duration', () => {
     const { written, clock, progress } = recorder(false);
     const step = progress.step('kernel');
     step.update('downloading');
@@ -24,20 +24,20 @@ describe('plain progress', () => {
     expect(written.join('')).toMatch(/^ok kernel +3\.2 s {2}6\.1\.0\n$/);
   });
 
-  it('says now and then what a long step is at', () => {
+  it('reports the state of a long step periodically', () => {
     const { written, clock, progress } = recorder(false);
     const step = progress.step('image');
     for (clock.ms = 0; clock.ms <= 25_000; clock.ms += 1000) step.update(`at ${clock.ms}`);
     expect(written.map((line) => line.trim().split(' ').at(-1))).toEqual(['10000', '20000']);
   });
 
-  it('says what failed', () => {
+  it('reports a failure', () => {
     const { written, progress } = recorder(false);
     progress.step('packages').fail('no network');
     expect(written.join('')).toMatch(/^failed packages .*no network\n$/);
   });
 
-  it('lets no control character through', () => {
+  it('removes control characters', () => {
     const { written, progress } = recorder(false);
     progress.step('x').done('red\x1b[31m\r\nnext\x9b');
     expect(written.join('').slice(0, -1)).not.toMatch(/\p{Cc}/u);
@@ -45,7 +45,7 @@ describe('plain progress', () => {
 });
 
 describe('terminal progress', () => {
-  it('rewrites one line no wider than the terminal and leaves one line a step', () => {
+  it('rewrites one line no wider than the terminal and leaves one line per step', () => {
     const { written, progress } = recorder(true);
     const step = progress.step('kernel');
     step.update('a very long story that does not fit on a line of fifty columns');
@@ -54,7 +54,7 @@ describe('terminal progress', () => {
     expect(written.filter((text) => text.endsWith('\n'))).toHaveLength(1);
   });
 
-  it('shows a step that still runs again after another has ended', () => {
+  it('shows a running step again after another has ended', () => {
     const { written, progress } = recorder(true);
     progress.step('slow').update('working');
     progress.step('quick').done();

@@ -1,11 +1,11 @@
-/** How set-up tells a person what it is doing and how long each step took. */
+/** Shows what set-up is doing and how long each step took. */
 
 export interface Progress {
   step(name: string): StepProgress;
 }
 
 export interface StepProgress {
-  /** What the step is at now, in a few words. */
+  /** The step's current state, in a few words. */
   update(text: string): void;
   done(text?: string): void;
   fail(text: string): void;
@@ -18,21 +18,23 @@ export interface ProgressOutput {
 }
 
 export interface RendererOptions {
-  /** Milliseconds from any fixed point. Default: the process's monotonic clock. */
+  /** Milliseconds since any fixed point. Default: the process's monotonic clock. */
   readonly now?: () => number;
 }
 
-/** Between two lines about one running step when the output is no terminal. */
+/** Interval of lines about a running step when the output is not a terminal. */
 const plainUpdateMs = 10_000;
 const nameWidth = 22;
 
-/** Prints to `output` (standard error): a rewritten line on a terminal, else whole lines, few of them. */
+/**
+ * Prints to `output` (standard error): on a terminal one line that is rewritten, otherwise few whole lines.
+ */
 export function createProgress(output: ProgressOutput, options: RendererOptions = {}): Progress {
   const now = options.now ?? (() => performance.now());
   return output.isTTY ? new TerminalProgress(output, now) : new PlainProgress(output, now);
 }
 
-/** Says nothing. */
+/** Prints nothing. */
 export const silentProgress: Progress = {
   step: () => ({ update: () => undefined, done: () => undefined, fail: () => undefined }),
 };
@@ -43,7 +45,7 @@ export function formatDuration(ms: number): string {
   return `${seconds < 1 ? seconds.toFixed(2) : seconds < 20 ? seconds.toFixed(1) : seconds.toFixed(0)} s`;
 }
 
-// What programs say may hold escape sequences; they must not reach the terminal.
+// Program output may contain escape sequences, which must not reach the terminal.
 function clean(text: string): string {
   return text.replace(/\p{Cc}+/gu, ' ').trim();
 }
@@ -85,7 +87,7 @@ interface RunningStep {
   text: string;
 }
 
-/** Keeps one line at the bottom for the step that spoke last; ended steps scroll away above it. */
+/** Keeps one line at the bottom for the latest step; completed steps scroll up above it. */
 class TerminalProgress implements Progress {
   readonly #output: ProgressOutput;
   readonly #now: () => number;

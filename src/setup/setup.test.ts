@@ -108,7 +108,7 @@ describe('setup', () => {
     expect(await readdir(join(cache.root, 'tmp'))).toEqual([]);
   });
 
-  it('only looks when all is there', async () => {
+  it('changes nothing when everything is there', async () => {
     await setup(options());
     const before = await stat(join(cache.bootKit, 'initrd'));
     const calls = (await programs.calls()).length;
@@ -117,7 +117,7 @@ describe('setup', () => {
     expect((await stat(join(cache.bootKit, 'initrd'))).ino).toBe(before.ino);
   });
 
-  it('builds agent and kit anew when the sources changed, not the kernel', async () => {
+  it('rebuilds agent and kit when the sources have changed, but not the kernel', async () => {
     await setup(options());
     const first = JSON.parse(await readFile(join(cache.bootKit, 'kit.json'), 'utf8'));
     await writeFile(join(sourceRoot, 'guest-agent/main.go'), 'package main\n');
@@ -128,7 +128,7 @@ describe('setup', () => {
     expect((await programs.calls()).slice(calls).join('\n')).not.toContain('download');
   });
 
-  it('builds the launch shim, and anew when its sources changed', async () => {
+  it('builds the launch shim, and rebuilds it when its sources have changed', async () => {
     await setup(options());
     const record = join(dirname(cache.launchShim), 'launch-shim.json');
     const first = JSON.parse(await readFile(record, 'utf8'));
@@ -138,7 +138,7 @@ describe('setup', () => {
     expect(JSON.parse(await readFile(record, 'utf8')).version).not.toBe(first.version);
   });
 
-  it('goes on where a failed run stopped', async () => {
+  it('continues where a failed run stopped', async () => {
     await programs.add('apt-get', 'echo "E: Failed to fetch http://x: Could not resolve x" >&2; exit 100');
     await expect(setup(options())).rejects.toMatchObject({
       code: 'unavailable',
@@ -152,19 +152,19 @@ describe('setup', () => {
     expect(await readFile(cache.guestAgent, 'utf8')).toBe('agent\n');
   });
 
-  it('removes what a killed run left behind', async () => {
+  it('removes the leftovers of a killed run', async () => {
     await mkdir(join(cache.root, 'tmp/work-dead'), { recursive: true });
     await setup(options());
     expect(await readdir(join(cache.root, 'tmp'))).toEqual([]);
   });
 
-  it('does the work once when two start at once', async () => {
+  it('does the work once for two concurrent runs', async () => {
     await Promise.all([setup(options()), setup(options())]);
     const builds = (await programs.calls()).filter((line) => line.endsWith('./cmd/guest-agent'));
     expect(builds).toHaveLength(1);
   });
 
-  it('asks apt for what is missing, Go too when there is none', async (test) => {
+  it('installs missing packages with apt, including Go if there is none', async (test) => {
     if (!isRoot) return test.skip('only root installs packages');
     await programs.add('dpkg-query', `printf 'lz4\\tinstalled\\nqemu-utils\\tdeinstall\\n'`);
     await programs.add('go', 'exit 1');
@@ -174,7 +174,7 @@ describe('setup', () => {
     expect(call).not.toContain(' lz4');
   });
 
-  it('says what to do when the checkout holds no guest agent', async () => {
+  it('says what to do when the checkout has no guest agent', async () => {
     await rm(join(sourceRoot, 'guest-agent/go.mod'));
     await expect(setup(options())).rejects.toMatchObject({ code: 'unsupported', hint: expect.any(String) });
   });

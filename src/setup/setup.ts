@@ -1,6 +1,7 @@
 /**
- * Set-up: from a bare host to a cache that machines can be started from. Every step looks first and does nothing when
- * its result is there; a step that fails or is cut off leaves either the old result or none, and the next run goes on.
+ * Set-up: from a bare host to a cache from which machines can be started. Every step checks first and does
+ * nothing if its result exists. A step that fails or is interrupted leaves the old result or none, and the
+ * next run continues.
  */
 import { AppError } from '../core/errors.ts';
 import type { CacheLayout, StateLayout } from '../storage/layout.ts';
@@ -23,26 +24,26 @@ export type BuiltInImage = (typeof builtInImages)[number];
 
 export interface SetupOptions {
   readonly cache: CacheLayout;
-  /** Where images will be brought to; only its free space is looked at. */
+  /** The state directory, whose free space is checked. */
   readonly state?: StateLayout;
-  /** Also replaces a kernel and images that are there by what the archive has now. */
+  /** Also replaces an existing kernel and images by the archive's newest. */
   readonly isRefresh?: boolean;
   /** Built in this order. */
   readonly images: readonly BuiltInImage[];
   readonly progress: Progress;
   readonly signal: AbortSignal;
-  /** The environment child programs start from. */
+  /** Base environment of child programs. */
   readonly env: Environment;
   /** The checkout whose guest agent is built. Default: this one. */
   readonly sourceRoot?: string;
 }
 
-/** What one step needs free, in MiB: its result, what it is made from, and both at once while it is made. */
+/** Free space needed by each step, in MiB: its result, its inputs, and both at once while it runs. */
 const spaceMib = { prerequisites: 700, busybox: 100, 'debian-12': 1500, state: 700 };
 
 /**
- * Does everything: prerequisites, then `options.images`. May be repeated, and several may run at once.
- * Raises `unsupported` (this host or user cannot), `exhausted` (disk), `unavailable` (network, another's lock),
+ * Does everything: prerequisites, then `options.images`. Idempotent; several may run at once. Raises
+ * `unsupported` (impossible for this host or user), `exhausted` (disk), `unavailable` (network, lock),
  * `timeout`; each with a hint.
  */
 export async function setup(options: SetupOptions): Promise<void> {
@@ -50,7 +51,7 @@ export async function setup(options: SetupOptions): Promise<void> {
   for (const image of options.images) await setupImage(options, image);
 }
 
-/** Packages, guest agent, kernel and boot kit: what every machine needs, whatever its image. */
+/** Packages, guest agent, kernel and boot kit: required by all machines. */
 export async function setupPrerequisites(options: Omit<SetupOptions, 'images'>): Promise<void> {
   const context = contextOf(options);
   const { isRefresh = false } = options;
@@ -65,7 +66,7 @@ export async function setupPrerequisites(options: Omit<SetupOptions, 'images'>):
   await requireSpace(context.cache.root, spaceMib.prerequisites);
   if (options.state) await requireSpace(options.state.root, spaceMib.state);
   await locked(options, context, async () => {
-    // Packages first: what comes after is made with what they bring.
+    // Packages first, because later steps use them.
     await packagesStep(options.progress, context, distro);
     const agent = await agentStep(options.progress, context);
     for (const tool of Object.values(goTools)) await goToolStep(options.progress, context, tool);
@@ -74,7 +75,7 @@ export async function setupPrerequisites(options: Omit<SetupOptions, 'images'>):
   });
 }
 
-/** One built-in image; prerequisites must be there. */
+/** Builds one built-in image; needs the prerequisites. */
 export async function setupImage(options: Omit<SetupOptions, 'images'>, image: BuiltInImage): Promise<void> {
   const context = contextOf(options);
   const builder = imageBuilders[image];

@@ -1,4 +1,4 @@
-/** The steps that make the prerequisites; each looks first and does nothing when its result is there. */
+/** The steps that make the prerequisites; each checks first and does nothing if its result exists. */
 import { updateLists } from './apt.ts';
 import type { SetupContext } from './context.ts';
 import type { Distro } from './distro.ts';
@@ -10,13 +10,13 @@ import { buildKit, isKitBuilt } from './kit/kit.ts';
 import { addPackages, missingPackages } from './packages.ts';
 import type { Progress, StepProgress } from './progress.ts';
 
-/** What a step made, and what to say about it. */
+/** A step's result, and the text to show. */
 export interface StepResult<T> {
   readonly value: T;
   readonly said?: string;
 }
 
-/** Runs one step, tells how it ended, and explains its failure. */
+/** Runs one step, shows how it ended, and explains its failure. */
 export async function inStep<T>(
   progress: Progress,
   name: string,
@@ -34,7 +34,7 @@ export async function inStep<T>(
   }
 }
 
-/** Installs what is missing on the host, Go only when the agent has to be built. */
+/** Installs missing packages on the host, including Go if the agent has to be built. */
 export function packagesStep(progress: Progress, context: SetupContext, distro: Distro): Promise<void> {
   return inStep(progress, 'packages', context.signal, async (step) => {
     const agent = await inspectGuestAgent(context);
@@ -48,7 +48,7 @@ export function packagesStep(progress: Progress, context: SetupContext, distro: 
   });
 }
 
-/** Builds the guest agent of the present sources. */
+/** Builds the guest agent from the present sources. */
 export function agentStep(progress: Progress, context: SetupContext): Promise<GuestAgent> {
   return inStep(progress, 'guest agent', context.signal, async (step) => {
     const agent = await inspectGuestAgent(context);
@@ -59,7 +59,7 @@ export function agentStep(progress: Progress, context: SetupContext): Promise<Gu
   });
 }
 
-/** Builds a Go program of the present sources. */
+/** Builds a Go program from the present sources. */
 export function goToolStep(progress: Progress, context: SetupContext, tool: GoTool): Promise<void> {
   return inStep(progress, tool.title, context.signal, async (step) => {
     const present = await inspectGoTool(context, tool);
@@ -70,7 +70,7 @@ export function goToolStep(progress: Progress, context: SetupContext, tool: GoTo
   });
 }
 
-/** Fetches the guests' kernel; with `isRefresh` also where one is there and the archive has another. */
+/** Downloads the guests' kernel; with `isRefresh` also if there is one and the archive has another. */
 export function kernelStep(
   progress: Progress,
   context: SetupContext,

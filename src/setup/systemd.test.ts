@@ -1,4 +1,4 @@
-/** The unit is checked by systemd's own reader where that is installed; no systemd runs here. */
+/** The unit is checked by systemd's own parser if installed; systemd itself does not run here. */
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -30,7 +30,7 @@ it('installs the unit, and settings that only root reads', async () => {
   expect((await stat(settingsPath)).mode & 0o777).toBe(0o600);
 });
 
-it('keeps settings that are there', async () => {
+it('keeps existing settings', async () => {
   await mkdir(join(root, 'etc/systemd/system'), { recursive: true });
   await mkdir(join(root, 'etc/default'));
   await writeFile(join(root, 'etc/default/flotilla'), 'PORT=1\n');
@@ -38,14 +38,14 @@ it('keeps settings that are there', async () => {
   expect(await readFile(join(root, 'etc/default/flotilla'), 'utf8')).toBe('PORT=1\n');
 });
 
-it('refuses a host without systemd, in words', async () => {
+it('refuses a host without systemd, with a clear error', async () => {
   await expect(installService({ launcher: '/opt/flotilla', env: {}, root })).rejects.toMatchObject({
     code: 'unsupported',
     message: expect.stringContaining('no systemd'),
   });
 });
 
-it('refuses what cannot be said in a unit or a settings file', () => {
+it('refuses values that a unit or settings file cannot express', () => {
   expect(() => serviceUnit('/opt/a\nb/flotilla')).toThrow('control character');
   expect(() => settings({ FLOTILLA_LISTEN: 'a\nPORT=1' })).toThrow('FLOTILLA_LISTEN holds a line break');
 });

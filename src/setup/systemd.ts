@@ -12,25 +12,25 @@ import { run } from '../lib/process.ts';
 import type { Environment } from './context.ts';
 
 export interface ServiceOptions {
-  /** The launcher, absolute: `<checkout>/flotilla`. */
+  /** The absolute path of the launcher: `<checkout>/flotilla`. */
   readonly launcher: string;
-  /** What the service's settings are taken from when there are none yet. */
+  /** Initial values of the service's settings. */
   readonly env: Environment;
-  /** For tests: where the host's root is. */
+  /** For tests: the root of the host's files. */
   readonly root?: string;
 }
 
 export interface InstalledService {
   readonly unitPath: string;
   readonly settingsPath: string;
-  /** Whether systemd was told of it; it is not running in a container or a chroot. */
+  /** Whether systemd was reloaded; it does not run in a container or chroot. */
   readonly isLoaded: boolean;
 }
 
-/** Exit code of `serve` when another daemon runs already: starting it again would not help. */
+/** Exit code of `serve` when another daemon runs already, which a restart would not fix. */
 const alreadyRunningExitCode = 3;
 const systemctlTimeoutMs = 30_000;
-/** What the daemon reads from its environment; see `src/main/config.ts`. */
+/** The settings that the daemon reads from its environment; see `src/main/config.ts`. */
 const settingNames =
   /^(PORT|DATABASE_URL|DISABLE_AUTH|HATCH_HTTP_ADDR|FLOTILLA_(?!DEV$|URL$|KEY$|PROFILE$)[A-Z_]+)$/;
 
@@ -63,7 +63,7 @@ export async function installService({
   return { unitPath, settingsPath, isLoaded };
 }
 
-/** The unit as text. Machines outlive the daemon, so systemd ends the main process only. */
+/** The unit's text. Machines outlive the daemon, so systemd must end only the main process. */
 export function serviceUnit(launcher: string): string {
   return `[Unit]
 Description=Flotilla: microVMs on this machine
@@ -89,7 +89,7 @@ WantedBy=multi-user.target
 `;
 }
 
-/** The settings that are in force now, as an environment file. */
+/** The current settings as an environment file. */
 export function settings(env: Environment): string {
   const lines = Object.entries(env)
     .filter(([name, value]) => settingNames.test(name) && value !== undefined && value !== '')
@@ -98,7 +98,9 @@ export function settings(env: Environment): string {
   return `${[head, ...lines.sort()].join('\n')}\n`;
 }
 
-/** systemd.service(5): `%` has a meaning in a command line; the name of a program holds no quote and no backslash. */
+/**
+ * systemd.service(5): `%` is special in command lines; a program's path cannot contain quotes or backslashes.
+ */
 function quoted(path: string): string {
   if (/[\p{Cc}"'\\]/u.test(path)) {
     throw new AppError(
@@ -112,7 +114,7 @@ function quoted(path: string): string {
   return `"${path.replaceAll('%', '%%')}"`;
 }
 
-/** systemd.exec(5), EnvironmentFile: in double quotes `"`, `\\`, `$` and a backquote are escaped. */
+/** systemd.exec(5), EnvironmentFile: `"`, `\`, `$` and backquotes are escaped in double quotes. */
 function fileValue(name: string, value: string): string {
   if (/[\r\n\0]/.test(value)) throw new AppError('invalid', `${name} holds a line break`);
   return `"${value.replaceAll(/["\\$`]/g, '\\$&')}"`;

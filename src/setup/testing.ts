@@ -1,4 +1,4 @@
-/** Stand-ins that set-up's tests share: kernel files made by hand and programs that only record how they were called. */
+/** Shared fakes of set-up's tests: hand-made kernel files, and programs that only record their calls. */
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
@@ -23,17 +23,17 @@ export function makeBzImage(
   return image;
 }
 
-/** What stands for an unpacked kernel. */
+/** A fake of an unpacked kernel. */
 export const fakeVmlinux = Buffer.concat([Buffer.from('\x7fELF', 'latin1'), Buffer.alloc(4096, 'kernel')]);
 
-/** As the kernel's build packs it: compressed, then the unpacked size. */
+/** In the form of the kernel's build: compressed data followed by the unpacked size. */
 export function zstdPayload(data: Buffer): Buffer {
   const size = Buffer.alloc(4);
   size.writeUInt32LE(data.length);
   return Buffer.concat([zstdCompressSync(data), size]);
 }
 
-/** The least ELF file that has a `.modinfo` section. */
+/** The smallest ELF file with a `.modinfo` section. */
 export function makeModule(modinfo: readonly string[], sectionName = '.modinfo'): Buffer {
   const names = Buffer.from(`\0.shstrtab\0${sectionName}\0`);
   const content = Buffer.from(modinfo.map((entry) => `${entry}\0`).join(''));
@@ -58,7 +58,7 @@ export function makeModule(modinfo: readonly string[], sectionName = '.modinfo')
   return file;
 }
 
-/** A directory of shell scripts put before everything else on PATH; each call is one line of `calls`. */
+/** A directory of shell scripts at the front of PATH; each call is one line of `calls`. */
 export class FakePrograms {
   readonly dir: string;
 

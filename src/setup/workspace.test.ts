@@ -23,7 +23,7 @@ async function build(text: string): Promise<void> {
 }
 
 describe('withWorkspace and publish', () => {
-  it('puts a whole result in place of the former and leaves nothing beside it', async () => {
+  it('replaces the former result by a complete one and leaves nothing beside it', async () => {
     await build('first');
     await build('second');
     expect(await readFile(join(root, 'results/one/file'), 'utf8')).toBe('second');
@@ -42,23 +42,23 @@ describe('withWorkspace and publish', () => {
     expect(await readdir(join(root, 'tmp'))).toEqual([]);
   });
 
-  it('removes what a killed run left', async () => {
+  it('removes the leftovers of a killed run', async () => {
     await mkdir(join(root, 'tmp/work-dead/tree'), { recursive: true });
     await removeLeftovers(cache);
     expect(await readdir(join(root, 'tmp'))).toEqual([]);
   });
 
-  it('has nothing to remove in an empty cache', async () => {
+  it('accepts an empty cache', async () => {
     await expect(removeLeftovers(cache)).resolves.toBeUndefined();
   });
 });
 
 describe('requireSpace', () => {
-  it('looks at the nearest directory there is', async () => {
+  it('checks the nearest existing directory', async () => {
     await expect(requireSpace(join(root, 'not/yet/there'), 0)).resolves.toBeUndefined();
   });
 
-  it('says how much is missing and what to do', async () => {
+  it('says how much space is missing and what to do', async () => {
     await expect(requireSpace(root, 2 ** 40)).rejects.toMatchObject({
       code: 'exhausted',
       message: expect.stringMatching(/MiB free and set-up needs 1099511627776 MiB/),

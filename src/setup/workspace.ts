@@ -1,6 +1,6 @@
 /**
- * Results in the cache are whole or absent: each is built in a directory of its own below `<cache>/tmp/` and renamed into
- * place. What an interrupted run left there is removed by the next, which holds the set-up lock.
+ * Makes results in the cache atomic: each is built in its own directory below `<cache>/tmp/` and renamed into
+ * place. The next run, which holds the set-up lock, removes the leftovers of an interrupted one.
  */
 import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -14,12 +14,12 @@ function workRoot(cache: CacheLayout): string {
   return join(cache.root, 'tmp');
 }
 
-/** Gives `build` an empty directory on the cache's file system and removes what is left of it afterwards. */
+/** Gives `build` an empty directory on the cache's file system and removes its remains afterwards. */
 export async function withWorkspace<T>(cache: CacheLayout, build: (dir: string) => Promise<T>): Promise<T> {
   await mkdir(workRoot(cache), { recursive: true, mode: 0o755 });
   const dir = await mkdtemp(join(workRoot(cache), 'work-'));
   try {
-    // apt downloads as its own user, which must get through.
+    // apt downloads as its own user, which must be able to pass through.
     await chmod(dir, 0o755);
     return await build(dir);
   } finally {
@@ -27,17 +27,19 @@ export async function withWorkspace<T>(cache: CacheLayout, build: (dir: string) 
   }
 }
 
-/** Removes what interrupted runs left. Only the holder of the set-up lock may call this. */
+/** Removes leftovers of interrupted runs. Only the holder of the set-up lock may call this. */
 export async function removeLeftovers(cache: CacheLayout): Promise<void> {
   for (const name of await readdir(workRoot(cache)).catch(() => [])) {
     await rm(join(workRoot(cache), name), { recursive: true, force: true });
   }
 }
 
-/** Puts the directory `built` in the place of `target`, inside the workspace's life; a former one is removed with it. */
+/**
+ * Replaces `target` by the directory `built`, while the workspace exists; the former one is removed with it.
+ */
 export async function publish(built: string, target: string): Promise<void> {
   await mkdir(dirname(target), { recursive: true, mode: 0o755 });
-  // Else a crash of the host could leave the new name on files without their content.
+  // Otherwise a host crash could leave the new name with incomplete files.
   await syncTree(built);
   const former = `${built}.former`;
   await rename(target, former).catch((error: NodeJS.ErrnoException) => {
@@ -48,7 +50,9 @@ export async function publish(built: string, target: string): Promise<void> {
   await rm(former, { recursive: true, force: true });
 }
 
-/** Raises `exhausted` when the file system of `dir` (or of its nearest parent) has less than `neededMib` free. */
+/**
+ * Raises `exhausted` when the file system of `dir` (or its nearest parent) has less than `neededMib` free.
+ */
 export async function requireSpace(dir: string, neededMib: number): Promise<void> {
   const existing = await nearestExisting(dir);
   const facts = await statfs(existing);

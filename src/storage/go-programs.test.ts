@@ -22,12 +22,12 @@ async function make(version: string, text: string): Promise<void> {
   await writeFile(`${cache.launchShim}.json`, JSON.stringify({ version }));
 }
 
-test('is none before set-up has made one', async () => {
+test('is absent before set-up has made one', async () => {
   expect(await findLaunchShim(cache)).toBeNull();
   expect(await bringInLaunchShim(cache, state)).toBeNull();
 });
 
-test('is a copy of what set-up made, which nobody else may change, and outlives the cache', async () => {
+test('is a copy that nobody else may change, and outlives the cache', async () => {
   await make('a'.repeat(12), 'one');
   expect(await findLaunchShim(cache)).toBe(cache.launchShim);
   const path = String(await bringInLaunchShim(cache, state));
@@ -37,7 +37,7 @@ test('is a copy of what set-up made, which nobody else may change, and outlives 
   expect(await bringInLaunchShim(cache, state)).toBe(path);
 });
 
-test('is replaced by another version, and only then', async () => {
+test('is replaced only by another version', async () => {
   await make('a'.repeat(12), 'one');
   const first = String(await bringInLaunchShim(cache, state));
   const { ino } = await stat(first);
@@ -49,7 +49,7 @@ test('is replaced by another version, and only then', async () => {
   expect(await readdir(state.bin)).toHaveLength(1);
 });
 
-test('takes no version that would lead to another path', async () => {
+test('accepts no version that would lead to another path', async () => {
   await make('../../../etc/x', 'one');
   expect(await bringInLaunchShim(cache, state)).toBeNull();
 });

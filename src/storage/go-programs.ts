@@ -1,6 +1,6 @@
 /**
- * Go programs of this checkout that a daemon uses: its own copies of what set-up made, so that the cache may change or
- * vanish.
+ * The Go programs that the daemon runs: its own copies of those that set-up made, so that the cache may
+ * change or disappear.
  */
 import { chmod, copyFile, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -10,12 +10,15 @@ import type { CacheLayout, StateLayout } from './layout.ts';
 
 const hashPattern = /^[0-9a-f]{12,64}$/;
 
-/** Copies the cache's shim when the state directory has another; its path, or null when neither has one. */
+/**
+ * Copies the cache's launch shim if it differs from the present one; returns its path, or null when there is
+ * none.
+ */
 export function bringInLaunchShim(cache: CacheLayout, state: StateLayout): Promise<string | null> {
   return bringIn(cache.launchShim, state);
 }
 
-/** The image builder, likewise. */
+/** The same for the image builder. */
 export function bringInImageBuilder(cache: CacheLayout, state: StateLayout): Promise<string | null> {
   return bringIn(cache.imageBuilder, state);
 }
@@ -41,13 +44,13 @@ async function bringIn(made: string, state: StateLayout): Promise<string | null>
     if (hasErrorCode(error, 'ENOENT')) return newest === undefined ? null : join(state.bin, newest);
     throw error;
   }
-  // One that still runs keeps its file open.
+  // A running program keeps its file open.
   for (const name of there) await rm(join(state.bin, name), { force: true });
   await syncDirectory(dirname(path));
   return path;
 }
 
-/** What the cache has; null when set-up has not made it. */
+/** The one in the cache; null when set-up has not made it. */
 export async function findLaunchShim(cache: CacheLayout): Promise<string | null> {
   return (await readVersion(`${cache.launchShim}.json`)) === null ? null : cache.launchShim;
 }

@@ -21,7 +21,7 @@
  */
 import { isAbsolute, join } from 'node:path';
 
-/** A VMM passes through to its own disk, whose name it was given; it lists nothing. */
+/** A VMM passes through to its own disk, whose name it was given; it cannot list the directory. */
 export const diskDirectoryMode = 0o711;
 
 const idPattern = /^[a-z0-9]{1,32}$/;
@@ -29,10 +29,10 @@ const tenantPattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const digestPattern = /^[0-9a-f]{64}$/;
 const imageNamePattern = /^[a-z0-9][a-z0-9._-]{0,126}$/;
 
-/** AF_UNIX paths hold 107 bytes; the longest we make below the state directory is `/run/<12>/agent.sock`, 27. */
+/** AF_UNIX paths hold 107 bytes; the longest below the state directory is `/run/<12>/agent.sock` with 27. */
 export const stateDirBytesMax = 80;
 
-/** Whether a directory of that name below `disks` can be a machine's; others, as `lost+found`, are none of ours. */
+/** Whether a directory name below `disks` can be a machine's; others, like `lost+found`, are ignored. */
 export function isMachineId(name: string): boolean {
   return idPattern.test(name);
 }
@@ -45,7 +45,7 @@ function checked(value: string, pattern: RegExp, what: string): string {
 
 export class StateLayout {
   readonly root: string;
-  /** These two are kept, because every answer about a machine needs its disk's place. */
+  /** These two are stored, because every answer about a machine needs its disk's path. */
   readonly disks: string;
   readonly blobs: string;
 
@@ -59,11 +59,11 @@ export class StateLayout {
   get pidFile(): string {
     return join(this.root, 'daemon.pid');
   }
-  /** Locked (flock) by the daemon that runs. */
+  /** Locked (flock) by the running daemon. */
   get lockFile(): string {
     return join(this.root, 'daemon.lock');
   }
-  /** Holds the URL of the daemon that runs, for the CLI. */
+  /** Contains the running daemon's URL, for the CLI. */
   get urlFile(): string {
     return join(this.root, 'daemon.url');
   }
@@ -73,11 +73,11 @@ export class StateLayout {
   get adminKeyFile(): string {
     return join(this.root, 'admin.key');
   }
-  /** Only the daemon's user enters it: 0700. */
+  /** Only the daemon's user can enter it: 0700. */
   get operatorDir(): string {
     return join(this.root, 'operator');
   }
-  /** Where the daemon answers its operator; who answers there is the daemon. */
+  /** The operator's socket; whoever answers there is the daemon. */
   get operatorSocket(): string {
     return join(this.operatorDir, 'api.sock');
   }
@@ -87,7 +87,7 @@ export class StateLayout {
   get hostIdFile(): string {
     return join(this.root, 'host-id');
   }
-  /** How many daemons the host has had, as the database counted last. */
+  /** The number of daemons so far, according to the database at the last claim. */
   get hostEpochFile(): string {
     return join(this.root, 'host-epoch');
   }
@@ -98,7 +98,7 @@ export class StateLayout {
   get database(): string {
     return join(this.root, 'flotilla.db');
   }
-  /** Disk space kept for the database. */
+  /** Disk space reserved for the database. */
   get reserveFile(): string {
     return join(this.root, 'reserve');
   }
@@ -148,11 +148,11 @@ export class StateLayout {
   disk(machineId: string): string {
     return `${this.diskDir(machineId)}/root.qcow2`;
   }
-  /** Where each VMM's own root is mounted, in its own namespace; always empty on the host. */
+  /** Mount point of each VMM's root, in its own namespace; always empty on the host. */
   get jailRoot(): string {
     return join(this.root, 'jail');
   }
-  /** Programs of the daemon's own. */
+  /** The daemon's own copies of programs. */
   get bin(): string {
     return join(this.root, 'bin');
   }
@@ -187,7 +187,7 @@ export class CacheLayout {
   get kernels(): string {
     return join(this.root, 'kernel');
   }
-  /** The boot kit that set-up made last: `kernel`, `initrd`, `kit.json`. */
+  /** The latest boot kit of set-up: `kernel`, `initrd`, `kit.json`. */
   get bootKit(): string {
     return join(this.root, 'boot');
   }

@@ -22,8 +22,8 @@ const running = { layout, isDaemonRunning: true };
 const levels = (findings: readonly Finding[]) => findings.map(({ level }) => level);
 const machine = sampleMachine({ id: 'm1', name: 'web' });
 
-describe('recorded against observed', () => {
-  it('names a machine of another database, and the ways out', () => {
+describe('records and observations', () => {
+  it('names a foreign machine, and what to do', () => {
     const [found] = checkForeign([{ machineId: 'm2', incarnation: 'boot2' }], running);
     expect(found).toMatchObject({ level: 'warn', subject: 'disk m2' });
     expect(found?.message).toContain('machine of another database');
@@ -31,7 +31,7 @@ describe('recorded against observed', () => {
     expect(found?.hint).toContain('mv /state/disks/m2 /state/quarantine/m2.0');
   });
 
-  it('names orphans by their path and says who clears up', () => {
+  it('names orphans by their path and says who removes them', () => {
     const repairs: readonly Repair[] = [
       { kind: 'destroy_orphan', engine: 'qemu', incarnation: 'boot1' },
       { kind: 'quarantine_disk', machineId: 'ghost' },
@@ -45,7 +45,7 @@ describe('recorded against observed', () => {
     expect(checkRepairs(repairs, running)[0]?.hint).toContain('/state/daemon.log');
   });
 
-  it('names a VMM that no daemon of this host began, and how to end it', () => {
+  it('names a VMM that no daemon of this host started, and how to end it', () => {
     const unknown = { engine: 'qemu', incarnation: 'boot1' };
     const [theirs, nobodys] = checkStrangers(
       [
@@ -59,17 +59,17 @@ describe('recorded against observed', () => {
     expect(theirs?.hint).toContain('/state/run/boot1/vmm.json');
   });
 
-  it('tells how a VMM ended', () => {
+  it('says how a VMM ended', () => {
     const facts = { kind: 'died', exitCode: null, signal: 'SIGKILL', reason: 'killed' } as const;
     const [found] = checkRepairs([{ kind: 'exited', machine, facts }], stopped);
     expect(found).toMatchObject({ subject: 'machine web', message: expect.stringContaining('killed') });
   });
 
-  it('does not speak of what runs as it should', () => {
+  it('reports no machine that runs as it should', () => {
     expect(checkRepairs([{ kind: 'adopt', machine }], stopped)).toEqual([]);
   });
 
-  it('counts what runs', () => {
+  it('counts running machines', () => {
     const web = sampleMachine({ state: 'running', incarnation: 'b1' });
     const observed = { statuses: new Map([['b1', { state: 'running' }]]) } as unknown as Observed;
     expect(summarise([web, machine], observed).message).toBe('2 recorded, 1 running');
@@ -85,7 +85,7 @@ describe('operations', () => {
   });
   const starting = sampleMachine({ id: 'm1', name: 'web', state: 'starting', operationId: 'op1' });
 
-  it('that are open are news only while no daemon runs', () => {
+  it('are only reported if they are open while no daemon runs', () => {
     expect(levels(checkOperations([starting], [operation], running))).toEqual(['ok']);
     expect(checkOperations([starting], [operation], stopped)).toMatchObject([
       {
@@ -96,13 +96,13 @@ describe('operations', () => {
     ]);
   });
 
-  it('that a machine waits for and that are not open are an error', () => {
+  it('that a machine waits for but that are not open are an error', () => {
     expect(levels(checkOperations([starting], [], stopped))).toEqual(['error']);
   });
 });
 
 describe('disks', () => {
-  it('that are missing are an error, unless one is just being made', () => {
+  it('that are missing are an error, unless they are being made', () => {
     const creating = sampleMachine({ state: 'creating', operationId: 'op1' });
     expect(checkDisks([machine, creating], () => false, stopped)).toMatchObject([
       { level: 'error', message: expect.stringContaining('/state/disks/m1/root.qcow2') },
@@ -110,7 +110,7 @@ describe('disks', () => {
     expect(checkDisks([machine], () => true, stopped)).toEqual([]);
   });
 
-  it('are not asked of a machine in transit', () => {
+  it('are not required of a machine in transit', () => {
     expect(recordedMachine(sampleMachine({ state: 'deleting', operationId: 'o' })).isInTransit).toBe(true);
     expect(recordedMachine(machine).isInTransit).toBe(false);
   });
@@ -122,12 +122,12 @@ describe('the schema', () => {
     { version: 2, name: 'two' },
   ];
 
-  it('is well when it is the newest, and an older one is brought up', () => {
+  it('is fine when it is the newest, and an older one will be migrated', () => {
     expect(checkSchema(known, known).level).toBe('ok');
     expect(checkSchema(known.slice(0, 1), known).level).toBe('warn');
   });
 
-  it('is an error when it is newer than the program or of another line', () => {
+  it('is an error when it is newer than the program or of another build', () => {
     expect(checkSchema([...known, { version: 3, name: 'three' }], known)).toMatchObject({ level: 'error' });
     expect(checkSchema([{ version: 1, name: 'other' }], known)).toMatchObject({ level: 'error' });
   });
@@ -143,18 +143,18 @@ describe('the daemon', () => {
     logFile: '/state/daemon.log',
   };
 
-  it('is well when it answers and when there is none', () => {
+  it('is fine when it answers and when there is none', () => {
     expect(levels(checkDaemon(good))).toEqual(['ok', 'ok']);
     expect(levels(checkDaemon({ ...good, pid: null, isAlive: false, answer: null }))).toEqual(['ok']);
   });
 
-  it('that is gone without a word is a warning that names its log', () => {
+  it('that has crashed is a warning that names its log', () => {
     expect(checkDaemon({ ...good, isAlive: false, answer: null })).toMatchObject([
       { level: 'warn', hint: expect.stringContaining('/state/daemon.log') },
     ]);
   });
 
-  it('that lives and does not answer is an error', () => {
+  it('that runs but does not answer is an error', () => {
     expect(levels(checkDaemon({ ...good, answer: null }))).toEqual(['error']);
   });
 
@@ -169,7 +169,7 @@ describe('the daemon', () => {
 describe('engines', () => {
   const probe = { isAvailable: true, accelerator: 'tcg', version: '7.2.0', missing: [], notes: [] };
 
-  it('say which accelerator was found, and why not a better one', () => {
+  it('name the accelerator found, and why there is no better one', () => {
     const note = 'no KVM: nothing booted within 5000 ms';
     expect(checkEngine('qemu', { ...probe, notes: [note] }, [])).toMatchObject([
       { level: 'ok', message: expect.stringContaining('tcg') },
@@ -185,7 +185,7 @@ describe('engines', () => {
     expect(levels(checkEngine('qemu', { ...missing, missing: [] }, []))).toEqual(['error']);
   });
 
-  it('leave the host’s limits to the host', () => {
+  it('do not report the host’s own limits', () => {
     const note = 'no pids limit for machines: EROFS';
     expect(levels(checkEngine('qemu', { ...probe, notes: [note] }, [note]))).toEqual(['ok']);
     expect(checkLimits([note])).toMatchObject([{ level: 'warn', message: note }]);

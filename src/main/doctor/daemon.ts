@@ -1,4 +1,4 @@
-/** The daemon as its files and its address show it. */
+/** Checks the daemon by its files and its address. */
 import { readFile } from 'node:fs/promises';
 import { type Finding, fail, ok, warn } from '../../setup/doctor/finding.ts';
 import type { StateLayout } from '../../storage/layout.ts';
@@ -7,19 +7,19 @@ import { daemonIdentity, findDaemon } from '../daemon-process.ts';
 import { version } from '../version.ts';
 
 export interface DaemonFacts {
-  /** What daemon.pid says; null when there is no such file. */
+  /** The pid in daemon.pid; null when there is no such file. */
   readonly pid: number | null;
-  /** That process lives and is a daemon. */
+  /** Whether that process runs and is a daemon. */
   readonly isAlive: boolean;
   /** Its answer to /health; null when there was none. */
   readonly answer: { readonly url: string; readonly version: string | null } | null;
-  /** What daemon.url says. */
+  /** The content of daemon.url. */
   readonly url: string | null;
   readonly ownVersion: string;
   readonly logFile: string;
 }
 
-/** Asks the daemon for its health; starts and stops nothing. */
+/** Requests the daemon's health; starts and stops nothing. */
 export async function readDaemonFacts(config: Config, layout: StateLayout): Promise<DaemonFacts> {
   const text = async (path: string) =>
     readFile(path, 'utf8').then(
@@ -58,11 +58,11 @@ export function checkDaemon(facts: DaemonFacts): readonly Finding[] {
   }
   if (answer === null) {
     const where = url === null ? 'it has not said where it listens' : `it does not answer at ${url}`;
-    const hint = `It may be starting. If it stays so: its log is ${logFile}; kill -9 ${pid} is safe, machines go on.`;
+    const hint = `It may be starting. If it stays so: its log is ${logFile}; kill -9 ${pid} is safe, machines keep running.`;
     return [fail('daemon', `process ${pid} runs, and ${where}`, hint)];
   }
   const running = ok('daemon', `process ${pid} answers at ${answer.url}`);
   if (answer.version === ownVersion) return [running, ok('version', ownVersion)];
   const message = `the daemon is ${answer.version ?? 'of an unknown version'}, this checkout is ${ownVersion}`;
-  return [running, warn('version', message, './flotilla down, then ./flotilla up; machines go on.')];
+  return [running, warn('version', message, './flotilla down, then ./flotilla up; machines keep running.')];
 }

@@ -1,4 +1,4 @@
-/** Engines and the limits that machines get, found by trying them. */
+/** Checks the engines and the limits of machines by trying them. */
 import type { EngineProbe } from '../../core/ports/engine.ts';
 import { type Finding, fail, ok, warn } from '../../setup/doctor/finding.ts';
 
@@ -17,7 +17,7 @@ export function checkEngine(
   return [...why.map((text) => fail(kind, text, './flotilla setup')), ...notes];
 }
 
-/** Judges the limits on processor time, memory and tasks. `notes`: what this host refuses. Pure. */
+/** Judges the limits on CPU time, memory and tasks. `notes`: what this host refuses. Pure. */
 export function checkLimits(notes: readonly string[]): readonly Finding[] {
   if (notes.length === 0) return [ok('limits', 'control groups limit cpu, memory and pids of VMMs')];
   return notes.map((note) =>

@@ -1,4 +1,4 @@
-/** Whether the database belongs to the state directory, and what was put aside, in words. Pure. */
+/** Findings about whether the database belongs to the state directory, and about quarantined disks. Pure. */
 import { decideIdentity, type IdentityFacts } from '../../core/hosts/identity.ts';
 import { type Finding, fail, ok, warn } from '../../setup/doctor/finding.ts';
 import type { QuarantinedDisk } from '../../storage/disks/quarantine.ts';

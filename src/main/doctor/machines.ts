@@ -1,4 +1,4 @@
-/** What is recorded against what was observed, in words. Pure. */
+/** Findings about differences between records and observations. Pure. */
 import type { Machine } from '../../core/machines/machine.ts';
 import { isTransit } from '../../core/machines/states.ts';
 import type { Operation } from '../../core/operations/operation.ts';
@@ -13,7 +13,7 @@ export interface Situation {
   readonly isDaemonRunning: boolean;
 }
 
-/** What the reconciler would do; adopting what runs is no news. */
+/** Reports what the reconciler would do; adopting a running machine is not reported. */
 export function checkRepairs(repairs: readonly Repair[], situation: Situation): readonly Finding[] {
   const { isDaemonRunning, layout } = situation;
   const hint = isDaemonRunning
@@ -67,7 +67,7 @@ function describe(
   }
 }
 
-/** Open operations, and machines whose state says that one is open when none is. */
+/** Reports open operations, and machines in transit without an open operation. */
 export function checkOperations(
   machines: readonly Machine[],
   open: readonly Operation[],
@@ -99,7 +99,7 @@ export function checkOperations(
   return [...operations, ...stuck];
 }
 
-/** Machines that are recorded and have no disk; `isThere` tells of the disk file itself. */
+/** Reports recorded machines without a disk; `isThere` checks the disk file itself. */
 export function checkDisks(
   machines: readonly Machine[],
   isThere: (machineId: string) => boolean,
@@ -116,7 +116,7 @@ export function checkDisks(
     );
 }
 
-/** Machines that only a record beside their disk knows. */
+/** Reports foreign machines, which only a record beside their disk knows. */
 export function checkForeign(foreign: readonly Foreign[], { layout }: Situation): readonly Finding[] {
   return foreign.map(({ machineId }) =>
     warn(
@@ -127,7 +127,7 @@ export function checkForeign(foreign: readonly Foreign[], { layout }: Situation)
   );
 }
 
-/** VMMs, or what is left of them, that nothing accounts for and no daemon of this host began. */
+/** Reports VMMs, or their remains, that no record explains and no daemon of this host started. */
 export function checkStrangers(
   strangers: readonly UnknownIncarnation[],
   { layout }: Situation,
@@ -143,7 +143,7 @@ export function checkStrangers(
   });
 }
 
-/** One line on what is there. */
+/** One line that counts the machines. */
 export function summarise(machines: readonly Machine[], { statuses }: Observed): Finding {
   if (machines.length === 0) return ok('machines', 'none');
   const running = machines.filter(({ state, incarnation }) => {
@@ -153,7 +153,7 @@ export function summarise(machines: readonly Machine[], { statuses }: Observed):
   return ok('machines', `${machines.length} recorded, ${running.length} running`);
 }
 
-/** What checks of files need to know of a machine. */
+/** The part of a machine that the file checks need. */
 export function recordedMachine(machine: Machine): RecordedMachine {
   const { id, slot, imageDigest, incarnation, spec, state } = machine;
   return { id, name: spec.name, slot, imageDigest, incarnation, isInTransit: isTransit(state) };

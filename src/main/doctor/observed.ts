@@ -1,7 +1,7 @@
 /**
- * What this host shows of what is recorded, from processes and files alone. A VMM is not asked: QEMU serves one control
- * client at a time, and that is the daemon, which may also be just about to start. So a guest counts as running, unless
- * it is recorded as paused or as waiting for space.
+ * Observes the recorded machines from processes and files alone. It does not ask VMMs: QEMU serves one
+ * control client at a time, which is the daemon, and that may be starting at this moment. So a guest counts
+ * as running unless it is recorded as paused or as waiting for space.
  */
 import type { Machine } from '../../core/machines/machine.ts';
 import type { Disks } from '../../core/ports/disks.ts';
@@ -13,7 +13,7 @@ import { RunDirectory } from '../../engines/qemu/run-directory.ts';
 import { readBootId } from '../../lib/procfs.ts';
 import type { StateLayout } from '../../storage/layout.ts';
 
-/** For a file system that hangs. */
+/** Limit in case a file system hangs. */
 const lookTimeoutMs = 15_000;
 
 export interface Sources {
@@ -63,7 +63,7 @@ async function statusOfDead(layout: StateLayout, incarnation: string): Promise<E
   return { state: 'exited', facts };
 }
 
-/** Without a directory for disks there is no room in it either. */
+/** Without a directory for disks there is no free space either. */
 function freeMib(disks: Pick<Disks, 'freeMib'>, signal: AbortSignal): Promise<number> {
   return disks.freeMib(signal).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return 0;

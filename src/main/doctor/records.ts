@@ -1,7 +1,7 @@
 /**
- * What the database says, read without a trace. While the daemon runs its file is opened read-only, as SQLite lets any
- * program do. Without a daemon even a reader would leave files beside it, so a copy is read instead. PostgreSQL is read
- * where it is.
+ * Reads the database without leaving a trace. While the daemon runs, its file is opened read-only, which
+ * SQLite allows. Without a daemon even a reader would leave files beside it, so a copy is read. PostgreSQL is
+ * read directly.
  */
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -30,23 +30,23 @@ export interface Records {
   machines(): Promise<readonly Machine[]>;
   openOperations(): Promise<readonly Operation[]>;
   readonly contents: (hostId: string | null) => Promise<HostContents>;
-  /** What cannot be read. */
+  /** Findings about unreadable records. */
   damaged(): Promise<readonly Finding[]>;
   readonly damagedMachines: () => Promise<readonly DamagedMachine[]>;
 }
 
-/** What is read with the records, when there is anything this program can read; `findings` say why when there is not. */
+/** Called with the records if this program can read any; otherwise `findings` say why not. */
 export type Work<T> = (records: Records | null, findings: readonly Finding[]) => Promise<T>;
 
-/** Where the records are: the PostgreSQL database of the URL, else the SQLite file at `path`. */
+/** The database: PostgreSQL at the URL, else the SQLite file at `path`. */
 export interface RecordsPlace {
   readonly databaseUrl: string | null;
   readonly path: string;
-  /** Whose records; null when the host has no id yet, as before its first daemon of this version. */
+  /** The host whose records are read; null when it has no id yet, before the first daemon of this version. */
   readonly hostId: string | null;
 }
 
-/** Runs `work` on a database that is open meanwhile. Raises what opening a database raises. */
+/** Runs `work` while the database is open. Raises errors of opening a database. */
 export async function withRecords<T>(
   { databaseUrl, path, hostId }: RecordsPlace,
   isDaemonRunning: boolean,
@@ -68,7 +68,7 @@ export async function withRecords<T>(
   }
 }
 
-/** Judges the schema steps that were applied. Pure. */
+/** Judges the applied schema steps. Pure. */
 export function checkSchema(applied: readonly MigrationTable[], known: readonly MigrationTable[]): Finding {
   const found = applied.at(-1)?.version ?? 0;
   const newest = known.at(-1)?.version ?? 0;
@@ -106,7 +106,7 @@ async function withFile<T>(
   const db = new Kysely<Database>({ dialect: new SqliteReaderDialect(statements) });
   const close = async () => {
     await db.destroy();
-    // Kysely closes nothing when no query ever ran.
+    // Kysely closes nothing if no query ever ran.
     statements.close();
   };
   return withDatabase({ db, reads: db, isOurs: false, writersMax: 1, close }, hostId, damage, work);
@@ -150,7 +150,7 @@ async function withDatabase<T>(
   }
 }
 
-/** Which row, since no command shows it. */
+/** Names the row, because no command shows it. */
 const damagedHint = (row: string) =>
   `It is left alone, with its disk and its VMM. Mend the row, or restore the database from a backup: ${row}`;
 

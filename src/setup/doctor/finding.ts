@@ -1,11 +1,11 @@
-/** What a check found: one sentence for a person, and what to do about it. */
+/** What a check found: one sentence, and what to do about it. */
 
-/** `error`: something does not work · `warn`: it works, but a person should know · `ok`: it was looked at and is well. */
+/** `error`: something does not work · `warn`: it works, with a limitation · `ok`: checked and fine. */
 export type Level = 'ok' | 'warn' | 'error';
 
 export interface Finding {
   readonly level: Level;
-  /** What the finding is about, in a word or two. */
+  /** The subject of the finding, in a word or two. */
   readonly subject: string;
   readonly message: string;
   /** What to do, with the command to run. */
@@ -28,7 +28,9 @@ function make(level: Level, subject: string, message: string, hint: string | und
   return { level, subject, message, ...(hint !== undefined && { hint }) };
 }
 
-/** A check that fails is a finding too: the rest of the report is worth having. Passes an abort on. */
+/**
+ * Runs a check; an error becomes a finding, so that the rest of the report is still made. Rethrows an abort.
+ */
 export async function checking(
   subject: string,
   signal: AbortSignal,

@@ -1,4 +1,7 @@
-/** The host itself: system, user, Node, packages, memory, space. Facts are gathered first and judged apart. */
+/**
+ * Checks the host: system, user, Node, packages, memory, disk space. Facts are gathered first and judged
+ * separately.
+ */
 import { readFile, statfs } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { dirname } from 'node:path';
@@ -9,12 +12,12 @@ import { readDistro } from '../distro.ts';
 import { missingPackages } from '../packages.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
-/** Without these nothing runs; the others are for set-up. util-linux brings prlimit and setpriv. */
+/** Required to run machines; other packages are only for set-up. util-linux contains prlimit and setpriv. */
 const runtimePackages = ['qemu-system-x86', 'qemu-utils', 'util-linux'];
 const nodeMajor = 24;
-/** The least a small machine and its VMM need beside what the host uses. */
+/** The least that a small machine and its VMM need in addition to the host. */
 const memoryMibLow = 256;
-/** Below this guests are paused when they write; see core/reconcile/plan.ts. */
+/** Below this, guests that write are paused; see core/reconcile/plan.ts. */
 const stateMibMin = 64;
 const spaceMibLow = 1024;
 const mib = 1024 * 1024;
@@ -29,7 +32,7 @@ export interface HostFacts {
     | { readonly title: string; readonly isProved: boolean }
     | { readonly trouble: string; readonly hint: string | undefined };
   readonly isRoot: boolean;
-  /** Why no jail can be made to unpack images in; null when one can, or when we are not root. */
+  /** Why no jail for unpacking images can be made; null when it can, or when not root. */
   readonly jailTrouble: string | null;
   readonly nodeVersion: string;
   /** Null when there is no package database. */
@@ -39,7 +42,7 @@ export interface HostFacts {
   readonly cache: Space;
 }
 
-/** Looks at this host; runs dpkg-query, changes nothing. */
+/** Inspects this host; runs dpkg-query, changes nothing. */
 export async function readHostFacts(context: SetupContext, stateDir: string): Promise<HostFacts> {
   const isRoot = process.geteuid?.() === 0;
   const [system, jailTrouble, missing, memory, state, cache] = await Promise.all([
@@ -149,7 +152,7 @@ async function readMemory(): Promise<HostFacts['memory']> {
   return { totalMib: Math.floor(totalmem() / mib), availableMib: Math.floor(availableKib / 1024) };
 }
 
-/** Of the file system that holds the path, or will when it is made. */
+/** Free space of the file system that contains the path, or will when it is made. */
 async function readSpace(path: string, place = path): Promise<Space> {
   const facts = await statfs(place).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' && dirname(place) !== place) return null;

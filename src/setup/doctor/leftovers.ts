@@ -1,20 +1,23 @@
-/** What interrupted work has left: half-made files under names that nothing else uses. */
+/** Finds what interrupted work has left: incomplete files under reserved names. */
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CacheLayout, StateLayout } from '../../storage/layout.ts';
 import { type Finding, ok, warn } from './finding.ts';
 
-/** Younger ones may belong to work under way; no import and no set-up step takes longer. */
+/** Younger ones may belong to running work; no import and no set-up step takes longer. */
 const ageMsMin = 60 * 60_000;
 
 export interface Leftover {
   readonly path: string;
-  /** Milliseconds since it was changed. */
+  /** Milliseconds since the last change. */
   readonly ageMs: number;
   readonly place: 'state' | 'cache';
 }
 
-/** Names starting with `.import-` or `.tmp-` where the program makes them, and what is in the cache's workspace. */
+/**
+ * Finds names starting with `.import-` or `.tmp-` where the program makes them, and everything in the cache's
+ * workspace.
+ */
 export async function findLeftovers(
   state: StateLayout,
   cache: CacheLayout,
@@ -42,9 +45,9 @@ export async function findLeftovers(
   return found;
 }
 
-/** Judges them. Pure. */
+/** Judges leftovers. Pure. */
 export function checkLeftovers(leftovers: readonly Leftover[], isDaemonRunning: boolean): readonly Finding[] {
-  // Set-up may be at work on the cache at any time, the daemon on the state directory only while it runs.
+  // Set-up may be running on the cache at any time, the daemon on the state directory only while it runs.
   const dead = leftovers.filter(
     ({ place, ageMs }) => (place === 'state' && !isDaemonRunning) || ageMs > ageMsMin,
   );

@@ -1,15 +1,18 @@
-/** Modes and owners of files: a key that others read, or a disk that its VMM cannot open. */
+/**
+ * Checks modes and owners of files, for example a key that others can read, or a disk that its VMM cannot
+ * open.
+ */
 import { lstat } from 'node:fs/promises';
 import { type Finding, fail, warn } from './finding.ts';
 
 export interface Expectation {
   readonly path: string;
   readonly kind: 'file' | 'directory';
-  /** Permission bits as they are to be. */
+  /** Expected permission bits. */
   readonly mode: number;
-  /** Null: whoever. */
+  /** Null: any owner. */
   readonly owner: { readonly uid: number; readonly gid: number } | null;
-  /** Whether someone else's reading it would be harm. */
+  /** Whether the content must be hidden from others. */
   readonly isSecret: boolean;
 }
 
@@ -20,7 +23,7 @@ export interface FileFacts {
   readonly gid: number;
 }
 
-/** Null when there is nothing at the path. Follows no link. */
+/** Null when the path does not exist. Follows no link. */
 export async function readFileFacts(path: string): Promise<FileFacts | null> {
   const facts = await lstat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
@@ -31,7 +34,7 @@ export async function readFileFacts(path: string): Promise<FileFacts | null> {
   return { kind, mode: facts.mode & 0o7777, uid: facts.uid, gid: facts.gid };
 }
 
-/** What differs; nothing when all is as it should be. Pure. */
+/** The differences from the expectation. Pure. */
 export function checkFile(expected: Expectation, found: FileFacts): readonly Finding[] {
   const { path, owner } = expected;
   if (found.kind !== expected.kind) {
@@ -54,7 +57,7 @@ export function checkFile(expected: Expectation, found: FileFacts): readonly Fin
   return findings;
 }
 
-/** Whether a state directory is this user's; only root can look into another's. Pure. */
+/** Whether a state directory belongs to this user; only root can inspect another's. Pure. */
 export function checkOwner(stateDir: string, ownerUid: number, ownUid: number): Finding | null {
   if (ownerUid === ownUid) return null;
   const message = `${stateDir} belongs to user ${ownerUid}, and this is user ${ownUid}`;
@@ -64,7 +67,7 @@ export function checkOwner(stateDir: string, ownerUid: number, ownUid: number): 
   return fail('files', message, hint);
 }
 
-/** Looks at every file and judges it; what is not there is another check's business. */
+/** Checks every file; missing files are another check's concern. */
 export async function checkFiles(expectations: readonly Expectation[]): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
   for (const expected of expectations) {
@@ -74,7 +77,10 @@ export async function checkFiles(expectations: readonly Expectation[]): Promise<
   return findings;
 }
 
-/** Someone who should get through does not, someone gets in who should not, or one may replace another’s files. */
+/**
+ * Permission findings: access that is missing, access that should not exist, or files that another user can
+ * replace.
+ */
 function isHarmful({ mode, isSecret }: Expectation, found: number): boolean {
   const isClosed = (mode & ~found & 0o1777) !== 0;
   const isOpen = (found & ~mode & (isSecret ? 0o077 : 0o022)) !== 0;

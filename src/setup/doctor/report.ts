@@ -1,9 +1,9 @@
-/** The report as people read it; as programs read it, it is the object itself. */
+/** Formats the report as text; programs read the object itself. */
 import { styleText } from 'node:util';
 import type { Finding, Level } from './finding.ts';
 
 export interface Report {
-  /** Nothing in it is an error. */
+  /** Whether there is no error in it. */
   readonly ok: boolean;
   readonly host: readonly Finding[];
   readonly engines: readonly Finding[];
@@ -21,10 +21,10 @@ const titles: Readonly<Record<keyof Sections, string>> = {
 };
 const colours = { ok: 'green', warn: 'yellow', error: 'red' } as const;
 const levelWidth = 5;
-/** Longer subjects push their own message aside only. */
+/** A longer subject only shifts its own message. */
 const subjectWidthMax = 24;
 
-/** Puts the sections together; within one, what needs a person comes first. */
+/** Combines the sections; in each, problems come first. */
 export function makeReport(sections: Sections): Report {
   const all = Object.values(sections).flat();
   return {
@@ -36,7 +36,7 @@ export function makeReport(sections: Sections): Report {
   };
 }
 
-/** The report as text. Colours only where `output` shows them and NO_COLOR does not forbid it. */
+/** The report as text. Colours only if `output` supports them and NO_COLOR is not set. */
 export function renderReport(report: Report, output: NodeJS.WritableStream): string {
   const names = Object.keys(titles) as (keyof Sections)[];
   const all = names.flatMap((name) => report[name]);
@@ -68,7 +68,7 @@ function worstFirst(findings: readonly Finding[]): readonly Finding[] {
   return order.flatMap((wanted) => findings.filter(({ level }) => level === wanted));
 }
 
-/** File names and what programs said may hold escape sequences; they must not reach a terminal. */
+/** File names and program output may contain escape sequences, which must not reach a terminal. */
 function clean(text: string): string {
   return text.replace(/\p{Cc}+/gu, ' ').trim();
 }

@@ -1,29 +1,29 @@
-/** How files of the state directory are to be, from what is recorded. Pure. */
+/** The expected files of the state directory according to the records. Pure. */
 import { join } from 'node:path';
 import type { StateLayout } from '../../storage/layout.ts';
 import type { Expectation } from './permissions.ts';
 
-/** What checks of files need to know of a machine. */
+/** The part of a machine that file checks need. */
 export interface RecordedMachine {
   readonly id: string;
   readonly name: string;
   readonly slot: number;
   readonly imageDigest: string;
   readonly incarnation: string | null;
-  /** An operation is making or removing what belongs to it. */
+  /** Whether an operation is making or removing its files. */
   readonly isInTransit: boolean;
 }
 
 export interface Users {
-  /** Whose the state directory is: the daemon's user. */
+  /** The owner of the state directory: the daemon's user. */
   readonly daemon: { readonly uid: number; readonly gid: number };
-  /** The VMM of slot n runs as user and group uidBase + n; null: as the daemon's user. */
+  /** The VMM of slot n runs as user and group uidBase + n. Null: as the daemon's user. */
   readonly uidBase: number | null;
 }
 
-/** Secrets and the directories that VMMs pass through. */
+/** Secrets, and directories through which VMMs pass. */
 export function stateExpectations(layout: StateLayout, { daemon, uidBase }: Users): readonly Expectation[] {
-  // Only VMMs with users of their own need to pass through; without those, a closed directory is as good.
+  // Only VMMs with their own users need to pass through; otherwise a closed directory is fine.
   const passMode = uidBase === null ? 0o700 : 0o711;
   const passages = [layout.root, layout.disks, layout.run].map((path): Expectation => {
     return { path, kind: 'directory', mode: passMode, owner: daemon, isSecret: false };
@@ -70,7 +70,7 @@ export function machineExpectations(
   const runDir: Expectation = {
     path,
     kind: 'directory',
-    // Sticky: the VMM makes its sockets there and cannot replace the daemon's records.
+    // Sticky: the VMM makes its sockets there but cannot replace the daemon's records.
     mode: id === null ? 0o700 : 0o1770,
     owner: id === null ? daemon : { uid: daemon.uid, gid: id },
     isSecret: true,

@@ -1,4 +1,7 @@
-/** Root file systems and boot kits in the state directory: are they there, whole, and readable by VMMs. */
+/**
+ * Checks root file systems and boot kits in the state directory: existence, completeness, readability for
+ * VMMs.
+ */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileDigest } from '../../lib/digest.ts';
@@ -10,25 +13,25 @@ import type { RecordedMachine } from './state-files.ts';
 
 const digestPattern = /^sha256:[0-9a-f]{64}$/;
 const mib = 1024 * 1024;
-/** Blobs may be hard links into the cache, whose owner is whoever ran set-up. */
+/** Blobs may be hard links to the cache, which belongs to whoever ran set-up. */
 const blobMode = { kind: 'file', mode: 0o444, owner: null, isSecret: false } as const;
 
 export interface BlobFacts {
   readonly digest: string;
   readonly path: string;
-  /** Null when the blob is not there. */
+  /** Null when the blob is missing. */
   readonly bytes: number | null;
-  /** What the record of its image says; null when only machines know the digest. */
+  /** According to its image's record; null when only machines know the digest. */
   readonly bytesRecorded: number | null;
-  /** What it hashes to; null when it was not hashed. */
+  /** Its actual digest; null when it was not computed. */
   readonly digestFound: string | null;
-  /** The cache has the same content under this image name. */
+  /** Image name under which the cache has the same content. */
   readonly nameInCache: string | null;
-  /** Set-up makes it; false: it was imported, and only whoever did has it. */
+  /** Whether set-up makes it; otherwise it was imported, and only the importer has the source. */
   readonly isBuiltIn: boolean;
-  /** Image names that point to it. */
+  /** Image names that refer to it. */
   readonly names: readonly string[];
-  /** Machines whose disks lie on it. */
+  /** Machines whose disks depend on it. */
   readonly machines: readonly string[];
 }
 
@@ -37,7 +40,7 @@ export interface Layouts {
   readonly cache: CacheLayout;
 }
 
-/** Every blob that an image name or a machine needs. `isDeep` reads them whole. */
+/** Every blob that an image name or a machine needs. `isDeep` reads them completely. */
 export async function readBlobFacts(
   { state, cache }: Layouts,
   machines: readonly RecordedMachine[],
@@ -73,7 +76,7 @@ export function checkBlob(facts: BlobFacts): readonly Finding[] {
   const subject = names[0] ? `image ${names[0]}` : `image ${digest.slice(0, 'sha256:'.length + 12)}`;
   const users = machines.length === 0 ? '' : `; needed by ${machines.slice(0, 5).join(', ')}`;
   if (bytes === null) {
-    // An image nobody uses is brought in when it is asked for.
+    // An unused image is imported again when requested.
     const tell = machines.length > 0 ? fail : warn;
     return [tell(subject, `its content is missing: ${path}${users}`, hintOf(facts))];
   }
@@ -97,7 +100,7 @@ function hintOf({ nameInCache, machines, isBuiltIn }: BlobFacts): string {
   return 'It is not in the cache either: restore the file from a backup, or delete these machines.';
 }
 
-/** Blobs with their modes; one line when all is well. */
+/** Checks blobs and their modes; one line when everything is fine. */
 export async function checkImages(
   layouts: Layouts,
   machines: readonly RecordedMachine[],
@@ -121,7 +124,7 @@ export async function checkImages(
   return [ok('images', `${blobs.length} there${isDeep ? ', contents checked' : ''}`)];
 }
 
-/** The kit that new starts use. */
+/** Checks the kit that new starts use. */
 export async function checkBootKit({ state }: Layouts, isDeep: boolean): Promise<readonly Finding[]> {
   const current = await readJson(state.currentBootKit);
   if (current === null) {
@@ -158,7 +161,7 @@ interface NamedImage {
   readonly isBuiltIn: boolean;
 }
 
-/** The shared images’ records, and every tenant's. */
+/** The records of shared images and of all tenants. */
 async function readRecords(state: StateLayout): ReturnType<typeof readImages> {
   const tenants = await readdir(state.tenantImages).catch(() => []);
   const dirs = [state.imageNames, ...tenants.map((tenant) => join(state.tenantImages, tenant))];
@@ -166,7 +169,7 @@ async function readRecords(state: StateLayout): ReturnType<typeof readImages> {
   return { images: read.flatMap(({ images }) => images), damaged: read.flatMap(({ damaged }) => damaged) };
 }
 
-/** Image records of a directory's entries that end in `suffix`, and the paths of those that are none. */
+/** Image records in a directory with names ending in `suffix`, and the paths of invalid ones. */
 async function readImages(
   dir: string,
   recordOf: (entry: string) => string,

@@ -1,4 +1,7 @@
-/** The smallest image: one static busybox and its names. Made in about a second, so that a first machine need not wait. */
+/**
+ * The smallest image: a static busybox and its command names. Built in about a second, so that a first
+ * machine need not wait.
+ */
 import { chmod, copyFile, lutimes, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../core/errors.ts';
@@ -31,7 +34,7 @@ const files: Readonly<Record<string, { readonly text: string; readonly mode: num
     mode: 0o644,
   },
   'etc/group': { text: 'root:x:0:\ntty:x:5:\nnogroup:x:65534:\n', mode: 0o644 },
-  // No password matches `*`: there is no login but through the guest link.
+  // No password matches `*`: the only access is through the guest link.
   'etc/shadow': { text: 'root:*:20089:0:99999:7:::\nnobody:*:20089:0:99999:7:::\n', mode: 0o600 },
   'etc/hosts': { text: '127.0.0.1\tlocalhost\n::1\tlocalhost\n', mode: 0o644 },
   'etc/hostname': { text: '', mode: 0o644 },
@@ -54,7 +57,7 @@ async function inputsHash(): Promise<string> {
 
 /** True when the cache has the image as this host's busybox makes it. */
 export async function isBusyboxBuilt(context: SetupContext): Promise<boolean> {
-  // Once made it serves without the package: a cache may come from another machine.
+  // Once built, it is valid without the package: a cache may come from another machine.
   return isImageBuilt(context.cache, name, await inputsHash().catch(() => null));
 }
 
@@ -94,7 +97,10 @@ async function makeTree(context: SetupContext, tree: string): Promise<void> {
   await settleTimes(tree);
 }
 
-/** Gives every entry the same time, innermost first: writing in a directory changes its own. */
+/**
+ * Sets the same time on every entry, innermost first, because writing in a directory changes the directory's
+ * time.
+ */
 async function settleTimes(path: string): Promise<void> {
   const entries = await readdir(path, { withFileTypes: true });
   for (const entry of entries) {

@@ -1,4 +1,6 @@
-/** Debian 12 with what people expect of a small server; made by mmdebstrap from the archive's signed packages. */
+/**
+ * The Debian 12 image with the usual packages of a small server; built by mmdebstrap from signed packages.
+ */
 import { chmod, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ProcessError, run } from '../../lib/process.ts';
@@ -19,7 +21,10 @@ const mirrors = [
   `deb http://deb.debian.org/debian ${suite}-updates main`,
   `deb http://deb.debian.org/debian-security ${suite}-security main`,
 ];
-/** Left out of the image, now and at later installs in a guest. Copyright files stay: the licences ask for them. */
+/**
+ * Excluded from the image, also for later installations in a guest. Copyright files stay, because the
+ * licences require them.
+ */
 const dpkgOptions = [
   'path-exclude=/usr/share/man/*',
   'path-exclude=/usr/share/info/*',
@@ -27,7 +32,7 @@ const dpkgOptions = [
   'path-exclude=/usr/share/doc/*',
   'path-include=/usr/share/doc/*/copyright',
 ];
-/** Room for the journal and tables, and for a guest whose disk is no larger than the image. */
+/** Space for the journal and tables, and for a guest whose disk is no larger than the image. */
 const spareMib = 96;
 const inputsHash = valueHash({ recipe, packages, mirrors, dpkgOptions, spareMib });
 
@@ -81,9 +86,9 @@ async function bootstrap(
 }
 
 /**
- * mmdebstrap and all it starts must end with us, and what it mounts in the tree must go away with it: nothing of this
- * host may ever be below a directory that set-up removes. Where namespaces are forbidden, so are mounts, and it does
- * without.
+ * Runs mmdebstrap so that it and its children end with us, and its mounts disappear with it: no part of this
+ * host may ever be mounted below a directory that set-up removes. Where namespaces are forbidden, mounts are
+ * too, and it works without.
  */
 async function isolation(context: SetupContext): Promise<readonly [string, ...string[]]> {
   const withUs = ['--pdeathsig', 'KILL'];
@@ -106,7 +111,7 @@ async function isolation(context: SetupContext): Promise<readonly [string, ...st
   }
 }
 
-/** The host's proxy and its rules about the archive's age hold for the image's packages too. */
+/** The host's apt settings for proxies and list validity, used for the image's packages too. */
 async function hostAptOptions(context: SetupContext): Promise<readonly string[]> {
   const { stdout } = await run('apt-config', ['dump', 'Acquire'], {
     env: context.env,
@@ -120,7 +125,7 @@ async function hostAptOptions(context: SetupContext): Promise<readonly string[]>
   return stdout.split('\n').filter((line) => wanted.test(line));
 }
 
-/** Takes out what belongs to this host or to the building, and fixes what a guest must find. */
+/** Removes files that belong to this host or the build, and adds those that a guest needs. */
 async function settle(tree: string): Promise<void> {
   for (const path of [
     'etc/hostname',
@@ -150,7 +155,7 @@ async function emptyFiles(dir: string): Promise<void> {
   }
 }
 
-/** What the tree takes on this host's disk, in MiB; a guest's file system takes about as much. */
+/** Disk usage of the tree on this host, in MiB; a guest's file system uses about as much. */
 async function treeMib(context: SetupContext, tree: string): Promise<number> {
   const { stdout } = await run('du', ['-sm', tree], {
     env: context.env,

@@ -1,8 +1,8 @@
-/** The root file systems of set-up's own images: the same tree makes the same one. */
+/** Makes the root file systems of set-up's own images reproducibly: equal trees give equal images. */
 import { makeExt4 as make } from '../../lib/ext4.ts';
 import type { SetupContext } from '../context.ts';
 
-/** The date of everything we make ourselves in an image: 2025-01-01T00:00:00Z. */
+/** The timestamp of all files that we make in an image: 2025-01-01T00:00:00Z. */
 export const imageEpochS = 1_735_689_600;
 
 /** Writes `target` of exactly `sizeMib`, holding `tree` with its owners and modes. */

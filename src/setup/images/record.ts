@@ -11,7 +11,7 @@ export interface ImageFacts {
   readonly memoryMibMin: number;
 }
 
-/** True when the cache has the image as `inputsHash` describes it; null accepts any that is whole. */
+/** True when the cache has the image of `inputsHash`; null accepts any complete image. */
 export async function isImageBuilt(
   cache: CacheLayout,
   name: string,

@@ -1,7 +1,7 @@
 /**
- * The guests' kernel: the distribution's own cloud kernel, unpacked from its package and never installed on the host.
- * In the cache, `kernel/<release>/` holds `vmlinux`, `modules/<name>.ko` and `kernel.json`; `kernel/current.json` names
- * the release in use.
+ * The guests' kernel: the distribution's cloud kernel, unpacked from its package and never installed on the
+ * host. In the cache, `kernel/<release>/` holds `vmlinux`, `modules/<name>.ko` and `kernel.json`;
+ * `kernel/current.json` names the release in use.
  */
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -21,12 +21,12 @@ import { type ModulePlan, parseBuiltins, planModules } from './modules.ts';
 import { type ToolContext, unpacked } from './unpack.ts';
 import { extractVmlinux } from './vmlinux.ts';
 
-/** Raised when what `kernel/<release>/` holds changes its form; an older one is then made anew. */
+/** Increment when the content of `kernel/<release>/` changes its form; older ones are then rebuilt. */
 const recipe = 2;
 
 /** Debian's has 30 KiB. */
 const builtinsBytesMax = 2 ** 20;
-/** Guests of Debian's kernel need 17, of 1.3 MiB in all without debug symbols. Some are read twice. */
+/** Guests of Debian's kernel need 17, with 1.3 MiB in total without debug symbols. Some are read twice. */
 const modulesMax = 256;
 const modulesBytesMax = 128 * 2 ** 20;
 
@@ -37,21 +37,21 @@ export interface KernelSource {
 }
 
 export interface Kernel {
-  /** What `uname -r` says in a guest. */
+  /** The output of `uname -r` in a guest. */
   readonly release: string;
   readonly vmlinuxPath: string;
   readonly vmlinuxBytes: number;
   /** Null when it was made before packages were recorded. */
   readonly source: KernelSource | null;
-  /** When it was fetched. */
+  /** When it was downloaded. */
   readonly madeAt: Date;
   /** Module files in load order. */
   readonly modulePaths: readonly string[];
-  /** Likewise, for guests whose devices the first did not bring. */
+  /** The same, for guests whose devices the first list does not find. */
   readonly fallbackModulePaths: readonly string[];
 }
 
-/** The kernel the cache has; null when there is none that is whole. */
+/** The kernel in the cache; null when there is no complete one. */
 export async function findKernel(cache: CacheLayout): Promise<Kernel | null> {
   const current = await readJson(join(cache.kernels, 'current.json'));
   if (typeof current?.release !== 'string' || !/^[\w.+~-]+$/.test(current.release)) return null;
@@ -81,7 +81,7 @@ function readSource(record: Readonly<Record<string, unknown>>): KernelSource | n
   return { packageName, version, digest };
 }
 
-/** What apt would fetch by its present lists; null when it knows no kernel, as before lists were fetched. */
+/** The kernel that apt would download according to its present lists; null when it knows none. */
 export async function kernelCandidate(
   context: SetupContext,
   distro: Distro,
@@ -97,20 +97,20 @@ export async function kernelCandidate(
   }
 }
 
-/** Whether the cache has the kernel that apt would fetch. */
+/** Whether the cache has the kernel that apt would download. */
 export function isNewest(kernel: Kernel, candidate: Omit<KernelSource, 'digest'>): boolean {
   const { packageName, version } = kernel.source ?? {};
   return packageName === candidate.packageName && version === candidate.version;
 }
 
-/** Fetches and unpacks the distribution's kernel. Needs apt and the network; returns what it made. */
+/** Downloads and unpacks the distribution's kernel. Needs apt and the network; returns the result. */
 export async function fetchKernel(
   context: SetupContext,
   distro: Distro,
   onProgress: (text: string) => void,
 ): Promise<Kernel> {
   await withWorkspace(context.cache, async (work) => {
-    onProgress('asking apt which one');
+    onProgress('asking apt for the newest version');
     await refreshLists(context, onProgress);
     const packages = await resolvePackages(context, distro);
     onProgress(`downloading ${packages[0]}`);
@@ -142,16 +142,16 @@ export async function fetchKernel(
   return kernel;
 }
 
-/** The concrete packages behind the distribution's "newest kernel" one. */
+/** The packages to which the distribution's "newest kernel" package refers. */
 async function resolvePackages(context: SetupContext, distro: Distro): Promise<readonly string[]> {
   const meta = distro.family === 'debian' ? 'linux-image-cloud-amd64' : 'linux-image-virtual';
   const image = (await packageDepends(context, meta)).find((name) => /^linux-image-[0-9]/.test(name));
   if (!image) throw new AppError('unsupported', `${meta} names no kernel package`);
-  // Ubuntu ships modules apart from the image; what of ours is not built in is all in the main one.
+  // Ubuntu ships modules separately from the image; the ones we need are all in the main package.
   return distro.family === 'debian' ? [image] : [image, image.replace('linux-image-', 'linux-modules-')];
 }
 
-/** Boot kits have their own links to what they hold. */
+/** Boot kits have their own hard links to its files. */
 async function removeOthers(cache: CacheLayout, release: string): Promise<void> {
   for (const name of await readdir(cache.kernels)) {
     if (name !== release && name !== 'current.json') await rm(join(cache.kernels, name), { recursive: true });
@@ -208,8 +208,8 @@ async function moduleRoot(tree: string, release: string): Promise<string> {
 }
 
 /**
- * Copies the modules guests need from a kernel's module directory into `target`, unpacked. Files only, never what a link
- * leads to.
+ * Copies the modules that guests need from a kernel's module directory into `target`, unpacked. Copies
+ * regular files only and follows no links.
  */
 export async function copyModules(context: ToolContext, root: string, target: string): Promise<ModulePlan> {
   const builtinList = await readBounded(join(root, 'modules.builtin'), builtinsBytesMax);
@@ -238,7 +238,7 @@ export async function copyModules(context: ToolContext, root: string, target: st
     if (path === undefined) continue;
     const copy = join(target, `${name}.ko`);
     await writeFile(copy, await load(path));
-    // Binutils are not for strangers' files.
+    // binutils must not process untrusted files.
     if (context.trust === 'signed') await strip(context, copy);
   }
   return plan;
@@ -261,7 +261,7 @@ async function readModule(path: string, context: ToolContext): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** Debug symbols are half of a module; they go when binutils happens to be here. */
+/** Debug symbols are half of a module; removed if binutils is installed. */
 async function strip(context: ToolContext, path: string): Promise<void> {
   const stripped = `${path}.stripped`;
   try {

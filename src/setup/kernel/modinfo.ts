@@ -1,11 +1,11 @@
-/** What a kernel module says about itself in its `.modinfo` section; spares us `depmod` and `modprobe`. */
+/** Reads a kernel module's `.modinfo` section, which avoids the need for `depmod` and `modprobe`. */
 import { AppError } from '../../core/errors.ts';
 import type { Compression } from './unpack.ts';
 
-/** The largest in use has some 5 MiB, with its debug symbols 40. */
+/** The largest module in use has about 5 MiB, with debug symbols 40. */
 export const moduleBytesMax = 64 * 2 ** 20;
 
-/** A driver that knows many devices has some 100 KiB. */
+/** A driver for many devices has about 100 KiB. */
 const modinfoBytesMax = 2 ** 20;
 /** The kernel's own limit. */
 const nameLengthMax = 55;
@@ -17,12 +17,12 @@ export interface Modinfo {
   readonly depends: readonly string[];
 }
 
-/** Whether a file can be a module that another one or a guest asks for. */
+/** Whether a file can be a module that another one or a guest requests. */
 export function isModuleFile(fileName: string): boolean {
   return /^[\w-]+\.ko(\.(xz|zst|gz))?$/.test(fileName) && moduleName(fileName).length <= nameLengthMax;
 }
 
-/** The kernel's spelling of a module name: a file's `-` is a `_`. */
+/** The kernel's spelling of a module name: `-` in the file name becomes `_`. */
 export function moduleName(fileName: string): string {
   return fileName.replace(/\.ko(\.(xz|zst|gz))?$/, '').replaceAll('-', '_');
 }
@@ -66,7 +66,7 @@ function findSection(file: Buffer, wanted: string): Buffer {
   throw refuse();
 }
 
-/** How a module file is packed, by its ending; null when it is not. */
+/** A module file's compression according to its extension; null for none. */
 export function moduleCompression(fileName: string): Compression | null {
   if (fileName.endsWith('.zst')) return 'zstd';
   if (fileName.endsWith('.gz')) return 'gzip';

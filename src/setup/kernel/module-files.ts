@@ -1,4 +1,4 @@
-/** Where the modules of a kernel lie. The directory may be a stranger's: what is read of it and kept is bounded. */
+/** Finds the modules of a kernel. The directory may be untrusted, so everything read or kept is bounded. */
 import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../core/errors.ts';
@@ -9,12 +9,12 @@ const entriesMax = 50_000;
 const depthMax = 16;
 /** Of a directory, below the root. */
 const pathLengthMax = 512;
-/** What others need who build modules; links to it elsewhere, but not always. */
+/** Links for building modules, which point elsewhere or are directories in some packages. */
 const besides = ['build', 'source'];
 
 /**
- * The paths of all module files below `root` by module name, links not followed; of two of one name, any. Raises
- * `unsupported` when there is more than a kernel has.
+ * The paths of all module files below `root` by module name, without following links; if a name occurs twice,
+ * either one. Raises `unsupported` for more files than a kernel has.
  */
 export async function findModuleFiles(
   root: string,

@@ -16,7 +16,7 @@ function source(
 const wishes = { required: ['blk'], optional: ['net'], fallback: ['pci'] };
 
 describe('planModules', () => {
-  it('puts each module after what it depends on, once', async () => {
+  it('puts each module after its dependencies, once', async () => {
     const modules = {
       blk: ['virtio', 'ring'],
       net: ['failover', 'virtio'],
@@ -28,12 +28,12 @@ describe('planModules', () => {
     expect(plan.first).toEqual(['ring', 'virtio', 'blk', 'failover', 'net']);
   });
 
-  it('leaves out what is built in and does not look behind it', async () => {
+  it('omits built-in modules and their dependencies', async () => {
     const plan = await planModules(source({ net: ['virtio'] }, ['blk', 'virtio']), wishes);
     expect(plan).toEqual({ first: ['net'], fallback: [], absent: ['pci'] });
   });
 
-  it('keeps the fallback apart and free of what comes first', async () => {
+  it('keeps the fallback separate from the first list', async () => {
     const modules = { blk: ['ring'], pci: ['ring', 'modern'], ring: [], modern: [] };
     const plan = await planModules(source(modules), wishes);
     expect(plan).toEqual({ first: ['ring', 'blk'], fallback: ['modern', 'pci'], absent: ['net'] });
@@ -44,7 +44,7 @@ describe('planModules', () => {
     await expect(planModules(source({ blk: ['gone'] }), wishes)).rejects.toThrow('gone, which blk needs');
   });
 
-  it('ends on modules that depend on each other', async () => {
+  it('terminates for modules that depend on each other', async () => {
     const plan = await planModules(source({ blk: ['ring'], ring: ['blk'] }), {
       ...wishes,
       optional: [],
@@ -77,7 +77,7 @@ describe('parseModinfo', () => {
 });
 
 describe('names', () => {
-  it('tells the files that a guest can ask for', () => {
+  it('recognises files that a guest can request', () => {
     const names = ['ext4.ko', 'a-b.ko.xz', `${'x'.repeat(56)}.ko`, 'a b.ko', 'modules.dep', 'x.ko.lz4'];
     expect(names.filter(isModuleFile)).toEqual(['ext4.ko', 'a-b.ko.xz']);
   });

@@ -1,15 +1,15 @@
-/** Which modules the guest needs before its root file system is mounted, and in which order they are loaded. */
+/** Plans which modules the guest loads before it mounts its root file system, and in which order. */
 import { AppError } from '../../core/errors.ts';
 
-/** Without these no guest comes up: its devices, the guest link's port, the root disk and its file system. */
+/** Required by every guest: for its devices, the guest link's port, the root disk and its file system. */
 export const requiredModules = ['virtio_mmio', 'virtio_console', 'virtio_blk', 'ext4'] as const;
 
-/** What a kernel lacks of these, guests go without. */
+/** Optional: guests of a kernel without these do without them. */
 export const optionalModules = ['virtio_net', 'virtio_rng', 'virtio_balloon', 'overlay'] as const;
 
 /**
- * For machine types with a PCI bus or a vsock device. Loading them costs every boot 40 to 80 ms under emulation, so a
- * guest loads them only when the others did not bring its devices.
+ * For machine types with a PCI bus or a vsock device. Loading them costs 40 to 80 ms per boot under
+ * emulation, so a guest loads them only when the others did not bring its devices.
  */
 export const fallbackModules = ['virtio_pci', 'vmw_vsock_virtio_transport'] as const;
 
@@ -25,12 +25,12 @@ export interface ModuleWishes {
   readonly fallback: readonly string[];
 }
 
-/** Load orders: each module after all it depends on; built-in ones left out. */
+/** Load orders: each module after its dependencies; built-in ones omitted. */
 export interface ModulePlan {
   readonly first: readonly string[];
-  /** To be loaded after `first`; holds nothing that `first` has. */
+  /** Loaded after `first`; contains nothing from `first`. */
   readonly fallback: readonly string[];
-  /** Optional and fallback ones that this kernel lacks. */
+  /** Optional and fallback modules that this kernel lacks. */
   readonly absent: readonly string[];
 }
 
@@ -68,7 +68,7 @@ export async function planModules(source: ModuleSource, wishes = defaultWishes):
   return { first, fallback, absent };
 }
 
-/** Names in a `modules.builtin` file (one path a line), in the kernel's spelling. */
+/** Names in a `modules.builtin` file (one path per line), in the kernel's spelling. */
 export function parseBuiltins(text: string): ReadonlySet<string> {
   const names = text
     .split('\n')

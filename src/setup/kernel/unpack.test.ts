@@ -20,15 +20,12 @@ describe.each(['signed', 'hostile'] as const)('%s files', (trust) => {
     return Buffer.concat(found);
   };
 
-  it.each(['gzip', 'xz', 'zstd', 'lz4'] as const)(
-    '%s is unpacked, and not without end',
-    async (compression) => {
-      const data = Buffer.alloc(8 << 20, 'kernel');
-      const packed = pack(compression, data);
-      expect((await unpack(compression, packed, data.length)).equals(data)).toBe(true);
-      const over = unpack(compression, packed, data.length - 1);
-      await expect(over).rejects.toMatchObject({ code: 'unsupported' });
-      await expect(unpack(compression, packed.subarray(0, packed.length / 2), data.length)).rejects.toThrow();
-    },
-  );
+  it.each(['gzip', 'xz', 'zstd', 'lz4'] as const)('%s is unpacked, up to a limit', async (compression) => {
+    const data = Buffer.alloc(8 << 20, 'kernel');
+    const packed = pack(compression, data);
+    expect((await unpack(compression, packed, data.length)).equals(data)).toBe(true);
+    const over = unpack(compression, packed, data.length - 1);
+    await expect(over).rejects.toMatchObject({ code: 'unsupported' });
+    await expect(unpack(compression, packed.subarray(0, packed.length / 2), data.length)).rejects.toThrow();
+  });
 });

@@ -1,7 +1,4 @@
-/**
- * Unpacks the formats that kernels and modules are packed with, by the programs that people unpack them with. A stranger's
- * files are unpacked in a jail.
- */
+/** Decompresses kernels and modules with the usual programs. Untrusted files are decompressed in a jail. */
 import { AppError } from '../../core/errors.ts';
 import { filtered } from '../../lib/filter.ts';
 import { JailError, runJailed } from '../../lib/jail.ts';
@@ -10,17 +7,17 @@ import type { Environment } from '../context.ts';
 
 export type Compression = 'gzip' | 'xz' | 'zstd' | 'lz4';
 
-/** What programs that work on a kernel's files are run with. */
+/** How programs that process a kernel's files are run. */
 export interface ToolContext {
   readonly env: Environment;
   readonly signal: AbortSignal;
-  /** Whose files they are: the distribution's, checked by apt, or anybody's. */
+  /** The origin of the files: `signed` by the distribution and checked by apt, or `hostile`: from anyone. */
   readonly trust: 'signed' | 'hostile';
 }
 
 const toolMs = 60_000;
 
-/** zstd and lz4 may read and write in threads of their own; xz keeps within what the kernel's build packs with. */
+/** zstd and lz4 may use threads; xz stays within the memory that the kernel's build requires. */
 const programs: Readonly<
   Record<Compression, { readonly args: readonly string[]; readonly threadsMax: number }>
 > = {
@@ -30,7 +27,7 @@ const programs: Readonly<
   lz4: { args: ['-d', '-c', '-q'], threadsMax: 4 },
 };
 
-/** Raises `unsupported` beyond `bytesMax`, and ProcessError for data that is damaged. */
+/** Raises `unsupported` beyond `bytesMax`, and ProcessError for damaged data. */
 export async function* unpacked(
   compression: Compression,
   packed: AsyncIterable<Uint8Array>,

@@ -20,19 +20,19 @@ describe('findPayload', () => {
     return { compression, data: image.subarray(start, end) };
   };
 
-  it('leaves out the size the build appends', async () => {
+  it('excludes the size that the build appends', async () => {
     const payload = zstdPayload(fakeVmlinux);
     const found = await find(makeBzImage(payload));
     expect(found.compression).toBe('zstd');
     expect(found.data.equals(payload.subarray(0, -4))).toBe(true);
   });
 
-  it('takes zero setup sectors for four', async () => {
+  it('treats zero setup sectors as four', async () => {
     const image = makeBzImage(zstdPayload(fakeVmlinux), { setupSectors: 0 });
     expect((await find(image)).compression).toBe('zstd');
   });
 
-  it('keeps the whole of a gzip payload, which carries its size itself', async () => {
+  it('keeps a whole gzip payload, which contains its size', async () => {
     const payload = gzipSync(fakeVmlinux);
     expect((await find(makeBzImage(payload))).data.equals(payload)).toBe(true);
   });
@@ -44,7 +44,7 @@ describe('findPayload', () => {
     ['cut off', makeBzImage(zstdPayload(fakeVmlinux)).subarray(0, -1)],
     ['unknown compression', makeBzImage(Buffer.from('not compressed at all'))],
     ['unknown compression', makeBzImage(Buffer.alloc(0))],
-  ])('refuses an image that is no kernel: %s', async (reason, image) => {
+  ])('refuses an image that is not a kernel: %s', async (reason, image) => {
     await expect(find(image)).rejects.toMatchObject({
       code: 'unsupported',
       message: expect.stringContaining(reason),
@@ -80,7 +80,7 @@ describe.each(['signed', 'hostile'] as const)('extractVmlinux of %s files', (tru
   it.each([
     ['gzip', (data: Buffer) => gzipSync(data, { level: 1 })],
     ['zstd', zstdPayload],
-  ])('unpacks %s while others get their turns', async (_, pack) => {
+  ])('unpacks %s without blocking the event loop', async (_, pack) => {
     const payload = pack(Buffer.concat([fakeVmlinux, Buffer.alloc(128 * 2 ** 20)]));
     await writeFile(join(dir, 'bzImage'), makeBzImage(payload));
     const options = { env: process.env, signal: AbortSignal.timeout(30_000), trust };
@@ -94,7 +94,7 @@ describe.each(['signed', 'hostile'] as const)('extractVmlinux of %s files', (tru
     expect((await stat(join(dir, 'vmlinux'))).size).toBe(fakeVmlinux.length + 128 * 2 ** 20);
   });
 
-  it('refuses a payload that is no ELF file', async () => {
+  it('refuses a payload that is not an ELF file', async () => {
     await expect(extract(gzipSync(Buffer.from('#!/bin/sh')))).rejects.toMatchObject({ code: 'unsupported' });
   });
 });

@@ -1,6 +1,7 @@
 /**
- * The ELF kernel inside a bzImage. It boots faster than the bzImage, because nothing is decompressed in the guest.
- * Layout: Linux `Documentation/arch/x86/boot.rst` (setup header, `payload_offset`, `payload_length`).
+ * Extracts the ELF kernel from a bzImage. It boots faster than the bzImage, because nothing is decompressed
+ * in the guest. Layout: Linux `Documentation/arch/x86/boot.rst` (setup header, `payload_offset`,
+ * `payload_length`).
  */
 import { createWriteStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -28,18 +29,20 @@ const offsets = {
   payloadOffset: 0x248,
   payloadLength: 0x24c,
 };
-// 2.08 is the first boot protocol that tells where the payload is.
+// 2.08 is the first boot protocol that contains the payload's position.
 const protocolMin = 0x0208;
 const headerBytes = 0x250;
 
-/** Where in the file the compressed kernel lies: from `start` up to, and without, `end`. */
+/** The position of the compressed kernel in the file: from `start` to before `end`. */
 export interface Payload {
   readonly compression: Compression;
   readonly start: number;
   readonly end: number;
 }
 
-/** Finds the compressed kernel in a bzImage; raises `unsupported` when there is none that we can unpack. */
+/**
+ * Finds the compressed kernel in a bzImage; raises `unsupported` when there is none that we can decompress.
+ */
 export async function findPayload(path: string): Promise<Payload> {
   const file = await open(path, 'r');
   try {
@@ -48,7 +51,7 @@ export async function findPayload(path: string): Promise<Payload> {
     const magic = magics.find(([, prefix]) => head.startsWith(prefix));
     if (!magic) throw refusal(`unknown compression ${head}`);
     const compression = magic[0];
-    // Except for gzip, which has it built in, the kernel's build appends the unpacked size as four bytes.
+    // The kernel's build appends the unpacked size as four bytes, except for gzip, which contains it.
     return { compression, start, end: compression === 'gzip' ? end : Math.max(start, end - 4) };
   } finally {
     await file.close();
@@ -79,12 +82,12 @@ async function readAt(file: FileHandle, position: number, length: number): Promi
 }
 
 /**
- * Unpacks `bzImage` to the ELF file `target`. Raises `unsupported` when what is in it is larger than `vmlinuxBytesMax` or no
- * kernel.
+ * Unpacks `bzImage` to the ELF file `target`. Raises `unsupported` when its content is larger than
+ * `vmlinuxBytesMax` or not a kernel.
  */
 export async function extractVmlinux(bzImage: string, target: string, context: ToolContext): Promise<void> {
   const { compression, start, end } = await findPayload(bzImage);
-  // A stream takes no empty range, and none of these formats has an empty file.
+  // A stream accepts no empty range, and none of these formats has an empty file.
   if (end <= start) throw refusal('it is empty');
   const { signal } = context;
   const payload = fileChunks(bzImage, signal, { start, end: end - 1 });
@@ -94,7 +97,7 @@ export async function extractVmlinux(bzImage: string, target: string, context: T
   await requireElf(target);
 }
 
-/** Raises `unsupported` unless the file begins as ELF files do. */
+/** Raises `unsupported` unless the file starts like an ELF file. */
 export async function requireElf(path: string): Promise<void> {
   const file = await open(path, 'r');
   try {

@@ -10,7 +10,7 @@ const entries: readonly CpioEntry[] = [
   { kind: 'symlink', path: 'link', target: 'init' },
 ];
 
-/** Reads newc by its description, independently of the writer. */
+/** Parses newc according to its specification, independently of the writer. */
 function parseCpio(archive: Buffer) {
   const found: { path: string; fields: readonly number[]; data: Buffer }[] = [];
   for (let at = 0; at < archive.length; ) {
@@ -48,12 +48,12 @@ describe('writeCpio', () => {
     for (const entry of parsed) expect(entry.fields.slice(2, 4)).toEqual([0, 0]);
   });
 
-  it('gives each entry an inode number of its own', () => {
+  it('gives each entry a unique inode number', () => {
     const inodes = parseCpio(writeCpio(entries)).map((entry) => entry.fields[0]);
     expect(new Set(inodes).size).toBe(inodes.length);
   });
 
-  it('keeps the four-byte alignment whatever the lengths', () => {
+  it('keeps the four-byte alignment for all lengths', () => {
     for (let length = 0; length < 9; length++) {
       const name = 'n'.repeat(length + 1);
       const data = Buffer.alloc(length, 7);
@@ -63,7 +63,7 @@ describe('writeCpio', () => {
     }
   });
 
-  it('makes the same bytes of the same entries', () => {
+  it('makes the same bytes from the same entries', () => {
     expect(writeCpio(entries).equals(writeCpio(entries))).toBe(true);
   });
 

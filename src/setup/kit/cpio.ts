@@ -1,4 +1,4 @@
-/** Writes the initramfs format the kernel reads: cpio "newc", uncompressed. Same entries in, same bytes out. */
+/** Writes the initramfs format that the kernel reads: cpio "newc", uncompressed. Reproducible. */
 
 export type CpioEntry =
   | { readonly kind: 'directory'; readonly path: string; readonly mode: number }
@@ -15,11 +15,11 @@ export type CpioEntry =
 const typeBits = { directory: 0o040000, file: 0o100000, symlink: 0o120000, 'character-device': 0o020000 };
 const trailer = 'TRAILER!!!';
 
-/** The archive of `entries` in the given order; everything belongs to root and dates from 1970. */
+/** An archive of `entries` in the given order; everything belongs to root and dates from 1970. */
 export function writeCpio(entries: readonly CpioEntry[]): Buffer {
   const parts: Buffer[] = [];
   entries.forEach((entry, index) => {
-    // A parent must come before what is in it, or the kernel drops the entry without a word.
+    // A parent must precede its content; otherwise the kernel silently drops the entry.
     if (entry.path.startsWith('/') || entry.path === '')
       throw new Error(`not a relative path: ${entry.path}`);
     const data = content(entry);

@@ -1,7 +1,8 @@
 /**
- * The boot kit: what a guest is booted with. `kernel` (ELF), `initrd` (the guest agent as /init and the modules it loads)
- * and `kit.json`. In the guest `/lib/modules/flotilla.list` holds one absolute module path a line, in load order;
- * `/lib/modules/flotilla-fallback.list` likewise those for machine types with a PCI bus or a vsock device.
+ * The boot kit, with which guests boot: `kernel` (ELF), `initrd` (the guest agent as /init and the modules
+ * that it loads) and `kit.json`. In the guest, `/lib/modules/flotilla.list` holds one absolute module path
+ * per line, in load order, and `/lib/modules/flotilla-fallback.list` those for machine types with a PCI bus
+ * or a vsock device.
  */
 import { link, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -13,7 +14,7 @@ import { publish, withWorkspace } from '../workspace.ts';
 import { type CpioEntry, writeCpio } from './cpio.ts';
 
 const recipe = 2;
-/** The driver knows what the machine type needs; Debian's cloud kernel needs nothing beyond. */
+/** The driver adds the machine type's arguments; Debian's cloud kernel needs no others. */
 const kernelArgs = '';
 
 const directories = ['dev', 'etc', 'lib', 'lib/modules', 'mnt', 'newroot', 'proc', 'root', 'run', 'sys'];
@@ -26,7 +27,7 @@ function inputsOf(kernel: Kernel, agent: GuestAgent): string {
   return valueHash({ recipe, kernelArgs, release, vmlinuxBytes, digest, modules, agent: agent.inputsHash });
 }
 
-/** True when the cache has the kit that `kernel` and `agent` make. */
+/** True when the cache has the kit of `kernel` and `agent`. */
 export async function isKitBuilt(cache: CacheLayout, kernel: Kernel, agent: GuestAgent): Promise<boolean> {
   const record = await readJson(join(cache.bootKit, 'kit.json'));
   if (record?.inputsHash !== inputsOf(kernel, agent)) return false;
@@ -51,7 +52,7 @@ export async function buildKit(cache: CacheLayout, kernel: Kernel, agent: GuestA
   });
 }
 
-/** Completes the kit in `dir`, which holds its `kernel` already; returns its digest. */
+/** Completes the kit in `dir`, which already contains the kernel; returns its digest. */
 export async function writeKit(
   dir: string,
   kernel: Pick<Kernel, 'release' | 'modulePaths' | 'fallbackModulePaths'>,
@@ -86,7 +87,7 @@ function inGuest(modulePaths: readonly string[]): readonly string[] {
   return modulePaths.map((path) => `/lib/modules/${basename(path)}`);
 }
 
-/** What the initramfs holds, in order. */
+/** The content of the initramfs, in order. */
 export async function initrdEntries(
   agentPath: string,
   kernel: Pick<Kernel, 'modulePaths' | 'fallbackModulePaths'>,

@@ -31,7 +31,7 @@ afterEach(() => rm(dir, { recursive: true, force: true }));
 const make = () =>
   makeTreeKit({ cache, env: { PATH: process.env.PATH }, signal: new AbortController().signal }, tree, target);
 
-/** A kernel with every module guests need, but those left out. */
+/** A kernel with every module that guests need, except those omitted. */
 async function addKernel(
   release: string,
   options: { without?: readonly string[]; modulesIn?: string; image?: Buffer; name?: string } = {},
@@ -49,7 +49,7 @@ async function addKernel(
 }
 
 describe('which kernel of a tree', () => {
-  it('the newest, numbers counted as numbers', async () => {
+  it('the newest, comparing numbers numerically', async () => {
     await addKernel('6.9.0-1-amd64');
     await addKernel('6.10.0-1-amd64');
     expect(await findTreeKernel(tree)).toEqual({
@@ -60,7 +60,7 @@ describe('which kernel of a tree', () => {
     });
   });
 
-  it('one that has its modules, also where /lib is a link to /usr/lib', async () => {
+  it('one that has its modules, even if /lib is a link to /usr/lib', async () => {
     await addKernel('6.1.0', { modulesIn: 'usr/lib/modules' });
     await symlink('usr/lib', join(tree, 'lib'));
     await writeFile(join(tree, 'boot/vmlinuz-6.2.0'), 'without modules');
@@ -70,7 +70,7 @@ describe('which kernel of a tree', () => {
     });
   });
 
-  it('none: says what was looked for', async () => {
+  it('none: names the paths searched', async () => {
     await expect(findTreeKernel(tree)).rejects.toMatchObject({
       code: 'invalid',
       hint: expect.stringContaining('/boot/vmlinuz-<release>'),
@@ -82,7 +82,7 @@ describe('which kernel of a tree', () => {
     });
   });
 
-  it('none of a /boot that is too full, before the rest of it is read', async () => {
+  it('none of a /boot with too many entries, without reading the rest', async () => {
     await addKernel('6.1.0');
     await Promise.all(
       Array.from({ length: 4096 }, (_, index) => writeFile(join(tree, 'boot', `vmlinuz-${index}`), '')),
@@ -102,7 +102,7 @@ describe('which kernel of a tree', () => {
     expect(await findTreeKernel(tree)).toMatchObject({ release: '1.0.0' });
   });
 
-  it('none that links lead to outside', async () => {
+  it('none that links outside the tree lead to', async () => {
     await addKernel('6.1.0');
     await rm(join(tree, 'boot'), { recursive: true });
     await mkdir(join(dir, 'outside'));
@@ -138,7 +138,7 @@ describe('a kit of it', () => {
     expect(await readFile(join(target, 'kernel'))).toEqual(fakeVmlinux);
   });
 
-  it('names the module that is missing, and leaves no half', async () => {
+  it('names the missing module, and leaves no partial kit', async () => {
     await addKernel('6.1.0', { without: ['virtio_blk'] });
     await expect(make()).rejects.toMatchObject({
       code: 'unsupported',
@@ -166,7 +166,7 @@ describe('a kit of it', () => {
 
   it('refuses more files than a kernel has modules', async () => {
     const modules = await addKernel('6.1.0');
-    // One file under many names: a new name costs less than a new file.
+    // One file with many names: a new name costs less than a new file.
     const file = join(modules, 'kernel/virtio_blk.ko.gz');
     await mkdir(join(modules, 'many'));
     for (let index = 0; index < 50_000; index += 1) linkSync(file, join(modules, `many/${index}`));
@@ -187,14 +187,14 @@ describe('a kit of it', () => {
     });
   });
 
-  it('does not look at what only those need who build modules', async () => {
+  it('ignores the directories for building modules', async () => {
     const modules = await addKernel('6.1.0');
     await mkdir(join(modules, 'build', 'd/'.repeat(17)), { recursive: true });
     await make();
     expect(await readdir(target)).toContain('kit.json');
   });
 
-  it('refuses a list of built-in modules that is none', async () => {
+  it('refuses an invalid list of built-in modules', async () => {
     const modules = await addKernel('6.1.0');
     await writeFile(join(modules, 'modules.builtin'), Buffer.alloc(2 ** 20 + 1, 'a\n'));
     await expect(make()).rejects.toMatchObject({
@@ -203,7 +203,7 @@ describe('a kit of it', () => {
     });
   });
 
-  it('refuses modules that need very many others', async () => {
+  it('refuses modules with too many dependencies', async () => {
     const modules = await addKernel('6.1.0', { without: ['virtio_blk'] });
     const write = (name: string, needs: string) =>
       writeFile(join(modules, `kernel/${name}.ko`), makeModule([`depends=${needs}`]));
@@ -222,7 +222,7 @@ describe('a kit of it', () => {
     await expect(make()).rejects.toMatchObject({ code: 'unsupported' });
   });
 
-  it('says to run set-up when there is no agent', async () => {
+  it('hints at set-up when there is no agent', async () => {
     await addKernel('6.1.0');
     await rm(cache.guestAgent);
     await expect(make()).rejects.toMatchObject({ code: 'unavailable', hint: 'Run ./flotilla setup.' });

@@ -1,6 +1,6 @@
 /**
- * A boot kit of the kernel that a root file system brings along. The tree is a stranger's: links in it are not followed,
- * what is unpacked is bounded and unpacked in a jail, and none of it is run here.
+ * Makes a boot kit from the kernel inside a root file system. The tree is untrusted: links in it are not
+ * followed, unpacking is bounded and done in a jail, and none of its programs is run here.
  */
 import { copyFile, lstat, mkdir, opendir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,11 +13,11 @@ import { extractVmlinux, requireElf, vmlinuxBytesMax } from '../kernel/vmlinux.t
 import { writeKit } from './kit.ts';
 
 const imagePattern = /^(vmlinuz|vmlinux)-([A-Za-z0-9][\w.+~-]{0,63})$/;
-/** Of `/boot`; real ones have some dozens. */
+/** Limit for `/boot`; real ones have some dozens. */
 const bootEntriesMax = 4096;
-/** Kernels looked at. */
+/** Number of kernels examined. */
 const kernelsMax = 64;
-/** Numbers in a release count as numbers: 6.10 is newer than 6.9. */
+/** Numbers in a release compare numerically: 6.10 is newer than 6.9. */
 const releases = new Intl.Collator('en', { numeric: true });
 const moduleParents = ['lib/modules', 'usr/lib/modules'] as const;
 
@@ -29,7 +29,7 @@ export interface TreeKernel {
   readonly modulesPath: string;
 }
 
-/** The newest kernel of a tree that has modules. Raises `invalid` saying what was looked for. */
+/** The newest kernel of a tree that has modules. Raises `invalid`, naming the paths searched. */
 export async function findTreeKernel(tree: string): Promise<TreeKernel> {
   const boot = await ownPath(tree, 'boot', 'directory');
   const kernels = boot === null ? [] : await listKernels(boot);
@@ -48,8 +48,9 @@ export async function findTreeKernel(tree: string): Promise<TreeKernel> {
 }
 
 /**
- * Leaves `kernel`, `initrd` and `kit.json` in `target`, an empty directory. Raises `invalid` when the tree has no kernel,
- * `unsupported` when it is none we can boot or lacks a driver, `unavailable` before set-up built the guest agent.
+ * Writes `kernel`, `initrd` and `kit.json` to `target`, an empty directory. Raises `invalid` when the tree
+ * has no kernel, `unsupported` when it cannot boot here or lacks a driver, `unavailable` before set-up has
+ * built the guest agent.
  */
 export async function makeTreeKit(
   { cache, ...given }: Omit<ToolContext, 'trust'> & { readonly cache: CacheLayout },
@@ -89,7 +90,7 @@ interface NamedKernel {
   readonly release: string;
 }
 
-/** The newest first; not all of very many. */
+/** The newest first; limited in number. */
 async function listKernels(boot: string): Promise<readonly NamedKernel[]> {
   const kernels: NamedKernel[] = [];
   let entries = 0;
@@ -101,7 +102,7 @@ async function listKernels(boot: string): Promise<readonly NamedKernel[]> {
     const [, kind, release] = imagePattern.exec(name) ?? [];
     if (kind && release) kernels.push({ name, kind, release });
   }
-  // Where both are, the ELF file needs no unpacking.
+  // If both exist, the ELF file needs no unpacking.
   kernels.sort(
     (one, other) => releases.compare(other.release, one.release) || (one.kind < other.kind ? -1 : 1),
   );
@@ -128,7 +129,7 @@ async function findModules(tree: string, release: string): Promise<string | null
   return null;
 }
 
-/** The path in the tree when it is there and no part of it is a link, which would lead out of the tree. */
+/** The path in the tree if it exists and no part of it is a link, which could lead out of the tree. */
 async function ownPath(tree: string, path: string, kind: 'directory' | 'file'): Promise<string | null> {
   const parts = path.split('/');
   for (const length of parts.keys()) {

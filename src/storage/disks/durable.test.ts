@@ -6,7 +6,7 @@ import { expect, it, vi } from 'vitest';
 import { StateLayout } from '../layout.ts';
 import { QcowDisks } from './qcow-disks.ts';
 
-/** What was asked of the file system, in order. */
+/** File system calls, in order. */
 const calls = vi.hoisted(() => [] as string[]);
 vi.mock('node:fs/promises', async (original) => {
   const real = await original<typeof FilePromises>();
@@ -14,7 +14,7 @@ vi.mock('node:fs/promises', async (original) => {
   return recording(real, calls);
 });
 
-it('a disk is synced before it gets its name, and the name after', async () => {
+it('a disk is synced before it gets its name, and its directory afterwards', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'flotilla-durable-'));
   try {
     const layout = new StateLayout(dir);

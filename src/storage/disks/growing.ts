@@ -1,6 +1,7 @@
 /**
- * Makes a disk larger that a VMM has written. Its header is the guest's word: it may name any file of this host as its
- * base or as where its data is. So the header is read here first, and qemu-img is told to open no file but the disk.
+ * Enlarges a disk that a VMM has written. The guest controls its header, which may name any host file as its
+ * base or data file. So the header is checked here first, and qemu-img is restricted to opening only the
+ * disk.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -14,7 +15,7 @@ export interface Growth {
   readonly sizeBytes: number;
 }
 
-/** Does nothing to a disk that is as large already. Raises `engine` for what is no disk of ours any more. */
+/** Does nothing if the disk is large enough. Raises `engine` when it is not a valid disk any more. */
 export async function growDisk(qemuImg: QemuImg, growth: Growth, signal: AbortSignal): Promise<void> {
   const { path, slot, sizeBytes } = growth;
   if ((await readSize(path)) >= sizeBytes) return;
@@ -28,7 +29,7 @@ export async function growDisk(qemuImg: QemuImg, growth: Growth, signal: AbortSi
 const headerBytes = 104;
 const magic = 0x51_46_49_fb;
 const at = { magic: 0, version: 4, size: 24, encryption: 32, features: 72 } as const;
-/** `dirty` and `corrupt`, which name no other file. */
+/** `dirty` and `corrupt`, which refer to no other file. */
 const harmlessFeatures = 0b11n;
 
 async function readSize(path: string): Promise<number> {

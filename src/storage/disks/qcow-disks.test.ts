@@ -18,13 +18,13 @@ const isRoot = process.getuid?.() === 0;
 let directory: string;
 let layout: StateLayout;
 let disks: QcowDisks;
-/** What has to be taken down before the directory can be removed. */
+/** Clean-up that must run before the directory can be removed. */
 let cleanups: (() => void)[];
 
 beforeEach(async () => {
   cleanups = [];
   directory = await mkdtemp(join(tmpdir(), 'flotilla-disks-'));
-  // As the real state directory: others pass through it.
+  // Like the real state directory: others can pass through it.
   await chmod(directory, 0o711);
   layout = new StateLayout(directory);
   disks = new QcowDisks({ layout, uidBase: null });
@@ -50,7 +50,7 @@ async function describeDisk(path: string): Promise<Record<string, unknown>> {
 }
 
 describe('prepare', () => {
-  it('makes a sound qcow2 of the size asked for on top of the image', async () => {
+  it('makes a valid qcow2 of the requested size on the image', async () => {
     const record = await disks.prepare(request(), never);
     expect(record).toEqual({
       path: layout.disk('machine00001'),
@@ -76,7 +76,7 @@ describe('prepare', () => {
     expect((await readFile(flat)).subarray(0, image.length).equals(image)).toBe(true);
   });
 
-  it('keeps the disk that is there, whatever it is asked for', async () => {
+  it('keeps an existing disk, whatever is requested', async () => {
     const { path } = await disks.prepare(request(), never);
     await writeFile(path, 'what the guest wrote');
     await disks.prepare(request({ diskMib: 128 }), never);
@@ -88,7 +88,7 @@ describe('prepare', () => {
     expect(await describeDisk(path)).toMatchObject({ 'virtual-size': imageMib * 1024 * 1024 });
   });
 
-  it('removes what a crash left, with and without a disk', async () => {
+  it('removes the leftovers of a crash, with and without a disk', async () => {
     const machineDir = layout.diskDir('machine00001');
     await mkdir(machineDir, { recursive: true });
     await writeFile(join(machineDir, '.tmp-abcdefghijkl'), 'half a disk');
@@ -99,7 +99,7 @@ describe('prepare', () => {
     expect(await readdir(machineDir)).toEqual(['root.qcow2']);
   });
 
-  it('lets others pass to the disk, but not list or read, whatever the umask', async () => {
+  it('lets others pass to the disk, but not list or read it, whatever the umask', async () => {
     const before = process.umask(0o077);
     cleanups.push(() => process.umask(before));
     const { path } = await disks.prepare(request(), never);
@@ -108,7 +108,7 @@ describe('prepare', () => {
     expect((await stat(layout.disks)).mode & 0o777).toBe(0o711);
   });
 
-  it.runIf(isRoot)('gives the disk to the user of the slot, who alone can open it (needs root)', async () => {
+  it.runIf(isRoot)('gives the disk to the slot’s user, who alone can open it (needs root)', async () => {
     const owned = new QcowDisks({ layout, uidBase: 700_000 });
     const { path } = await owned.prepare(request(), never);
     expect(await stat(path)).toMatchObject({ uid: 700_007, gid: 700_007 });
@@ -122,7 +122,7 @@ describe('prepare', () => {
     expect(() => read(700_008)).toThrow();
   });
 
-  it.runIf(isRoot)('hands over a disk that was there (needs root)', async () => {
+  it.runIf(isRoot)('hands over an existing disk (needs root)', async () => {
     await disks.prepare(request(), never);
     const { path } = await new QcowDisks({ layout, uidBase: 700_000 }).prepare(request(), never);
     expect(await stat(path)).toMatchObject({ uid: 700_007, gid: 700_007 });
@@ -132,7 +132,7 @@ describe('prepare', () => {
 describe('grow', () => {
   const mib = 1024 * 1024;
 
-  it('makes a disk larger, keeps what is on it, and does nothing to one that is as large', async () => {
+  it('enlarges a disk, keeps its content, and does nothing if it is large enough', async () => {
     const { path } = await disks.prepare(request(), never);
     await disks.grow(request({ diskMib: 200 }), never);
     expect(await describeDisk(path)).toMatchObject({
@@ -149,7 +149,7 @@ describe('grow', () => {
     expect((await readFile(path)).equals(before)).toBe(true);
   });
 
-  it('opens no file that the header names: it is the guest’s word', async () => {
+  it('opens no file that the header names, because the guest controls it', async () => {
     const { path } = await disks.prepare(request(), never);
     const forged = [
       'create',
@@ -187,7 +187,7 @@ describe('grow', () => {
     expect((await readFile(victim)).equals(before)).toBe(true);
   });
 
-  it.each(['', 'no disk', 'QFI\xfb'])('refuses what is no disk any more: %j', async (text) => {
+  it.each(['', 'no disk', 'QFI\xfb'])('refuses an invalid disk: %j', async (text) => {
     const { path } = await disks.prepare(request(), never);
     await writeFile(path, text, 'latin1');
     await expect(disks.grow(request(), never)).rejects.toMatchObject({ code: 'engine' });
@@ -206,7 +206,7 @@ describe('qemu-img', () => {
     });
   });
 
-  it('never opens a disk that a VMM has written, whose header may name any file of the host', async () => {
+  it('never opens a disk that a VMM has written, because its header may name any host file', async () => {
     const { path } = await disks.prepare(request(), never);
     const forged = [
       'create',
@@ -236,7 +236,7 @@ describe('qemu-img', () => {
 });
 
 describe('prepare refuses', () => {
-  /** Nothing is left of an attempt that failed. */
+  /** A failed attempt leaves nothing. */
   const expectNothing = async () => expect(await disks.list(never)).toEqual([]);
 
   it('a disk smaller than its image', async () => {
@@ -247,7 +247,7 @@ describe('prepare refuses', () => {
     await expectNothing();
   });
 
-  it('an image that is gone', async () => {
+  it('a missing image', async () => {
     const gone = `sha256:${'cd'.repeat(32)}`;
     await expect(disks.prepare(request({ imageDigest: gone }), never)).rejects.toMatchObject({
       code: 'not_found',
@@ -264,7 +264,7 @@ describe('prepare refuses', () => {
     await expectNothing();
   });
 
-  it('when qemu-img fails, and keeps its words', async () => {
+  it('when qemu-img fails, and keeps its message', async () => {
     const failing = join(directory, 'failing');
     await writeFile(failing, '#!/bin/sh\necho "the moon is full" >&2\nexit 1\n', { mode: 0o755 });
     const broken = new QcowDisks({ layout, uidBase: null, qemuImg: failing });
@@ -275,10 +275,10 @@ describe('prepare refuses', () => {
     await expectNothing();
   });
 
-  it('when the file system is full, and leaves it as it was', async ({ skip }) => {
+  it('when the file system is full, and leaves it unchanged', async ({ skip }) => {
     await mkdir(layout.disks);
     try {
-      // Two pages: enough for the directories, too little for the 192 KiB of an empty qcow2.
+      // Two pages: enough for the directories, but not for the 192 KiB of an empty qcow2.
       const args = ['-t', 'tmpfs', '-o', 'size=8k', 'flotilla-test', layout.disks];
       execFileSync('mount', args, { stdio: 'ignore' });
     } catch {
@@ -289,7 +289,7 @@ describe('prepare refuses', () => {
     await expectNothing();
   });
 
-  it('names that lead elsewhere', async () => {
+  it('names that lead outside the directory', async () => {
     await expect(async () => disks.prepare(request({ machineId: '../images' }), never)).rejects.toThrow(
       'machine id',
     );
@@ -298,7 +298,7 @@ describe('prepare refuses', () => {
 });
 
 describe('remove and list', () => {
-  it('removes the disk though its record is written at that very moment, again and again', async () => {
+  it('removes the disk even while its record is written concurrently', async () => {
     const { path } = await disks.prepare(request(), never);
     let isOver = false;
     let written = 0;
@@ -316,7 +316,7 @@ describe('remove and list', () => {
     expect(written).toBeGreaterThan(0);
   });
 
-  it('removes the whole disk, and nothing when there is none', async () => {
+  it('removes the whole disk, and accepts a missing one', async () => {
     await disks.prepare(request(), never);
     await disks.prepare(request({ machineId: 'machine00002' }), never);
     expect([...(await disks.list(never))].sort()).toEqual(['machine00001', 'machine00002']);
@@ -326,7 +326,7 @@ describe('remove and list', () => {
     expect((await stat(layout.blob(imageDigest))).size).toBe(imageMib * 1024 * 1024);
   });
 
-  it('lists no directory whose name no machine can have', async () => {
+  it('lists no directory with a name that no machine can have', async () => {
     await disks.prepare(request(), never);
     await mkdir(join(layout.disks, 'lost+found'), { mode: 0o700 });
     await writeFile(join(layout.disks, 'README'), '');
@@ -339,7 +339,7 @@ describe('remove and list', () => {
     expect(await disks.list(never)).toEqual([]);
   });
 
-  it('lists a machine of which only leftovers are here, so that they can be removed', async () => {
+  it('lists a machine with only leftovers here, so that they can be removed', async () => {
     await mkdir(layout.diskDir('machine00003'), { recursive: true });
     await writeFile(join(layout.diskDir('machine00003'), '.tmp-abcdefghijkl'), '');
     expect(await disks.list(never)).toEqual(['machine00003']);

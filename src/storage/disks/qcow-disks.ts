@@ -1,9 +1,9 @@
 /**
- * A machine's disk as a qcow2 overlay on its image: a few hundred KiB that appear in milliseconds, and the image stays
- * shared and untouched. Knows files and qemu-img; nothing of machines, images' names or engines.
+ * Machines' disks as qcow2 overlays on their image: a few hundred KiB made in milliseconds, while the image
+ * is shared and unchanged. Knows files and qemu-img, but no machines, image names or engines.
  *
- * The file is made under a temporary name in the machine's own directory and renamed when it is whole and durable, so
- * `root.qcow2` is never half a disk. What a crash left beside it goes at the next call.
+ * A disk is made under a temporary name in the machine's directory and renamed when it is complete and
+ * durable, so `root.qcow2` is never incomplete. The next call removes leftovers of a crash.
  */
 import { chmod, chown, mkdir, open, readdir, rename, rm, rmdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -28,9 +28,9 @@ import { ageQuarantine, quarantineDisk } from './quarantine.ts';
 
 export interface QcowDisksOptions {
   readonly layout: StateLayout;
-  /** The VMM of slot n runs as uid and gid `uidBase + n`; null: as ourselves. */
+  /** The VMM of slot n runs as uid and gid `uidBase + n`. Null: as ourselves. */
   readonly uidBase: number | null;
-  /** Program that makes disks; default `qemu-img`, looked up in PATH. */
+  /** The program that makes disks; default `qemu-img`, looked up in PATH. */
   readonly qemuImg?: string;
 }
 
@@ -39,8 +39,9 @@ const bytesPerMib = 1024 * 1024;
 const temporaryPrefix = '.tmp-';
 
 /**
- * Raises beside what the port says: `invalid` when the disk would be smaller than its image, `unsupported` without
- * qemu-img, `timeout`. Calls for one machine must not overlap; there is one operation at a time for each.
+ * In addition to the port's errors, raises `invalid` when the disk would be smaller than its image,
+ * `unsupported` without qemu-img, `timeout`. Calls for one machine must not overlap, which its single open
+ * operation ensures.
  */
 export class QcowDisks implements Disks {
   readonly #layout: StateLayout;
@@ -86,7 +87,7 @@ export class QcowDisks implements Disks {
     return abortable(ageQuarantine(this.#layout, byMs, ageMsMax), signal);
   }
 
-  /** Also machines of whose disk only a crash's leftovers are here, so that those are found and put aside. */
+  /** Includes machines with only leftovers of a disk, so that those are found and quarantined. */
   async list(signal: AbortSignal): Promise<readonly string[]> {
     try {
       const entries = await abortable(readdir(this.#layout.disks, { withFileTypes: true }), signal);
@@ -104,7 +105,7 @@ export class QcowDisks implements Disks {
     const directory = this.#layout.diskDir(request.machineId);
     try {
       await removeLeftovers(directory);
-      // A disk that is there keeps its contents, but belongs to whoever the slot's user is today.
+      // An existing disk keeps its content but is given to the slot's current user.
       if (await exists(disk.path)) await this.#handOver(disk.path, request.slot);
       else await this.#create(request, directory, disk.path, signal);
       return disk;
@@ -116,7 +117,7 @@ export class QcowDisks implements Disks {
   async #remove(machineId: string): Promise<void> {
     const directory = this.#layout.diskDir(machineId);
     if (!(await exists(directory))) return;
-    // The machine's record may be written into it at this very moment.
+    // The machine's record may be written into it concurrently.
     await removeTree(directory);
     await syncDirectory(this.#layout.disks);
   }
@@ -129,7 +130,8 @@ export class QcowDisks implements Disks {
     await this.#makeDirectory(directory);
     const temporary = join(directory, temporaryPrefix + shortId());
     try {
-      // Made here first, because qemu-img keeps the mode of a file that exists and gives a new one to everybody.
+      // Made here first: qemu-img keeps the mode of an existing file, and makes a new one readable for
+      // everyone.
       await (await open(temporary, 'wx', 0o600)).close();
       await this.#handOver(temporary, request.slot);
       const args = ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', base, temporary, String(sizeBytes)];
@@ -140,7 +142,8 @@ export class QcowDisks implements Disks {
       await syncDirectory(this.#layout.disks);
     } catch (error) {
       await rm(temporary, { force: true });
-      // Stays when it holds a disk: the rename was done and only its sync failed; the next call finds the disk.
+      // Not removed when it contains a disk: then only the sync after the rename failed, and the next call
+      // finds the disk.
       await rmdir(directory).catch(() => undefined);
       throw error;
     }
@@ -154,7 +157,7 @@ export class QcowDisks implements Disks {
       if (!hasErrorCode(error, 'ENOENT')) throw error;
       await ensureDirectory(path, diskDirectoryMode);
     }
-    // The umask may have taken the bits that let the VMM through.
+    // The umask may have removed the bits that let the VMM pass.
     await chmod(path, diskDirectoryMode);
   }
 
@@ -173,7 +176,7 @@ async function checkBase(base: string, request: DiskRequest, sizeBytes: number):
   });
   if (found === null) {
     throw new AppError('not_found', `image ${request.imageDigest} is not on this host`, {
-      hint: 'get the image again, then create the machine again',
+      hint: 'Import the image again, then create the machine again.',
     });
   }
   if (sizeBytes < found.size) {
@@ -195,18 +198,18 @@ async function removeLeftovers(directory: string): Promise<void> {
     if (name.startsWith(temporaryPrefix)) await rm(join(directory, name), { force: true });
 }
 
-/** Failures that a person can do something about, in their words. */
+/** Translates failures that the user can fix. */
 function explained(error: unknown, machineId: string): AppError {
   if (isOutOfSpace(error) || saysNoSpace(error)) {
     return new AppError('exhausted', `no space left for the disk of machine ${machineId}`, {
       cause: error,
-      hint: 'free some space in the state directory, or delete machines',
+      hint: 'Free some space in the state directory, or delete machines.',
     });
   }
   if (error instanceof ProcessError && error.isMissing) {
     return new AppError('unsupported', `${error.command} is not installed, so no disk can be made`, {
       cause: error,
-      hint: 'run ./flotilla setup',
+      hint: 'Run ./flotilla setup.',
     });
   }
   const isTimeout = error instanceof ProcessError && error.isTimeout;
@@ -214,6 +217,6 @@ function explained(error: unknown, machineId: string): AppError {
 }
 
 function saysNoSpace(error: unknown): boolean {
-  // qemu-img speaks English whatever the locale: it never calls setlocale.
+  // qemu-img always prints English: it never calls setlocale.
   return error instanceof ProcessError && /No space left on device|Disk quota exceeded/.test(error.stderr);
 }

@@ -1,14 +1,14 @@
-/** Runs qemu-img as the machine's own user, without a capability. */
+/** Runs qemu-img as the machine's own user, without capabilities. */
 import { ProcessError, run } from '../../lib/process.ts';
 
-/** It takes 10 to 30 ms; this is for a disk that hangs. */
+/** It takes 10 to 30 ms; the limit is for a hanging disk. */
 const timeoutMs = 30_000;
 
 export class QemuImg {
   readonly #program: string;
   readonly #uidBase: number | null;
 
-  /** `uidBase`: the user of slot n is `uidBase + n`; null: ourselves. */
+  /** `uidBase`: the user of slot n is `uidBase + n`. Null: ourselves. */
   constructor(program: string, uidBase: number | null) {
     this.#program = program;
     this.#uidBase = uidBase;

@@ -1,7 +1,8 @@
 /**
- * Disks of machines that nobody knows: `quarantine/<machine>.<time>/`, moved there whole. Whoever knows better than the
- * database can move one back; what nobody wants goes after a while. The time of the clock is in the name, in milliseconds since
- * 1970, for people. How long each was kept while a daemon ran is counted in `quarantine/ages.json`.
+ * The quarantine: disks of unknown machines, moved to `quarantine/<machine>.<time>/` with everything beside
+ * them. An operator can move one back; the others are removed after a while. The name contains the wall-clock
+ * time in milliseconds since 1970, for display. How long each was kept while a daemon ran is counted in
+ * `quarantine/ages.json`.
  */
 import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -18,7 +19,7 @@ export interface QuarantinedDisk {
 
 const namePattern = /^([a-z0-9]{1,32})\.(\d{1,15})$/;
 
-/** Moves the machine's disk, its record and what else is beside it; moving nothing succeeds. */
+/** Moves the machine's disk, its record and everything beside it; a missing disk is not an error. */
 export async function quarantineDisk(layout: StateLayout, machineId: string, now: Date): Promise<void> {
   await mkdir(layout.quarantine, { recursive: true, mode: 0o700 });
   const target = join(layout.quarantine, `${machineId}.${now.getTime()}`);
@@ -47,7 +48,7 @@ export async function listQuarantine(layout: StateLayout): Promise<readonly Quar
     .sort((a, b) => a.since.getTime() - b.since.getTime());
 }
 
-/** Removes these, and nothing that came meanwhile. */
+/** Removes only these. */
 export async function removeQuarantined(
   layout: StateLayout,
   disks: readonly Pick<QuarantinedDisk, 'path'>[],
@@ -57,8 +58,9 @@ export async function removeQuarantined(
 }
 
 /**
- * Adds `byMs` to the age of each and removes those that have reached `ageMsMax`; the names of what went. One that comes in
- * begins at 0. Ages are counted, not taken from the time in the names: a clock that was set wrong must remove nothing early.
+ * Adds `byMs` to the age of each disk and removes those that have reached `ageMsMax`; returns the removed
+ * names. A new one starts at 0. Ages are counted instead of taken from the names, because a wrong clock must
+ * not remove anything early.
  */
 export async function ageQuarantine(
   layout: StateLayout,
@@ -80,7 +82,7 @@ export async function ageQuarantine(
   return old.map(({ name }) => name);
 }
 
-/** Name → age in milliseconds. What cannot be read counts anew. */
+/** Name → age in milliseconds. Unreadable entries start at 0 again. */
 async function readAges(layout: StateLayout): Promise<Readonly<Record<string, number>>> {
   try {
     const parsed: unknown = JSON.parse(await readFile(layout.quarantineAges, 'utf8'));

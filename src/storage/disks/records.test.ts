@@ -17,7 +17,7 @@ afterEach(() => rm(layout.root, { recursive: true }));
 const recorded = async (id: string) =>
   JSON.parse(await readFile(layout.machineRecord(id), 'utf8')).machine as unknown;
 
-test('a record is there before the disk is, and only then', async () => {
+test('a record is written before the disk, and not without one', async () => {
   const machine = sampleMachine();
   expect(await records.write(machine)).toBe(false);
   await expect(stat(layout.diskDir(machine.id))).rejects.toMatchObject({ code: 'ENOENT' });
@@ -42,7 +42,7 @@ test('a newer record is not replaced by an older one, whoever writes last', asyn
   expect(await recorded(machine.id)).toEqual(of(9));
 });
 
-test('a record that cannot be read, or that counts nothing, is replaced', async () => {
+test('an unreadable record, or one without a revision, is replaced', async () => {
   const machine = sampleMachine();
   await records.begin(machine);
   await writeFile(layout.disk(machine.id), '');

@@ -1,4 +1,7 @@
-/** A machine's record as a file beside its disk: `disks/<machine>/machine.json`, the daemon's alone. */
+/**
+ * Stores a machine's record as a file beside its disk: `disks/<machine>/machine.json`, accessible only to the
+ * daemon.
+ */
 import { readdir, readFile } from 'node:fs/promises';
 import type { Machine } from '../../core/machines/machine.ts';
 import { type FoundRecord, type MachineRecords, revisionOf } from '../../core/ports/records.ts';
@@ -6,7 +9,7 @@ import { ensureDirectory, exists, hasErrorCode, syncDirectory, writeFileAtomic }
 import { KeyedLock } from '../../lib/keyed-lock.ts';
 import { diskDirectoryMode, isMachineId, type StateLayout } from '../layout.ts';
 
-/** Of the form of the file; the machine in it is in the form of the program that wrote it. */
+/** Version of the file's form; the machine in it has the form of the program that wrote it. */
 const version = 1;
 
 export class RecordFiles implements MachineRecords {
@@ -36,7 +39,7 @@ export class RecordFiles implements MachineRecords {
     }
   }
 
-  /** One after another, so that of two writers the one with the newer record wins. */
+  /** One at a time, so that of two writers the newer record wins. */
   #replace(machine: Machine): Promise<void> {
     return this.#lock.run(machine.id, async () => {
       const path = this.#layout.machineRecord(machine.id);
@@ -61,11 +64,11 @@ export class RecordFiles implements MachineRecords {
   async read(machineId: string): Promise<FoundRecord | null> {
     if (!(await exists(this.#layout.disk(machineId)))) return null;
     const machine = await this.#readMachine(this.#layout.machineRecord(machineId));
-    // One that is there and cannot be read, for whatever reason, still tells that the disk is somebody's.
+    // An existing but unreadable record still shows that the disk belongs to a machine.
     return { machineId, hasRecord: machine !== undefined, machine: machine ?? null };
   }
 
-  /** Null when it cannot be read, undefined when it is not there. */
+  /** Null when it cannot be read, undefined when it does not exist. */
   async #readMachine(path: string): Promise<unknown> {
     try {
       const parsed: unknown = JSON.parse(await readFile(path, 'utf8'));

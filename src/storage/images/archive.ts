@@ -1,4 +1,7 @@
-/** A tar stream out of what a caller sent: told by its first bytes, and unpacked in the jail. */
+/**
+ * Turns an upload into a tar stream: recognises its compression by the first bytes and decompresses it in the
+ * jail.
+ */
 import { AppError } from '../../core/errors.ts';
 import { filtered } from '../../lib/filter.ts';
 import { ProcessError } from '../../lib/process.ts';
@@ -11,10 +14,10 @@ interface Unpacker {
   readonly threadsMax: number;
 }
 
-/** They read all that was packed one after another, and say so when something else follows. */
+/** They read all concatenated parts, and report anything else that follows. */
 const unpackers = {
   gzip: { args: ['-d', '-c'], threadsMax: 1 },
-  // Even so it reads and writes in threads of their own.
+  // Even so it uses threads for reading and writing.
   zstd: { args: ['-d', '-c', '-q', '--single-thread'], threadsMax: 4 },
   xz: { args: ['-d', '-c', '--threads=1', '--memlimit-decompress=1GiB'], threadsMax: 1 },
   bzip2: { args: ['-d', '-c'], threadsMax: 1 },
@@ -28,10 +31,10 @@ const packings: readonly { readonly name: Packing; readonly magic: string }[] = 
   { name: 'xz', magic: 'fd377a585a00' },
   { name: 'bzip2', magic: '425a68' },
 ];
-/** A zstd file may begin with a frame that decoders skip: 184d2a50 to 184d2a5f, the lowest byte first. */
+/** A zstd file may start with a skippable frame: 184d2a50 to 184d2a5f, lowest byte first. */
 const skippableFrame = /^5[0-9a-f]2a4d18/;
 
-/** What people take for an archive of this kind; told by the first bytes, so that they learn what it is. */
+/** Other formats, recognised by their first bytes so that the error can name them. */
 const others: readonly { readonly name: string; readonly magic: string }[] = [
   { name: 'a zip archive', magic: '504b0304' },
   { name: 'a 7-Zip archive', magic: '377abcaf271c' },
@@ -54,7 +57,7 @@ export interface UnpackPlace {
   readonly timeoutMs: number;
 }
 
-/** The tar stream inside `chunks`. Raises `invalid` for a format that is not read or is damaged. */
+/** The tar stream inside `chunks`. Raises `invalid` for an unsupported format or damaged data. */
 export async function* tarStream(chunks: Chunks, place: UnpackPlace): Chunks {
   const { head, whole } = await peek(chunks);
   if (head.length === 0) throw new AppError('invalid', 'the archive is empty');
@@ -63,14 +66,14 @@ export async function* tarStream(chunks: Chunks, place: UnpackPlace): Chunks {
   else yield* through(whole, packing, place);
 }
 
-/** Passes `chunks` on; raises `invalid` before the first when their beginning shows a format that is not read. */
+/** Passes `chunks` on; raises `invalid` before the first if their beginning shows an unsupported format. */
 export async function* knownFormat(chunks: Chunks): Chunks {
   const { head, whole } = await peek(chunks);
   packingOf(head);
   yield* whole;
 }
 
-/** Null for a plain tar stream, or noise. */
+/** Null for a plain tar stream, or unknown data. */
 function packingOf(head: Buffer): Packing | null {
   const text = head.toString('hex');
   if (skippableFrame.test(text)) return 'zstd';
@@ -78,14 +81,14 @@ function packingOf(head: Buffer): Packing | null {
   if (packing !== undefined) return packing.name;
   const other = others.find(({ magic }) => text.startsWith(magic));
   if (other === undefined) return null;
-  throw new AppError('invalid', `the archive is ${other.name}, which is not read`, {
+  throw new AppError('invalid', `the archive is ${other.name}, which is not supported`, {
     hint: 'Send a tar archive: plain, or packed with gzip, zstd, xz or bzip2.',
   });
 }
 
 async function* through(chunks: Chunks, name: Packing, place: UnpackPlace): Chunks {
   const { args, threadsMax } = unpackers[name];
-  // It writes to us only.
+  // It only writes to us.
   const options = { ...place, threadsMax, fileBytesMax: 0 };
   try {
     yield* filtered(chunks, place.signal, async (streams) => {
@@ -97,12 +100,12 @@ async function* through(chunks: Chunks, name: Packing, place: UnpackPlace): Chun
   }
 }
 
-/** bzip2 ends well all the same. */
+/** bzip2 exits with 0 in this case. */
 const hasMoreWords = /trailing garbage/;
 
 function hasMore(name: string): AppError {
-  return new AppError('invalid', `the archive has something behind its ${name} data`, {
-    hint: 'Send the archive alone, and whole.',
+  return new AppError('invalid', `the archive has data after its ${name} data`, {
+    hint: 'Send only the archive, and all of it.',
   });
 }
 

@@ -1,4 +1,4 @@
-/** What the host grants the programs that read a stranger's archive, seen while they read. */
+/** The rights of programs that read an untrusted archive, observed while they run. */
 import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -35,7 +35,7 @@ interface Seen {
   readonly limits: string;
 }
 
-/** Unpacks, and looks at the program of this name while it waits for the second half. */
+/** Unpacks, and inspects the program with this name while it waits for the second half. */
 async function lookAt(name: string, packed: Buffer): Promise<Seen> {
   const staging = { ...stagingOf(new StateLayout(dir), 'x'), work: join(dir, 'work') };
   await mkdir(staging.work, { mode: 0o700 });
@@ -54,7 +54,7 @@ async function lookAt(name: string, packed: Buffer): Promise<Seen> {
   return seen;
 }
 
-/** Our child of this name, once it is what it will be. */
+/** Our child process with this name, once it has executed its final program. */
 async function find(name: string): Promise<Seen> {
   for (;;) {
     for (const entry of await readdir('/proc')) {

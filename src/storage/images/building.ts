@@ -1,6 +1,6 @@
 /**
- * From a tar stream to a root file system of the right size. The image builder (image-builder/main.go) does it, in the
- * jail: no file of the archive is ever a file of this host.
+ * Builds a root file system of the right size from a tar stream. The image builder (image-builder/main.go)
+ * does this in the jail: no file of the archive ever becomes a file of this host.
  */
 import { randomUUID } from 'node:crypto';
 import { chmod, copyFile, mkdir, rename } from 'node:fs/promises';
@@ -16,14 +16,14 @@ import type { Staging } from './staging.ts';
 import { runTool, type ToolOptions } from './tools.ts';
 
 const mib = 2 ** 20;
-/** Go's runtime has some threads of its own, and mkfs.ext4 and e2fsck run below it. */
+/** Go's runtime has several threads, and mkfs.ext4 and e2fsck run as its children. */
 const threadsMax = 32;
 /** Names in the jail's directory. */
 const builderName = 'image-builder';
 const treeName = 'tree';
 
 export interface BuildLimits {
-  /** Of the tar stream, unpacked, and `entryBytes` for each entry; beyond it `tooLarge` is raised. */
+  /** Limit of the unpacked tar stream plus `entryBytes` per entry; beyond it `tooLarge` is raised. */
   readonly bytesMax: number;
   readonly tooLarge: AppError;
   /** Beyond it `tooMany` is raised. */
@@ -33,7 +33,7 @@ export interface BuildLimits {
 
 export interface BuildOptions {
   readonly name: string;
-  /** The image builder's program. */
+  /** Path of the image builder. */
   readonly builderPath: string;
   readonly limits: BuildLimits;
   readonly timeoutMs: number;
@@ -53,15 +53,15 @@ const answer = z.union([
 type Answer = z.infer<typeof answer>;
 
 /**
- * Writes the root file system into the jail's directory; answers its size in MiB. Raises `invalid` for an archive that is
- * damaged, not whole, or no root file system.
+ * Writes the root file system into the jail's directory; returns its size in MiB. Raises `invalid` for an
+ * archive that is damaged, incomplete, or not a root file system.
  */
 export async function buildRoot(
   chunks: AsyncIterable<Uint8Array>,
   { work, rootName }: Pick<Staging, 'work' | 'rootName'>,
   { name, builderPath, limits, timeoutMs, signal }: BuildOptions,
 ): Promise<number> {
-  // What leads to the original may be closed to the jail.
+  // The jail may not be able to reach the original's directory.
   await copyFile(builderPath, join(work, builderName));
   await chmod(join(work, builderName), 0o755);
   const mkfs = ext4FormatArguments({ label: name, uuid: randomUUID() });
@@ -86,10 +86,10 @@ export async function buildRoot(
   }
   const made = parsed(line);
   if (made && 'size_mib' in made) return made.size_mib;
-  throw new AppError('internal', 'the image builder did not say what it made');
+  throw new AppError('internal', 'the image builder did not report its result');
 }
 
-/** Maps, tables and what stays free in the image come to its content; a bound for a builder that was taken over. */
+/** The content plus maps, tables and the image's free space; a limit for a compromised builder. */
 function imageBytesMax(contentBytesMax: number): number {
   return Math.ceil(contentBytesMax * 1.1) + 2 ** 30;
 }
@@ -102,7 +102,7 @@ function parsed(line: string): Answer | null {
   }
 }
 
-/** What the builder has against the archive, in our words; null when it failed otherwise. */
+/** The builder's objection to the archive as an error; null for other failures. */
 function refusal(line: string, { tooLarge, tooMany }: BuildLimits, error: unknown): AppError | null {
   const said = parsed(line);
   if (!(error instanceof ProcessError) || !said || !('refused' in said)) return null;
@@ -118,7 +118,10 @@ const kernelPlaces = [
   { from: '/usr/lib/modules', to: 'usr/lib' },
 ] as const;
 
-/** Takes kernels and their modules out of the root file system in the jail's directory; answers the directory they are in. */
+/**
+ * Extracts kernels and their modules from the root file system in the jail's directory; returns the directory
+ * that contains them.
+ */
 export async function extractKernels(
   { work, rootName }: Pick<Staging, 'work' | 'rootName'>,
   options: Pick<ToolOptions, 'signal' | 'timeoutMs' | 'fileBytesMax'>,
@@ -128,7 +131,7 @@ export async function extractKernels(
     await mkdir(join(tree, directory));
     await giveToJail(join(tree, directory));
   }
-  // What is not there is complained of and left out.
+  // Missing paths are reported and skipped.
   const stdin = kernelPlaces.map(({ from, to }) => `rdump ${from} ${join(treeName, to)}\n`).join('');
   const { stderr } = await runTool('debugfs', ['-f', '-', rootName], {
     ...options,
@@ -140,7 +143,10 @@ export async function extractKernels(
   });
 }
 
-/** Brings the root file system out of the jail's reach, before anything is believed of it, and makes it durable. */
+/**
+ * Moves the root file system out of the jail's reach, before trusting anything about it, and makes it
+ * durable.
+ */
 export async function takeRoot(
   { work, rootName, rootPath }: Pick<Staging, 'work' | 'rootName' | 'rootPath'>,
   sizeMib: number,

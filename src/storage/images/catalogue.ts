@@ -1,4 +1,6 @@
-/** The records of images in the state directory, each a file; read once, because nobody else changes them. */
+/**
+ * The records of images in the state directory, one file each; read once, because nobody else changes them.
+ */
 import { chmod, mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError } from '../../core/errors.ts';
@@ -12,9 +14,9 @@ type Entry = { readonly record: ImageRecord } | { readonly error: unknown };
 
 export class ImageCatalogue {
   readonly #state: StateLayout;
-  /** By the path of the record. */
+  /** By the record's path. */
   #entries: Promise<Map<string, Entry>> | null = null;
-  /** The same by content, the first of several; null until they were read. */
+  /** The same by content (the first of several); null before they are read. */
   #byDigest: ReadonlyMap<string, ImageRecord> | null = null;
 
   constructor(state: StateLayout) {
@@ -28,28 +30,28 @@ export class ImageCatalogue {
     return entry?.record ?? null;
   }
 
-  /** Every record that is whole. */
+  /** All readable records. */
   async all(): Promise<readonly ImageRecord[]> {
     return wholeOf(await this.#load());
   }
 
-  /** The record of this content, whosever it is. */
+  /** The record of this content, of any tenant. */
   async of(digest: string): Promise<ImageRecord | null> {
     await this.#load();
     return this.known(digest) ?? null;
   }
 
-  /** What `of` gives, at once; undefined before the records were read. */
+  /** The result of `of` at once; undefined before the records were read. */
   known(digest: string): ImageRecord | null | undefined {
     return this.#byDigest === null ? undefined : (this.#byDigest.get(digest) ?? null);
   }
 
-  /** Whether there is a record that cannot be read. */
+  /** Whether any record cannot be read. */
   async isDamaged(): Promise<boolean> {
     return [...(await this.#load()).values()].some((entry) => 'error' in entry);
   }
 
-  /** Replaces the one of the same name and tenant. */
+  /** Replaces the record with the same name and tenant. */
   async put(record: ImageRecord): Promise<void> {
     const entries = await this.#load();
     const path = this.#state.imageName(record.name, record.tenant);
@@ -69,11 +71,11 @@ export class ImageCatalogue {
     await syncDirectory(dirname(path));
     entries.delete(path);
     this.#byDigest = byDigest(entries);
-    // Stays while the tenant has others.
+    // Not removed while the tenant has other images.
     if (tenant !== null) await rmdir(this.#state.imageNamesOf(tenant)).catch(() => undefined);
   }
 
-  /** The directories that records lie in, for who removes what a crash left there. */
+  /** The directories of records, for removing leftovers of a crash. */
   async directories(): Promise<readonly string[]> {
     const entries = await readdir(this.#state.tenantImages, { withFileTypes: true }).catch(
       (error: NodeJS.ErrnoException) => {
@@ -129,7 +131,7 @@ async function readEntry(path: string, name: string, tenant: string | null): Pro
   }
 }
 
-/** Names in a directory, sorted, without hidden ones; none when it is absent. */
+/** Sorted names in a directory without hidden ones; empty when it does not exist. */
 export async function namesIn(dir: string): Promise<readonly string[]> {
   const names = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
@@ -138,7 +140,7 @@ export async function namesIn(dir: string): Promise<readonly string[]> {
   return names.filter((name) => !name.startsWith('.')).sort();
 }
 
-/** Makes a directory with this mode whatever the umask; one that exists gets it too. */
+/** Makes a directory with this mode whatever the umask; also sets it on an existing one. */
 export async function makeDirectory(path: string, mode: number): Promise<void> {
   await mkdir(path, { recursive: true, mode });
   await chmod(path, mode);

@@ -27,7 +27,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
-/** Makes an image in the cache, as set-up does, and brings it in. */
+/** Makes an image in the cache like set-up, and imports it. */
 async function makeImage(content: string): Promise<string> {
   await rm(cache.image('busybox'), { recursive: true, force: true });
   await mkdir(cache.image('busybox'), { recursive: true });
@@ -58,7 +58,7 @@ async function makeKit(content: string): Promise<string> {
 const blobs = async () => (await readdir(state.blobs)).map((name) => `sha256:${name}`).sort();
 
 describe('root file systems', () => {
-  it('of an image that was made anew go when no machine has them', async () => {
+  it('of a rebuilt image are removed when no machine uses them', async () => {
     const [old, present] = [await makeImage('old'), await makeImage('present')];
     expect(await store.collect(new Set([old]))).toEqual([]);
     expect(await store.collect(nobody)).toEqual([{ kind: 'blob', digest: old, bytes: 3 }]);
@@ -67,7 +67,7 @@ describe('root file systems', () => {
     expect(await store.collect(nobody)).toEqual([]);
   });
 
-  it('stay while they are young: a creation may have resolved to one', async () => {
+  it('stay while they are young, because a creation may have resolved to one', async () => {
     const old = await makeImage('old');
     await makeImage('present');
     now -= garbageAgeMsMin;
@@ -75,7 +75,7 @@ describe('root file systems', () => {
     expect(await blobs()).toContain(old);
   });
 
-  it('stay while a disk lies on them that no machine accounts for', async () => {
+  it('stay while an orphan disk depends on them', async () => {
     const old = await makeImage('old');
     await makeImage('present');
     await mkdir(state.diskDir('lost'), { recursive: true });
@@ -94,7 +94,7 @@ describe('root file systems', () => {
     ];
     await run('qemu-img', args, { timeoutMs: 10_000 });
     expect(await store.collect(nobody)).toEqual([]);
-    // A header that claims more than a header can hold is no reason to fail.
+    // An invalid header must not cause a failure.
     await writeFile(
       state.disk('lost'),
       Buffer.concat([Buffer.from('514649fb00000003', 'hex'), Buffer.alloc(200, 255)]),
@@ -113,7 +113,7 @@ describe('root file systems', () => {
 });
 
 describe('boot kits', () => {
-  it('go when set-up has made another, an hour after that', async () => {
+  it('are removed an hour after set-up has made another', async () => {
     const [old, present] = [await makeKit('old'), await makeKit('present')];
     now -= garbageAgeMsMin;
     expect(await store.collect(nobody)).toEqual([]);
@@ -123,7 +123,7 @@ describe('boot kits', () => {
     expect((await readdir(state.boot)).sort()).toEqual(['current.json', present.slice(7)].sort());
   });
 
-  it('stay while a VMM that runs was started with one', async () => {
+  it('stay while a running VMM was started with one', async () => {
     const old = await makeKit('old');
     await makeKit('present');
     const vmm = spawn('tail', ['-f', join(state.bootKit(old), 'kernel')], { stdio: 'ignore' });

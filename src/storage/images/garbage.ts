@@ -1,7 +1,8 @@
 /**
- * Root file systems and boot kits that nothing needs any more: those of images that set-up has made anew, and of machines
- * that are gone. What is needed is told by names, by core (machines), by the disks that lie here, whoever owns them, and
- * by programs that run. Anything young is spared: a start may have been told of it and not begun yet.
+ * Finds root file systems and boot kits that nothing needs any more: those of rebuilt images, and of deleted
+ * machines. They are needed by image names, by machines (according to core), by disks on this host, whoever
+ * owns them, and by running programs. Young ones are spared, because a start may have resolved to one but not
+ * begun.
  */
 import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,17 +14,17 @@ import { namesIn } from './catalogue.ts';
 export const garbageAgeMsMin = 60 * 60_000;
 
 const digestPattern = /[0-9a-f]{64}/g;
-/** The header of a qcow2 file (its specification is part of QEMU): where the name of its base is, and how long. */
+/** The qcow2 header (specified in QEMU's documentation): position and length of the base's name. */
 const header = { bytes: 104, magic: 0x514649fb, baseOffset: 8, baseLength: 16 } as const;
-/** The format's own limit. */
+/** The format's limit. */
 const baseLengthMax = 1023;
 
 export interface Candidate extends Garbage {
-  /** Milliseconds since it was last put in use. */
+  /** Milliseconds since it was last put to use. */
   readonly ageMs: number;
 }
 
-/** Which of them nothing needs. Pure. */
+/** Those that nothing needs. Pure. */
 export function planGarbage(
   candidates: readonly Candidate[],
   needed: ReadonlySet<string>,
@@ -55,8 +56,8 @@ function isDigest(name: string): boolean {
 }
 
 /**
- * Digests that disks lie on, those that no machine accounts for included. A disk's header is its VMM's: one that lies only
- * keeps a file from being removed.
+ * The digests that disks depend on, including orphan disks. A VMM controls its disk's header, but a false one
+ * can only prevent a removal.
  */
 export async function basesOfDisks(roots: readonly string[]): Promise<ReadonlySet<string>> {
   const found = new Set<string>();
@@ -91,7 +92,7 @@ async function baseOf(path: string): Promise<readonly string[]> {
   }
 }
 
-/** Digests that command lines name: the kernel of a VMM that runs. */
+/** The digests in command lines: the kernels of running VMMs. */
 export async function digestsOfProcesses(): Promise<ReadonlySet<string>> {
   const found = new Set<string>();
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {

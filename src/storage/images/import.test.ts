@@ -274,9 +274,9 @@ describe('importing an archive', () => {
     [
       'a zip archive',
       async () => Buffer.from('504b030414000000', 'hex'),
-      /is a zip archive, which is not read/,
+      /is a zip archive, which is not supported/,
     ],
-    ['a disk', async () => Buffer.from('514649fb00000003', 'hex'), /is a qcow2 disk, which is not read/],
+    ['a disk', async () => Buffer.from('514649fb00000003', 'hex'), /is a qcow2 disk, which is not supported/],
     [
       'half an archive',
       async () => (await tarOf(await makeRoot())).subarray(0, 1200),

@@ -1,6 +1,6 @@
 /**
- * Brings a file from the cache into the state directory: hard-linked where both are on one file system, else copied with
- * its holes. Checked against its digest on the way, so that a blob's name always tells its content.
+ * Imports a file from the cache into the state directory: as a hard link if both are on one file system, else
+ * as a sparse copy. Its digest is checked, so a blob's name always matches its content.
  */
 import { chmod, link, rm } from 'node:fs/promises';
 import { AppError } from '../../core/errors.ts';
@@ -9,12 +9,13 @@ import { isOutOfSpace, syncFile } from '../../lib/files.ts';
 import { ProcessError, run } from '../../lib/process.ts';
 
 const copyMs = 10 * 60_000;
-// EXDEV: another file system · EPERM: it has no hard links, or forbids ours to another's file · EMLINK: too many.
+// EXDEV: another file system · EPERM: no hard links, or not to another user's file · EMLINK: too many.
 const unlinkable = ['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP'];
 
 /**
- * Makes `target` (which must not exist) hold the content `digest` names, readable by everyone, written by no one, and
- * synced. Raises `unavailable` when the source is something else, `exhausted` when the disk is full, and the signal's reason.
+ * Makes `target`, which must not exist, with the content of `digest`: readable for everyone, read-only, and
+ * synced. Raises `unavailable` when the source has another content, `exhausted` when the disk is full, and
+ * the signal's reason.
  */
 export async function importFile(
   source: string,
@@ -39,7 +40,7 @@ export async function importFile(
   }
 }
 
-/** A full disk in our words; anything else as it is. */
+/** Translates the error of a full disk; returns others unchanged. */
 export function explained(error: unknown): unknown {
   const saysNoSpace =
     error instanceof ProcessError && /No space left|Disk quota exceeded/i.test(error.stderr);
@@ -59,9 +60,9 @@ async function linkOrCopy(source: string, target: string, signal?: AbortSignal):
   }
 }
 
-/** Copies a file without filling its holes. */
+/** Copies a file and keeps its holes. */
 export async function copySparse(source: string, target: string, signal?: AbortSignal): Promise<void> {
-  // In English, because its words are what tells a full disk.
+  // English, because its message is parsed to recognise a full disk.
   const env = { LC_ALL: 'C' };
   await run('cp', ['--sparse=always', '--reflink=auto', '--', source, target], {
     ...{ timeoutMs: copyMs, env, isBoundToUs: true },

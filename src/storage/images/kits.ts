@@ -1,6 +1,6 @@
 /**
- * Boot kits in the state directory, by the digest of their content: the one that set-up made for this host, and those of
- * images with a kernel of their own. What a machine started with stays, whatever set-up makes later.
+ * The boot kits in the state directory, by digest: the host's, which set-up made, and those of images with
+ * their own kernel. A running machine's kit stays, whatever set-up makes later.
  */
 import { rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ export class BootKits {
     this.#cache = layouts.cache;
   }
 
-  /** The one that set-up made; null when none has been brought in. */
+  /** The host's kit; null when none has been imported. */
   async current(): Promise<BootKit | null> {
     if (this.#current) return this.#current;
     const pointer = await readRecord(this.#state.currentBootKit, currentBootKit);
@@ -35,17 +35,17 @@ export class BootKits {
     return this.#current;
   }
 
-  /** What `current` has read. */
+  /** The result of `current`, if it was called. */
   get knownCurrent(): BootKit | null {
     return this.#current;
   }
 
-  /** What `get` has read. */
+  /** The result of `get`, if it was called. */
   known(digest: string): BootKit | null {
     return this.#known.get(digest) ?? null;
   }
 
-  /** Raises `unavailable` when it is not there. */
+  /** Raises `unavailable` when it does not exist. */
   async get(digest: string): Promise<BootKit> {
     const kit = this.#known.get(digest) ?? (await this.#read(digest));
     if (!kit) {
@@ -61,7 +61,7 @@ export class BootKits {
     return kit;
   }
 
-  /** The host's kit, and the one before it for as long as a start may have been given it. */
+  /** The host's kit, and the previous one for as long as a start may use it. */
   async currentDigests(now: number): Promise<readonly string[]> {
     const pointer = await readRecord(this.#state.currentBootKit, currentBootKit);
     if (!pointer) return [];
@@ -70,7 +70,7 @@ export class BootKits {
     return [pointer.digest, ...(isRecent && pointer.before ? [pointer.before] : [])];
   }
 
-  /** Brings in what set-up has made since. Calls must not overlap. */
+  /** Imports the kit that set-up has made since. Calls must not overlap. */
   async bringIn(): Promise<void> {
     const offered = await readRecord(join(this.#cache.bootKit, 'kit.json'), bootKitRecord);
     if (!offered) return;
@@ -83,12 +83,12 @@ export class BootKits {
     this.#current = null;
   }
 
-  /** Brings in a kit that was made in `dir`. Calls must not overlap. */
+  /** Adds a kit made in `dir`. Calls must not overlap. */
   async add(dir: string, record: BootKitRecord): Promise<void> {
     if (!(await this.#has(record.digest))) await this.#copy(dir, record);
   }
 
-  /** Unless it is the host's. */
+  /** Removes the kit unless it is the host's. */
   async remove(digest: string): Promise<void> {
     const current = await readRecord(this.#state.currentBootKit, currentBootKit);
     if (current?.digest === digest) return;

@@ -1,4 +1,6 @@
-/** Makes an image in a staging directory: write, take over, hash. Nothing of it is anybody's yet. */
+/**
+ * Makes an image in a staging directory: writes, takes over, hashes. The image is not visible to anyone yet.
+ */
 import type { StatsFs } from 'node:fs';
 import { mkdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,8 +17,8 @@ import { openSource, type Places } from './sources.ts';
 import type { Staging } from './staging.ts';
 
 /**
- * Makes a boot kit of the newest kernel in `tree` and leaves it in `target`, an empty directory: `kernel`, `initrd` and
- * `kit.json`. Raises `invalid` when the tree has none, `unsupported` when it cannot boot guests here.
+ * Makes a boot kit from the newest kernel in `tree` in `target`, an empty directory: `kernel`, `initrd` and
+ * `kit.json`. Raises `invalid` when the tree has no kernel, `unsupported` when it cannot boot guests here.
  */
 export type MakeBootKit = (tree: string, target: string, signal: AbortSignal) => Promise<void>;
 
@@ -24,7 +26,7 @@ export interface ImportLimits {
   /** See `BuildLimits`. */
   readonly bytesMax: number;
   readonly entriesMax: number;
-  /** What an import leaves free where the state directory is. */
+  /** Disk space that an import leaves free on the state directory's file system. */
   readonly reserveBytes: number;
   /** For one program that the import runs; the caller's signal may end it sooner. */
   readonly toolTimeoutMs: number;
@@ -43,10 +45,7 @@ export interface MakingOptions extends Places {
   readonly signal: AbortSignal;
 }
 
-/**
- * Makes an image in a staging directory. What is there already is what an interrupted call made, and is kept when it is
- * whole.
- */
+/** Makes an image in a staging directory. Reuses complete results of an interrupted call. */
 export async function makeImage(
   request: ImageImport,
   staging: Staging,
@@ -78,7 +77,7 @@ async function findBuilder({ cache, state }: Places): Promise<string> {
   throw new AppError('unavailable', 'the image builder is not built', { hint: 'Run ./flotilla setup.' });
 }
 
-/** Null until the image is whole. */
+/** Null until the image is complete. */
 export function readMade({ made }: Pick<Staging, 'made'>): Promise<MadeImage | null> {
   return readRecord(made, madeImage);
 }
@@ -91,7 +90,7 @@ async function emptyWork({ work, kit }: Staging): Promise<void> {
   await giveToJail(work);
 }
 
-/** Others' files keep their owners only in root's hands. */
+/** Only root can give files to other users. */
 function requireRoot(): void {
   if (process.getuid?.() === 0) return;
   throw new AppError('unsupported', 'only a daemon that runs as root imports images', {
@@ -100,8 +99,8 @@ function requireRoot(): void {
 }
 
 /**
- * How much an archive may hold where so much is free: a quarter of it, as two imports go on at once and each has its
- * content there twice for a while. Raises `exhausted` when that is nothing. Pure.
+ * How much may be unpacked with this much free space: half of it, because the files exist twice for a while
+ * and others need inodes too. Raises `exhausted` when that is nothing. Pure.
  */
 export function planRoom(
   { bavail, bsize }: Pick<StatsFs, 'bavail' | 'bsize'>,
@@ -137,7 +136,7 @@ async function makeKit(staging: Staging, { makeBootKit, limits, signal }: Making
   return record.digest;
 }
 
-/** Of the kit made in a staging directory. */
+/** The kit made in a staging directory. */
 export function readKit(dir: string): Promise<BootKitRecord | null> {
   return readRecord(join(dir, 'kit.json'), bootKitRecord);
 }

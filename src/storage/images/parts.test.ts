@@ -1,4 +1,6 @@
-/** An import's parts, each of them twice, and continued by another daemon after a crash between any two. */
+/**
+ * The parts of an import, each called twice, and continued by another daemon after a crash between any two.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -43,7 +45,7 @@ async function expectOnly(image: Image): Promise<void> {
   expect((await readdir(state.images)).filter((name) => name.startsWith('.'))).toEqual([]);
 }
 
-it('each part is done once when it is called twice, also by another daemon', async () => {
+it('each part is done once even if called twice, also by another daemon', async () => {
   await open().receive(id, sent(), never);
   await open().receive(id, unread(), never);
   expect(await open().hasReceived(id)).toBe(true);
@@ -56,7 +58,7 @@ it('each part is done once when it is called twice, also by another daemon', asy
   await expectOnly(image);
 });
 
-it('a part that was broken off is done anew', async () => {
+it('an interrupted part is repeated', async () => {
   const broken = async function* () {
     yield archive.subarray(0, 700);
     throw new Error('the line went dead');
@@ -71,7 +73,7 @@ it('a part that was broken off is done anew', async () => {
   await expectOnly(image);
 });
 
-it('what is discarded before it is published was never there', async () => {
+it('an import discarded before publishing leaves no image', async () => {
   await open().receive(id, sent(), never);
   await open().build(id, request, never);
   await open().discard(id);
@@ -80,7 +82,7 @@ it('what is discarded before it is published was never there', async () => {
   expect(await readdir(state.blobs)).toEqual([]);
 });
 
-it('what was published is known by what made it, and taken back without touching a later one', async () => {
+it('a published image is recognised by its import, and removed without affecting a later one', async () => {
   await open().receive(id, sent(), never);
   expect(await open().made(id, request)).toBeNull();
   await open().build(id, request, never);
@@ -95,7 +97,7 @@ it('what was published is known by what made it, and taken back without touching
   expect(await open().made(id, request)).toBeNull();
 });
 
-it('a daemon that starts keeps what an open import has, and removes what no import has', async () => {
+it('a starting daemon keeps the files of open imports, and removes others', async () => {
   await open().receive(id, sent(), never);
   await open().receive('operation002', sent(), never);
   const next = open();
@@ -104,7 +106,7 @@ it('a daemon that starts keeps what an open import has, and removes what no impo
   expect(await next.hasReceived('operation002')).toBe(false);
 });
 
-it('an upload whose sender is silent ends when it is cancelled', async () => {
+it('an upload with a silent sender ends when it is cancelled', async () => {
   const asked = Promise.withResolvers<void>();
   const silent = async function* () {
     yield archive.subarray(0, 512);
@@ -119,7 +121,7 @@ it('an upload whose sender is silent ends when it is cancelled', async () => {
   expect(await open().hasReceived(id)).toBe(false);
 });
 
-it('two of one name: the second is refused when it would be published', async () => {
+it('of two imports with one name, the second is refused at publishing', async () => {
   for (const each of [id, 'operation002']) {
     await open().receive(each, sent(), never);
     await open().build(each, request, never);

@@ -1,4 +1,4 @@
-/** Keeps an upload on disk as it comes, so that a slow sender holds nothing but its own file. */
+/** Stores an upload on disk as it arrives, so that a slow sender occupies only its own file. */
 import { open, rename, rm, stat, statfs } from 'node:fs/promises';
 import { AppError } from '../../core/errors.ts';
 import { abortable } from '../../lib/abort.ts';
@@ -7,19 +7,19 @@ import type { Staging } from './staging.ts';
 
 export interface ReceiveLimits {
   readonly bytesMax: number;
-  /** What stays free where the state directory is. */
+  /** Disk space that stays free on the state directory's file system. */
   readonly reserveBytes: number;
 }
 
-/** An upload is there beside its tree and its file system. */
+/** An upload exists at the same time as its unpacked files and its file system. */
 const shareOfFree = 1 / 3;
-/** Free space is looked at again after so much. */
+/** Free space is checked after each such amount. */
 const lookBytes = 16 * 2 ** 20;
 
 /**
- * Writes `chunks` into the staging directory, which exists. Once it has ended the archive is whole and stays, and a second
- * call does nothing. Raises `exhausted` when it takes more than its share of the disk, `invalid` beyond `bytesMax`, and
- * what the sender raises.
+ * Writes `chunks` into the existing staging directory. After success the archive is complete and stays, and a
+ * second call does nothing. Raises `exhausted` when it exceeds its share of the disk, `invalid` beyond
+ * `bytesMax`, and the sender's errors.
  */
 export async function receive(
   chunks: AsyncIterable<Uint8Array>,
@@ -53,7 +53,7 @@ export async function receive(
   await syncDirectory(dir);
 }
 
-/** Whether the whole archive is here. */
+/** Whether the complete archive is here. */
 export function hasReceived({ upload }: Pick<Staging, 'upload'>): Promise<boolean> {
   return stat(upload).then(
     () => true,
@@ -61,7 +61,7 @@ export function hasReceived({ upload }: Pick<Staging, 'upload'>): Promise<boolea
   );
 }
 
-/** Ends with the signal's reason also while the sender is silent. */
+/** Ends with the signal's reason even while the sender is silent. */
 async function* untilAborted<T>(chunks: AsyncIterable<T>, signal: AbortSignal): AsyncIterable<T> {
   const iterator = chunks[Symbol.asyncIterator]();
   for (;;) {

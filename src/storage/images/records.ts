@@ -1,4 +1,4 @@
-/** The JSON that set-up leaves in the cache and that the store keeps; one shape for both. */
+/** The JSON records of set-up in the cache and of the store; both have the same form. */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
@@ -6,8 +6,8 @@ import { AppError } from '../../core/errors.ts';
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 
 /**
- * `image.json` in the cache, and the records in the state directory. Unknown fields are dropped. What set-up leaves lacks
- * the fields with defaults.
+ * `image.json` in the cache, and the records in the state directory. Unknown fields are dropped. Set-up's
+ * records lack the fields with defaults.
  */
 export const imageRecord = z.object({
   name: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,126}$/),
@@ -17,13 +17,13 @@ export const imageRecord = z.object({
   createdAt: z.iso.datetime(),
   tenant: z.string().nullable().default(null),
   isBuiltIn: z.boolean().default(true),
-  /** The boot kit of an image with a kernel of its own. */
+  /** The boot kit of an image with its own kernel. */
   kitDigest: digest.nullable().default(null),
   kernelRelease: z.string().nullable().default(null),
 });
 export type ImageRecord = z.infer<typeof imageRecord>;
 
-/** Whether a file or directory can be named so: what is not, is no image's. */
+/** Whether a name is a valid image name; other files and directories are not images. */
 export function isImageName(name: string): boolean {
   return imageRecord.shape.name.safeParse(name).success && !name.includes('..');
 }
@@ -40,7 +40,7 @@ export const bootKitRecord = z.object({
 
 export type BootKitRecord = z.infer<typeof bootKitRecord>;
 
-/** What an import has made and not published yet. */
+/** The result of an import before publishing. */
 export const madeImage = imageRecord.pick({ rootMib: true, digest: true, createdAt: true }).extend({
   kitDigest: digest.nullable(),
 });
@@ -49,7 +49,7 @@ export type MadeImage = z.infer<typeof madeImage>;
 /** `boot/current.json`. */
 export const currentBootKit = z.object({ digest, before: digest.nullable().default(null) });
 
-/** Reads and checks a record; null when the file is absent, `internal` when it is not what it should be. */
+/** Reads and validates a record; null when the file is absent, `internal` when it is invalid. */
 export async function readRecord<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {
   let text: string;
   try {

@@ -1,4 +1,7 @@
-/** Where the files of an image come from, as a stream: an upload, an archive on this host, or a directory of it. */
+/**
+ * Opens the source of an image as a tar stream: an upload, an archive on this host, or a directory of this
+ * host.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { realpath, stat } from 'node:fs/promises';
@@ -18,8 +21,8 @@ export interface Places {
 const stderrBytesMax = 65_536;
 
 /**
- * The source's archive. Raises `invalid` for a path that is not there, is not absolute, is of the wrong kind, or would
- * bring in this host's own state.
+ * The source's archive. Raises `invalid` for a path that does not exist, is not absolute, is of the wrong
+ * kind, or contains this host's own state.
  */
 export async function openSource(
   source: ImageSource,
@@ -50,7 +53,7 @@ async function resolved(path: string, kind: string): Promise<string> {
   }
 }
 
-/** The state directory holds keys and other people's disks, and would hold the copy of itself. */
+/** The state directory holds keys and tenants' disks, and would hold the copy of itself. */
 async function checkPlace(path: string, { state, cache }: Places): Promise<void> {
   const [stateRoot, cacheRoot] = await Promise.all([state.root, cache.root].map(realpathOrSame));
   const refuse = (what: string) => new AppError('invalid', `${path} ${what}`);
@@ -70,7 +73,9 @@ function isWithin(path: string, parent: string): boolean {
   return path === parent || path.startsWith(`${parent}/`);
 }
 
-/** The directory as a tar stream: of its own file system only. tar may read everything and change nothing. */
+/**
+ * The directory as a tar stream, limited to its own file system. tar may read everything and change nothing.
+ */
 async function* directoryStream(path: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
   const args = [
     ...[
@@ -82,7 +87,7 @@ async function* directoryStream(path: string, signal: AbortSignal): AsyncIterabl
       '--',
       'tar',
       '--create',
-      // Keeps parts of a second, and numbers of any size.
+      // Keeps fractions of seconds, and numbers of any size.
       '--format=posix',
       '--pax-option=delete=atime,delete=ctime',
       '--file=-',
@@ -104,12 +109,12 @@ async function* directoryStream(path: string, signal: AbortSignal): AsyncIterabl
     stderr = (stderr + chunk.toString()).slice(-stderrBytesMax);
   });
   const ended = once(child, 'close');
-  // What is awaited below may be given up before.
+  // It may be abandoned before it is awaited below.
   ended.catch(() => undefined);
   try {
     yield* child.stdout;
     const [exitCode] = (await ended) as [number | null];
-    // 1: a file changed while it was read, which a directory in use does.
+    // 1: a file changed while it was read, which is normal in a directory in use.
     const isRead = exitCode === 0 || exitCode === 1;
     if (!isRead) throw new AppError('invalid', `the directory cannot be read: ${lastWords(stderr)}`);
     requireNothingLeftOut(stderr);
@@ -118,7 +123,7 @@ async function* directoryStream(path: string, signal: AbortSignal): AsyncIterabl
   }
 }
 
-/** What tar says of files that the stream lacks, or has another content for. */
+/** tar's messages about files that the stream lacks, or contains with other content. */
 const leftOut =
   /^tar: (.+): (socket ignored|door ignored|Unknown file type; file ignored|File shrank by .+)$/;
 
@@ -139,5 +144,5 @@ function lastWords(stderr: string): string {
   return (lines.at(-1) ?? 'tar ended without a word').replace(/^tar: /, '').slice(0, 400);
 }
 
-/** What tar says after what was wrong. */
+/** tar's final messages after the actual error. */
 const closing = /^tar: (Error is not recoverable|Exiting with failure status)/;

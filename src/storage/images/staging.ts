@@ -1,26 +1,27 @@
 /**
- * The directory of one import under way, named for its operation: what was received, what is made of it, and what the
- * jail may touch. Closed to everyone else: two tenants' programs run as one user and reach only where they start.
+ * The directory of one running import, named after its operation: the upload, the result, and the jail's
+ * working files. Closed to everyone else, because jailed programs of all tenants run as one user and only
+ * reach their starting directory.
  */
 import { join } from 'node:path';
 import type { StateLayout } from '../layout.ts';
 
-/** What an interrupted import leaves is named so. */
+/** Prefix of the directories of running or interrupted imports. */
 export const stagingPrefix = '.import-';
 
 export interface Staging {
   readonly dir: string;
-  /** The archive as it is received, and whole. */
+  /** The archive while it arrives, and when complete. */
   readonly partial: string;
   readonly upload: string;
-  /** The jail's own directory; below it nothing may be trusted. */
+  /** The jail's own directory; nothing below it can be trusted. */
   readonly work: string;
-  /** The root file system's name within `work`. */
+  /** The root file system's name in `work`. */
   readonly rootName: string;
   /** The finished root file system, out of the jail's reach. */
   readonly rootPath: string;
   readonly kit: string;
-  /** The record of what was made; there when all of it is. */
+  /** The record of the result; exists when everything is complete. */
   readonly made: string;
 }
 

@@ -23,7 +23,7 @@ afterEach(() => rm(dir, { recursive: true, force: true }));
 
 const digestOf = (text: string) => `sha256:${createHash('sha256').update(text).digest('hex')}`;
 
-/** Leaves an image in the cache as set-up does: a new directory in place of the old. */
+/** Puts an image into the cache like set-up: a new directory that replaces the old one. */
 async function offer(name: string, content: string, changes: object = {}): Promise<void> {
   const record = {
     name,
@@ -56,7 +56,7 @@ async function offerKit(kernel: string, initrd: string): Promise<string> {
 const modeOf = async (path: string) => (await stat(path)).mode & 0o7777;
 
 describe('images', () => {
-  it('brings in what the cache has, by link, readable by everyone and written by no one', async () => {
+  it('imports the cache’s images by link, readable for everyone and read-only', async () => {
     await offer('busybox', 'root');
     await store.sync();
     const blob = state.blob(digestOf('root'));
@@ -86,12 +86,12 @@ describe('images', () => {
     for (const path of [dirname(state.blobs), state.boot]) expect(await modeOf(path)).toBe(0o755);
   });
 
-  it('lets the VMMs through to the blobs, and nobody see which there are', async () => {
+  it('lets VMMs pass to the blobs without listing them', async () => {
     await store.sync();
     expect(await modeOf(state.blobs)).toBe(0o711);
   });
 
-  it('is left off, whole or not at all, when the daemon ends', async () => {
+  it('is cancelled atomically when the daemon ends', async () => {
     await offer('busybox', 'root');
     const reason = new Error('shutting down');
     await expect(store.sync({ signal: AbortSignal.abort(reason) })).rejects.toThrow('shutting down');
@@ -109,7 +109,7 @@ describe('images', () => {
     expect(await readFile(state.blob(digestOf('root')), 'utf8')).toBe('root');
   });
 
-  it('finds an image made after the last sync, once for many who ask', async () => {
+  it('finds an image made after the last sync, once for many callers', async () => {
     await store.sync();
     await offer('debian-12', 'root');
     const found = await Promise.all(
@@ -136,7 +136,7 @@ describe('images', () => {
     expect(await readFile(state.blob(digestOf('old')), 'utf8')).toBe('old');
   });
 
-  it('brings a lost blob in again', async () => {
+  it('imports a lost blob again', async () => {
     await offer('busybox', 'root');
     await store.sync();
     await rm(state.blob(digestOf('root')));
@@ -144,7 +144,7 @@ describe('images', () => {
     expect((await store.resolve('default', 'busybox', never)).digest).toBe(digestOf('root'));
   });
 
-  it('removes what an interrupted import left', async () => {
+  it('removes leftovers of an interrupted import', async () => {
     await mkdir(state.blobs, { recursive: true });
     await mkdir(join(state.boot, '.import-dead'), { recursive: true });
     await writeFile(join(state.blobs, '.import-dead'), 'half');
@@ -153,7 +153,7 @@ describe('images', () => {
     expect(await readdir(state.boot)).toEqual([]);
   });
 
-  it('refuses content that is not what its record says, and brings in the rest', async () => {
+  it('refuses content that does not match its record, and imports the rest', async () => {
     await offer('broken', 'root', { digest: digestOf('other') });
     await offer('sound', 'sound');
     await expect(store.sync()).rejects.toMatchObject({
@@ -179,7 +179,7 @@ describe('images', () => {
     expect((await store.list('default')).map((image) => image.name)).toEqual(['alpine', 'busybox']);
   });
 
-  it('says what there is when asked for what there is not', async () => {
+  it('lists the available images when one is not found', async () => {
     await offer('busybox', 'root');
     await store.sync();
     await expect(store.resolve('default', 'debian-99', never)).rejects.toMatchObject({
@@ -202,7 +202,7 @@ describe('images', () => {
 });
 
 describe('boot kits', () => {
-  it('brings the kit in and answers paths in the state directory', async () => {
+  it('imports the kit and returns paths in the state directory', async () => {
     const digest = await offerKit('kernel', 'initrd');
     const kit = await store.bootKit(digestOf('root'), never);
     expect(kit).toEqual({
@@ -234,14 +234,14 @@ describe('boot kits', () => {
     expect(await readFile(join(state.bootKit(old), 'initrd'), 'utf8')).toBe('old');
   });
 
-  it('leaves nothing of a kit whose files are not what they should be', async () => {
+  it('leaves nothing of a kit whose files do not match their digests', async () => {
     await offerKit('kernel', 'initrd');
     await writeFile(join(cache.bootKit, 'initrd'), 'changed');
     await expect(store.bootKit(digestOf('root'), never)).rejects.toMatchObject({ code: 'unavailable' });
     expect(await readdir(state.boot)).toEqual([]);
   });
 
-  it('says to run set-up when there is none', async () => {
+  it('hints at set-up when there is none', async () => {
     await expect(store.bootKit(digestOf('root'), never)).rejects.toMatchObject({
       code: 'unavailable',
       hint: expect.stringContaining('./flotilla setup'),

@@ -1,10 +1,10 @@
 /**
- * The images and boot kits this host starts machines from: made in the cache by set-up and brought here once, or imported.
- * All lie under the digest of their content; nothing a machine uses points elsewhere. Blobs never change and are readable
- * by the VMMs' own users. It must not know what machines there are.
+ * The images and boot kits from which this host starts machines: made by set-up in the cache and imported
+ * once, or imported by users. All are stored by the digest of their content; machines use nothing else. Blobs
+ * never change and are readable for the VMMs' users. It must not know which machines exist.
  *
- * An image is there when both its record and its blob are. The blob comes last and goes first, so what a crash leaves
- * is a record that the next start removes.
+ * An image exists when both its record and its blob do. The blob is written last and removed first, so a
+ * crash leaves at most a record, which the next start removes.
  */
 import { readdir, rename, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -40,7 +40,7 @@ const setupHint = `Run ./flotilla setup to make the built-in images ${builtIn.jo
 export interface ImageStoreOptions {
   readonly state: StateLayout;
   readonly cache: CacheLayout;
-  /** Without it, no image is imported with a kernel of its own. */
+  /** Without it, images cannot be imported with their own kernel. */
   readonly makeBootKit?: MakeBootKit;
   readonly log?: Logger;
   /** Milliseconds since 1970; for tests. */
@@ -51,7 +51,7 @@ export interface ImageStoreOptions {
 
 export interface SyncOptions {
   readonly signal?: AbortSignal;
-  /** The ids of imports that will be taken up: what they have is spared. */
+  /** Ids of imports that will be taken up; their files are kept. */
   readonly importsUnderWay?: readonly string[];
 }
 
@@ -63,9 +63,9 @@ export class ImageStore implements ImageLibrary {
   readonly #catalogue: ImageCatalogue;
   readonly #kits: BootKits;
   readonly #log: Logger;
-  /** Directories of imports under way. */
+  /** Directories of running imports. */
   readonly #staging = new Set<string>();
-  /** Changes of what is there run one after another; it never rejects. */
+  /** Changes run one after another; never rejects. */
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: ImageStoreOptions) {
@@ -79,9 +79,10 @@ export class ImageStore implements ImageLibrary {
   }
 
   /**
-   * Brings in what the cache has and we have not, or has made anew, and removes what an interrupted import left. To be
-   * called when the daemon starts; may be repeated. An empty cache is no failure. What cannot be brought in does not
-   * keep the rest out; the first such failure is raised at the end. Ends with the signal's reason.
+   * Imports images of the cache that are new or were rebuilt, and removes leftovers of interrupted imports.
+   * Called when the daemon starts. Idempotent. An empty cache is not an error. An image that cannot be
+   * imported does not prevent the others; the first such error is raised at the end. Ends with the signal's
+   * reason.
    */
   sync({ signal, importsUnderWay = [] }: SyncOptions = {}): Promise<void> {
     for (const id of importsUnderWay) this.#staging.add(stagingOf(this.#state, id).dir);
@@ -216,7 +217,7 @@ export class ImageStore implements ImageLibrary {
     this.#staging.delete(dir);
     // The next start tries again.
     await removeTree(dir).catch((error: unknown) => {
-      this.#log.warn({ err: error, path: dir }, 'what an import leaves cannot be removed');
+      this.#log.warn({ err: error, path: dir }, 'leftovers of an import not removed');
     });
   }
 
@@ -234,10 +235,10 @@ export class ImageStore implements ImageLibrary {
 
   collect(used: ReadonlySet<string>): Promise<readonly Garbage[]> {
     return this.#exclusively(async () => {
-      // A record that cannot be read may name anything.
+      // An unreadable record may refer to any digest.
       if (await this.#catalogue.isDamaged()) return [];
       const now = this.#options.now?.() ?? Date.now();
-      // Read before the rest, so that what is put in use meanwhile is young.
+      // Read first, so that anything put to use meanwhile counts as young.
       const candidates = await readCandidates(this.#state, now);
       const records = await this.#catalogue.all();
       const needed = new Set([
@@ -257,7 +258,7 @@ export class ImageStore implements ImageLibrary {
     });
   }
 
-  /** Runs one part of an import in its directory, which is spared from then on until `discard`. */
+  /** Runs one part of an import in its directory, which is kept from then on until `discard`. */
   async #staged(id: string, signal: AbortSignal, work: (staging: Staging) => Promise<void>): Promise<void> {
     const staging = stagingOf(this.#state, id);
     this.#staging.add(staging.dir);
@@ -270,7 +271,7 @@ export class ImageStore implements ImageLibrary {
     }
   }
 
-  /** The record under which this image was published already. */
+  /** The record under which this image was already published. */
   async #published({ tenant, name, digest, createdAt }: ImageRecord): Promise<ImageRecord | null> {
     const known = await this.#catalogue.get(tenant, name);
     const isSame = known?.digest === digest && known.createdAt === createdAt;
@@ -297,7 +298,7 @@ export class ImageStore implements ImageLibrary {
     throw new AppError('conflict', `an image named '${name}' exists already`, { hint });
   }
 
-  /** Removes an image; its content too unless another record names it. */
+  /** Removes an image, and its content unless another record names it. */
   async #discard(record: ImageRecord): Promise<void> {
     const others = (await this.#catalogue.all()).filter(
       (each) => each.name !== record.name || each.tenant !== record.tenant,
@@ -316,7 +317,7 @@ export class ImageStore implements ImageLibrary {
     return (await this.#readImage(tenant, name)) ?? (await this.#findShared(name));
   }
 
-  /** A shared image, which the cache may have made since. */
+  /** A shared image, which may have been added to the cache since. */
   async #findShared(name: string): Promise<Image | null> {
     const known = await this.#readImage(null, name);
     if (known) return known;
@@ -327,7 +328,7 @@ export class ImageStore implements ImageLibrary {
     return this.#readImage(null, name);
   }
 
-  /** Null unless both the record and the blob it points to are here. */
+  /** Null unless both the record and its blob exist. */
   async #readImage(tenant: string | null, name: string): Promise<Image | null> {
     const record = await this.#catalogue.get(tenant, name);
     return record && (await this.#hasBlob(record)) ? toImage(record) : null;
@@ -343,7 +344,7 @@ export class ImageStore implements ImageLibrary {
     if (!offered) return;
     if (offered.name !== name) throw new AppError('internal', `${dir} holds the image ${offered.name}`);
     const known = await this.#catalogue.get(null, name).catch(() => null);
-    // What the operator imported under this name stays.
+    // An image that the operator imported under this name stays.
     if (known && (await this.#hasBlob(known)) && (!known.isBuiltIn || known.digest === offered.digest))
       return;
     const blob = this.#state.blob(offered.digest);
@@ -354,19 +355,19 @@ export class ImageStore implements ImageLibrary {
       await syncDirectory(this.#state.blobs);
     }
     await this.#catalogue.put({ ...offered, tenant: null, isBuiltIn: true, kitDigest: null });
-    // A creation may have resolved the name to it a moment ago: collection spares what is young.
+    // A creation may have just resolved the name to it; collection spares young blobs.
     if (known) await touch(this.#state.blob(known.digest));
   }
 
   async #makeDirectories(): Promise<void> {
     const { images, blobs, imageNames, boot, tenantImages } = this.#state;
     for (const dir of [images, imageNames, boot]) await makeDirectory(dir, 0o755);
-    // VMMs open the one they were told of; nobody finds another tenant's by looking.
+    // VMMs can open the one they were given; nobody can list those of other tenants.
     await makeDirectory(blobs, 0o711);
     await makeDirectory(tenantImages, 0o700);
   }
 
-  /** What imports left that are not under way. */
+  /** Leftovers of imports that are not running. */
   async #leftovers(): Promise<readonly string[]> {
     const found: string[] = [];
     const dirs = [this.#state.images, this.#state.blobs, this.#state.boot];
@@ -386,7 +387,7 @@ export class ImageStore implements ImageLibrary {
   }
 }
 
-/** What an import has made; null when it has not. */
+/** The result of an import; null before there is one. */
 async function readResult(
   staging: Staging,
   { name, tenant, memoryMibMin }: ImageImport,

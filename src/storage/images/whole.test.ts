@@ -1,4 +1,7 @@
-/** All of an archive becomes the image, or nothing does: whatever its parts, and wherever it is cut or goes on. */
+/**
+ * Either all of an archive becomes the image, or nothing, wherever its parts are split, cut or followed by
+ * other data.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -25,7 +28,7 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 
 const never = new AbortController().signal;
 
-/** The names in the root directory of the image made of the archive. */
+/** The names in the root directory of the image made from the archive. */
 async function rootOf(archive: Uint8Array): Promise<readonly string[]> {
   const id = shortId();
   const request: ImageImport = {
@@ -49,7 +52,7 @@ async function rootOf(archive: Uint8Array): Promise<readonly string[]> {
 }
 
 const program = entry('app', { content: 'x' });
-/** Zeros, so that the end of what is before the cut looks like the end of an archive. */
+/** Zeros, so that the data before the cut looks like the end of an archive. */
 const zeros = entry('zeros', { content: '\0'.repeat(4096) });
 const important = entry('important', { content: 'data' });
 const tar = Buffer.concat([program, zeros, important, tarEnd]);
@@ -59,11 +62,11 @@ const halves = [tar.subarray(0, cut), tar.subarray(cut)] as const;
 const packers = ['gzip', 'zstd', 'xz', 'bzip2'] as const;
 type Packer = (typeof packers)[number];
 const pack = (packer: Packer, data: Uint8Array) => execFileSync(packer, ['-c'], { input: data });
-/** A frame of zstd that holds nothing of the archive. */
+/** A zstd frame that contains nothing of the archive. */
 const skippable = Buffer.concat([Buffer.from('5a2a4d1804000000', 'hex'), Buffer.from('skip')]);
 
 describe.each(packers)('%s', (packer) => {
-  it('in two parts, of which the first ends between files', async () => {
+  it('in two parts, the first ending between files', async () => {
     const parts = Buffer.concat(halves.map((half) => pack(packer, half)));
     expect(await rootOf(parts)).toContain('important');
   });
@@ -92,18 +95,18 @@ function changed(packed: Buffer): Buffer {
   return copy;
 }
 
-describe('zstd frames that are to be skipped', () => {
+describe('skippable zstd frames', () => {
   it.each([
     ['before the first', () => Buffer.concat([skippable, pack('zstd', tar)])],
     ['between two', () => Buffer.concat([pack('zstd', halves[0]), skippable, pack('zstd', halves[1])])],
     ['after the last', () => Buffer.concat([pack('zstd', tar), skippable])],
-  ])('%s are', async (_, make) => {
+  ])('%s are skipped', async (_, make) => {
     expect(await rootOf(make())).toContain('important');
   });
 });
 
 describe('a plain archive', () => {
-  it('with zeros behind its end is whole', async () => {
+  it('with zeros after its end is complete', async () => {
     expect(await rootOf(Buffer.concat([tar, Buffer.alloc(20_480)]))).toContain('important');
   });
 
@@ -123,14 +126,14 @@ describe('a plain archive', () => {
     await expect(rootOf(make())).rejects.toMatchObject({ code: 'invalid' });
   });
 
-  it('says so when something follows it', async () => {
+  it('reports data after its end', async () => {
     await expect(rootOf(Buffer.concat([tar, tar]))).rejects.toMatchObject({
       message: 'the archive has data after its end',
       hint: expect.stringContaining('tar --concatenate'),
     });
   });
 
-  it('leaves nothing when it is refused', async () => {
+  it('leaves nothing behind when it is refused', async () => {
     await expect(rootOf(tar.subarray(0, cut))).rejects.toMatchObject({ message: 'the archive is cut off' });
     expect((await readdir(state.images)).filter((name) => name.startsWith('.'))).toEqual([]);
   });

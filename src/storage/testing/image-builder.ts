@@ -1,4 +1,4 @@
-/** The image builder for tests of imports: what set-up has made, else built from the checkout. */
+/** The image builder for import tests: set-up's, or else built from the checkout. */
 import { mkdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -6,10 +6,10 @@ import { run } from '../../lib/process.ts';
 import { CacheLayout } from '../layout.ts';
 
 const sources = join(import.meta.dirname, '../../../image-builder');
-/** With a cold cache of the compiler. */
+/** Enough for a cold compiler cache. */
 const buildMs = 5 * 60_000;
 
-/** The program's path. Tests without VMs have an empty cache of their own and build it there, once a test file. */
+/** The program's path. Tests without VMs have an empty cache and build it there, once per test file. */
 export async function testImageBuilder(): Promise<string> {
   const fallback = process.getuid?.() === 0 ? '/var/cache/flotilla' : join(homedir(), '.cache', 'flotilla');
   const path = new CacheLayout(process.env.FLOTILLA_CACHE_DIR ?? fallback).imageBuilder;
@@ -25,7 +25,7 @@ export async function testImageBuilder(): Promise<string> {
   return path;
 }
 
-/** Offers it in a test's own cache. */
+/** Puts it into a test's cache. */
 export async function offerImageBuilder(cache: CacheLayout): Promise<void> {
   await mkdir(cache.root, { recursive: true });
   await symlink(dirname(await testImageBuilder()), dirname(cache.imageBuilder));

@@ -1,17 +1,17 @@
-/** Archives by hand, for what no tar would write. */
+/** Makes archives by hand that tar itself would not write. */
 
 export interface EntryOptions {
   /** The type flag. Default: a file. */
   readonly type?: string;
   readonly linkTo?: string;
   readonly content?: string;
-  /** What the header says; default: the content's. */
+  /** The size in the header; default: the content's. */
   readonly size?: number;
   readonly mode?: number;
   readonly device?: readonly [major: number, minor: number];
 }
 
-/** One header of a ustar archive, with its content; mode 0755, as of user 0. */
+/** One ustar header with its content; mode 0755, user 0. */
 export function entry(name: string, options: EntryOptions = {}): Buffer {
   const content = Buffer.from(options.content ?? '');
   const header = Buffer.alloc(512);
@@ -36,7 +36,7 @@ export function entry(name: string, options: EntryOptions = {}): Buffer {
   return Buffer.concat([header, content, Buffer.alloc((512 - (content.length % 512)) % 512)]);
 }
 
-/** A pax header for the entry that follows. */
+/** A pax header for the next entry. */
 export function pax(records: Readonly<Record<string, string>>): Buffer {
   const lines = Object.entries(records).map(([key, value]) => {
     const rest = Buffer.byteLength(` ${key}=${value}\n`);
