@@ -1,4 +1,4 @@
-/** The commands that act on this host rather than on the API; the launcher sends them here. */
+/** The commands that act on this host instead of the API; the launcher starts them here. */
 import { Command } from 'commander';
 import type { BenchName } from '../../bench/bench.ts';
 import { type HostCommandName, hostCommand } from '../../cli/host-commands.ts';

@@ -144,7 +144,7 @@ export async function stopDaemonProcess(config: Config): Promise<boolean> {
   return true;
 }
 
-/** The environment that the running daemon was started with; null when there is none, or it may not be read. */
+/** The environment of the running daemon; null when there is none, or it cannot be read. */
 export function daemonEnvironment(config: Config): NodeJS.ProcessEnv | null {
   const identity = daemonIdentity(new StateLayout(config.stateDir));
   if (identity === null) return null;
@@ -158,7 +158,7 @@ export function daemonEnvironment(config: Config): NodeJS.ProcessEnv | null {
   }
 }
 
-/** The process in daemon.pid, if it is a daemon of ours and not a later process with the same pid. */
+/** The process in daemon.pid, if it is our daemon and not a later process with the same pid. */
 export function daemonIdentity(layout: StateLayout): ProcessIdentity | null {
   try {
     const pid = Number(readFileSync(layout.pidFile, 'utf8'));

@@ -58,7 +58,7 @@ test('starts it if the caller that made it does not', async () => {
   expect(left).toEqual([]);
 });
 
-test('resumes it when it is paused, also when somebody has paused it meanwhile', async () => {
+test('resumes it when it is paused, even if another caller has paused it meanwhile', async () => {
   const paused = scripted([get, 200, 'paused'], [resume, 200, 'running']);
   expect(await runningMachine(paused.client)).toMatchObject({ status: 'running' });
   const meanwhile = scripted(
@@ -73,7 +73,7 @@ test('resumes it when it is paused, also when somebody has paused it meanwhile',
   expect(meanwhile.left).toEqual([]);
 });
 
-test('gives up on what no start helps', async () => {
+test('gives up on failures that another start would not fix', async () => {
   const failing = scripted([get, 200, 'stopped'], [start, 500, 'no guest']);
   await expect(runningMachine(failing.client)).rejects.toMatchObject({ message: 'no guest' });
   const failed = scripted(

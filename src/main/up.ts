@@ -80,7 +80,7 @@ const nextCommands = [
   './flotilla ls',
 ] as const;
 
-/** The key itself is for a terminal: in a log it would outlive all that is done to keep it. */
+/** The key is printed only on a terminal; in a log it would be stored unprotected. */
 export function keyLine(key: string, path: string, isShown: boolean): string {
   return isShown ? `key       ${key}   (also in ${path})` : `key       in ${path}`;
 }

@@ -66,7 +66,7 @@ async function refusal(result: Promise<RunResult>): Promise<ProcessError> {
 const npmCalls = async () => (await programs.calls()).filter((line) => line.startsWith('npm'));
 
 describe('launcher', () => {
-  it('sends host commands to the daemon's program and all others to the client, arguments unchanged', async () => {
+  it('sends host commands to the daemon’s program and all others to the client, arguments unchanged', async () => {
     for (const command of ['setup', 'serve', 'up', 'down', 'doctor', 'gc', 'bench']) {
       expect((await launch([command, 'a b'])).stdout).toContain(
         `ran ${root}/src/main/cli.ts ${command} a b\n`,

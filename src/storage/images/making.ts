@@ -99,8 +99,8 @@ function requireRoot(): void {
 }
 
 /**
- * How much may be unpacked with this much free space: half of it, because the files exist twice for a while
- * and others need inodes too. Raises `exhausted` when that is nothing. Pure.
+ * How much an archive may hold with this much free space: a quarter of it, because two imports run at once and
+ * each has its content on disk twice for a while. Raises `exhausted` when that is nothing. Pure.
  */
 export function planRoom(
   { bavail, bsize }: Pick<StatsFs, 'bavail' | 'bsize'>,
