@@ -1,4 +1,4 @@
-/** The guarantees page promises nothing that no test holds. */
+/** The guarantees page only promises what tests prove. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
@@ -18,7 +18,7 @@ beforeAll(async () => {
   }));
 });
 
-test('the page has every line, numbered without a gap, once', () => {
+test('the page’s lines are numbered without gaps or duplicates', () => {
   expect(lines.length).toBeGreaterThanOrEqual(19);
   expect(lines.map(({ id }) => id)).toEqual(lines.map((_, i) => `G${i + 1}`));
 });
@@ -29,7 +29,7 @@ test('every line names its tests, or says that it is not proved', () => {
   }
 });
 
-test('every test that is named exists', async () => {
+test('every named test exists', async () => {
   for (const { id, proof } of lines) {
     for (const { file, title } of namedTests(proof)) {
       const source = await readFile(join(repository, file), 'utf8');
@@ -38,7 +38,7 @@ test('every test that is named exists', async () => {
   }
 });
 
-/** `file`: beginning of the title, several with middle dots between. */
+/** Parses `file`: beginning of a title; several are separated by middle dots. */
 function namedTests(proof: string): readonly { readonly file: string; readonly title: string }[] {
   return [...proof.matchAll(/`([\w./-]+(?:\.test\.ts|\.contract\.ts|_test\.go))`: ([^·]+)/g)].map(
     ([, file = '', title = '']) => ({ file, title: title.trim() }),

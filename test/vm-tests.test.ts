@@ -1,4 +1,4 @@
-/** `make check` and the tests with VMs are all tests between them, and no file is named that is not there. */
+/** `make check` and the tests with VMs together are all tests, and every listed file exists. */
 import { glob } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { repository } from './support/host.ts';
@@ -15,7 +15,7 @@ test('every pattern names files', async () => {
     expect(await matching([pattern]), pattern).not.toEqual([]);
 });
 
-test('every test file runs in one of the two projects', async () => {
+test('every test file runs in exactly one of the two projects', async () => {
   const files = await Promise.all(
     projects.map(async ({ test: { include, exclude } }) => {
       const excluded = new Set(await matching(exclude));

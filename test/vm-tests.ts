@@ -1,6 +1,7 @@
 /**
- * Which test files boot guests or run QEMU itself all the time. They need a host that set-up has prepared, and minutes;
- * all others run in `make check`. There `support/no-guests.ts` keeps guests from booting, so this list cannot lack one.
+ * The test files that boot guests or run QEMU. They need a host prepared by set-up, and minutes; all others
+ * run in `make check`. There, `support/no-guests.ts` prevents guests from booting, so a missing entry is
+ * noticed.
  */
 export const vmTestFiles = [
   'src/engines/qemu/driver.test.ts',
@@ -24,7 +25,7 @@ export const testFiles = [
 const never = ['**/node_modules/**'];
 const everywhere = ['test/support/leaks.ts'];
 
-/** For vitest; between them all test files. */
+/** For vitest; together they cover all test files. */
 export const projects = [
   {
     extends: true as const,

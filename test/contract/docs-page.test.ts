@@ -1,4 +1,4 @@
-/** The page at `/docs` in a real browser: it shows every operation and asks nobody but the daemon for anything. */
+/** The page at `/docs` in a real browser: it shows every operation and sends requests only to the daemon. */
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { HttpServer } from '../../src/http/server.ts';
@@ -22,34 +22,37 @@ afterAll(async () => {
   await fake.close();
 });
 
-test.runIf(isChromiumInstalled)('shows every operation, without a foreign request or an error', async () => {
-  const page = await (browser as Browser).newPage({ viewport: { width: 1200, height: 1600 } });
-  const foreign: string[] = [];
-  const complaints: string[] = [];
-  page.on('request', (request) => {
-    if (!request.url().startsWith(`${url}/`) && !request.url().startsWith('data:'))
-      foreign.push(request.url());
-  });
-  page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
-  });
-  page.on('pageerror', (error) => complaints.push(error.message));
-  page.on('requestfailed', (request) => complaints.push(`${request.url()} failed`));
-  page.on('response', (response) => {
-    if (response.status() >= 400) complaints.push(`${response.url()}: ${response.status()}`);
-  });
-  await page.goto(`${url}/docs`);
-  await page.locator('#operations-machines-createMachine').click();
-  await page.locator('#operations-machines-createMachine .opblock-body').waitFor();
-  const { operations } = readContract();
-  expect(await page.locator('.opblock').count()).toBe(operations.length);
-  expect(await page.locator('h1, h2').first().textContent()).toContain('Flotilla API');
-  const picture = process.env.DOCS_PICTURE;
-  if (picture !== undefined) await page.screenshot({ path: picture });
-  await page.close();
-  expect(foreign).toEqual([]);
-  expect(complaints).toEqual([]);
-});
+test.runIf(isChromiumInstalled)(
+  'shows every operation, without requests elsewhere and without errors',
+  async () => {
+    const page = await (browser as Browser).newPage({ viewport: { width: 1200, height: 1600 } });
+    const foreign: string[] = [];
+    const complaints: string[] = [];
+    page.on('request', (request) => {
+      if (!request.url().startsWith(`${url}/`) && !request.url().startsWith('data:'))
+        foreign.push(request.url());
+    });
+    page.on('console', (message) => {
+      if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
+    });
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('requestfailed', (request) => complaints.push(`${request.url()} failed`));
+    page.on('response', (response) => {
+      if (response.status() >= 400) complaints.push(`${response.url()}: ${response.status()}`);
+    });
+    await page.goto(`${url}/docs`);
+    await page.locator('#operations-machines-createMachine').click();
+    await page.locator('#operations-machines-createMachine .opblock-body').waitFor();
+    const { operations } = readContract();
+    expect(await page.locator('.opblock').count()).toBe(operations.length);
+    expect(await page.locator('h1, h2').first().textContent()).toContain('Flotilla API');
+    const picture = process.env.DOCS_PICTURE;
+    if (picture !== undefined) await page.screenshot({ path: picture });
+    await page.close();
+    expect(foreign).toEqual([]);
+    expect(complaints).toEqual([]);
+  },
+);
 
 test.each([
   ['/docs', 'text/html; charset=UTF-8'],

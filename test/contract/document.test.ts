@@ -1,4 +1,4 @@
-/** The OpenAPI document is the committed one, is sound, names every route there is, and its examples work. */
+/** The OpenAPI document equals the committed one, is valid, contains every route, and its examples work. */
 import { readFile } from 'node:fs/promises';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { expect, test } from 'vitest';
@@ -14,14 +14,14 @@ import { readContract } from './document.ts';
 
 const committed = new URL('../../openapi/machines.json', import.meta.url);
 
-test('openapi/machines.json is what the code says', async () => {
+test('openapi/machines.json matches the code', async () => {
   const text = await readFile(committed, 'utf8');
   expect(JSON.parse(text), 'regenerate it: node scripts/generate.ts').toEqual(
     JSON.parse(JSON.stringify(makeDocuments(dialects, version).machines)),
   );
 });
 
-test('it lints clean', async () => {
+test('it passes the linter', async () => {
   const config = await createConfig({ extends: ['recommended-strict'] });
   const source = await readFile(committed, 'utf8');
   const problems = await lintFromString({ source, absoluteRef: committed.pathname, config });
@@ -30,7 +30,7 @@ test('it lints clean', async () => {
   );
 });
 
-test('it has every route of the application but its own pages', async () => {
+test('it has every route of the application except its own pages', async () => {
   const fake = await startFake();
   const { machines, apiKeys, disks } = fake;
   const app = createApp(dialects, {
@@ -49,7 +49,7 @@ test('it has every route of the application but its own pages', async () => {
   const routes = app.routes
     .filter(({ method, path }) => method !== 'ALL' && path !== '/' && !path.startsWith('/docs'))
     .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`)
-    // Another name of the same routes, which the document mentions once.
+    // Aliases of the same routes, which the document lists once.
     .filter((route) => !route.includes(' /api/v1/machines') && !route.endsWith(' /api/v1/health'));
   const documented = readContract().operations.map(({ method, path }) => `${method} ${path}`);
   await fake.close();

@@ -1,4 +1,4 @@
-/** The OpenAPI document as tests read it: its operations, and a validator for each schema in it. */
+/** The OpenAPI document for tests: its operations, and a validator for each of its schemas. */
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { dialects } from '../../src/http/dialects.ts';
@@ -58,7 +58,7 @@ export interface Contract {
   readonly operations: readonly DocumentedOperation[];
   /** Follows a reference into the document. */
   resolve(schema: Schema): Schema;
-  /** Whether a value is what the schema says; null when it is, else what is wrong. */
+  /** Null if the value matches the schema; else what is wrong. */
   problem(schema: Schema, value: unknown): string | null;
 }
 
@@ -108,7 +108,7 @@ export function readContract(): Contract {
   };
 }
 
-/** The schema with its references pointing into the document from wherever it stands. */
+/** The schema with absolute references into the document. */
 function absolute(schema: Schema): object {
   return JSON.parse(JSON.stringify(schema).replaceAll('"#/', `"${id}#/`));
 }

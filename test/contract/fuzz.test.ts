@@ -1,6 +1,7 @@
 /**
- * The server keeps its OpenAPI document's word: requests made from the document, right and wrong, on the real server
- * over fakes. `FUZZ_RUNS` sets how many an operation gets, and then each run tries others.
+ * Checks that the server behaves as its OpenAPI document says: valid and invalid requests are generated from
+ * the document and sent to the real server with fakes. `FUZZ_RUNS` sets their number per operation; without
+ * it the same ones are used each time.
  */
 import type { Agent } from 'node:http';
 import fc from 'fast-check';
@@ -42,7 +43,7 @@ afterAll(async () => {
   await fake.close();
 });
 
-/** What the machine is when the request comes, and what goes wrong underneath. */
+/** The state of the machine at the request, and the failures below it. */
 const situations = ['absent', 'created', 'running', 'failed'] as const;
 type Situation = (typeof situations)[number];
 const faults = {
@@ -88,7 +89,7 @@ async function arrange(situation: Situation, fault: Fault): Promise<void> {
   faults[fault]();
 }
 
-/** What the path's `{id}` or `{name}` may be, and how what it names comes to be there. */
+/** The possible values of `{id}` or `{name}`, and how their subject is made. */
 function subjectOf({ path }: DocumentedOperation) {
   if (path.startsWith(operationsPath)) {
     const stateIn = { absent: 'absent', created: 'succeeded', running: 'running', failed: 'failed' } as const;
@@ -130,7 +131,7 @@ describe.each(contract.operations.map((each) => [each.operationId, each] as cons
   });
 });
 
-/** A wait for what will not come is held open, and so is a console that is followed, which is right and takes long. */
+/** A wait that cannot succeed, and a followed console, stay open, which is correct but slow. */
 async function awaitableNow(operation: DocumentedOperation, wire: WireRequest): Promise<WireRequest> {
   if (operation.operationId === 'getMachineConsole' && (await isRunning())) {
     return { ...wire, path: wire.path.replaceAll('follow=true', 'follow=false') };
@@ -152,7 +153,7 @@ async function isRunning(): Promise<boolean> {
   return machines[0]?.state === 'running';
 }
 
-/** Every answer: a documented status, content type and body, and the request's id. */
+/** Every answer must have a documented status, content type and body, and the request's id. */
 function checkAnswer(operation: DocumentedOperation, wire: WireRequest, answer: WireAnswer): void {
   checkRequestId(wire, answer);
   const documented = operation.responses[answer.status];
@@ -178,7 +179,7 @@ function checkAnswer(operation: DocumentedOperation, wire: WireRequest, answer: 
   for (const value of values) expect(contract.problem(media.schema, JSON.parse(value)), value).toBeNull();
 }
 
-/** Odd ids can turn the path into one that no operation has. */
+/** Unusual ids can turn the path into one without a route. */
 function isRouteNotFound(answer: WireAnswer): boolean {
   return answer.status === 404 && answer.body.includes('"message":"Route ');
 }
@@ -195,12 +196,15 @@ function checkError(answer: WireAnswer): void {
   expect(contract.problem(errorSchema, JSON.parse(answer.body))).toBeNull();
 }
 
-/** What the document allows is not refused as malformed, what it forbids is, and nothing fails by itself. */
+/**
+ * Allowed requests must not be refused as malformed, forbidden ones must be, and nothing may fail
+ * unexpectedly.
+ */
 function checkVerdict(request: Generated, answer: WireAnswer, broken: Fault): void {
   if (broken === 'none') expect(answer.status, answer.body).toBeLessThan(500);
   expect(answer.body).not.toContain('INTERNAL_ERROR');
   if (!request.isAuthorized) return;
-  // An upload whose name is taken is refused before its body is read, so nobody knows what is wrong with that.
+  // An upload whose name is taken is refused before its body is read, so the body's errors are not reported.
   const isUnread = answer.status === 409 && answer.body.includes('exists already');
   if (request.isAllowed === false && !isUnread) expect(answer.status, answer.body).toBe(400);
   if (request.isAllowed && answer.status === 400 && !isLimitOfHost(answer)) {
@@ -208,7 +212,7 @@ function checkVerdict(request: Generated, answer: WireAnswer, broken: Fault): vo
   }
 }
 
-/** Limits that depend on the host, its engines, its images, its clock and the machine are not in the document. */
+/** The document does not contain limits that depend on the host, its engines, images, clock and the machine. */
 function isLimitOfHost(answer: WireAnswer): boolean {
   return /this host|needs a disk of at least|a disk has at most|a disk cannot shrink|must be in the future/.test(
     answer.body,
@@ -219,7 +223,7 @@ function mediaType(answer: WireAnswer): string {
   return String(answer.headers['content-type']).split(';')[0] ?? '';
 }
 
-describe('what the document does not speak of', () => {
+describe('requests outside the document', () => {
   const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'QUERY'];
   const segment = fc.oneof(
     fc.constantFrom(
@@ -242,7 +246,7 @@ describe('what the document does not speak of', () => {
     contract.operations.map(({ method, path }) => `${method} ${path.replaceAll(/\{\w+\}/g, '')}`),
   );
 
-  test(`${runs} odd methods and paths: an error in the same words`, { timeout: timeoutMs }, async () => {
+  test(`${runs} odd methods and paths: an error in the same format`, { timeout: timeoutMs }, async () => {
     await arrange('created', 'none');
     const path = fc.array(segment, { maxLength: 5 }).map((parts) => `/${parts.join('/')}`);
     const property = fc.asyncProperty(fc.constantFrom(...methods), path, async (method, odd) => {

@@ -1,9 +1,9 @@
-/** HTTP as it is on the wire: paths and headers go out as they are given, which `fetch` would put right. */
+/** Raw HTTP: paths and headers are sent unchanged, whereas `fetch` would normalise them. */
 import { Agent, request } from 'node:http';
 
 export interface WireRequest {
   readonly method: string;
-  /** With its query. */
+  /** Including the query. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | null;
@@ -17,16 +17,16 @@ export interface WireAnswer {
 
 const deadlineMs = 20_000;
 
-/** Connections to one server; close it with `destroy`. */
+/** Connections to one server; call `destroy` at the end. */
 export function keepAliveAgent(): Agent {
   return new Agent({ keepAlive: true, maxSockets: 4 });
 }
 
-/** Rejects when the connection is cut or nothing is answered in time. */
+/** Rejects when the connection is closed or no answer comes in time. */
 export async function send(agent: Agent, url: string, wire: WireRequest): Promise<WireAnswer> {
   const { hostname, port } = new URL(url);
   const { promise, resolve, reject } = Promise.withResolvers<WireAnswer>();
-  // Node frames no body of a DELETE by itself.
+  // Node does not frame the body of a DELETE by itself.
   const length = wire.body === null ? {} : { 'Content-Length': Buffer.byteLength(wire.body) };
   const headers = { ...wire.headers, ...length };
   const outgoing = request(

@@ -1,10 +1,12 @@
-/** The image that requests to `/api/v1/images` are about. The images are fakes: no file of the host is looked at. */
+/**
+ * Provides the image for requests to `/api/v1/images`. The images are fakes, so no file of the host is read.
+ */
 import type { FakeFlotilla } from '../support/fake.ts';
 
 export const imagesPath = '/api/v1/images';
 export const subjectImageName = 'fuzzed';
 
-/** Forgets every image that was imported, and imports one unless it is to be absent. */
+/** Removes all imported images, and imports one unless it should be absent. */
 export async function arrangeImage(
   { images }: FakeFlotilla,
   situation: 'absent' | 'own' | 'shared',

@@ -1,4 +1,4 @@
-/** The API key that requests to `/api/v1/keys` are about. */
+/** Provides the API key for requests to `/api/v1/keys`. */
 import { digestOf, prefixOf } from '../../src/core/keys/secret.ts';
 import type { FakeFlotilla } from '../support/fake.ts';
 
@@ -6,7 +6,7 @@ export const keysPath = '/api/v1/keys';
 export const subjectKeyId = 'fuzzedkey001';
 const secret = `hf_${'f'.repeat(32)}`;
 
-/** Forgets every key there is, and makes one unless it is to be absent. */
+/** Removes all keys, and makes one unless it should be absent. */
 export async function arrangeKey({ store, apiKeys }: FakeFlotilla, situation: 'absent' | 'live' | 'revoked') {
   const { keys } = await store.keys.list({ limit: 1000, offset: 0 });
   const now = new Date().toISOString();

@@ -1,4 +1,4 @@
-/** The operation that requests ask for, while the fuzz has it there. */
+/** Provides the operation for requests to `/api/v1/operations`. */
 import { isOpen, type Operation, type OperationState } from '../../src/core/operations/operation.ts';
 import type { FakeFlotilla } from '../support/fake.ts';
 
@@ -22,13 +22,13 @@ const failed: Operation = {
   updatedAt: at,
 };
 
-/** Puts the operation into the state, or makes it one that was forgotten. */
+/** Puts the operation into the state, or removes it. */
 export async function arrangeOperation(
   { store }: FakeFlotilla,
   state: OperationState | 'absent',
 ): Promise<void> {
   const before = await store.operations.get(subjectOperationId);
-  // One that has ended cannot be saved any more.
+  // An ended operation cannot be saved any more.
   if (before && isOpen(before)) await store.operations.save(before, { ...before, state: 'failed' });
   await store.operations.prune(0);
   if (state !== 'absent') await store.operations.insert({ ...failed, state });

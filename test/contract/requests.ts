@@ -1,4 +1,6 @@
-/** Requests made from an operation of the document, and what is known of each: the answers it may get depend on it. */
+/**
+ * Generates requests from an operation of the document, together with what determines their allowed answers.
+ */
 import fc from 'fast-check';
 import type { Contract, DocumentedOperation } from './document.ts';
 import type { WireRequest } from './http.ts';
@@ -6,14 +8,14 @@ import { allowed, anyText, mutated } from './values.ts';
 
 export interface Generated {
   readonly wire: WireRequest;
-  /** Whether parameters and body are what the document allows; null when the request is beyond what it speaks of. */
+  /** Whether the document allows parameters and body; null when the document does not cover the request. */
   readonly isAllowed: boolean | null;
   readonly isAuthorized: boolean;
 }
 
 export interface Targets {
   readonly key: string;
-  /** Of what may be there, in the path. */
+  /** The existing subject named in the path. */
   readonly id: string;
 }
 
@@ -37,7 +39,7 @@ export function requestsOf(
         .join('&');
       const path = operation.path.replace(/\{\w+\}/, () => id.text);
       const contentType = body.text === null ? {} : { 'Content-Type': type.text };
-      // A body is read only where the document speaks of one.
+      // A body is read only if the document defines one.
       const isReadable = operation.requestBody === undefined ? body.text === null : type.isJson;
       return {
         wire: {

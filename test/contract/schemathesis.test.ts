@@ -1,6 +1,6 @@
 /**
- * A fuzzer that is not ours finds nothing either: Schemathesis, from the served document, on the real server over
- * fakes. `scripts/python-tool-for-tests.sh` installs it; where it could not, this is skipped.
+ * Runs Schemathesis, a third-party fuzzer, against the real server with fakes, from the served document.
+ * `scripts/python-tool-for-tests.sh` installs it; without it the test is skipped.
  */
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -14,9 +14,12 @@ const home = join(repository, '.toolchain', 'schemathesis');
 const program = join(home, 'bin', 'schemathesis');
 const isInstalled = existsSync(join(home, 'installed'));
 
-/** What has no answer within a deadline by its nature, or a body that Schemathesis cannot make. */
+/** Operations that may not answer within a deadline, or whose body Schemathesis cannot generate. */
 const left = ['waitForMachine', 'getMachineConsole', 'uploadImage'];
-/** Not its opinions that every request allowed by a schema must succeed, and that an unknown method is 405. */
+/**
+ * Without the checks that every request allowed by a schema must succeed, and that an unknown method must
+ * give 405.
+ */
 const checks = [
   'not_a_server_error',
   'status_code_conformance',
@@ -29,7 +32,7 @@ const checks = [
 ];
 
 test.skipIf(!isInstalled)('Schemathesis finds nothing', { timeout: 400_000 }, async () => {
-  // It leaves notes of its own where it runs.
+  // It writes files into its working directory.
   const cwd = await mkdtemp(join(tmpdir(), 'schemathesis-'));
   const fake = await startFake();
   const { url, server } = await serveFake(fake);

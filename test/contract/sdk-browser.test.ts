@@ -1,4 +1,4 @@
-/** The built SDK as a browser loads it: without a bundler, in a page of another origin than the daemon's. */
+/** The built SDK in a browser, without a bundler, in a page of another origin than the daemon's. */
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -21,7 +21,7 @@ let fake: FakeFlotilla;
 let server: HttpServer;
 let url: string;
 let sdk: InstalledSdk;
-/** Serves `html` at `/` and the package's files; one of its two names is let in by the daemon. */
+/** Serves `html` at `/` and the package's files; the daemon allows one of its two origins. */
 let pages: Server;
 let port: number;
 let browser: Browser | undefined;
@@ -61,7 +61,7 @@ afterAll(async () => {
   await sdk[Symbol.asyncDispose]();
 });
 
-/** What a page does with the SDK; it runs in the page, so it sees nothing of this file. */
+/** Runs in the page, so it cannot use anything of this file. */
 async function useSdk({ url, key }: { readonly url: string; readonly key: string }) {
   const { FlotillaClient, FlotillaError } = (globalThis as unknown as { readonly sdk: typeof Sdk }).sdk;
   try {
@@ -92,7 +92,7 @@ async function openPage(host: string): Promise<Page> {
 }
 
 test.runIf(isChromiumInstalled)(
-  'a page whose origin is let in lists machines and streams a command',
+  'a page of an allowed origin lists machines and streams a command',
   async () => {
     const page = await openPage('localhost');
     expect(await page.evaluate(useSdk, { url, key: testKey })).toEqual({

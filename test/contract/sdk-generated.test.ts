@@ -1,4 +1,4 @@
-/** The SDK's generated part is the committed one and says what the document says. */
+/** The generated part of the SDK equals the committed one and matches the document. */
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import type { OpenApiDocument } from '../../sdk/scripts/document.ts';
@@ -15,12 +15,12 @@ const document = (): OpenApiDocument => JSON.parse(JSON.stringify(makeDocuments(
 test.each([
   ['schema.ts', makeSchema],
   ['operations.ts', makeOperations],
-])('sdk/src/generated/%s is what the document says', async (name, make) => {
+])('sdk/src/generated/%s matches the document', async (name, make) => {
   const committed = await readFile(new URL(`../../sdk/src/generated/${name}`, import.meta.url), 'utf8');
   expect(committed, 'regenerate it: node scripts/generate.ts').toBe(await make(document()));
 });
 
-test('the SDK knows every operation, and repeats none that changes something', () => {
+test('the SDK knows every operation, and retries none that changes something', () => {
   const { operations } = readContract();
   const known = Object.entries(operationTable);
   expect(known.map(([id, { method, path }]) => [id, method, path])).toEqual(
@@ -30,7 +30,7 @@ test('the SDK knows every operation, and repeats none that changes something', (
   expect(new Set(repeatable.map(([, { method }]) => method))).toEqual(new Set(['GET']));
 });
 
-test('a schema whose alternatives have no type of their own keeps its properties', async () => {
+test('a schema with untyped alternatives keeps its properties', async () => {
   const made = await makeSchema({
     ...document(),
     components: {

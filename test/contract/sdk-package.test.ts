@@ -1,4 +1,6 @@
-/** The packed SDK, installed into an empty directory: what is in it, what compilers make of it, and that it runs. */
+/**
+ * The packed SDK, installed into an empty directory: its content, its types in compilers, and that it runs.
+ */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -48,7 +50,7 @@ afterAll(async () => {
   await fake.close();
 });
 
-/** One program for each version of Node on this machine that the package is for: version → path. */
+/** One program per installed Node version that the package supports: version → path. */
 async function findNodes(): Promise<ReadonlyMap<string, string>> {
   const directories = (process.env.PATH ?? '').split(delimiter);
   const found = new Map([[process.versions.node, process.execPath]]);
@@ -78,7 +80,7 @@ test('it has the version of the daemon, and no dependencies', async () => {
   expect(manifest).not.toHaveProperty('dependencies');
 });
 
-test('it runs under every Node there is here', async () => {
+test('it runs under every installed Node', async () => {
   const file = join(sdk.directory, 'program.mjs');
   await writeFile(file, program);
   for (const [number, path] of nodes) {

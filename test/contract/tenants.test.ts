@@ -1,16 +1,16 @@
 /**
- * Another tenant's key, which may do everything within its tenant, on every operation of the document with everything
- * that the first tenant has. The list is the document's: a route that is added is asked too, or fails for want of a
- * value for its path.
+ * Sends requests with another tenant's key, which has all scopes, to every operation of the document and
+ * every subject of the first tenant. The operations come from the document, so a new route is tested too, or
+ * fails because its path has no value here.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FakeFlotilla, serveFake, startFake, testKey } from '../support/fake.ts';
 import { type DocumentedOperation, readContract } from './document.ts';
 
 const { operations } = readContract();
-/** They make something of the caller's own under whatever name. */
+/** Operations that create something for the caller under any name. */
 const making = ['createMachine', 'createKey', 'importImage', 'uploadImage'];
-/** What is nobody's. */
+/** Operations without an owner. */
 const common = ['getHealth'];
 const mine = 'alpine-of-acme';
 
@@ -51,13 +51,13 @@ async function call(key: string, method: string, path: string, body?: unknown) {
     ...(body ? { body: JSON.stringify(body) } : {}),
   });
   const isJson = answer.headers.get('content-type')?.includes('json') ?? false;
-  // A console that is followed, which must not be answered at all, would go on for ever.
+  // A followed console, which must not be answered here, would never end.
   if (!isJson) await answer.body?.cancel();
   const text = isJson ? await answer.text() : '';
   return { status: answer.status, text, body: isJson ? JSON.parse(text) : null };
 }
 
-/** The paths of an operation about what acme has: with each of its names, and with every switch on. */
+/** The paths of an operation for each of acme's names, with every switch on. */
 function pathsOf({ path, parameters = [] }: DocumentedOperation): readonly string[] {
   const names: Readonly<Record<string, readonly string[]>> = {
     '/machines/{id}': [owned.machine, 'web'],
@@ -82,7 +82,7 @@ function pathsOf({ path, parameters = [] }: DocumentedOperation): readonly strin
 
 const bodyOf = ({ requestBody }: DocumentedOperation) => requestBody?.content['application/json']?.example;
 
-/** All that acme sees of what it has. */
+/** Everything that acme sees of its own. */
 async function acmeSees(): Promise<readonly string[]> {
   const paths = [
     ...[`/machines/${owned.machine}`, `/api/v1/keys/${owned.key}`, `/api/v1/operations/${owned.operation}`],
@@ -117,7 +117,7 @@ describe('another tenant', () => {
   });
 
   test.each(operations.filter(({ operationId }) => making.includes(operationId)))(
-    '$operationId makes one of its own at most',
+    '$operationId makes at most one of its own',
     async (operation) => {
       const before = await acmeSees();
       const path = operation.path.replace('{name}', mine);
@@ -129,7 +129,7 @@ describe('another tenant', () => {
   );
 });
 
-test('the first tenant is let in by the same requests, so that these could have failed', async () => {
+test('the same requests succeed for the first tenant, so the tests can fail', async () => {
   const reads = operations.filter(
     ({ path, method, operationId }) =>
       method === 'GET' && path.includes('{') && operationId !== 'getMachineConsole',

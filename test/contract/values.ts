@@ -1,12 +1,12 @@
-/** From a schema of the document to values: those it allows, and those that something is wrong with. */
+/** Generates values from a schema of the document: allowed ones, and ones with an error. */
 import fc from 'fast-check';
 import type { Contract, Schema } from './document.ts';
 
-/** Limits of the document may be large; what lies far within them finds nothing more. */
+/** The document's limits may be large; longer texts would find nothing more. */
 const textMax = 40;
 const itemsMax = 4;
 
-/** Text of all kinds: plain, any code points, controls, and what programs trip over. */
+/** All kinds of text: plain, any code points, control characters, and troublesome strings. */
 export const anyText = (minLength = 0, maxLength = textMax): fc.Arbitrary<string> => {
   const bounds = { minLength, maxLength: Math.min(maxLength, minLength + textMax) };
   return fc.oneof(
@@ -25,7 +25,10 @@ const moments = fc
   )
   .map(([date, offset]) => date.toISOString().replace('Z', offset));
 
-/** Values the schema allows. Those that the shape below cannot promise are filtered by the schema itself. */
+/**
+ * Values that the schema allows. Values whose shape does not guarantee that are filtered by the schema
+ * itself.
+ */
 export function allowed(contract: Contract, schema: Schema): fc.Arbitrary<unknown> {
   return shaped(contract, contract.resolve(schema)).filter(
     (value) => contract.problem(schema, value) === null,
@@ -44,7 +47,7 @@ function shaped(contract: Contract, schema: Schema): fc.Arbitrary<unknown> {
       if (schema.format === 'date-time') return moments;
       return fc.oneof(
         anyText(schema.minLength, schema.maxLength),
-        // Base64 and plain words are rare among random text.
+        // Base64 and plain words are rare among random texts.
         fc.uint8Array({ maxLength: 30 }).map((bytes) => Buffer.from(bytes).toString('base64')),
         fc.string({ minLength: schema.minLength ?? 0, maxLength: 12, unit: fc.constantFrom('a', 'Z', '0') }),
       );
@@ -82,7 +85,7 @@ function objects(contract: Contract, schema: Schema): fc.Arbitrary<unknown> {
   return fc.record(fields, { requiredKeys: required.filter((name) => name in fields) });
 }
 
-/** A value with one thing changed somewhere: a field gone, of another type, beyond its bounds, or too many. */
+/** A value with one change: a missing field, another type, out of bounds, or too many. */
 export function mutated(value: fc.Arbitrary<unknown>, schema: Schema): fc.Arbitrary<unknown> {
   const names = Object.keys(schema.properties ?? {});
   const name = fc.constantFrom(...names, 'unknown_field');
@@ -101,7 +104,7 @@ export function mutated(value: fc.Arbitrary<unknown>, schema: Schema): fc.Arbitr
   return fc.oneof({ weight: 6, arbitrary: fields }, { weight: 1, arbitrary: odd });
 }
 
-/** Values that fit nowhere in particular, and boundaries. */
+/** Values that fit nowhere, and boundary values. */
 const odd: fc.Arbitrary<unknown> = fc.oneof(
   fc.constantFrom(0, -1, 1.5, 3, 4, 33, 65_535, 65_536, 86_400, 86_401, 2 ** 31, 2 ** 53, 1e308),
   fc.constantFrom('', ' ', '1', 'true', 'x'.repeat(129), 'x'.repeat(256), '\0', 'a=b', '=='),

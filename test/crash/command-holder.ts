@@ -1,6 +1,7 @@
 /**
- * Holds the guest link as a daemon does, to be killed: starts commands in the guest and reads some of their output. Arguments:
- * state directory, incarnation. Prints one line of JSON: how much of each command's output it has.
+ * Holds the guest link like a daemon, in order to be killed: starts commands in the guest and reads part of
+ * their output. Arguments: state directory, incarnation. Prints one line of JSON: how much of each command's
+ * output it has read.
  */
 import type { GuestTarget } from '../../src/core/ports/guest.ts';
 import { StateLayout } from '../../src/storage/layout.ts';
@@ -18,7 +19,7 @@ await Promise.all(
   commands.map(async ({ id, readFirst }) => {
     let taken = 0;
     read[id] = taken;
-    // One that says nothing yet has nothing to wait for.
+    // A command without output has nothing to wait for.
     if (readFirst === 0) return;
     for await (const event of await client.commands.attach(target, id, 0, never)) {
       if (event.type === 'stdout' || event.type === 'stderr') taken += event.data.length;
@@ -28,6 +29,7 @@ await Promise.all(
   }),
 );
 process.stdout.write(`${JSON.stringify(read)}\n`);
-// Until it is killed: its link stays, and so do an attachment that nobody reads any more and its window of output.
+// Until it is killed, its link stays open, and so does an attachment that nobody reads, with its window full
+// of output.
 await client.commands.attach(target, 'chatty', read.chatty ?? 0, never);
 setInterval(() => undefined, 60_000);

@@ -1,4 +1,4 @@
-/** Commands of the guest's agent, while whoever started them, and then the daemon, are killed and replaced. */
+/** The guest agent's commands while their starter, and then the daemon, are killed and replaced. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, rm } from 'node:fs/promises';
@@ -37,12 +37,12 @@ afterAll(async () => {
   await daemon.client.machines.delete('one', { force: true });
   await daemon.terminate();
   await directory.remove();
-  // A daemon that is killed cannot remove what it has made to find out which engine works here.
+  // A killed daemon cannot remove the files of its engine probe.
   for (const name of await readdir(tmpdir()))
     if (name.startsWith('flotilla-probe-')) await rm(join(tmpdir(), name), { recursive: true });
 });
 
-/** Starts the commands from a process that holds the link, reads some of their output, and kills it. */
+/** Starts the commands in a process that holds the link, reads part of their output, and kills it. */
 async function startAndBeKilled(): Promise<Readonly<Record<string, number>>> {
   const holder = spawn(process.execPath, [
     join(repository, 'test/crash/command-holder.ts'),
@@ -75,10 +75,10 @@ async function outputOf(client: GuestClient, id: string, offset: number) {
   return result;
 }
 
-test('three commands outlive those who started them and the daemon: all are attached to again, no byte lost, exit codes true', async () => {
+test('three commands outlive their starter and the daemon: all can be attached to again, with every byte and the right exit codes', async () => {
   await daemon.kill();
   const taken = await startAndBeKilled();
-  // A daemon takes the machine up, runs a command of its own, and is killed too while it holds the link.
+  // A daemon adopts the machine, runs its own command, and is also killed while it holds the link.
   daemon = await startDaemonProcess(directory.path);
   expect(await daemon.client.machines.exec('one', { command: ['echo', 'here'] })).toMatchObject({
     stdout: 'here\n',
@@ -117,7 +117,7 @@ const sh = async (script: string) => {
   return stdout;
 };
 
-test('a command has a cgroup of its own, and what it started is ended with it wherever it went', async () => {
+test('a command has its own cgroup, and all its descendants are killed with it', async () => {
   expect(await sh('cat /proc/self/cgroup')).toMatch(/^0::\/flotilla\/\d+$/m);
   const runaway = 'setsid sh -c "(setsid sleep 4711 &)" & sleep 4711';
   await expect(
@@ -126,18 +126,18 @@ test('a command has a cgroup of its own, and what it started is ended with it wh
   expect(await sh('ps | grep -c "[s]leep 4711"; true')).toBe('0\n');
 });
 
-test('the root of the guest passes mounts on', async () => {
+test('the guest’s root propagates mounts', async () => {
   expect(await sh("grep ' / / ' /proc/self/mountinfo")).toMatch(/ shared:\d+ /);
 });
 
-test('the first process survives the signals that others send it', async () => {
+test('the first process survives signals from other processes', async () => {
   await sh(
     'for s in HUP QUIT ILL TRAP ABRT BUS FPE SEGV PIPE ALRM STKFLT IO PROF SYS; do kill -s $s 1; done',
   );
   expect(await sh('echo alive')).toBe('alive\n');
 });
 
-test('a stop leaves a program the time it needs to end by itself', async () => {
+test('a stop gives a program time to exit by itself', async () => {
   const layout = new StateLayout(directory.path);
   await daemon.terminate();
   const client = await makeGuestClient(layout);

@@ -1,4 +1,7 @@
-/** The daemon is killed while machines run: they go on, and the next daemon takes everything up again. */
+/**
+ * The daemon is killed while machines run: they keep running, and the next daemon adopts them and takes up
+ * operations.
+ */
 
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { Machine } from '../../sdk/src/index.ts';
@@ -24,7 +27,7 @@ afterAll(async () => {
 
 const spec = { vcpu_count: 1, mem_size_mib: 128, image: 'busybox' };
 
-test('three machines, a command and a create under way: all adopted, nothing lost, nothing left', async () => {
+test('three machines, a running command and a create: all adopted, nothing lost, nothing left', async () => {
   const { machines } = daemon.client;
   const running: Machine[] = [];
   for (const name of ['one', 'two', 'three']) {
@@ -37,7 +40,7 @@ test('three machines, a command and a create under way: all adopted, nothing los
   const creating = machines.create({ ...spec, name: 'four' }).catch(() => null);
 
   await daemon.kill();
-  // The client is told that nobody knows how the command ended, not that it ended.
+  // The client learns that the outcome is unknown, not that the command has ended.
   expect((await ended).value).toMatchObject({ type: 'outcome', outcome: 'unknown' });
   await creating;
 
@@ -56,14 +59,14 @@ test('three machines, a command and a create under way: all adopted, nothing los
     if (name === 'four') expect(status).toBe('pending');
     else expect(status).toBe('running');
   }
-  // The command of the old daemon is gone with its link.
+  // The old daemon's command is gone with its link.
   const gone = 'while ps | grep -q "[s]leep 9999"; do :; done; echo gone';
   expect(await daemon.client.machines.exec('one', { command: ['sh', '-c', gone] })).toMatchObject({
     stdout: 'gone\n',
   });
 });
 
-test('what a guest does while no daemon runs is known afterwards', async () => {
+test('a guest’s exit without a daemon is known afterwards', async () => {
   const { machines } = daemon.client;
   const sockets = await Promise.all(['one', 'two'].map(async (name) => socketOf(await machines.get(name))));
   const later = (command: string) => ['sh', '-c', `(sleep 3; ${command}) </dev/null >/dev/null 2>&1 &`];
@@ -89,7 +92,7 @@ test('what a guest does while no daemon runs is known afterwards', async () => {
   expect(await daemon.client.machines.get('three')).toMatchObject({ status: 'running' });
 });
 
-test('a VMM that dies while no daemon runs is a failure afterwards', async () => {
+test('a VMM that dies without a daemon is a failure afterwards', async () => {
   const { pid } = await daemon.client.machines.get('three');
   await daemon.kill();
   process.kill(pid ?? -1, 'SIGKILL');
@@ -101,14 +104,14 @@ test('a VMM that dies while no daemon runs is a failure afterwards', async () =>
   expect(await daemon.client.machines.start('three')).toMatchObject({ status: 'running', failure: null });
 });
 
-test('SIGTERM ends the daemon and no machine', async () => {
+test('SIGTERM ends only the daemon, not its machines', async () => {
   const { pid } = await daemon.client.machines.get('three');
   await daemon.terminate();
   daemon = await startDaemonProcess(directory.path);
   expect(await daemon.client.machines.get('three')).toMatchObject({ status: 'running', pid });
 });
 
-/** Resolves when the guest behind this monitor has powered off or reset; QEMU stays paused then. */
+/** Resolves when the guest of this monitor has powered off or reset; QEMU then stays paused. */
 async function guestEnded(socketPath: string): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const qmp = await QmpClient.connect(socketPath, {
@@ -122,7 +125,7 @@ async function guestEnded(socketPath: string): Promise<void> {
   qmp.close();
 }
 
-/** Not among the SDK's fields: only Hyperfleet's clients look at it. */
+/** Missing in the SDK's types: only Hyperfleet's clients use it. */
 function socketOf(machine: Machine): string {
   return 'socket_path' in machine && typeof machine.socket_path === 'string' ? machine.socket_path : '';
 }

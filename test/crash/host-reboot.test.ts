@@ -1,4 +1,4 @@
-/** The host goes down under running machines: every process is gone, and the boot id is another. */
+/** The host goes down with running machines: every process is gone, and the boot id has changed. */
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -19,7 +19,7 @@ afterAll(async () => {
   await directory.remove();
 });
 
-test('what was to run when the host went down runs again; what was not stays stopped', async () => {
+test('machines that should run are running again; others stay stopped', async () => {
   const { machines } = daemon.client;
   for (const name of ['on', 'off']) {
     await machines.create({ name, vcpu_count: 1, mem_size_mib: 128, image: 'busybox' });
@@ -31,7 +31,7 @@ test('what was to run when the host went down runs again; what was not stays sto
 
   await daemon.kill();
   process.kill(pid ?? -1, 'SIGKILL');
-  // The boot that the records name is another than the host's.
+  // The boot id in the records differs from the host's.
   const database = new DatabaseSync(join(directory.path, 'flotilla.db'));
   database.exec(
     "update machines set boot_id = '00000000-0000-0000-0000-000000000000' where boot_id is not null",

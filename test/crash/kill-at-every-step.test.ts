@@ -1,6 +1,6 @@
 /**
- * SIGKILL of the daemon after every record of every operation, on real guests: the next daemon finishes what was begun,
- * and what is on the host is what is recorded.
+ * Kills the daemon with SIGKILL after every record of every operation, on real guests: the next daemon
+ * finishes the operation, and the host matches the records.
  */
 import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ afterAll(async () => {
   await directory.remove();
 });
 
-/** Asks the daemon for an action; rejects as the client does. */
+/** Requests an action; rejects like the client. */
 async function post(action: 'pause' | 'resume'): Promise<void> {
   const read = async (file: string) => (await readFile(join(directory.path, file), 'utf8')).trim();
   const headers = { Authorization: `Bearer ${await read('admin.key')}` };
@@ -49,7 +49,7 @@ const acts: Readonly<Record<MachineOperationKind, (client: FlotillaClient) => Pr
   'machine.delete': ({ machines }) => machines.delete('web', { force: true }),
 };
 
-/** The status each operation begins from and ends in; null: there is no machine. */
+/** The status in which each operation starts and ends; null: there is no machine. */
 const ends: Readonly<Record<MachineOperationKind, readonly [from: string | null, to: string | null]>> = {
   'machine.create': [null, 'pending'],
   'machine.start': ['stopped', 'running'],
@@ -65,7 +65,7 @@ async function statusOf({ machines }: FlotillaClient): Promise<string | null> {
   return all[0]?.status ?? null;
 }
 
-/** Brings the machine to where the operation begins, by the shortest way. */
+/** Brings the machine to the operation's starting point by the shortest way. */
 async function bringTo(client: FlotillaClient, wanted: string | null): Promise<void> {
   const status = await statusOf(client);
   if (status === wanted) return;
@@ -79,7 +79,7 @@ async function bringTo(client: FlotillaClient, wanted: string | null): Promise<v
   if (wanted === 'stopped') await acts['machine.stop'](client);
 }
 
-/** Processes, run directories, disks and sockets, held against what the API says. */
+/** Compares processes, run directories, disks and sockets with the API's answers. */
 async function expectTruth(client: FlotillaClient): Promise<void> {
   const { machines } = await client.machines.list();
   const disks = await readdir(join(directory.path, 'disks'));
@@ -119,7 +119,7 @@ describe('killed', () => {
 
     daemon = await startDaemonProcess(directory.path);
     try {
-      // The daemon listens as soon as the operation has a runner again; it ends soon after.
+      // The daemon listens as soon as the operation has a runner; it ends soon after.
       await vi.waitUntil(async () => (await statusOf(daemon.client)) === to, {
         timeout: 60_000,
         interval: 200,

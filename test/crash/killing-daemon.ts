@@ -1,4 +1,4 @@
-/** The daemon, but for this: it kills itself as soon as the given record is durable. Arguments: kind, step, phase. */
+/** A daemon that kills itself as soon as the given record is durable. Arguments: kind, step, phase. */
 import { pino } from 'pino';
 import { changedSteps } from '../../src/core/operations/journal.ts';
 import { readConfig } from '../../src/main/config.ts';

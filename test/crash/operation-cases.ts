@@ -1,4 +1,4 @@
-/** Every kind of operation, each with how it is brought about and where it may end. */
+/** Every kind of operation, with how it is started and where it may end. */
 import type { Core } from '../../src/core/core.ts';
 import type { MachineService } from '../../src/core/machines/service.ts';
 import type { MachineOperationKind } from '../../src/core/machines/steps/definitions.ts';
@@ -8,14 +8,14 @@ import { image, imageWorld, machineWorld, name, operator, tenant, type World } f
 export interface OperationCase {
   readonly kind: OperationKind;
   readonly steps: readonly string[];
-  /** What the operation is about. */
+  /** The subject of the operation. */
   readonly world: World;
-  /** Brings it to where the operation begins. */
+  /** Brings the subject to the operation's starting point. */
   prepare(core: Core): Promise<unknown>;
   act(core: Core): Promise<unknown>;
-  /** The state of the subject after success, as the world tells it. */
+  /** The subject's state after success, as the world reports it. */
   readonly succeeded: string;
-  /** Where it may be after a failure; where it is when the failure was before any effect comes first. */
+  /** The possible states after a failure; first the one after a failure before any effect. */
   readonly failed: readonly string[];
 }
 
@@ -120,7 +120,7 @@ const imageCases: readonly OperationCase[] = [
     prepare: importImage,
     act: ({ imageService }) => imageService.delete(operator, image.name),
     succeeded: 'absent',
-    // What is removed cannot be brought back.
+    // A removed image cannot be restored.
     failed: ['there', 'absent'],
   },
 ];

@@ -1,8 +1,8 @@
 /**
- * What every operation owes, proved for each on the fake engine and on the database given: any step may run twice, may
- * fail before or after its effect, may be undone twice; the store may fail at any commit, also after it; and the daemon
- * may die after any write, and once more while the next one recovers. However it went, the operation is closed with a
- * record that says how, and nothing on the host is unaccounted for.
+ * Guarantees of every operation, tested on the fake engine and a given database: any step may run twice, fail
+ * before or after its effect, or be undone twice; the store may fail at any commit, also after it; and the
+ * daemon may die after any write, and again during the recovery. In all cases the operation is closed with a
+ * record that says how, and nothing on the host is orphaned.
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Step } from '../../src/core/operations/definition.ts';
@@ -12,12 +12,12 @@ import { type FakeFlotilla, type FakeHooks, startFake } from '../support/fake.ts
 import { type OperationCase, operationCases } from './operation-cases.ts';
 import { name, tenant } from './worlds.ts';
 
-/** More writes than any operation has. */
+/** More writes than any operation makes. */
 const writesMax = 20;
 
 const never = () => new Promise<never>(() => undefined);
 
-/** Hooks that do nothing until the operation under test begins. */
+/** Hooks that do nothing until the tested operation begins. */
 interface Trap extends FakeHooks {
   isArmed: boolean;
 }
@@ -38,7 +38,7 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
       },
       ...(databaseUrl === undefined ? {} : { databaseUrl }),
     });
-    // A guest that was asked powers off; otherwise each stop would wait for its grace.
+    // The guest powers off when asked; otherwise each stop would wait for its grace period.
     fake.guest.onShutdown = ({ incarnation }) => fake.driver.machine(incarnation).powerOff();
     await operation.prepare(fake);
     trap.isArmed = true;
@@ -46,13 +46,13 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
 
   const stateNow = ({ world }: OperationCase) => world.state(fake);
 
-  /** The newest operation of the kind under test, also of a subject that is gone. */
+  /** The newest operation of the tested kind, also of a deleted subject. */
   async function recorded({ kind }: OperationCase): Promise<Operation | undefined> {
     const { operations } = await fake.store.operations.list({ tenant, limit: 50, offset: 0 });
     return operations.find((each) => each.kind === kind);
   }
 
-  /** The operation is closed and its log is whole. */
+  /** The operation is closed and its log is complete. */
   async function expectRecord(operation: OperationCase, ended: 'succeeded' | 'failed'): Promise<void> {
     const record = await recorded(operation);
     expect(record).toMatchObject({ state: ended, isCancelRequested: false });
@@ -68,7 +68,7 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
 
   const expectNothingLost = ({ world }: OperationCase) => world.expectNothingLost(fake);
 
-  /** A delete that failed half-way leaves a failed machine without a disk: only deleting it again makes sense. */
+  /** A delete that failed halfway leaves a failed machine without a disk, which can only be deleted again. */
   async function expectSound(operation: OperationCase): Promise<void> {
     const isHalfDeleted = operation.kind === 'machine.delete' && (await stateNow(operation)) === 'failed';
     if (isHalfDeleted) return void (await fake.machines.delete(tenant, name, { force: true }));
@@ -83,7 +83,7 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
       return fn(...args);
     };
 
-  /** A step that fails when the trap is armed. */
+  /** A step that fails while the trap is armed. */
   const failing =
     (step: Step<unknown>, when: 'before its effect' | 'after its effect'): Step<unknown>['do'] =>
     async (context) => {
@@ -91,7 +91,10 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
       throw new Error(`injected into ${step.name}`);
     };
 
-  /** A trap in which the daemon dies after its nth write from now on; `died` says which operation was then written. */
+  /**
+   * A trap in which the daemon dies after its nth write from now on; `died` resolves with the operation as
+   * then written.
+   */
   function mortal(nth: number, hooks: Omit<FakeHooks, 'written' | 'recorded'> = {}) {
     const { promise: died, resolve } = Promise.withResolvers<Operation>();
     let writes = 0;
@@ -109,7 +112,7 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
     return { trap, died };
   }
 
-  /** Runs the proof for the daemon's death after each write, until an operation ends before it would die. */
+  /** Runs the test with the daemon's death after each write, until an operation ends before the death. */
   async function atEachWrite(
     operation: OperationCase,
     makeTrap: (nth: number) => ReturnType<typeof mortal>,
@@ -133,7 +136,7 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
   describe.each(operationCases.map((operation) => [operation.kind, operation] as const))(
     '%s',
     (_, operation) => {
-      test('every step runs twice and the end is the same', async () => {
+      test('every step runs twice with the same result', async () => {
         const trap: Trap = {
           isArmed: false,
           wrap: (step) => (trap.isArmed ? { ...step, do: twice((context) => step.do(context)) } : step),
@@ -145,7 +148,7 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
         await expectNothingLost(operation);
       });
 
-      test('its steps are those that are proved here', async () => {
+      test('its steps are the ones tested here', async () => {
         const seen: string[] = [];
         const trap: Trap = {
           isArmed: false,
@@ -207,7 +210,7 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
           (nth) => mortal(nth, { wrap }),
           async (written) => {
             await fake.recovered();
-            // Until the failure was written, the next daemon knows nothing of it.
+            // Until the failure was written, the next daemon does not know about it.
             const wasFailing = written.state === 'undoing' || written.state === 'failed';
             const allowed = wasFailing ? operation.failed : [operation.succeeded];
             expect(allowed).toContain(await stateNow(operation));
@@ -254,7 +257,7 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
             const wasHit = faults.commits >= commits;
             const record = await recorded(operation);
             if (!wasHit || fault === 'lost') expect(outcome).toBe('succeeded');
-            // The intent was not written: nothing has happened.
+            // The intent was not written, so nothing has happened.
             if (record === undefined || (outcome === 'failed' && nth === 1)) {
               expect(await stateNow(operation)).toBe(before);
             } else {

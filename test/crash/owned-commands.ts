@@ -1,4 +1,4 @@
-/** The commands of `commands.test.ts`, and the link of a host that is no daemon. */
+/** The commands of `commands.test.ts`, and the link of a host without a daemon. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { GuestTarget } from '../../src/core/ports/guest.ts';
@@ -9,7 +9,7 @@ import type { StateLayout } from '../../src/storage/layout.ts';
 export interface OwnedCommand {
   readonly id: string;
   readonly script: string;
-  /** How much of its output the first host takes before it is killed. */
+  /** How much of its output the first host acknowledges before it is killed. */
   readonly readFirst: number;
   readonly exitCode: number;
   readonly stdout: string;
@@ -19,7 +19,7 @@ export interface OwnedCommand {
 const lines = (word: string, count: number) =>
   Array.from({ length: count }, (_, index) => `${word} ${index + 1}\n`).join('');
 
-/** Each goes on when its file is there, so that it runs while the hosts come and go. */
+/** Each waits for a file, so that it runs while the hosts come and go. */
 const gate = 'while [ ! -e /tmp/go ]; do sleep 0.2; done';
 
 export const commands: readonly OwnedCommand[] = [

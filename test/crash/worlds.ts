@@ -1,4 +1,6 @@
-/** What operations are about, as the proofs look at it: the machine `web` and the image `tiny` on the fake host. */
+/**
+ * The subjects of operations as the tests see them: the machine `web` and the image `tiny` on the fake host.
+ */
 import { expect } from 'vitest';
 import type { Core } from '../../src/core/core.ts';
 import type { Caller } from '../../src/core/keys/caller.ts';
@@ -16,15 +18,15 @@ export const image = {
 
 export interface World {
   state(fake: FakeFlotilla): Promise<string>;
-  /** Everything on the host is accounted for, and nothing is under way. */
+  /** Nothing on the host is orphaned, and no operation is open. */
   expectNothingLost(fake: FakeFlotilla): Promise<void>;
-  /** After a failure the subject says why, or is as it was before. */
+  /** After a failure the subject shows the reason, or is unchanged. */
   expectFailureShown(fake: FakeFlotilla, message: string): Promise<void>;
-  /** From wherever it ended, it can still be used and be deleted. */
+  /** From any end state, it can still be used and deleted. */
   expectUsable(fake: FakeFlotilla, core: Core): Promise<void>;
 }
 
-/** States of a machine whose VMM lives, in the same state. */
+/** States in which a machine's VMM runs, in the same state. */
 const liveStates: readonly string[] = ['running', 'paused'];
 
 export const machineWorld: World = {

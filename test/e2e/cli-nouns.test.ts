@@ -1,11 +1,11 @@
-/** Keys, images and consoles as a person uses them, with `./flotilla` against a real daemon and one real guest. */
+/** Keys, images and consoles with `./flotilla` against a real daemon and one real guest. */
 import { chmod, copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { runCommand, startTestHost, type TestHost } from '../support/host.ts';
 
-// Two cores may be busy with other tests; a guest boots in seconds or in a minute.
+// Other tests may use both cores; a guest boots in seconds or in a minute.
 vi.setConfig({ testTimeout: 300_000 });
 
 let host: TestHost;
@@ -22,7 +22,7 @@ afterAll(async () => {
 const flotilla = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
   runCommand('./flotilla', args, { env: { ...host.env, ...env } });
 
-/** A busybox root directory, by hand. */
+/** Makes a busybox root directory by hand. */
 async function makeRoot(): Promise<string> {
   const root = join(work, 'root');
   for (const path of ['bin', 'dev', 'etc', 'proc', 'sys', 'run', 'tmp']) {
@@ -36,7 +36,7 @@ async function makeRoot(): Promise<string> {
   return root;
 }
 
-test('a key that may only look opens ls, and nothing that changes anything', async () => {
+test('a read-only key can list, but change nothing', async () => {
   const made = await flotilla([
     'keys',
     'create',
@@ -72,7 +72,7 @@ test('a key that may only look opens ls, and nothing that changes anything', asy
   });
 });
 
-test('a profile opens the daemon without anything in the environment', async () => {
+test('a profile gives access without environment variables', async () => {
   const path = join(work, 'profile.json');
   const bare = { FLOTILLA_PROFILE: path, FLOTILLA_URL: '', FLOTILLA_KEY: '', FLOTILLA_STATE_DIR: work };
   await writeFile(path, JSON.stringify({ url: host.url, key: host.key }), { mode: 0o600 });

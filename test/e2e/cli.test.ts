@@ -1,4 +1,4 @@
-/** `./flotilla` as a person uses it, against a real daemon and real guests. */
+/** `./flotilla` from a user's view, against a real daemon and real guests. */
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { runCommand, startTestHost, type TestHost } from '../support/host.ts';
@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => host.close());
 
-// Two cores may be busy with other tests; a guest boots in seconds or in a minute.
+// Other tests may use both cores; a guest boots in seconds or in a minute.
 vi.setConfig({ testTimeout: 300_000 });
 
 const flotilla = (...args: string[]) => runCommand('./flotilla', args, { env: host.env });
@@ -18,7 +18,7 @@ async function machineCount(): Promise<number> {
   return (await host.client.machines.list()).total;
 }
 
-test('run keeps the streams apart, exits with the command’s code and removes the machine', async () => {
+test('run separates the streams, exits with the command’s code and removes the machine', async () => {
   const { exitCode, stdout, stderr } = await flotilla(
     'run',
     'busybox',
@@ -33,7 +33,7 @@ test('run keeps the streams apart, exits with the command’s code and removes t
   expect(await machineCount()).toBe(0);
 });
 
-test('50 MB of output arrive whole', async () => {
+test('50 MB of output arrive completely', async () => {
   const { exitCode, stdout } = await flotilla(
     'run',
     'busybox',
@@ -61,7 +61,7 @@ test('Ctrl-C kills the command in the guest and leaves no machine', async () => 
   expect(await machineCount()).toBe(0);
 });
 
-test('Ctrl-C of an exec kills its process in the guest; the machine goes on', async () => {
+test('Ctrl-C of an exec kills its process in the guest; the machine keeps running', async () => {
   expect((await flotilla('create', 'busybox', '--name', 'kept', '--memory', '128', '--start')).exitCode).toBe(
     0,
   );
@@ -87,7 +87,7 @@ test('Ctrl-C of an exec kills its process in the guest; the machine goes on', as
   expect((await flotilla('rm', '--force', 'kept')).exitCode).toBe(0);
 });
 
-test('--json prints what the API said', async () => {
+test('--json prints the API’s answer', async () => {
   const created = await flotilla('create', 'busybox', '--name', 'json', '--memory', '128', '--json');
   expect(JSON.parse(created.stdout.toString())).toMatchObject({ name: 'json', status: 'pending' });
   const listed = await flotilla('ls', '--json');

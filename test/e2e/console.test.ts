@@ -1,4 +1,4 @@
-/** The console of a real guest, over HTTP, also across a restart of the daemon. */
+/** The console of a real guest over HTTP, also after a restart of the daemon. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -31,7 +31,7 @@ async function open(query = ''): Promise<Response> {
 }
 const consoleText = async (query = '') => (await open(query)).text();
 
-/** Reads a console that is followed; what was read stays in `text`. */
+/** Follows a console; the output is collected in `text`. */
 function reading({ body }: Response) {
   if (!body) throw new Error('the answer has no body');
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
@@ -42,7 +42,7 @@ function reading({ body }: Response) {
     return !done;
   };
   return {
-    /** Resolves when `wanted` was read; rejects when the console ends without. */
+    /** Resolves when `wanted` was read; rejects when the console ends before. */
     async until(wanted: string): Promise<void> {
       while (!text.includes(wanted)) {
         if (!(await more())) throw new Error(`the console ended without ${wanted}: ${text}`);
@@ -57,7 +57,7 @@ function reading({ body }: Response) {
 const print = (word: string) =>
   daemon.client.machines.exec('web', { command: ['sh', '-c', `echo ${word} > /dev/console`] });
 
-test('the console of a machine, from its first start past its end', async () => {
+test('the console of a machine, from its first start until after its end', async () => {
   expect(await consoleText()).toBe('');
   await daemon.client.machines.start('web');
   expect(await consoleText('?lines=10000')).toMatch(/^\[ *\d+\.\d+\] /m);

@@ -1,4 +1,6 @@
-/** A disk that fills up under a whole daemon and a real guest: a small file system, mounted for this file (as root). */
+/**
+ * A disk that fills up under a daemon and a real guest: a small file system mounted for this file (as root).
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, statfsSync, statSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, open, readdir, rm, symlink } from 'node:fs/promises';
@@ -14,7 +16,7 @@ import { startTestHost, type TestHost } from '../support/host.ts';
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 const mib = 1024 * 1024;
-/** The kernel, the image and the reserve take some 90 MiB, the machines a few. */
+/** Kernel, image and reserve take about 90 MiB, the machines a few. */
 const diskMib = 320;
 
 let directory: string;
@@ -25,7 +27,7 @@ const notes: string[] = [];
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'd-'));
-  // The VMMs' own users pass through.
+  // The VMMs' users must be able to pass through.
   await chmod(directory, 0o711);
   disk = join(directory, 'disk');
   await mkdir(disk);
@@ -64,7 +66,7 @@ function mount(path: string): void {
   }
 }
 
-/** The cache without the images that are too large for the disk. */
+/** The cache without images that are too large for the disk. */
 async function smallCache(): Promise<string> {
   const { cacheDir } = readConfig(process.env);
   const cache = join(directory, 'cache');
@@ -81,7 +83,7 @@ const freeMib = () => {
 const filler = () => join(disk, 'filler');
 const empty = () => rm(filler(), { force: true });
 
-/** Writes until only so much is free; 0: until not a byte more can be written. */
+/** Writes until only this much is free; 0: until no byte can be written. */
 async function fill(leaveMib = 0): Promise<void> {
   const handle = await open(filler(), 'a');
   const chunk = Buffer.alloc(leaveMib === 0 ? 4096 : mib);
@@ -104,7 +106,7 @@ const reserveBytes = () => {
   return existsSync(reserveFile) ? statSync(reserveFile).blocks * 512 : 0;
 };
 
-/** Whether it is whole after a write, for which the store looks after it. */
+/** Whether the reserve is complete after a write, which makes the store check it. */
 async function isReserveWhole(): Promise<boolean> {
   await host.client.machines.delete((await create('any')).id);
   return reserveBytes() === reserveBytesMax;
@@ -120,7 +122,7 @@ async function namesBelow(path: string): Promise<readonly string[]> {
   return (await readdir(path, { recursive: true })).sort();
 }
 
-test('a create on a full disk is refused and leaves nothing; get, list, stop and delete go on', async () => {
+test('a create on a full disk is refused and leaves nothing; get, list, stop and delete still work', async () => {
   const { id } = await create('before');
   await host.client.machines.start(id);
   const { layout } = host.daemon.flotilla;
@@ -137,7 +139,7 @@ test('a create on a full disk is refused and leaves nothing; get, list, stop and
   await expectAlive();
 });
 
-test('an image that finds no space is not brought in, in part either, and comes when there is space', async () => {
+test('an image without enough space is not imported, not even partly, and is imported when there is space', async () => {
   const { layout } = host.daemon.flotilla;
   const [image] = await host.daemon.flotilla.images.list('default');
   if (image === undefined) throw new Error('the image was brought in for the test before');
@@ -166,7 +168,7 @@ test('a start on a full disk fails with the reason, leaves no process, and works
   expect(await host.client.machines.start(id)).toMatchObject({ status: 'running', failure: null });
 });
 
-test('the reserve is given up for records and kept again when there is space', async () => {
+test('the reserve is released for records and refilled when there is space', async () => {
   expect(await isReserveWhole()).toBe(true);
   const told = { warnings: warnings.length, notes: notes.length };
   await fill();
@@ -178,7 +180,7 @@ test('the reserve is given up for records and kept again when there is space', a
   expect(notes.slice(told.notes).filter((line) => line.includes('reserve'))).toHaveLength(1);
 });
 
-test('with the reserve used up as well, machines are shown, used, stopped and deleted all the same', async () => {
+test('even with the reserve used up, machines are shown, used, stopped and deleted', async () => {
   const { id } = await create('web');
   await host.client.machines.start(id);
   for (let n = 0; n < 12; n++) {
@@ -197,7 +199,7 @@ test('with the reserve used up as well, machines are shown, used, stopped and de
   await expectAlive();
 });
 
-test('a guest that finds the disk full waits, says so, and goes on by itself when there is space', async () => {
+test('a guest that finds the disk full is paused with that reason, and resumes by itself when there is space', async () => {
   const { id, pid } = await create('web').then((machine) => host.client.machines.start(machine.id));
   await fill(24);
   const write = 'dd if=/dev/urandom of=/root/big bs=1M count=48 && sync && echo whole > /root/done';
@@ -223,10 +225,10 @@ test('a guest that finds the disk full waits, says so, and goes on by itself whe
   expect(await host.client.machines.get(id)).toMatchObject({ status: 'running', pid, failure: null });
 });
 
-/** What the API shows beside what the client's type names. */
+/** The API's answer has more fields than the client's type. */
 type ShownMachine = Machine & { readonly failure: unknown };
 
-/** Has the daemon look at its machines, as its timer does, until the machine is as it should be. */
+/** Makes the daemon reconcile, like its timer, until the machine is in the expected state. */
 async function lookUntil(id: string, isSo: (failure: unknown) => boolean): Promise<Machine> {
   return vi.waitUntil(
     async () => {

@@ -1,4 +1,4 @@
-/** Machines that end by themselves, guests that hang, hosts that are slow: each provoked on real guests. */
+/** Machines that end by themselves, hanging guests, slow hosts: each provoked on real guests. */
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Machine } from '../../sdk/src/index.ts';
 import { startTestHost, type TestHost } from '../support/host.ts';
@@ -20,7 +20,7 @@ async function running(name = 'web'): Promise<Machine> {
   return host.client.machines.start(name);
 }
 
-/** GET /machines/{id}/wait: rejects when the status is not reached within the seconds given. */
+/** GET /machines/{id}/wait: rejects when the status is not reached within the given seconds. */
 async function waitFor(id: string, status: string, seconds: number): Promise<Machine> {
   const response = await fetch(`${host.url}/machines/${id}/wait?status=${status}&timeout=${seconds}`, {
     headers: { Authorization: `Bearer ${host.key}` },

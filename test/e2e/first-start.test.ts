@@ -1,4 +1,7 @@
-/** The first start of a machine, in which the guest makes its root file system as large as its disk; and its interruptions. */
+/**
+ * The first start of a machine, in which the guest grows its root file system to the size of its disk; and
+ * interruptions of it.
+ */
 import { statSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Machine } from '../../sdk/src/index.ts';
@@ -17,7 +20,7 @@ afterEach(async () => {
 });
 afterAll(() => host.close());
 
-/** The smallest memory that the image takes. */
+/** Uses the smallest memory for the image. */
 const create = (diskMib: number): Promise<Machine> =>
   host.client.machines.create({
     name: 'big',
@@ -31,7 +34,7 @@ async function output(script: string): Promise<string> {
   return (await host.client.machines.exec('big', { command: ['sh', '-c', script], timeout: 120 })).stdout;
 }
 
-/** The file system fills its disk, and the guest's kernel has found nothing wrong with it. */
+/** The file system fills its disk, and the guest's kernel has reported no error. */
 async function expectWhole(diskMib: number): Promise<void> {
   const sizeMib = Number(await output("df -m / | awk 'END { print $2 }'"));
   expect(sizeMib).toBeGreaterThan(diskMib * 0.95);
@@ -47,7 +50,7 @@ test.each([1000, diskMibMax])('a disk of %i MiB is filled by its file system', a
   await expectWhole(diskMib);
 });
 
-test('a disk that no start could fill is refused at create', async () => {
+test('a disk larger than any start could fill is refused at create', async () => {
   await expect(create(diskMibMax + 1)).rejects.toMatchObject({ status: 400 });
 });
 
@@ -55,7 +58,7 @@ describe('interrupted while it grows', () => {
   const diskMib = 512 * 1024;
   const mib = 1024 * 1024;
 
-  /** Begins to start the machine, and waits until the guest has written so much to its disk. */
+  /** Begins to start the machine, and waits until the guest has written this much to its disk. */
   async function startUntilWritten(
     bytes: number,
   ): Promise<{ readonly pid: number; readonly start: Promise<unknown> }> {
@@ -70,7 +73,7 @@ describe('interrupted while it grows', () => {
     return { pid: pid ?? -1, start };
   }
 
-  test('by the death of its VMM, again and again: the next start finds it sound', async () => {
+  test('by repeated deaths of its VMM: the next start finds it intact', async () => {
     await create(diskMib);
     for (const bytes of [mib / 4, 3 * mib]) {
       const { pid, start } = await startUntilWritten(bytes);
@@ -81,7 +84,7 @@ describe('interrupted while it grows', () => {
     await expectWhole(diskMib);
   });
 
-  test('by a stop: the next start finds it sound', async () => {
+  test('by a stop: the next start finds it intact', async () => {
     await create(diskMib);
     const { start } = await startUntilWritten(mib);
     expect(await host.client.machines.stop('big')).toMatchObject({ status: 'stopped' });

@@ -1,4 +1,4 @@
-/** Images that are brought along: from a directory, from an upload, with a kernel of their own; and machines on them. */
+/** Imported images: from a directory, from an upload, with their own kernel; and machines on them. */
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,7 +48,7 @@ async function send(
 const call = (method: string, path: string, body?: unknown) =>
   body === undefined ? send(method, path) : send(method, path, 'application/json', JSON.stringify(body));
 
-/** A busybox root directory, by hand. */
+/** Makes a busybox root directory by hand. */
 async function makeRoot(): Promise<void> {
   for (const path of ['bin', 'dev', 'etc', 'proc', 'sys', 'run', 'tmp']) {
     await mkdir(join(root, path), { recursive: true });
@@ -60,7 +60,7 @@ async function makeRoot(): Promise<void> {
   await writeFile(join(root, 'etc/made-by'), 'the test\n');
 }
 
-/** The kernel that set-up keeps, laid out as a distribution does. */
+/** Set-up's kernel in the layout of a distribution. */
 async function addKernel(): Promise<string> {
   const { kernels } = new CacheLayout(host.config.cacheDir);
   const { release } = JSON.parse(await readFile(join(kernels, 'current.json'), 'utf8')) as {
@@ -71,10 +71,10 @@ async function addKernel(): Promise<string> {
   await mkdir(join(root, 'boot'));
   await copyFile(join(kernels, release, 'vmlinux'), join(root, 'boot', `vmlinux-${release}`));
   const source = join(kernels, release, 'modules');
-  // Without an optional one, so that the kit is another than the host's.
+  // Without an optional module, so that the kit differs from the host's.
   const names = (await readdir(source)).filter((name) => name !== 'overlay.ko');
   for (const name of names) await copyFile(join(source, name), join(modules, 'kernel', name));
-  // What set-up did not keep as modules, this kernel has built in.
+  // Modules that set-up did not keep are built in as far as this kernel is concerned.
   await writeFile(join(modules, 'modules.builtin'), 'kernel/fs/ext4/ext4.ko\n');
   return release;
 }
@@ -100,7 +100,7 @@ async function runOn(image: string, command: readonly string[]): Promise<Record<
   return body;
 }
 
-test('from a directory: a machine on it, then it can go', async () => {
+test('from a directory: a machine runs on it, and then it can be deleted', async () => {
   const imported = await call('POST', '/api/v1/images', { name: 'from-dir', directory: root });
   expect(imported).toMatchObject({
     status: 201,
@@ -115,7 +115,7 @@ test('from a directory: a machine on it, then it can go', async () => {
   expect((await call('GET', '/api/v1/images/from-dir')).status).toBe(404);
 });
 
-test('from an upload, packed', async () => {
+test('from a compressed upload', async () => {
   const archive = join(work, 'root.tar.gz');
   await run('tar', ['-czf', archive, '-C', root, '.'], { timeoutMs: 60_000 });
   const uploaded = await send('PUT', '/api/v1/images/uploaded', 'application/x-tar', await readFile(archive));
@@ -143,7 +143,7 @@ test('of one static program: it starts, and the program runs', async () => {
   expect((await call('DELETE', '/api/v1/images/static')).status).toBe(204);
 });
 
-test('with a kernel of its own', async () => {
+test('with its own kernel', async () => {
   expect(
     await call('POST', '/api/v1/images', { name: 'own', directory: root, kernel: 'image' }),
   ).toMatchObject({

@@ -1,4 +1,4 @@
-/** The seed pages' calls in life-cycle order, against a real daemon and a real guest. */
+/** The calls of the seed documents in life-cycle order, against a real daemon and a real guest. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestHost, type TestHost } from '../support/host.ts';
 
@@ -114,7 +114,7 @@ describe('the life of a machine', () => {
     });
   });
 
-  test('exec: both streams, the exit code, and the name the guest was given', async () => {
+  test('exec: both streams, the exit code, and the guest’s host name', async () => {
     const { status, body } = await call('POST', `/machines/${id}/exec`, {
       command: ['sh', '-c', 'hostname; id -u; echo err >&2; exit 3'],
     });
@@ -127,7 +127,7 @@ describe('the life of a machine', () => {
     });
   });
 
-  test('exec of what is not there: 200 and 127', async () => {
+  test('exec of a missing program: 200 and 127', async () => {
     const { status, body } = await call('POST', `/machines/${id}/exec`, { command: ['no-such-program'] });
     expect(status).toBe(200);
     expect(body).toMatchObject({ exit_code: 127, stderr: expect.stringContaining('no-such-program') });

@@ -1,4 +1,6 @@
-/** The database is gone, the guests run on: the daemon refuses to start, and adopts them when it is told to. */
+/**
+ * The database is lost while guests run: the daemon refuses to start, and adopts them with `--adopt-state`.
+ */
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
@@ -10,7 +12,7 @@ import { leftovers, repository, runCommand, startTestHost } from '../support/hos
 
 vi.setConfig({ testTimeout: 400_000, hookTimeout: 400_000 });
 
-test('mv flotilla.db away: serve refuses and nothing is lost; with --adopt-state all machines are there again', async () => {
+test('mv flotilla.db away: serve refuses and nothing is lost; with --adopt-state all machines are back', async () => {
   const host = await startTestHost();
   const { config, client, key } = host;
   const web = { name: 'web', vcpu_count: 1, mem_size_mib: 128, image: 'busybox', labels: { team: 'blue' } };

@@ -1,4 +1,4 @@
-/** A real guest that stands still: what it keeps, what is refused meanwhile, and that it goes on as if nothing had been. */
+/** A paused real guest: what it keeps, what is refused meanwhile, and that it continues unchanged. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -40,7 +40,7 @@ const shell = (script: string, timeout = 60) =>
   daemon.client.machines.exec('web', { command: ['sh', '-c', script], timeout });
 const done = (status: string) => ({ status: 200, body: { status, failure: null } });
 
-/** The processor time of the VMM's busiest thread, which is the guest's processor, in clock ticks. */
+/** CPU time of the VMM's busiest thread, which is the guest's vCPU, in clock ticks. */
 function guestTicks(pid: number): number {
   const ticks = readdirSync(`/proc/${pid}/task`).map((thread) => {
     const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8').replace(/^.*\) /, '');
@@ -50,9 +50,9 @@ function guestTicks(pid: number): number {
   return Math.max(...ticks);
 }
 
-test('stands still over a restart of the daemon, and goes on with its memory and the right time', async () => {
+test('stays paused during a restart of the daemon, and resumes with its memory and the right time', async () => {
   const { pid } = await daemon.client.machines.get('web');
-  // Counts in memory; its own process, so that it does not end with the command that begins it.
+  // Counts in memory, in a separate process that outlives the command that starts it.
   await shell('mkdir /run/kept; (i=0; while :; do i=$((i+1)); done) </dev/null >/dev/null 2>&1 &');
   const running = guestTicks(Number(pid));
   await vi.waitUntil(() => guestTicks(Number(pid)) > running);
@@ -82,7 +82,7 @@ test('stands still over a restart of the daemon, and goes on with its memory and
   await vi.waitUntil(() => guestTicks(Number(pid)) > paused);
 });
 
-test('a command that is under way goes on where it was', async () => {
+test('a running command continues where it was', async () => {
   const command = shell('touch /root/begun; while [ ! -e /root/go ]; do sleep 0.1; done; echo whole');
   await vi.waitUntil(async () => (await shell('test -e /root/begun')).exit_code === 0);
   expect(await call('POST', '/pause')).toMatchObject(done('paused'));
@@ -91,7 +91,7 @@ test('a command that is under way goes on where it was', async () => {
   expect(await command).toMatchObject({ exit_code: 0, stdout: 'whole\n' });
 });
 
-test('stopped, it is asked to power off: what it had not written yet is written', async () => {
+test('a stop lets it power off and write its unsaved data', async () => {
   await shell('echo kept > /root/kept');
   await call('POST', '/pause');
   expect(await call('POST', '/stop')).toMatchObject(done('stopped'));

@@ -1,6 +1,6 @@
 /**
- * Every command in the README, the quickstart and the chapters on backup and restore, as it stands there, in its order,
- * on a state directory of its own.
+ * Runs every command of the README, the quickstart and the chapters on backup and restore, unchanged and in
+ * order, on a separate state directory.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,7 @@ import { type CommandResult, leftovers, repository, runCommand } from '../suppor
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
-/** Not run here: it is what runs this. */
+/** Not run here, because it runs this test. */
 const notRun = ['make test'];
 
 let blocks: readonly string[];
@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  // A test that failed on its way must leave nothing either.
+  // A failed test must leave nothing behind either.
   await runCommand('./flotilla', ['down', '--machines'], { env });
   for (const path of [stateDir, `${stateDir}.backup`, `${stateDir}.broken`]) {
     await rm(path, { recursive: true, force: true });
@@ -50,7 +50,7 @@ function runBlock(index: number): Promise<CommandResult> {
   return runLines(blocks[index] ?? '');
 }
 
-test('the README has the blocks that are run here', () => {
+test('the README has the blocks that run here', () => {
   expect(blocks).toHaveLength(4);
   expect(blocks[0]).toContain('./flotilla up');
 });
@@ -59,13 +59,13 @@ test('up ends with the output of a command that ran in a machine', async () => {
   const { exitCode, stdout, stderr } = await runBlock(0);
   expect(exitCode, stderr).toBe(0);
   expect(stdout.toString()).toMatch(/^hello from first, Linux \d/m);
-  // The key itself is for a terminal only: this output may end up in a log.
+  // The key is printed only on a terminal; this output may end up in a log.
   expect(stdout.toString()).toContain(join(stateDir, 'admin.key'));
   expect(stdout.toString()).not.toContain('hf_');
   expect(stderr).toMatch(/machine first +\d/);
 });
 
-test('up again is quick to find everything there, and does not show the key again', async () => {
+test('up again quickly finds everything, and does not show the key again', async () => {
   const { exitCode, stdout } = await runBlock(0);
   expect(exitCode).toBe(0);
   expect(stdout.toString()).toMatch(/^hello from first/m);
@@ -118,7 +118,7 @@ test('a backup while machines run, and its restore', async () => {
   await inFirst('sleep 100000 >/dev/null 2>&1 & echo before > /root/note; sync');
   const backedUp = await runLines(backup);
   expect(backedUp.exitCode, backedUp.stderr).toBe(0);
-  // The machine went on: its process is still there.
+  // The machine kept running: its process still exists.
   expect((await inFirst('pidof sleep')).exitCode).toBe(0);
   await inFirst('echo after > /root/note; sync');
   const restored = await runLines(restore);
@@ -126,7 +126,7 @@ test('a backup while machines run, and its restore', async () => {
   expect((await inFirst('cat /root/note')).stdout.toString()).toBe('before\n');
 });
 
-test('down --machines leaves nothing that runs', async () => {
+test('down --machines leaves nothing running', async () => {
   const { exitCode, stdout } = await runCommand('./flotilla', ['down', '--machines'], { env });
   expect(exitCode).toBe(0);
   expect(stdout.toString()).toBe('stopped first\ndaemon stopped\n');

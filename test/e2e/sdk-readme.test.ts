@@ -1,4 +1,4 @@
-/** The program in the SDK's README, as it stands there, against a real daemon with a real machine. */
+/** Runs the program in the SDK's README, unchanged, against a real daemon with a real machine. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await sdk?.[Symbol.asyncDispose]();
-  // Fails when anything is left behind.
+  // Fails if anything is left behind.
   await host?.close();
 });
 
@@ -33,7 +33,7 @@ const program = () =>
     .map(({ text }) => text)
     .join('');
 
-test('its first program has ten statements’ size', () => {
+test('its first program has about ten statements', () => {
   const programs = blocks.filter(({ language }) => language === 'ts');
   expect(programs).toHaveLength(2);
   expect(programs[0]?.text.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(12);
@@ -52,7 +52,7 @@ test('the program runs a command in a machine and leaves nothing', async () => {
   expect(await host.client.machines.list()).toEqual({ machines: [], total: 0 });
 });
 
-test('the program has no error of type', async () => {
+test('the program has no type error', async () => {
   const file = join(sdk.directory, 'checked.ts');
   await writeFile(file, `/// <reference types="node" />\n${program()}`);
   const typeRoots = join(repository, 'node_modules', '@types');

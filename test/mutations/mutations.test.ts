@@ -1,4 +1,4 @@
-/** The entries fit the checkout: `make mutate` would otherwise find out only when somebody runs it. */
+/** The entries match the checkout; otherwise `make mutate` would only report that when somebody runs it. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Every deliberate fault. A fault that a test should have caught and did not becomes one more entry. */
+/** All deliberate faults. A fault that the tests should have caught, but did not, becomes a new entry. */
 import { accessMutations } from './access.ts';
 import { coreMutations } from './core.ts';
 import { edgeMutations } from './edges.ts';

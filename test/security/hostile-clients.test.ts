@@ -1,6 +1,6 @@
 /**
- * A real daemon under clients that mean harm: strangers without a key, and a tenant with one. While each of them is at
- * it, every call of the operator answers within a second and the daemon's memory stays within 300 MiB.
+ * A real daemon under hostile clients: strangers without a key, and a tenant with one. During each attack
+ * every call of the operator is answered within a second, and the daemon's memory stays within 300 MiB.
  */
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { type DaemonProcess, makeStateDirectory, startDaemonProcess } from '../support/daemon.ts';
@@ -33,10 +33,10 @@ afterAll(async () => {
   await state.remove();
 });
 
-/** The operator's calls, each on a connection of its own, and the daemon's memory meanwhile. */
+/** Makes the operator's calls, each on a new connection, and checks the daemon's memory. */
 async function expectServed(): Promise<void> {
   for (let call = 0; call < calls; call++) {
-    // The clients above share the processors with the daemon, and other tests may: one call in a row may be late for that.
+    // The clients, and perhaps other tests, share the CPUs with the daemon, so one call in a row may be late.
     const status = await callOnce().catch(callOnce);
     expect(status).toBe(200);
   }
@@ -69,7 +69,7 @@ test('half-open sockets: refused ones are gone a second later', async () => {
   await vi.waitUntil(() => hostile.living === 0, { timeout: 20_000 });
 });
 
-test('silent sockets in thousands', async () => {
+test('thousands of silent sockets', async () => {
   await start().open(1_800, null);
   await expectServed();
 });
@@ -80,20 +80,20 @@ test('headers that drip', async () => {
   await expectServed();
 });
 
-test('header sections that are huge, or never end', async () => {
+test('huge or endless header sections', async () => {
   await start().open(300, head('GET /machines', { 'X-Long': 'y'.repeat(15_000) }));
   await hostile.open(100, head('GET /machines', { 'X-Long': 'y'.repeat(1_000_000) }));
   await expectServed();
 });
 
-test('requests ahead of their answers, which nobody reads', async () => {
+test('pipelined requests whose answers are not read', async () => {
   const ask = `${head('GET /docs/assets/swagger-ui-bundle.js')}\r\n`;
   await start().open(4, ask.repeat(900), { isReading: false });
   await hostile.open(40, ask.repeat(60), { isReading: false });
   await expectServed();
 });
 
-test('requests ahead of their answers, which are read', async () => {
+test('pipelined requests whose answers are read', async () => {
   await start().open(8, `${head('GET /nowhere')}\r\n`.repeat(1_000));
   await expectServed();
 });
@@ -119,7 +119,7 @@ test('bodies before a key, on every kind of path', async () => {
   await expectServed();
 });
 
-test('a tenant’s bodies that drip: its share is full, nobody else’s is', async () => {
+test('a tenant’s slow bodies: only its own share is used up', async () => {
   const line = head('POST /machines/none/exec', {
     ...{ ...withKey(), 'Content-Type': 'application/json', 'Content-Length': 12 * 2 ** 20 },
   });
@@ -136,13 +136,13 @@ test('a tenant’s bodies that drip: its share is full, nobody else’s is', asy
   expect(created.status).toBe(201);
 });
 
-test('a tenant’s connections and requests in hundreds', async () => {
+test('hundreds of a tenant’s connections and requests', async () => {
   const waiting = `${head('GET /machines', withKey())}\r\n`;
   await start().open(300, waiting);
   await expectServed();
 });
 
-test('labels beyond all measure', async () => {
+test('far too many labels', async () => {
   start();
   for (const count of [1_000, 100_000]) {
     const labels = Object.fromEntries(Array.from({ length: count }, (_, n) => [`l${n}`, 'v'.repeat(100)]));

@@ -1,4 +1,4 @@
-/** A defect, or a store that fails, while requests with keys are served: no key is in any line of the log or answer. */
+/** While a bug or a failing store affects requests with keys, no key appears in the log or in an answer. */
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
@@ -14,7 +14,7 @@ afterEach(async () => {
   [fake, server, logged] = [null, null, ''];
 });
 
-/** At the level that says most, without the redaction that the daemon's own logger does in addition. */
+/** At the most verbose level, without the additional redaction of the daemon's own logger. */
 async function serve(): Promise<{ readonly url: string; readonly flotilla: FakeFlotilla }> {
   const sink = new Writable({
     write(chunk, _, done) {

@@ -1,6 +1,6 @@
 /**
- * Another user of this machine listens at the daemon's address while the daemon does not run: after a crash that left
- * `daemon.url`, or before the first start. The operator's key must not reach it.
+ * Another user of this host listens at the daemon's address while the daemon is down: after a crash that left
+ * `daemon.url`, or before the first start. The operator's key must not reach that program.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,10 +14,10 @@ import { readConfig } from '../../src/main/config.ts';
 import { findDaemon } from '../../src/main/daemon-process.ts';
 
 const key = `hf_${'s'.repeat(32)}`;
-/** Not root's, where the test is root's. */
+/** A non-root user, if the test runs as root. */
 const uid = process.getuid?.() === 0 ? 65_534 : undefined;
 
-/** Answers everything, and prints what it was sent. */
+/** Answers everything, and prints what it received. */
 const program = `
   const server = require('node:http').createServer((request, response) => {
     process.stdout.write(JSON.stringify(request.headers) + '\\n');
@@ -73,13 +73,13 @@ test('the default address: it is asked without the key', async () => {
   expect(squatter.heard()).not.toContain(key);
 });
 
-test('an address named by hand: the key is not for it', async () => {
+test('an address given by the user: the key is not sent', async () => {
   await runCli(['ls'], { env: { FLOTILLA_STATE_DIR: stateDir, FLOTILLA_URL: addressOf() } });
   expect(squatter.heard()).toContain('"host"');
   expect(squatter.heard()).not.toContain(key);
 });
 
-test('a socket that is left from a crash leads nowhere', async () => {
+test('a socket left by a crash is not used', async () => {
   await writeFile(join(stateDir, 'daemon.url'), `${addressOf()}\n`);
   await mkdir(join(stateDir, 'operator'), { mode: 0o700 });
   const dead = createServer().listen(join(stateDir, 'operator/api.sock'));
@@ -90,7 +90,7 @@ test('a socket that is left from a crash leads nowhere', async () => {
   expect(result.stderr).not.toContain(key);
 });
 
-test('up and down do not take it for the daemon', async () => {
+test('up and down do not mistake it for the daemon', async () => {
   await writeFile(join(stateDir, 'daemon.url'), `${addressOf()}\n`);
   await writeFile(join(stateDir, 'daemon.pid'), `${process.pid}\n`);
   expect(await findDaemon(readConfig({ FLOTILLA_STATE_DIR: stateDir }))).toBeNull();
