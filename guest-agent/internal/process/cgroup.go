@@ -37,7 +37,17 @@ func OpenCgroups(directory string) *Cgroups {
 	if _, err := os.Stat(filepath.Join(directory, "cgroup.kill")); err != nil {
 		return nil
 	}
+	for _, parent := range []string{filepath.Dir(directory), directory} {
+		shareProcessor(parent)
+	}
 	return &Cgroups{directory: directory}
+}
+
+// shareProcessor makes the kernel divide processor time among the cgroups below a directory, not among all their
+// processes: else a command that forks without end leaves the agent too little of it to end the command in time. Where
+// the kernel cannot, commands run all the same.
+func shareProcessor(directory string) {
+	_ = os.WriteFile(filepath.Join(directory, "cgroup.subtree_control"), []byte("+cpu"), 0)
 }
 
 // cgroup is the cgroup of one process.
