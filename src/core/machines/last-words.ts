@@ -4,6 +4,7 @@
  */
 import { stripVTControlCharacters } from 'node:util';
 import type { AppError } from '../errors.ts';
+import { diskFullReason } from '../ports/engine.ts';
 import type { Machine, MachineFailure } from './machine.ts';
 import { type Edges, engineOf, lookTimeoutMs } from './steps/context.ts';
 
@@ -58,12 +59,16 @@ export async function failureOf(
   error: AppError,
   at: Date,
 ): Promise<MachineFailure> {
-  const code =
-    error.code === 'engine' ? 'engine_failed' : error.code === 'timeout' ? 'timed_out' : error.code;
   return {
-    code,
+    code: failureCode(error),
     message: error.message,
     at: at.toISOString(),
     console: quoteConsole(await consoleTail(edges, machine)),
   };
+}
+
+function failureCode(error: AppError): string {
+  if (error.code === 'engine') return 'engine_failed';
+  if (error.code === 'timeout') return 'timed_out';
+  return error.details?.reason === diskFullReason ? diskFullReason : error.code;
 }
