@@ -74,7 +74,12 @@ test('a read-only key can list, but change nothing', async () => {
 
 test('a profile gives access without environment variables', async () => {
   const path = join(work, 'profile.json');
-  const bare = { FLOTILLA_PROFILE: path, FLOTILLA_URL: '', FLOTILLA_KEY: undefined, FLOTILLA_STATE_DIR: work };
+  const bare = {
+    FLOTILLA_PROFILE: path,
+    FLOTILLA_URL: '',
+    FLOTILLA_KEY: undefined,
+    FLOTILLA_STATE_DIR: work,
+  };
   await writeFile(path, JSON.stringify({ url: host.url, key: host.key }), { mode: 0o600 });
   expect(await flotilla(['ls'], bare)).toMatchObject({ exitCode: 0, stderr: 'No machines\n' });
 });

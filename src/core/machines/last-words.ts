@@ -2,10 +2,10 @@
  * The guest's last words: the end of its console as printable lines, and a failure that quotes them. Guest
  * output is not trusted, so it never reaches a person unfiltered.
  */
-
 import { stripVTControlCharacters } from 'node:util';
 import type { AppError } from '../errors.ts';
 import type { SubjectFailure } from '../operations/operation.ts';
+import { diskFullReason } from '../ports/engine.ts';
 import type { Machine } from './machine.ts';
 import { type Edges, engineOf, lookTimeoutMs } from './steps/context.ts';
 
@@ -60,12 +60,16 @@ export async function failureOf(
   error: AppError,
   at: Date,
 ): Promise<SubjectFailure> {
-  const code =
-    error.code === 'engine' ? 'engine_failed' : error.code === 'timeout' ? 'timed_out' : error.code;
   return {
-    code,
+    code: failureCode(error),
     message: error.message,
     at: at.toISOString(),
     console: quoteConsole(await consoleTail(edges, machine)),
   };
+}
+
+function failureCode(error: AppError): string {
+  if (error.code === 'engine') return 'engine_failed';
+  if (error.code === 'timeout') return 'timed_out';
+  return error.details?.reason === diskFullReason ? diskFullReason : error.code;
 }

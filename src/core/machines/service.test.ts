@@ -43,6 +43,22 @@ describe('start', () => {
     expect([...driver.host.machines.values()].map(({ status }) => status.state)).toEqual(['exited']);
   });
 
+  test('a host disk that becomes full at boot fails it before its deadline, as disk_full', async () => {
+    const { machines, guest, driver } = await begin();
+    guest.onReady = async () => {
+      for (const machine of driver.host.machines.values()) machine.pause('disk_full');
+      await never();
+    };
+    await expect(machines.start(tenant, 'web')).rejects.toMatchObject({ code: 'exhausted' });
+    expect(await machines.get(tenant, 'web')).toMatchObject({
+      state: 'failed',
+      failure: { code: 'disk_full' },
+    });
+    expect([...driver.host.machines.values()].map(({ status }) => status.state)).toEqual(['exited']);
+    guest.onReady = async () => undefined;
+    expect(await machines.start(tenant, 'web')).toMatchObject({ machine: { state: 'running' } });
+  });
+
   test('a VMM that dies at boot fails it at once, not at the deadline', async () => {
     const { machines, guest, driver } = await begin();
     guest.onReady = async () => {

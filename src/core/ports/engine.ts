@@ -237,3 +237,6 @@ export interface EngineSnapshots {
 
 /** The reason of a guest paused by `pause`. */
 export const pausedOnRequest = 'on_request';
+
+/** The reason of a guest that was paused because the host's disk had no space for a write. */
+export const diskFullReason = 'disk_full';

@@ -9,7 +9,7 @@ import type { Machine } from '../machines/machine.ts';
 import { guestFreeMibMin } from '../machines/steps/context.ts';
 import { isPausedOnRequest } from '../machines/steps/pause.ts';
 import type { Operation } from '../operations/operation.ts';
-import type { EngineStatus, ExitFacts, FoundIncarnation } from '../ports/engine.ts';
+import { diskFullReason, type EngineStatus, type ExitFacts, type FoundIncarnation } from '../ports/engine.ts';
 import type { DamagedMachine } from '../ports/store.ts';
 import type { Foreign } from './foreign.ts';
 
@@ -49,7 +49,7 @@ export type Repair =
   | { readonly kind: 'destroy_orphan'; readonly engine: string; readonly incarnation: string }
   | { readonly kind: 'quarantine_disk'; readonly machineId: string };
 
-export const diskFullCode = 'disk_full';
+export const diskFullCode = diskFullReason;
 /** Reasons for paused vCPUs that cannot be resumed. */
 const brokenReasons: ReadonlySet<string> = new Set(['internal_error', 'io_error', 'guest_panicked']);
 

@@ -2,7 +2,7 @@
 import { abortable } from '../../../lib/abort.ts';
 import { AppError } from '../../errors.ts';
 import type { StepContext } from '../../operations/definition.ts';
-import type { EngineHandle } from '../../ports/engine.ts';
+import { diskFullReason, type EngineHandle } from '../../ports/engine.ts';
 import type { GuestIdentity } from '../../ports/guest.ts';
 import type { Machine } from '../machine.ts';
 import type { MachineStep } from '../subject.ts';
@@ -33,6 +33,9 @@ export function readyStep(
   };
 }
 
+/** How soon a start fails after the guest was paused; QEMU answers in under 30 ms. */
+const diskLookIntervalMs = 1_000;
+
 /** Fails as soon as the VMM is gone, instead of waiting for the deadline. */
 async function whileAlive(
   edges: Edges,
@@ -48,6 +51,7 @@ async function whileAlive(
       new AppError('engine', `the guest did not come up: ${facts.reason}`, { details: { ...facts } }),
     ),
   );
+  const stopLooking = abortWhenDiskIsFull(edges, machine, controller, signal);
   try {
     await abortable(work(signal), signal);
   } catch (error) {
@@ -59,7 +63,32 @@ async function whileAlive(
     });
   } finally {
     stopWatching();
+    stopLooking();
   }
+}
+
+/**
+ * Gives up when the VMM has paused the guest because the host's disk is full: nobody resumes a guest that is
+ * still starting, so it would only reach the deadline, with the wrong reason.
+ */
+function abortWhenDiskIsFull(
+  edges: Edges,
+  machine: Machine,
+  controller: AbortController,
+  signal: AbortSignal,
+): () => void {
+  const look = async () => {
+    const status = await engineOf(edges, machine).inspect(machine.handle as EngineHandle, signal);
+    if (status.state !== 'paused' || status.reason !== diskFullReason) return;
+    controller.abort(
+      new AppError('exhausted', "the host's disk became full while the guest started", {
+        hint: 'Free some space in the state directory, or delete machines, and start it again.',
+        details: { reason: diskFullReason },
+      }),
+    );
+  };
+  // A look that fails is repeated; the exit watcher and the deadline decide when the VMM does not answer.
+  return edges.clock.every(diskLookIntervalMs, () => look().catch(() => undefined));
 }
 
 /** The identity of the machine's guest. */
