@@ -142,7 +142,7 @@ export const catalog: readonly CatalogEntry[] = [
   entry(host, 'up', '', 'set up, start the daemon and a first machine', null),
   entry(host, 'setup', '', 'install what is missing, start nothing', null),
   entry(host, 'serve', '', 'run the daemon in the foreground', null),
-  entry(host, 'down', '', 'stop the daemon; machines go on', null),
+  entry(host, 'down', '', 'stop the daemon; machines keep running', null),
   entry(host, 'doctor', '', 'check this host: what works, what is missing, what is inconsistent', null),
   entry(host, 'gc', '', 'remove disks of unknown machines that were put aside', null),
   entry(host, 'bench', 'boot|exec|api|hostile', 'measure this host in ratios', null),

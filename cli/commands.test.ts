@@ -198,7 +198,7 @@ test('pause and resume', async () => {
   expect(names()).toEqual(['a paused']);
   expect((await cli('pause', 'a')).stderr).toBe("error: a: Cannot pause machine in 'paused' state\n");
   expect((await cli('start', 'a')).stderr).toBe(
-    "error: a: Cannot start machine in 'paused' state\nhint: flotilla resume lets it go on\n",
+    "error: a: Cannot start machine in 'paused' state\nhint: flotilla resume continues it\n",
   );
   const resumed = await cli('resume', '--json', 'a');
   expect(JSON.parse(resumed.stdout.toString())).toMatchObject({ name: 'a', status: 'running' });

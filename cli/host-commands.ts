@@ -18,7 +18,7 @@ const makers = {
       .option('--adopt-state', 'record the machines of the state directory anew, when the database is lost'),
   down: () =>
     new Command('down')
-      .description('stop the daemon; machines go on')
+      .description('stop the daemon; machines keep running')
       .option('--machines', 'stop the machines first'),
   doctor: () =>
     new Command('doctor')

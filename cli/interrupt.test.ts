@@ -74,7 +74,7 @@ test('an interruption during start cancels it and removes the machine', async ()
   expect(api.machines.size).toBe(0);
 });
 
-test('an interruption of a restart tells that it may go on', async () => {
+test('an interruption of a restart says that it may continue', async () => {
   api.add('web');
   const release = api.hold('POST /machines :id restart');
   const cli = start(['restart', 'web']);
@@ -82,17 +82,17 @@ test('an interruption of a restart tells that it may go on', async () => {
   cli.child.kill('SIGINT');
   const result = await cli.done;
   release();
-  expect(result).toMatchObject({ code: 130, stderr: 'The restart of web may go on in the daemon\n' });
+  expect(result).toMatchObject({ code: 130, stderr: 'The restart of web may continue in the daemon\n' });
 });
 
-test('an interruption of create --start tells that the start goes on', async () => {
+test('an interruption of create --start says that the start continues', async () => {
   const release = api.hold('POST /machines :id start');
   const cli = start(['create', 'busybox', '--name', 'web', '--start']);
   await api.saw(/start$/);
   cli.child.kill('SIGINT');
   const result = await cli.done;
   release();
-  expect(result).toMatchObject({ code: 130, stderr: 'Machine web was made; its start goes on\n' });
+  expect(result).toMatchObject({ code: 130, stderr: 'Machine web was made; its start continues\n' });
 });
 
 test('create --start whose answer is lost does not say how the start ended', async () => {
@@ -103,7 +103,7 @@ test('create --start whose answer is lost does not say how the start ended', asy
   const result = await cli.done;
   release();
   expect(result.code).toBe(1);
-  expect(result.stderr).toMatch(/^Machine web was made; its start may go on\nerror: Cannot reach /);
+  expect(result.stderr).toMatch(/^Machine web was made; its start may continue\nerror: Cannot reach /);
 });
 
 test('a second signal exits at once and names what is left', async () => {

@@ -25,7 +25,7 @@ export function machineAction(context: Context, { name, description, doing }: Ma
         const left = ids.filter((id) => !done.has(id));
         const isAsked = context.signal.reason instanceof Interruption && context.signal.reason.bySignal;
         if (isAsked && left.length > 0)
-          context.note(`the ${name} of ${left.join(', ')} may go on in the daemon`);
+          context.note(`the ${name} of ${left.join(', ')} may continue in the daemon`);
       };
       context.signal.addEventListener('abort', sayWhatGoesOn, { once: true });
       const exitCode = await forEachId(context, ids, doing, async (id) => {

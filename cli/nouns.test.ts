@@ -37,7 +37,7 @@ test('console prints what the guest printed, byte for byte where there is no ter
   expect(parsed(await cli('console', 'web', '--json'))).toEqual({ machine: 'web', text: hostile });
 });
 
-test('console --follow goes on until the machine ends', async () => {
+test('console --follow continues until the machine stops', async () => {
   const machine = api.add('web');
   api.consoleText = 'before\n';
   const running = start(['console', 'web', '-f']);

@@ -70,7 +70,7 @@ function stateHint(message: string): string | undefined {
     return 'flotilla start starts a machine that is stopped, flotilla resume one that is paused';
   }
   const isPaused = /^Cannot (?!pause\b)\w+ machine in 'paused' state/.test(message);
-  return isPaused ? 'flotilla resume lets it go on' : undefined;
+  return isPaused ? 'flotilla resume continues it' : undefined;
 }
 
 function hasPath(url: string): boolean {

@@ -29,7 +29,7 @@ export function define(context: Context): Command {
     )
     .argument('<machine>', 'id or name')
     .option('-n, --lines <count>', 'how many of the last lines', wholeNumber(1, 10_000), 100)
-    .option('-f, --follow', 'go on with what comes, until the machine stops')
+    .option('-f, --follow', 'continue with new output until the machine stops')
     .option('--raw', 'print every byte as the guest sent it, on a terminal too')
     .addOption(
       new Option('--json', 'print an object with the machine and the text').conflicts(['follow', 'raw']),

@@ -51,7 +51,7 @@ async function create(context: Context, image: string, options: CreateOptions): 
 
 /** A start is the daemon's own once it was asked for: only its answer says that there is none. */
 function outcomeOfStart(error: unknown, signal: AbortSignal): string {
-  if (signal.aborted) return '; its start goes on';
+  if (signal.aborted) return '; its start continues';
   const isAnswered = error instanceof FlotillaError && error.status > 0;
-  return isAnswered ? ', but not started' : '; its start may go on';
+  return isAnswered ? ', but not started' : '; its start may continue';
 }

@@ -1,4 +1,4 @@
-/** `resume`: paused machines go on. */
+/** `resume`: continues paused machines. */
 import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { machineAction } from '../machine-action.ts';
@@ -6,7 +6,7 @@ import { machineAction } from '../machine-action.ts';
 export function define(context: Context): Command {
   return machineAction(context, {
     name: 'resume',
-    description: 'Let paused machines go on, wait until their guests answer, and print their names.',
+    description: 'Resume paused machines, wait until their guests answer, and print their names.',
     doing: 'resuming',
   });
 }

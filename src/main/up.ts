@@ -59,7 +59,7 @@ function noteOtherSettings(config: Config, env: NodeJS.ProcessEnv): void {
   if (names.length === 0) return;
   process.stderr.write(
     `note: the daemon that runs has other settings than you ask for: ${names.join(', ')}; ` +
-      './flotilla down and ./flotilla up apply yours (machines go on)\n',
+      './flotilla down and ./flotilla up apply yours (machines keep running)\n',
   );
 }
 

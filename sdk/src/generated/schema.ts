@@ -37,17 +37,16 @@ export interface paths {
         readonly post?: never;
         /**
          * Delete a machine
-         * @description Its disk goes with it. A machine that runs or is paused is deleted only with `force`, which also cancels what the machine is
-         *     doing. A second request while it is being deleted is answered when the first is.
+         * @description Deletes the machine and its disk. A running or paused machine is deleted only with `force`, which also cancels its open
+         *     operation. A second request while the machine is being deleted is answered together with the first.
          */
         readonly delete: operations["deleteMachine"];
         readonly options?: never;
         readonly head?: never;
         /**
          * Change a machine
-         * @description Changes the fields that are given. Name, labels, environment, lifetime and restart policy can be changed at any time, and a
-         *     guest is told its new name when it next starts; processors, memory and disk only while the machine is stopped. A larger disk
-         *     is there at the next start.
+         * @description Changes the fields that are given. Name, labels, environment, lifetime and restart policy can be changed at any time;
+         *     processors, memory and disk only while the machine is stopped. The next start gives the guest its new name and larger disk.
          */
         readonly patch: operations["updateMachine"];
         readonly trace?: never;
@@ -63,7 +62,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Start a machine
-         * @description Answers when the guest does, so that exec works at once.
+         * @description Answers when the guest is ready, so that exec works at once.
          */
         readonly post: operations["startMachine"];
         readonly delete?: never;
@@ -83,7 +82,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Stop a machine
-         * @description Asks the guest to power off, and ends it if it does not. A paused machine goes on to be asked.
+         * @description Asks the guest to power off, and ends its VMM if it does not. A paused machine is resumed first.
          */
         readonly post: operations["stopMachine"];
         readonly delete?: never;
@@ -103,7 +102,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Restart a machine
-         * @description Stops a running machine, starts it anew, and answers when its guest does.
+         * @description Stops a running machine, starts it again, and answers when its guest is ready.
          */
         readonly post: operations["restartMachine"];
         readonly delete?: never;
@@ -123,9 +122,9 @@ export interface paths {
         readonly put?: never;
         /**
          * Pause a machine
-         * @description Its processors stand still; its memory is kept, and it goes on where it was after `resume`. While it is paused it runs no
-         *     commands. One that is under way goes on afterwards, but its time limit counts on. A paused machine stays paused when the
-         *     daemon is restarted, and is stopped by a reboot of the host. An engine that cannot pause answers 400.
+         * @description Stops the machine's processors and keeps its memory; `resume` continues where it was. A paused machine accepts no commands.
+         *     A running command continues after `resume`, but its time limit also counts while paused. The machine stays paused when the
+         *     daemon restarts, and is stopped by a reboot of the host. An engine that cannot pause answers 400.
          */
         readonly post: operations["pauseMachine"];
         readonly delete?: never;
@@ -145,8 +144,8 @@ export interface paths {
         readonly put?: never;
         /**
          * Resume a machine
-         * @description Lets a paused machine go on, and answers when its guest does and knows the time. One whose guest does not answer within
-         *     60 seconds is paused again. Where the host’s disk is full it stays paused, with 503.
+         * @description Continues a paused machine, and answers when its guest is ready and its clock is right. If the guest does not answer within
+         *     60 seconds, the machine is paused again. If the host's disk is full, it stays paused and the answer is 503.
          */
         readonly post: operations["resumeMachine"];
         readonly delete?: never;
@@ -164,7 +163,7 @@ export interface paths {
         };
         /**
          * Wait for a status
-         * @description Answers as soon as the machine has the status, and with 400 as soon as it has failed, unless `failed` is waited for or its restart policy starts it again.
+         * @description Answers as soon as the machine has the status; with 400 as soon as it fails, unless you wait for `failed` or its restart policy starts it again.
          */
         readonly get: operations["waitForMachine"];
         readonly put?: never;
@@ -184,10 +183,10 @@ export interface paths {
         };
         /**
          * Read the console
-         * @description The last lines that the machine’s serial console printed in this run of it, or in its last one; empty before its first
-         *     start. With `follow` the answer goes on with what comes and ends when the machine stops or restarts; of a machine that
-         *     is starting it begins with its first line. It may be silent for long, and has no heartbeat. At most 16 may follow one
-         *     machine; who reads more slowly than the machine prints misses what is no longer kept.
+         * @description The last lines of the machine's serial console in its current run, or its last one; empty before the first start. With
+         *     `follow` the answer continues with new output and ends when the machine stops or restarts; for a machine that is starting it
+         *     begins with the first line. It may be silent for long and has no heartbeat. At most 16 requests may follow one machine; a
+         *     slow reader loses the output that has left the buffer.
          *
          *     The text is the guest’s own: it may hold escape sequences, so make it printable before you show it in a terminal. Bytes
          *     that are not UTF-8 are replaced by U+FFFD.

@@ -126,9 +126,8 @@ export const routes = {
     ...needs('machines:write', { body: { kind: 'json', bytesMax: smallBodyBytesMax } }),
     summary: 'Change a machine',
     description: `
-Changes the fields that are given. Name, labels, environment, lifetime and restart policy can be changed at any time, and a
-guest is told its new name when it next starts; processors, memory and disk only while the machine is stopped. A larger disk
-is there at the next start.
+Changes the fields that are given. Name, labels, environment, lifetime and restart policy can be changed at any time;
+processors, memory and disk only while the machine is stopped. The next start gives the guest its new name and larger disk.
 `.trim(),
     request: {
       params: schema.machineParams,
@@ -150,21 +149,21 @@ is there at the next start.
   start: actionRoute(
     'start',
     'Start a machine',
-    'Answers when the guest does, so that exec works at once.',
+    'Answers when the guest is ready, so that exec works at once.',
     guestUnreachable,
     schema.actionQuery,
   ),
   stop: actionRoute(
     'stop',
     'Stop a machine',
-    'Asks the guest to power off, and ends it if it does not. A paused machine goes on to be asked.',
+    'Asks the guest to power off, and ends its VMM if it does not. A paused machine is resumed first.',
     {},
     schema.actionQuery,
   ),
   restart: actionRoute(
     'restart',
     'Restart a machine',
-    'Stops a running machine, starts it anew, and answers when its guest does.',
+    'Stops a running machine, starts it again, and answers when its guest is ready.',
     guestUnreachable,
     closedQuery({}),
   ),
@@ -172,9 +171,9 @@ is there at the next start.
     'pause',
     'Pause a machine',
     `
-Its processors stand still; its memory is kept, and it goes on where it was after \`resume\`. While it is paused it runs no
-commands. One that is under way goes on afterwards, but its time limit counts on. A paused machine stays paused when the
-daemon is restarted, and is stopped by a reboot of the host. An engine that cannot pause answers 400.
+Stops the machine's processors and keeps its memory; \`resume\` continues where it was. A paused machine accepts no commands.
+A running command continues after \`resume\`, but its time limit also counts while paused. The machine stays paused when the
+daemon restarts, and is stopped by a reboot of the host. An engine that cannot pause answers 400.
 `.trim(),
     {},
     schema.actionQuery,
@@ -183,8 +182,8 @@ daemon is restarted, and is stopped by a reboot of the host. An engine that cann
     'resume',
     'Resume a machine',
     `
-Lets a paused machine go on, and answers when its guest does and knows the time. One whose guest does not answer within
-60 seconds is paused again. Where the host’s disk is full it stays paused, with 503.
+Continues a paused machine, and answers when its guest is ready and its clock is right. If the guest does not answer within
+60 seconds, the machine is paused again. If the host's disk is full, it stays paused and the answer is 503.
 `.trim(),
     guestUnreachable,
     schema.actionQuery,
@@ -197,7 +196,7 @@ Lets a paused machine go on, and answers when its guest does and knows the time.
     ...needs('machines:read', { query: 'declared' }),
     summary: 'Wait for a status',
     description:
-      'Answers as soon as the machine has the status, and with 400 as soon as it has failed, unless `failed` is waited for or its restart policy starts it again.',
+      'Answers as soon as the machine has the status; with 400 as soon as it fails, unless you wait for `failed` or its restart policy starts it again.',
     request: { params: schema.machineParams, query: schema.waitQuery },
     responses: {
       200: machineAnswer,
@@ -220,8 +219,8 @@ Lets a paused machine go on, and answers when its guest does and knows the time.
     ...needs('machines:write', { query: 'declared' }),
     summary: 'Delete a machine',
     description: `
-Its disk goes with it. A machine that runs or is paused is deleted only with \`force\`, which also cancels what the machine is
-doing. A second request while it is being deleted is answered when the first is.
+Deletes the machine and its disk. A running or paused machine is deleted only with \`force\`, which also cancels its open
+operation. A second request while the machine is being deleted is answered together with the first.
 `.trim(),
     request: { params: schema.machineParams, query: schema.deleteQuery },
     responses: {
@@ -241,10 +240,10 @@ doing. A second request while it is being deleted is answered when the first is.
     ...needs('machines:read', { answer: 'stream', query: 'declared' }),
     summary: 'Read the console',
     description: `
-The last lines that the machine’s serial console printed in this run of it, or in its last one; empty before its first
-start. With \`follow\` the answer goes on with what comes and ends when the machine stops or restarts; of a machine that
-is starting it begins with its first line. It may be silent for long, and has no heartbeat. At most 16 may follow one
-machine; who reads more slowly than the machine prints misses what is no longer kept.
+The last lines of the machine's serial console in its current run, or its last one; empty before the first start. With
+\`follow\` the answer continues with new output and ends when the machine stops or restarts; for a machine that is starting it
+begins with the first line. It may be silent for long and has no heartbeat. At most 16 requests may follow one machine; a
+slow reader loses the output that has left the buffer.
 
 The text is the guest’s own: it may hold escape sequences, so make it printable before you show it in a terminal. Bytes
 that are not UTF-8 are replaced by U+FFFD.
