@@ -115,9 +115,9 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
         code: 'conflict',
       });
       await store.hosts.claim({ hostId: 'h', bootIdBefore: null, unowned: 'all', at: at(1) });
-      expect(await store.machines.all('h')).toMatchObject([{ id: 'm1', slot: 7, spec }]);
+      expect(await store.machines.all('h')).toMatchObject([{ id: 'm1', slot: 7, spec, restartCount: 0 }]);
       const labels = [{ key: 'team', value: 'blue' }];
-      const found = { total: 1, machines: [{ id: 'm1', expiresAt: null, restartCount: 0 }] };
+      const found = { total: 1, machines: [{ id: 'm1', expiresAt: null }] };
       expect(await store.machines.list({ labels, image: spec.image, limit: 9, offset: 0 })).toMatchObject(
         found,
       );
