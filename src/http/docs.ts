@@ -53,9 +53,12 @@ const startScript = `SwaggerUIBundle({ url: 'docs/json', dom_id: '#swagger-ui', 
 export function frontDoor(): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>();
   const { middleware: gate } = forEveryone();
-  app.get('/', gate, async (c, next) =>
-    acceptsHtml(c.env.incoming.headers.accept) ? c.redirect('docs', 302) : await next(),
-  );
+  app.get('/', gate, async (c, next) => {
+    const { url = '', headers } = c.env.incoming;
+    // A path such as `/machines/..` also leads here; it was meant as something else.
+    const isAskedFor = url === '/' || url.startsWith('/?');
+    return isAskedFor && acceptsHtml(headers.accept) ? c.redirect('docs', 302) : await next();
+  });
   // The page refers to its files relative to `/docs`.
   app.get('/docs/', gate, (c) => c.redirect('../docs', 301));
   return app;
