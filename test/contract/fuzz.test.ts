@@ -17,7 +17,7 @@ import { arrangeKey, keysPath, subjectKeyId } from './key-subject.ts';
 import { arrangeOperation, operationsPath, subjectOperationId } from './operation-subject.ts';
 import { type Generated, requestsOf } from './requests.ts';
 
-const runs = Number(process.env.FUZZ_RUNS ?? 300);
+const runs = Number(process.env.FUZZ_RUNS ?? 120);
 const isLong = process.env.FUZZ_RUNS !== undefined;
 const parameters = { numRuns: runs, ...(isLong ? {} : { seed: 20_261_122 }) };
 const timeoutMs = isLong ? 900_000 : 120_000;
