@@ -68,6 +68,9 @@ describe('the life of a machine', () => {
         vcpu_count: 1,
         mem_size_mib: 128,
         created_at: expect.stringMatching(/Z$/),
+        image: 'busybox',
+        labels: {},
+        expires_at: null,
       },
     ]);
     expect((await call('GET', '/machines?status=running')).body).toEqual({ machines: [], total: 0 });
