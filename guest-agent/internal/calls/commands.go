@@ -136,6 +136,17 @@ func (a *Agent) resize(call *link.Call) {
 func (a *Agent) list(call *link.Call) {
 	listed := []map[string]interface{}{}
 	for _, command := range a.commands.Owned() {
+		// Asked before the bounds: those of a command that has ended are final.
+		var outcome interface{}
+		select {
+		case <-command.Ended():
+			if end := command.End(); end.Fault {
+				outcome = map[string]string{"outcome": "unknown"}
+			} else {
+				outcome = outcomeOf(end)
+			}
+		default:
+		}
 		first, next := command.Bounds()
 		program := command.Program
 		if len(program) > programBytesMax {
@@ -148,16 +159,7 @@ func (a *Agent) list(call *link.Call) {
 			"started_ms":   command.StartedAt.UnixNano() / 1e6,
 			"first_offset": first,
 			"next_offset":  next,
-			"outcome":      nil,
-		}
-		select {
-		case <-command.Ended():
-			if end := command.End(); end.Fault {
-				entry["outcome"] = map[string]string{"outcome": "unknown"}
-			} else {
-				entry["outcome"] = outcomeOf(end)
-			}
-		default:
+			"outcome":      outcome,
 		}
 		listed = append(listed, entry)
 	}
