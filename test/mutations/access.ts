@@ -27,7 +27,7 @@ export const accessMutations: readonly Mutation[] = [
     file: 'src/http/access.ts',
     from: '  await session.identify();\n}',
     to: '}',
-    caughtBy: { file: accessTest, test: 'a key that is revoked while the body is on its way' },
+    caughtBy: { file: accessTest, test: 'a key revoked while the body arrives' },
   },
   {
     fault: 'scopes are not checked',

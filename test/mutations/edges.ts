@@ -36,7 +36,7 @@ export const edgeMutations: readonly Mutation[] = [
     file: 'src/engines/qemu/driver.ts',
     from: 'record.bootId !== readBootId() || ',
     to: '',
-    caughtBy: { file: adoption, test: 'does not believe a record of another boot' },
+    caughtBy: { file: adoption, test: 'ignores a record of another host boot' },
   },
   {
     fault: 'a VMM keeps root’s user id',
@@ -44,7 +44,7 @@ export const edgeMutations: readonly Mutation[] = [
     file: 'src/engines/qemu/confine.ts',
     from: 'uid === null\n      ? []',
     to: 'uid !== undefined\n      ? []',
-    caughtBy: { file: 'src/engines/qemu/confine.test.ts', test: 'drops user, groups and every capability' },
+    caughtBy: { file: 'src/engines/qemu/confine.test.ts', test: 'drops user, groups and all capabilities' },
   },
   {
     fault: 'a socket is connected whoever made it',
@@ -92,6 +92,6 @@ export const edgeMutations: readonly Mutation[] = [
     file: 'src/storage/disks/quarantine.ts',
     from: 'age === undefined ? 0 : age + byMs',
     to: 'Date.now() - disk.since.getTime()',
-    caughtBy: { file: 'src/main/gc.test.ts', test: 'whatever its time and the clock say' },
+    caughtBy: { file: 'src/main/gc.test.ts', test: 'independently of its timestamp and the clock' },
   },
 ];
