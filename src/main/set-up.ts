@@ -7,6 +7,7 @@ import { type BuiltInImage, builtInImages, type SetupOptions, setup } from '../s
 import { installService } from '../setup/systemd.ts';
 import { CacheLayout, StateLayout } from '../storage/layout.ts';
 import type { Config } from './config.ts';
+import { alreadyRunningExitCode } from './daemon-lock.ts';
 
 export async function setUp(
   config: Config,
@@ -16,7 +17,11 @@ export async function setUp(
   await setup({ ...setupOptions(config, env), images: names.map(checked), isRefresh });
   if (!isService) return;
   const launcher = join(sourceRootDefault, 'flotilla');
-  const { unitPath, settingsPath, isLoaded } = await installService({ launcher, env });
+  const { unitPath, settingsPath, isLoaded } = await installService({
+    launcher,
+    alreadyRunningExitCode,
+    env,
+  });
   const lines = [
     `service   ${unitPath}`,
     `settings  ${settingsPath}`,

@@ -22,7 +22,12 @@ it('installs the unit, and settings that only root reads', async () => {
     DATABASE_URL: 'postgres://u:p$"w@h/d',
     HOME: '/root',
   };
-  const { unitPath, settingsPath, isLoaded } = await installService({ launcher: '/opt/flotilla', env, root });
+  const { unitPath, settingsPath, isLoaded } = await installService({
+    launcher: '/opt/flotilla',
+    alreadyRunningExitCode: 3,
+    env,
+    root,
+  });
   expect(isLoaded).toBe(false);
   expect(await readFile(unitPath, 'utf8')).toContain('ExecStart="/opt/flotilla" serve\n');
   const text = await readFile(settingsPath, 'utf8');
@@ -34,19 +39,23 @@ it('keeps existing settings', async () => {
   await mkdir(join(root, 'etc/systemd/system'), { recursive: true });
   await mkdir(join(root, 'etc/default'));
   await writeFile(join(root, 'etc/default/flotilla'), 'PORT=1\n');
-  await installService({ launcher: '/opt/flotilla', env: { PORT: '2' }, root });
+  await installService({ launcher: '/opt/flotilla', alreadyRunningExitCode: 3, env: { PORT: '2' }, root });
   expect(await readFile(join(root, 'etc/default/flotilla'), 'utf8')).toBe('PORT=1\n');
 });
 
 it('refuses a host without systemd, with a clear error', async () => {
-  await expect(installService({ launcher: '/opt/flotilla', env: {}, root })).rejects.toMatchObject({
+  await expect(
+    installService({ launcher: '/opt/flotilla', alreadyRunningExitCode: 3, env: {}, root }),
+  ).rejects.toMatchObject({
     code: 'unsupported',
     message: expect.stringContaining('no systemd'),
   });
 });
 
 it('refuses values that a unit or settings file cannot express', () => {
-  expect(() => serviceUnit('/opt/a\nb/flotilla')).toThrow('control character');
+  expect(() => serviceUnit({ launcher: '/opt/a\nb/flotilla', alreadyRunningExitCode: 3 })).toThrow(
+    'control character',
+  );
   expect(() => settings({ FLOTILLA_LISTEN: 'a\nPORT=1' })).toThrow('FLOTILLA_LISTEN holds a line break');
 });
 
@@ -61,7 +70,7 @@ it.skipIf(!hasVerifier)(
     await writeFile(launcher, '#!/bin/sh\n');
     await chmod(launcher, 0o755);
     const unit = join(root, 'flotilla.service');
-    await writeFile(unit, serviceUnit(launcher));
+    await writeFile(unit, serviceUnit({ launcher, alreadyRunningExitCode: 3 }));
     const { stderr } = await run('systemd-analyze', ['verify', '--man=no', unit], { timeoutMs: 60_000 });
     expect(stderr.toString()).not.toContain('flotilla');
   },

@@ -14,6 +14,8 @@ import type { Environment } from './context.ts';
 export interface ServiceOptions {
   /** The absolute path of the launcher: `<checkout>/flotilla`. */
   readonly launcher: string;
+  /** Exit code of `serve` when another daemon runs already, which a restart would not fix. */
+  readonly alreadyRunningExitCode: number;
   /** Initial values of the service's settings. */
   readonly env: Environment;
   /** For tests: the root of the host's files. */
@@ -27,8 +29,6 @@ export interface InstalledService {
   readonly isLoaded: boolean;
 }
 
-/** Exit code of `serve` when another daemon runs already, which a restart would not fix. */
-const alreadyRunningExitCode = 3;
 const systemctlTimeoutMs = 30_000;
 /** The settings that the daemon reads from its environment; see `src/main/config.ts`. */
 const settingNames =
@@ -37,6 +37,7 @@ const settingNames =
 /** Raises `unsupported` on a host without systemd, or for a user other than root. */
 export async function installService({
   launcher,
+  alreadyRunningExitCode,
   env,
   root = '/',
 }: ServiceOptions): Promise<InstalledService> {
@@ -49,7 +50,7 @@ export async function installService({
   const unitPath = join(directory, 'flotilla.service');
   const settingsPath = join(root, 'etc/default/flotilla');
   try {
-    await writeFileAtomic(unitPath, serviceUnit(launcher), 0o644);
+    await writeFileAtomic(unitPath, serviceUnit({ launcher, alreadyRunningExitCode }), 0o644);
     if (!(await exists(settingsPath))) await writeFileAtomic(settingsPath, settings(env), 0o600);
   } catch (error) {
     if (!hasErrorCode(error, 'EACCES')) throw error;
@@ -64,7 +65,10 @@ export async function installService({
 }
 
 /** The unit's text. Machines outlive the daemon, so systemd must end only the main process. */
-export function serviceUnit(launcher: string): string {
+export function serviceUnit({
+  launcher,
+  alreadyRunningExitCode,
+}: Pick<ServiceOptions, 'launcher' | 'alreadyRunningExitCode'>): string {
   return `[Unit]
 Description=Flotilla: microVMs on this machine
 After=network-online.target
