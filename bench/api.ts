@@ -30,8 +30,10 @@ async function measureRates(context: BenchContext): Promise<readonly BenchResult
   await using workplace = await Workplace.open(context);
   let ids: readonly string[] = [];
   context.say(`api: recording ${recordedMachines} machines`);
-  const daemon = await workplace.startDaemon(async (layout) => {
-    ids = await recordMachines(layout, recordedMachines);
+  const daemon = await workplace.startDaemon({
+    prepare: async (layout) => {
+      ids = await recordMachines(layout, recordedMachines);
+    },
   });
   const bare = await workplace.startBareServer();
   const gets = ids.map((id) => encodeRequest('GET', `/machines/${id}`, daemon, { key: daemon.key }));

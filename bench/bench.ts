@@ -7,11 +7,26 @@ import { setMaxListeners } from 'node:events';
 import { benchApi } from './api.ts';
 import type { BenchContext } from './bench-context.ts';
 import { benchBoot } from './boot.ts';
+import { benchDialects } from './dialects.ts';
 import { benchExec } from './exec.ts';
+import { benchFiles } from './files.ts';
 import { benchHostile } from './hostile.ts';
+import { benchNet } from './net.ts';
+import { benchProxy } from './proxy/index.ts';
+import { benchQuota } from './quota.ts';
 import { type BenchReport, formatReport } from './report.ts';
 
-export const benchNames = ['boot', 'exec', 'api', 'hostile'] as const;
+export const benchNames = [
+  'boot',
+  'exec',
+  'files',
+  'api',
+  'dialects',
+  'hostile',
+  'net',
+  'proxy',
+  'quota',
+] as const;
 export type BenchName = (typeof benchNames)[number];
 
 export interface BenchOptions {
@@ -24,8 +39,13 @@ export interface BenchOptions {
 const benches: Readonly<Record<BenchName, (context: BenchContext) => Promise<BenchReport>>> = {
   boot: benchBoot,
   exec: benchExec,
+  files: benchFiles,
   api: benchApi,
+  dialects: benchDialects,
   hostile: benchHostile,
+  net: benchNet,
+  proxy: benchProxy,
+  quota: benchQuota,
 };
 
 /** Prints the report on standard output and progress on standard error. Resolves with the exit code. */

@@ -9,6 +9,7 @@ import { comparePeers } from './peers/compare.ts';
 import { RawMachine, readBlueprint } from './raw-machine.ts';
 import { type BenchReport, type BenchResult, measured, ratio } from './report.ts';
 import { median, percentile, timed } from './statistics.ts';
+import { compareStreams } from './streams.ts';
 import { type BenchDaemon, Workplace } from './workplace.ts';
 
 const roundsDefault = 1000;
@@ -19,14 +20,16 @@ const p99 = (samples: readonly number[]) => percentile(samples, 99);
 export async function benchExec(context: BenchContext): Promise<BenchReport> {
   await using workplace = await Workplace.open(context);
   const daemon = await workplace.startDaemon();
-  context.say('exec: starting two guests');
+  context.say('exec: starting two machines');
   const machine = await startMachine(daemon, context.image);
-  const blueprint = await readBlueprint(daemon.layout, machine);
+  const blueprint = await readBlueprint(daemon, machine);
   const raw = await RawMachine.start(blueprint, await workplace.directory('raw'), context.signal);
   workplace.defer(() => raw.close());
 
   const overLink = await compareLink(context, daemon, machine, raw);
-  return { bench: 'exec', results: [...overLink, ...(await comparePeers(context, workplace, daemon))] };
+  const streams = await compareStreams(context, daemon, machine);
+  const overPeers = context.isQuick ? [] : await comparePeers(context, workplace, daemon);
+  return { bench: 'exec', results: [...overLink, ...streams, ...overPeers] };
 }
 
 async function compareLink(

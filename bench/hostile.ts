@@ -32,7 +32,7 @@ export async function benchHostile(context: BenchContext): Promise<BenchReport> 
     workplace.defer(() => peer.close());
     return { machineId: name, incarnation: name, address: { transport: 'virtio-serial', path } };
   };
-  context.say(`hostile: starting one guest and ${flooderCount} that flood`);
+  context.say(`hostile: starting one guest, and ${flooderCount} that flood their links`);
   const victim = await start('victim');
   const flooders: GuestTarget[] = [];
   for (let index = 1; index <= flooderCount; index += 1) flooders.push(await start(`f${index}`, 'flood'));

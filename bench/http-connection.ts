@@ -19,7 +19,7 @@ export interface HttpAnswer {
 
 /** Encodes a request; `body` is sent as JSON. */
 export function encodeRequest(
-  method: 'GET' | 'POST' | 'DELETE',
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
   path: string,
   { host, port }: Endpoint,
   options: { readonly key?: string; readonly body?: unknown } = {},

@@ -32,6 +32,7 @@ export class Load implements Disposable {
         answers += 1;
       }
     };
+    using _ = stayAwake();
     await Promise.all(this.#connections.map(work));
     return answers / ((performance.now() - begun) / 1000);
   }
@@ -39,4 +40,21 @@ export class Load implements Disposable {
   [Symbol.dispose](): void {
     for (const connection of this.#connections) connection[Symbol.dispose]();
   }
+}
+
+/**
+ * Keeps this process polling its sockets until disposed. A client that sleeps must be woken by each answer, and on
+ * a virtual machine that interrupt to another processor costs the server more than the request: 50 µs of 100.
+ */
+export function stayAwake(): Disposable {
+  let isAwake = true;
+  const poll = () => {
+    if (isAwake) setImmediate(poll);
+  };
+  poll();
+  return {
+    [Symbol.dispose]: () => {
+      isAwake = false;
+    },
+  };
 }

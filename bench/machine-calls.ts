@@ -28,7 +28,11 @@ export class MachineCalls implements Disposable {
   async start(
     name: string,
     image: string,
-    memoryMib: number = machineSize.memoryMib,
+    {
+      memoryMib = machineSize.memoryMib,
+      network = {},
+      ...more
+    }: { readonly memoryMib?: number; readonly network?: object } & Readonly<Record<string, unknown>> = {},
   ): Promise<StartedMachine> {
     const body = {
       name,
@@ -36,12 +40,18 @@ export class MachineCalls implements Disposable {
       vcpu_count: machineSize.vcpuCount,
       mem_size_mib: memoryMib,
       disk_size_mib: machineSize.diskMib,
+      network,
+      ...more,
     };
     const { id } = await this.#json(201, 'POST', '/machines', body);
     const { pid } = await this.#json(200, 'POST', `/machines/${id}/start`, {});
     if (typeof id !== 'string' || typeof pid !== 'number')
       throw new AppError('internal', 'the daemon’s answer has no machine id or process id');
     return { id, vmmPid: pid };
+  }
+
+  async pause(id: string): Promise<void> {
+    await this.#json(200, 'POST', `/machines/${id}/pause`, {});
   }
 
   async remove({ id }: StartedMachine): Promise<void> {

@@ -15,7 +15,7 @@ const runningMemoryMib = 128;
 
 /** Memory of a daemon without machines or requests. */
 export async function idleResidentMib(context: BenchContext): Promise<readonly number[]> {
-  context.say('api: memory of an idle daemon');
+  context.say('api: measuring the memory of an idle daemon');
   await using workplace = await Workplace.open(context);
   const { pid } = await workplace.startDaemon();
   return await readResident(pid, context.signal);
@@ -28,8 +28,10 @@ export async function runningResidentMib(context: BenchContext): Promise<readonl
   using calls = await MachineCalls.open(daemon);
   for (let index = 1; index <= runningMachines; index += 1) {
     context.signal.throwIfAborted();
-    context.say(`api: memory with machines running, ${index}/${runningMachines}`);
-    await calls.start(`running-${index}`, context.image, runningMemoryMib);
+    context.say(
+      `api: starting machine ${index} of ${runningMachines}, to measure the daemon’s memory with all of them`,
+    );
+    await calls.start(`running-${index}`, context.image, { memoryMib: runningMemoryMib });
   }
   return await readResident(daemon.pid, context.signal);
 }
@@ -44,7 +46,8 @@ async function readResident(pid: number, signal: AbortSignal): Promise<readonly 
   return samples;
 }
 
-async function residentMib(pid: number): Promise<number> {
+/** Of a process, in MiB. */
+export async function residentMib(pid: number): Promise<number> {
   const kib = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1];
   if (kib === undefined) throw new AppError('internal', `process ${pid} has no memory figure in /proc`);
   return Number(kib) / 1024;

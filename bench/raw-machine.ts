@@ -17,20 +17,25 @@ import { GuestClient } from '../src/guest/client.ts';
 import { dialVirtioSerial } from '../src/guest/transports/virtio-serial.ts';
 import { shortId } from '../src/lib/ids.ts';
 import { run } from '../src/lib/process.ts';
-import type { StateLayout } from '../src/storage/layout.ts';
 import { machineSize, type StartedMachine } from './machine-calls.ts';
+import type { BenchDaemon } from './workplace.ts';
 
 const toolTimeoutMs = 30_000;
 const bootTimeoutMs = 120_000;
 const execTimeoutMs = 30_000;
 const convertTimeoutMs = 120_000;
 const lastWordsMax = 500;
+const pieceBytes = 64 * 1024;
+
+const tapOfShim = /^(tap,id=\w+),fd=\d+/;
 
 /** How a machine of the daemon runs. */
 export interface Blueprint {
   readonly program: string;
   readonly args: readonly string[];
   readonly incarnation: string;
+  /** Path of the network namespace of its tap; null: the bench's own. */
+  readonly netns: string | null;
   readonly runDir: string;
   readonly diskPath: string;
   readonly baseImagePath: string;
@@ -41,7 +46,10 @@ export interface Blueprint {
  * Reads a blueprint from a machine's process and disk. Raises `internal` if the command line is not as
  * expected.
  */
-export async function readBlueprint(layout: StateLayout, machine: StartedMachine): Promise<Blueprint> {
+export async function readBlueprint(
+  { layout, netns }: Pick<BenchDaemon, 'layout' | 'netns'>,
+  machine: StartedMachine,
+): Promise<Blueprint> {
   const [program, ...args] = (await readFile(`/proc/${machine.vmmPid}/cmdline`, 'utf8'))
     .split('\0')
     .slice(0, -1);
@@ -60,6 +68,7 @@ export async function readBlueprint(layout: StateLayout, machine: StartedMachine
     program,
     args,
     incarnation,
+    netns,
     runDir: layout.runDir(incarnation),
     diskPath,
     baseImagePath,
@@ -67,7 +76,10 @@ export async function readBlueprint(layout: StateLayout, machine: StartedMachine
   };
 }
 
-/** The blueprint's arguments with all files moved to `directory`. Pure. */
+/**
+ * The blueprint's arguments with all files moved to `directory`. The launch shim opens a machine's tap; here, QEMU makes one
+ * that ends with it. Pure.
+ */
 export function rawArguments(
   blueprint: Blueprint,
   incarnation: string,
@@ -77,7 +89,8 @@ export function rawArguments(
     argument
       .replaceAll(blueprint.runDir, directory)
       .replaceAll(blueprint.diskPath, join(directory, 'root.qcow2'))
-      .replaceAll(blueprint.incarnation, incarnation),
+      .replaceAll(blueprint.incarnation, incarnation)
+      .replace(tapOfShim, '$1,ifname=raw%d,script=no,downscript=no'),
   );
 }
 
@@ -120,7 +133,11 @@ export class RawMachine {
       ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', baseImagePath, disk, `${diskBytes}`],
       { timeoutMs: toolTimeoutMs, signal },
     );
-    const child = spawn(blueprint.program, rawArguments(blueprint, incarnation, directory), {
+    const { program, netns } = blueprint;
+    const args = rawArguments(blueprint, incarnation, directory);
+    const [command, all] =
+      netns === null ? [program, args] : ['nsenter', [`--net=${netns}`, '--', program, ...args]];
+    const child = spawn(command, all, {
       detached: true,
       env: {},
       stdio: ['ignore', 'ignore', 'inherit'],
@@ -152,6 +169,19 @@ export class RawMachine {
   /** Path of one of its files on the host. */
   file(name: string): string {
     return join(this.#directory, name);
+  }
+
+  /** Writes a file, in pieces of the size that a socket gives. */
+  async writeFile(path: string, content: Buffer, signal: AbortSignal): Promise<void> {
+    await this.#guest.files.write(this.#target, { path }, inPieces(content), signal);
+  }
+
+  /** Reads a file to its end. Raises `internal` when it has another size. */
+  async readFile(path: string, bytes: number, signal: AbortSignal): Promise<void> {
+    const { content } = await this.#guest.files.read(this.#target, { path }, signal);
+    let left = bytes;
+    for await (const piece of content) left -= piece.length;
+    if (left !== 0) throw new AppError('internal', `${path} has ${bytes - left} bytes instead of ${bytes}`);
   }
 
   /** Runs `true` and waits for its end. */
@@ -198,4 +228,8 @@ export class RawMachine {
     await this.#cgroups.remove(this.#target.incarnation);
     await rm(this.#directory, { recursive: true, force: true });
   }
+}
+
+async function* inPieces(content: Buffer): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < content.length; at += pieceBytes) yield content.subarray(at, at + pieceBytes);
 }

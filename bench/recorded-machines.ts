@@ -1,6 +1,8 @@
 /** Fills a store with machines that have no VM. */
+
 import { mkdir, writeFile } from 'node:fs/promises';
 import type { Machine } from '../src/core/machines/machine.ts';
+import { noNetwork } from '../src/core/network/machine-network.ts';
 import { shortId } from '../src/lib/ids.ts';
 import type { StateLayout } from '../src/storage/layout.ts';
 import { openSqliteStore } from '../src/store/store.ts';
@@ -27,6 +29,20 @@ export async function recordMachines(layout: StateLayout, count: number): Promis
   return machines.map(({ id }) => id);
 }
 
+/** A machine that has these ports exposed and runs, as far as the store knows. */
+export function runningMachine(exposedPorts: readonly number[]): Machine {
+  const machine = recorded(0);
+  const spec = { ...machine.spec, exposedPorts };
+  return {
+    ...machine,
+    spec,
+    state: 'running',
+    desired: 'running',
+    incarnation: shortId(),
+    startedAt: machine.createdAt,
+  };
+}
+
 function recorded(index: number): Machine {
   const at = new Date(Date.UTC(2026, 0, 1) + index * 1000).toISOString();
   return {
@@ -34,18 +50,28 @@ function recorded(index: number): Machine {
     // The daemon adopts machines without a host when it starts.
     hostId: '',
     tenant: 'default',
+    environmentId: null,
     spec: {
       name: `recorded-${index}`,
       vcpuCount: 1,
       memoryMib: 128,
       diskMib: 1024,
       image: 'busybox',
+      imageRef: 'busybox',
       engine: 'qemu',
       boot: 'auto',
       exposedPorts: [],
       labels: { number: String(index) },
       env: {},
       restart: 'no',
+      autoWake: true,
+      heldUntil: null,
+      idle: null,
+      template: null,
+      userData: null,
+      sshKeys: [],
+      sshPort: null,
+      network: noNetwork,
     },
     imageDigest: `sha256:${'0'.repeat(64)}`,
     state: 'created',
@@ -63,5 +89,8 @@ function recorded(index: number): Machine {
     expiresAt: null,
     restartAt: null,
     restartCount: 0,
+    idleAt: null,
+    provisioning: null,
+    savedMemory: null,
   };
 }

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AppError } from '../src/core/errors.ts';
 import { QemuDriver } from '../src/engines/qemu/driver.ts';
+import { Namespace, whyNoNamespaces } from '../src/network/lab/namespaces.ts';
 import { StateLayout } from '../src/storage/layout.ts';
 import type { BenchContext } from './bench-context.ts';
 import { type ServerProcess, startServer } from './child.ts';
@@ -31,6 +32,17 @@ export interface BenchDaemon extends Endpoint {
   readonly pid: number;
   readonly key: string;
   readonly layout: StateLayout;
+  /** Path of the network namespace of its bridge; null: it has none. */
+  readonly netns: string | null;
+  /** Of the reverse proxy. */
+  readonly proxyUrl: string;
+}
+
+export interface DaemonOptions {
+  /** Fills the state directory first. */
+  readonly prepare?: (layout: StateLayout) => Promise<void>;
+  /** Machines get taps on a bridge in a namespace of the bench's own, where this host can have them. */
+  readonly hasBridge?: boolean;
 }
 
 export class Workplace implements AsyncDisposable {
@@ -65,11 +77,12 @@ export class Workplace implements AsyncDisposable {
   }
 
   /**
-   * Starts `serve` with authentication, on a free port and its own state directory, which `prepare` may fill
-   * first. Closing the workplace also ends the machines.
+   * Starts `serve` with authentication, on a free port and its own state directory. It leaves the host's network alone.
+   * Closing the workplace also ends the machines.
    */
-  async startDaemon(prepare?: (layout: StateLayout) => Promise<void>): Promise<BenchDaemon> {
+  async startDaemon({ prepare, hasBridge = false }: DaemonOptions = {}): Promise<BenchDaemon> {
     this.#daemons += 1;
+    const netns = hasBridge ? await this.#makeNamespace() : null;
     const layout = new StateLayout(await this.directory(`d${this.#daemons}`));
     await prepare?.(layout);
     this.#cleanup.defer(() => destroyMachines(layout));
@@ -81,13 +94,36 @@ export class Workplace implements AsyncDisposable {
       FLOTILLA_UID_BASE: String(uidBase),
       FLOTILLA_LOG_LEVEL: 'info',
       DISABLE_AUTH: 'false',
+      ...(netns === null
+        ? { FLOTILLA_NETWORK: 'user' }
+        : { FLOTILLA_NETWORK: 'bridge', FLOTILLA_NETNS: netns }),
     };
-    const server = await this.#start([cliFile, 'serve'], withoutDatabase(env), (line) =>
+    const server = await this.#start([cliFile, 'serve'], withBenchDatabase(env), (line) =>
       line.includes('"msg":"listening"'),
     );
-    const { urls } = JSON.parse(server.readyLine) as { urls: readonly string[] };
+    const { urls, proxyUrls } = JSON.parse(server.readyLine) as Record<
+      'urls' | 'proxyUrls',
+      readonly string[]
+    >;
     const key = (await readFile(layout.adminKeyFile, 'utf8')).trim();
-    return { pid: server.pid, key, layout, ...endpointOf(urls[0] ?? '') };
+    return {
+      pid: server.pid,
+      key,
+      layout,
+      netns,
+      proxyUrl: proxyUrls[0] ?? '',
+      ...endpointOf(urls[0] ?? ''),
+    };
+  }
+
+  /** Null where this host cannot make one. */
+  async #makeNamespace(): Promise<string | null> {
+    const reason = await whyNoNamespaces();
+    if (reason !== null) {
+      this.#context.say(`machines have no tap: ${reason}`);
+      return null;
+    }
+    return this.#cleanup.use(await Namespace.make()).path;
   }
 
   /** Starts `bare-server.ts`: the same server without Flotilla's application. */
@@ -111,9 +147,13 @@ export class Workplace implements AsyncDisposable {
   }
 }
 
-/** Removes DATABASE_URL, so that the bench never uses the database of this host's daemon. */
-function withoutDatabase({ DATABASE_URL: _, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return env;
+/**
+ * Replaces DATABASE_URL, so that the bench never uses the database of this host's daemon, by an empty one that is meant for
+ * it. Default: SQLite.
+ */
+function withBenchDatabase(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { DATABASE_URL: _, FLOTILLA_BENCH_DATABASE_URL: url, ...rest } = env;
+  return url === undefined ? rest : { ...rest, DATABASE_URL: url };
 }
 
 const destroyTimeoutMs = 60_000;
@@ -129,7 +169,8 @@ async function destroyMachines(layout: StateLayout): Promise<void> {
   }
 }
 
-function endpointOf(url: string): Endpoint {
+/** Raises `internal` for what is no address. */
+export function endpointOf(url: string): Endpoint {
   if (!URL.canParse(url))
     throw new AppError('internal', `the bench server printed an invalid address: '${url}'`);
   const { hostname, port } = new URL(url);

@@ -1,9 +1,10 @@
 /** The bytes of a tar archive to send: a file as it is, or a directory as the local `tar` packs it. */
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createReadStream, statSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { PassThrough, type Readable } from 'node:stream';
+import type { Environment } from './environment.ts';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 
@@ -23,7 +24,7 @@ const wordsMax = 4096;
 const warningsMax = 20;
 
 /** Throws CliError when there is no such file or directory. */
-export function openArchive(path: string): Archive {
+export function openArchive(path: string, env: Environment): Archive {
   let kind: 'directory' | 'file' | 'other';
   let length = 0;
   try {
@@ -33,7 +34,7 @@ export function openArchive(path: string): Archive {
   } catch (error) {
     throw unreadable(path, error);
   }
-  if (kind === 'directory') return packed(path);
+  if (kind === 'directory') return packed(path, env);
   if (kind === 'file') return wholeFile(path, length);
   const hint = 'give a directory, or a tar archive that is a file';
   throw new CliError(`${path} is neither a directory nor a file`, { hint, exitCode: exitCodes.usage });
@@ -68,34 +69,35 @@ function wholeFile(path: string, length: number): Archive {
  * Owners by number, as names mean others in the image; nothing that is mounted below the directory; holes are not sent as
  * zeros.
  */
-function packed(path: string): Archive {
+function packed(path: string, env: Environment): Archive {
   // Of the formats, only this one keeps times beyond 2242 and parts of a second.
   const format = ['--format=posix', '--pax-option=delete=atime,delete=ctime'];
   const flags = ['--create', '--sparse', '--numeric-owner', '--one-file-system', '--xattrs', ...format];
-  const args = [...flags, `--directory=${path}`, '--file=-', '.'];
-  const child = spawn('tar', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  return tarArchive([...flags, `--directory=${path}`, '.'], path, env);
+}
+
+/** What `tar` with these arguments writes; `words` name it in errors. */
+export function tarArchive(args: readonly string[], words: string, env: Environment): Archive {
+  const child = spawn('tar', ['--file=-', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: tarEnvironment(env),
+  });
   // Node throws away what nobody has begun to read when a program ends.
   const output = child.stdout.pipe(new PassThrough());
-  let words = '';
-  const warnings: string[] = [];
-  createInterface({ input: child.stderr }).on('line', (line) => {
-    words = `${words}${line}\n`.slice(-wordsMax);
-    if (warnings.length < warningsMax) warnings.push(line);
-  });
-  const ended = endOf(child);
+  const said = new TarWords(child.stderr);
+  const ended = tarEnded(child);
   // Whoever reads to the end gets to know; whoever does not has no use for it.
   ended.catch(() => undefined);
   async function* read() {
     yield* output as AsyncIterable<Buffer>;
     const outcome = await ended;
     if (outcome === 0) return;
-    const reason = words.trim().split('\n').slice(-3).join('; ') || `it ended with ${outcome}`;
-    throw new CliError(`tar could not pack ${path}: ${reason}`);
+    throw new CliError(`tar could not pack ${words}: ${said.reason(outcome)}`);
   }
   return {
     bytes: read(),
     length: null,
-    warnings: () => warnings,
+    warnings: () => said.lines,
     async close() {
       child.kill('SIGKILL');
       child.stdout.destroy();
@@ -105,8 +107,32 @@ function packed(path: string): Archive {
   };
 }
 
+/** What tar says on stderr. */
+export class TarWords {
+  /** The first. */
+  readonly lines: string[] = [];
+  #last = '';
+
+  constructor(stderr: Readable) {
+    createInterface({ input: stderr }).on('line', (line) => {
+      this.#last = `${this.#last}${line}\n`.slice(-wordsMax);
+      if (this.lines.length < warningsMax) this.lines.push(line);
+    });
+  }
+
+  /** Why it ended so. */
+  reason(outcome: number | string): string {
+    return this.#last.trim().split('\n').slice(-3).join('; ') || `it ended with ${outcome}`;
+  }
+}
+
+/** Options of the user's own are for archives of the user's own. */
+export function tarEnvironment({ TAR_OPTIONS: _, ...env }: Environment): Environment {
+  return { ...env, LC_ALL: 'C' };
+}
+
 /** The exit code or the signal's name. Rejects when there is no tar. */
-async function endOf(child: ChildProcessByStdio<null, Readable, Readable>): Promise<number | string> {
+export async function tarEnded(child: ChildProcess): Promise<number | string> {
   try {
     const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
     return code ?? signal ?? 'nothing';

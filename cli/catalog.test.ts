@@ -9,10 +9,18 @@ import { testContext } from './testing/test-context.ts';
 const withoutJson: Readonly<Record<string, string>> = {
   run: 'its output is the guest’s',
   exec: 'its output is the guest’s',
+  attach: 'its output is the guest’s',
+  'execs logs': 'its output is the guest’s',
   completion: 'its output is a script',
+  cp: 'it prints nothing on stdout, or an archive',
+  mcp: 'its output is messages of MCP',
+  'port-forward': 'its lines are kubectl’s, and say when it listens',
+  ssh: 'its output is the guest’s',
+  'ssh-config': 'its output is for ~/.ssh/config',
   'profile set': 'it prints nothing on stdout',
   'profile rm': 'it prints nothing on stdout',
   'profile use': 'it prints nothing on stdout',
+  'routes revoke': 'it changes a secret that nobody sees',
   ...Object.fromEntries(
     catalog
       .filter(({ load, name }) => load === null && !['doctor', 'bench'].includes(name))

@@ -20,7 +20,7 @@ const names = () => [...api.machines.values()].map(({ name, status }) => `${name
 
 test('create prints the name; all its options reach the API', async () => {
   const words = ['--name', 'web', '--cpus', '2', '--memory', '1024', '--disk', '2048'];
-  const more = ['--port', '8080', '--port', '443,53', '--label', 'a=b', '--label', 'c='];
+  const more = ['--expose', '8080', '--expose', '443,53', '--label', 'a=b', '--label', 'c='];
   const result = await cli('create', 'debian-12', ...words, ...more);
   expect(result).toMatchObject({ code: 0, stderr: '' });
   expect(result.stdout.toString()).toBe('web\n');
@@ -93,8 +93,26 @@ test('get shows why and when a machine failed, and its last words', async () => 
   const failure = { code: 'timeout', message: 'no guest', at, console: ['one\u001b[2J', 'two'] };
   api.add('web', 'failed', { error_message: 'no guest', failure });
   const shown = (await cli('get', 'web')).stdout.toString();
-  expect(shown).toContain(`reason    no guest\ncode      timeout\nfailed    ${at} (`);
+  expect(shown).toContain(`reason    no guest\ncode      timeout\nfailed    ${at.replace(/\.\d+/, '')} (`);
   expect(shown).toContain('console   one\ufffd[2J\n          two\n');
+});
+
+test('get shows why the link to a guest was lost', async () => {
+  const lost_at = '2026-11-29T10:00:00.000Z';
+  const guest_link = { status: 'down', reason: 'The guest floods\u001b its link', lost_at, lost_count: 3 };
+  api.add('web', 'running', { guest_link });
+  const shown = (await cli('get', 'web')).stdout.toString();
+  expect(shown).toMatch(/^link +down: The guest floods\ufffd its link \(lost at 2026-.*, 3 in all\)$/m);
+});
+
+test('get shows why an SSH port is closed', async () => {
+  const reason = 'Cannot listen for SSH on 127.0.0.1:16000';
+  api.add('web', 'running', { ssh_port: 16_000, ssh: { port: 16_000, status: 'closed', reason } });
+  api.add('api', 'running', { ssh_port: 16_001, ssh: { port: 16_001, status: 'open', reason: null } });
+  expect((await cli('get', 'web')).stdout.toString()).toMatch(
+    /^SSH port +16000, closed: Cannot listen for SSH on 127\.0\.0\.1:16000$/m,
+  );
+  expect((await cli('get', 'api')).stdout.toString()).toMatch(/^SSH port +16001$/m);
 });
 
 test('get of nothing exits 1 and says where to look', async () => {
@@ -302,16 +320,19 @@ test('the key and the address come from the state directory; a wrong key is trac
 });
 
 test.each([
-  [['nope'], /unknown command 'nope'/],
-  [['nope', '--help'], /unknown command 'nope'/],
-  [['help', 'nope'], /unknown command 'nope'/],
-  [['wait', 'web'], /required option '--status <status>' not specified/],
-  [['lss'], /Did you mean ls\?/],
-  [['run'], /missing required argument 'image'/],
-  [['run', 'busybox'], /missing required argument 'command'/],
+  [['xyzzy'], /^error: Unknown command 'xyzzy'\nhint: flotilla --help lists the commands\n$/],
+  [['nope', '--help'], /Unknown command 'nope'/],
+  [['help', 'nope'], /Unknown command 'nope'/],
+  [
+    ['wait', 'web'],
+    /^error: Required option '--status <status>' not specified\nhint: flotilla wait --help explains it\n$/,
+  ],
+  [['lss'], /^error: Unknown command 'lss'\nhint: Did you mean ls\?\n$/],
+  [['run'], /Missing required argument 'image'/],
+  [['run', 'busybox'], /Missing required argument 'cmd'/],
   [
     ['run', '-x', 'busybox', 'ls'],
-    /unknown option '-x'\nhint: options of CMD follow it: flotilla run IMAGE CMD/,
+    /Unknown option '-x'\nhint: Options of CMD follow it: flotilla run IMAGE CMD/,
   ],
   [['run', 'busybox', '--cpus', '0', '--', 'x'], /It must be a whole number from 1 to/],
   [['run', 'busybox', '-e', '=A', '--', 'x'], /It must look like KEY=VALUE, or KEY/],
@@ -320,11 +341,21 @@ test.each([
     ['run', 'busybox', '--env-file', '/nonexistent', '--', 'x'],
     /The file of variables \/nonexistent cannot be read/,
   ],
+  [['create', '--user-data', '/nonexistent'], /The file of user data \/nonexistent cannot be read/],
   [['exec', 'web', '--timeout', '86401', '--', 'x'], /from 1 to 86400/],
-  [['create', '--port', '80,0'], /from 1 to 65535/],
+  [['create', '--expose', '80,0'], /from 1 to 65535/],
   [['ls', '--status', 'odd'], /Allowed choices are pending/],
-  [['get'], /missing required argument/],
-  [['up'], /'up' is the launcher's: \.\/flotilla up/],
+  [['get'], /Missing required argument/],
+  [['run', '-d', 'busybox'], /hint: flotilla create IMAGE --start makes a machine that stays/],
+  [
+    ['exec', '-it', 'web', 'sh'],
+    /The input device is not a TTY\nhint: Without -t, -i forwards standard input/,
+  ],
+  [['run', '-it', 'busybox', 'sh'], /The input device is not a TTY/],
+  [['execs', 'rm', 'web'], /Missing required argument 'exec'\nhint: flotilla execs rm --help explains it/],
+  [['execs', 'web', '--odd'], /Unknown option '--odd'\nhint: flotilla execs --help explains it/],
+  [['attach', 'web', '--detach-keys', 'ctrl-1'], /It must look like ctrl-p,ctrl-q or ctrl-\],d/],
+  [['up'], /The launcher runs up, not this program\nhint: \.\/flotilla up/],
 ])('%j is a usage error: exit 2, nothing sent', async (args, stderr) => {
   const result = await cli(...args);
   expect(result.code).toBe(2);

@@ -1,12 +1,16 @@
-/** The scripts in the shells they are for, on a program that is the real one. */
+/**
+ * The scripts in the shells they are for. The names come from the real program, which is run once per kind of name: a process
+ * for each line would take most of the time. One line per shell starts it as a user's shell does.
+ */
 import { execFile, execFileSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { catalog } from './catalog.ts';
+import { nameKinds } from './completion/model.ts';
 import { FakeApi } from './testing/fake-api.ts';
 import { runCli } from './testing/run-cli.ts';
 
@@ -19,15 +23,24 @@ beforeAll(async () => {
   api.add('web');
   api.add('worker', 'stopped');
   api.add('$(touch hacked)');
+  api.execs.start({ command: ['hang'] });
+  api.execs.start({ command: ['hang'] });
   api.nouns.addImage('busybox');
   work = mkdtempSync(join(tmpdir(), 'flotilla-cli-'));
   const main = fileURLToPath(new URL('main.ts', import.meta.url));
-  writeFileSync(join(work, 'flotilla'), `#!/bin/sh\nexec '${process.execPath}' '${main}' "$@"\n`);
-  chmodSync(join(work, 'flotilla'), 0o755);
   const PATH = `${work}:${process.env.PATH}`;
   env = { PATH, HOME: work, FLOTILLA_URL: api.url, FLOTILLA_PROFILE: '/nonexistent', TERM: 'dumb' };
+  writeProgram(join(work, 'real'), `exec '${process.execPath}' '${main}' "$@"`);
+  // What it prints for `completion --names KIND --of MACHINE`; fails for what is not prepared below.
+  writeProgram(work, `exec cat '${work}'/names/"$3-$([ "$3" != execs ] || echo "$5")"`);
+  mkdirSync(join(work, 'names'));
+  for (const kind of nameKinds) {
+    const of = kind === 'execs' ? 'web' : '';
+    const { stdout } = await runCli(['completion', '--names', kind, '--of', of], { env });
+    writeFileSync(join(work, 'names', `${kind}-${of}`), stdout);
+  }
   for (const shell of ['bash', 'zsh', 'fish']) {
-    const { stdout } = await promisify(execFile)(join(work, 'flotilla'), ['completion', shell], { env });
+    const { stdout } = await runCli(['completion', shell], { env });
     writeFileSync(join(work, `completion.${shell}`), stdout);
   }
 });
@@ -36,6 +49,11 @@ afterAll(async () => {
   await api[Symbol.asyncDispose]();
   rmSync(work, { recursive: true });
 });
+
+function writeProgram(directory: string, command: string): void {
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, 'flotilla'), `#!/bin/sh\n${command}\n`, { mode: 0o755 });
+}
 
 function isInstalled(program: string): boolean {
   try {
@@ -46,11 +64,11 @@ function isInstalled(program: string): boolean {
   }
 }
 
-type Complete = (line: string) => Promise<readonly string[]>;
+type Complete = (line: string, path?: string) => Promise<readonly string[]>;
 
 /** As the shell itself would do it, with nothing of it replaced but how the words are shown. */
 const shells: Readonly<Record<string, Complete>> = {
-  async bash(line) {
+  async bash(line, path) {
     const words = splitLikeBash(line);
     const script = [
       'source "$1"',
@@ -60,9 +78,9 @@ const shells: Readonly<Record<string, Complete>> = {
       '_flotilla',
       `printf '%s\\n' "\${COMPREPLY[@]}"`,
     ].join('\n');
-    return linesOf('bash', ['--norc', '-c', script, 'bash', join(work, 'completion.bash')]);
+    return linesOf('bash', ['--norc', '-c', script, 'bash', join(work, 'completion.bash')], path);
   },
-  async zsh(line) {
+  async zsh(line, path) {
     const script = [
       'compdef() { : }',
       'compadd() { shift; print -l -- "$@" }',
@@ -75,13 +93,13 @@ const shells: Readonly<Record<string, Complete>> = {
       'CURRENT=$#words',
       '_flotilla',
     ].join('\n');
-    const offered = await linesOf('zsh', ['-f', '-c', script, 'zsh', join(work, 'completion.zsh')]);
+    const offered = await linesOf('zsh', ['-f', '-c', script, 'zsh', join(work, 'completion.zsh')], path);
     // zsh itself chooses among what is offered.
     return offered.filter((word) => word.startsWith(line.split(' ').at(-1) ?? ''));
   },
-  async fish(line) {
+  async fish(line, path) {
     const script = 'source $argv[1]; complete -C $argv[2]';
-    const offered = await linesOf('fish', ['-N', '-c', script, join(work, 'completion.fish'), line]);
+    const offered = await linesOf('fish', ['-N', '-c', script, join(work, 'completion.fish'), line], path);
     return offered.map((word) => word.split('\t')[0] ?? '');
   },
 };
@@ -91,8 +109,15 @@ function splitLikeBash(line: string): string[] {
   return line.split(' ').flatMap((word) => (word === '' ? [''] : word.split(/([:=])/).filter(Boolean)));
 }
 
-async function linesOf(program: string, args: readonly string[]): Promise<readonly string[]> {
-  const { stdout } = await promisify(execFile)(program, [...args], { env, cwd: work });
+async function linesOf(
+  program: string,
+  args: readonly string[],
+  path: string = env.PATH ?? '',
+): Promise<readonly string[]> {
+  const { stdout } = await promisify(execFile)(program, [...args], {
+    env: { ...env, PATH: path },
+    cwd: work,
+  });
   return stdout.split('\n').filter((line) => line !== '');
 }
 
@@ -105,6 +130,14 @@ for (const [shell, complete] of Object.entries(shells)) {
     expect([...(await complete('flotilla '))].sort()).toEqual(names.sort());
   });
 
+  test.skipIf(!isThere)(`${shell} asks the program on the PATH${why}`, async () => {
+    const path = `${join(work, 'real')}:${process.env.PATH}`;
+    expect([...(await complete('flotilla execs kill web exec', path))].sort()).toEqual([
+      'exec00000000',
+      'exec00000001',
+    ]);
+  });
+
   test.skipIf(!isThere).each([
     ['flotilla keys ', ['create', 'ls', 'revoke']],
     ['flotilla ops l', ['ls']],
@@ -114,12 +147,20 @@ for (const [shell, complete] of Object.entries(shells)) {
     ['flotilla start w', ['web', 'worker']],
     ['flotilla start --json web wo', ['worker']],
     ['flotilla console ', ['web', 'worker']],
+    ['flotilla attach w', ['web', 'worker']],
+    ['flotilla port-forward w', ['web', 'worker']],
+    ['flotilla port-forward web ', []],
+    ['flotilla attach web ', ['exec00000000', 'exec00000001']],
+    ['flotilla execs w', ['wait', 'web', 'worker']],
+    ['flotilla execs web ', []],
+    ['flotilla execs kill w', ['web', 'worker']],
+    ['flotilla execs kill -s INT web exec00000000 e', ['exec00000000', 'exec00000001']],
     ['flotilla operations ls --machine we', ['web']],
     ['flotilla run b', ['busybox']],
     ['flotilla run -e A busy', ['busybox']],
     ['flotilla run busybox -- w', []],
     ['flotilla exec web -- --', []],
-    ['flotilla bench ', ['api', 'boot', 'exec', 'hostile']],
+    ['flotilla bench ', ['api', 'boot', 'dialects', 'exec', 'files', 'hostile', 'net', 'proxy', 'quota']],
     ['flotilla bench --image bu', ['busybox']],
     ['flotilla down --ma', ['--machines']],
     ['flotilla doctor --', ['--deep', '--help', '--json']],

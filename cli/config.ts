@@ -39,7 +39,7 @@ export function readConfig(env: Environment): CliConfig {
       exitCode: exitCodes.usage,
     });
   }
-  const stateDir = env.FLOTILLA_STATE_DIR || defaultStateDir();
+  const stateDir = env.FLOTILLA_STATE_DIR || defaultStateDir(env);
   const isProfileNeeded = !env.FLOTILLA_URL || !env.FLOTILLA_KEY;
   const place = currentProfile(env);
   const { path } = place;
@@ -68,8 +68,10 @@ function readChosen({ name, path, isChosen }: ProfilePlace): Profile | null {
   });
 }
 
-function defaultStateDir(): string {
-  return process.getuid?.() === 0 ? '/var/lib/flotilla' : join(homedir(), '.local/share/flotilla');
+function defaultStateDir(env: Environment): string {
+  return process.getuid?.() === 0
+    ? '/var/lib/flotilla'
+    : join(env.HOME ?? homedir(), '.local/share/flotilla');
 }
 
 interface Address {

@@ -1,13 +1,13 @@
 /** What a command works with: the client, its streams, and the signal that tells it to stop. */
 import type { Readable, Writable } from 'node:stream';
 import { type FetchLike, FlotillaClient, FlotillaError } from '../sdk/src/index.ts';
-import type { Noun } from './catalog.ts';
+import type { Invocation } from './catalog.ts';
 import { type CliConfig, readConfig } from './config.ts';
 import type { Environment } from './environment.ts';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { Interrupts } from './interrupts.ts';
-import { printable, sentence, write } from './output.ts';
+import { type Label, said, write } from './output.ts';
 import { patientFetch, socketFetch } from './patient-fetch.ts';
 import { currentProfile, type ProfilePlace } from './profile.ts';
 import { columnsDefault, isTerminal, type MaybeTerminal, Progress } from './progress.ts';
@@ -20,21 +20,30 @@ export interface Streams {
   readonly stderr: Writable;
 }
 
+/** What the process gives to the command line: `main.ts` passes its own, tests pass one per command. */
+export interface Host extends Streams {
+  readonly env: Environment;
+  readonly onSignal: (signal: NodeJS.Signals, listener: () => void) => void;
+  /** Ends the process at once, without what the command would still do. */
+  readonly exit: (code: number) => void;
+}
+
 export class Context {
   readonly streams: Streams;
   readonly interrupts: Interrupts;
   readonly progress: Progress;
-  readonly noun: Noun;
+  readonly invocation: Invocation;
   readonly env: Environment;
   #config: CliConfig | null = null;
   #exitCode = 0;
 
-  constructor(env: Environment, streams: Streams, noun: Noun) {
+  constructor(host: Host, invocation: Invocation) {
+    const { env, stdin, stdout, stderr } = host;
     this.env = env;
-    this.streams = streams;
-    this.noun = noun;
-    this.interrupts = new Interrupts(streams.stdout, streams.stderr);
-    this.progress = new Progress(streams.stderr, env.TERM);
+    this.streams = { stdin, stdout, stderr };
+    this.invocation = invocation;
+    this.interrupts = new Interrupts(host);
+    this.progress = new Progress(stderr, env.TERM);
   }
 
   /** The profile that is used. Throws CliError when what is set cannot be the name of one. */
@@ -102,15 +111,15 @@ export class Context {
   }
 
   /** One line for people on stderr; never waits. */
-  note(text: string): void {
+  note(text: string, label?: Label): void {
     this.progress.erase();
-    this.streams.stderr.write(`${sentence(printable(text))}\n`);
+    this.streams.stderr.write(said(text, label));
   }
 
   /** Prints what went wrong and what to do about it; `about` names what it happened to. */
   report(error: unknown, about?: string): void {
     this.progress.erase();
-    const circumstances = { config: this.#config, noun: this.noun, about };
+    const circumstances = { ...this.invocation, config: this.#config, about };
     this.streams.stderr.write(describeError(error, circumstances));
   }
 }

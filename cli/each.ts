@@ -1,4 +1,4 @@
-/** One action on several things. */
+/** Does one action on several things, and reports each failure. */
 import type { Context } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
 

@@ -32,8 +32,8 @@ export function environmentOf(
   { env, envFile = [] }: EnvironmentOptions,
 ): Record<string, string> | undefined {
   if (env === undefined && envFile.length === 0) return undefined;
-  const given = Object.assign({}, ...envFile.map(readVariables), env) as Variables;
-  const entries = Object.entries(given).map(([name, value]) => [name, value ?? context.variable(name)]);
+  const given = new Map([...envFile.map(readVariables), env ?? {}].flatMap(Object.entries<string | null>));
+  const entries = [...given].map(([name, value]) => [name, value ?? context.variable(name)]);
   return Object.fromEntries(entries);
 }
 

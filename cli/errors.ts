@@ -1,7 +1,7 @@
-/** What ends a command early, and the words for it. */
+/** Errors that end a command early, and their messages. */
 import { exitCodeOfSignal } from './exit-codes.ts';
 
-/** A failure of the command line's own: words for the user, and perhaps what to do. */
+/** A failure of the command line itself, with a message for the user and, if possible, a hint what to do. */
 export class CliError extends Error {
   readonly hint: string | undefined;
   /** Undefined: the command's usual code for failures. */

@@ -1,4 +1,4 @@
-/** What the command line's exit codes mean; `run` and `exec` otherwise exit with the command's own. */
+/** The exit codes of the command line. `run` and `exec` exit with the code of the command that they ran. */
 import { constants } from 'node:os';
 
 export const exitCodes = {

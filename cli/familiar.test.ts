@@ -23,6 +23,7 @@ describe('the words of a command', () => {
     ['exec', '-e', 'A=1', 'web', 'exit', '3'],
     ['exec', 'web', '-w', '/tmp', '--env=A=1', 'exit', '3'],
     ['run', '--rm', '-m', '128m', 'busybox', 'exit', '3'],
+    ['run', '--rm=true', '--tty=false', 'busybox', 'exit', '3'],
     ['run', '-e', 'A=1', 'busybox', '--', 'exit', '3'],
   ])('%s %s %s %s …', async (...args) => {
     api.add('web');
@@ -35,6 +36,20 @@ describe('the words of a command', () => {
     expect(await told('show', '-la', '--', '--timeout')).toEqual(['show', '-la', '--', '--timeout']);
     expect(await told('--', 'show', '-e')).toEqual(['show', '-e']);
     expect(await told('-w', '/', 'show', '-w')).toEqual(['show', '-w']);
+  });
+});
+
+describe('an image by another system’s reference', () => {
+  const note = '`alpine:latest` is not an image of this host; an alias maps it to debian-12\n';
+  test('create and run say which image it is, on stderr', async () => {
+    expect(await cli('create', 'alpine:latest', '--name', 'web')).toMatchObject({ code: 0, stderr: note });
+    expect(await cli('run', 'alpine:latest', 'exit', '3')).toMatchObject({ code: 3, stderr: note });
+    expect(await out('get', 'web')).toMatch(/^image +debian-12\nnote +`alpine:latest` is not/m);
+  });
+
+  test('is a filter of ls as it is written', async () => {
+    await cli('ls', '--filter', 'image=ghcr.io/org/app:1');
+    expect(requests()).toEqual(['list image=ghcr.io%2Forg%2Fapp%3A1&limit=500&offset=0']);
   });
 });
 
@@ -53,7 +68,30 @@ describe('ls', () => {
     ]);
   });
 
-  test.each(['', 'running', 'colour=red', 'status=odd', 'label=', 'status=running,status=failed'])(
+  test.each([
+    ['--filter', 'status=running,stopped', '--filter', 'image=busybox'],
+    ['--filter', 'status=running,status=stopped,image=busybox'],
+    ['--filter', 'status=running', '--filter', 'status=stopped', '--filter', 'image=busybox'],
+    ['--status', 'running', '--status', 'stopped', '--filter', 'image=busybox'],
+    ['--state', 'running,stopped', '--filter', 'image=busybox'],
+    ['--status', 'running', '--filter', 'status=stopped,image=busybox'],
+  ])('several statuses are one list: %s %s', async (...args) => {
+    await cli('ls', ...args);
+    expect(requests()).toEqual(['list status=running&status=stopped&image=busybox&limit=500&offset=0']);
+  });
+
+  test('shows machines with any of the statuses, any of the images and all of the labels', async () => {
+    api.add('a', 'running', { image: 'x', labels: { t: '1' } });
+    api.add('b', 'stopped', { image: 'y', labels: { t: '1', u: '2' } });
+    api.add('c', 'failed', { image: 'x', labels: { t: '1', u: '2' } });
+    const names = (...filters: string[]) =>
+      out('ls', '--format', '{{name}}', ...filters.flatMap((filter) => ['--filter', filter]));
+    expect(await names('status=running,stopped')).toBe('a\nb\n');
+    expect(await names('image=x', 'image=y', 'label=t', 'label=u=2')).toBe('b\nc\n');
+    expect(await names('status=running', 'label=u')).toBe('');
+  });
+
+  test.each(['', 'running', 'colour=red', 'status=odd', 'status=running,odd', 'label=', 'image='])(
     'refuses the filter %j',
     async (filter) => {
       expect(await cli('ls', '--filter', filter)).toMatchObject({ code: 2 });
@@ -149,6 +187,27 @@ describe('rm and prune', () => {
   });
 });
 
+describe('second spellings', () => {
+  test('--vcpus, --cwd, --tail, --lifetime and --state mean --cpus, --workdir, --lines, --ttl and --status', async () => {
+    await cli('create', 'busybox', '--name', 'web', '--vcpus', '2', '--lifetime', '2h');
+    await cli('templates', 'create', 'small', 'busybox', '--vcpus', '3');
+    expect(api.createBodies).toMatchObject([{ vcpu_count: 2, lifetime_seconds: 7200 }]);
+    expect(api.nouns.templates).toMatchObject([{ vcpu_count: 3 }]);
+    api.add('run');
+    expect(JSON.parse(await out('exec', '--cwd', '/tmp', 'run', 'show')).cwd).toBe('/tmp');
+    expect(await cli('wait', 'run', '--state', 'running')).toMatchObject({ code: 0 });
+    expect(await cli('logs', '--tail', '0', 'run')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("Option '--tail <count>' argument '0' is invalid"),
+    });
+  });
+
+  test('are not in the help', async () => {
+    for (const command of ['create', 'exec', 'ls', 'wait', 'console'])
+      expect(await out(command, '--help')).not.toMatch(/--(vcpus|cwd|tail|lifetime|state)\b/);
+  });
+});
+
 describe('create, update and rename', () => {
   test('create takes sizes, variables, a lifetime and a restart policy', async () => {
     const words = ['-m', '2g', '--disk', '1.5GiB', '-e', 'A=1', '--ttl', '2h', '--restart', 'always'];
@@ -185,6 +244,15 @@ describe('create, update and rename', () => {
     };
     expect(requests()).toEqual([`update web ${JSON.stringify(changes)}`]);
     expect(await cli('update', 'web')).toMatchObject({ code: 2 });
+  });
+
+  test('update exposes ports and takes them back, and keeps the others', async () => {
+    api.add('web', 'running', { exposed_ports: [80, 443] });
+    await cli('update', 'web', '--expose', '8080,443', '--expose', '9090', '--expose-rm', '80');
+    expect(requests()).toEqual([
+      'update web {"exposed_ports_add":[8080,443,9090],"exposed_ports_remove":[80]}',
+    ]);
+    expect(await cli('update', 'web', '--expose', '0')).toMatchObject({ code: 2 });
   });
 
   test('rename gives another name', async () => {

@@ -1,13 +1,19 @@
 /** `--filter KEY=VALUE`: which machines a command is about, as the API is asked for them. */
 import { type Command, InvalidArgumentError } from 'commander';
-import { type MachineStatus, type MachineSummary, machineStatuses } from '../sdk/src/index.ts';
+import {
+  type MachineSort,
+  type MachineStatus,
+  type MachineSummary,
+  machineStatuses,
+} from '../sdk/src/index.ts';
 import type { Context } from './context.ts';
+import { someOf } from './options.ts';
 import { collect, type Page } from './paging.ts';
 
-/** Of the API's list query. */
+/** Of the API's list query: machines with any of the statuses, any of the images and all of the labels. */
 export interface MachineFilter {
-  readonly status?: MachineStatus;
-  readonly image?: string;
+  readonly status?: readonly MachineStatus[];
+  readonly image?: readonly string[];
   readonly label?: readonly string[];
 }
 
@@ -17,7 +23,7 @@ const form = 'It must look like status=running, image=busybox, label=team or lab
 /** More than anybody has; for commands that act on all of what matches. */
 export const everything = 100_000;
 
-/** For an option that may be repeated; also several with commas between. A label may be given more than once. */
+/** For an option that may be repeated; also several with commas between. */
 export function machineFilter(text: string, before: MachineFilter = {}): MachineFilter {
   // A comma may belong to a value: it ends one only where a key follows.
   return text.split(/,(?=(?:status|image|label)=)/).reduce(withTerm, before);
@@ -28,19 +34,17 @@ function withTerm(filter: MachineFilter, term: string): MachineFilter {
   const key = keys.find((each) => each === term.slice(0, at));
   const value = term.slice(at + 1);
   if (key === undefined || value === '') throw new InvalidArgumentError(form);
-  if (key === 'label') return { ...filter, label: [...(filter.label ?? []), value] };
-  if (filter[key] !== undefined) throw new InvalidArgumentError(`Only one ${key} can be asked for.`);
-  if (key === 'image') return { ...filter, image: value };
-  const status = machineStatuses.find((each) => each === value);
-  if (status === undefined)
-    throw new InvalidArgumentError(`A status is one of: ${machineStatuses.join(', ')}.`);
-  return { ...filter, status };
+  if (key === 'status') return { ...filter, status: statuses(value, filter.status) };
+  return { ...filter, [key]: [...(filter[key] ?? []), value] };
 }
+
+/** Statuses, with commas between several. */
+export const statuses = someOf(machineStatuses);
 
 export function addFilterOption(command: Command, summary: string): Command {
   return command.option(
     '--filter <key=value>',
-    `${summary}: status, image, label (repeatable)`,
+    `${summary}: status=…, image=…, label=… (repeatable)`,
     machineFilter,
   );
 }
@@ -48,7 +52,7 @@ export function addFilterOption(command: Command, summary: string): Command {
 /** The machines that match, newest first unless `sort` says otherwise. */
 export function findMachines(
   { client, signal }: Context,
-  filter: MachineFilter & { readonly sort?: SortWord | undefined },
+  filter: MachineFilter & { readonly sort?: MachineSort | undefined },
   limit = everything,
 ): Promise<Page<MachineSummary>> {
   return collect<MachineSummary>(limit, async (page) => {
@@ -56,15 +60,3 @@ export function findMachines(
     return { items: machines, total };
   });
 }
-
-export const sortWords = [
-  'created_at',
-  '-created_at',
-  'updated_at',
-  '-updated_at',
-  'name',
-  '-name',
-  'mem_size_mib',
-  '-mem_size_mib',
-] as const;
-export type SortWord = (typeof sortWords)[number];

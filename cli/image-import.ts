@@ -1,7 +1,8 @@
-/** Sending an image: the archive as it is read, and what is said meanwhile. */
+/** Sends an image's archive to the daemon, and reports progress. */
 import type { Image, ImageUploadOptions } from '../sdk/src/index.ts';
 import { type Archive, openArchive } from './archive.ts';
 import type { Context } from './context.ts';
+import { megabytes } from './output.ts';
 
 /** More than the daemon gives an import: it is the daemon that says why it took too long. */
 const idleMs = 45 * 60_000;
@@ -14,7 +15,7 @@ export async function importImage(
   options: Pick<ImageUploadOptions, 'kernel' | 'min_memory_mib'>,
 ): Promise<Image> {
   const { patientClient, progress, signal } = context;
-  const archive = openArchive(path);
+  const archive = openArchive(path, context.env);
   const sent = new Sent(context, archive, path);
   try {
     const upload = () => patientClient.images.upload(name, sent.bytes(), { ...options, signal, idleMs });
@@ -55,8 +56,4 @@ class Sent {
     this.#isWhole = true;
     if (!progress.isShown) this.#context.note(this.words());
   }
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1_000_000).toFixed(1)} MB`;
 }

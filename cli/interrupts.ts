@@ -7,16 +7,29 @@ import { CliError, Interruption } from './errors.ts';
 import { printable } from './output.ts';
 
 const watched = ['INT', 'TERM', 'HUP'] as const;
+type Watched = (typeof watched)[number];
+/** Takes a signal for something else than the end of our command; false: it does not want this one. */
+type Taker = (name: Watched) => boolean;
+
+interface Process {
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  readonly onSignal: (signal: NodeJS.Signals, listener: () => void) => void;
+  readonly exit: (code: number) => void;
+}
 
 export class Interrupts {
   readonly #controller = new AbortController();
   readonly #stderr: Writable;
+  readonly #exit: Process['exit'];
   #signals = 0;
   #lastWords: string | null = null;
+  #taker: Taker | null = null;
 
-  constructor(stdout: Writable, stderr: Writable) {
+  constructor({ stdout, stderr, onSignal, exit }: Process) {
     this.#stderr = stderr;
-    for (const name of watched) process.on(`SIG${name}`, () => this.#onSignal(name));
+    this.#exit = exit;
+    for (const name of watched) onSignal(`SIG${name}`, () => this.#onSignal(name));
     stdout.on('error', (error) => this.#onOutputError('stdout', error));
     stderr.on('error', (error) => this.#onOutputError('stderr', error));
   }
@@ -31,13 +44,24 @@ export class Interrupts {
     this.#lastWords = words;
   }
 
-  #onSignal(name: (typeof watched)[number]): void {
+  /** Asks `taker` about each signal first, until it is disposed of. */
+  firstTo(taker: Taker): Disposable {
+    this.#taker = taker;
+    return {
+      [Symbol.dispose]: () => {
+        this.#taker = null;
+      },
+    };
+  }
+
+  #onSignal(name: Watched): void {
+    if (this.#taker?.(name)) return;
     this.#signals++;
     const interruption = new Interruption(name);
     this.#controller.abort(interruption);
     if (this.#signals === 1) return;
     if (this.#lastWords !== null) this.#stderr.write(`${printable(this.#lastWords)}\n`);
-    process.exit(interruption.exitCode);
+    this.#exit(interruption.exitCode);
   }
 
   #onOutputError(stream: string, error: NodeJS.ErrnoException): void {

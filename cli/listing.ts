@@ -1,4 +1,4 @@
-/** What every `ls` has in common. */
+/** Options and output of every `ls`: limit, format, ids only. */
 import type { Command } from 'commander';
 import type { Context } from './context.ts';
 import { addFormatOptions, type FormatOptions, isJson, render, templateOf } from './format.ts';
@@ -34,7 +34,7 @@ export function addListingOptions(command: Command, ids: string): Command {
       wholeNumber(1, limitMax),
     )
     .option('-q, --quiet', `print ${ids} only`);
-  return addFormatOptions(command, 'print what the API gives; with --quiet an array');
+  return addFormatOptions(command, 'print the list as the API gives it; with --quiet an array');
 }
 
 export function limitOf({ limit, quiet }: ListingOptions): number {

@@ -1,4 +1,4 @@
-/** A command that does one thing to each of several machines and prints what they then are. */
+/** Defines a command that does one action on several machines and prints their names. */
 import { Command } from 'commander';
 import { FlotillaError, type Machine } from '../sdk/src/index.ts';
 import type { Context } from './context.ts';
@@ -8,18 +8,26 @@ import { json, line } from './output.ts';
 import { resolved } from './resolve.ts';
 
 export interface MachineAction {
-  readonly name: 'start' | 'stop' | 'restart' | 'pause' | 'resume';
+  readonly name: 'start' | 'stop' | 'restart' | 'pause' | 'resume' | 'suspend';
   readonly description: string;
   /** What a terminal is shown meanwhile, such as `starting`. */
   readonly doing: string;
+  /** What `--force` does; absent: there is no such option. */
+  readonly force?: string;
 }
 
-export function machineAction(context: Context, { name, description, doing }: MachineAction): Command {
-  return new Command(name)
-    .description(description)
-    .argument('<machine...>', 'ids or names')
+interface Options {
+  readonly json?: true;
+  readonly force?: true;
+}
+
+export function machineAction(context: Context, action: MachineAction): Command {
+  const { name, description, doing } = action;
+  const command = new Command(name).description(description).argument('<machine...>', 'ids or names');
+  if (action.force !== undefined) command.option('-f, --force', action.force);
+  return command
     .option('--json', 'print the machine as the API gives it; of several, an array')
-    .action(async (ids: string[], options: { readonly json?: true }) => {
+    .action(async (ids: string[], options: Options) => {
       const done = new Map<string, Machine>();
       const sayWhatGoesOn = () => {
         const left = ids.filter((id) => !done.has(id));
@@ -29,7 +37,7 @@ export function machineAction(context: Context, { name, description, doing }: Ma
       };
       context.signal.addEventListener('abort', sayWhatGoesOn, { once: true });
       const exitCode = await forEachId(context, ids, doing, async (id) => {
-        const machine = await act(context, name, id);
+        const machine = await act(context, name, id, options.force ? { force: true } : {});
         done.set(id, machine);
         return options.json ? '' : line(machine.name);
       });
@@ -46,11 +54,16 @@ function jsonOf(ids: readonly string[], done: ReadonlyMap<string, Machine>): str
 }
 
 /** What is already so counts as done, with a note: a script that runs twice is not to fail. */
-async function act(context: Context, name: MachineAction['name'], word: string): Promise<Machine> {
+async function act(
+  context: Context,
+  name: MachineAction['name'],
+  word: string,
+  forced: { readonly force?: true },
+): Promise<Machine> {
   const { client, signal } = context;
   return resolved(context, word, async (id) => {
     try {
-      return await client.machines[name](id, { signal });
+      return await client.machines[name](id, { ...forced, signal });
     } catch (error) {
       if (name === 'restart' || !isRefusedByState(error)) throw error;
       const machine = await client.machines[name](id, { idempotent: true, signal });

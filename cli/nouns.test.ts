@@ -37,6 +37,14 @@ test('console prints what the guest printed, byte for byte where there is no ter
   expect(parsed(await cli('console', 'web', '--json'))).toEqual({ machine: 'web', text: hostile });
 });
 
+test('console asks for times and the previous boot, which is not followed', async () => {
+  api.add('web');
+  api.consoleText = 'before\n';
+  const printed = { code: 0, stdout: Buffer.from('before\n'), stderr: '' };
+  expect(await cli('logs', 'web', '-tp', '--follow')).toEqual(printed);
+  expect(api.log).toContain('console lines=100&timestamps=true&previous=true');
+});
+
 test('console --follow continues until the machine stops', async () => {
   const machine = api.add('web');
   api.consoleText = 'before\n';
@@ -104,10 +112,13 @@ test('console --follow of a connection that breaks is a failure', async () => {
 });
 
 test.each([
-  [['console', 'web', '--json', '--follow'], /'--json' cannot be used with option '-f, --follow'/],
+  [
+    ['console', 'web', '--json', '--follow'],
+    /^error: Option '--json' cannot be used with option '-f, --follow'/,
+  ],
   [['console', 'web', '-n', '0'], /from 1 to 10000/],
-  [['keys', 'create', '--name', 'a'], /required option '--scope <scope>'/],
-  [['keys', 'create', '--name', 'a', '--scope', 'odd'], /They are machines:read, /],
+  [['keys', 'create', '--name', 'a'], /Required option '--scope <scope>'/],
+  [['keys', 'create', '--name', 'a', '--scope', 'odd'], /Allowed choices are machines:read, /],
   [['keys', 'create', '--name', 'a', '--scope', '*', '--expires', '3 weeks'], /must look like 30d/],
   [['keys', 'create', '--name', 'a', '--scope', '*', '--expires', '0d'], /must be in the future/],
   [['keys', 'create', '--name', 'a', '--scope', '*', '--expires', '999999999d'], /before the year 10000/],
@@ -115,7 +126,7 @@ test.each([
     ['keys', 'create', '--name', 'a', '--scope', '*', '--expires', '9999-12-31T23:00:00-02:00'],
     /before the year 10000/,
   ],
-  [['keys', 'nope'], /unknown command 'nope'/],
+  [['keys', 'nope'], /^error: Unknown command 'nope'\nhint: flotilla keys --help explains it\n$/],
   [['keys'], /Usage: flotilla keys/],
   [['images', 'import', 'a', '/nonexistent'], /There is no \/nonexistent on this machine/],
   [['images', 'import', 'a', '/dev/null'], /neither a directory nor a file/],
@@ -148,10 +159,55 @@ test('keys ls shows what became of keys, keys revoke ends them', async () => {
     stderr: 'error: key9: no such key\nhint: flotilla keys ls shows the keys there are\n',
   });
   const lines = (await cli('keys', 'ls')).stdout.toString().split('\n');
-  expect(lines[1]).toMatch(/^key1 +two +hf_12345678 +good +\* +default +never +never +\d+s$/);
+  expect(lines[1]).toMatch(/^key1 +two +hf_12345678 +good +\* +default +- +never +never +\d+s$/);
   expect(lines[2]).toMatch(/^key0 +one +hf_12345678 +revoked/);
   expect(parsed(await cli('keys', 'ls', '--json'))).toMatchObject({ total: 2, keys: api.nouns.keys });
   expect(parsed(await cli('keys', 'revoke', 'key1', '--json'))).toEqual({ revoked: ['key1'] });
+});
+
+test('templates create, ls, get and rm; a file of user data is sent as it is', async () => {
+  const path = join(work, 'user-data');
+  writeFileSync(path, '#cloud-config\nhostname: web\n');
+  const words = [
+    '--cpus',
+    '2',
+    '-m',
+    '1g',
+    '--disk',
+    '20g',
+    '--description',
+    'web server',
+    '--user-data',
+    path,
+  ];
+  const made = await cli('templates', 'create', 'web', 'busybox', ...words);
+  expect(made).toEqual({ code: 0, stdout: Buffer.from('web\n'), stderr: '' });
+  const wanted = { image: 'busybox', vcpu_count: 2, mem_size_mib: 1024, disk_size_mib: 20_480 };
+  const userData = '#cloud-config\nhostname: web\n';
+  expect(parsed(await cli('templates', 'get', 'web', '--json'))).toMatchObject({
+    ...wanted,
+    user_data: userData,
+  });
+  expect((await cli('templates', 'ls')).stdout.toString()).toMatch(
+    /^web +busybox +2 +1 GiB +20 GiB +web server +\d+s$/m,
+  );
+  expect((await cli('templates', 'get', 'web')).stdout.toString()).toContain('for       web server\n');
+  expect((await cli('templates', 'rm', 'web')).stdout.toString()).toBe('web\n');
+  expect((await cli('templates', 'get', 'web')).stderr).toContain(
+    'hint: flotilla templates ls shows the templates there are',
+  );
+});
+
+test('create and run with a template send what was said, and nothing else', async () => {
+  await cli('create', '--template', 'web', '--name', 'one');
+  await cli('create', 'busybox', '--template', 'web', '--name', 'two', '--cpus', '2', '-m', '64m');
+  await cli('run', '--template', 'web', '--name', 'three', '--keep', 'print', 'hello');
+  expect(await cli('run', '--template', 'web')).toMatchObject({ code: 2 });
+  expect(api.createBodies).toEqual([
+    { name: 'one', template: 'web' },
+    { name: 'two', template: 'web', image: 'busybox', vcpu_count: 2, mem_size_mib: 64 },
+    { name: 'three', template: 'web', labels: expect.anything() },
+  ]);
 });
 
 test('images import sends an archive as it is', async () => {

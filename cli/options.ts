@@ -1,6 +1,7 @@
 /** Values of options, checked before anything is sent. */
 import { randomInt } from 'node:crypto';
 import { InvalidArgumentError } from 'commander';
+import type { IdlePolicy } from '../sdk/src/index.ts';
 
 /** A parser for whole numbers from `min` to `max`. */
 export function wholeNumber(min: number, max: number): (text: string) => number {
@@ -16,6 +17,12 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
 /** For an option that may be repeated: ports, also several with commas between. */
 export function ports(text: string, before: readonly number[] = []): number[] {
   return [...before, ...text.split(',').map(wholeNumber(1, 65_535))];
+}
+
+/** A port of the host for SSH; `any`: a free one, `none`: no port. As the API says it. */
+export function sshPort(text: string): number | null {
+  if (text === 'any') return 0;
+  return text === 'none' ? null : wholeNumber(1, 65_535)(text);
 }
 
 /** For an option that may be repeated: `KEY=VALUE`, the value may be empty or hold more equals signs. */
@@ -55,7 +62,8 @@ export function someOf<Word extends string>(
   return (text, before = []) => {
     const given = text.split(',').map((part) => words.find((word) => word === part));
     const known = given.filter((word) => word !== undefined);
-    if (known.length < given.length) throw new InvalidArgumentError(`They are ${words.join(', ')}.`);
+    if (known.length < given.length)
+      throw new InvalidArgumentError(`Allowed choices are ${words.join(', ')}.`);
     return [...new Set([...before, ...known])];
   };
 }
@@ -78,13 +86,26 @@ export function futureTime(now: number): (text: string) => string {
   };
 }
 
+const idlePattern = /^(\d+)([smhd])(?::(pause|suspend|stop))?$/;
+const idleUnits: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+
+/** What happens to an unused machine, such as `10m` (pause), `1h:suspend` or `2h:stop`. */
+export function idlePolicy(text: string): IdlePolicy {
+  const [, count = '', unit = '', action] = idlePattern.exec(text) ?? [];
+  const seconds = Number(count) * (idleUnits[unit] ?? 0);
+  if (!Number.isSafeInteger(seconds) || seconds < 1) {
+    throw new InvalidArgumentError('It must look like 10m, 90s, 30m:pause, 1h:suspend or 2h:stop.');
+  }
+  return { after_seconds: seconds, action: (action ?? 'pause') as NonNullable<IdlePolicy>['action'] };
+}
+
 /** `prefix-` and six random characters. */
 export function randomName(prefix: string): string {
   const characters = Array.from({ length: 6 }, () => randomInt(36).toString(36));
   return `${prefix}-${characters.join('')}`;
 }
 
-/** Memory for a machine nobody chose one for, in MiB. */
+/** The memory of a machine whose memory was not chosen, in MiB. */
 export function memoryMibFor(image: string): number {
   return /^busybox(?![^:@])/.test(image) ? 128 : 512;
 }
@@ -104,7 +125,7 @@ export function mebibytes(min: number, max: number): (text: string) => number {
   };
 }
 
-export const vcpus = wholeNumber(1, 1024);
+export const cpus = wholeNumber(1, 1024);
 export const mebibytesOption = mebibytes(4, 1024 * 1024 * 1024);
 
 const secondUnits = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 } as const;

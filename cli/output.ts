@@ -1,6 +1,8 @@
 /** Text for people: tables, ages, colours on a terminal; and writing that waits for a slow reader. */
 import type { Writable } from 'node:stream';
 import { styleText } from 'node:util';
+import { soleSentence } from '../src/lib/sentence.ts';
+import { wrapped } from '../src/lib/wrap.ts';
 
 /** Writes, and resolves when more may be written; rejects with the signal's reason when that aborts first. */
 export async function write(stream: Writable, data: string | Uint8Array, signal: AbortSignal): Promise<void> {
@@ -68,16 +70,13 @@ export function terminalText(): (piece: string) => string {
   };
 }
 
-/**
- * Begins with a capital, after `error: ` and its like too, unless the first word is a name: of a field, a command, a file.
- */
-export function sentence(text: string): string {
-  return text.replace(
-    /^((?:error|hint|note): )?([a-z])(?=[a-z]*[ ,;’'])(?!lotilla )/,
-    (_, kind = '', first: string) => {
-      return `${kind}${first.toUpperCase()}`;
-    },
-  );
+/** What is said to people beside a command's output: a failure, what to do about it, or something to know. */
+export type Label = 'error' | 'hint' | 'note';
+
+/** A text for people on lines of its own: `error: The name is taken`. Without a label the text alone. */
+export function said(text: string, label?: Label): string {
+  const begin = label === undefined ? '' : `${label}: `;
+  return `${begin}${soleSentence(printable(text))}\n`;
 }
 
 /** A status in its colour; plain where stdout is no terminal or NO_COLOR is set. */
@@ -89,16 +88,22 @@ export function paintStatus(text: string, status: string): string {
     : styleText('dim', text);
 }
 
-/** Titles and values, one pair a line; pairs without a value are left out. `paint` may colour a value. */
+/**
+ * Titles and values, one pair a line; pairs without a value are left out. Values are wrapped to `room`, the width of the
+ * terminal. `paint` may colour a value.
+ */
 export function pairsText(
   pairs: readonly (readonly [title: string, value: string | null | undefined])[],
+  room: number,
   paint: (text: string, title: string) => string = (text) => text,
 ): string {
   const width = 10;
+  const valueRoom = Math.max(room - width, width);
   return pairs
     .filter(([, value]) => value !== null && value !== undefined && value !== '')
     .map(([title, value]) => {
-      const text = printable(value ?? '').replaceAll('\n', `\n${' '.repeat(width)}`);
+      const lines = printable(value ?? '').split('\n');
+      const text = lines.flatMap((each) => wrapped(each, valueRoom)).join(`\n${' '.repeat(width)}`);
       return `${title.padEnd(width)}${paint(text, title)}\n`;
     })
     .join('');
@@ -119,6 +124,48 @@ export function age(since: string, now: number): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`;
   return `${Math.floor(seconds / 86_400)}d`;
+}
+
+/** A time for people: to the second, in UTC. */
+export function moment(time: string): string {
+  return time.replace(/\.\d+(?=Z$)/, '');
+}
+
+/** The same, and how long ago that is. */
+export function momentAgo(time: string, now: number): string {
+  return `${moment(time)} (${age(time, now)} ago)`;
+}
+
+/** Bytes as people who wait for them say it: `12.3 MB`. */
+export function megabytes(bytes: number): string {
+  return `${(bytes / 1_000_000).toFixed(1)} MB`;
+}
+
+/** A number of bytes in its largest unit: `15 B`, `1.2 kB`, `12.3 MB`. */
+export function byteCount(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(bytes || 1) / 3)));
+  const digits = power === 0 ? 0 : 1;
+  return `${(bytes / 1000 ** power).toFixed(digits)} ${units[power]}`;
+}
+
+/** How long something took: `0.3s`, `12s`, `3m 5s`, `2h 10m`, `12d 3h`. */
+export function secondsText(ms: number): string {
+  const seconds = Math.max(0, ms) / 1000;
+  if (seconds < 10) return `${seconds.toFixed(1)}s`;
+  const whole = Math.floor(seconds);
+  const parts = [
+    [Math.floor(whole / 86_400), 'd'],
+    [Math.floor(whole / 3600) % 24, 'h'],
+    [Math.floor(whole / 60) % 60, 'm'],
+    [whole % 60, 's'],
+  ] as const;
+  const first = parts.findIndex(([count]) => count > 0);
+  return parts
+    .slice(first, first + 2)
+    .filter(([count]) => count > 0)
+    .map(([count, unit]) => `${count}${unit}`)
+    .join(' ');
 }
 
 /** MiB as people say it: `512 MiB`, `2 GiB`, `1.5 GiB`. */

@@ -7,17 +7,25 @@ export interface Page<Item> {
 
 const pageSize = 500;
 
+/** What tells an item from the others. */
+type Known = { readonly id: string } | { readonly name: string } | { readonly tenant: string };
+
 /** Pages until everything, or `limit` of it, is there; what pages show twice counts once. */
-export async function collect<Item extends { readonly id: string } | { readonly name: string }>(
+export async function collect<Item extends Known>(
   limit: number,
   fetchPage: (query: { readonly limit: number; readonly offset: number }) => Promise<Page<Item>>,
 ): Promise<Page<Item>> {
   const found = new Map<string, Item>();
   for (let offset = 0; ; ) {
     const { items, total } = await fetchPage({ limit: Math.min(pageSize, limit - found.size), offset });
-    for (const item of items) found.set('id' in item ? item.id : item.name, item);
+    for (const item of items) found.set(nameOf(item), item);
     offset += items.length;
     if (items.length === 0) return { items: [...found.values()], total: found.size };
     if (offset >= total || found.size >= limit) return { items: [...found.values()], total };
   }
+}
+
+function nameOf(item: Known): string {
+  if ('id' in item) return item.id;
+  return 'name' in item ? item.name : item.tenant;
 }

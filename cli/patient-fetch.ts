@@ -10,8 +10,10 @@ import { setTimeout as sleep, setImmediate as turnOfLoop } from 'node:timers/pro
 import type { FetchLike } from '../sdk/src/index.ts';
 
 const keepAliveMs = 30_000;
-/** How long a refusal that needs no body is waited for before the body is sent. */
-const refusalMs = 1_000;
+/** How long a server that does not understand `Expect` is waited for before the body is sent. */
+const continueMs = 1_000;
+/** How long one that has accepted the caller may take to refuse the request. */
+const refusalMs = 20;
 
 export const patientFetch: FetchLike = (url, init) => send(url, init, null);
 
@@ -28,8 +30,13 @@ function send(url: string, init: RequestInit, socketPath: string | null): Promis
   const { promise, resolve, reject } = Promise.withResolvers<Response>();
   const { method = 'GET', signal, body = null } = init;
   const request = url.startsWith('https:') ? requestHttps : requestHttp;
-  // Told that it will be the last, a server closes the connection as soon as it has answered, over what is being sent.
-  const headers = { ...Object.fromEntries(new Headers(init.headers)), connection: 'keep-alive' };
+  const headers = {
+    ...Object.fromEntries(new Headers(init.headers)),
+    // Told that it will be the last, a server closes the connection as soon as it has answered, over what is being sent.
+    connection: 'keep-alive',
+    // A server that refuses says so before the body, whose sending would lose its answer.
+    ...(body instanceof ReadableStream ? { expect: '100-continue' } : {}),
+  };
   const outgoing = request(url, {
     ...{ method, headers, agent: false },
     ...(signal ? { signal } : {}),
@@ -54,11 +61,15 @@ function send(url: string, init: RequestInit, socketPath: string | null): Promis
 async function sendBody(body: ReadableStream<Uint8Array>, outgoing: ClientRequest): Promise<void> {
   const over = new AbortController();
   for (const event of ['response', 'close']) outgoing.once(event, () => over.abort());
+  const wanted = new AbortController();
+  outgoing.once('continue', () => wanted.abort());
   const reader = body.getReader();
   try {
     // A server that refuses closes the connection after its answer, which is lost if a write finds that out first.
     outgoing.flushHeaders();
-    await sleep(refusalMs, undefined, { signal: over.signal });
+    const asked = AbortSignal.any([over.signal, wanted.signal]);
+    await sleep(continueMs, undefined, { signal: asked }).catch(() => undefined);
+    if (wanted.signal.aborted) await sleep(refusalMs, undefined, { signal: over.signal });
     while (!over.signal.aborted) {
       const { value } = await reader.read();
       if (value === undefined) return void outgoing.end();

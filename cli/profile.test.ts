@@ -71,7 +71,7 @@ test.each([
   const result = await cli(['ls']);
   expect(result.code).toBe(2);
   expect(result.stderr).toContain(`error: The profile ${path} ${why}`);
-  expect(result.stderr).toContain(`hint: Chmod 600 ${path}`);
+  expect(result.stderr).toContain(`hint: Run chmod 600 ${path}`);
 });
 
 test.skipIf(process.getuid?.() !== 0)(
@@ -156,8 +156,8 @@ test.each([
   [['--url', 'http://127.0.0.1:1', '--key-stdin'], 'two words', /What was given is not a key/],
   [['--url', 'http://127.0.0.1:1', '--key-stdin'], 'k'.repeat(5000), /too long/],
   [['--url', 'nowhere', '--key-stdin'], key, /Not an http address/],
-  [['--key-stdin'], key, /required option '--url <url>'/],
-  [['--url', 'http://127.0.0.1:1', '--key', key], '', /unknown option '--key'/],
+  [['--key-stdin'], key, /Required option '--url <url>'/],
+  [['--url', 'http://127.0.0.1:1', '--key', key], '', /Unknown option '--key'/],
 ])('profile set %j is a usage error', async (words, stdin, stderr) => {
   const result = await cli(['profile', 'set', ...words], {}, stdin);
   expect(result.code).toBe(2);

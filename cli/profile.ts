@@ -101,7 +101,7 @@ function nameInUse(env: Environment): string | null {
 function configDirectory(env: Environment): string {
   // What is not absolute is to be ignored, says the XDG base directory specification.
   const base = env.XDG_CONFIG_HOME;
-  const config = base !== undefined && isAbsolute(base) ? base : join(homedir(), '.config');
+  const config = base !== undefined && isAbsolute(base) ? base : join(env.HOME ?? homedir(), '.config');
   return join(config, 'flotilla');
 }
 
@@ -190,7 +190,7 @@ function checkOwner(path: string, file: number): void {
     );
   }
   if ((mode & 0o077) !== 0) {
-    const hint = `chmod 600 ${path}, and if others may have read it, make a new key and revoke this one`;
+    const hint = `run chmod 600 ${path}; if others may have read it, also make a new key and revoke this one`;
     throw refused(path, 'can be read or written by others, and holds a key', hint);
   }
 }

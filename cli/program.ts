@@ -1,27 +1,33 @@
 /** The command line as a whole: its help, and the one command that was asked for. */
-import { type Argument, Command, type CommanderError } from 'commander';
+import { Command, type CommanderError } from 'commander';
 import { type CatalogEntry, catalog } from './catalog.ts';
-import type { Context } from './context.ts';
+import type { Context, Streams } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
+import { styleHelp, styleUsage, termsOf } from './help-style.ts';
 import { hostCommand, isHostCommand } from './host-commands.ts';
+import { usageOutput } from './usage.ts';
 import { cliVersion } from './version.ts';
 
 const environmentHelp = `
 Environment:
-  FLOTILLA_URL        address of the daemon (else the profile's, else the running daemon's on this host,
-                      else http://127.0.0.1:3000)
-  FLOTILLA_KEY        API key (else the profile's, for the profile's address only, else admin.key in the
-                      state directory, for this host's daemon only)
-  FLOTILLA_PROFILE    name of the profile to use, or path of its file (else the one of flotilla profile use)
-  FLOTILLA_STATE_DIR  state directory (/var/lib/flotilla for root, else ~/.local/share/flotilla)
+  FLOTILLA_URL        address of the daemon (else the profile’s, else that of the
+                      daemon on this host, else http://127.0.0.1:3000)
+  FLOTILLA_KEY        API key (else the profile’s, for its address only; else
+                      admin.key in the state directory, for this host’s daemon)
+  FLOTILLA_PROFILE    name of the profile to use, or path of its file (else that
+                      of flotilla profile use)
+  FLOTILLA_STATE_DIR  state directory (/var/lib/flotilla for root, else
+                      ~/.local/share/flotilla)
 
 Examples:
   flotilla run busybox echo hello
   flotilla create debian-12 --name web --memory 1g --label team=blue --start
   flotilla exec web sh -c 'uname -a'
+  flotilla cp notes.txt web:/root
   flotilla ls --filter label=team=blue
+  flotilla env create -f env.yaml
 
-flotilla COMMAND --help tells more about one.`;
+flotilla COMMAND --help explains a command.`;
 
 /** The entry whose command `args` ask for. */
 export function findEntry(args: readonly string[]): CatalogEntry | undefined {
@@ -29,24 +35,23 @@ export function findEntry(args: readonly string[]): CatalogEntry | undefined {
   return catalog.find((entry) => name !== undefined && [entry.name, ...entry.aliases].includes(name));
 }
 
-/** The program with `loaded` in the places of their entries; every other command is there by name only. */
-export function buildProgram(loaded: readonly Command[]): Command {
-  const program = new Command('flotilla')
+/** The program with `loaded` in the places of their entries; every other command is there by name only. Prints to the streams. */
+export function buildProgram(loaded: readonly Command[], streams: Streams): Command {
+  const program = styleHelp(new Command('flotilla').configureHelp({ subcommandTerm }))
     .description('Fleets of microVMs on machines you own.')
     .usage('COMMAND [options]')
     .version(cliVersion(), '-V, --version', 'print the version of this program')
-    .helpOption('-h, --help', 'print this')
     .helpCommand(false)
     .enablePositionalOptions()
     .exitOverride()
-    .configureHelp({ subcommandTerm, showGlobalOptions: false })
+    .configureOutput(usageOutput(streams))
     .addHelpText('after', environmentHelp);
   for (const entry of catalog) {
     const found = loaded.find((command) => command.name() === entry.name);
     const command = found ?? named(entry);
     command.summary(entry.summary).aliases(entry.aliases).helpGroup(entry.group);
     if (command.description() === '') command.description(`${capitalised(entry.summary)}.`);
-    program.addCommand(command.usage(`[options] ${entry.terms}`.trimEnd()));
+    program.addCommand(styleUsage(command, entry.terms));
     inherit(command, program);
   }
   return program;
@@ -55,7 +60,10 @@ export function buildProgram(loaded: readonly Command[]): Command {
 /** The program with every command that is not the launcher's. */
 export async function loadProgram(context: Context): Promise<Command> {
   const modules = await Promise.all(catalog.flatMap(({ load }) => (load === null ? [] : [load()])));
-  return buildProgram(modules.map(({ define }) => define(context)));
+  return buildProgram(
+    modules.map(({ define }) => define(context)),
+    context.streams,
+  );
 }
 
 /** The code for what commander throws instead of exiting: help and version that were asked for are no failures. */
@@ -70,19 +78,17 @@ function named({ name }: CatalogEntry): Command {
 
 function inherit(command: Command, parent: Command): void {
   command.copyInheritedSettings(parent).helpCommand(false);
-  for (const below of command.commands) inherit(below, command);
+  for (const below of command.commands) {
+    styleUsage(below);
+    inherit(below, command);
+  }
 }
 
 function subcommandTerm(command: Command): string {
   const entry = catalog.find(({ name }) => name === command.name());
   const isTop = command.parent !== null && command.parent.parent === null;
-  const terms = isTop ? entry?.terms : command.registeredArguments.map((argument) => termOf(argument));
-  return [command.name(), terms ?? ''].flat().join(' ').trimEnd();
-}
-
-function termOf(argument: Argument): string {
-  const name = `${argument.name().toUpperCase()}${argument.variadic ? '…' : ''}`;
-  return argument.required ? name : `[${name}]`;
+  const terms = isTop ? entry?.terms : termsOf(command);
+  return [command.name(), terms ?? ''].join(' ').trimEnd();
 }
 
 function capitalised(text: string): string {

@@ -1,25 +1,54 @@
 /** The options that say what a machine is to be: `create` and `run` take them when it is made, `update` later. */
 import { type Command, Option } from 'commander';
-import { type MachineCreate, type RestartPolicy, restartPolicies } from '../sdk/src/index.ts';
-import { lifetime, mebibytesOption, memoryMibFor, pairs, vcpus } from './options.ts';
+import {
+  type IdlePolicy,
+  type MachineCreate,
+  type RestartPolicy,
+  restartPolicies,
+} from '../sdk/src/index.ts';
+import { addNetworkOptions, type NetworkOptions, networkOf } from './network-options.ts';
+import { addAlias } from './option-aliases.ts';
+import {
+  cpus,
+  idlePolicy,
+  lifetime,
+  mebibytesOption,
+  memoryMibFor,
+  pairs,
+  ports,
+  sshPort,
+  texts,
+} from './options.ts';
+import { readPublicKeys } from './ssh/public-key-file.ts';
+import { readUserData } from './user-data.ts';
 
-export interface SpecOptions {
-  readonly cpus: number;
+export interface SpecOptions extends NetworkOptions {
+  readonly template?: string;
+  readonly userData?: string;
+  readonly cpus?: number;
   readonly memory?: number;
   readonly disk?: number;
+  readonly expose?: readonly number[];
   readonly label?: Readonly<Record<string, string>>;
   readonly ttl?: number;
   readonly restart?: RestartPolicy;
+  readonly idle?: IdlePolicy;
+  readonly autoWake?: boolean;
+  readonly sshKey?: readonly string[];
+  readonly sshPort?: number | null;
 }
 
 export const restartOption = () =>
-  new Option('--restart <policy>', 'when it is started again: on-failure, always, or no').choices(
-    restartPolicies,
-  );
+  new Option('--restart <policy>', 'when it restarts by itself').choices(restartPolicies);
+
+export const idleText =
+  'pause the machine when nobody has used it for this time, such as 10m; 10m:suspend, 10m:stop: suspend or stop it';
 
 export function addSpecOptions(command: Command): Command {
-  return command
-    .option('--cpus <count>', 'virtual processors', vcpus, 1)
+  command
+    .option('--template <template>', 'template that provides what is not given: image, sizes, user data')
+    .option('--user-data <path>', 'file of user data: what the guest does once, after its first start')
+    .option('--cpus <count>', 'virtual processors (default: 1)', cpus)
     .option(
       '-m, --memory <size>',
       'memory, such as 512m or 2g (default: 512m, for busybox 128m)',
@@ -30,22 +59,59 @@ export function addSpecOptions(command: Command): Command {
       'disk, such as 20g (default: 10g, or what the image needs if that is more)',
       mebibytesOption,
     )
+    .option('--expose <port>', 'port that the reverse proxy may reach (repeatable)', ports)
     .option('-l, --label <key=value>', 'label (repeatable)', pairs)
-    .option('--ttl <time>', 'remove it after this long, such as 30m, 2h or 7d', lifetime)
-    .addOption(restartOption());
+    .option('--ttl <time>', 'remove the machine after this time, such as 30m, 2h or 7d', lifetime)
+    .addOption(restartOption())
+    .option('--idle <time[:action]>', idleText, idlePolicy)
+    .option('--no-auto-wake', 'requests through the proxy and SSH do not start or resume it')
+    .option('--ssh-key <file|key>', 'public key that enters this machine alone (repeatable)', texts)
+    .option(
+      '--ssh-port <port>',
+      'port of the host at which SSH enters this machine alone; any: a free one',
+      sshPort,
+    );
+  addNetworkOptions(command);
+  addAlias(command, '--expose', '--port');
+  addAlias(command, '--cpus', '--vcpus');
+  return addAlias(command, '--ttl', '--lifetime');
 }
 
-/** The part of a create request that these options make. */
-export function specOf(name: string, image: string, options: SpecOptions): MachineCreate {
-  const { cpus, memory = memoryMibFor(image), disk, label, ttl, restart } = options;
+const defaultImage = 'debian-12';
+
+/** The part of a create request that these options make. Without image: the template's, or the default one. */
+export function specOf(name: string, image: string | undefined, options: SpecOptions): MachineCreate {
+  const { template, userData, disk, expose, label, ttl, restart, idle, autoWake, sshKey, sshPort } = options;
+  const network = networkOf(options);
   return {
     name,
-    image,
-    vcpu_count: cpus,
-    mem_size_mib: memory,
+    ...(template === undefined
+      ? sizesOf(image ?? defaultImage, options)
+      : templateOf(template, image, options)),
     ...(disk === undefined ? {} : { disk_size_mib: disk }),
+    ...(userData === undefined ? {} : { user_data: readUserData(userData) }),
+    ...(expose === undefined ? {} : { exposed_ports: [...expose] }),
+    ...(network === undefined ? {} : { network }),
     ...(label === undefined ? {} : { labels: label }),
     ...(ttl === undefined ? {} : { lifetime_seconds: ttl }),
     ...(restart === undefined ? {} : { restart }),
+    ...(idle === undefined ? {} : { idle }),
+    ...(autoWake === false ? { auto_wake: false } : {}),
+    ...(sshKey === undefined ? {} : { ssh_keys: readPublicKeys(sshKey) }),
+    ...(sshPort === undefined ? {} : { ssh_port: sshPort }),
+  };
+}
+
+function sizesOf(image: string, { cpus = 1, memory = memoryMibFor(image) }: SpecOptions) {
+  return { image, vcpu_count: cpus, mem_size_mib: memory };
+}
+
+/** Only what was said, because everything else is the template's. */
+function templateOf(template: string, image: string | undefined, { cpus, memory }: SpecOptions) {
+  return {
+    template,
+    ...(image === undefined ? {} : { image }),
+    ...(cpus === undefined ? {} : { vcpu_count: cpus }),
+    ...(memory === undefined ? {} : { mem_size_mib: memory }),
   };
 }

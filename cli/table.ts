@@ -13,6 +13,8 @@ export interface Column<Row> {
 }
 
 const gap = 2;
+/** Where columns are left that may neither be left out nor cut, they are cut to no fewer characters than this. */
+const shortest = 8;
 
 /**
  * Left-aligned columns, two spaces apart. Paint comes after alignment, so colours take no room. What is wider than `room`
@@ -56,8 +58,9 @@ function narrowed<Row>(columns: readonly FittedColumn<Row>[], room: number): rea
   const last = columns
     .filter(isSpared)
     .toSorted((a, b) => (b.column.leftOut ?? 0) - (a.column.leftOut ?? 0))[0];
-  const shrunk = shrink(columns, excess);
-  if (shrunk !== null || last === undefined) return shrunk ?? columns;
+  const shrunk = shrink(columns, excess, ({ column }) => column.cutTo ?? Infinity);
+  if (shrunk !== null) return shrunk;
+  if (last === undefined) return shrink(columns, excess, () => shortest) ?? columns;
   return narrowed(
     columns.filter((each) => each !== last),
     room,
@@ -68,12 +71,14 @@ function narrowed<Row>(columns: readonly FittedColumn<Row>[], room: number): rea
 function shrink<Row>(
   columns: readonly FittedColumn<Row>[],
   excess: number,
+  cutTo: (column: FittedColumn<Row>) => number,
 ): readonly FittedColumn<Row>[] | null {
   const widths = columns.map(({ width }) => width);
   for (let left = excess; left > 0; left--) {
-    const candidates = widths.map((width, index) =>
-      width > (columns[index]?.column.cutTo ?? Infinity) ? width : 0,
-    );
+    const candidates = columns.map((each, index) => {
+      const width = widths[index] ?? 0;
+      return width > cutTo(each) ? width : 0;
+    });
     const widest = Math.max(...candidates);
     if (widest === 0) return null;
     widths[candidates.indexOf(widest)] = widest - 1;

@@ -28,12 +28,12 @@ afterEach(async () => {
 });
 
 /** The command line on a terminal of its own; `says` resolves when the terminal has shown the text. */
-function onTerminal(words: string) {
+function onTerminal(words: string, before = '', after = '') {
   const env = {
     ...{ PATH: process.env.PATH ?? '', HOME: work, FLOTILLA_STATE_DIR: work, FLOTILLA_URL: api.url },
     ...{ TERM: 'xterm', NODE: process.execPath, MAIN: main, FLOTILLA_PROFILE: join(work, 'profile.json') },
   };
-  const args = ['-qefc', `"$NODE" "$MAIN" ${words}`, '/dev/null'];
+  const args = ['-qefc', `${before}"$NODE" "$MAIN" ${words}${after}`, '/dev/null'];
   const child = spawn('script', args, {
     env: { ...env, SHELL: '/bin/sh' },
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -97,6 +97,103 @@ test.skipIf(!hasScript)(
     const { code, shown } = await terminal.done;
     expect(code).toBe(0);
     expect(shown.endsWith('\r\u001b[Kweb\r\n'), JSON.stringify(shown)).toBe(true);
+  },
+);
+
+const shown = (text: string) => JSON.stringify(text);
+
+test.skipIf(!hasScript)(
+  `exec -it gives the command this terminal and exits with its code${why}`,
+  async () => {
+    api.add('web');
+    const terminal = onTerminal('exec -it -e A=1 web shell', 'stty rows 30 cols 100; ');
+    await terminal.says('30x100\r\n$ ');
+    terminal.type('ls\u0003\u001a');
+    await terminal.says('ls\u0003\u001a');
+    terminal.type('exit 42\r');
+    const { code, shown: text } = await terminal.done;
+    expect(code, shown(text)).toBe(42);
+    const [started] = api.log.filter((entry) => entry.startsWith('started '));
+    expect(JSON.parse(started?.slice(8) ?? '')).toMatchObject({
+      ...{ env: { A: '1', TERM: 'xterm' }, stdin_open: true },
+      tty: { rows: 30, columns: 100 },
+    });
+  },
+);
+
+test.skipIf(!hasScript)(`ctrl-p ctrl-q leaves the command, and attach comes back to it${why}`, async () => {
+  api.add('web');
+  const first = onTerminal('exec -it web shell', '', '; stty -a | grep -o " -*icanon"');
+  await first.says('$ ');
+  const [exec] = api.execs.all;
+  if (exec !== undefined) api.execs.print(exec, '\u001b[?1049h\u001b[?25lediting');
+  await first.says('editing');
+  first.type('\u0010\u0011');
+  const left = await first.done;
+  expect(left.shown, shown(left.shown)).toContain('editing\u001b[?25h\u001b[?1049l\r\n');
+  expect(left.shown).toContain(`attach again with: flotilla attach web ${exec?.id}\r\n`);
+  expect(left.shown).toMatch(/ icanon\r\n$/);
+  const again = onTerminal('attach --detach-keys ctrl-a web');
+  await again.says('[25x80][24x80]');
+  again.type('\u0010\u0011exit 7\r');
+  const { code, shown: text } = await again.done;
+  expect(code).toBe(7);
+  expect(text.startsWith('\u001b[?1049h\u001b[?25l[25x80]'), shown(text)).toBe(true);
+});
+
+test.skipIf(!hasScript)(`a daemon that is lost meanwhile is attached to again${why}`, async () => {
+  api.add('web');
+  const terminal = onTerminal('exec -it web shell', '', '; stty -a | grep -o " -*icanon"');
+  await terminal.says('$ ');
+  api.dropConnections();
+  await terminal.says('[the daemon cannot be reached; trying again]');
+  await terminal.says('[25x80][24x80]');
+  terminal.type('exit 3\r');
+  expect((await terminal.done).shown).toMatch(/exit 3\r icanon\r\n$/);
+});
+
+test.skipIf(!hasScript)(`however a session ends, the terminal is as before${why}`, async () => {
+  api.add('web');
+  const terminal = onTerminal('exec -it web shell', '', '; echo code $?; stty -a | grep -o " -*icanon"');
+  await terminal.says('$ ');
+  const [exec] = api.execs.all;
+  if (exec !== undefined) api.execs.end(exec, { outcome: 'unknown', reason: 'the machine has stopped' });
+  expect((await terminal.done).shown).toMatch(
+    /error: The command’s outcome is unknown: the machine has stopped\r\ncode 125\r\n icanon\r\n$/,
+  );
+});
+
+test.skipIf(!hasScript)(
+  `a signal ends the session, and the command learns that its terminal is gone${why}`,
+  async () => {
+    api.add('web');
+    const pid = join(work, 'pid');
+    const terminal = onTerminal(
+      'exec -it web shell & echo $! >"$HOME/pid"; fg',
+      'set -m; ',
+      '; stty -a | grep -o " -*icanon"',
+    );
+    await terminal.says('$ ');
+    process.kill(Number(readFileSync(pid, 'utf8')), 'SIGTERM');
+    expect((await terminal.done).shown).toMatch(/ icanon\r\n$/);
+    expect(api.log).toContain('signal exec00000000 {"signal":"HUP"}');
+  },
+);
+
+test.skipIf(!hasScript)(
+  `watching a terminal without keys is ended by Ctrl-C, and the command runs on${why}`,
+  async () => {
+    api.add('web');
+    const exec = api.execs.start({ command: ['shell'], tty: { rows: 24, columns: 80 }, stdin_open: true });
+    const terminal = onTerminal('attach --no-stdin web');
+    await terminal.says('$ ');
+    terminal.type('\u0003');
+    const { code, shown: text } = await terminal.done;
+    expect(code).toBe(130);
+    expect(text).toContain(
+      `Command ${exec.id} runs on; attach again with: flotilla attach web ${exec.id}\r\n`,
+    );
+    expect(api.log.filter((entry) => entry.startsWith('signal '))).toEqual([]);
   },
 );
 

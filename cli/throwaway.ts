@@ -25,13 +25,18 @@ const removalMs = 120_000;
 const unreachableMs = 10_000;
 const ownerLabel = 'run-token';
 
+/** `work` may call `keep`, when something goes on in the machine. */
 export async function withThrowaway<T>(
   context: Context,
   options: ThrowawayOptions,
-  work: (machine: Machine) => Promise<T>,
+  work: (machine: Machine, keep: () => void) => Promise<T>,
 ): Promise<T> {
   const { client, interrupts, signal } = context;
   const { name } = options.spec;
+  let isKept = options.keep;
+  const keep = () => {
+    isKept = true;
+  };
   signal.throwIfAborted();
   if (!options.keep) {
     interrupts.setLastWords(`machine ${name} may be left behind; remove it with: flotilla rm -f ${name}`);
@@ -47,13 +52,14 @@ export async function withThrowaway<T>(
       () => `creating ${name}`,
       () => create(context, options),
     );
+    if (machine.image_note) context.note(machine.image_note);
     try {
       signal.throwIfAborted();
       const start = () => client.machines.start(machine.id, { signal });
       await context.progress.during(() => `starting ${name}`, start);
-      return await work(machine);
+      return await work(machine, keep);
     } finally {
-      if (options.keep) context.note(`machine ${name} is kept`);
+      if (isKept) context.note(`machine ${name} is kept; remove it with: flotilla rm -f ${name}`);
       else await remove(context, machine.id, name);
     }
   } finally {

@@ -1,12 +1,11 @@
-// Command image-builder makes an ext4 file system of a tar stream on standard input. It runs in the jail that reads
-// strangers' files, and touches nothing but the image, a spool beside it, and the programs of e2fsprogs that it is told to
-// run.
+// Command image-builder makes an ext4 file system from a tar stream on standard input. It runs in the jail for untrusted
+// files. It writes only the image and a spool beside it, and runs only the given programs of e2fsprogs.
 //
 //	image-builder -image NAME -bytes-max N -entries-max N MKFS [ARGUMENT...]
 //
-// MKFS and its arguments make an empty file system; `-N inodes NAME size` is added to them. On standard output it writes
+// MKFS and its arguments, followed by `-N inodes NAME size`, make an empty file system. On standard output it writes
 // one line of JSON: `{"size_mib":…}`, or `{"refused":{"code":…,"message":…,"hint":…}}` with exit code 3 when the archive
-// is at fault. For everything else it exits with 1 and says why on standard error.
+// is at fault. All other failures exit with 1 and a reason on standard error.
 package main
 
 import (
@@ -35,9 +34,9 @@ var version = "dev"
 const (
 	exitFailed  = 1
 	exitRefused = 3
-	// Below the jail's 2 GiB of address space.
+	// Less than the jail's 2 GiB of address space.
 	memoryBytesMax = 3 << 29
-	// Directories with more blocks get an index, so that guests need not read all of it to find a file.
+	// Directories with more blocks get an index, so that guests find a file without reading the whole directory.
 	plainDirectoryBlocks = 16
 )
 
@@ -49,7 +48,7 @@ type options struct {
 }
 
 func main() {
-	// A parent's death signal belongs to a thread.
+	// The kernel sends the parent-death signal when the parent's thread ends, so this thread must live on.
 	runtime.LockOSThread()
 	debug.SetMemoryLimit(memoryBytesMax)
 	size, err := build(readOptions())
@@ -137,11 +136,11 @@ func write(given options, files *tree.Tree, contents *spool.Spool, size ext4.Siz
 	if err != nil || size.LargestDirectory <= plainDirectoryBlocks {
 		return err
 	}
-	// Exits with 1 when it has changed something, as an index is.
+	// e2fsck exits with 1 if it changed something, such as adding an index.
 	return run([]string{"e2fsck", "-fyD", given.image}, 1)
 }
 
-// run runs a program to its end; its output is ours.
+// run runs a program to its end. Its output goes to this program's output.
 func run(argv []string, exitCodeMax int) error {
 	command := exec.Command(argv[0], argv[1:]...)
 	command.Stdout, command.Stderr = os.Stderr, os.Stderr

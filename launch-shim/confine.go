@@ -35,6 +35,9 @@ func confine() error {
 	if err := dropRights(spec); err != nil {
 		return err
 	}
+	if err := keepTaps(len(spec.Taps)); err != nil {
+		return err
+	}
 	if err := awaitGo(); err != nil {
 		return err
 	}

@@ -32,6 +32,9 @@ const exitTrouble = 125
 // specFD is the descriptor from which the second stage reads the spec.
 const specFD = 3
 
+// firstTapFD is the descriptor of the first tap device, in the second stage and in the program.
+const firstTapFD = 4
+
 func main() {
 	// Parent-death signals and capabilities belong to a thread.
 	runtime.LockOSThread()
@@ -74,6 +77,11 @@ func supervise() (int, error) {
 }
 
 func start(spec *Spec, line []byte) (*exec.Cmd, error) {
+	taps, err := openTaps(spec.Taps)
+	defer closeAll(taps)
+	if err != nil {
+		return nil, err
+	}
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -84,7 +92,7 @@ func start(spec *Spec, line []byte) (*exec.Cmd, error) {
 	command.Dir = "/"
 	command.Stdin = os.Stdin
 	command.Stderr = os.Stderr
-	command.ExtraFiles = []*os.File{reader}
+	command.ExtraFiles = append([]*os.File{reader}, taps...)
 	command.SysProcAttr = attributes(spec)
 	if err := command.Start(); err != nil {
 		writer.Close()

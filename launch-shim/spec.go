@@ -29,6 +29,15 @@ type Spec struct {
 	DiesWithShim bool `json:"diesWithShim"`
 	// Jail is nil for a program that sees the whole host.
 	Jail *Jail `json:"jail"`
+	// Taps are opened before the program starts; it finds them at descriptors 4, 5 and so on.
+	Taps []Tap `json:"taps"`
+}
+
+// Tap is an existing tap device.
+type Tap struct {
+	Name string `json:"name"`
+	// Netns is the path of its network namespace; nil: the daemon's own.
+	Netns *string `json:"netns"`
 }
 
 // Jail is the part of the host that the program sees: only the paths named here, unchanged.
@@ -69,6 +78,11 @@ func parseSpec(line []byte) (*Spec, error) {
 	}
 	if len(spec.Argv) == 0 || spec.Argv[0] == "" || spec.Argv[0][0] != '/' {
 		return nil, errors.New("the program's path is not absolute")
+	}
+	for _, tap := range spec.Taps {
+		if tap.Name == "" || len(tap.Name) >= interfaceNameBytes {
+			return nil, errors.New("the name of a tap device must be 1 to 15 bytes")
+		}
 	}
 	return spec, nil
 }

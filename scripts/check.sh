@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# The quick part of test.sh, for while one works: static checks and every test that boots no VM (see test/vm-tests.ts).
-# Needs no set-up and no kernel; the Go tests run without the race detector. Ends with the same line as test.sh.
+# Runs the quick checks, for use during development: static checks and all tests that boot no VM (see test/vm-tests.ts).
+# Needs no set-up and no kernel. The Go tests run without the race detector, and the longest tests try only a sample of
+# their cases (test/support/thoroughness.ts). The last line is the same as that of test.sh.
+export FLOTILLA_TESTS=quick
 source "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
 
 test_programs
 static_checks
-typescript_tests --project no-vm
-go_tests
+# The longest of them use one core only.
+go_tests &
+typescript_tests --project no-vm --project no-vm-alone --project no-vm-timed
+wait
 tally

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced by check.sh and test.sh: runs checks and tests one after another without stopping at a failure, collects what
-# came out in the directory `$reports`, and adds it up.
+# Sourced by check.sh and test.sh. Its functions run checks and tests without stopping at a failure, write their results to
+# the directory `$reports`, and print the totals at the end.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 reports=$(mktemp -d)
@@ -8,7 +8,7 @@ trap 'rm -rf "$reports"' EXIT
 export NO_COLOR=1
 export GOFLAGS=-buildvcs=false GOTOOLCHAIN=local GOWORK=off
 
-# check NAME COMMAND…: runs it, shows its output when it fails, and records which it was.
+# check NAME COMMAND…: runs the command, shows its output if it fails, and records whether it passed.
 check() {
   local name=$1 output=$reports/output started=$SECONDS
   shift
@@ -36,11 +36,15 @@ in_shim() {
   (cd launch-shim && "$@")
 }
 
+in_sftp() {
+  (cd guest-sftp && "$@")
+}
+
 in_builder() {
   (cd image-builder && "$@")
 }
 
-# The race detector needs a C compiler; without one the tests run all the same.
+# Prints the flag for Go's race detector, which needs a C compiler; without one the tests run without it.
 race_flag() {
   if ! command -v gcc >/dev/null && [[ $EUID -eq 0 ]]; then
     DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends gcc libc6-dev >/dev/null 2>&1 || true
@@ -52,13 +56,17 @@ race_flag() {
   fi
 }
 
-# The programs that tests use beside Flotilla's own; quick when they are there.
+# Installs the programs that only tests need. Quick when they are installed.
 test_programs() {
   check 'PostgreSQL for tests' scripts/postgres-for-tests.sh
-  check 'Chromium for tests' scripts/chromium-for-tests.sh
-  check 'shells for tests' scripts/shells-for-tests.sh
+  check 'Chromium for tests' scripts/debian-programs-for-tests.sh chromium
+  check 'a DHCP server for tests' scripts/debian-programs-for-tests.sh dnsmasq=dnsmasq-base
+  check 'shells for tests' scripts/debian-programs-for-tests.sh zsh fish
+  check 'programs of SSH for tests' scripts/debian-programs-for-tests.sh ssh=openssh-client rsync git curl
+  check 'Pebble for tests' scripts/pebble-for-tests.sh
   check 'Schemathesis for tests' scripts/python-tool-for-tests.sh schemathesis test/contract/schemathesis-requirements.txt
   check 'openapi-python-client for tests' scripts/python-tool-for-tests.sh openapi-python-client test/contract/generators/requirements.txt
+  check 'Python packages of quickstarts for tests' scripts/python-tool-for-tests.sh quickstarts test/fixtures/quickstarts/requirements.txt
   check 'openapi-ts for tests' scripts/openapi-ts-for-tests.sh
 }
 
@@ -70,6 +78,8 @@ static_checks() {
   check 'gofmt of the launch shim' in_shim go_is_formatted
   check 'go vet of the launch shim' in_shim go vet ./...
   check 'go test of the launch shim' in_shim env CGO_ENABLED=0 go test -timeout 5m ./...
+  check 'gofmt of the SFTP server' in_sftp go_is_formatted
+  check 'go vet of the SFTP server' in_sftp go vet ./...
   check 'gofmt of the image builder' in_builder go_is_formatted
   check 'go vet of the image builder' in_builder go vet ./...
   check 'go test of the image builder' in_builder env CGO_ENABLED=0 go test -timeout 5m ./...
@@ -89,9 +99,9 @@ go_tests() {
     >"$reports/go.json" || echo 'fail go test' >"$reports/go.status"
 }
 
-# Prints the last line, and exits as it says.
+# Prints the last line; the exit code says whether anything failed.
 tally() {
-  # Outside CI a test may be skipped for any reason that it prints; root's tests are only expected of root.
+  # Outside CI a test may be skipped for any reason that it prints. Some tests only run as root.
   local strict=
   [[ -n ${CI:-} && $EUID -eq 0 ]] && strict=--strict
   node scripts/tally.ts "$reports" $strict

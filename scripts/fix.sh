@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Formats TypeScript and Go and applies the linter's safe repairs.
+# Formats the TypeScript and Go sources, and applies the linter's safe fixes.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 biome check --write .
-gofmt -w guest-agent/cmd guest-agent/internal launch-shim image-builder
+gofmt -w guest-agent/cmd guest-agent/internal launch-shim image-builder guest-sftp

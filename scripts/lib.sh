@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by the scripts beside it: goes to the checkout's root and puts the toolchain on PATH.
+# Sourced by the other scripts: changes to the root of the checkout and puts Node, the npm programs and Go on PATH.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

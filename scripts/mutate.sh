@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Can the tests fail? See mutate.ts; arguments choose faults by parts of their names.
+# Runs mutate.ts, which checks that the tests can fail. Arguments: parts of the names of the faults to try; default: all.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 export NO_COLOR=1 GOFLAGS=-buildvcs=false GOTOOLCHAIN=local GOWORK=off
 exec node scripts/mutate.ts "$@"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs @hey-api/openapi-ts for the contract tests into .toolchain, with the TypeScript that it needs, at the versions
-# that are pinned. Quick when it is there. Where there is no package registry it says so and succeeds: its test is then skipped.
+# Installs @hey-api/openapi-ts and the TypeScript that it needs into .toolchain for the contract tests, at the pinned versions.
+# Quick when it is installed. Without a package registry it prints why and succeeds; the test is then skipped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs PostgreSQL's programs (Debian) for the tests of src/store, which start servers of their own. Makes no cluster
-# and starts no service; quick when the programs are there. Not part of anyone's set-up.
+# Installs PostgreSQL's programs from Debian for the tests of src/store, which start their own servers. Creates no cluster and
+# starts no service. Quick when they are installed. Flotilla itself does not need them.
 set -euo pipefail
 
 programs=(/usr/lib/postgresql/*/bin/postgres)

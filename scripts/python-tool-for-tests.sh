@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # python-tool-for-tests.sh NAME REQUIREMENTS: installs a Python program for tests into .toolchain/NAME, at the versions that
-# are pinned in the file. Quick when it is there. Where it cannot be had (no Python, no package index) it says so and
-# succeeds: its tests are then skipped.
+# are pinned in the file. Quick when it is installed. Without Python or a package index it prints why and succeeds; the tests
+# that need the program are then skipped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -86,8 +86,9 @@ async function start(context: BenchContext, workplace: Workplace, daemon: BenchD
   // This connection is not kept: the server closes idle ones, and booting the other guest takes longer than
   // that.
   using calls = await MachineCalls.open(daemon);
-  const machine = await calls.start('peer', image);
-  const blueprint = await readBlueprint(daemon.layout, machine);
+  // Its only interface is the one that ssh comes through.
+  const machine = await calls.start('peer', image, { network: { mode: 'none' } });
+  const blueprint = await readBlueprint(daemon, machine);
   const directory = await workplace.directory('peers');
   const { cacheDir } = readConfig(env);
   const say = (line: string) => context.say(line);

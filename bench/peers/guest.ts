@@ -1,9 +1,8 @@
 /** A running guest that is reached without Flotilla: by qemu-guest-agent and by ssh. */
-import { once } from 'node:events';
+
 import { readFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
-import { AppError } from '../../src/core/errors.ts';
 import { sleep } from '../../src/lib/abort.ts';
+import { freePort } from '../../src/lib/free-port.ts';
 import { ProcessError } from '../../src/lib/process.ts';
 import { type Blueprint, RawMachine } from '../raw-machine.ts';
 import { onePiece } from './image.ts';
@@ -87,15 +86,4 @@ export class PeerGuest {
     this.#qga[Symbol.dispose]();
     await this.#machine.close();
   }
-}
-
-/** Returns a port that was free a moment ago. QEMU cannot choose one itself and report it. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address() as AddressInfo | null;
-  server.close();
-  await once(server, 'close');
-  if (address === null) throw new AppError('internal', 'the listening server has no address');
-  return address.port;
 }

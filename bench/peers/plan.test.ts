@@ -7,6 +7,7 @@ const blueprint = {
   program: '/usr/bin/qemu',
   args: ['-name', 'flotilla-inc'],
   incarnation: 'inc',
+  netns: null,
   runDir: '/s/run/inc',
   diskPath: '/s/disks/m1/root.qcow2',
   baseImagePath: '/s/images/blobs/a',

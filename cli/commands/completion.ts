@@ -1,6 +1,5 @@
-/** `completion`: scripts for shells, and the names they ask for while somebody types. */
+/** `completion`: prints completion scripts for shells, and the names that they ask for while somebody types. */
 import { Argument, Command, Option } from 'commander';
-import type { FlotillaClient } from '../../sdk/src/index.ts';
 import { bashScript } from '../completion/bash.ts';
 import { fishScript } from '../completion/fish.ts';
 import { type NameKind, nameKinds, type Place, placesOf } from '../completion/model.ts';
@@ -32,8 +31,11 @@ export function define(context: Context): Command {
     )
     .addArgument(new Argument('[shell]', 'which shell the script is for').choices(shells))
     .addOption(new Option('--names <kind>').choices(nameKinds).hideHelp())
-    .action((shell: string | undefined, options: { readonly names?: NameKind }) =>
-      options.names === undefined ? printScript(context, shell) : printNames(context, options.names),
+    .addOption(new Option('--of <name>').default('').hideHelp())
+    .action((shell: string | undefined, options: { readonly names?: NameKind; readonly of: string }) =>
+      options.names === undefined
+        ? printScript(context, shell)
+        : printNames(context, options.names, options.of),
     );
 }
 
@@ -46,10 +48,9 @@ async function printScript(context: Context, shell: string | undefined): Promise
 }
 
 /** Prints what can be typed without quotes; nothing, and no error, when the daemon does not say in time. */
-async function printNames(context: Context, kind: NameKind): Promise<void> {
+async function printNames(context: Context, kind: NameKind, of: string): Promise<void> {
   try {
-    const names =
-      kind === 'profiles' ? profileNames(context.env) : await namesOf(context.client, kind, context.signal);
+    const names = kind === 'profiles' ? profileNames(context.env) : await namesOf(context, kind, of);
     const plain = names.filter((name) => /^[a-zA-Z0-9][a-zA-Z0-9._:@-]*$/.test(name));
     await context.print(plain.map((name) => `${name}\n`).join(''));
   } catch {
@@ -58,9 +59,9 @@ async function printNames(context: Context, kind: NameKind): Promise<void> {
 }
 
 async function namesOf(
-  client: FlotillaClient,
+  { client, signal }: Context,
   kind: Exclude<NameKind, 'profiles'>,
-  signal: AbortSignal,
+  of: string,
 ): Promise<readonly string[]> {
   const query = { limit: namesMax };
   const options = { signal, timeoutMs: patienceMs };
@@ -69,10 +70,14 @@ async function namesOf(
       return (await client.machines.list(query, options)).machines.map(({ name }) => name);
     case 'images':
       return (await client.images.list(query, options)).images.map(({ name }) => name);
+    case 'templates':
+      return (await client.templates.list(query, options)).templates.map(({ name }) => name);
     case 'keys':
       return (await client.keys.list(query, options)).keys
         .filter((key) => key.revoked_at === null)
         .map(({ id }) => id);
+    case 'execs':
+      return of === '' ? [] : (await client.execs.list(of, options)).execs.map(({ id }) => id);
     case 'operations':
       return (await client.operations.list(query, options)).operations.map(({ id }) => id);
   }

@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { FlotillaError } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
+import { addAlias } from '../option-aliases.ts';
 import { wholeNumber } from '../options.ts';
 import { json, terminalText } from '../output.ts';
 import { isTerminal } from '../progress.ts';
@@ -11,6 +12,8 @@ import { resolved } from '../resolve.ts';
 interface ConsoleOptions {
   readonly lines: number;
   readonly follow?: true;
+  readonly timestamps?: true;
+  readonly previous?: true;
   readonly raw?: true;
   readonly json?: true;
 }
@@ -22,37 +25,41 @@ const noticeSeconds = 2;
 const askMs = 5_000;
 
 export function define(context: Context): Command {
-  return new Command('console')
+  const command = new Command('console')
     .description(
-      'Print the last lines of a machine’s console, of this run of it or of its last one.\n' +
-        'The text is the guest’s own: on a terminal, what the terminal would obey is replaced.',
+      'Print the last lines of a machine’s console, from its current or latest boot.\n' +
+        'The guest writes the text; on a terminal, control characters are replaced.',
     )
     .argument('<machine>', 'id or name')
-    .option('-n, --lines <count>', 'how many of the last lines', wholeNumber(1, 10_000), 100)
+    .option('-n, --lines <count>', 'number of lines', wholeNumber(1, 10_000), 100)
     .option('-f, --follow', 'continue with new output until the machine stops')
-    .option('--raw', 'print every byte as the guest sent it, on a terminal too')
+    .option('-t, --timestamps', 'begin each line with the time at which the daemon saw it')
+    .option('-p, --previous', 'print the console of the previous boot, for example of one that crashed')
+    .option('--raw', 'print the bytes as the guest sent them, on a terminal too')
     .addOption(
       new Option('--json', 'print an object with the machine and the text').conflicts(['follow', 'raw']),
     )
     .action((word: string, options: ConsoleOptions) =>
       resolved(context, word, (machine) => show(context, machine, options)),
     );
+  return addAlias(command, '--lines', '--tail');
 }
 
 async function show(context: Context, machine: string, options: ConsoleOptions): Promise<void> {
-  const { lines } = options;
+  const { lines, timestamps, previous } = options;
   const { signal, streams } = context;
   const isCleaned = isTerminal(streams.stdout) && options.raw !== true;
   const clean = isCleaned ? terminalText() : (text: string) => text;
-  if (options.follow) {
-    const following = { lines, signal, silenceMs: silenceMsMax };
+  // A previous boot has ended: there is nothing to follow.
+  if (options.follow && !previous) {
+    const following = { lines, timestamps, signal, silenceMs: silenceMsMax };
     for await (const text of context.patientClient.machines.followConsole(machine, following)) {
       await context.print(clean(text));
     }
     await checkEnded(context, machine);
     return;
   }
-  const text = await context.client.machines.console(machine, { lines }, { signal });
+  const text = await context.client.machines.console(machine, { lines, timestamps, previous }, { signal });
   await context.print(options.json ? json({ machine, text }) : clean(text));
 }
 

@@ -1,15 +1,14 @@
-/** `create`: a machine that stays. */
+/** `create`: makes a machine that stays until it is removed. */
 import { Command } from 'commander';
 import { FlotillaError, type MachineCreate } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
 import { addEnvironmentOptions, type EnvironmentOptions, environmentOf } from '../environment-options.ts';
-import { ports, randomName } from '../options.ts';
+import { randomName } from '../options.ts';
 import { json, line } from '../output.ts';
 import { addSpecOptions, type SpecOptions, specOf } from '../spec-options.ts';
 
 interface CreateOptions extends SpecOptions, EnvironmentOptions {
   readonly name?: string;
-  readonly port?: readonly number[];
   readonly start?: true;
   readonly json?: true;
 }
@@ -17,25 +16,24 @@ interface CreateOptions extends SpecOptions, EnvironmentOptions {
 export function define(context: Context): Command {
   const command = new Command('create')
     .description('Make a machine and print its name.')
-    .argument('[image]', 'image of the machine', 'debian-12')
+    .argument('[image]', 'image of the machine (default: the template’s, or debian-12)')
     .option('--name <name>', 'name of the machine (default: machine- and six characters)');
-  return addEnvironmentOptions(addSpecOptions(command), 'of every command that is run in it')
-    .option('-p, --port <port>', 'port the reverse proxy may reach (repeatable)', ports)
-    .option('--start', 'start it too, and wait until its guest answers')
+  return addEnvironmentOptions(addSpecOptions(command), 'of every command in it')
+    .option('--start', 'start it, and wait until its guest answers')
     .option('--json', 'print the machine as the API gives it')
-    .action((image: string, options: CreateOptions) => create(context, image, options));
+    .action((image: string | undefined, options: CreateOptions) => create(context, image, options));
 }
 
-async function create(context: Context, image: string, options: CreateOptions): Promise<void> {
+async function create(context: Context, image: string | undefined, options: CreateOptions): Promise<void> {
   const { client, signal } = context;
   const env = environmentOf(context, options);
   const spec: MachineCreate = {
     ...specOf(options.name ?? randomName('machine'), image, options),
     ...(env === undefined ? {} : { env }),
-    ...(options.port === undefined ? {} : { exposed_ports: options.port }),
   };
   const made = () => client.machines.create(spec, { signal });
   let machine = await context.progress.during(() => `creating ${spec.name}`, made);
+  if (machine.image_note) context.note(machine.image_note);
   if (options.start) {
     try {
       const { id } = machine;

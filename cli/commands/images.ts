@@ -1,12 +1,12 @@
-/** `images`: what machines' disks are made from. */
+/** `images`: manages the root file systems that machines start from. */
 import { Command, Option } from 'commander';
 import type { Image } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
 import { forEachId } from '../each.ts';
 import { importImage } from '../image-import.ts';
 import { addListingOptions, type ListingOptions, limitOf, printListing } from '../listing.ts';
-import { wholeNumber } from '../options.ts';
-import { age, json, line, mebibytes, pairsText } from '../output.ts';
+import { mebibytes as sizeFrom } from '../options.ts';
+import { age, json, line, mebibytes, momentAgo, pairsText } from '../output.ts';
 import { collect } from '../paging.ts';
 import type { Column } from '../table.ts';
 
@@ -17,9 +17,12 @@ interface ImportOptions {
 }
 
 export function define(context: Context): Command {
-  const noun = new Command('images').description('What machines’ disks are made from.');
+  const memory = sizeFrom(16, 1_048_576);
+  const noun = new Command('images').description(
+    'Manage images: the root file systems that machines start from.',
+  );
   addListingOptions(noun.command('ls'), 'names')
-    .description('List images by name: those for everyone and your own.')
+    .description('List images by name: shared ones and your own.')
     .action((options: ListingOptions) => list(context, options));
   noun
     .command('get')
@@ -28,23 +31,23 @@ export function define(context: Context): Command {
     .option('--json', 'print the image as the API gives it')
     .action(async (name: string, options: { readonly json?: true }) => {
       const image = await context.client.images.get(name, { signal: context.signal });
-      await context.print(options.json ? json(image) : describe(image, Date.now()));
+      await context.print(options.json ? json(image) : describe(image, Date.now(), context.room));
     });
   noun
     .command('import')
     .description(
-      'Make an image of a directory or a tar archive of this machine, for your own use, and print its name.\n' +
-        'It is there whole or not at all; Ctrl-C leaves nothing.',
+      'Make an image from a local directory or tar archive, for your tenant, and print its name.\n' +
+        'The import is atomic: on failure or Ctrl-C nothing is left behind.',
     )
     .argument('<name>', 'name of the new image')
     .argument('<path>', 'directory, or tar archive: plain, or packed with gzip, zstd, xz or bzip2')
     .addOption(
-      new Option('--kernel <kernel>', 'the host’s kernel, or the one in its /boot').choices([
-        'host',
-        'image',
-      ]),
+      new Option(
+        '--kernel <kernel>',
+        'kernel of its guests: this host’s (default), or the one in its /boot',
+      ).choices(['host', 'image']),
     )
-    .option('--min-memory <mib>', 'least memory of a machine with it, in MiB', wholeNumber(16, 1_048_576))
+    .option('--min-memory <size>', 'minimum memory of its machines, such as 256m (default: 96m)', memory)
     .option('--json', 'print the image as the API gives it')
     .action(async (name: string, path: string, { kernel, minMemory, ...options }: ImportOptions) => {
       const image = await importImage(context, name, path, { kernel, min_memory_mib: minMemory });
@@ -87,12 +90,12 @@ async function remove(context: Context, names: readonly string[], isJson = false
 
 function columns(now: number): readonly Column<Image>[] {
   return [
-    { title: 'NAME', text: (image) => image.name },
-    { title: 'DISK', text: (image) => mebibytes(image.size_mib) },
-    { title: 'MEMORY', text: (image) => mebibytes(image.min_memory_mib) },
-    { title: 'KERNEL', text: (image) => image.kernel_release ?? image.kernel },
-    { title: 'FOR', text: audienceOf },
-    { title: 'AGE', text: (image) => age(image.created_at, now) },
+    { title: 'NAME', text: (image) => image.name, cutTo: 20 },
+    { title: 'DISK', text: (image) => mebibytes(image.size_mib), leftOut: 2 },
+    { title: 'MEMORY', text: (image) => mebibytes(image.min_memory_mib), leftOut: 3 },
+    { title: 'KERNEL', text: (image) => image.kernel_release ?? image.kernel, cutTo: 12, leftOut: 5 },
+    { title: 'FOR', text: audienceOf, cutTo: 8, leftOut: 4 },
+    { title: 'AGE', text: (image) => age(image.created_at, now), leftOut: 1 },
   ];
 }
 
@@ -101,14 +104,17 @@ function audienceOf(image: Image): string {
   return image.shared ? 'everyone' : 'you';
 }
 
-function describe(image: Image, now: number): string {
-  return pairsText([
-    ['name', image.name],
-    ['digest', image.digest],
-    ['disk', `${mebibytes(image.size_mib)} or more`],
-    ['memory', `${mebibytes(image.min_memory_mib)} or more`],
-    ['kernel', image.kernel === 'host' ? 'the host’s' : `its own, ${image.kernel_release ?? 'unknown'}`],
-    ['for', audienceOf(image)],
-    ['created', `${image.created_at} (${age(image.created_at, now)} ago)`],
-  ]);
+function describe(image: Image, now: number, room: number): string {
+  return pairsText(
+    [
+      ['name', image.name],
+      ['digest', image.digest],
+      ['disk', `${mebibytes(image.size_mib)} or more`],
+      ['memory', `${mebibytes(image.min_memory_mib)} or more`],
+      ['kernel', image.kernel === 'host' ? 'the host’s' : `its own, ${image.kernel_release ?? 'unknown'}`],
+      ['for', audienceOf(image)],
+      ['created', momentAgo(image.created_at, now)],
+    ],
+    room,
+  );
 }

@@ -1,42 +1,49 @@
-/** `ls`: the machines there are. */
+/** `ls`: lists machines. */
 import { Command, Option } from 'commander';
-import { type MachineStatus, type MachineSummary, machineStatuses } from '../../sdk/src/index.ts';
+import {
+  type MachineSort,
+  type MachineStatus,
+  type MachineSummary,
+  machineSorts,
+  machineStatuses,
+} from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
-import { addFilterOption, findMachines, type MachineFilter, type SortWord, sortWords } from '../filters.ts';
+import { addFilterOption, findMachines, type MachineFilter, statuses } from '../filters.ts';
 import { addListingOptions, type ListingOptions, limitOf, printListing } from '../listing.ts';
+import { addAlias } from '../option-aliases.ts';
 import { age, labelsText, mebibytes, paintStatus } from '../output.ts';
 import type { Column } from '../table.ts';
 
 interface Options extends ListingOptions {
-  readonly status?: MachineStatus;
+  readonly status?: readonly MachineStatus[];
   readonly filter?: MachineFilter;
-  readonly sort?: SortWord;
+  readonly sort?: MachineSort;
 }
 
 export function define(context: Context): Command {
   const command = new Command('ls')
-    .description('List machines, the newest first.')
-    .addOption(new Option('--status <status>', 'only those in this state').choices(machineStatuses))
-    .addOption(new Option('--sort <field>', 'order; a - in front turns it round').choices(sortWords))
+    .description('List machines, newest first.')
+    .addOption(
+      new Option('--status <status>', 'only those with this status; repeatable, or with commas')
+        .choices(machineStatuses)
+        .argParser(statuses),
+    )
+    .addOption(new Option('--sort <field>', 'order; a - in front reverses it').choices(machineSorts))
     // Docker's `ps -a`; here all are shown anyway.
     .addOption(new Option('-a, --all').hideHelp());
+  addAlias(command, '--status', '--state');
   addFilterOption(command, 'only those that match');
   return addListingOptions(command, 'ids').action((options: Options) => list(context, options));
 }
 
 async function list(context: Context, options: Options): Promise<void> {
-  const { status = options.filter?.status, filter, sort } = options;
-  const query = {
-    ...filter,
-    ...(status === undefined ? {} : { status }),
-    ...(sort === undefined ? {} : { sort }),
-  };
-  const found = await findMachines(context, query, limitOf(options));
-  const isAny = Object.keys(query).every((key) => key === 'sort');
-  const some = isAny ? 'no machines' : 'no machines that match';
+  const { filter: { status: filtered = [], ...filter } = {}, sort } = options;
+  const status = [...(options.status ?? []), ...filtered];
+  const query = { ...(status.length === 0 ? {} : { status }), ...filter };
+  const found = await findMachines(context, { ...query, sort }, limitOf(options));
   await printListing(context, options, found, {
     field: 'machines',
-    empty: status !== undefined && filter === undefined ? `no ${status} machines` : some,
+    empty: Object.keys(query).length === 0 ? 'no machines' : 'no machines that match',
     id: (machine) => machine.id,
     columns: columns(Date.now()),
   });

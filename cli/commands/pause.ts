@@ -1,4 +1,4 @@
-/** `pause`: machines stand still and keep their memory. */
+/** `pause`: pauses machines; they keep their memory and use no CPU. */
 import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { machineAction } from '../machine-action.ts';
@@ -7,7 +7,7 @@ export function define(context: Context): Command {
   return machineAction(context, {
     name: 'pause',
     description:
-      'Let running machines stand still, with their memory, until they are resumed; print their names.',
+      'Pause running machines, and print their names. Their memory is kept until they are resumed.',
     doing: 'pausing',
   });
 }

@@ -1,4 +1,4 @@
-/** `profile`: which daemon the command line speaks to, and with which key, when the environment does not say. */
+/** `profile`: names daemons with their keys; a profile is used when the environment names no daemon. */
 import { Command } from 'commander';
 import { FlotillaClient, FlotillaError } from '../../sdk/src/index.ts';
 import { isLoopback } from '../config.ts';
@@ -31,19 +31,19 @@ interface ListOptions {
 
 export function define(context: Context): Command {
   const noun = new Command('profile').description(
-    'Keep addresses of daemons, each with the key for it, in files that only you can read.\n' +
-      'FLOTILLA_URL and FLOTILLA_KEY go before them; a key is sent to no other address than its profile’s.',
+    'Manage profiles: addresses of daemons with their keys, in files that only you can read.\n' +
+      'FLOTILLA_URL and FLOTILLA_KEY take precedence; a profile’s key is sent only to its own address.',
   );
   noun
     .command('set')
-    .description('Write a profile; asks for the key when stdin is a terminal.')
+    .description('Write a profile. Asks for the key if stdin is a terminal.')
     .argument('[name]', 'which one (default: the one in use)')
     .requiredOption('--url <url>', 'address of the daemon')
     .option('--key-stdin', 'read the key from stdin')
     .action((name: string | undefined, options: SetOptions) => set(context, name, options));
   noun
     .command('use')
-    .description('Use a profile from now on, where FLOTILLA_PROFILE does not name another.')
+    .description('Use a profile from now on. FLOTILLA_PROFILE takes precedence.')
     .argument('<profile>', 'which one')
     .action((name: string) => use(context, name));
   noun
@@ -54,7 +54,7 @@ export function define(context: Context): Command {
     .action((options: ListOptions) => list(context, options));
   noun
     .command('show')
-    .description('Print a profile, and of its key the beginning.')
+    .description('Show a profile; of its key only the beginning.')
     .argument('[profile]', 'which one (default: the one in use)')
     .option('--json', 'print an object')
     .action((name: string | undefined, options: { readonly json?: true }) =>
@@ -80,7 +80,7 @@ function use(context: Context, name: string): void {
   useProfile(context.env, name);
   context.note(`using profile ${name}`);
   const variable = context.env.FLOTILLA_PROFILE;
-  if (variable) context.note(`note: FLOTILLA_PROFILE is set, and ${variable} is used while it is`);
+  if (variable) context.note(`FLOTILLA_PROFILE is set, and ${variable} is used while it is`, 'note');
 }
 
 async function list(context: Context, options: ListOptions): Promise<void> {
@@ -101,7 +101,7 @@ async function list(context: Context, options: ListOptions): Promise<void> {
 
 const columns: readonly Column<{ readonly name: string; readonly in_use: boolean; readonly url: string }>[] =
   [
-    { title: 'NAME', text: ({ name }) => name },
+    { title: 'NAME', text: ({ name }) => name, cutTo: 12 },
     { title: 'USED', text: ({ in_use: inUse }) => (inUse ? 'yes' : '') },
     { title: 'URL', text: ({ url }) => url, cutTo: 20 },
   ];
@@ -124,7 +124,7 @@ async function set(context: Context, name: string | undefined, options: SetOptio
   writeProfile(path, { url, key });
   context.note(`wrote ${path}`);
   if (new URL(url).protocol === 'http:' && !isLoopback(url)) {
-    context.note('note: over http:// everybody on the way can read the key; https:// or a tunnel hides it');
+    context.note('over http:// everybody on the way can read the key; https:// or a tunnel hides it', 'note');
   }
 }
 

@@ -1,4 +1,4 @@
-/** `prune`: machines that have stopped or failed. */
+/** `prune`: removes stopped and failed machines. */
 import { Command } from 'commander';
 import type { MachineSummary } from '../../sdk/src/index.ts';
 import { confirm } from '../confirm.ts';
@@ -39,8 +39,7 @@ async function prune(context: Context, options: PruneOptions): Promise<void> {
 }
 
 async function find(context: Context, filter: MachineFilter): Promise<readonly MachineSummary[]> {
-  const statuses = prunedStatuses.filter((status) => filter.status === undefined || status === filter.status);
-  const found: MachineSummary[] = [];
-  for (const status of statuses) found.push(...(await findMachines(context, { ...filter, status })).items);
-  return found;
+  const status = prunedStatuses.filter((each) => filter.status === undefined || filter.status.includes(each));
+  // The API takes an empty list for no filter at all.
+  return status.length === 0 ? [] : (await findMachines(context, { ...filter, status })).items;
 }

@@ -1,4 +1,4 @@
-/** `rename`: another name for a machine. */
+/** `rename`: gives a machine another name. */
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { json, line } from '../output.ts';

@@ -1,4 +1,4 @@
-/** `rm`: machines and all that is theirs. */
+/** `rm`: removes machines with their disks. */
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
@@ -17,9 +17,9 @@ export function define(context: Context): Command {
   const command = new Command('rm')
     .description('Remove machines with their disks, and print what was removed.')
     .argument('[machine...]', 'ids or names')
-    .option('-f, --force', 'running ones too, and those that are starting or stopping')
+    .option('-f, --force', 'also running ones, and those that are starting or stopping')
     .option('-a, --all', 'all machines');
-  return addFilterOption(command, 'those that match')
+  return addFilterOption(command, 'all that match')
     .option('--json', 'print an object with the ids or names that were removed')
     .action((words: string[], options: RmOptions) => rm(context, words, options));
 }

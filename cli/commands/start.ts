@@ -1,4 +1,4 @@
-/** `start`: one machine or several. */
+/** `start`: starts machines. */
 import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { machineAction } from '../machine-action.ts';

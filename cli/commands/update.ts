@@ -1,22 +1,32 @@
-/** `update`: what may be changed of machines that are there. */
+/** `update`: changes machines; their size only while they are stopped. */
 import { Command } from 'commander';
-import type { RestartPolicy, UpdateMachine } from '../../sdk/src/index.ts';
+import type { IdlePolicy, RestartPolicy, UpdateMachine } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
 import { forEachId } from '../each.ts';
 import { addEnvironmentOptions, type EnvironmentOptions, environmentOf } from '../environment-options.ts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { lifetime, mebibytesOption, pairs, texts, vcpus } from '../options.ts';
+import { addPolicyOptions, type PolicyOptions, policyOf } from '../network-options.ts';
+import { addAlias } from '../option-aliases.ts';
+import { cpus, idlePolicy, lifetime, mebibytesOption, pairs, ports, sshPort, texts } from '../options.ts';
 import { json, line } from '../output.ts';
 import { resolved } from '../resolve.ts';
-import { restartOption } from '../spec-options.ts';
+import { idleText, restartOption } from '../spec-options.ts';
+import { readPublicKeys } from '../ssh/public-key-file.ts';
 
-interface UpdateOptions extends EnvironmentOptions {
+interface UpdateOptions extends EnvironmentOptions, PolicyOptions {
   readonly label?: Readonly<Record<string, string>>;
   readonly labelRm?: readonly string[];
   readonly envRm?: readonly string[];
+  readonly expose?: readonly number[];
+  readonly exposeRm?: readonly number[];
   readonly ttl?: number | 'none';
   readonly restart?: RestartPolicy;
+  readonly idle?: IdlePolicy | 'none';
+  readonly hold?: number | 'none';
+  readonly autoWake?: boolean;
+  readonly sshKey?: readonly string[];
+  readonly sshPort?: number | null;
   readonly cpus?: number;
   readonly memory?: number;
   readonly disk?: number;
@@ -26,20 +36,45 @@ interface UpdateOptions extends EnvironmentOptions {
 export function define(context: Context): Command {
   const command = new Command('update')
     .description(
-      'Change machines, and print their names. Processors, memory and disk only while they are stopped;\n' +
-        'a disk only grows.',
+      'Change machines, and print their names.\n' +
+        'Processors, memory and disk can change only while a machine is stopped; a disk can only grow.',
     )
     .argument('<machine...>', 'ids or names')
     .option('-l, --label <key=value>', 'set a label (repeatable)', pairs)
     .option('--label-rm <key>', 'remove a label (repeatable)', texts)
-    .option('--ttl <time>', 'remove it this long from now, such as 2h; none: never', (text) =>
+    .option('--expose <port>', 'port that the reverse proxy may reach, from now on (repeatable)', ports)
+    .option('--expose-rm <port>', 'port that it may not reach any more (repeatable)', ports)
+    .option('--ttl <time>', 'remove the machine after this time from now, such as 2h; none: never', (text) =>
       text === 'none' ? text : lifetime(text),
     )
     .addOption(restartOption())
-    .option('--cpus <count>', 'virtual processors', vcpus)
+    .option('--idle <time[:action]>', `${idleText}; none: leave it running`, (text) =>
+      text === 'none' ? text : idlePolicy(text),
+    )
+    .option(
+      '--hold <time>',
+      'do not let it rest for this time from now, such as 2h; none: as --idle says',
+      (text) => (text === 'none' ? text : lifetime(text)),
+    )
+    .option('--auto-wake', 'requests through the proxy and SSH start or resume it')
+    .option('--no-auto-wake', 'they do not')
+    .option(
+      '--ssh-key <file|key>',
+      'public key that enters this machine alone, instead of those it has (repeatable); none: no key',
+      texts,
+    )
+    .option(
+      '--ssh-port <port>',
+      'port of the host at which SSH enters this machine alone; any: a free one, none: no port',
+      sshPort,
+    )
+    .option('--cpus <count>', 'virtual processors', cpus)
     .option('-m, --memory <size>', 'memory, such as 512m or 2g', mebibytesOption)
     .option('--disk <size>', 'disk, such as 20g', mebibytesOption);
-  return addEnvironmentOptions(command, 'of every command that is run in it')
+  addPolicyOptions(command, '; none: it reaches no other machine');
+  addAlias(command, '--cpus', '--vcpus');
+  addAlias(command, '--ttl', '--lifetime');
+  return addEnvironmentOptions(command, 'of every command in it')
     .option('--env-rm <key>', 'remove an environment variable (repeatable)', texts)
     .option('--json', 'print an array of the machines as the API gives them')
     .action((words: string[], options: UpdateOptions) => update(context, words, options));
@@ -54,7 +89,9 @@ async function update(context: Context, words: readonly string[], options: Updat
   }
   const machines: unknown[] = [];
   const exitCode = await forEachId(context, words, 'updating', async (word) => {
-    const machine = await resolved(context, word, (id) => client.machines.update(id, changes, { signal }));
+    const machine = await resolved(context, word, async (id) => {
+      return client.machines.update(id, changes, { signal });
+    });
     machines.push(machine);
     return options.json ? '' : line(machine.name);
   });
@@ -63,18 +100,33 @@ async function update(context: Context, words: readonly string[], options: Updat
 }
 
 function changesOf(context: Context, options: UpdateOptions): UpdateMachine {
-  const { ttl, restart, cpus, memory, disk } = options;
+  const { expose, exposeRm } = options;
+  const { ttl, restart, idle, hold, autoWake, sshKey, sshPort, cpus, memory, disk } = options;
   const labels = merged(options.label, options.labelRm);
   const env = merged(environmentOf(context, options), options.envRm);
+  const network = policyOf(options);
   return {
     ...(labels === undefined ? {} : { labels }),
     ...(env === undefined ? {} : { env }),
+    ...(expose === undefined ? {} : { exposed_ports_add: [...expose] }),
+    ...(exposeRm === undefined ? {} : { exposed_ports_remove: [...exposeRm] }),
     ...(ttl === undefined ? {} : { lifetime_seconds: ttl === 'none' ? null : ttl }),
     ...(restart === undefined ? {} : { restart }),
+    ...(idle === undefined ? {} : { idle: idle === 'none' ? null : idle }),
+    ...(hold === undefined ? {} : { hold_seconds: hold === 'none' ? null : hold }),
+    ...(autoWake === undefined ? {} : { auto_wake: autoWake }),
+    ...(sshKey === undefined ? {} : { ssh_keys: sshKeysOf(sshKey) }),
+    ...(sshPort === undefined ? {} : { ssh_port: sshPort }),
     ...(cpus === undefined ? {} : { vcpu_count: cpus }),
     ...(memory === undefined ? {} : { mem_size_mib: memory }),
     ...(disk === undefined ? {} : { disk_size_mib: disk }),
+    ...(Object.keys(network).length === 0 ? {} : { network }),
   };
+}
+
+/** `none` is the empty list, beside which there is nothing else. */
+function sshKeysOf(given: readonly string[]): string[] {
+  return given.length === 1 && given[0] === 'none' ? [] : readPublicKeys(given);
 }
 
 /** What is set, and null for what is removed; undefined when neither is asked for. */

@@ -1,4 +1,4 @@
-/** `version`: of this program, and of the daemon when there is one. */
+/** `version`: prints the versions of this program and of the daemon, if one answers. */
 import { Command } from 'commander';
 import { FlotillaError, type Health } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';

@@ -1,8 +1,9 @@
-/** `wait`: until a machine has a status. */
+/** `wait`: waits until a machine has a status. */
 import { Command, Option } from 'commander';
 import { FlotillaError, type Machine, type MachineStatus, machineStatuses } from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
+import { addAlias } from '../option-aliases.ts';
 import { wholeNumber } from '../options.ts';
 import { json, line } from '../output.ts';
 import { resolved } from '../resolve.ts';
@@ -17,7 +18,7 @@ interface WaitOptions {
 const secondsAtOnce = 30;
 
 export function define(context: Context): Command {
-  return new Command('wait')
+  const command = new Command('wait')
     .description(
       'Wait until a machine has a status, and print its name.\n' +
         'Exits with 1 when the timeout passes first, or as soon as the machine fails.',
@@ -35,6 +36,7 @@ export function define(context: Context): Command {
       );
       await context.print(options.json ? json(machine) : line(machine.name));
     });
+  return addAlias(command, '--status', '--state');
 }
 
 async function waitFor(context: Context, id: string, { status, timeout }: WaitOptions): Promise<Machine> {

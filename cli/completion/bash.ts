@@ -23,7 +23,7 @@ _flotilla_offer() {
     files) compopt -o default 2>/dev/null ;;
     names\\ *)
       while IFS= read -r word; do offered+=("$word"); done < <(
-        "\${COMP_WORDS[0]}" completion --names "\${value#names }" 2>/dev/null </dev/null
+        "\${COMP_WORDS[0]}" completion --names "\${value#names }" --of "$first" 2>/dev/null </dev/null
       )
       ;;
     words\\ *) read -ra offered <<<"\${value#words }" ;;
@@ -39,7 +39,7 @@ _flotilla_offer() {
 }
 
 _flotilla() {
-  local place='' value='' rest='' commands='' options='' word='' current='' count=0 i
+  local place='' value='' rest='' commands='' options='' word='' current='' first='' count=0 i
   local -a arguments=() typed=()
   COMPREPLY=()
   for ((i = 1; i <= COMP_CWORD; i++)); do
@@ -68,6 +68,7 @@ _flotilla() {
           place=\${place:+$place }$word
           _flotilla_place
         else
+          ((count == 0)) && first=$word
           count=$((count + 1))
         fi
         ;;
@@ -76,9 +77,11 @@ _flotilla() {
   if [[ -z $value ]]; then
     if [[ $current == -* ]]; then
       value="words $options"
-    elif [[ -n $commands ]]; then
-      value="words $commands"
     else
+      if [[ -n $commands ]] && ((count == 0)); then
+        value="words $commands"
+        _flotilla_offer
+      fi
       value=\${arguments[count]:-$rest}
     fi
   fi

@@ -11,6 +11,7 @@ function __flotilla_at
     set -l place
     set -l count 0
     set -l is_value 0
+    set -g __flotilla_first ''
     for word in (commandline -opc)[2..-1]
         if test $is_value = 1
             set is_value 0
@@ -23,6 +24,7 @@ function __flotilla_at
         else if contains -- (string trim -- "$place $word") ${paths}
             set place (string trim -- "$place $word")
         else
+            test $count = 0; and set -g __flotilla_first $word
             set count (math $count + 1)
         end
     end
@@ -33,7 +35,7 @@ end
 
 function __flotilla_names
     set -l program (commandline -opc)[1]
-    command $program completion --names $argv[1] 2>/dev/null </dev/null
+    command $program completion --names $argv[1] --of "$__flotilla_first" 2>/dev/null </dev/null
 end
 
 complete -c flotilla -e
@@ -47,8 +49,9 @@ const manyArguments = 1_000_000;
 
 function linesOf(place: Place): string[] {
   const here = `-n ${quoted(`__flotilla_at ${quoted(place.path)}`)}`;
+  const first = `-n ${quoted(`__flotilla_at ${quoted(place.path)} 0 0`)}`;
   const commands = place.commands.map(
-    ({ name, summary }) => `complete -c flotilla ${here} -a ${quoted(name)} -d ${quoted(summary)}`,
+    ({ name, summary }) => `complete -c flotilla ${first} -a ${quoted(name)} -d ${quoted(summary)}`,
   );
   const options = place.options.map((option) => `complete -c flotilla ${here} ${optionWords(option)}`);
   const values = place.arguments.flatMap((argument, index) => {

@@ -1,8 +1,16 @@
-/** What can be typed where, read off the program itself; the scripts for shells are made from it. */
+/** Reads from the program which words can follow which; the completion scripts for shells are made from this. */
 import type { Argument, Command, Option } from 'commander';
 
-export const nameKinds = ['machines', 'images', 'keys', 'operations', 'profiles'] as const;
-/** Names that only the daemon knows, and those of profiles. */
+export const nameKinds = [
+  'machines',
+  'images',
+  'templates',
+  'keys',
+  'operations',
+  'profiles',
+  'execs',
+] as const;
+/** Names that only the daemon knows, and those of profiles; ids of commands (`execs`) are those of the machine named before. */
 export type NameKind = (typeof nameKinds)[number];
 
 /** What a value can be; `free`: anything. */
@@ -44,19 +52,26 @@ export function placesOf(program: Command): readonly Place[] {
 }
 
 function below(command: Command, path: readonly string[]): Place[] {
+  // What is typed without the name of a command below may be what the default one takes: `execs web`.
+  const own = command.commands.find((child) => defaultOf(command) === child.name()) ?? command;
   const place: Place = {
     path: path.join(' '),
     commands: command.commands.flatMap((child) =>
       namesOf(child).map((name) => ({ name, summary: child.summary() || firstLine(child.description()) })),
     ),
-    options: command.createHelp().visibleOptions(command).map(completedOption),
-    arguments: command.registeredArguments.map(valuesOfArgument),
-    isLastRepeated: command.registeredArguments.at(-1)?.variadic === true,
+    options: own.createHelp().visibleOptions(own).map(completedOption),
+    arguments: own.registeredArguments.map(valuesOfArgument),
+    isLastRepeated: own.registeredArguments.at(-1)?.variadic === true,
   };
   const children = command.commands.flatMap((child) =>
     namesOf(child).flatMap((name) => below(child, [...path, name])),
   );
   return [place, ...children];
+}
+
+/** Commander tells it nowhere else. */
+function defaultOf(command: Command): string | null {
+  return (command as unknown as { readonly _defaultCommandName: string | null })._defaultCommandName;
 }
 
 function namesOf(command: Command): readonly string[] {
@@ -77,7 +92,8 @@ function valuesOfOption({ argChoices, flags }: Option): Values {
 
 function valuesOfArgument(argument: Argument): Values {
   if (argument.argChoices !== undefined) return { kind: 'words', words: argument.argChoices };
-  if (argument.name() === 'path') return { kind: 'files' };
+  // Of `cp`, a file of a machine cannot be completed, one of this host can.
+  if (['path', 'source', 'dest'].includes(argument.name())) return { kind: 'files' };
   return namesFor(argument.name()) ?? free;
 }
 

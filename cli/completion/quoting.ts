@@ -1,7 +1,7 @@
-/** What the scripts for different shells have in common. */
+/** Quoting for the completion scripts of all shells. */
 import type { Values } from './model.ts';
 
-/** One word for a POSIX shell, whatever is in it. */
+/** Quotes any text as one word for a POSIX shell. */
 export function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -23,7 +23,7 @@ _flotilla_offer() {
   case $value in
     (files) _files ;;
     (names*)
-      offered=(\${(f)"$("\${(Q)words[1]}" completion --names \${value#names } 2>/dev/null </dev/null)"})
+      offered=(\${(f)"$("\${(Q)words[1]}" completion --names \${value#names } --of "$first" 2>/dev/null </dev/null)"})
       compadd -- $offered
       ;;
     (words*)
@@ -34,7 +34,7 @@ _flotilla_offer() {
 }
 
 _flotilla() {
-  local place='' value='' rest='' word
+  local place='' value='' rest='' first='' word
   local -i count=0 i
   local -a subcommands flags wanted
   _flotilla_place
@@ -50,6 +50,7 @@ _flotilla() {
       place=\${place:+$place }$word
       _flotilla_place
     else
+      (( count == 0 )) && first=$word
       count+=1
     fi
   done
@@ -57,9 +58,10 @@ _flotilla() {
     _flotilla_offer
   elif [[ \${words[CURRENT]} == -* ]]; then
     _describe -o option flags
-  elif (( \${#subcommands} )); then
-    _describe command subcommands
   else
+    if (( \${#subcommands} && count == 0 )); then
+      _describe command subcommands
+    fi
     value=\${wanted[count + 1]:-$rest}
     _flotilla_offer
   fi

@@ -7,8 +7,13 @@ import { mkdirSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { FakeExecs } from './fake-execs.ts';
+import { FakeFiles } from './fake-files.ts';
 import { answerNoun, FakeNouns } from './fake-nouns.ts';
+import { FakePorts } from './fake-ports.ts';
 import { runProgram } from './fake-programs.ts';
+import { FakePublished } from './fake-published.ts';
 import { Refusal } from './refusal.ts';
 
 interface FakeMachine {
@@ -18,13 +23,26 @@ interface FakeMachine {
   readonly [field: string]: unknown;
 }
 
+const mib = 2 ** 20;
+
 export class FakeApi implements AsyncDisposable {
   readonly machines = new Map<string, FakeMachine>();
   /** `METHOD /path` as requests come in, and what became of them, such as `deleted web` or `killed`. */
   readonly log: string[] = [];
+  readonly #measured = new Map<string, number>();
   readonly createBodies: Record<string, unknown>[] = [];
   /** Keys, images and operations. */
   readonly nouns = new FakeNouns((entry) => this.note(entry));
+  /** What all machines have on their disks. */
+  readonly files = new FakeFiles((entry) => this.note(entry));
+  /** The commands of the only machine that has some. */
+  readonly execs = new FakeExecs((entry) => this.note(entry));
+  /** What listens in every machine. */
+  readonly ports = new FakePorts((entry) => this.note(entry));
+  /** Ports of the host that lead to machines. */
+  readonly published = new FakePublished();
+  /** What every machine was not allowed to reach. */
+  readonly denied: Record<string, unknown>[] = [];
   /** What every machine's console has printed, and prints while it is followed. */
   consoleText = '';
   readonly #followers = new Set<ServerResponse>();
@@ -40,6 +58,11 @@ export class FakeApi implements AsyncDisposable {
     const serve = (request: IncomingMessage, response: ServerResponse) => void this.#serve(request, response);
     this.#server = createServer(serve);
     this.#socketServer = createServer(serve);
+    for (const server of [this.#server, this.#socketServer]) {
+      server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+        this.ports.answer(request, socket, head, () => this.#authorize(request));
+      });
+    }
   }
 
   /** Listens on a port of its own; with a `key`, everything but `/health` wants it. */
@@ -106,6 +129,8 @@ export class FakeApi implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.files.close();
+    this.ports.close();
     for (const server of [this.#server, this.#socketServer].filter(({ listening }) => listening)) {
       server.closeAllConnections();
       server.close();
@@ -117,7 +142,7 @@ export class FakeApi implements AsyncDisposable {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://fake');
     const line = `${request.method} ${pathname}`;
     try {
-      const isUpload = request.method === 'PUT';
+      const isUpload = request.method === 'PUT' || pathname.includes('/execs');
       const body = isUpload ? {} : await readBody(request);
       this.note(line);
       if (pathname === '/health') return send(response, 200, { status: 'ok', version: '9.9.9' });
@@ -128,8 +153,16 @@ export class FakeApi implements AsyncDisposable {
         const { status, body: answer } = await answerNoun(this.nouns, line, searchParams, body, request);
         return answer === undefined ? void response.writeHead(status).end() : send(response, status, answer);
       }
-      const [, noun, id, verb] = pathname.split('/');
+      const [, noun, id, verb, ...below] = pathname.split('/');
       if (noun !== 'machines') throw new Refusal(404, 'NOT_FOUND', 'no such route');
+      if (verb === 'files') {
+        this.#find(id ?? '');
+        return await this.files.answer(line, searchParams, request, response);
+      }
+      if (verb === 'execs') {
+        this.#running(id ?? '');
+        return await this.execs.answer(request.method ?? '', below, searchParams, request, response);
+      }
       const route = [`${request.method} /machines`, id && ':id', verb].filter(Boolean).join(' ');
       const refusal = this.#answers.get(route);
       if (refusal !== undefined) throw refusal;
@@ -180,6 +213,16 @@ export class FakeApi implements AsyncDisposable {
       case 'DELETE /machines :id':
         this.#delete(id, query.get('force') === 'true');
         return void response.writeHead(204).end();
+      case 'GET /machines :id metrics':
+        return send(response, 200, this.#metrics(id));
+      case 'GET /machines :id ports':
+        return send(response, 200, { ports: this.published.of(this.#find(id).id) });
+      case 'POST /machines :id ports':
+        return send(response, 201, this.published.publish(this.#find(id).id, body));
+      case 'DELETE /machines :id ports':
+        return send(response, 200, this.published.withdraw(this.#find(id).id, request.url ?? ''));
+      case 'GET /machines :id network':
+        return send(response, 200, { denied: this.denied });
       case 'GET /machines :id console':
         return this.#console(id, query, response);
       case 'POST /machines :id exec':
@@ -202,22 +245,34 @@ export class FakeApi implements AsyncDisposable {
     return machine;
   }
 
+  #running(id: string): FakeMachine {
+    const machine = this.#find(id);
+    if (machine.status === 'running') return machine;
+    throw new Refusal(400, 'BAD_REQUEST', 'Machine must be running to execute commands');
+  }
+
   #create(body: Readonly<Record<string, unknown>>): FakeMachine {
     const { name } = body;
     if ([...this.machines.values()].some((machine) => machine.name === name)) {
       throw new Refusal(409, 'CONFLICT', `the name '${name}' is taken`);
     }
     this.createBodies.push(body);
-    return this.add(String(name), 'pending', body);
+    // As the daemon maps a reference of another system.
+    const note = '`alpine:latest` is not an image of this host; an alias maps it to debian-12';
+    const mapped = body.image === 'alpine:latest' ? { image: 'debian-12', image_note: note } : {};
+    return this.add(String(name), 'pending', { ...body, ...mapped });
   }
 
   #list(query: URLSearchParams) {
-    const status = query.get('status');
+    const statuses = query.getAll('status');
+    const images = query.getAll('image');
     this.note(`list ${query}`);
     const labels = query.getAll('label');
     const all = [...this.machines.values()].filter(
       (machine) =>
-        (status === null || machine.status === status) && labels.every((label) => hasLabel(machine, label)),
+        (statuses.length === 0 || statuses.includes(machine.status)) &&
+        (images.length === 0 || images.includes(String(machine.image))) &&
+        labels.every((label) => hasLabel(machine, label)),
     );
     const offset = Number(query.get('offset') ?? 0);
     return { machines: all.slice(offset, offset + Number(query.get('limit') ?? 50)), total: all.length };
@@ -259,6 +314,24 @@ export class FakeApi implements AsyncDisposable {
     throw new Refusal(504, 'TIMEOUT', `Timed out waiting for machine ${id} to reach status ${status}`);
   }
 
+  /** Each call is a second later, in which one processor worked for half of it. */
+  #metrics(id: string): object {
+    const { id: machineId, status, vcpu_count } = this.#find(id);
+    const calls = (this.#measured.get(machineId) ?? 0) + 1;
+    this.#measured.set(machineId, calls);
+    this.note(`measured ${id}`);
+    const isUp = status === 'running';
+    const guest = { total_bytes: 400 * mib, available_bytes: 300 * mib };
+    return {
+      ...{ machine_id: machineId, status, uptime_seconds: isUp ? calls : 0 },
+      measured_at: new Date(calls * 1000).toISOString(),
+      cpu: { vcpu_count, time_ms: isUp ? calls * 500 : null },
+      memory: { size_bytes: 512 * mib, host_used_bytes: 200 * mib, guest: isUp ? guest : null },
+      disk: { size_bytes: 1024 * mib, read_bytes: 4096, write_bytes: null, reads: 1, writes: null },
+      network: { rx_bytes: null, tx_bytes: null, rx_packets: null, tx_packets: null },
+    };
+  }
+
   #stop(id: string): FakeMachine {
     const machine = this.#find(id);
     if (!['running', 'starting'].includes(machine.status)) throw wrongState('stop', machine);
@@ -296,12 +369,19 @@ export class FakeApi implements AsyncDisposable {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
-    if (this.#find(id).status !== 'running') {
-      throw new Refusal(400, 'BAD_REQUEST', 'Machine must be running to execute commands');
+    const { id: machine } = this.#running(id);
+    if (body.detach === true) {
+      const exec = this.execs.start(body);
+      return send(response, 201, { id: exec.id, machine_id: machine, pid: 7 });
     }
     if (request.headers.accept !== 'application/x-ndjson')
       throw new Refusal(400, 'BAD_REQUEST', 'stream only');
     response.once('close', () => this.note(response.writableFinished ? 'exec ended' : 'killed'));
+    if (body.stdin_open === true) {
+      const exec = this.execs.start(body);
+      const first = { type: 'started', id: exec.id, machine_id: machine, pid: 7 };
+      return await this.execs.follow(exec, new URLSearchParams({ follow: 'true' }), response, first);
+    }
     response.writeHead(200, { 'content-type': 'application/x-ndjson' }).flushHeaders();
     await runProgram(body, response);
   }

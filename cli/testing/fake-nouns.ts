@@ -1,4 +1,4 @@
-/** The fake daemon's keys, images and operations. */
+/** The fake daemon's keys, images, templates and operations. */
 import type { IncomingMessage } from 'node:http';
 import { Refusal } from './refusal.ts';
 
@@ -12,7 +12,10 @@ export interface NounAnswer {
 export class FakeNouns {
   readonly keys: Fields[] = [];
   readonly images: Fields[] = [];
+  readonly templates: Fields[] = [];
   readonly operations: Fields[] = [];
+  readonly environments: Fields[] = [];
+  readonly quotas: Fields[] = [];
   /** The bytes of the last upload that came whole. */
   uploaded: Buffer | null = null;
   /** What uploads are answered with as soon as they have begun. */
@@ -41,9 +44,11 @@ export async function answerNoun(
   request: IncomingMessage,
 ): Promise<NounAnswer> {
   const [, method, noun = '', name = ''] = /^(\w+) \/api\/v1\/(\w+)(?:\/(.+))?$/.exec(line) ?? [];
-  const all = { keys: nouns.keys, images: nouns.images, operations: nouns.operations }[noun] ?? [];
+  const { keys, images, templates, operations, environments, quotas } = nouns;
+  const all = { keys, images, templates, operations, environments, quotas }[noun] ?? [];
   if (method === 'GET' && name === '') return { status: 200, body: page(noun, all, query) };
   if (method === 'PUT') return { status: 201, body: await upload(nouns, name, query, request) };
+  if (method === 'POST' && noun === 'templates') return { status: 201, body: createTemplate(nouns, body) };
   if (method === 'POST') return { status: 201, body: createKey(nouns, body) };
   const found = all.find((each) => each.id === name || each.name === name);
   if (found === undefined) throw new Refusal(404, 'NOT_FOUND', `no such ${noun.slice(0, -1)}`);
@@ -66,6 +71,20 @@ function createKey(nouns: FakeNouns, body: Fields): Fields {
   const key = { id, tenant: 'default', prefix: 'hf_12345678', expires_at: null, ...body, ...times };
   nouns.keys.unshift(key);
   return { ...key, key: `hf_12345678${'x'.repeat(24)}` };
+}
+
+function createTemplate(nouns: FakeNouns, body: Fields): Fields {
+  const at = new Date().toISOString();
+  const optional = { description: '', user_data: null, disk_size_mib: null };
+  const template = {
+    id: `template${nouns.templates.length}`,
+    ...optional,
+    ...body,
+    created_at: at,
+    updated_at: at,
+  };
+  nouns.templates.unshift(template);
+  return template;
 }
 
 async function upload(

@@ -1,10 +1,13 @@
-/** The command line as a child process of the test. */
+/** The command line, as a process of its own or within the test's. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { runCommandLine } from '../command-line.ts';
 
+const pipeBytes = 64 * 1024;
 const main = fileURLToPath(new URL('../main.ts', import.meta.url));
 
 export interface CliResult {
@@ -29,8 +32,7 @@ export interface CliOptions {
 
 /** Starts the command line as the launcher does, with nothing of our environment but what it needs; killed when the test ends before it. */
 export function startCli(args: readonly string[], options: CliOptions = {}): RunningCli {
-  const env = { PATH: process.env.PATH ?? '', HOME: '/nonexistent', FLOTILLA_STATE_DIR: '/nonexistent' };
-  const child = spawn(process.execPath, ['--', main, ...args], { env: { ...env, ...options.env } });
+  const child = spawn(process.execPath, ['--', main, ...args], { env: environment(options) });
   onTestFinished(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGKILL');
@@ -52,6 +54,42 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Run
   return { child, done, stderrSays };
 }
 
-export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+/** Runs the command line as a process to its end. */
+export function runCliProcess(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   return startCli(args, options).done;
+}
+
+/**
+ * Runs the command line in the test's process, because a process takes a hundred times as long as most commands. What
+ * `main.ts` alone does is not tested by it: reading the arguments, signals, and pipes that break.
+ */
+export async function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  const stdin = Readable.from(piecesOf(options.stdin ?? new Uint8Array()));
+  const printed = [buffer(stdout), buffer(stderr)] as const;
+  const code = await runCommandLine(args, {
+    ...{ env: environment(options), stdin, stdout, stderr },
+    onSignal: () => undefined,
+    exit(code) {
+      throw new Error(`the command ended the process with ${code}`);
+    },
+  });
+  stdout.end();
+  stderr.end();
+  return { code, stdout: await printed[0], stderr: (await printed[1]).toString() };
+}
+
+function environment({ env }: CliOptions): Readonly<Record<string, string>> {
+  return {
+    PATH: process.env.PATH ?? '',
+    HOME: '/nonexistent',
+    FLOTILLA_STATE_DIR: '/nonexistent',
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? '',
+    ...env,
+  };
+}
+
+/** As a pipe passes them on. */
+function* piecesOf(bytes: Uint8Array): Generator<Buffer> {
+  for (let at = 0; at < bytes.length; at += pipeBytes) yield Buffer.from(bytes.subarray(at, at + pipeBytes));
 }

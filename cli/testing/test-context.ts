@@ -1,11 +1,14 @@
 /** A command's context without a process: streams that can be read, of a terminal or not. */
+import { EventEmitter } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { onTestFinished } from 'vitest';
+import { expect } from 'vitest';
 import { Context } from '../context.ts';
 
 export interface TestContext {
   readonly context: Context;
+  /** As if the process got SIGINT. */
+  readonly interrupt: () => void;
   /** Everything written so far and from now on, to the end of the stream. */
   readonly ended: () => Promise<{ readonly stdout: string; readonly stderr: string }>;
 }
@@ -17,24 +20,21 @@ export function testContext(
   const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
   Object.assign(stdout, terminal);
   Object.assign(stderr, terminal);
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  const before = signals.map((signal) => process.listeners(signal));
+  const signals = new EventEmitter();
   const noun = { plural: 'machines', listing: 'flotilla ls' };
   const context = new Context(
-    { FLOTILLA_STATE_DIR: '/nonexistent', FLOTILLA_PROFILE: '/nonexistent', ...env },
-    { stdin, stdout, stderr },
-    noun,
+    {
+      env: { FLOTILLA_STATE_DIR: '/nonexistent', FLOTILLA_PROFILE: '/nonexistent', ...env },
+      ...{ stdin, stdout, stderr },
+      onSignal: (signal, listener) => signals.on(signal, listener),
+      exit: (code) => expect.unreachable(`the command ended the process with ${code}`),
+    },
+    { noun, help: 'flotilla test --help' },
   );
-  onTestFinished(() => {
-    for (const [index, signal] of signals.entries()) {
-      const ours = process.listeners(signal).filter((listener) => !before[index]?.includes(listener));
-      for (const listener of ours) process.off(signal, listener);
-    }
-  });
   const ended = async () => {
     stdout.end();
     stderr.end();
     return { stdout: await text(stdout), stderr: await text(stderr) };
   };
-  return { context, ended };
+  return { context, ended, interrupt: () => signals.emit('SIGINT') };
 }

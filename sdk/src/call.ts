@@ -31,8 +31,11 @@ type Part<Name extends string, Value> = [Value] extends [never]
     : undefined extends Value
       ? { readonly [Key in Name]?: Value }
       : { readonly [Key in Name]: Value };
-/** Optional fields also accept `undefined`. */
-type Queried<Query> = { readonly [Key in keyof Query]: Query[Key] | OptionalAsUndefined<Query, Key> };
+/** Optional fields also accept `undefined`, and fields that may be repeated also one value. */
+type Queried<Query> = {
+  readonly [Key in keyof Query]: OneOrMany<Query[Key]> | OptionalAsUndefined<Query, Key>;
+};
+type OneOrMany<Value> = Value extends readonly (infer Item)[] ? Value | Item : Value;
 type OptionalAsUndefined<From, Key extends keyof From> =
   Record<never, never> extends Pick<From, Key> ? undefined : never;
 type JsonOf<Message> = Message extends { readonly content: { readonly 'application/json': infer Json } }

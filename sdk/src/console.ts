@@ -9,6 +9,8 @@ import type { Transport } from './transport.ts';
 export interface FollowConsoleOptions extends StreamOptions {
   /** How many earlier lines to start with. Default: the server's. */
   readonly lines?: number | undefined;
+  /** Whether each line begins with the time at which the daemon saw it. Default: no. */
+  readonly timestamps?: boolean | undefined;
 }
 
 /**
@@ -30,7 +32,8 @@ export async function* followConsole(
 ): AsyncGenerator<string, void, undefined> {
   const connection = linkedAbort(options.signal);
   try {
-    const query = { lines: options.lines, follow: true } as const;
+    const { lines, timestamps } = options;
+    const query = { lines, timestamps, follow: true } as const;
     const call = requestOf('getMachineConsole', { path: { id }, query });
     const body = await openStream(
       transport,

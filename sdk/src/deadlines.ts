@@ -10,5 +10,6 @@ export const deadlinesMs = {
   stop: 120_000,
   wait: 45_000,
   delete: 120_000,
+  suspend: 280_000,
   import: 280_000,
 } as const;

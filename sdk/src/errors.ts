@@ -10,6 +10,8 @@ export const clientErrorCodes = {
   badResponse: 'BAD_RESPONSE',
   /** Refused before anything was sent. */
   invalid: 'INVALID_ARGUMENT',
+  /** The caller has left the session. */
+  closed: 'CLOSED',
 } as const;
 
 export interface FlotillaErrorInit {

@@ -142,6 +142,47 @@ test('leaving the loop closes the connection', async () => {
   await closed.promise;
 });
 
+test('leaving the loop ends a command that outlives its connection; a lost connection does not', async () => {
+  const asked: string[] = [];
+  await using server = await serve(async (request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    if (request.method === 'DELETE') return void response.writeHead(204).end();
+    begin(response);
+    response.write(line({ type: 'started', id: 'c1', machine_id: 'm1', pid: 7 }));
+    response.write(line(out('hi')), () => {
+      if (request.url?.includes('lost')) response.destroy();
+    });
+  });
+  const { machines } = new FlotillaClient({ url: server.url });
+  for await (const event of machines.execStream('m1', { command: ['x'] })) {
+    expect(event.type).toBe('stdout');
+    break;
+  }
+  expect(asked).toEqual(['POST /machines/m1/exec', 'DELETE /machines/m1/execs/c1']);
+  const events = await collect(machines.execStream('lost', { command: ['x'] }));
+  expect(events.at(-1)).toMatchObject({ outcome: 'unknown', connection_lost: true });
+  expect(asked.slice(2)).toEqual(['POST /machines/lost/exec']);
+});
+
+test('a command is named before its output, and goes on when its stream is left, if it is to be kept', async () => {
+  const asked: string[] = [];
+  await using server = await serve(async (request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    begin(response);
+    response.write(line({ type: 'started', id: 'c1', machine_id: 'm1', pid: 7 }));
+    response.write(line(out('hi')));
+  });
+  const { machines } = new FlotillaClient({ url: server.url });
+  const seen: unknown[] = [];
+  const onStarted = (command: unknown) => seen.push(command);
+  for await (const { type } of machines.execStream('m1', { command: ['x'] }, { onStarted, keep: true })) {
+    seen.push(type);
+    break;
+  }
+  expect(seen).toEqual([{ id: 'c1', machine_id: 'm1', pid: 7 }, 'stdout']);
+  expect(asked).toEqual(['POST /machines/m1/exec']);
+});
+
 test('the caller’s abort throws its reason and closes the connection', async () => {
   const closed = Promise.withResolvers<void>();
   const abort = new AbortController();

@@ -1,5 +1,7 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { FlotillaClient } from './client.ts';
+import { CommandError } from './handle.ts';
+import { Machine } from './machine.ts';
 import { bodyOf, sendJson, serve } from './testing/server.ts';
 
 const b64 = (text: string) => Buffer.from(text).toString('base64');
@@ -50,6 +52,54 @@ test('launches, runs, and removes the machine at the end of the block', async ()
     ['POST /machines/m1/start', null],
     ['POST /machines/m1/exec', { command: ['sh', '-c', 'echo hello'], env: { A: '1' } }],
     ['DELETE /machines/m1?force=true', null],
+  ]);
+});
+
+test('check throws what failed, with its output', async () => {
+  const lines = [
+    { type: 'stderr', offset: 0, data: b64('warning\nno such file\n') },
+    { type: 'outcome', outcome: 'exited', exit_code: 2 },
+  ];
+  await using server = await machineServer({ lines });
+  const handle = await new FlotillaClient({ url: server.url }).machines.handle('web');
+  const failure = await handle.run('cat x', { check: true }).catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(CommandError);
+  expect(failure).toMatchObject({
+    message: 'the command exited with 2: no such file',
+    result: { exitCode: 2, stderr: 'warning\nno such file\n' },
+  });
+  const done = [{ type: 'outcome', outcome: 'exited', exit_code: 0 }];
+  await using good = await machineServer({ lines: done });
+  const other = await new FlotillaClient({ url: good.url }).machines.handle('web');
+  expect(await other.run('true', { check: true })).toMatchObject({ exitCode: 0 });
+});
+
+test.each([
+  [{ outcome: 'signalled', signal: 'KILL', exit_code: 137 }, 'the command was ended by KILL'],
+  [{ outcome: 'timed_out' }, 'the command took too long'],
+  [{ outcome: 'unknown', reason: 'the machine has stopped' }, 'the command ended in a way that nobody knows'],
+])('check: %j', async (outcome, message) => {
+  await using server = await machineServer({ lines: [{ type: 'outcome', ...outcome }] });
+  const handle = await new FlotillaClient({ url: server.url }).machines.handle('web');
+  await expect(handle.run('x', { check: true })).rejects.toMatchObject({ message });
+});
+
+test('Machine takes the daemon and the key from the environment, or from its options', async () => {
+  await using server = await machineServer({ lines: [] });
+  vi.stubEnv('FLOTILLA_URL', server.url);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  {
+    await using made = await Machine.create({ image: 'busybox', name: 'web' });
+    expect(made).toMatchObject({ id: 'm1', name: 'web' });
+  }
+  vi.stubEnv('FLOTILLA_URL', 'http://127.0.0.1:1');
+  expect((await Machine.connect('web', { url: server.url })).id).toBe('m1');
+  await expect(Machine.connect('web')).rejects.toMatchObject({ code: 'UNREACHABLE' });
+  expect(server.asked.map(([request]) => request)).toEqual([
+    'POST /machines',
+    'POST /machines/m1/start',
+    'DELETE /machines/m1?force=true',
+    'GET /machines/web',
   ]);
 });
 

@@ -4,19 +4,25 @@
  *
  *   await using machine = await client.machines.launch({ image: 'busybox' });
  *   const { stdout } = await machine.run('uname -r');
+ *   await machine.files.write('/srv/note.txt', stdout);
  *
  * It holds an id and no state: every call asks the server. Leaving the block removes the machine, also after an error.
  */
 import { FlotillaError } from './errors.ts';
+import { type Execs, MachineExecs } from './execs.ts';
+import { type Files, MachineFiles } from './files.ts';
 import type { Machines } from './machines.ts';
 import type { StreamOptions } from './stream.ts';
+import type { TerminalOptions, TerminalSession } from './terminal.ts';
 import type { CallOptions } from './transport.ts';
-import type { CreateMachine, ExecOutcome, ExecRequest, Machine } from './types.ts';
+import type { CreateMachine, ExecOutcome, ExecRequest, Machine, MachineMetrics } from './types.ts';
 
 /** What a machine to be launched is like; the rest has a default: one processor, 512 MiB, a name of its own. */
 export type LaunchMachine = Partial<CreateMachine>;
 
 export interface RunOptions extends StreamOptions, Omit<ExecRequest, 'command'> {
+  /** Throws CommandError unless the command exits with 0. Default: false, how it ended is in the result. */
+  readonly check?: boolean | undefined;
   /** Called with each piece of output as it comes. */
   readonly onStdout?: (data: Uint8Array) => void;
   readonly onStderr?: (data: Uint8Array) => void;
@@ -34,16 +40,54 @@ export interface RunResult {
   readonly isTruncated: boolean;
 }
 
+/** A command that did not exit with 0, when `check` was asked for. */
+export class CommandError extends Error {
+  readonly result: RunResult;
+
+  constructor(result: RunResult) {
+    const { outcome, stderr } = result;
+    const how = {
+      exited: `exited with ${result.exitCode}`,
+      signalled: `was ended by ${'signal' in outcome ? outcome.signal : 'a signal'}`,
+      timed_out: 'took too long',
+      unknown: 'ended in a way that nobody knows',
+    }[outcome.outcome];
+    const last = stderr.trimEnd().split('\n').at(-1) ?? '';
+    super(`the command ${how}${last === '' ? '' : `: ${last}`}`);
+    this.name = 'CommandError';
+    this.result = result;
+  }
+}
+
+/** A method's arguments after the machine's id. */
+export type RestArguments<Method extends (id: string, ...rest: never[]) => unknown> = Method extends (
+  id: string,
+  ...rest: infer Arguments
+) => unknown
+  ? Arguments
+  : never;
+
+/** What a handle offers for its own machine. */
+export interface Rooms {
+  readonly execs: Execs;
+  readonly files: Files;
+}
+
 const keptBytesMax = 8 * 2 ** 20;
 const memoryMibDefault = 512;
 
 export class MachineHandle {
   readonly id: string;
   readonly name: string;
+  /** Commands that outlive their caller. */
+  readonly execs: MachineExecs;
+  readonly files: MachineFiles;
   readonly #machines: Machines;
 
-  constructor(machines: Machines, { id, name }: Pick<Machine, 'id' | 'name'>) {
+  constructor(machines: Machines, { execs, files }: Rooms, { id, name }: Pick<Machine, 'id' | 'name'>) {
     this.#machines = machines;
+    this.execs = new MachineExecs(execs, id);
+    this.files = new MachineFiles(files, id);
     this.id = id;
     this.name = name;
   }
@@ -55,10 +99,10 @@ export class MachineHandle {
 
   /**
    * Runs a command: a string in `sh -c`, a list as it is. Output is streamed and also collected. A command that fails is a
-   * result, not an exception.
+   * result, or a CommandError with `check`.
    */
   async run(command: string | readonly string[], options: RunOptions = {}): Promise<RunResult> {
-    const { onStdout, onStderr, signal, timeoutMs, silenceMs, ...request } = options;
+    const { check = false, onStdout, onStderr, signal, timeoutMs, silenceMs, ...request } = options;
     const [stdout, stderr] = [new Kept(), new Kept()];
     let outcome: ExecOutcome = { outcome: 'unknown', reason: 'the stream ended without an outcome' };
     const asked = { ...request, command: typeof command === 'string' ? ['sh', '-c', command] : [...command] };
@@ -74,13 +118,20 @@ export class MachineHandle {
         onStderr?.(event.data);
       }
     }
-    return {
+    const result = {
       outcome,
       exitCode: 'exit_code' in outcome ? outcome.exit_code : null,
       stdout: stdout.text(),
       stderr: stderr.text(),
       isTruncated: stdout.isFull || stderr.isFull,
     };
+    if (check && !(outcome.outcome === 'exited' && outcome.exit_code === 0)) throw new CommandError(result);
+    return result;
+  }
+
+  /** Starts a command in a terminal and talks with it; see `terminal.ts`. */
+  terminal(options?: TerminalOptions): Promise<TerminalSession> {
+    return this.#machines.terminal(this.id, options);
   }
 
   stop(options?: CallOptions): Promise<Machine> {
@@ -91,12 +142,21 @@ export class MachineHandle {
     return this.#machines.start(this.id, options);
   }
 
+  /** What it uses at this moment; what nobody measured is null. */
+  metrics(options?: CallOptions): Promise<MachineMetrics> {
+    return this.#machines.metrics(this.id, options);
+  }
+
   pause(options?: CallOptions): Promise<Machine> {
     return this.#machines.pause(this.id, options);
   }
 
   resume(options?: CallOptions): Promise<Machine> {
     return this.#machines.resume(this.id, options);
+  }
+
+  suspend(options?: CallOptions): Promise<Machine> {
+    return this.#machines.suspend(this.id, options);
   }
 
   /** Removes the machine and its disk, also while it runs. Does nothing when it is gone. */
@@ -117,12 +177,13 @@ export class MachineHandle {
 /** Creates and starts a machine. When the start fails, the machine is removed and the start's error is thrown. */
 export async function launch(
   machines: Machines,
+  rooms: Rooms,
   machine: LaunchMachine,
   options?: CallOptions,
 ): Promise<MachineHandle> {
   const { name = `sdk-${crypto.randomUUID().slice(0, 8)}`, vcpu_count = 1, ...rest } = machine;
   const asked = { mem_size_mib: memoryMibDefault, ...rest, name, vcpu_count };
-  const handle = new MachineHandle(machines, await machines.create(asked, options));
+  const handle = new MachineHandle(machines, rooms, await machines.create(asked, options));
   try {
     await handle.start(options);
     return handle;

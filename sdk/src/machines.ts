@@ -1,11 +1,14 @@
 /** Machines: life cycle, and commands in them. */
+
 import { type AnswerOf, type CallArguments, call, type OperationId, requestOf } from './call.ts';
 import { type FollowConsoleOptions, followConsole } from './console.ts';
 import { deadlinesMs } from './deadlines.ts';
-import { execBody, execTimeoutSecondsDefault, streamExec } from './exec-stream.ts';
+import { type ExecStreamOptions, execBody, execTimeoutSecondsDefault, streamExec } from './exec-stream.ts';
+import { Execs } from './execs.ts';
+import { Files } from './files.ts';
 import { operationTable } from './generated/operations.ts';
-import { type LaunchMachine, launch, type MachineHandle } from './handle.ts';
-import type { StreamOptions } from './stream.ts';
+import { type LaunchMachine, launch, MachineHandle, type Rooms } from './handle.ts';
+import { startTerminal, type TerminalOptions, type TerminalSession } from './terminal.ts';
 import { type CallOptions, invalidArgument, type Transport } from './transport.ts';
 import type {
   ConsoleQuery,
@@ -16,6 +19,8 @@ import type {
   Machine,
   MachineList,
   MachineListQuery,
+  MachineMetrics,
+  StartExec,
   UpdateMachine,
   WaitQuery,
 } from './types.ts';
@@ -33,6 +38,16 @@ export interface ActionOptions extends CallOptions {
   readonly idempotent?: boolean | undefined;
 }
 
+export interface StopOptions extends ActionOptions {
+  /** Also stops a suspended machine. */
+  readonly force?: boolean | undefined;
+}
+
+export interface CancellableOptions extends ActionOptions {
+  /** Cancels the operation on the server when this call is aborted or its connection is lost; else it continues. */
+  readonly cancelOnDisconnect?: boolean | undefined;
+}
+
 /** All methods accept a machine's id or its unique name. */
 export class Machines {
   readonly #transport: Transport;
@@ -47,7 +62,12 @@ export class Machines {
 
   /** Creates a machine and starts it; see `handle.ts`. */
   launch(machine: LaunchMachine = {}, options?: CallOptions): Promise<MachineHandle> {
-    return launch(this, machine, options);
+    return launch(this, this.#rooms(), machine, options);
+  }
+
+  /** A machine that exists, as an object; see `handle.ts`. */
+  async handle(idOrName: string, options?: CallOptions): Promise<MachineHandle> {
+    return new MachineHandle(this, this.#rooms(), await this.get(idOrName, options));
   }
 
   /** Returns one page; `total` is the number of all machines. */
@@ -65,12 +85,15 @@ export class Machines {
   }
 
   /** Resolves when the guest answers. */
-  start(id: string, options?: ActionOptions): Promise<Machine> {
-    return this.#call('startMachine', actionArguments(id, options), deadlinesMs.start, options);
+  start(id: string, options?: CancellableOptions): Promise<Machine> {
+    return this.#call('startMachine', cancellableArguments(id, options), deadlinesMs.start, options);
   }
 
-  stop(id: string, options?: ActionOptions): Promise<Machine> {
-    return this.#call('stopMachine', actionArguments(id, options), deadlinesMs.stop, options);
+  /** `force` also stops a suspended machine, whose saved memory is lost. */
+  stop(id: string, options: StopOptions = {}): Promise<Machine> {
+    const { path, query } = actionArguments(id, options);
+    const forced = options.force === true ? { force: true as const } : {};
+    return this.#call('stopMachine', { path, query: { ...query, ...forced } }, deadlinesMs.stop, options);
   }
 
   /** Stops the guest, gracefully if possible, and starts it again; resolves when it answers. */
@@ -84,8 +107,13 @@ export class Machines {
   }
 
   /** Resolves when the guest answers again. */
-  resume(id: string, options?: ActionOptions): Promise<Machine> {
-    return this.#call('resumeMachine', actionArguments(id, options), deadlinesMs.start, options);
+  resume(id: string, options?: CancellableOptions): Promise<Machine> {
+    return this.#call('resumeMachine', cancellableArguments(id, options), deadlinesMs.start, options);
+  }
+
+  /** Saves the guest's memory on the disk and ends its VMM; `start` restores it. */
+  suspend(id: string, options?: CancellableOptions): Promise<Machine> {
+    return this.#call('suspendMachine', cancellableArguments(id, options), deadlinesMs.suspend, options);
   }
 
   /**
@@ -114,19 +142,34 @@ export class Machines {
       );
     }
     const given = { path: { id }, body: execBody(request) };
-    return this.#call('execInMachine', given, seconds * 1000 + execGraceMs, options);
+    const answer = await this.#call('execInMachine', given, seconds * 1000 + execGraceMs, options);
+    // Only a detached command, which `execBody` never is, has another answer.
+    return answer as ExecResult;
   }
 
   /** Runs a command and yields its output as it comes, then its outcome; see `exec-stream.ts`. */
   execStream(
     id: string,
-    request: ExecRequest,
-    options: StreamOptions = {},
+    request: ExecRequest | StartExec,
+    options: ExecStreamOptions = {},
   ): AsyncGenerator<ExecEvent, void, undefined> {
     return streamExec(this.#transport, id, request, options);
   }
 
-  /** Returns the last `lines` lines of the machine's console. The guest controls this text. */
+  /** Starts a command in a terminal, or with its streams apart, and talks with it; see `terminal.ts`. Default: a login shell. */
+  terminal(id: string, options?: TerminalOptions): Promise<TerminalSession> {
+    return startTerminal(this.#transport, id, options);
+  }
+
+  /** What the machine uses at this moment; what nobody measured is null. */
+  metrics(id: string, options?: CallOptions): Promise<MachineMetrics> {
+    return this.#call('getMachineMetrics', { path: { id } }, deadlinesMs.read, options);
+  }
+
+  /**
+   * Returns the last `lines` lines of the machine's console, of its previous boot if `previous`. The guest
+   * controls this text, except the time before each line if `timestamps`.
+   */
   console(id: string, query: ConsoleQuery = {}, options?: CallOptions): Promise<string> {
     const request = requestOf('getMachineConsole', { path: { id }, query });
     const accept = operationTable.getMachineConsole.stream;
@@ -146,8 +189,18 @@ export class Machines {
   ): Promise<AnswerOf<Id>> {
     return call(this.#transport, id, given, timeoutMs, options);
   }
+
+  #rooms(): Rooms {
+    return { execs: new Execs(this.#transport), files: new Files(this.#transport) };
+  }
 }
 
 function actionArguments(id: string, options?: ActionOptions) {
   return { path: { id }, query: options?.idempotent === true ? ({ idempotent: true } as const) : {} };
+}
+
+function cancellableArguments(id: string, options?: CancellableOptions) {
+  const { path, query } = actionArguments(id, options);
+  const cancel = options?.cancelOnDisconnect === true ? ({ cancel_on_disconnect: true } as const) : {};
+  return { path, query: { ...query, ...cancel } };
 }

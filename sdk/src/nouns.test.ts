@@ -16,6 +16,23 @@ test.each<[string, (client: FlotillaClient) => Promise<unknown>]>([
     ({ images }) => images.upload('x', new Blob([]), { kernel: 'image' }),
   ],
   ['DELETE /api/v1/images/x', ({ images }) => images.delete('x')],
+  [
+    'POST /api/v1/templates',
+    ({ templates }) => templates.create({ name: 't', image: 'x', vcpu_count: 1, mem_size_mib: 128 }),
+  ],
+  ['GET /api/v1/templates?limit=2', ({ templates }) => templates.list({ limit: 2 })],
+  ['GET /api/v1/templates/t', ({ templates }) => templates.get('t')],
+  ['DELETE /api/v1/templates/t', ({ templates }) => templates.delete('t')],
+  ['POST /api/v1/routes/shop/tokens', ({ routes }) => routes.createToken('shop', { expires_in_seconds: 60 })],
+  ['DELETE /api/v1/routes/shop/tokens', ({ routes }) => routes.revokeTokens('shop')],
+  ['POST /api/v1/ssh-keys', ({ sshKeys }) => sshKeys.create({ public_key: 'ssh-ed25519 AAAA' })],
+  ['GET /api/v1/ssh-keys?limit=2', ({ sshKeys }) => sshKeys.list({ limit: 2 })],
+  ['GET /api/v1/ssh-keys/laptop', ({ sshKeys }) => sshKeys.get('laptop')],
+  ['DELETE /api/v1/ssh-keys/laptop', ({ sshKeys }) => sshKeys.delete('laptop')],
+  [
+    'POST /machines/web/ssh-certificates',
+    ({ sshKeys }) => sshKeys.certify('web', { public_key: 'ssh-ed25519 AAAA' }),
+  ],
   ['GET /api/v1/operations?state=running', ({ operations }) => operations.list({ state: 'running' })],
   ['GET /api/v1/operations/o1', ({ operations }) => operations.get('o1')],
 ])('%s', async (expected, use) => {

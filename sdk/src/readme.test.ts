@@ -6,7 +6,19 @@ import { FlotillaClient } from './client.ts';
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 const client = new FlotillaClient({ url: 'http://127.0.0.1:9' });
 
-test.each(['machines', 'images', 'keys', 'operations'] as const)('the methods of %s', (noun) => {
+test.each([
+  'machines',
+  'execs',
+  'images',
+  'keys',
+  'network',
+  'routes',
+  'operations',
+  'templates',
+  'sshKeys',
+  'environments',
+  'quotas',
+] as const)('the methods of %s', (noun) => {
   const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(client[noun]));
   const row = new RegExp(`^\\| \`${noun}\` \\| (.+) \\|$`, 'm').exec(readme)?.[1] ?? '';
   const named = [...row.matchAll(/`(\w+)`/g)].map(([, name]) => name);

@@ -3,7 +3,8 @@
  * keys.
  */
 import { sleep, withDeadline } from './abort.ts';
-import { clientErrorCodes, errorFromAnswer, FlotillaError, unreachable } from './errors.ts';
+import { clientErrorCodes, errorFromAnswer, FlotillaError, reasonOf, unreachable } from './errors.ts';
+import { openWebSocket, type SocketFactory, type SocketLike } from './socket.ts';
 
 export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
 
@@ -28,6 +29,8 @@ export interface Call {
   /** Sent unchanged, instead of `body`. */
   readonly upload?: Upload | undefined;
   readonly accept?: string | undefined;
+  /** Further headers, with names in lower case. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Whether the request may be sent again when it is unknown whether it was served. */
   readonly isRepeatable: boolean;
 }
@@ -43,6 +46,8 @@ export interface TransportOptions {
   /** The bearer key; omit it where the server requires none. */
   readonly key?: string | undefined;
   readonly fetch?: FetchLike | undefined;
+  /** Opens WebSockets, for terminals. Default: the runtime's own; Node has one since version 22. */
+  readonly openSocket?: SocketFactory | undefined;
 }
 
 /** A fetch option required for bodies of unknown length; missing from the web's types. */
@@ -61,11 +66,13 @@ export class Transport {
   readonly #base: string;
   readonly #key: string | undefined;
   readonly #fetch: FetchLike;
+  readonly #openSocket: SocketFactory;
 
   /** Throws FlotillaError `INVALID_ARGUMENT` for an address that is not http or https. */
   constructor(options: TransportOptions) {
     this.#base = baseOf(options.url);
     this.#key = options.key;
+    this.#openSocket = options.openSocket ?? openWebSocket;
     this.#fetch = options.fetch ?? ((url, init) => fetch(url, init));
   }
 
@@ -87,6 +94,15 @@ export class Transport {
   /** Builds the error for a broken stream of this server. */
   unreachable(thrown: unknown): FlotillaError {
     return unreachable(this.#base, thrown);
+  }
+
+  /** Begins to open a WebSocket. Throws `INVALID_ARGUMENT` where the runtime has none. */
+  openSocket(path: string, protocol: string): SocketLike {
+    try {
+      return this.#openSocket({ url: this.#base.replace(/^http/, 'ws') + path, protocol, key: this.#key });
+    } catch (error) {
+      throw invalidArgument(`no WebSocket can be made here: ${reasonOf(error)}`, 'Pass `openSocket`.');
+    }
   }
 
   /** Returns the answer with its body unread; throws a FlotillaError for any status but 2xx. */
@@ -143,7 +159,7 @@ export class Transport {
   }
 
   #init(call: Call, signal: AbortSignal): RequestInit {
-    const headers: Record<string, string> = { accept: call.accept ?? 'application/json' };
+    const headers: Record<string, string> = { ...call.headers, accept: call.accept ?? 'application/json' };
     if (this.#key !== undefined) headers.authorization = `Bearer ${this.#key}`;
     // The API never redirects, and a key must not follow a redirect to another server.
     const init: RequestInit = { method: call.method, headers, signal, redirect: 'error' };

@@ -25,18 +25,16 @@ test('methods return the types that the document says', () => {
 });
 
 test('methods accept the types that the document says', () => {
-  expectTypeOf<Machines['create']>().parameter(0).toEqualTypeOf<Schemas['CreateMachine']>();
+  expectTypeOf<Machines['create']>().parameter(0).toEqualTypeOf<types.CreateMachine>();
   expectTypeOf<Machines['wait']>().parameter(1).toEqualTypeOf<{
     readonly status: Schemas['MachineStatus'];
     readonly timeout?: number | undefined;
   }>();
   expectTypeOf<types.MachineListQuery>().toEqualTypeOf<{
-    readonly status?: Schemas['MachineStatus'] | undefined;
-    readonly label?: readonly string[] | undefined;
-    readonly image?: string | undefined;
-    readonly sort?:
-      | NonNullable<NonNullable<operations['listMachines']['parameters']['query']>['sort']>
-      | undefined;
+    readonly status?: Schemas['MachineStatus'] | readonly Schemas['MachineStatus'][] | undefined;
+    readonly label?: string | readonly string[] | undefined;
+    readonly image?: string | readonly string[] | undefined;
+    readonly sort?: Schemas['MachineSort'] | undefined;
     readonly limit?: number | undefined;
     readonly offset?: number | undefined;
   }>();
@@ -51,6 +49,8 @@ test('fields always present are required, and fields with a server default are o
   expectTypeOf<types.Machine['exposed_ports']>().toEqualTypeOf<readonly number[]>();
   expectTypeOf<types.MachineFailure['console']>().toEqualTypeOf<readonly string[]>();
   expectTypeOf<{ name: string; vcpu_count: number; mem_size_mib: number }>().toExtend<types.CreateMachine>();
+  expectTypeOf<{ name: string; template: string }>().toExtend<types.CreateMachine>();
+  expectTypeOf<{ name: string; vcpu_count: number }>().not.toExtend<types.CreateMachine>();
   expectTypeOf<{ name: string }>().not.toExtend<types.CreateMachine>();
 });
 

@@ -11,22 +11,52 @@ type Schemas = components['schemas'];
 
 export type Health = Schemas['Health'];
 
+/** A file of a machine. */
+export type FileEntry = Schemas['File'];
+export type FileStat = Schemas['FileStat'];
+export type FileList = Schemas['FileList'];
+export type FileChange = Schemas['FileChange'];
+
 export type Machine = Schemas['Machine'];
 /** A machine in a list. */
 export type MachineSummary = Schemas['MachineSummary'];
+export type MachineMetrics = Schemas['MachineMetrics'];
 export type MachineStatus = Schemas['MachineStatus'];
 export const machineStatuses = words.MachineStatus;
 export type MachineFailure = NonNullable<Machine['failure']>;
 export type MachineList = Schemas['MachineList'];
 export type MachineListQuery = QueryOf<'listMachines'>;
+export type MachineSort = Schemas['MachineSort'];
+export const machineSorts = words.MachineSort;
+type WireMachine = Schemas['CreateMachine'];
 /** The properties of a new machine; omitted fields get the server's defaults. */
-export type CreateMachine = Schemas['CreateMachine'];
+export type CreateMachine = WireMachine &
+  (Required<Pick<WireMachine, 'vcpu_count' | 'mem_size_mib'>> | Required<Pick<WireMachine, 'template'>>);
 /** Alias of `CreateMachine`. */
 export type MachineCreate = CreateMachine;
 /** The properties of a machine to change; omitted ones stay. */
 export type UpdateMachine = Schemas['UpdateMachine'];
 export type RestartPolicy = Schemas['RestartPolicy'];
 export const restartPolicies = words.RestartPolicy;
+export type IdlePolicy = Schemas['IdlePolicy'];
+/** A machine's network, as it is asked for. */
+export type NetworkRequest = Schemas['MachineNetworkRequest'];
+/** A machine's network, as it is. */
+export type MachineNetwork = Schemas['MachineNetwork'];
+export type EgressRule = Exclude<NonNullable<NetworkRequest['egress']>, string>['allow'][number];
+export type PublishPort = Schemas['PublishPort'];
+export type PublishedPort = Schemas['PublishedPort'];
+export type PublishedPorts = Schemas['PublishedPorts'];
+/** The port, and whether the change is in force: the host repeats what it could not do at once. */
+export type PortChange = Schemas['PortPublished'];
+/** A name in the reverse proxy's domain that leads to a machine. */
+export type Route = Schemas['Route'];
+export type RouteList = Schemas['RouteList'];
+export type CreateRoute = Schemas['CreateRoute'];
+export type CreateRouteToken = Schemas['CreateRouteToken'];
+export type RouteToken = Schemas['RouteToken'];
+export type UpdateRoute = Schemas['UpdateRoute'];
+export type DeniedEgress = Schemas['DeniedEgress'];
 /** The status to wait for, and for how many seconds. */
 export type WaitQuery = QueryOf<'waitForMachine'>;
 /** How many of the last lines to return. */
@@ -35,11 +65,26 @@ export type ConsoleQuery = Omit<QueryOf<'getMachineConsole'>, 'follow'>;
 /** A command in its wire form. */
 export type WireExec = Schemas['Exec'];
 /** A command to run in a machine. `stdin` is part of the request: keep it to a few MiB. */
-export type ExecRequest = Omit<WireExec, 'cmd' | 'command' | 'stdin'> &
+export type ExecRequest = Omit<
+  WireExec,
+  'cmd' | 'command' | 'stdin' | 'detach' | 'stdin_open' | 'tty' | 'encoding'
+> &
   Required<Pick<WireExec, 'command'>> & {
     /** Text is sent as UTF-8. */
     readonly stdin?: Uint8Array | string;
   };
+/** A command that outlives its caller. `tty` runs it in a terminal, `stdin_open` keeps its input open for `write`. */
+export type StartExec = ExecRequest & Pick<WireExec, 'stdin_open' | 'tty'>;
+/** A command that has started. */
+export type StartedExec = Schemas['ExecStarted'];
+/** A command of a machine's current boot. */
+export type Exec = Schemas['MachineExec'];
+export type ExecList = Schemas['MachineExecList'];
+/** The size of a terminal in characters. */
+export interface ExecSize {
+  readonly rows: number;
+  readonly columns: number;
+}
 /** The buffered answer of a command. */
 export type ExecResult = Schemas['ExecResult'];
 
@@ -67,6 +112,21 @@ export type ExecOutput = Pick<WireOutput, 'type' | 'offset'> & { readonly data: 
 /** An event of a streamed command: output in order, then exactly one outcome. */
 export type ExecEvent = ExecOutput | ({ readonly type: 'outcome' } & ExecOutcome);
 
+/**
+ * Output of a command that is read from a cursor. A cursor counts the bytes of both streams: to continue, begin at the last
+ * event's. `offset` is null if the guest agent is too old to tell.
+ */
+export type ExecOutputEvent =
+  | {
+      readonly type: 'stdout' | 'stderr';
+      readonly data: Uint8Array;
+      readonly offset: number | null;
+      readonly cursor: number;
+    }
+  /** The end of what there was, of a command that runs on. */
+  | { readonly type: 'caught_up'; readonly cursor: number }
+  | ({ readonly type: 'outcome'; readonly cursor: number } & ExecOutcome);
+
 export type Image = Schemas['Image'];
 export type ImageList = Schemas['ImageList'];
 export type ImportImage = Schemas['ImportImage'];
@@ -80,9 +140,35 @@ export type KeyList = Schemas['KeyList'];
 export type Scope = Schemas['Scope'];
 export const scopes = words.Scope;
 
+export type KeyTier = NonNullable<Key['tier']>;
+export const keyTiers = ['free', 'pro', 'enterprise'] as const satisfies readonly KeyTier[];
+
+export type Environment = Schemas['Environment'];
+export type EnvironmentDetail = Schemas['EnvironmentDetail'];
+export type EnvironmentList = Schemas['EnvironmentList'];
+export type CreateEnvironment = Schemas['CreateEnvironment'];
+export type ExtendEnvironment = Schemas['ExtendEnvironment'];
+
+export type Quota = Schemas['Quota'];
+export type QuotaEntry = Schemas['QuotaEntry'];
+export type QuotaList = Schemas['QuotaList'];
+export type SetQuota = Schemas['SetQuota'];
+
 export type Operation = Schemas['Operation'];
 export type OperationState = Schemas['OperationState'];
 export const operationStates = words.OperationState;
 export type OperationStep = Schemas['OperationStep'];
 export type OperationFailure = Schemas['OperationFailure'];
 export type OperationList = Schemas['OperationList'];
+
+export type SshKey = Schemas['SshKey'];
+export type SshKeyList = Schemas['SshKeyList'];
+export type CreateSshKey = Schemas['CreateSshKey'];
+export type SshCertificate = Schemas['SshCertificate'];
+/** Without `ttl_seconds`, five minutes. */
+export type CreateSshCertificate = Pick<Schemas['CreateSshCertificate'], 'public_key'> &
+  Partial<Schemas['CreateSshCertificate']>;
+export type Template = Schemas['Template'];
+/** The properties of a new template. */
+export type CreateTemplate = Schemas['CreateTemplate'];
+export type TemplateList = Schemas['TemplateList'];

@@ -3,6 +3,8 @@
  * code to its own status and text; nothing else decides what a caller sees.
  */
 
+import { isTimeout } from '../lib/abort.ts';
+
 export const errorCodes = [
   'invalid',
   'unauthenticated',
@@ -11,6 +13,8 @@ export const errorCodes = [
   'conflict',
   'unsupported',
   'exhausted',
+  'quota',
+  'rate_limited',
   'timeout',
   'unavailable',
   'guest',
@@ -20,7 +24,8 @@ export const errorCodes = [
 
 /**
  * The kind of failure. `invalid`: the request is wrong · `conflict`: the state forbids it · `unsupported`:
- * this host cannot do it · `exhausted`: no disk, memory or slots left · `timeout`: a deadline passed ·
+ * this host cannot do it · `exhausted`: no disk, memory or slots left · `quota`: the
+ * caller has as much as it may have · `rate_limited`: too many requests in a minute · `timeout`: a deadline passed ·
  * `unavailable`: try later · `guest`: the guest or its link failed · `engine`: the VMM failed · `internal`: a
  * bug of ours.
  */
@@ -89,7 +94,10 @@ export function isAppError(error: unknown, code?: ErrorCode): error is AppError 
   return error instanceof AppError && (code === undefined || error.code === code);
 }
 
-/** Wraps any thrown value with a description of what was being done; an AppError keeps its code. */
+/**
+ * Wraps any thrown value with what was being done (`open database /x` becomes `cannot open database /x: …`). An AppError
+ * keeps its code, and a deadline that has passed is `timeout`.
+ */
 export function wrapError(error: unknown, doing: string, code: ErrorCode = 'internal'): AppError {
   if (error instanceof AppError) {
     const options: AppErrorOptions = {
@@ -99,9 +107,8 @@ export function wrapError(error: unknown, doing: string, code: ErrorCode = 'inte
       isMaybeDone: error.isMaybeDone,
       isPassing: error.isPassing,
     };
-    return new AppError(error.code, `${doing}: ${error.message}`, options);
+    return new AppError(error.code, `cannot ${doing}: ${error.message}`, options);
   }
-  return new AppError(code, `${doing}: ${error instanceof Error ? error.message : String(error)}`, {
-    cause: error,
-  });
+  const message = `cannot ${doing}: ${error instanceof Error ? error.message : String(error)}`;
+  return new AppError(isTimeout(error) ? 'timeout' : code, message, { cause: error });
 }

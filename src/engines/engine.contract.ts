@@ -3,7 +3,9 @@
  * Each case makes its own incarnations, and the suite ends by checking that nothing is left.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { AppError } from '../core/errors.ts';
 import {
+  type ConsolePiece,
   type EngineDriver,
   type EngineHandle,
   type EnginePause,
@@ -26,8 +28,12 @@ export interface EngineFixture {
   /** A spec whose guest prints `consoleMarker` and then behaves as requested. */
   spec(incarnation: string, slot: number, behaviour: GuestBehaviour): LaunchSpec;
   readonly consoleMarker: string;
+  /** A new, empty directory for saved memory. */
+  directory(): Promise<string>;
   /** Kills the VMM without the driver's knowledge, like `kill -9`. */
   kill(handle: EngineHandle): void;
+  /** Whether a launch has done all that it does before the guest may run. */
+  isPrepared(incarnation: string): Promise<boolean>;
   /** Number of VMMs of this incarnation on the host. */
   countVmms(incarnation: string): Promise<number>;
   /** Processes, directories, sockets and cgroups that are still on the host, in readable form. */
@@ -40,8 +46,18 @@ const exitTimeoutMs = 100_000;
 
 /** A follower of a console, and its output so far. */
 interface Following {
-  readonly iterator: AsyncIterator<Uint8Array>;
+  readonly iterator: AsyncIterator<ConsolePiece>;
   text: string;
+}
+
+/** The text of a piece, which knows when it was seen: while this test ran. */
+function textOf({ bytes, seen }: ConsolePiece): string {
+  expect(seen.at(-1)?.end ?? 0).toBe(bytes.length);
+  for (const { sinceMs, atMs } of seen) {
+    expect(sinceMs).toBeGreaterThan(Date.now() - exitTimeoutMs * 2);
+    expect(atMs).toBeLessThanOrEqual(Date.now());
+  }
+  return Buffer.from(bytes).toString();
 }
 
 /** Reads the console's output from here to its end. */
@@ -50,7 +66,7 @@ async function rest({ iterator }: Following): Promise<string> {
   for (;;) {
     const { done, value } = await iterator.next();
     if (done) return text;
-    text += Buffer.from(value).toString();
+    text += textOf(value);
   }
 }
 
@@ -91,7 +107,7 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       while (!following.text.includes(fixture.consoleMarker)) {
         const { done, value } = await following.iterator.next();
         if (done) throw new Error(`the console ended without the marker: ${following.text}`);
-        following.text += Buffer.from(value).toString();
+        following.text += textOf(value);
       }
     };
 
@@ -141,6 +157,30 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       const launching = driver.launch(fixture.spec(incarnation, 1, 'idle'), AbortSignal.abort(reason));
       await expect(launching).rejects.toBe(reason);
       expect(await fixture.countVmms(incarnation)).toBe(0);
+    });
+
+    it('runs no guest before it may', async () => {
+      const incarnation = shortId();
+      made.push(incarnation);
+      const gate = Promise.withResolvers<void>();
+      const launching = driver.launch(fixture.spec(incarnation, 1, 'idle'), never, gate.promise);
+      await expect.poll(() => fixture.isPrepared(incarnation), { timeout: exitTimeoutMs }).toBe(true);
+      expect(await fixture.countVmms(incarnation)).toBe(0);
+      gate.resolve();
+      expect((await launching).incarnation).toBe(incarnation);
+      expect(await fixture.countVmms(incarnation)).toBe(1);
+    });
+
+    it('leaves nothing of a launch that may not run, and says why', async () => {
+      const incarnation = shortId();
+      const refused = new AppError('unavailable', 'the rules are not in force');
+      const gate = Promise.withResolvers<void>();
+      const launching = driver.launch(fixture.spec(incarnation, 1, 'idle'), never, gate.promise);
+      await expect.poll(() => fixture.isPrepared(incarnation), { timeout: exitTimeoutMs }).toBe(true);
+      gate.reject(refused);
+      await expect(launching).rejects.toBe(refused);
+      expect(await fixture.countVmms(incarnation)).toBe(0);
+      expect(await driver.list(never)).toEqual([]);
     });
 
     it('finds an incarnation whose handle was lost', async () => {
@@ -243,9 +283,11 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
       const handle = await launch('poweroff');
       await nextExit(handle);
       const console = await driver.console?.read(handle.incarnation, 4096, never);
-      expect(Buffer.from(console ?? []).toString()).toContain(fixture.consoleMarker);
-      expect(await driver.console?.read(handle.incarnation, 5, never)).toHaveLength(5);
-      expect(await driver.console?.read(shortId(), 10, never)).toHaveLength(0);
+      expect(console && textOf(console)).toContain(fixture.consoleMarker);
+      const last = await driver.console?.read(handle.incarnation, 5, never);
+      expect(last && textOf(last)).toHaveLength(5);
+      const none = { bytes: expect.toSatisfy((bytes: Uint8Array) => bytes.length === 0), seen: [] };
+      expect(await driver.console?.read(shortId(), 10, never)).toEqual(none);
     });
 
     it('streams the console to each follower at its own pace until the end', async () => {
@@ -340,17 +382,52 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
     });
 
     it('refuses an unknown source before it makes anything', async () => {
-      const incarnation = shortId();
-      const spec = fixture.spec(incarnation, 1, 'idle');
-      const sources: readonly LaunchSource[] = [
-        { kind: 'restore', directory: '/nowhere' },
-        { kind: 'container', rootPath: '/nowhere', argv: ['true'] },
-      ];
-      for (const source of sources)
-        await expect(driver.launch({ ...spec, source }, never)).rejects.toMatchObject({
-          code: 'unsupported',
-        });
+      const spec = fixture.spec(shortId(), 1, 'idle');
+      const source: LaunchSource = { kind: 'container', rootPath: '/nowhere', argv: ['true'] };
+      await expect(driver.launch({ ...spec, source }, never)).rejects.toMatchObject({ code: 'unsupported' });
       expect(await driver.list(never)).toEqual([]);
+    });
+
+    const restored = async (directory: string, size: Partial<LaunchSpec> = {}) => {
+      const incarnation = shortId();
+      made.push(incarnation);
+      const spec = { ...fixture.spec(incarnation, made.length, 'idle'), ...size };
+      return await driver.launch({ ...spec, source: { kind: 'restore', directory } }, never);
+    };
+
+    it('saves a paused guest, and launches another incarnation from it, paused', async ({ skip }) => {
+      if (driver.snapshots === null || driver.pause === null) return skip('the engine cannot save memory');
+      const directory = await fixture.directory();
+      const original = await launch();
+      const following = follow(original);
+      await untilMarked(following);
+      await expect(driver.snapshots.save(original, directory, never)).rejects.toMatchObject({
+        code: 'engine',
+      });
+      await expect(restored(directory)).rejects.toMatchObject({ code: 'not_found' });
+      await driver.pause.pause(original, never);
+      // Repeated, as after a crash.
+      for (let time = 0; time < 2; time++) await driver.snapshots.save(original, directory, never);
+      expect(await driver.inspect(original, never)).toEqual(paused);
+      await driver.pause.resume(original, never);
+      expect(await driver.inspect(original, never)).toEqual({ state: 'running' });
+      await driver.stop(original, never);
+      const copy = await restored(directory);
+      expect(await driver.inspect(copy, never)).toEqual(paused);
+      expect(await driver.find(copy.incarnation, never)).toEqual(copy);
+      await driver.pause.resume(copy, never);
+      expect(await driver.inspect(copy, never)).toEqual({ state: 'running' });
+      await rest(following);
+    });
+
+    it('launches nothing from what another machine’s hardware has saved', async ({ skip }) => {
+      if (driver.snapshots === null || driver.pause === null) return skip('the engine cannot save memory');
+      const directory = await fixture.directory();
+      const original = await launch();
+      await driver.pause.pause(original, never);
+      await driver.snapshots.save(original, directory, never);
+      await expect(restored(directory, { memoryMib: 256 })).rejects.toMatchObject({ code: 'unsupported' });
+      expect(await driver.listLiving(never)).toEqual([original.incarnation]);
     });
 
     it('rejects every call at once if its signal has aborted', async () => {
@@ -369,9 +446,30 @@ export function engineContract(name: string, makeFixture: () => Promise<EngineFi
         () => driver.pause?.pause(handle, gone) ?? Promise.reject(reason),
         () => driver.pause?.resume(handle, gone) ?? Promise.reject(reason),
         () => driver.console?.read(incarnation, 1, gone) ?? Promise.reject(reason),
+        () => driver.meter?.measure(handle, gone) ?? Promise.reject(reason),
+        () => driver.snapshots?.save(handle, '/nowhere', gone) ?? Promise.reject(reason),
       ];
       for (const call of calls) await expect(call(), String(call)).rejects.toBe(reason);
       expect(await driver.inspect(handle, never)).toEqual({ state: 'running' });
+    });
+
+    it('measures what a living incarnation has used', async ({ skip }) => {
+      if (driver.meter === null) return skip('the engine measures nothing');
+      const handle = await launch();
+      const following = follow(handle);
+      // A guest that has printed to its console has run and uses memory.
+      await untilMarked(following);
+      const usage = await driver.meter.measure(handle, never);
+      const { processorTimeMs, memoryBytes, diskReadBytes, diskReads } = usage;
+      expect(processorTimeMs).toBeGreaterThan(0);
+      expect(memoryBytes).toBeGreaterThan(1024 * 1024);
+      expect(diskReadBytes).toBeGreaterThanOrEqual(0);
+      expect(diskReads).toBeGreaterThanOrEqual(0);
+      const later = await driver.meter.measure(handle, never);
+      expect(later.processorTimeMs).toBeGreaterThanOrEqual(processorTimeMs ?? Number.POSITIVE_INFINITY);
+      await driver.stop(handle, never);
+      await rest(following);
+      await expect(driver.meter.measure(handle, never)).rejects.toMatchObject({ code: 'engine' });
     });
 
     it('follows the empty console of an incarnation that never ran to its end', async () => {

@@ -1,6 +1,13 @@
 /** Tests against the real guest agent, run outside a VM. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { AppError } from '../core/errors.ts';
 import type { ExecOutcome, ExecRequest, ExecSession, GuestTarget } from '../core/ports/guest.ts';
+import { parseUserData } from '../core/user-data/parse.ts';
+import { userDataOf } from '../core/user-data/user-data.ts';
+import { exists } from '../lib/files.ts';
 import { GuestClient } from './client.ts';
 import { GoPrograms, type RunningProgram } from './testing/go-programs.ts';
 import type { GuestTimings } from './timings.ts';
@@ -183,6 +190,62 @@ describe('exec', () => {
   test('twenty at once', async () => {
     const all = Array.from({ length: 20 }, async (_, index) => collect(await exec(['echo', String(index)])));
     expect((await Promise.all(all)).map(({ stdout }) => Number(stdout))).toEqual([...Array(20).keys()]);
+  });
+});
+
+describe('user data', () => {
+  test('is carried out once, and its outcome kept for the next daemon', async () => {
+    const root = await mkdtemp(join(tmpdir(), 'f-root-'));
+    const own = await programs.start('guest-agent', (path) => ['serve', '--socket', path, '--root', root]);
+    const there = { ...target, address: { transport: 'virtio-serial', path: own.path } as const };
+    try {
+      const data = parseUserData(
+        `#cloud-config\nwrite_files: [{path: /etc/x, content: hi, owner: "${process.getuid?.()}"}]\n` +
+          `runcmd:\n- echo x >> ${root}/count\n- [sh, -c, "echo why >&2; exit 3"]\n`,
+      );
+      const failed = { outcome: 'failed', message: 'runcmd 2 of 2: exit code 3: why' };
+      expect(await client.provision(there, data, never)).toEqual(failed);
+      await client.close();
+      client = makeClient();
+      expect(await client.provision(there, data, never)).toEqual(failed);
+      expect(await readFile(join(root, 'count'), 'utf8')).toBe('x\n');
+      expect(await readFile(join(root, 'etc/x'), 'utf8')).toBe('hi');
+      const copy = { ...there, machineId: 'm2' };
+      expect(await client.provision(copy, userDataOf({}), never)).toEqual({ outcome: 'succeeded' });
+    } finally {
+      await own.stop();
+      await rm(root, { recursive: true });
+    }
+  });
+
+  test('waits in the guest when its caller leaves', async () => {
+    const root = await mkdtemp(join(tmpdir(), 'f-root-'));
+    const own = await programs.start('guest-agent', (path) => ['serve', '--socket', path, '--root', root]);
+    const there = { ...target, address: { transport: 'virtio-serial', path: own.path } as const };
+    try {
+      const data = parseUserData(
+        `#cloud-config\nruncmd: ["mkfifo ${root}/f; cat ${root}/f > ${root}/got"]\n`,
+      );
+      const leaving = new AbortController();
+      const left = client.provision(there, data, leaving.signal);
+      leaving.abort(new AppError('unavailable', 'the daemon ends'));
+      await expect(left).rejects.toMatchObject({ code: 'unavailable' });
+      const again = client.provision(there, data, never);
+      await expect.poll(() => exists(join(root, 'f')), { timeout: 20_000 }).toBe(true);
+      await writeFile(join(root, 'f'), 'word');
+      expect(await again).toEqual({ outcome: 'succeeded' });
+      expect(await readFile(join(root, 'got'), 'utf8')).toBe('word');
+    } finally {
+      await own.stop();
+      await rm(root, { recursive: true });
+    }
+  });
+
+  test('is refused by an agent without the feature', async () => {
+    await expect(client.provision(target, userDataOf({}), never)).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringContaining('carries out no user data'),
+    });
   });
 });
 

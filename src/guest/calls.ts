@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { AppError, isAppError } from '../core/errors.ts';
-import type { GuestHello, GuestIdentity } from '../core/ports/guest.ts';
+import type { GuestHello, GuestIdentity, GuestLeaseReport } from '../core/ports/guest.ts';
+import type { GuestNetwork } from '../core/ports/network.ts';
 import { deadline } from '../lib/abort.ts';
 import { cleanWords, encodeLine, parseLine, readLine } from './lines.ts';
 import { protocolVersion, protocolVersionMin } from './protocol.ts';
@@ -78,15 +79,30 @@ export async function simpleCall(
 /** Refusals caused by the request; other codes are failures of the guest. */
 const callerCodes = ['invalid', 'not_found', 'conflict', 'exhausted'] as const;
 
-function parseAnswer(name: string, line: Buffer): Readonly<Record<string, unknown>> {
+/** The results of an answer, or of the last frame of a call about files. Raises the protocol's codes. */
+export function parseAnswer(name: string, line: Buffer): Readonly<Record<string, unknown>> {
   const answer = parseLine(line);
   if (answer.ok === true) return answer;
   if (answer.ok !== false) throw new AppError('guest', `the guest's answer to ${name} is malformed`);
   const words = cleanWords(answer.message) || 'no reason given';
   const code = callerCodes.find((known) => known === answer.code);
-  if (code !== undefined) throw new AppError(code, words);
+  const exitCode = z.int().min(0).max(255).safeParse(answer.exit_code).data;
+  if (code !== undefined)
+    throw new AppError(code, words, {
+      ...hintFor(words),
+      ...(exitCode === undefined ? {} : { details: { exitCode } }),
+    });
   if (answer.code === 'unsupported') throw new AppError('guest', `the guest agent cannot ${name}: ${words}`);
-  throw new AppError('guest', `${name} failed in the guest: ${words}`);
+  // The first call: the guest answers why it cannot start.
+  if (name === 'hello') throw new AppError('guest', `the guest cannot start: ${words}`);
+  throw new AppError('guest', `the guest agent failed to ${name}: ${words}`);
+}
+
+/** What to do about a refusal that names something of the guest. */
+function hintFor(words: string): { readonly hint?: string } {
+  if (/^no such (user|group)/.test(words))
+    return { hint: 'Name one of the guest’s /etc/passwd or /etc/group, or a number.' };
+  return /^no such directory/.test(words) ? { hint: 'Make it in the guest first, or name another one.' } : {};
 }
 
 const helloSchema = z.object({
@@ -161,6 +177,58 @@ export async function callIdentity(
 
 export async function callResync(session: YamuxSession, nowMs: number, options: CallOptions): Promise<void> {
   await simpleCall(session, 'resync', syncArguments(nowMs), options);
+}
+
+export async function callNetwork(
+  session: YamuxSession,
+  { searchDomains, ...network }: GuestNetwork,
+  options: CallOptions,
+): Promise<void> {
+  await simpleCall(session, 'network', { ...network, search_domains: searchDomains }, options);
+}
+
+export async function callSshKeys(
+  session: YamuxSession,
+  keys: readonly string[],
+  options: CallOptions,
+): Promise<void> {
+  await simpleCall(session, 'ssh_keys', { keys }, options);
+}
+
+const leaseSchema = z.object({
+  change: z.int().min(0),
+  lease: z
+    .object({
+      address: z.ipv4(),
+      prefix: z.int().min(1).max(32),
+      gateway: z.ipv4().nullable(),
+      resolvers: z.array(z.ipv4()).max(3),
+      left_ms: z
+        .number()
+        .min(0)
+        .max(2 ** 42),
+    })
+    .nullable(),
+  problem: z.string().nullable(),
+});
+
+/** The guest answers within `waitMs`. */
+export async function callLease(
+  session: YamuxSession,
+  known: number,
+  waitMs: number,
+  { signal, callMs }: CallOptions,
+): Promise<GuestLeaseReport> {
+  const options = { signal, callMs: waitMs + callMs };
+  const parsed = leaseSchema.safeParse(
+    await simpleCall(session, 'lease', { known, timeout_ms: waitMs }, options),
+  );
+  if (!parsed.success) throw new AppError('guest', "the guest's answer to lease is malformed");
+  const { change, lease, problem } = parsed.data;
+  const words = problem === null ? null : cleanWords(problem);
+  if (lease === null) return { change, lease, problem: words };
+  const { left_ms: leftMs, ...rest } = lease;
+  return { change, lease: { ...rest, leftMs }, problem: words };
 }
 
 export async function callRekey(

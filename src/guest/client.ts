@@ -11,10 +11,18 @@ import type {
   GuestAnnouncement,
   GuestHello,
   GuestIdentity,
+  GuestLeaseReport,
   GuestLink,
+  GuestLinkState,
   GuestTarget,
 } from '../core/ports/guest.ts';
 import type { GuestCommands } from '../core/ports/guest-commands.ts';
+import type { GuestConnections } from '../core/ports/guest-connections.ts';
+import type { GuestFiles } from '../core/ports/guest-files.ts';
+import type { GuestLogged } from '../core/ports/guest-logged.ts';
+import type { GuestProvisioning, ProvisioningOutcome } from '../core/ports/guest-provisioning.ts';
+import type { GuestNetwork } from '../core/ports/network.ts';
+import type { UserData } from '../core/user-data/user-data.ts';
 import { deadline } from '../lib/abort.ts';
 import { LimitedLogs } from '../lib/limited-log.ts';
 import { type Logger, silentLog } from '../lib/log.ts';
@@ -24,15 +32,22 @@ import {
   type CallOptions,
   callIdentify,
   callIdentity,
+  callLease,
+  callNetwork,
   callRekey,
   callResync,
   callShutdown,
+  callSshKeys,
 } from './calls.ts';
 import { CommandClient } from './commands.ts';
+import { ConnectionClient } from './connections.ts';
 import { startExec } from './exec.ts';
 import { checkProgram } from './exec-request.ts';
+import { FileClient } from './files.ts';
 import { IncarnationLink } from './link.ts';
+import { LoggedClient } from './logged.ts';
 import { incarnationToken } from './preamble.ts';
+import { callProvision } from './provision.ts';
 import { defaultTimings, type GuestTimings } from './timings.ts';
 import type { Transports } from './transports/transport.ts';
 
@@ -51,7 +66,7 @@ const secretBytes = 32;
 const clockSlackMs = 500;
 const identifyAttemptsMax = 5;
 
-export class GuestClient implements GuestLink {
+export class GuestClient implements GuestLink, GuestProvisioning {
   readonly #secret: Uint8Array;
   readonly #transports: Transports;
   readonly #logs: LimitedLogs;
@@ -60,6 +75,9 @@ export class GuestClient implements GuestLink {
   readonly #links = new Map<string, IncarnationLink>();
   /** Commands that outlive the link and this daemon. */
   readonly commands: GuestCommands;
+  readonly files: GuestFiles;
+  readonly connections: GuestConnections;
+  readonly logged: GuestLogged;
   readonly #closing = new AbortController();
 
   constructor(options: GuestClientOptions) {
@@ -73,6 +91,20 @@ export class GuestClient implements GuestLink {
     this.commands = new CommandClient({
       session: (target, signal) => this.#session(target, signal),
       callMs: this.#timings.callMs,
+    });
+    this.logged = new LoggedClient({
+      session: (target, signal) => this.#session(target, signal),
+      callMs: this.#timings.callMs,
+      letGoMs: this.#timings.callMs,
+    });
+    this.connections = new ConnectionClient({
+      session: (target, signal) => this.#session(target, signal),
+      callMs: this.#timings.callMs,
+    });
+    this.files = new FileClient({
+      session: (target, signal) => this.#session(target, signal),
+      callMs: this.#timings.callMs,
+      idleMs: this.#timings.fileIdleMs,
     });
   }
 
@@ -119,6 +151,37 @@ export class GuestClient implements GuestLink {
       );
   }
 
+  async configureNetwork(
+    target: GuestTarget,
+    network: GuestNetwork,
+    signal: AbortSignal,
+  ): Promise<string | null> {
+    const session = await this.#session(target, signal);
+    const options = this.#callOptions(signal);
+    const { features, agentVersion } = await session.hello(options);
+    if (!features.includes('network'))
+      return `the guest agent (${agentVersion}) is too old to set up a network; import the image again`;
+    if (network.dhcp === true && !features.includes('dhcp'))
+      return `the guest agent (${agentVersion}) is too old for DHCP; import the image again, or give the machine a fixed address`;
+    try {
+      await callNetwork(session.yamux, network, options);
+      return null;
+    } catch (error) {
+      if (!isAppError(error, 'not_found')) throw error;
+      return 'the guest has no network interface; its kernel needs the module virtio_net';
+    }
+  }
+
+  async dhcpLease(
+    target: GuestTarget,
+    known: number,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<GuestLeaseReport> {
+    const session = await this.#session(target, signal);
+    return callLease(session.yamux, known, waitMs, this.#callOptions(signal));
+  }
+
   async exec(target: GuestTarget, request: ExecRequest, signal: AbortSignal): Promise<ExecSession> {
     // Checked first, so that an invalid request is refused whatever the link's state.
     checkProgram(request);
@@ -128,8 +191,8 @@ export class GuestClient implements GuestLink {
   }
 
   async rekey(target: GuestTarget, previous: string, signal: AbortSignal): Promise<void> {
-    if (this.#links.has(target.incarnation))
-      throw new AppError('internal', `incarnation ${target.incarnation} has a link already`);
+    // Of an earlier call that was carried out; it has one token only.
+    await this.release(target.incarnation);
     // A copy accepts the old token, or the new one if an earlier call was carried out.
     const tokens = [previous, target.incarnation].map((name) => incarnationToken(this.#secret, name));
     const link = this.#makeLink(target, tokens);
@@ -146,6 +209,29 @@ export class GuestClient implements GuestLink {
     }
   }
 
+  async provision(
+    target: GuestTarget,
+    userData: UserData,
+    signal: AbortSignal,
+  ): Promise<ProvisioningOutcome> {
+    const session = await this.#session(target, signal);
+    const options = { ...this.#callOptions(signal), provisionMs: this.#timings.provisionMs };
+    const { features, agentVersion } = await session.hello(options);
+    if (!features.includes('user_data'))
+      throw new AppError('unsupported', `the guest agent (${agentVersion}) carries out no user data`, {
+        hint: 'Import its image again: a kernel of its own keeps the agent of the day of the import',
+      });
+    return await callProvision(session.yamux, target.machineId, userData, options);
+  }
+
+  async setSshKeys(target: GuestTarget, keys: readonly string[], signal: AbortSignal): Promise<boolean> {
+    const session = await this.#session(target, signal);
+    const options = this.#callOptions(signal);
+    if (!(await session.hello(options)).features.includes('ssh_keys')) return false;
+    await callSshKeys(session.yamux, keys, options);
+    return true;
+  }
+
   async shutdown(target: GuestTarget, graceMs: number, signal: AbortSignal): Promise<void> {
     const session = await this.#session(target, signal);
     try {
@@ -154,6 +240,10 @@ export class GuestClient implements GuestLink {
       // The guest may be gone before its answer arrives; its announcement counts as the answer.
       if (signal.aborted || this.announcement(target.incarnation) !== 'poweroff') throw error;
     }
+  }
+
+  linkState(incarnation: string): GuestLinkState | null {
+    return this.#links.get(incarnation)?.state ?? null;
   }
 
   announcement(incarnation: string): GuestAnnouncement | null {
@@ -208,6 +298,7 @@ export class GuestClient implements GuestLink {
       tokens,
       timings: this.#timings,
       log: this.#logs.of(incarnation),
+      now: this.#now,
       incarnation,
       onInterval: (agent) => void this.#keepTime(incarnation, agent),
     });

@@ -1,6 +1,7 @@
 /** The output of an agent's command: the host's end of `attach`. */
+import { z } from 'zod';
 import { AppError } from '../core/errors.ts';
-import type { CommandEvent } from '../core/ports/guest-commands.ts';
+import type { CommandEvent, CommandOutput, OutputBounds } from '../core/ports/guest-commands.ts';
 import { invariant } from '../lib/invariant.ts';
 import { type AnsweredCall, abortError, type CallOptions, openCall } from './calls.ts';
 import { CommandFrameReader, encodeNumberFrame } from './exec-frames.ts';
@@ -20,14 +21,35 @@ export async function attachCommand(
   id: string,
   offset: number,
   options: CallOptions,
-): Promise<AsyncIterable<CommandEvent>> {
+): Promise<CommandOutput> {
   if (!Number.isSafeInteger(offset) || offset < 0)
     throw new AppError('invalid', 'an offset must be a number of bytes');
   const line = encodeLine({ call: 'attach', command: id, offset });
   return new Attachment(await openCall(session, 'attach', line, options), offset, options.signal);
 }
 
-class Attachment implements AsyncIterable<CommandEvent>, AsyncIterator<CommandEvent> {
+const boundsSchema = z.object({
+  first_offset: z.int().min(0),
+  next_offset: z.int().min(0),
+  stdout_offset: z.int().min(0),
+  stderr_offset: z.int().min(0),
+  stdin_offset: z.int().min(0),
+});
+
+function boundsOf(results: AnsweredCall['results']): OutputBounds | null {
+  if (!('first_offset' in results)) return null;
+  const parsed = boundsSchema.safeParse(results);
+  if (!parsed.success || parsed.data.first_offset > parsed.data.next_offset)
+    throw new AppError('guest', "the guest's answer to attach is malformed");
+  const { first_offset, next_offset, stdout_offset, stderr_offset, stdin_offset } = parsed.data;
+  return {
+    ...{ firstOffset: first_offset, nextOffset: next_offset },
+    ...{ stdoutBefore: stdout_offset, stderrBefore: stderr_offset, stdinTaken: stdin_offset },
+  };
+}
+
+class Attachment implements CommandOutput, AsyncIterator<CommandEvent> {
+  readonly bounds: OutputBounds | null;
   readonly #call: AnsweredCall;
   readonly #frames: CommandFrameReader;
   readonly #signal: AbortSignal;
@@ -39,6 +61,7 @@ class Attachment implements AsyncIterable<CommandEvent>, AsyncIterator<CommandEv
   #isOver = false;
 
   constructor(call: AnsweredCall, offset: number, signal: AbortSignal) {
+    this.bounds = boundsOf(call.results);
     this.#call = call;
     this.#frames = new CommandFrameReader(call.stream, call.rest);
     this.#offset = offset;
@@ -74,6 +97,8 @@ class Attachment implements AsyncIterable<CommandEvent>, AsyncIterator<CommandEv
     const event = await this.#frames.next();
     if (event.type === 'outcome') this.#finish();
     if (event.type === 'lost') this.#offset += event.bytes;
+    if (!Number.isSafeInteger(this.#offset))
+      throw new AppError('guest', 'the guest lost impossibly many bytes');
     if (event.type === 'outcome' || event.type === 'lost') return event;
     const offset = this.#offset;
     this.#offset += event.data.length;

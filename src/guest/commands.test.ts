@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { GuestTarget } from '../core/ports/guest.ts';
 import type { CommandEvent, CommandRequest } from '../core/ports/guest-commands.ts';
+import { testGuestCommands } from '../core/testing/guest-commands.contract.ts';
 import { GuestClient } from './client.ts';
 import { GoPrograms, type RunningProgram } from './testing/go-programs.ts';
 import { dialVirtioSerial } from './transports/virtio-serial.ts';
@@ -29,6 +30,8 @@ afterEach(async () => {
   await client.close();
   await agent.stop();
 });
+
+testGuestCommands(async () => ({ commands: client.commands, target }));
 
 const start = (id: string, script: string, request: Partial<CommandRequest> = {}) =>
   client.commands.start(target, { id, argv: ['/bin/sh', '-c', script], ...request }, never);
@@ -62,11 +65,41 @@ test('starts a command, attaches to it twice and forgets it', async () => {
   expect(await collect('c1')).toEqual(whole);
   expect(await collect('c1', 2)).toMatchObject({ outcome: whole.outcome });
   expect(await client.commands.list(target, never)).toMatchObject([
-    { id: 'c1', program: '/bin/sh', firstOffset: 0, nextOffset: 8, outcome: whole.outcome },
+    {
+      ...{ id: 'c1', program: '/bin/sh', argc: 3, hasTerminal: false, outcome: whole.outcome },
+      ...{ firstOffset: 0, nextOffset: 8, stdoutBytes: 4, stderrBytes: 4 },
+      words: ['/bin/sh', '-c', 'echo out; echo err >&2; exit 5'],
+      endedAtMs: expect.any(Number),
+    },
   ]);
+  expect((await attach('c1', 4)).bounds).toMatchObject({ firstOffset: 0, nextOffset: 8 });
   await client.commands.forget(target, 'c1', never);
   expect(await client.commands.list(target, never)).toEqual([]);
   await expect(attach('c1')).rejects.toMatchObject({ code: 'not_found' });
+});
+
+test('waits for a command without reading its output', async () => {
+  await start('c1', 'read go; head -c 3000000 /dev/zero; exit 4', { hasStdin: true });
+  const waiting = client.commands.wait(target, 'c1', never);
+  const stop = new AbortController();
+  const stopped = client.commands.wait(target, 'c1', stop.signal);
+  stop.abort();
+  await expect(stopped).rejects.toMatchObject({ code: 'timeout' });
+  await client.commands.feed(target, 'c1', Buffer.from('go\n'), false, never);
+  const outcome = { outcome: 'exited', exitCode: 4 };
+  expect(await waiting).toEqual(outcome);
+  expect(await client.commands.wait(target, 'c1', never)).toEqual(outcome);
+  await expect(client.commands.signal(target, 'c1', 'TERM', never)).rejects.toMatchObject({
+    code: 'conflict',
+  });
+});
+
+test('a program that cannot be run is refused with the exit code of a shell', async () => {
+  const argv = ['no-such-program'];
+  await expect(client.commands.start(target, { id: 'c1', argv }, never)).rejects.toMatchObject({
+    code: 'invalid',
+    details: { exitCode: 127 },
+  });
 });
 
 test('losing the link ends no command, and lost bytes are reported', async () => {

@@ -1,6 +1,6 @@
 /** Implements `GuestCommands` on the links of `GuestClient`. */
 import { AppError } from '../core/errors.ts';
-import type { GuestTarget } from '../core/ports/guest.ts';
+import type { ExecOutcome, GuestTarget } from '../core/ports/guest.ts';
 import type {
   CommandInfo,
   CommandOutput,
@@ -10,9 +10,24 @@ import type {
 } from '../core/ports/guest-commands.ts';
 import type { AgentSession } from './agent-session.ts';
 import type { CallOptions } from './calls.ts';
-import { callFeed, callForget, callList, callResize, callSignal, callStart } from './command-calls.ts';
+import {
+  callFeed,
+  callForget,
+  callList,
+  callResize,
+  callSignal,
+  callStart,
+  callWait,
+} from './command-calls.ts';
 import { attachCommand } from './command-output.ts';
 import type { YamuxSession } from './yamux/session.ts';
+
+/** Features of the agent, and what the agent lacks without them. */
+const features = {
+  commands: 'commands',
+  command_wait: 'way to wait for commands',
+  terminal: 'terminal',
+} as const;
 
 export interface CommandClientOptions {
   /** The session of a link that is up, or comes up in time. */
@@ -38,6 +53,10 @@ export class CommandClient implements GuestCommands {
 
   async attach(target: GuestTarget, id: string, offset: number, signal: AbortSignal): Promise<CommandOutput> {
     return await attachCommand(await this.#session(target, signal), id, offset, this.#call(signal));
+  }
+
+  async wait(target: GuestTarget, id: string, signal: AbortSignal): Promise<ExecOutcome> {
+    return await callWait(await this.#session(target, signal, 'command_wait'), id, this.#call(signal));
   }
 
   async feed(
@@ -74,12 +93,12 @@ export class CommandClient implements GuestCommands {
   async #session(
     target: GuestTarget,
     signal: AbortSignal,
-    feature: 'commands' | 'terminal' = 'commands',
+    feature: keyof typeof features = 'commands',
   ): Promise<YamuxSession> {
     const session = await this.#options.session(target, signal);
-    const { features, agentVersion } = await session.hello(this.#call(signal));
-    if (features.includes(feature)) return session.yamux;
-    throw new AppError('unsupported', `the guest agent (${agentVersion}) has no ${feature}`, {
+    const { features: known, agentVersion } = await session.hello(this.#call(signal));
+    if (known.includes(feature)) return session.yamux;
+    throw new AppError('unsupported', `the guest agent (${agentVersion}) has no ${features[feature]}`, {
       hint: 'Restart the machine to give it the current agent.',
     });
   }

@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import { AppError } from '../core/errors.ts';
 import type { ExecEvent, ExecOutcome } from '../core/ports/guest.ts';
+import { encodeFrame, FrameReader } from './frames.ts';
 import { type ByteSource, parseLine } from './lines.ts';
-import { framePayloadBytesMax, frameTypes } from './protocol.ts';
+import { frameTypes } from './protocol.ts';
 
-const frameHeaderBytes = 5;
 const numberBytes = 8;
 
 const outcomeSchema = z.discriminatedUnion('outcome', [
@@ -14,90 +14,35 @@ const outcomeSchema = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('timed_out') }),
 ]);
 
-/** `payload`: at most 64 KiB. */
-export function encodeExecFrame(type: number, payload: Uint8Array): Buffer {
-  const frame = Buffer.allocUnsafe(frameHeaderBytes + payload.length);
-  frame.writeUInt8(type, 0);
-  frame.writeUInt32BE(payload.length, 1);
-  frame.set(payload, frameHeaderBytes);
-  return frame;
-}
-
 /** A frame whose payload is one number. */
 export function encodeNumberFrame(type: number, number: number): Buffer {
   const payload = Buffer.alloc(numberBytes);
   payload.writeBigUInt64BE(BigInt(number));
-  return encodeExecFrame(type, payload);
+  return encodeFrame(type, payload);
 }
 
 export type FrameEvent = ExecEvent | { readonly type: 'lost'; readonly bytes: number };
 
-/**
- * Parses the bytes of a call into events. Output is passed on as it arrives, split where the link split it.
- */
+/** Parses the bytes of a call into events. Output is passed on as it arrives, split where the link split it. */
 export class CommandFrameReader {
-  readonly #source: ByteSource;
-  readonly #header = Buffer.alloc(frameHeaderBytes);
-  #chunk: Buffer;
-  #headerBytes = 0;
-  #type = 0;
-  #payloadLeft = 0;
+  readonly #frames: FrameReader;
 
   /** `received`: bytes already read from the source. */
   constructor(source: ByteSource, received: Buffer) {
-    this.#source = source;
-    this.#chunk = received;
+    this.#frames = new FrameReader(source, received, {
+      noun: 'an exec frame',
+      last: 'the outcome',
+      isKnown: (type) => type >= frameTypes.stdout && type <= frameTypes.lost,
+    });
   }
 
   /** The next event; none follows `outcome`. Rejects with `guest` when the guest violates the framing. */
   async next(): Promise<FrameEvent> {
-    if (this.#payloadLeft === 0) await this.#readHeader();
-    if (this.#type === frameTypes.lost)
-      return { type: 'lost', bytes: parseNumber(await this.#readPayload()) };
-    if (this.#type === frameTypes.outcome) {
-      const outcome = parseOutcome(await this.#readPayload());
-      return { type: 'outcome', outcome };
-    }
-    const data = await this.#take(this.#payloadLeft);
-    this.#payloadLeft -= data.length;
-    return { type: this.#type === frameTypes.stdout ? 'stdout' : 'stderr', data };
-  }
-
-  async #readHeader(): Promise<void> {
-    while (this.#headerBytes < frameHeaderBytes) {
-      const piece = await this.#take(frameHeaderBytes - this.#headerBytes);
-      this.#header.set(piece, this.#headerBytes);
-      this.#headerBytes += piece.length;
-    }
-    this.#headerBytes = 0;
-    this.#type = this.#header.readUInt8(0);
-    this.#payloadLeft = this.#header.readUInt32BE(1);
-    if (this.#type < frameTypes.stdout || this.#type > frameTypes.lost)
-      throw new AppError('guest', `the guest sent an exec frame of type ${this.#type}`);
-    if (this.#payloadLeft === 0 || this.#payloadLeft > framePayloadBytesMax)
-      throw new AppError('guest', `the guest sent an exec frame of ${this.#payloadLeft} bytes`);
-  }
-
-  async #readPayload(): Promise<Buffer> {
-    const payload = Buffer.allocUnsafe(this.#payloadLeft);
-    while (this.#payloadLeft > 0) {
-      const piece = await this.#take(this.#payloadLeft);
-      payload.set(piece, payload.length - this.#payloadLeft);
-      this.#payloadLeft -= piece.length;
-    }
-    return payload;
-  }
-
-  /** At least one byte, at most `bytesMax`. */
-  async #take(bytesMax: number): Promise<Buffer> {
-    while (this.#chunk.length === 0) {
-      const chunk = await this.#source.read();
-      if (chunk === null) throw new AppError('guest', 'the guest ended the call before the outcome');
-      this.#chunk = chunk;
-    }
-    const piece = this.#chunk.subarray(0, bytesMax);
-    this.#chunk = this.#chunk.subarray(piece.length);
-    return piece;
+    const type = await this.#frames.type();
+    if (type === frameTypes.lost) return { type: 'lost', bytes: parseNumber(await this.#frames.payload()) };
+    if (type === frameTypes.outcome)
+      return { type: 'outcome', outcome: parseOutcome(await this.#frames.payload()) };
+    return { type: type === frameTypes.stdout ? 'stdout' : 'stderr', data: await this.#frames.piece() };
   }
 }
 

@@ -2,22 +2,22 @@
 import { AppError } from '../core/errors.ts';
 import type { ExecRequest } from '../core/ports/guest.ts';
 import type { CommandRequest } from '../core/ports/guest-commands.ts';
+import type { LoggedRequest } from '../core/ports/guest-logged.ts';
 import { encodeLine } from './lines.ts';
 import { specBytesMax, wordBytesMax } from './protocol.ts';
 
 /** How much of a variable's name an error shows. */
 const nameCharactersShown = 64;
 
-/** The common part of both kinds of request. */
+/** The common part of all kinds of request. */
 type Program = Pick<CommandRequest, 'argv' | 'env' | 'cwd' | 'user' | 'timeoutMs'>;
 
 /** The line of `start` and the bytes after it; raises `invalid` for an impossible request. */
 export function encodeStart(request: CommandRequest, isOwned: boolean): Buffer {
   checkProgram(request);
-  const { id, argv, env = {}, cwd, user, timeoutMs, hasStdin, terminal, bufferBytes } = request;
+  const { id, argv, env = {}, cwd, user, timeoutMs, hasStdin, terminal, bufferBytes, isHeld } = request;
   if (timeoutMs === undefined && !isOwned) throw noTimeLimit();
-  const words = [...argv, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)];
-  const spec = Buffer.from(words.map((word) => `${word}\0`).join(''));
+  const spec = encodeSpec(argv, env);
   const line = encodeLine({
     call: 'start',
     command: id,
@@ -30,8 +30,34 @@ export function encodeStart(request: CommandRequest, isOwned: boolean): Buffer {
     ...(terminal === undefined ? {} : { terminal }),
     owned: isOwned,
     ...(bufferBytes === undefined ? {} : { buffer_bytes: bufferBytes }),
+    ...(isHeld ? { held: true } : {}),
   });
   return Buffer.concat([line, spec]);
+}
+
+/** The line of `start_logged` and the bytes after it; raises `invalid` for an impossible request. */
+export function encodeStartLogged(id: string, request: LoggedRequest): Buffer {
+  checkProgram(request);
+  const { argv, env = {}, cwd, user, log, outputBytesMax, isDetached = false } = request;
+  const spec = encodeSpec(argv, env);
+  const line = encodeLine({
+    call: 'start_logged',
+    command: id,
+    argc: argv.length,
+    spec_bytes: spec.length,
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(user === undefined ? {} : { user }),
+    log_name: log.name,
+    log_directories: log.directories,
+    output_bytes_max: outputBytesMax,
+    detached: isDetached,
+  });
+  return Buffer.concat([line, spec]);
+}
+
+function encodeSpec(argv: readonly string[], env: Readonly<Record<string, string>>): Buffer {
+  const words = [...argv, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)];
+  return Buffer.from(words.map((word) => `${word}\0`).join(''));
 }
 
 /** The line of protocol 1's `exec`, which contains the whole request. */
@@ -84,6 +110,7 @@ function checkSize(words: readonly string[], argc: number): void {
     throw new AppError(
       'invalid',
       `arguments and environment are ${total} bytes long; a kernel takes at most ${specBytesMax}`,
+      { hint: 'Larger input can go through standard input.' },
     );
 }
 

@@ -5,10 +5,11 @@ import { shortId } from '../lib/ids.ts';
 import { invariant } from '../lib/invariant.ts';
 import { type AnsweredCall, abortError, type CallOptions, openCall } from './calls.ts';
 import { callSignal, checkSignalName } from './command-calls.ts';
-import { ExecFrameReader, encodeExecFrame } from './exec-frames.ts';
+import { ExecFrameReader } from './exec-frames.ts';
 import { encodeExecV1, encodeStart } from './exec-request.ts';
-import { StdinPump } from './exec-stdin.ts';
 import { ExecWatch } from './exec-watch.ts';
+import { FramePump, stdinFrames } from './frame-pump.ts';
+import { encodeFrame } from './frames.ts';
 import { frameTypes } from './protocol.ts';
 import type { YamuxSession } from './yamux/session.ts';
 
@@ -36,7 +37,7 @@ export async function startExec(
   if (protocolVersion === 1) {
     const call = await openCall(session, 'exec', encodeExecV1(request), options);
     const sendSignal: SendSignal = (name) =>
-      call.stream.write(encodeExecFrame(frameTypes.signal, Buffer.from(name)));
+      call.stream.write(encodeFrame(frameTypes.signal, Buffer.from(name)));
     return new ExecCall(call, request, signal, timings, sendSignal);
   }
   const id = shortId();
@@ -54,7 +55,7 @@ class ExecCall implements ExecSession, AsyncIterator<ExecEvent> {
   readonly #call: AnsweredCall;
   readonly #frames: ExecFrameReader;
   readonly #watch: ExecWatch;
-  readonly #stdin: StdinPump | null;
+  readonly #stdin: FramePump | null;
   readonly #signal: AbortSignal;
   readonly #sendSignal: SendSignal;
   readonly #onAbort: () => void;
@@ -82,7 +83,7 @@ class ExecCall implements ExecSession, AsyncIterator<ExecEvent> {
     this.#onAbort = () => this.#abandon(abortError(signal, 'the command'));
     if (signal.aborted) this.#onAbort();
     else signal.addEventListener('abort', this.#onAbort, { once: true });
-    this.#stdin = request.stdin === undefined ? null : new StdinPump(call.stream, request.stdin);
+    this.#stdin = request.stdin === undefined ? null : new FramePump(call.stream, request.stdin, stdinFrames);
     this.#stdin?.run().catch((error: unknown) => this.#onStdinFailed(error));
   }
 

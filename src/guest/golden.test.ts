@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { CommandFrameReader, encodeExecFrame, encodeNumberFrame } from './exec-frames.ts';
+import { CommandFrameReader, encodeNumberFrame } from './exec-frames.ts';
+import { encodeFrame } from './frames.ts';
 import { preambleAck } from './preamble.ts';
 import { decodeHeader, encodeHeader, FrameParser, headerBytes } from './yamux/frames.ts';
 
@@ -61,7 +62,7 @@ const nothing = { read: () => Promise.resolve(null) };
 
 describe('exec', () => {
   test.each(execFrames)('encodes $name', ({ hex, type, payload_hex }) => {
-    expect(encodeExecFrame(type, payload_hex).equals(hex)).toBe(true);
+    expect(encodeFrame(type, payload_hex).equals(hex)).toBe(true);
   });
 
   test.each(execFrames.filter(({ from }) => from === 'guest'))('decodes $name', async (frame) => {

@@ -7,7 +7,7 @@ import { machineLogLimits } from '../lib/limited-log.ts';
 import type { Logger } from '../lib/log.ts';
 import { silentLog } from '../lib/log.ts';
 import { GuestClient } from './client.ts';
-import { encodeExecFrame } from './exec-frames.ts';
+import { encodeFrame } from './frames.ts';
 import { encodeLine, parseLine, readLine } from './lines.ts';
 import { type Carriers, MemoryCarriers, UnixCarriers } from './testing/carriers.ts';
 import { FakeGuest, fakeHello } from './testing/fake-guest.ts';
@@ -139,7 +139,7 @@ describe.each([
       bytes.writeUInt32BE(length, 1);
       return bytes;
     };
-    const outcome = (value: unknown) => encodeExecFrame(3, Buffer.from(JSON.stringify(value)));
+    const outcome = (value: unknown) => encodeFrame(3, Buffer.from(JSON.stringify(value)));
     test.each([
       ['an unknown type', header(9, 1)],
       ['a type of ours', header(16, 1)],
@@ -149,10 +149,10 @@ describe.each([
       ['an end in the outcome', header(3, 100)],
       ['an outcome that is none', outcome({ outcome: 'great' })],
       ['an exit code that is none', outcome({ outcome: 'exited', exit_code: 1e9 })],
-      ['an outcome that is not JSON', encodeExecFrame(3, Buffer.from('{'))],
+      ['an outcome that is not JSON', encodeFrame(3, Buffer.from('{'))],
     ])('%s', async (_what, frame) => {
       await answering(
-        Buffer.concat([encodeLine({ ok: true, pid: 1 }), encodeExecFrame(1, Buffer.from('x')), frame]),
+        Buffer.concat([encodeLine({ ok: true, pid: 1 }), encodeFrame(1, Buffer.from('x')), frame]),
         true,
       );
       const events: ExecEvent[] = [];

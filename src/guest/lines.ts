@@ -45,6 +45,7 @@ export function encodeLine(value: object): Buffer {
     throw new AppError(
       'invalid',
       `the request is ${line.length} bytes long; the guest takes at most ${lineBytesMax}`,
+      { hint: 'Larger input can go through standard input.' },
     );
   return line;
 }

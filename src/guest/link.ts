@@ -10,7 +10,7 @@
  */
 import type { Duplex } from 'node:stream';
 import { AppError } from '../core/errors.ts';
-import type { GuestAnnouncement } from '../core/ports/guest.ts';
+import type { GuestAnnouncement, GuestLinkState } from '../core/ports/guest.ts';
 import { deadline, sleep } from '../lib/abort.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { Logger } from '../lib/log.ts';
@@ -29,6 +29,8 @@ export interface LinkOptions {
   /** Called periodically while a session is up and its guest should answer. Must not throw. */
   readonly onInterval: (agent: AgentSession) => void;
   readonly log: Logger;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
   /** Named in the log. */
   readonly incarnation: string;
 }
@@ -48,6 +50,9 @@ export class IncarnationLink {
   #wake: () => void = () => undefined;
   #session: AgentSession | null = null;
   #lastFailure: string | null = null;
+  #lostReason: string | null = null;
+  #lostAtMs: number | null = null;
+  #lostCount = 0;
   #attempts = 0;
   #preambles = 0;
   #tokenIndex = 0;
@@ -66,6 +71,13 @@ export class IncarnationLink {
   /** The last announcement of this incarnation; kept after the link is lost. */
   get announcement(): GuestAnnouncement | null {
     return this.#announcement;
+  }
+
+  get state(): GuestLinkState {
+    const isUp = this.#session?.isOpen === true;
+    // While the link is up, a failed attempt before it says nothing any more.
+    const reason = isUp ? this.#lostReason : this.#lastFailure;
+    return { isUp, reason, lostAtMs: this.#lostAtMs, lostCount: this.#lostCount };
   }
 
   /** Why the last attempt or session ended; null if none has ended yet. */
@@ -135,6 +147,9 @@ export class IncarnationLink {
       if (performance.now() - upAt >= timings.sessionStableMs) this.#attempts = 0;
       this.#lastFailure = reason.message;
       this.#isFlooded = reason instanceof LinkFloodError;
+      this.#lostReason = reason.message;
+      this.#lostAtMs = this.#options.now();
+      this.#lostCount += 1;
       if (!this.#stop.signal.aborted) log.info({ incarnation, reason: reason.message }, 'guest link lost');
     } catch (error) {
       this.#lastFailure = error instanceof Error ? error.message : String(error);

@@ -27,18 +27,54 @@
  *                                                      kernel_release, incarnation|null}
  *    identity  {incarnation, hostname, machine_id}  → {}
  *    resync    {time_ns: string, entropy: base64 of 64 bytes} → {}
- *    network   {}                                   → `unsupported` until guests have a network device
+ *    network   {mac, addresses: [{address, prefix}], gateways: [ADDRESS], resolvers: [ADDRESS], search_domains} → {}; for the
+ *               interface with that hardware address, `not_found` without one. Gateways are on the link. Addresses that are
+ *               not named are removed; without resolvers the guest keeps its own. May be repeated. With `dhcp: true`, which needs the
+ *               feature of that name, a DHCP server says all of that from now on; repeated, the lease is confirmed at once
+ *    lease     {known, timeout_ms} → {change, lease: {address, prefix, gateway|null, resolvers, server, left_ms}|null,
+ *               problem|null}: what the DHCP client has, as soon as `change` is not `known`, or when the time has passed
+ *    ssh_keys  {keys: [LINE]} → {}; root's authorized_keys has these lines, each with a mark at its end, and no others with the mark
  *    rekey     {token: base64 of 32 bytes, incarnation} → {}; later sessions need the new token, this one goes on
  *    start     {command: ID, argc, spec_bytes, cwd?, user?, timeout_ms, has_stdin, terminal?: {rows, columns}, owned,
- *               buffer_bytes?} and `spec_bytes` of arguments and NAME=VALUE, each ended by a NUL byte, the first `argc` of
- *               them arguments → {pid}; unless it is `owned`, frames follow (4)
- *    attach    {command, offset}                    → {pid, stdin_offset}, then frames (4)
+ *               buffer_bytes?, held?} and `spec_bytes` of arguments and NAME=VALUE, each ended by a NUL byte, the first `argc` of
+ *               them arguments → {pid}; unless it is `owned`, frames follow (4). A program that cannot be run refuses an owned
+ *               command as `invalid`, with the `exit_code*` (126, 127) that a shell would give
+ *    start_logged {command: ID, argc, spec_bytes, cwd?, user?, log_name, log_directories, output_bytes_max, detached} and
+ *               `spec_bytes` as of `start` → {pid, log: PATH}; both outputs go to a new file of that name, in the first of
+ *               the directories that takes it. Unless it is `detached`, frames follow (4)
+ *    attach    {command, offset}                    → {pid, stdin_offset, first_offset*, next_offset*, stdout_offset*,
+ *               stderr_offset*}, then frames (4). The output from `first_offset` to `next_offset` is kept; so many bytes of
+ *               each stream came before the first byte that follows
+ *    wait*     {command}                            → {}, then the frame of the outcome (4), without output
  *    stdin     {command}                            → {stdin_offset}, then frames (4) of the host only
- *    signal    {command, signal: name without SIG}  → {}; to the process group
+ *    signal    {command, signal: name without SIG}  → {}; to the process group. `conflict` when it has ended*
  *    resize    {command, rows, columns}             → {}
- *    list      {}                                   → {commands: [{command, program, pid, started_ms, first_offset,
- *                                                      next_offset, outcome|null}]}
+ *    list      {}                                   → {commands: [{command, program, words*, argc*, pid, terminal*,
+ *                                                      started_ms, ended_ms*|null, first_offset, next_offset,
+ *                                                      stdout_bytes*, stderr_bytes*, outcome|null}]}; `words` are the
+ *                                                      first ones of `argc` arguments
  *    forget    {command}                            → {}; ends it, with all that it started, if it still runs
+ *    provision {instance: ID, plan_bytes} and `plan_bytes` of JSON: {ssh_authorized_keys, users: [{name, gecos, groups, sudo,
+ *               shell, home, ssh_authorized_keys}], write_files: [{path, content: base64, owner, permissions, append}],
+ *               packages, commands: [argv], scripts} → {}, and when all of it was carried out another line of JSON:
+ *               {"outcome":"succeeded"} | {"outcome":"failed","message":TEXT}. Once for each instance, which the guest
+ *               remembers across boots: a repeated call waits for the first one's outcome, or gets it
+ *    connect   {port, timeout_ms?}              → {}, then frames of data (5) in both directions: a TCP connection to the guest's
+ *               own address. The host's end of data ends that direction only; the guest's last frame says that the program has
+ *               ended its output, or has broken the connection. `conflict` when nothing listens. Ends with the stream
+ *    file_stat {path, follow?}                  → {entry}
+ *    file_read {path, offset?, length?}         → {entry, length|-1}, then frames of data (5)
+ *    file_write {path, parents?, mode?, owner?, modified_ns?} → {}, then the host's data; the last frame has {entry}
+ *    file_list {path, after?, limit}            → {}, then data: a line of JSON for each entry, by name; {has_more}
+ *    file_mkdir {path, parents?, mode?, owner?} → {entry}
+ *    file_move {from, to, replace?}             → {entry}
+ *    file_remove {path, recursive?}             → {}
+ *    file_pack {path, name}                     → {entry}, then data: a tar archive
+ *    file_unpack {path, owner?, parents?}       → {}, then the host's data: a tar archive; {count}
+ *    file_watch {path, recursive?}              → {}, then data: a line of JSON for each change; the last frame comes when
+ *                                                 the path is gone. The call lasts until the host ends it
+ *               Paths are absolute, `mode` is a number, `owner` is USER or USER:GROUP. An entry is {name, name_base64?, type,
+ *               size, mode, uid, gid, owner?, group?, modified_ns, version, target?}
  *    shutdown  {mode: "poweroff"|"reboot"|"halt", grace_ms?} → {}; the guest then announces, lets processes end for the
  *              grace, kills the others, syncs and acts
  *
@@ -46,15 +82,26 @@
  *    announce  {event: "poweroff"|"reboot"|"halt"} → {}. Sent before acting; the guest waits for the answer for at
  *              most 500 ms.
  *
+ *    Agents before the feature `command_wait` have nothing that is marked with *.
+ *
  *    VERSIONS. Both ends speak a range; the newest version in common holds, and none in common is an error of every call
  *    but `shutdown`, whose form never changes. `features` names what an agent can do beside its version: `commands`
- *    (owned commands), `terminal`, `rekey`, `resync`.
+ *    (owned commands), `command_wait`, `terminal`, `rekey`, `resync`, `user_data`, `files`, `pack_name` (the name of file_pack),
+ *    `logged` (start_logged), `connect`, `network`, `ssh_keys`, `dhcp`.
  *
  * 4. FRAMES. type (1 byte) ‖ length (4 bytes, big endian, at most 65536) ‖ payload.
  *    guest → host: 1 stdout, 2 stderr (never empty), 4 lost (8 bytes, big endian: so many bytes are no longer kept),
  *                  3 outcome (JSON, last frame)
  *    host → guest: 16 stdin (empty payload: end of stdin), 18 taken (8 bytes, big endian: an offset)
  *    outcome: {"outcome":"exited","exit_code":N} | {"outcome":"signalled","signal":"KILL"} | {"outcome":"timed_out"}
+ *    of start_logged, guest → host: 1 (the beginning of the log, at most `output_bytes_max`), then 3 with more fields: `log`
+ *              ("removed", "kept": it has more or the command goes on, "gone": it was needed and the command has removed it)
+ *              and `is_full` (its disk takes nothing, so that it may lack output); or {"outcome":"running"} after
+ *              host → guest: 21 let go (empty): the guest answers at once, and the command goes on by itself. Before that,
+ *              the end of the stream kills the command and removes the log
+ *    of files, guest → host: 5 data (never empty), 6 end (JSON as of an answer, last frame)
+ *              host → guest: 19 data, 20 end of the data (empty payload). Without it nothing is kept: a file that was not
+ *              sent whole is not there. The guest may end the call before it has read everything
  *    The outcome is sent when the process itself has ended and what it had written by then has been sent; a grandchild
  *    that keeps a pipe open delays nothing.
  *
@@ -66,7 +113,9 @@
  *    An owned command outlives streams and sessions. The guest keeps its last output, at least `buffer_bytes`; an offset
  *    counts the bytes of both outputs since it began. `attach` replays from an offset and goes on as output comes. What the
  *    host has not said to have `taken` is kept while it is attached: the command waits. With nobody attached the oldest
- *    bytes make room. Ended commands are kept until they are forgotten, or the place of the oldest is needed.
+ *    bytes make room; those of a command that was started as `held` not before its first `attach`, or half a minute.
+ *    `stdin_offset` counts the input that the command has read or will read. Ended commands are kept until they are forgotten, or the place of the oldest is needed: of those that the
+ *    host has attached to, waited for or seen ended in a list, or that ended ten seconds ago.
  *
  * 5. VERSION 1 has the calls hello, identify, exec, shutdown and announce only, and no ranges and features.
  *    identify  {incarnation, hostname, machine_id, time_ns, entropy} → {}
@@ -90,8 +139,13 @@ export const frameTypes = {
   stderr: 2,
   outcome: 3,
   lost: 4,
+  data: 5,
+  end: 6,
   stdin: 16,
   /** Version 1 only. */
   signal: 17,
   taken: 18,
+  letGo: 21,
+  upload: 19,
+  uploadEnd: 20,
 } as const;

@@ -32,6 +32,8 @@ export interface GuestTimings {
   readonly linkWaitMs: number;
   /** Limit from a call's request to its answer. */
   readonly callMs: number;
+  /** How long a transfer of files may stand still because of the guest; it may last as long as it moves. */
+  readonly fileIdleMs: number;
   /** Interval between pings; each wakes an idle guest. */
   readonly pingIntervalMs: number;
   /**
@@ -39,9 +41,14 @@ export interface GuestTimings {
    * running commands, and a loaded host must not look like a dead guest.
    */
   readonly pingDeadlineMs: number;
+  /** Limit of carrying out user data, also while the guest is paused; the agent's own limit is an hour. */
+  readonly provisionMs: number;
   /** A stream that we closed but the guest did not is reset after this. */
   readonly closeLingerMs: number;
-  /** After a command's own time limit, how long the guest may take to report the outcome. */
+  /**
+   * After a command's own time limit, how long the guest may take to report the outcome. As long as the answer to
+   * a ping: a slow guest needs many seconds to end thousands of processes.
+   */
   readonly execMarginMs: number;
   /** After that, how long until a command with unread output is given up. */
   readonly execUnreadMs: number;
@@ -61,9 +68,11 @@ export const defaultTimings: GuestTimings = {
   resyncIntervalMs: 600_000,
   linkWaitMs: 15_000,
   callMs: 15_000,
+  fileIdleMs: 120_000,
   pingIntervalMs: 5_000,
   pingDeadlineMs: 15_000,
+  provisionMs: 86_400_000,
   closeLingerMs: 5_000,
-  execMarginMs: 5_000,
+  execMarginMs: 15_000,
   execUnreadMs: 60_000,
 };

@@ -20,12 +20,14 @@ export const bodyBytesMax = 12 * 1024 * 1024;
 export const smallBodyBytesMax = 256 * 1024;
 
 /**
- * `none`: never read. `json`: read completely before the handler runs. `stream`: read by the handler as it
- * arrives.
+ * `none`: never read. `empty`: may be absent, or an object without fields; what it asks for would have no effect. `json`:
+ * read completely before the handler runs. `stream`: read by the handler as it arrives. `isAnyType`: the content type
+ * does not matter; a handler that validates such a body parses it itself.
  */
 export type BodyPolicy =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'json'; readonly bytesMax: number }
+  | { readonly kind: 'none'; readonly isAnyType?: boolean }
+  | { readonly kind: 'empty'; readonly isAnyType?: boolean }
+  | { readonly kind: 'json'; readonly bytesMax: number; readonly isAnyType?: boolean }
   | { readonly kind: 'stream' };
 
 export interface Access {
@@ -52,6 +54,12 @@ export function needs(
   return { security: [{ bearerAuth: [scope] }], middleware: gate(access) };
 }
 
+/** For routes that any key suffices for; what they do may need more. */
+export function needsKey({ body = { kind: 'none' } }: Partial<Pick<Access, 'body'>> = {}) {
+  const access: Access = { auth: 'key', scope: null, body, query: 'none', answer: 'whole' };
+  return { security: [{ bearerAuth: [] }], middleware: gate(access) };
+}
+
 /** For routes that need no key. */
 export function forEveryone() {
   const access: Access = {
@@ -64,7 +72,7 @@ export function forEveryone() {
 /** For unknown routes: only callers with a key learn that they do not exist. */
 export const unknownRouteAccess: Access = {
   ...{ auth: 'key', scope: null, query: 'declared', answer: 'whole' },
-  body: { kind: 'none' },
+  body: { kind: 'none', isAnyType: true },
 };
 
 export function isGate(handler: unknown): handler is Gate {
@@ -82,9 +90,16 @@ export function gate(access: Access): Gate {
     }
     checkTarget(c.env.incoming.url ?? '', access.query);
     if (hasBody(c.env.incoming)) await takeBody(session, access.body);
+    else requireBody(c.req.method, access.body);
     await next();
   };
   return Object.assign(handler, { access });
+}
+
+/** A PUT replaces what there is: without a body, which would count as `{}`, it would remove everything. */
+function requireBody(method: string, { kind }: BodyPolicy): void {
+  if (method === 'PUT' && kind === 'json')
+    throw new BadRequest('a JSON body is required', 'Send the new value as a JSON object.');
 }
 
 async function takeBody(session: Session, policy: BodyPolicy): Promise<void> {
@@ -97,10 +112,17 @@ async function takeBody(session: Session, policy: BodyPolicy): Promise<void> {
     if (incoming.headers.expect !== undefined) outgoing.writeContinue();
     return;
   }
-  const bytesMax = Math.min(policy.kind === 'json' ? policy.bytesMax : bodyBytesMax, bodyLimits.bytesMax);
+  const bytesMax = Math.min(bytesMaxOf(policy), bodyLimits.bytesMax);
   if (declaredBytes(incoming) > bytesMax) throw new BodyTooLarge(bytesMax);
-  if ((method === 'POST' || method === 'PATCH') && !isJson(incoming.headers['content-type'])) {
-    throw new BadRequest('Content-Type must be application/json');
+  if (
+    (method === 'POST' || method === 'PUT' || method === 'PATCH') &&
+    !policy.isAnyType &&
+    !isJson(incoming.headers['content-type'])
+  ) {
+    throw new BadRequest(
+      'Content-Type must be application/json',
+      'Send the header `Content-Type: application/json`.',
+    );
   }
   if (policy.kind === 'none') return;
   if (incoming.headers.expect !== undefined) outgoing.writeContinue();
@@ -108,6 +130,7 @@ async function takeBody(session: Session, policy: BodyPolicy): Promise<void> {
     const reserve = (bytes: number) => session.reserve(bytes);
     const body = await readWhole(incoming, { bytesMax, deadlineMs: bodyLimits.deadlineMs, reserve });
     checkText(body);
+    if (policy.kind === 'empty') checkEmpty(body);
     Object.assign(incoming, { rawBody: body });
   } catch (error) {
     // A client too slow for the body would also be too slow for the rest of it.
@@ -118,13 +141,38 @@ async function takeBody(session: Session, policy: BodyPolicy): Promise<void> {
   await session.identify();
 }
 
+function bytesMaxOf(policy: BodyPolicy): number {
+  if (policy.kind === 'empty') return smallBodyBytesMax;
+  return policy.kind === 'json' ? policy.bytesMax : bodyBytesMax;
+}
+
+/** Raises `invalid` for a body with a field, BadRequest for one that is no JSON object. */
+function checkEmpty(body: Buffer): void {
+  const text = body.toString();
+  if (text.trim() === '') return;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new BadRequest('Malformed JSON in request body', 'This request needs no body.');
+  }
+  if (value === null) return;
+  if (typeof value !== 'object' || Array.isArray(value))
+    throw new BadRequest('the body must be an object', 'This request needs no body.');
+  const [name] = Object.keys(value);
+  if (name === undefined) return;
+  throw new AppError('invalid', unknownName('field', name, []), {
+    hint: 'This request has no body; parameters go into the query, as GET /docs describes.',
+  });
+}
+
 /** What is not UTF-8 in an address would be taken for other characters than were meant; an unknown query for none. */
 function checkTarget(target: string, query: Access['query']): void {
   if (target.includes('%')) {
     try {
       decodeURIComponent(target);
     } catch {
-      throw new BadRequest('The address is not UTF-8 in percent-encoding');
+      throw new BadRequest('The address is not UTF-8 in percent-encoding', 'Write ü as %C3%BC and % as %25.');
     }
   }
   const begin = target.indexOf('?');
@@ -150,6 +198,12 @@ function checkEncoding({ 'content-encoding': encoding, 'content-type': type }: I
 /** A body of another type would be treated as empty, and its fields reported as missing. */
 function isJson(contentType: string | undefined): boolean {
   return contentType?.split(';')[0]?.trim().toLowerCase() === 'application/json';
+}
+
+/** The key of `Authorization: Bearer <key>`; none without the header. */
+export function bearerKeys({ authorization }: IncomingHttpHeaders): readonly string[] {
+  const key = bearerKey(authorization);
+  return key === null ? [] : [key];
 }
 
 /** The key of `Authorization: Bearer <key>`; null without the header. */

@@ -45,7 +45,10 @@ export async function readWhole(incoming: IncomingMessage, limits: ReadLimits): 
     }
   };
   const onEnd = () => resolve(whole ?? Buffer.concat(chunks));
-  const onGone = () => reject(new AppError('invalid', 'the request ended before its body did'));
+  const onGone = () =>
+    reject(
+      new AppError('invalid', 'the request ended before its body did', { hint: 'Send all of the body.' }),
+    );
   if (incoming.destroyed && !incoming.complete) onGone();
   const timer = setTimeout(() => reject(new BodyTooSlow(deadlineMs)), deadlineMs);
   incoming.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone);

@@ -84,7 +84,13 @@ export class Connections {
     const held = this.#tenants.get(holder) ?? 0;
     if (held >= this.#limits.perTenant || this.#tenantsCount >= this.#limits.tenants) {
       connection.holder = undefined;
-      throw new AppError('exhausted', 'there are too many connections with keys of your tenant, or of all');
+      throw new AppError(
+        'exhausted',
+        'too many connections are open with keys of your tenant, or of all tenants',
+        {
+          hint: 'Close idle connections, then try again.',
+        },
+      );
     }
     this.#forgetStranger(connection);
     this.#tenants.set(holder, held + 1);

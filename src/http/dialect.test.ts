@@ -3,7 +3,7 @@ import { createRoute } from '@hono/zod-openapi';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FakeFlotilla, fakeDeps, startFake, testKey } from '../../test/support/fake.ts';
 import { AppError } from '../core/errors.ts';
-import { needs } from './access.ts';
+import { bearerKeys, needs } from './access.ts';
 import { createApp } from './app.ts';
 import { type Dialect, methodsOf, pickDialect } from './dialect.ts';
 import { dialects } from './dialects.ts';
@@ -38,7 +38,11 @@ const other: Dialect = {
       },
     },
   ],
-  document: { name: 'other', title: 'Other', description: 'Of another system.', tags: [] },
+  document: {
+    ...{ name: 'other', title: 'Other', description: 'Of another system.', tags: [] },
+    keyHeader: 'X-Other-Key',
+  },
+  keysOf: (headers) => [...bearerKeys(headers), ...[headers['x-other-key'] ?? []].flat()],
   renderError: (error) => ({ status: statusOf(error), body: { error: `other: ${error.code}` } }),
   refusal: () => '{"error":"other"}',
   unknownRoute: (method, path, allowed) =>
@@ -103,9 +107,56 @@ describe('an error has the format of the path’s dialect', () => {
 
 test('each dialect’s document has only its own routes', () => {
   const documents = makeDocuments(all, 'test');
-  expect(Object.keys(documents)).toEqual(['machines', 'other']);
+  expect(Object.keys(documents)).toEqual([
+    ...new Set(dialects.map(({ document }) => document.name)),
+    'other',
+  ]);
   expect(Object.keys(documents.other?.paths ?? {})).toEqual(['/other/{id}']);
   expect(Object.keys(documents.machines?.paths ?? {})).not.toContain('/other/{id}');
+});
+
+test('a dialect’s document is asked for by its name', async () => {
+  expect((await ask('/docs/json?dialect=other')).body.info.title).toBe('Other');
+  expect((await ask('/docs/json')).body.info.title).toBe(dialects[0]?.document.title);
+  const unknown = await ask('/docs/json?dialect=none');
+  expect(unknown).toMatchObject({
+    status: 404,
+    body: {
+      error: {
+        hint: `Ask for one of: ${[...new Set(dialects.map(({ document }) => document.name)), 'other'].join(', ')}.`,
+      },
+    },
+  });
+});
+
+test('a document names its dialect’s own header for a key', () => {
+  const document = JSON.parse(JSON.stringify(makeDocuments(all, 'test').other));
+  expect(document.components.securitySchemes.headerAuth).toMatchObject({ in: 'header', name: 'X-Other-Key' });
+  expect(document.paths['/other/{id}'].get.security).toEqual([
+    { bearerAuth: ['machines:read'] },
+    { headerAuth: [] },
+  ]);
+});
+
+test.each([
+  ['only the other header', { 'X-Other-Key': testKey }, 204],
+  ['a wrong key in the other header', { 'X-Other-Key': 'wrong' }, 401],
+  [
+    'a wrong bearer key and a valid other one',
+    { Authorization: 'Bearer wrong', 'X-Other-Key': testKey },
+    204,
+  ],
+  [
+    'a valid bearer key and a wrong other one',
+    { Authorization: `Bearer ${testKey}`, 'X-Other-Key': 'x' },
+    204,
+  ],
+  ['two wrong keys', { Authorization: 'Bearer wrong', 'X-Other-Key': 'wrong' }, 401],
+])('a dialect reads its keys from its own headers: %s', async (_, headers, status) => {
+  const url = `http://127.0.0.1:${server.port}`;
+  expect((await fetch(`${url}/other/x`, { headers })).status).toBe(status);
+  const hasBearer = 'Authorization' in headers && headers.Authorization.endsWith(testKey);
+  expect((await fetch(`${url}/machines`, { headers })).status).toBe(hasBearer ? 200 : 401);
 });
 
 test('the methods of a path are those of its routes', () => {

@@ -3,6 +3,7 @@
  * document. A request belongs to the dialect with the longest matching prefix, even if it is refused before a
  * route is known.
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import type { OpenAPIHono, RouteConfig } from '@hono/zod-openapi';
 import type { AppError } from '../core/errors.ts';
 import type { HttpDeps, HttpEnv } from './context.ts';
@@ -14,6 +15,8 @@ export interface Noun {
   /** With paths below the prefix. */
   readonly routes: readonly RouteConfig[];
   readonly makeApp: (deps: HttpDeps) => OpenAPIHono<HttpEnv>;
+  /** What follows the prefix is one name, which may have slashes: they need no encoding. Default: false. */
+  readonly hasSlashesInNames?: boolean;
 }
 
 export interface DocumentHead {
@@ -24,6 +27,8 @@ export interface DocumentHead {
   readonly title: string;
   readonly description: string;
   readonly tags: readonly { readonly name: string; readonly description: string }[];
+  /** A header that carries a key, besides `Authorization: Bearer`. Example: `X-API-Key`. */
+  readonly keyHeader?: string;
 }
 
 export interface Dialect {
@@ -32,6 +37,11 @@ export interface Dialect {
   readonly prefixes: readonly [string, ...string[]];
   readonly nouns: readonly Noun[];
   readonly document: DocumentHead;
+  /**
+   * The keys that a request carries, of which one must be valid. Absent: that of `Authorization: Bearer <key>`. Raises
+   * `unauthenticated` for a malformed header.
+   */
+  readonly keysOf?: (headers: IncomingHttpHeaders) => readonly string[];
   renderError(error: AppError, requestId: string | null): ErrorAnswer;
   /** The JSON for input that never becomes a request; the dialect at `/` provides it, as no path is known. */
   refusal(status: RefusalStatus, requestId: string | null): string;
@@ -52,6 +62,17 @@ export function pickDialect(dialects: readonly Dialect[], path: string): Dialect
   }
   if (picked === undefined) throw new Error('there is no dialect');
   return picked;
+}
+
+/**
+ * The path by which a request's route is found: the slashes inside a name are encoded. Example:
+ * `/api/v1/images/ghcr.io/org/app:1` becomes `/api/v1/images/ghcr.io%2Forg%2Fapp:1`.
+ */
+export function routingPath(prefixesWithNames: readonly string[], path: string): string {
+  const prefix = prefixesWithNames.find((each) => path.startsWith(`${each}/`));
+  if (prefix === undefined) return path;
+  const name = path.slice(prefix.length + 1);
+  return `${prefix}/${name.replaceAll('/', '%2F')}`;
 }
 
 /** The methods that a path has routes for. */

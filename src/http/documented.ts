@@ -21,33 +21,29 @@ export const failure = (description: string, code: string, message: string, retr
 });
 /** Failures that are possible for any request. */
 export const commonFailures = {
-  401: failure('No key, or not a valid one.', 'UNAUTHORIZED', 'Invalid API key'),
+  401: failure('The key is missing or invalid.', 'UNAUTHORIZED', 'Invalid API key'),
   403: failure(
-    'The key does not allow it; or, while authentication is off, it comes from another host’s page.',
+    'The key lacks the scope; or authentication is off and the request comes from another site’s page.',
     'FORBIDDEN',
-    'requests from elsewhere are not served while authentication is off',
+    'Requests from elsewhere are not served while authentication is off',
   ),
-  500: failure('A defect of ours, or the VMM failed.', 'INTERNAL_ERROR', 'An unexpected error occurred'),
+  500: failure('Internal error, or the VMM failed.', 'INTERNAL_ERROR', 'An unexpected error occurred'),
   503: failure(
-    'Not now: no room, or shutting down.',
+    'Temporarily impossible: too little memory or disk space, too many requests, or the daemon is shutting down.',
     'UNAVAILABLE',
-    'another program keeps the database locked',
+    'Another program keeps the database locked',
     true,
   ),
-  504: failure('A deadline passed.', 'TIMEOUT', 'the guest did not answer within 60 s', true),
+  504: failure('The request took too long.', 'TIMEOUT', 'The guest did not answer within 60 s', true),
 } as const;
 export const invalid = (message: string) => ({
-  400: failure('The request is wrong.', 'VALIDATION_ERROR', message),
+  400: failure('The request is invalid.', 'VALIDATION_ERROR', message),
 });
 /** Where a body may be sent. */
 export const bodyRefused = {
-  413: failure(
-    'The body is over the limit.',
-    'VALIDATION_ERROR',
-    'request body is larger than 12582912 bytes',
-  ),
+  413: failure('The body is too large.', 'VALIDATION_ERROR', 'Request body is larger than 12582912 bytes'),
   415: failure(
-    'The body is packed, or in another charset than UTF-8.',
+    'The body is compressed, or its charset is not UTF-8.',
     'BAD_REQUEST',
     'A request body cannot have a Content-Encoding',
   ),

@@ -1,9 +1,11 @@
-/** Behaviour common to all routes: connections, methods, encodings, and redirects for browsers. */
+/** Behaviour common to all routes: connections, methods, encodings, and pages for browsers. */
+
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { anyCharacter } from '../../test/support/characters.ts';
 import { type FakeFlotilla, serveFake, startFake, testKey } from '../../test/support/fake.ts';
 import type { HttpServer } from './server.ts';
 
@@ -90,9 +92,15 @@ test.each(['/health', '/api/v1/health'])(
 describe('people', () => {
   const browser = { Accept: 'text/html,application/xhtml+xml,*/*;q=0.8', Authorization: '' };
 
-  test('who open the address are redirected to the documentation', async () => {
-    const { status, headers } = await ask('/', { headers: browser });
-    expect([status, headers.location]).toEqual([302, 'docs']);
+  test('who open the address see a page that leads to the documentation', async () => {
+    const { status, headers, text } = await ask('/', { headers: browser });
+    expect([status, headers['content-type']]).toEqual([200, 'text/html; charset=UTF-8']);
+    const links = [...text.matchAll(/href="([^"]+)"/g)].map(([, link]) => link ?? '');
+    expect(links).toContain('docs');
+    for (const link of links) {
+      const answer = await ask(`/${link}`, { headers: browser });
+      expect([link, answer.status]).toEqual([link, 200]);
+    }
   });
 
   test('who open the documentation’s directory are redirected, too', async () => {
@@ -172,12 +180,12 @@ describe('a body', () => {
   test('with labels is stored as sent, whatever their names, or refused', async () => {
     const names = fc.oneof(
       fc.constantFrom('__proto__', 'constructor', 'toString', 'hasOwnProperty', 'length', '0', '-1', ' '),
-      fc.string({ maxLength: 12, unit: 'binary' }),
+      fc.string({ maxLength: 12, unit: anyCharacter }),
     );
     let count = 0;
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.tuple(names, fc.string({ maxLength: 12, unit: 'binary' })), { maxLength: 4 }),
+        fc.array(fc.tuple(names, fc.string({ maxLength: 12, unit: anyCharacter })), { maxLength: 4 }),
         async (pairs) => {
           count += 1;
           const text = `{${[...new Map(pairs)].map((pair) => pair.map((each) => JSON.stringify(each)).join(':')).join(',')}}`;
@@ -202,6 +210,36 @@ describe('a body', () => {
     expect((await ask('/machines/empty/pause', { method: 'POST', headers: chunked })).status).toBe(200);
     const gone = await ask('/machines/empty?force=true', { method: 'DELETE', headers: json });
     expect(gone.status, gone.text).toBe(204);
+  });
+});
+
+describe('a request that takes no body', () => {
+  /** For DELETE, Node’s client frames a body only by its length. */
+  const json = (body: string) => ({
+    'Content-Type': 'application/json',
+    'Content-Length': String(body.length),
+  });
+
+  test.each(['{"force":true}', '{"timeout":1,"x":null}', '[1]', '"now"', '{"force":'])(
+    'is refused with the body %s, and has no effect',
+    async (body) => {
+      const name = `none-${body.length}`;
+      await post('/machines', machine(name));
+      for (const [method, path] of [
+        ['POST', `/machines/${name}/start`],
+        ['DELETE', `/machines/${name}`],
+      ] as const) {
+        const answer = await ask(path, { method, headers: json(body), body });
+        expect([method, answer.status, errorOf(answer).hint]).toEqual([method, 400, expect.any(String)]);
+      }
+      expect(JSON.parse((await ask(`/machines/${name}`)).text)).toMatchObject({ state: 'created' });
+    },
+  );
+
+  test.each(['{}', ' {} ', 'null', ' '])('is served with the body %j', async (body) => {
+    await post('/machines', machine('nothing'));
+    const answer = await ask('/machines/nothing', { method: 'DELETE', headers: json(body), body });
+    expect(answer.status, answer.text).toBe(204);
   });
 });
 

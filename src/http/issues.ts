@@ -3,12 +3,21 @@ import type { z } from 'zod';
 
 /** The first problem of a body or query, as shown to callers: `vcpu_count must be at least 1`. */
 export function describeIssue(error: z.core.$ZodError, input: unknown): string {
-  const issue = error.issues[0];
-  return issue ? describe(issue, nameOf(issue.path), input) : 'request is invalid';
+  const first = error.issues[0];
+  if (!first) return 'the request is invalid';
+  const issue = { ...first, path: givenPath(first.path, input) };
+  return describe(issue, nameOf(issue.path), input);
+}
+
+/** The path without the index of an only value: a repeatable parameter that is given once is read as a list. */
+function givenPath(path: readonly PropertyKey[], input: unknown): PropertyKey[] {
+  const parent = path.slice(0, -1);
+  const isOnly = typeof path.at(-1) === 'number' && typeof valueAt(input, parent) === 'string';
+  return isOnly ? parent : [...path];
 }
 
 function nameOf(path: readonly PropertyKey[]): string {
-  return path.map(String).join('.') || 'body';
+  return path.map(String).join('.') || 'the body';
 }
 
 function describe(issue: z.core.$ZodIssue, name: string, input: unknown): string {

@@ -9,22 +9,28 @@ export function makeDocuments(
   dialects: readonly Dialect[],
   version: string,
 ): Readonly<Record<string, OpenApiDocument>> {
-  const names = [...new Set(dialects.map(({ document }) => document.name))];
   return Object.fromEntries(
-    names.map((name) => [
-      name,
-      makeDocument(
-        dialects.filter((each) => each.document.name === name),
-        version,
-      ),
-    ]),
+    documentNames(dialects).map((name) => [name, makeDocument(dialects, name, version)]),
   );
 }
 
-function makeDocument(dialects: readonly Dialect[], version: string): OpenApiDocument {
+/** In the order of the dialects. */
+export function documentNames(dialects: readonly Dialect[]): readonly string[] {
+  return [...new Set(dialects.map(({ document }) => document.name))];
+}
+
+/** The document of all dialects that name it as theirs. */
+export function makeDocument(dialects: readonly Dialect[], name: string, version: string): OpenApiDocument {
+  return documentOf(
+    dialects.filter(({ document }) => document.name === name),
+    version,
+  );
+}
+
+function documentOf(dialects: readonly Dialect[], version: string): OpenApiDocument {
   const [first] = dialects;
   if (first === undefined) throw new Error('a document of no dialect');
-  const { title, description, tags } = first.document;
+  const { title, description, tags, keyHeader } = first.document;
   const paper = new OpenAPIHono();
   const { openAPIRegistry: registry } = paper;
   registry.registerComponent('securitySchemes', 'bearerAuth', {
@@ -32,13 +38,23 @@ function makeDocument(dialects: readonly Dialect[], version: string): OpenApiDoc
     scheme: 'bearer',
     description: 'The key that `flotilla up` shows, or one made with it.',
   });
+  if (keyHeader !== undefined) {
+    const scheme = { type: 'apiKey' as const, in: 'header' as const, name: keyHeader };
+    registry.registerComponent('securitySchemes', 'headerAuth', { ...scheme, description: 'The same key.' });
+  }
   registry.registerComponent('headers', 'RequestId', {
     description: 'The id you gave the request, or the one it was given.',
     schema: { type: 'string', maxLength: 128 },
   });
   for (const { prefixes, routes } of dialects.flatMap(({ nouns }) => nouns)) {
-    for (const route of routes) {
-      registry.registerPath(withRequestId({ ...route, path: fullPath(prefixes[0], route) }));
+    for (const route of routes.filter(({ hide }) => hide !== true)) {
+      const path = fullPath(prefixes[0], route);
+      const { security = [] } = route;
+      const withHeader =
+        keyHeader === undefined || security.length === 0
+          ? {}
+          : { security: [...security, { headerAuth: [] }] };
+      registry.registerPath(withRequestId({ ...route, ...withHeader, path }));
     }
   }
   return paper.getOpenAPI31Document({

@@ -11,6 +11,8 @@ import { requestIdHeader } from './request-id.ts';
 
 /** How long a browser may cache that an origin is allowed. */
 const corsMaxAgeS = 600;
+/** What MCP clients in pages send. */
+const mcpHeaders = ['Mcp-Session-Id', 'Mcp-Protocol-Version', 'Last-Event-ID'];
 /** Limit of an origin in a message; a DNS name has at most 253 characters. */
 const originCharactersMax = 300;
 
@@ -21,8 +23,8 @@ const originCharactersMax = 300;
 export function allowOrigins(origins: ReadonlySet<string>): MiddlewareHandler<HttpEnv> {
   const allow = cors({
     origin: [...origins],
-    allowHeaders: ['Authorization', 'Content-Type', requestIdHeader, 'X-Correlation-ID'],
-    exposeHeaders: [requestIdHeader, 'Retry-After'],
+    allowHeaders: ['Authorization', 'Content-Type', requestIdHeader, 'X-Correlation-ID', ...mcpHeaders],
+    exposeHeaders: [requestIdHeader, 'Retry-After', 'Mcp-Session-Id'],
     maxAge: corsMaxAgeS,
   });
   // Not async, because it is called for every request.
@@ -64,7 +66,7 @@ export function checkHost(
 }
 
 /** The port matters: another port of this host may belong to anyone. */
-function isOwnOrigin(origin: string | undefined, host: string): boolean {
+export function isOwnOrigin(origin: string | undefined, host: string): boolean {
   return origin === undefined || origin === `http://${host}` || origin === `https://${host}`;
 }
 

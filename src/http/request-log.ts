@@ -11,6 +11,10 @@ const strangersEveryMs = 10_000;
 
 export interface AnsweredRequest {
   readonly requestId: string;
+  /** Absent: none was looked up. */
+  readonly machine?: string | undefined;
+  /** Absent: none was begun. */
+  readonly operation?: string | undefined;
   readonly method: string;
   readonly path: string;
   readonly status: number;
@@ -30,15 +34,16 @@ export class RequestLog {
   }
 
   note(request: AnsweredRequest, nowMs = performance.now()): void {
-    const { caller, requestId, method, path, status, ms } = request;
+    const { caller, requestId, machine, operation, method, path, status, ms } = request;
     if (caller === undefined) {
       this.#noteStranger(request, nowMs);
       return;
     }
     const { tenant, keyId, isOperator } = caller;
-    const isRead = method === 'GET' || method === 'HEAD';
+    const isRead = (method === 'GET' || method === 'HEAD') && status !== 101;
     const level = isRead && status < 400 ? 'debug' : 'info';
-    this.#log[level]({ requestId, method, path, status, ms, tenant, keyId, isOperator }, 'request');
+    const ids = { requestId, machine, operation };
+    this.#log[level]({ ...ids, method, path, status, ms, tenant, keyId, isOperator }, 'request');
   }
 
   #noteStranger({ requestId, method, path, status, ms, address }: AnsweredRequest, nowMs: number): void {

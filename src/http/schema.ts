@@ -18,7 +18,7 @@ export const noNulPattern = '^[^\\u0000]*$';
 /** A time, as every noun shows it. */
 export const moment = z.iso
   .datetime()
-  .openapi({ description: 'UTC, ISO 8601.', example: '2026-11-22T08:30:00.000Z' });
+  .openapi({ description: 'Time in UTC, ISO 8601.', example: '2026-11-22T08:30:00.000Z' });
 
 /**
  * Numbers in queries must be decimal digits: JavaScript’s own conversion would accept `1e1`, `0x10` and an
@@ -34,7 +34,7 @@ const flags: ReadonlyMap<unknown, boolean> = new Map([
   ['0', false],
 ]);
 
-/** Yes or no in a query; no without it. */
+/** A boolean query parameter; false by default. */
 export const flag = (description: string) =>
   z
     .preprocess(
@@ -43,9 +43,16 @@ export const flag = (description: string) =>
     )
     .openapi({ param: { description } });
 
+/** A query parameter that may be repeated: any of its values matches, unless the description says otherwise. */
+export const many = <T extends z.ZodType>(item: T) =>
+  z.preprocess(
+    (value) => (typeof value === 'string' ? [value] : value),
+    z.array(item).min(1).max(16).optional(),
+  );
+
 /**
- * An object with these fields and no other: a name that nobody knows would be ignored, and more be listed, or less be made,
- * than was asked for.
+ * An object with exactly these fields. If unknown names were ignored, a misspelled filter would list too much, and a
+ * misspelled option would have no effect.
  */
 export const closed = <Shape extends z.ZodRawShape>(shape: Shape) => closedObject(shape, 'field');
 
@@ -75,24 +82,30 @@ export function unknownName(what: string, name: string, known: readonly string[]
 /** Query parameters for a page of `things`, a capitalised plural. */
 export const pageQuery = (things: string) => ({
   limit: wholeNumber(z.number().int().min(1).max(1000).default(50)).openapi({
-    param: { description: `${things} on a page.` },
+    param: { description: `Maximum number of ${things.toLowerCase()} to return, at most 1000.` },
   }),
   offset: wholeNumber(z.number().int().min(0).default(0)).openapi({
     maximum: integerMax,
-    param: { description: `${things} to skip.` },
+    param: { description: `Number of ${things.toLowerCase()} to skip.` },
   }),
 });
 
 export const errorBody = z
   .object({
     error: z.object({
-      code: z.string().openapi({ example: 'NOT_FOUND' }),
-      message: z.string().openapi({ example: "Machine with id 'abc123' not found" }),
-      request_id: z.string().optional(),
-      retryable: z.boolean().optional(),
-      hint: z.string().optional(),
+      code: z.string().openapi({ description: 'For programs.', example: 'NOT_FOUND' }),
+      message: z
+        .string()
+        .openapi({ description: 'For people.', example: "Machine with id 'abc123' not found" }),
+      request_id: z.string().optional().openapi({ description: 'The id in the daemon’s log.' }),
+      retryable: z
+        .boolean()
+        .optional()
+        .openapi({ description: 'Whether the same request may succeed later without further effects.' }),
+      hint: z.string().optional().openapi({ description: 'What to do next.' }),
       details: z.record(z.string(), z.unknown()).optional().openapi({
-        description: 'Facts for programs: of a command that was killed at its timeout, what it had written.',
+        description:
+          'Further facts for programs, such as the output of a command that was killed at its timeout.',
       }),
     }),
   })

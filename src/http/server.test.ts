@@ -72,7 +72,10 @@ describe('a request that cannot be read', () => {
     const answer = parse(await exchange(await serve(), text));
     expect(answer.status).toBe(status);
     expect(answer.body).toEqual({
-      error: { code, message: expect.any(String), request_id: answer.name, retryable: false },
+      error: {
+        ...{ code, message: expect.any(String), hint: expect.any(String) },
+        ...{ request_id: answer.name, retryable: false },
+      },
     });
     expect(answer.name).toMatch(/^[\w-]{36}$/);
   });

@@ -16,8 +16,10 @@ import { AppError } from '../core/errors.ts';
 import { hasBody } from './body.ts';
 import { type Connection, stalledMsDefault } from './connection.ts';
 import { type ConnectionLimits, Connections } from './connections.ts';
+import type { RequestBindings } from './context.ts';
 import type { RefusalStatus } from './errors.ts';
 import { nameRequest, newRequestId, requestIdHeader, requestIdOf } from './request-id.ts';
+import { isForWebSocket, Upgrade } from './upgrade.ts';
 
 /** Limit for sending the headers. Whoever reads a body sets its deadline. */
 const headersTimeoutMsDefault = 15_000;
@@ -58,7 +60,7 @@ export interface ListenOptions {
 
 export type Fetch = (
   request: Request,
-  bindings: HttpBindings & { readonly connection: Connection; readonly isHead: boolean },
+  bindings: HttpBindings & RequestBindings,
 ) => Response | Promise<Response>;
 
 /** An address, or the path of a unix socket. */
@@ -86,7 +88,8 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
     (request, bindings) => {
       const { incoming, outgoing } = bindings as HttpBindings;
       const connection = connectionOf(incoming.socket);
-      return fetch(request, { incoming, outgoing, connection, isHead: heads.has(incoming) });
+      const upgrade = upgrades.get(incoming) ?? null;
+      return fetch(request, { incoming, outgoing, connection, isHead: heads.has(incoming), upgrade });
     },
     {
       autoCleanupIncoming: false,
@@ -96,6 +99,8 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
     },
   );
   const heads = new WeakSet<IncomingMessage>();
+  const upgrades = new WeakMap<IncomingMessage, Upgrade>();
+  const openUpgrades = new Set<Upgrade>();
   let isDraining = false;
   const serve = (incoming: IncomingMessage, outgoing: ServerResponse) => {
     // Node continues to parse already received data after the connection was closed.
@@ -121,6 +126,8 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
       keepAlive: true,
       keepAliveInitialDelay: keepAliveDelayMs,
       connectionsCheckingInterval: Math.min(checkIntervalMs, headersTimeoutMs),
+      // Other requests that ask for an upgrade are answered as if they did not.
+      shouldUpgradeCallback: isForWebSocket,
     },
     serve,
   );
@@ -140,8 +147,27 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
     });
   });
   // Node's timer counts from the last byte in either direction.
-  server.setTimeout(stalledMs, (socket) => {
+  const onStalled = (socket: Socket) => {
     if (socket.writableLength > 0 || !connectionOf(socket).isBusy) socket.destroy();
+  };
+  server.setTimeout(stalledMs, onStalled);
+  // Node has let go of the connection: its errors, timeouts and end are ours to handle.
+  server.on('upgrade', (incoming: IncomingMessage, duplex: Duplex, head: Buffer) => {
+    const socket = duplex as Socket;
+    if (socket.destroyed) return;
+    socket.on('error', () => socket.destroy());
+    socket.setTimeout(stalledMs, () => onStalled(socket));
+    const upgrade = new Upgrade(incoming, socket, head);
+    const { outgoing } = upgrade;
+    upgrades.set(incoming, upgrade);
+    openUpgrades.add(upgrade);
+    socket.once('close', () => openUpgrades.delete(upgrade));
+    if (isDraining) upgrade.drain();
+    nameRequest(incoming, outgoing);
+    connectionOf(socket).enter(incoming, outgoing, () => {
+      upgrade.open();
+      void handle(incoming, outgoing);
+    });
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
@@ -164,7 +190,11 @@ export async function listen(fetch: Fetch, place: Place, options: ListenOptions 
       const { promise, resolve } = Promise.withResolvers<void>();
       server.close(() => resolve());
       server.closeIdleConnections();
-      const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+      for (const upgrade of openUpgrades) upgrade.drain();
+      const timer = setTimeout(() => {
+        server.closeAllConnections();
+        for (const upgrade of openUpgrades) upgrade.socket.destroy();
+      }, graceMs);
       // Connections may become idle during the shutdown.
       const sweep = setInterval(() => server.closeIdleConnections(), sweepMs);
       await promise;

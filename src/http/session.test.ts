@@ -7,10 +7,11 @@ import { AppError } from '../core/errors.ts';
 import type { Caller } from '../core/keys/caller.ts';
 import { Connection } from './connection.ts';
 import { Holdings } from './holdings.ts';
+import { Rates } from './rates.ts';
 import { Session } from './session.ts';
 
 const caller: Caller = {
-  ...{ tenant: 'a', keyName: 'k', keyId: 'key1', isOperator: false },
+  ...{ tenant: 'a', keyName: 'k', keyId: 'key1', tier: null, isOperator: false },
   ...{ expiresAt: null, scopes: ['*'] as const },
 };
 
@@ -22,6 +23,7 @@ function open({ isGone = false, endedWith = null as AppError | null } = {}) {
   const session = new Session(
     {
       keys: { verify: async () => caller },
+      keysOf: () => [],
       endings: {
         watchEnd: (_, listener) => {
           if (endedWith) listener(endedWith);
@@ -29,7 +31,7 @@ function open({ isGone = false, endedWith = null as AppError | null } = {}) {
           return () => void watches.delete(listener);
         },
       },
-      ...{ memory, requests, bodyLimits: { bytesMax: 1, deadlineMs: 1 } },
+      ...{ memory, requests, rates: new Rates(), bodyLimits: { bytesMax: 1, deadlineMs: 1 } },
     },
     {
       incoming: { headers: {} } as IncomingMessage,

@@ -4,13 +4,13 @@
  * connection or answer is closed.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { AppError } from '../core/errors.ts';
+import { AppError, isAppError } from '../core/errors.ts';
 import type { Caller, KeyVerifier } from '../core/keys/caller.ts';
 import type { KeyService } from '../core/keys/service.ts';
 import { invariant } from '../lib/invariant.ts';
-import { bearerKey } from './access.ts';
 import type { Connection } from './connection.ts';
 import { type Holdings, holderOf } from './holdings.ts';
+import type { RateState, Rates } from './rates.ts';
 
 export interface BodyLimits {
   readonly bytesMax: number;
@@ -19,10 +19,13 @@ export interface BodyLimits {
 
 export interface SessionDeps {
   readonly keys: KeyVerifier;
+  /** The keys that a request carries, as its dialect reads them. */
+  readonly keysOf: (request: IncomingMessage) => readonly string[];
   readonly endings: Pick<KeyService, 'watchEnd'>;
   /** Bytes of bodies and buffered answers. */
   readonly memory: Holdings;
   readonly requests: Holdings;
+  readonly rates: Rates;
   readonly bodyLimits: BodyLimits;
 }
 
@@ -53,18 +56,32 @@ export class Session {
     return this.#deps.bodyLimits;
   }
 
-  /** Checks the request's key. Raises `unauthenticated`, also if the key has just ended. */
+  /**
+   * Finds the caller by the request's key or, if the dialect reads several headers, by the first valid one. Raises
+   * `unauthenticated`, also if the key has just ended; another error when a key could not be checked.
+   */
   async identify(): Promise<Caller> {
-    return this.#deps.keys.verify(bearerKey(this.incoming.headers.authorization));
+    const { keys } = this.#deps;
+    const [first = null, ...others] = this.#deps.keysOf(this.incoming);
+    if (others.length === 0) return keys.verify(first);
+    return firstValid(keys, [first, ...others]);
   }
 
-  /** Counts the request as its caller's until the answer is closed. Raises `exhausted`. */
+  /** Counts the request as its caller's until the answer is closed. Raises `rate_limited`, `exhausted`. */
   admit(caller: Caller): void {
     const holder = holderOf(caller);
     this.#caller = caller;
+    this.#showRate(this.#deps.rates.take(caller));
     this.#connection.admit(holder);
     this.#deps.requests.take(holder, 1);
     this.#onEnd(() => this.#deps.requests.give(holder, 1));
+  }
+
+  #showRate(state: RateState | null): void {
+    if (state === null || this.outgoing.headersSent) return;
+    this.outgoing.setHeader('X-RateLimit-Limit', state.limit);
+    this.outgoing.setHeader('X-RateLimit-Remaining', state.remaining);
+    this.outgoing.setHeader('X-RateLimit-Reset', state.resetS);
   }
 
   get caller(): Caller {
@@ -135,4 +152,17 @@ export class Session {
     }
     this.#releases.push(release);
   }
+}
+
+async function firstValid(verifier: KeyVerifier, keys: readonly (string | null)[]): Promise<Caller> {
+  let failure: unknown = null;
+  for (const key of keys) {
+    try {
+      return await verifier.verify(key);
+    } catch (error) {
+      // An error of the verifier says more than a key that is not valid.
+      if (failure === null || !isAppError(error, 'unauthenticated')) failure = error;
+    }
+  }
+  throw failure;
 }

@@ -22,6 +22,11 @@ export function deadline(
   };
 }
 
+/** Whether this is why a signal of `AbortSignal.timeout` has aborted. */
+export function isTimeout(thrown: unknown): boolean {
+  return thrown instanceof DOMException && thrown.name === 'TimeoutError';
+}
+
 /** Settles like `promise`, but rejects with the signal's reason as soon as it aborts. */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) {

@@ -13,7 +13,15 @@ export interface ProcessIdentity {
 export interface ProcessStat extends ProcessIdentity {
   /** State letter. `Z` and `X` mean dead, even though kill(pid, 0) still succeeds. */
   readonly state: string;
+  /** Of all its threads, in user and kernel mode; counted in steps of 10 ms. */
+  readonly processorTimeMs: number;
+  /** Memory in RAM, including pages shared with others. */
+  readonly residentBytes: number;
 }
+
+/** Linux reports times in this unit on every architecture that Node runs on (USER_HZ is 100). */
+const tickMs = 10;
+const pageBytes = 4096;
 
 /** Null when there is no such process. */
 export function readProcessStat(pid: number): ProcessStat | null {
@@ -28,7 +36,14 @@ export function readProcessStat(pid: number): ProcessStat | null {
   const state = fields[0];
   const startTime = fields[19];
   if (state === undefined || startTime === undefined) return null;
-  return { pid, state, startTime };
+  const [userTicks, kernelTicks, residentPages] = [fields[11], fields[12], fields[21]].map(Number);
+  return {
+    pid,
+    state,
+    startTime,
+    processorTimeMs: ((userTicks ?? 0) + (kernelTicks ?? 0)) * tickMs,
+    residentBytes: (residentPages ?? 0) * pageBytes,
+  };
 }
 
 export function isAlive(identity: ProcessIdentity): boolean {

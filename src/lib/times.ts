@@ -9,3 +9,8 @@ export function timeAfter(at: Date, ms: number): string {
 export function timeOf(text: string): Date {
   return new Date(text);
 }
+
+/** A number of milliseconds since 1970 as RFC 3339 in UTC. */
+export function timeText(ms: number): string {
+  return new Date(ms).toISOString();
+}

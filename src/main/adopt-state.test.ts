@@ -61,7 +61,8 @@ async function makeMachines({ flotilla }: Daemon): Promise<readonly Machine[]> {
     [8, null],
   ] as const) {
     const sample = sampleMachine({ hostId, slot, incarnation, bootId: readBootId() });
-    const spec = { ...sample.spec, engine: 'fake' };
+    const network = { ...sample.spec.network, address: `10.77.0.${slot}`, ports: [] };
+    const spec = { ...sample.spec, engine: 'fake', network };
     await mkdir(layout.diskDir(sample.id), { recursive: true });
     await writeFile(layout.disk(sample.id), `disk of ${sample.id}`);
     let machine: Machine = { ...sample, spec, state: incarnation === null ? 'created' : 'stopped' };

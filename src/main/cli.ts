@@ -1,13 +1,20 @@
 /** The commands that act on this host instead of the API; the launcher starts them here. */
 import { Command } from 'commander';
 import type { BenchName } from '../../bench/bench.ts';
+import { styleHelp } from '../../cli/help-style.ts';
 import { type HostCommandName, hostCommand } from '../../cli/host-commands.ts';
+import { describeUsage, usageOutput } from '../../cli/usage.ts';
 import { AppError } from '../core/errors.ts';
+import { soleSentence } from '../lib/sentence.ts';
 import { readConfig } from './config.ts';
+import type { Role } from './serve.ts';
 
-const program = new Command('flotilla').exitOverride((error) => {
-  process.exit(error.exitCode === 0 ? 0 : 2);
-});
+const program = styleHelp(new Command('flotilla').configureOutput(usageOutput(process))).exitOverride(
+  (error) => {
+    process.stderr.write(describeUsage(error, process.argv.slice(2)));
+    process.exit(error.exitCode === 0 ? 0 : 2);
+  },
+);
 
 /** Added to the program. */
 function command(name: HostCommandName): Command {
@@ -22,11 +29,12 @@ command('setup').action(async (options: { image: string[]; refresh?: boolean; sy
   await setUp(readConfig(process.env), process.env, { names, isRefresh, isService });
 });
 
-command('serve').action(async (options: { adoptState?: boolean }) => {
+command('serve').action(async (options: { adoptState?: boolean; role: Role }) => {
   const { serve } = await import('./serve.ts');
   const { AlreadyRunning, alreadyRunningExitCode } = await import('./daemon-lock.ts');
   try {
-    await serve(readConfig(process.env), { isAdopting: options.adoptState ?? false });
+    const { role, adoptState: isAdopting = false } = options;
+    await serve(readConfig(process.env), { role, isAdopting });
   } catch (error) {
     printError(error);
     process.exitCode = error instanceof AlreadyRunning ? alreadyRunningExitCode : 1;
@@ -73,9 +81,9 @@ try {
 
 function printError(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`error: ${message}\n`);
+  process.stderr.write(`error: ${soleSentence(message)}\n`);
   const hint = hintOf(error);
-  if (hint) process.stderr.write(`hint: ${hint}\n`);
+  if (hint) process.stderr.write(`hint: ${soleSentence(hint)}\n`);
   if (!hint && !(error instanceof AppError) && error instanceof Error)
     process.stderr.write(`${error.stack}\n`);
 }

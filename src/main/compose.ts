@@ -11,7 +11,9 @@ import type { Edges } from '../core/machines/steps/context.ts';
 import type { RunnerHooks } from '../core/operations/runner.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { EngineDriver } from '../core/ports/engine.ts';
+import type { Network } from '../core/ports/network.ts';
 import type { Store } from '../core/ports/store.ts';
+import { SshKeyService } from '../core/ssh/service.ts';
 import { QemuDriver } from '../engines/qemu/driver.ts';
 import { GuestClient } from '../guest/client.ts';
 import { dialUnixConnect } from '../guest/transports/unix-connect.ts';
@@ -19,9 +21,13 @@ import { dialVirtioSerial } from '../guest/transports/virtio-serial.ts';
 import { writeFileAtomic } from '../lib/files.ts';
 import type { Logger } from '../lib/log.ts';
 import { readBootId } from '../lib/procfs.ts';
+import { chooseNetwork } from '../network/choose.ts';
+import { RhaiEngine } from '../scripts/rhai-engine.ts';
 import { makeTreeKit } from '../setup/kit/tree-kit.ts';
+import { KeptConsoleFiles } from '../storage/disks/kept-consoles.ts';
 import { QcowDisks } from '../storage/disks/qcow-disks.ts';
 import { RecordFiles } from '../storage/disks/records.ts';
+import { SavedMemoryFiles } from '../storage/disks/saved-memory.ts';
 import { bringInLaunchShim } from '../storage/go-programs.ts';
 import { ImageStore } from '../storage/images/store.ts';
 import { toolEnvironment } from '../storage/images/tools.ts';
@@ -33,8 +39,11 @@ import { enterState } from './entrance.ts';
 import { noteHostEpoch } from './host-id.ts';
 import { makeStateDirectory } from './state-directory.ts';
 
-/** Defaults for omitted fields. Disks are sparse: 10 GiB cost nothing until written. */
-const defaults = { image: 'debian-12', engine: 'qemu', diskMib: 10_240 };
+/** Defaults for omitted fields, besides sizes. */
+const defaults = { image: 'debian-12', engine: 'qemu' };
+
+/** Making a bridge takes a tenth of a second. */
+const networkTimeoutMs = 60_000;
 
 const mib = 1024 * 1024;
 /** Memory reserved for the daemon and the host. */
@@ -46,6 +55,7 @@ export interface Flotilla extends Core {
   readonly edges: Edges;
   readonly images: ImageStore;
   readonly apiKeys: KeyService;
+  readonly sshKeys: SshKeyService;
 }
 
 export interface ComposeOptions {
@@ -56,6 +66,8 @@ export interface ComposeOptions {
   readonly isAdopting?: boolean;
   /** Replaces the engines of this host; for tests. */
   readonly engines?: ReadonlyMap<string, EngineDriver>;
+  /** Replaces the network of this host; for tests. */
+  readonly network?: Network;
 }
 
 /** If it raises, everything that it opened is closed. */
@@ -87,18 +99,36 @@ async function composeOn(
   opened.defer(() => apiKeys.close());
   if (isToAdopt) {
     const claim = { hostId, ...before, at: edges.clock.now().toISOString() };
-    await adoptState({ store, records, parse: parseMachine, engines: edges.engines, claim, log });
+    await adoptState({
+      store,
+      records,
+      parse: parseMachine,
+      engines: edges.engines,
+      savedMemories: edges.savedMemories,
+      claim,
+      log,
+      network: edges.network.facts,
+    });
   }
+  const scriptEngine = new RhaiEngine();
+  opened.defer(() => scriptEngine.close());
   const core = await createCore({
     store,
     edges,
     images,
-    defaults,
+    scriptEngine,
+    defaults: { ...defaults, ...config.sizes },
+    imageAliases: config.imageAliases,
     capacity: { memoryMib: Math.floor((totalmem() / mib - hostMemoryMib) * config.memoryOvercommit) },
     startsMax: availableParallelism(),
     hostId,
     bootId: readBootId(),
     ...before,
+    processorCount: availableParallelism(),
+    portRange: config.portRange,
+    sshPortRange: config.sshPortRange,
+    lifetimeSecondsMax: config.environmentLifetimeSecondsMax,
+    quotas: config.quotas,
     quarantineDays: config.quarantineDays,
     hooks: options.hooks,
   });
@@ -111,7 +141,9 @@ async function composeOn(
   await keepForeignSlots({ store, records, hostId, log, now: edges.clock.now() });
   await recorder.recordAll();
   apiKeys.follow(core.bus);
-  return { ...core, layout, store, edges, images, apiKeys, close: () => opened.disposeAsync() };
+  const sshKeys = new SshKeyService({ store, clock: edges.clock, log });
+  sshKeys.follow(core.bus);
+  return { ...core, layout, store, edges, images, apiKeys, sshKeys, close: () => opened.disposeAsync() };
 }
 
 interface OpenEdges {
@@ -150,7 +182,18 @@ async function makeEdges(
   opened.defer(() => guest.close());
   const disks = new QcowDisks({ layout, uidBase });
   const clock = options.clock ?? systemClock(log);
-  return { edges: { engines, guest, disks, images, records, clock, log }, images };
+  const consoles = new KeptConsoleFiles(layout);
+  const savedMemories = new SavedMemoryFiles(layout);
+  const network =
+    options.network ??
+    (await chooseNetwork(
+      config.network,
+      { owner: config.stateDir, uidBase, log },
+      AbortSignal.timeout(networkTimeoutMs),
+    ));
+  opened.defer(() => network.close());
+  const stored = { disks, images, records, consoles, savedMemories };
+  return { edges: { engines, guest, ...stored, network, clock, log }, images };
 }
 
 /** The secret from which each incarnation's link token is derived. */

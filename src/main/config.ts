@@ -1,29 +1,44 @@
 /** The only reader of the environment. Every variable, its default and its limits are here. */
-import { isIPv4 } from 'node:net';
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { AppError } from '../core/errors.ts';
+import { AppError, isAppError } from '../core/errors.ts';
+import { type ImageAlias, parseAliases } from '../core/images/aliases.ts';
+import type { MachineDefaults } from '../core/machines/spec.ts';
+import type { QuotaLimits } from '../core/quotas/quota.ts';
+import { type NetworkSettings, readNetworkSettings } from '../network/settings.ts';
 import { stateDirBytesMax } from '../storage/layout.ts';
+import { type Address, addressesOf, isLoopback, listenPlaces } from './addresses.ts';
+import { type ProxyConfig, proxyVariables, readProxyConfig } from './proxy-config.ts';
+import { port, wholeNumber } from './variables.ts';
 
 const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1');
-/** Decimal digits only: JavaScript's conversion would accept `0x927C0`, `1e6` and spaces. */
-const wholeNumber = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d{1,15}$/, `must be a whole number from ${min} to ${max}`)
-    .transform(Number)
-    .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`);
-const port = wholeNumber(0, 65_535);
+const diskMib = wholeNumber(1, 4_194_304).optional();
+const isHttpUrl = (text: string) => /^https?:$/.test(URL.parse(text)?.protocol ?? '');
+const quotaLimit = wholeNumber(0, 1_000_000_000).optional();
+
+const portRange = z
+  .string()
+  .regex(/^\d{1,5}-\d{1,5}$/, 'must be two ports, such as 20000-29999')
+  .transform((text) => text.split('-').map(Number) as [number, number])
+  .refine(
+    ([first, last]) => first >= 1 && first <= last && last <= 65_535,
+    'must be two ports, the lower one first, such as 20000-29999',
+  );
 
 const environment = z.object({
   PORT: port.default(3000),
   FLOTILLA_LISTEN: z.string().optional(),
+  /** Where the SSH gateway listens; 0: nowhere. Default: 2222, or any free port if PORT is 0. */
+  FLOTILLA_SSH_PORT: port.optional(),
+  /** Its addresses, as FLOTILLA_LISTEN. Port 0: any free port. */
+  FLOTILLA_SSH_LISTEN: z.string().optional(),
   /**
    * Hatch's variable: `host:port`, or `:port` for every address of the host. FLOTILLA_LISTEN takes
    * precedence.
    */
   HATCH_HTTP_ADDR: z.string().optional(),
+  ...proxyVariables,
   FLOTILLA_STATE_DIR: z.string().optional(),
   FLOTILLA_CACHE_DIR: z.string().optional(),
   /** postgres://…; default: SQLite in the state directory. Contains a password: never logged. */
@@ -47,16 +62,90 @@ const environment = z.object({
     .transform(Number)
     .refine((ratio) => ratio >= 0.1 && ratio <= 16, 'must be a number from 0.1 to 16, such as 1.5')
     .default(1),
+  /** What a tenant may have who has no quota of its own: machines, vCPUs, memory and disk in MiB. */
+  FLOTILLA_QUOTA_MACHINES: quotaLimit,
+  FLOTILLA_QUOTA_VCPUS: quotaLimit,
+  FLOTILLA_QUOTA_MEMORY_MIB: quotaLimit,
+  FLOTILLA_QUOTA_DISK_MIB: quotaLimit,
+  /** Hatch's name of FLOTILLA_QUOTA_MACHINES, which takes precedence. */
+  HATCH_MAX_VMS_PER_USER: quotaLimit,
+  /** Of Hyperfleet's own routes for files: bytes, and milliseconds. */
+  HYPERFLEET_FILE_MAX_SIZE: wholeNumber(1, 2 ** 40).default(104_857_600),
+  HYPERFLEET_FILE_TRANSFER_TIMEOUT: wholeNumber(1, 86_400_000).default(60_000),
+  /** Hatch's names of what machines get that ask for nothing else. */
+  HATCH_DEFAULT_VCPU: wholeNumber(1, 1024).default(1),
+  HATCH_DEFAULT_MEM_MIB: wholeNumber(16, 1_048_576).default(512),
+  /** The size of such a machine's disk, which is all that its guest can write. The second is the older name. */
+  HATCH_MAX_OVERLAY_SIZE_MIB: diskMib,
+  HATCH_MAX_ROOTFS_SIZE_MIB: diskMib,
+  /** Asked about every key that is not this daemon's own. May contain a password: never logged. */
+  HATCH_BETTER_AUTH_VERIFY_URL: z
+    .string()
+    .refine(isHttpUrl, 'must be an address that begins with http:// or https://')
+    .optional(),
+  /** The longest lifetime of an environment, in seconds. */
+  FLOTILLA_ENV_LIFETIME_MAX: wholeNumber(1, 10 * 365 * 86_400).default(21_600),
+  /** Where `serve --role host` serves TTstack's host API. */
+  FLOTILLA_AGENT_LISTEN: z.string().default('127.0.0.1:9100'),
   /** How many days the disks of unknown machines are kept in quarantine. */
   FLOTILLA_QUARANTINE_DAYS: z.coerce.number().int().min(1).max(3650).default(7),
   /** How long an idle connection stays open for its next request. */
   FLOTILLA_KEEP_ALIVE_SECONDS: wholeNumber(1, 3600).default(75),
+  /**
+   * Which image a reference means that no image has as its name: `alpine:latest=debian-12,ubuntu-*=debian-12`.
+   */
+  FLOTILLA_IMAGE_ALIASES: z.string().max(65_536).default(''),
+  /** The network of machines: `auto` is a bridge where the host can have one, and otherwise `user`. */
+  FLOTILLA_NETWORK: z.enum(['auto', 'bridge', 'user']).default('auto'),
+  /** The bridge's name, and that of the nftables tables. */
+  FLOTILLA_NETWORK_BRIDGE: z.string().default('flotilla0'),
+  /** The network namespace of bridge and taps: a name below /run/netns, or a path. Default: the daemon's own. */
+  FLOTILLA_NETNS: z.string().optional(),
+  /** The machines' network; its first address is the gateway. */
+  FLOTILLA_NETWORK_CIDR: z.string().default('10.77.0.0/16'),
+  /** A /64 of unique local addresses, such as fd77::/64; without it, machines have IPv4 only. */
+  FLOTILLA_NETWORK_IPV6: z.string().optional(),
+  /** Bridges of this host on which machines may stand, with the fixed addresses that they may have: `br0=192.168.1.128/25,br1`. */
+  FLOTILLA_NETWORK_LAN_BRIDGES: z.string().optional(),
+  /** Name servers that the machines' resolver asks, separated by commas. Default: those of the host's resolv.conf. */
+  FLOTILLA_DNS: z.string().optional(),
+  /** Ports of this host that machines get which ask for no certain one. */
+  FLOTILLA_PORT_RANGE: portRange.default([20_000, 29_999]),
+  /** Ports at which SSH clients enter one machine each. */
+  FLOTILLA_SSH_PORTS: portRange.optional(),
+  /** Hatch's names of their first and last. FLOTILLA_SSH_PORTS takes precedence. */
+  HATCH_SSH_PORT_MIN: wholeNumber(1, 65_535).default(16_000),
+  HATCH_SSH_PORT_MAX: wholeNumber(1, 65_535).default(26_000),
   FLOTILLA_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
+
+export type MachineSizes = Pick<MachineDefaults, 'vcpuCount' | 'memoryMib' | 'diskMib'>;
+
+/** Hatch's variables that are read here. */
+export const honouredHatchVariables: readonly string[] = Object.keys(environment.shape).filter((name) =>
+  name.startsWith('HATCH_'),
+);
+
+/** Variables that take precedence over one of Hatch's. */
+export const aboveHatchVariables: Readonly<Record<string, string>> = {
+  HATCH_HTTP_ADDR: 'FLOTILLA_LISTEN',
+  HATCH_PROXY_ADDR: 'FLOTILLA_PROXY_LISTEN',
+  HATCH_MAX_VMS_PER_USER: 'FLOTILLA_QUOTA_MACHINES',
+  HATCH_SSH_PORT_MIN: 'FLOTILLA_SSH_PORTS',
+  HATCH_SSH_PORT_MAX: 'FLOTILLA_SSH_PORTS',
+  HATCH_MAX_ROOTFS_SIZE_MIB: 'HATCH_MAX_OVERLAY_SIZE_MIB',
+};
 
 export interface Config {
   /** Host and port to listen on. Port 0: any free port. */
   readonly listen: readonly Address[];
+  /** See FLOTILLA_AGENT_LISTEN; used by the role `host` only. */
+  readonly agentListen: readonly Address[];
+  /** Addresses of the SSH gateway. */
+  readonly sshListen: readonly Address[];
+  /** Whether they were asked for; the default ones may be taken by another program. */
+  readonly isSshListenSet: boolean;
+  readonly proxy: ProxyConfig;
   readonly stateDir: string;
   readonly cacheDir: string;
   readonly databaseUrl: string | null;
@@ -67,10 +156,30 @@ export interface Config {
   readonly uidBase: number | null;
   /** See FLOTILLA_MEMORY_OVERCOMMIT. */
   readonly memoryOvercommit: number;
+  /** What machines get that ask for nothing else; see HATCH_DEFAULT_VCPU. */
+  readonly sizes: MachineSizes;
+  /** See HYPERFLEET_FILE_MAX_SIZE. */
+  readonly fileLimits: { readonly bytesMax: number; readonly transferMs: number };
+  /** See HATCH_BETTER_AUTH_VERIFY_URL. */
+  readonly keyServerUrl: string | null;
+  /** See FLOTILLA_QUOTA_MACHINES. */
+  readonly quotas: QuotaLimits;
+  /** See FLOTILLA_ENV_LIFETIME_MAX. */
+  readonly environmentLifetimeSecondsMax: number;
   /** See FLOTILLA_QUARANTINE_DAYS. */
   readonly quarantineDays: number;
   /** See FLOTILLA_KEEP_ALIVE_SECONDS. */
   readonly keepAliveMs: number;
+  /** See FLOTILLA_IMAGE_ALIASES. */
+  readonly imageAliases: readonly ImageAlias[];
+  /** See FLOTILLA_NETWORK. */
+  readonly network: NetworkSettings;
+  /** See FLOTILLA_PORT_RANGE; inclusive. */
+  readonly portRange: { readonly first: number; readonly last: number };
+  /** Null: there is no SSH gateway. */
+  readonly sshPortRange: { readonly first: number; readonly last: number } | null;
+  /** Where the SSH ports of single machines are open. */
+  readonly sshPortHosts: readonly string[];
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -94,14 +203,28 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean = process.get
       },
     );
   }
-  const listen = parseAddresses(values);
-  if (values.DISABLE_AUTH && !values.FLOTILLA_INSECURE && listen.some(({ host }) => !isLoopback(host))) {
+  const listen = listenPlaces(
+    ['FLOTILLA_LISTEN', values.FLOTILLA_LISTEN],
+    ['HATCH_HTTP_ADDR', values.HATCH_HTTP_ADDR],
+    values.PORT,
+  );
+  const sshListen = sshAddresses(values);
+  const agentListen = addressesOf('FLOTILLA_AGENT_LISTEN', values.FLOTILLA_AGENT_LISTEN, agentPort);
+  if (
+    values.DISABLE_AUTH &&
+    !values.FLOTILLA_INSECURE &&
+    [...listen, ...agentListen, ...sshListen].some(({ host }) => !isLoopback(host))
+  ) {
     throw new AppError('invalid', 'DISABLE_AUTH with an address that is not loopback would let anyone in', {
       hint: 'Listen on 127.0.0.1, leave authentication on, or set FLOTILLA_INSECURE=1 if you mean it.',
     });
   }
   return {
     listen,
+    sshListen,
+    isSshListenSet: values.FLOTILLA_SSH_PORT !== undefined || values.FLOTILLA_SSH_LISTEN !== undefined,
+    agentListen,
+    proxy: readProxyConfig(values),
     stateDir,
     cacheDir: directory(values.FLOTILLA_CACHE_DIR, isRoot, '/var/cache/flotilla', '.cache/flotilla'),
     databaseUrl: values.DATABASE_URL ?? null,
@@ -109,8 +232,39 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean = process.get
     corsOrigins: parseOrigins(values.FLOTILLA_CORS_ORIGINS),
     uidBase: isRoot ? values.FLOTILLA_UID_BASE : null,
     memoryOvercommit: values.FLOTILLA_MEMORY_OVERCOMMIT,
+    sizes: {
+      vcpuCount: values.HATCH_DEFAULT_VCPU,
+      memoryMib: values.HATCH_DEFAULT_MEM_MIB,
+      // Disks are sparse: 10 GiB cost nothing until written.
+      diskMib: values.HATCH_MAX_OVERLAY_SIZE_MIB ?? values.HATCH_MAX_ROOTFS_SIZE_MIB ?? 10_240,
+    },
+    fileLimits: {
+      bytesMax: values.HYPERFLEET_FILE_MAX_SIZE,
+      transferMs: values.HYPERFLEET_FILE_TRANSFER_TIMEOUT,
+    },
+    keyServerUrl: values.HATCH_BETTER_AUTH_VERIFY_URL ?? null,
+    quotas: {
+      machines: values.FLOTILLA_QUOTA_MACHINES ?? values.HATCH_MAX_VMS_PER_USER ?? null,
+      vcpus: values.FLOTILLA_QUOTA_VCPUS ?? null,
+      memoryMib: values.FLOTILLA_QUOTA_MEMORY_MIB ?? null,
+      diskMib: values.FLOTILLA_QUOTA_DISK_MIB ?? null,
+    },
+    environmentLifetimeSecondsMax: values.FLOTILLA_ENV_LIFETIME_MAX,
     quarantineDays: values.FLOTILLA_QUARANTINE_DAYS,
     keepAliveMs: values.FLOTILLA_KEEP_ALIVE_SECONDS * 1000,
+    imageAliases: readAliases(values.FLOTILLA_IMAGE_ALIASES),
+    network: readNetworkSettings({
+      kind: values.FLOTILLA_NETWORK,
+      bridge: values.FLOTILLA_NETWORK_BRIDGE,
+      netns: values.FLOTILLA_NETNS,
+      cidr: values.FLOTILLA_NETWORK_CIDR,
+      ipv6: values.FLOTILLA_NETWORK_IPV6,
+      lanBridges: values.FLOTILLA_NETWORK_LAN_BRIDGES,
+      dns: values.FLOTILLA_DNS,
+    }),
+    portRange: { first: values.FLOTILLA_PORT_RANGE[0], last: values.FLOTILLA_PORT_RANGE[1] },
+    sshPortRange: sshListen.length === 0 ? null : sshPortRange(values),
+    sshPortHosts: [...new Set(sshListen.map(({ host }) => host))],
     logLevel: values.FLOTILLA_LOG_LEVEL,
   };
 }
@@ -127,32 +281,26 @@ function directory(given: string | undefined, isRoot: boolean, system: string, i
   return isRoot ? system : join(homedir(), inHome);
 }
 
-interface Address {
-  readonly host: string;
-  readonly port: number;
+const sshPort = 2222;
+/** TTstack's port of a host. */
+const agentPort = 9100;
+
+function sshAddresses(values: z.infer<typeof environment>): readonly Address[] {
+  const { FLOTILLA_SSH_PORT: port, FLOTILLA_SSH_LISTEN: listen = '127.0.0.1' } = values;
+  if (port === 0) return [];
+  return addressesOf('FLOTILLA_SSH_LISTEN', listen, port ?? (values.PORT === 0 ? 0 : sshPort));
 }
 
-function parseAddresses(values: z.infer<typeof environment>): readonly Address[] {
-  const { FLOTILLA_LISTEN: ours, HATCH_HTTP_ADDR: hatch, PORT: defaultPort } = values;
-  if (ours === undefined && hatch !== undefined) {
-    return [parseAddress('HATCH_HTTP_ADDR', hatch.replace(/^:/, '0.0.0.0:'), defaultPort)];
-  }
-  const texts = (ours ?? '127.0.0.1').split(',');
-  return texts.map((text) => parseAddress('FLOTILLA_LISTEN', text.trim(), defaultPort));
-}
-
-/** `host`, `host:port`, `[v6]`, `[v6]:port`. */
-function parseAddress(variable: string, text: string, defaultPort: number): Address {
-  const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const parsed =
-    match?.[3] === undefined ? { success: true as const, data: defaultPort } : port.safeParse(match[3]);
-  if (!host || !parsed.success) {
-    throw new AppError('invalid', `${variable}: not an address: '${text}'`, {
-      hint: 'Write 127.0.0.1, 127.0.0.1:8080 or [::1]:8080; FLOTILLA_LISTEN takes several, with commas.',
-    });
-  }
-  return { host, port: parsed.data };
+function sshPortRange({
+  FLOTILLA_SSH_PORTS: range,
+  HATCH_SSH_PORT_MIN: first,
+  HATCH_SSH_PORT_MAX: last,
+}: z.infer<typeof environment>): Config['portRange'] {
+  if (range !== undefined) return { first: range[0], last: range[1] };
+  if (first <= last) return { first, last };
+  throw new AppError('invalid', `HATCH_SSH_PORT_MIN: ${first} is above HATCH_SSH_PORT_MAX, ${last}`, {
+    hint: 'Set both, the lower one first; their defaults are 16000 and 26000.',
+  });
 }
 
 function parseOrigins(text: string): ReadonlySet<string> {
@@ -169,6 +317,15 @@ function parseOrigins(text: string): ReadonlySet<string> {
   return new Set(origins);
 }
 
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+function readAliases(text: string): readonly ImageAlias[] {
+  try {
+    return parseAliases(text);
+  } catch (error) {
+    if (!isAppError(error)) throw error;
+    const { message, hint } = error;
+    throw new AppError('invalid', `FLOTILLA_IMAGE_ALIASES: ${message}`, {
+      cause: error,
+      ...(hint ? { hint } : {}),
+    });
+  }
 }

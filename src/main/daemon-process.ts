@@ -81,7 +81,7 @@ export async function startDaemonProcess(config: Config, options: StartOptions =
       const isWinnerComing = now - exitedAt < winnerGraceMs || daemonIdentity(layout) !== null;
       if (!exit.isLockLost || !isWinnerComing) throw startFailure(layout, exit.how);
     }
-    if (now - startedAt > silentMs) options.onWait?.('taking up what was interrupted');
+    if (now - startedAt > silentMs) options.onWait?.('continuing interrupted operations');
     await sleep(pollMs);
   }
 }
@@ -119,7 +119,7 @@ function spawnDaemon(layout: StateLayout): DaemonChild {
 function startFailure(layout: StateLayout, why: string): AppError {
   const lastWords = readEnd(layout.logFile).trimEnd().split('\n').slice(-logTailLines).join('\n');
   return new AppError('unavailable', `the daemon ${why}:\n${lastWords}`, {
-    hint: `Its log is ${layout.logFile}.`,
+    hint: `Look at its log, ${layout.logFile}.`,
   });
 }
 

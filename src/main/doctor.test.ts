@@ -122,7 +122,7 @@ test('finds inconsistencies, exits with 1, and changes nothing', async () => {
   expect(of(state, layout.runDir('orphan'))).toMatchObject([{ level: 'warn' }]);
   expect(of(state, 'disk ghost')).toMatchObject([{ level: 'warn' }]);
   expect(of(state, layout.adminKeyFile)).toMatchObject([
-    { level: 'error', hint: `chmod 0600 ${layout.adminKeyFile}` },
+    { level: 'error', hint: `Run: chmod 0600 ${layout.adminKeyFile}` },
   ]);
   expect(of(state, `image sha256:${'a'.repeat(12)}`)).toMatchObject([
     { level: 'error', message: expect.stringMatching(/lost-disk/) },

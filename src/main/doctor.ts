@@ -27,8 +27,10 @@ import { RecordFiles } from '../storage/disks/records.ts';
 import { findLaunchShim } from '../storage/go-programs.ts';
 import { CacheLayout, StateLayout } from '../storage/layout.ts';
 import type { Config } from './config.ts';
+import { checkCertificates } from './doctor/certificates.ts';
 import { checkDaemon, readDaemonFacts } from './doctor/daemon.ts';
 import { checkEngine, checkLimits } from './doctor/engines.ts';
+import { checkHatchVariables } from './doctor/hatch.ts';
 import { checkIdentity, checkQuarantine } from './doctor/identity.ts';
 import {
   checkDisks,
@@ -39,8 +41,11 @@ import {
   recordedMachine,
   summarise,
 } from './doctor/machines.ts';
+import { checkNetwork, checkNetworkRecords } from './doctor/network.ts';
 import { observeQuietly } from './doctor/observed.ts';
 import { type Records, withRecords } from './doctor/records.ts';
+import { checkSsh } from './doctor/ssh.ts';
+import { checkSshPorts, readListeners } from './doctor/ssh-ports.ts';
 import { readHostId } from './host-id.ts';
 import { readIdentityFacts } from './identity.ts';
 
@@ -95,22 +100,28 @@ export async function examine(
   const check = (subject: string, work: () => Promise<readonly Finding[]>) => checking(subject, signal, work);
   try {
     let isDaemonRunning = false;
+    let daemonPid: number | null = null;
     const daemon = await check('daemon', async () => {
       const facts = await readDaemonFacts(config, layout);
       isDaemonRunning = facts.isAlive;
+      daemonPid = facts.isAlive ? facts.pid : null;
       return checkDaemon(facts);
     });
     const limitNotes = await new Cgroups().probe();
     const host = [
       ...(await check('host', async () => checkHost(await readHostFacts(context, layout.root)))),
       ...checkLimits(limitNotes),
+      ...(await check('network', () => checkNetwork(config, layout, signal))),
+      ...(await check('SSH host key', () => checkSsh(config, layout))),
+      ...(await check('proxy certificate', () => checkCertificates(config.proxy, layout, new Date()))),
+      ...checkHatchVariables(env),
       ...(await check('cache', async () =>
         checkArtifacts(await readArtifactFacts(context, layout.currentBootKit)),
       )),
     ];
     const engines = checkEngine(driver.kind, await driver.probe(signal), limitNotes);
     const state = await check('state directory', () =>
-      examineState({ config, layout, cache, driver, isDaemonRunning, isDeep, check }),
+      examineState({ config, layout, cache, driver, isDaemonRunning, daemonPid, isDeep, check, signal }),
     );
     return makeReport({ host, engines, daemon, state });
   } finally {
@@ -119,11 +130,13 @@ export async function examine(
 }
 
 interface StateExamination {
+  readonly signal: AbortSignal;
   readonly config: Config;
   readonly layout: StateLayout;
   readonly cache: CacheLayout;
   readonly driver: QemuDriver;
   readonly isDaemonRunning: boolean;
+  readonly daemonPid: number | null;
   readonly isDeep: boolean;
   readonly check: (subject: string, work: () => Promise<readonly Finding[]>) => Promise<readonly Finding[]>;
 }
@@ -145,7 +158,15 @@ async function examineState(given: StateExamination): Promise<readonly Finding[]
         const found = [...findings, ...(await examineIdentity(given, records))];
         if (records === null) return found;
         machines = await records.machines();
-        return [...found, ...(await records.damaged()), ...(await compare(given, records))];
+        return [
+          ...found,
+          ...(await records.damaged()),
+          ...(await compare(given, records)),
+          ...(await check('network', () => checkNetworkRecords(config, records.machines, given.signal))),
+          ...(await check('SSH ports', async () =>
+            checkSshPorts(machines, await readListeners(given.daemonPid), config.sshListen.length > 0),
+          )),
+        ];
       },
     ),
   );

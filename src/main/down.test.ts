@@ -30,8 +30,8 @@ function daemonOf(machines: { readonly id: string; readonly name: string; status
       if (!machine) return fail(404, 'gone');
       if (verb !== 'stop') return Response.json(machine);
       if (machine.id === 'stuck') return fail(500, 'it\u001b does not');
-      const wasLive = machine.id !== 'ended';
-      machine.status = 'stopped';
+      const wasLive = machine.id !== 'ended' && machine.id !== 'restoring';
+      machine.status = machine.id === 'restoring' ? 'suspended' : 'stopped';
       return wasLive ? Response.json(machine) : fail(400, "Cannot stop machine in 'stopped' state");
     },
   });
@@ -43,18 +43,19 @@ test('stops running, starting and paused machines of all pages', async () => {
   );
   const told: string[] = [];
   expect(await stopMachines(daemonOf(machines), (text) => told.push(text))).toBe(true);
-  expect(told.sort()).toEqual(['n0', 'n1', 'n2', 'n3', 'n4'].map((name) => `stopped ${name}`));
+  expect(told.sort()).toEqual(['n0', 'n1', 'n2', 'n3', 'n4'].map((name) => `Stopped ${name}`));
   expect(machines.at(-1)?.status).toBe('failed');
 });
 
-test('a machine that ended by itself counts as stopped; one that does not stop is a failure, printed without escape sequences', async () => {
+test('a machine that ended by itself counts as stopped, also one whose restoring was cancelled; one that does not stop is a failure, printed without escape sequences', async () => {
   const told: string[] = [];
   const machines = [
     { id: 'ended', name: 'a', status: 'running' },
+    { id: 'restoring', name: 'c', status: 'starting' },
     { id: 'stuck', name: 'b\u009b2J', status: 'running' },
   ];
   expect(await stopMachines(daemonOf(machines), (text) => told.push(text))).toBe(false);
-  expect(told.sort()).toEqual(['could not stop b\ufffd2J: it\ufffd does not', 'stopped a']);
+  expect(told.sort()).toEqual(['Could not stop b\ufffd2J: it\ufffd does not', 'Stopped a', 'Stopped c']);
 });
 
 test('without a daemon, stopping machines fails and stopping the daemon succeeds', async () => {
@@ -68,7 +69,7 @@ test('without a daemon, stopping machines fails and stopping the daemon succeeds
     expect(process.exitCode).toBe(0);
     await down(config, { stopMachines: true });
     expect(process.exitCode).toBe(1);
-    expect(written).toContainEqual(expect.stringContaining('no daemon answers'));
+    expect(written).toContainEqual(expect.stringContaining('No daemon answers'));
   } finally {
     await rm(stateDir, { recursive: true });
   }

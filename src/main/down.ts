@@ -12,11 +12,11 @@ const liveStatuses = ['starting', 'running', 'paused'] as const;
 export async function down(config: Config, options: { readonly stopMachines: boolean }): Promise<void> {
   if (options.stopMachines) {
     const daemon = await findDaemon(config);
-    if (!daemon) say('no daemon answers; machines cannot be stopped without one (./flotilla up starts it)');
+    if (!daemon) say('No daemon answers, so machines cannot be stopped. Start it first: ./flotilla up');
     if (!daemon || !(await stopMachines(daemon.client, say))) process.exitCode = 1;
   }
   const wasRunning = await stopDaemonProcess(config);
-  say(wasRunning ? 'daemon stopped' : 'no daemon was running');
+  say(wasRunning ? 'Daemon stopped' : 'No daemon was running');
 }
 
 /** Stops every running, starting or paused machine, a few at a time; false when one could not be stopped. */
@@ -28,9 +28,9 @@ export async function stopMachines(client: FlotillaClient, tell: (text: string) 
       const name = clean(machine.name);
       try {
         await stop(client, machine.id);
-        tell(`stopped ${name}`);
+        tell(`Stopped ${name}`);
       } catch (error) {
-        tell(`could not stop ${name}: ${clean(error instanceof Error ? error.message : String(error))}`);
+        tell(`Could not stop ${name}: ${clean(error instanceof Error ? error.message : String(error))}`);
         areAllStopped = false;
       }
     }
@@ -65,7 +65,9 @@ async function stop(client: FlotillaClient, id: string): Promise<void> {
 
 async function isOver(client: FlotillaClient, id: string): Promise<boolean> {
   try {
-    return (await client.machines.get(id)).status === 'stopped';
+    const { status } = await client.machines.get(id);
+    // A suspended one was just being restored.
+    return status === 'stopped' || status === 'suspended';
   } catch (error) {
     return error instanceof FlotillaError && error.status === 404;
   }

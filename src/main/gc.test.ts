@@ -71,10 +71,10 @@ test('gc prints what it removes, and removes nothing in a dry run', async () => 
     return lines;
   };
   expect(await run(true)).toEqual([
-    expect.stringMatching(/^would remove disk of unknown machine a, in .*a\.1/),
+    expect.stringMatching(/^Would remove disk of unknown machine a, in .*a\.1/),
   ]);
   expect(await readdir(layout.quarantine)).toEqual([`a.${1e14}`]);
-  expect(await run(false)).toEqual([expect.stringMatching(/^removed disk of unknown machine a/)]);
-  expect(await run(false)).toEqual(['nothing to remove']);
+  expect(await run(false)).toEqual([expect.stringMatching(/^Removed disk of unknown machine a/)]);
+  expect(await run(false)).toEqual(['Nothing to remove']);
   expect(await readdir(layout.disks)).toEqual(['b']);
 });

@@ -17,8 +17,8 @@ export async function gc(
   const found = await listQuarantine(layout);
   if (!isDryRun) await removeQuarantined(layout, found);
   for (const { machineId, path, since } of found) {
-    const did = isDryRun ? 'would remove' : 'removed';
+    const did = isDryRun ? 'Would remove' : 'Removed';
     print(`${did} disk of unknown machine ${machineId}, in ${path} since ${since.toISOString()}`);
   }
-  if (found.length === 0) print('nothing to remove');
+  if (found.length === 0) print('Nothing to remove');
 }

@@ -1,7 +1,8 @@
 /** The names of this host that are accepted in requests. */
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
-import { type Config, isLoopback } from './config.ts';
+import { isLoopback } from './addresses.ts';
+import type { Config } from './config.ts';
 
 /**
  * The host names accepted while authentication is off: this host's names and, if it listens on the network,

@@ -5,30 +5,51 @@
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { pino } from 'pino';
 import { AppError } from '../core/errors.ts';
+import type { KeyVerifier } from '../core/keys/caller.ts';
 import { createApp } from '../http/app.ts';
+import type { HttpDeps } from '../http/context.ts';
 import { pickDialect } from '../http/dialect.ts';
+import { ttstackHostDialect } from '../http/dialects/ttstack/dialect.ts';
 import { dialects } from '../http/dialects.ts';
 import { type HttpServer, listen } from '../http/server.ts';
 import { abortable } from '../lib/abort.ts';
 import { writeFileAtomic } from '../lib/files.ts';
+import { releaseMemory } from '../lib/garbage.ts';
 import type { Logger } from '../lib/log.ts';
 import { protectFromOom } from '../lib/oom.ts';
 import { StateLayout } from '../storage/layout.ts';
 import { adminKeyVerifier, loadAdminKey, openVerifier, operatorVerifier } from './admin-key.ts';
+import { BetterAuthVerifier, withBetterAuth } from './better-auth.ts';
 import { type ComposeOptions, compose, type Flotilla } from './compose.ts';
 import type { Config } from './config.ts';
 import { lockStateDirectory } from './daemon-lock.ts';
 import { hostNames, inUrl } from './host-names.ts';
 import { logSink } from './log-sink.ts';
 import { listenForOperator } from './operator-socket.ts';
+import { openProxy } from './proxy.ts';
+import { routeUrlOf } from './proxy-config.ts';
+import { loadSshKeys, type OpenSsh, openSsh } from './ssh.ts';
 import { version } from './version.ts';
 
 /** How long open requests may continue after SIGTERM. */
 const drainMs = 5_000;
+/** After the start, when nothing of it is used any more: its garbage is given back to the host. */
+const settledMs = 10_000;
+
+/** `host`: also serves TTstack's host API on a listener of its own, for a controller elsewhere. */
+export type Role = 'all-in-one' | 'host';
+
+export interface ServeOptions {
+  /** Default: all-in-one. */
+  readonly role?: Role;
+}
 
 export interface Daemon {
   readonly flotilla: Flotilla;
   readonly urls: readonly string[];
+  /** Of the reverse proxy. */
+  readonly proxyUrls: readonly string[];
+  readonly ssh: OpenSsh;
   /** Ends the daemon; machines keep running. */
   close(): Promise<void>;
 }
@@ -40,7 +61,7 @@ export interface Daemon {
 export async function startDaemon(
   config: Config,
   log: Logger,
-  options: ComposeOptions & { readonly signal?: AbortSignal } = {},
+  options: ComposeOptions & ServeOptions & { readonly signal?: AbortSignal } = {},
 ): Promise<Daemon> {
   const made = await mkdir(config.stateDir, { recursive: true });
   if (made !== undefined) await chmod(config.stateDir, 0o711);
@@ -58,7 +79,12 @@ export async function startDaemon(
     const stopping = new AbortController();
     const importsUnderWay = await openOperations(flotilla);
     const { signal } = stopping;
-    const stop = () => stopping.abort(new AppError('unavailable', 'the daemon is shutting down'));
+    const stop = () =>
+      stopping.abort(
+        new AppError('unavailable', 'the daemon is shutting down', {
+          hint: 'Try again when it has restarted.',
+        }),
+      );
     const synced = flotilla.images.sync({ signal, importsUnderWay }).catch((error: unknown) => {
       if (signal.aborted) return;
       log.error({ err: error }, 'images not imported from the cache');
@@ -68,13 +94,13 @@ export async function startDaemon(
       await synced;
     });
     await takeUp(flotilla, log, cleanup, options.signal);
-    const urls = await open(config, flotilla, log, cleanup);
+    const { urls, proxyUrls, ssh } = await open(config, flotilla, log, cleanup, options.role);
     const tried = tryEngines(flotilla, log, signal);
     cleanup.defer(async () => {
       stop();
       await tried;
     });
-    return { flotilla, urls, close: () => cleanup.disposeAsync() };
+    return { flotilla, urls, proxyUrls, ssh, close: () => cleanup.disposeAsync() };
   } catch (error) {
     await cleanup.disposeAsync();
     throw error;
@@ -92,11 +118,13 @@ async function openOperations({ store, owner }: Flotilla): Promise<readonly stri
  * The operations continue in the background; callers see their machines in transit until they end.
  */
 async function takeUp(
-  { supervisor, reconciler, keeper, interrupt }: Flotilla,
+  { supervisor, reconciler, keeper, network, interrupt }: Flotilla,
   log: Logger,
   cleanup: AsyncDisposableStack,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<void> {
+  // Guests that run may send packets now. Those of the daemon before are in force until then.
+  await network.restore().catch((error: unknown) => log.error({ err: error }, 'network not restored'));
   const { ended } = await supervisor.recover();
   const logged = ended.catch((error: unknown) => log.error({ err: error }, 'open operations not taken up'));
   cleanup.defer(async () => {
@@ -119,31 +147,57 @@ async function tryEngines({ edges }: Flotilla, log: Logger, signal: AbortSignal)
   }
 }
 
+function keyVerifier({ keyServerUrl }: Config, own: KeyVerifier, log: Logger): KeyVerifier {
+  if (keyServerUrl === null) return own;
+  return withBetterAuth(own, new BetterAuthVerifier({ url: keyServerUrl, log }));
+}
+
 async function open(
   config: Config,
   flotilla: Flotilla,
   log: Logger,
   cleanup: AsyncDisposableStack,
-): Promise<readonly string[]> {
-  const { layout, machines, apiKeys, operations, images, imageService, edges } = flotilla;
+  role: Role = 'all-in-one',
+): Promise<Pick<Daemon, 'urls' | 'proxyUrls' | 'ssh'>> {
+  const { layout, machines, apiKeys, operations, quotas, scripts, templates, images, imageService, edges } =
+    flotilla;
+  const { environments, files, hosts } = flotilla;
   const { key, isNew } = await loadAdminKey(layout.adminKeyFile);
+  const verifier = adminKeyVerifier(key, keyVerifier(config, apiKeys, log));
+  const keys = config.isAuthDisabled ? openVerifier : verifier;
+  const ssh = await openSsh(config, await loadSshKeys(layout), flotilla, keys, log);
+  cleanup.defer(() => ssh.close());
   const deps = {
     machines,
+    environments,
+    files,
+    commands: flotilla.commands,
+    connections: flotilla.connections,
+    network: flotilla.network,
+    fileLimits: config.fileLimits,
+    hosts,
     operations,
+    scripts,
+    templates,
+    routes: flotilla.routes,
+    routeUrl: routeUrlOf(config.proxy),
     images,
     imageService,
     disks: edges.disks,
     apiKeys,
+    sshKeys: flotilla.sshKeys,
+    sshCertificates: ssh.certificates,
+    quotas,
     log,
     version,
     corsOrigins: config.corsOrigins,
   };
-  const verifier = adminKeyVerifier(key, apiKeys);
-  const app = createApp(dialects, {
+  const openDeps = {
     ...deps,
-    keys: config.isAuthDisabled ? openVerifier : verifier,
+    keys,
     isHostName: config.isAuthDisabled ? hostNames(config) : null,
-  });
+  };
+  const app = createApp(dialects, openDeps);
   const operatorApp = createApp(dialects, {
     ...deps,
     keys: config.isAuthDisabled ? operatorVerifier : verifier,
@@ -163,17 +217,48 @@ async function open(
     servers.push(server);
     addresses.push(server);
   }
-  const urls = addresses.map(urlOf);
+  const urls = addresses.map((address) => urlOf(address));
+  const proxy = await openProxy(config.proxy, flotilla, log);
+  cleanup.defer(() => proxy.close(drainMs));
+  const proxyUrls = proxy.addresses.map((address) => urlOf(address));
+  if (proxyUrls.length > 0) {
+    await writeFileAtomic(layout.proxyUrlFile, `${proxyUrls[0]}\n`, 0o644);
+    cleanup.defer(() => rm(layout.proxyUrlFile, { force: true }));
+  }
+  const agentServers = role === 'host' ? await listenAsHost(config, openDeps) : [];
+  servers.push(...agentServers);
   await writeFileAtomic(layout.urlFile, `${urls[0]}\n`, 0o644);
   cleanup.defer(() => rm(layout.urlFile, { force: true }));
-  log.info({ urls, stateDir: config.stateDir, version }, 'listening');
+  const tlsUrls = proxy.tlsAddresses.map((address) => urlOf(address, 'https'));
+  if (tlsUrls.length > 0) log.info({ urls: tlsUrls }, 'reverse proxy listening with TLS');
+  log.info({ urls, proxyUrls, stateDir: config.stateDir, version }, 'listening');
+  if (role === 'host')
+    log.info({ urls: agentServers.map((server) => urlOf(server)) }, 'listening for a TTstack controller');
+  const settled = setTimeout(releaseMemory, settledMs).unref();
+  cleanup.defer(() => clearTimeout(settled));
   if (isNew && !config.isAuthDisabled) log.info({ path: layout.adminKeyFile }, 'admin key created');
-  return urls;
+  return { urls, proxyUrls, ssh };
 }
 
-function urlOf({ host, port }: HttpServer): string {
+/** TTstack's host API; its paths mean something else on the other listeners. */
+async function listenAsHost(config: Config, deps: HttpDeps): Promise<readonly HttpServer[]> {
+  const app = createApp([ttstackHostDialect], deps);
+  const options = { refuse: ttstackHostDialect.refusal, keepAliveMs: config.keepAliveMs };
+  const servers: HttpServer[] = [];
+  for (const place of config.agentListen) {
+    try {
+      servers.push(await listen(app.fetch, place, options));
+    } catch (error) {
+      await Promise.all(servers.map((server) => server.close(0)));
+      throw error;
+    }
+  }
+  return servers;
+}
+
+function urlOf({ host, port }: Pick<HttpServer, 'host' | 'port'>, scheme: 'http' | 'https' = 'http'): string {
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return `http://${inUrl(reachable)}:${port}`;
+  return `${scheme}://${inUrl(reachable)}:${port}`;
 }
 
 const notRoot =
@@ -181,7 +266,10 @@ const notRoot =
   'no image can be imported';
 
 /** `flotilla serve`: runs until SIGTERM or SIGINT. */
-export async function serve(config: Config, options: Pick<ComposeOptions, 'isAdopting'> = {}): Promise<void> {
+export async function serve(
+  config: Config,
+  options: Pick<ComposeOptions, 'isAdopting'> & ServeOptions = {},
+): Promise<void> {
   const log = pino(
     { level: config.logLevel, redact: ['key', 'token', 'secret', '*.key', '*.token', 'authorization'] },
     logSink(process.stdout.fd, { path: new StateLayout(config.stateDir).logFile }),

@@ -15,7 +15,7 @@ export async function setUp(
   { names, isRefresh, isService }: SetUpChoices,
 ): Promise<void> {
   await setup({ ...setupOptions(config, env), images: names.map(checked), isRefresh });
-  if (!isService) return;
+  if (!isService) return void process.stdout.write('next      ./flotilla up\n');
   const launcher = join(sourceRootDefault, 'flotilla');
   const { unitPath, settingsPath, isLoaded } = await installService({
     launcher,
@@ -63,6 +63,6 @@ function checked(name: string): BuiltInImage {
   const image = builtInImages.find((each) => each === name);
   if (image) return image;
   throw new AppError('invalid', `no built-in image '${name}'`, {
-    hint: `There are: ${builtInImages.join(', ')}.`,
+    hint: `Choose from: ${builtInImages.join(', ')}.`,
   });
 }

@@ -80,7 +80,7 @@ test('neither touches the other’s machines, at start and during reconciliation
   const theirs = await makeRunning(second, drivers[1], 'b');
   for (const { flotilla } of [first, second]) {
     const repairs = await flotilla.reconciler.run();
-    expect(repairs.map(({ kind }) => kind)).toEqual(['adopt']);
+    expect(repairs.map(({ kind }) => kind)).toEqual(['adopt', 'attach']);
   }
   const states = async ({ flotilla: { store, owner } }: Daemon) =>
     (await store.machines.all(owner.hostId)).map(({ id, state }) => ({ id, state }));

@@ -47,8 +47,8 @@ async function runningDaemon(
   if (!found) return startDaemonProcess(config, { onWait: (text) => step.update(text) });
   if (found.health.version !== version) {
     process.stderr.write(
-      `note: the daemon that runs is version ${found.health.version}, this checkout is ${version}; ` +
-        './flotilla down and ./flotilla up change it (machines keep running)\n',
+      `note: The running daemon is version ${found.health.version}, this checkout is ${version}\n` +
+        'hint: ./flotilla down, then ./flotilla up, changes it; machines keep running\n',
     );
   }
   return found;
@@ -58,8 +58,8 @@ function noteOtherSettings(config: Config, env: NodeJS.ProcessEnv): void {
   const names = otherSettings(env, daemonEnvironment(config));
   if (names.length === 0) return;
   process.stderr.write(
-    `note: the daemon that runs has other settings than you ask for: ${names.join(', ')}; ` +
-      './flotilla down and ./flotilla up apply yours (machines keep running)\n',
+    `note: The running daemon has other settings than this command: ${names.join(', ')}\n` +
+      'hint: ./flotilla down, then ./flotilla up, applies them; machines keep running\n',
   );
 }
 

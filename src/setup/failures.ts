@@ -15,7 +15,7 @@ export function explain(error: unknown, doing: string): AppError {
   if (isAppError(error)) return wrapError(error, doing);
   const text = error instanceof ProcessError ? error.stderr : error instanceof Error ? error.message : '';
   const code = (error as NodeJS.ErrnoException | null)?.code;
-  const message = `${doing}: ${error instanceof Error ? error.message : String(error)}`;
+  const message = `cannot ${doing}: ${error instanceof Error ? error.message : String(error)}`;
   if (code === 'ENOSPC' || code === 'EDQUOT' || spacePattern.test(text)) {
     return new AppError('exhausted', message, {
       cause: error,

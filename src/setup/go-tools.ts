@@ -17,9 +17,10 @@ export interface GoTool {
   target(cache: CacheLayout): string;
 }
 
-/** What the daemon runs on the host; both use Go's standard library only. */
+/** What the daemon runs on the host, and what it puts into guests. */
 export const goTools = {
   launchShim: { name: 'launch-shim', title: 'launch shim', target: (cache) => cache.launchShim },
+  guestSftp: { name: 'guest-sftp', title: 'SFTP server of guests', target: (cache) => cache.guestSftp },
   imageBuilder: { name: 'image-builder', title: 'image builder', target: (cache) => cache.imageBuilder },
 } as const satisfies Readonly<Record<string, GoTool>>;
 
@@ -30,7 +31,7 @@ export interface GoToolState {
 }
 
 function isSource(path: string): boolean {
-  return (path.endsWith('.go') && !path.endsWith('_test.go')) || path === 'go.mod';
+  return (path.endsWith('.go') && !path.endsWith('_test.go')) || path === 'go.mod' || path === 'go.sum';
 }
 
 /** What the present sources would make, and whether the cache has it. */

@@ -82,10 +82,10 @@ describe('explain', () => {
 
   it('keeps the code and hint of an AppError', () => {
     const error = new AppError('exhausted', 'full', { hint: 'free some' });
-    expect(explain(error, 'kernel')).toMatchObject({
+    expect(explain(error, 'make the kernel')).toMatchObject({
       code: 'exhausted',
       hint: 'free some',
-      message: 'kernel: full',
+      message: 'cannot make the kernel: full',
     });
   });
 

@@ -114,7 +114,7 @@ describe('launcher', () => {
   it('installs once, without development packages, and reports that only on standard error', async () => {
     const first = await launch(['ls']);
     expect(first.stdout).toMatch(/^ran /);
-    expect(first.stderr).toContain('installing npm packages');
+    expect(first.stderr).toContain('Installing npm packages');
     expect(first.stderr).not.toContain('noise');
     const second = await launch(['ls']);
     expect(second.stderr).toBe('');

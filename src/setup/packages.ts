@@ -15,6 +15,10 @@ const needed = [
   'xz-utils',
   'zstd',
   'util-linux',
+  // The machines' network.
+  'iproute2',
+  'nftables',
+  'conntrack',
   // Present on Debian; an Ubuntu host needs it to verify the packages of a Debian image.
   'debian-archive-keyring',
 ] as const;

@@ -21,7 +21,7 @@ describe('plain progress', () => {
     step.update('downloading');
     clock.ms = 3200;
     step.done('6.1.0');
-    expect(written.join('')).toMatch(/^ok kernel +3\.2 s {2}6\.1\.0\n$/);
+    expect(written.join('')).toMatch(/^ok {5}kernel +3\.2 s {2}6\.1\.0\n$/);
   });
 
   it('reports the state of a long step periodically', () => {
@@ -35,6 +35,18 @@ describe('plain progress', () => {
     const { written, progress } = recorder(false);
     progress.step('packages').fail('no network');
     expect(written.join('')).toMatch(/^failed packages .*no network\n$/);
+  });
+
+  it('puts names below one another, however a step ends', () => {
+    const { written, clock, progress } = recorder(false);
+    progress.step('kernel').done();
+    progress.step('kernel').fail('why');
+    clock.ms = 20_000;
+    const slow = progress.step('kernel');
+    clock.ms = 40_000;
+    slow.update('downloading');
+    expect(new Set(written.map((line) => line.indexOf('kernel')))).toEqual(new Set([7]));
+    expect(written).toHaveLength(3);
   });
 
   it('removes control characters', () => {

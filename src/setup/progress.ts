@@ -50,6 +50,9 @@ function clean(text: string): string {
   return text.replace(/\p{Cc}+/gu, ' ').trim();
 }
 
+/** As wide as the longest mark of plain lines, so that names stand below one another. */
+const markWidth = 'failed'.length;
+
 function finalLine(mark: string, name: string, text: string | undefined, ms: number): string {
   const said = text ? `  ${clean(text)}` : '';
   return `${mark} ${name.padEnd(nameWidth)} ${formatDuration(ms).padStart(7)}${said}\n`;
@@ -68,12 +71,12 @@ class PlainProgress implements Progress {
     const startedAt = this.#now();
     let saidAt = startedAt;
     const end = (mark: string, text?: string) =>
-      void this.#output.write(finalLine(mark, name, text, this.#now() - startedAt));
+      void this.#output.write(finalLine(mark.padEnd(markWidth), name, text, this.#now() - startedAt));
     return {
       update: (text) => {
         if (this.#now() - saidAt < plainUpdateMs) return;
         saidAt = this.#now();
-        this.#output.write(`- ${name.padEnd(nameWidth)} ${clean(text)}\n`);
+        this.#output.write(`${'-'.padEnd(markWidth)} ${name.padEnd(nameWidth)} ${clean(text)}\n`);
       },
       done: (text) => end('ok', text),
       fail: (text) => end('failed', text),

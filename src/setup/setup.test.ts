@@ -12,7 +12,7 @@ import { FakePrograms, fakeVmlinux, makeBzImage, makeModule, zstdPayload } from 
 const release = '6.1.0-1-cloud-amd64';
 const imagePackage = `linux-image-${release}`;
 const installed =
-  'qemu-system-x86 qemu-utils mmdebstrap e2fsprogs busybox-static bzip2 lz4 xz-utils zstd util-linux debian-archive-keyring';
+  'qemu-system-x86 qemu-utils mmdebstrap e2fsprogs busybox-static bzip2 lz4 xz-utils zstd util-linux iproute2 nftables conntrack debian-archive-keyring';
 const isRoot = process.geteuid?.() === 0;
 
 let dir: string;
@@ -64,6 +64,8 @@ beforeEach(async () => {
   await writeFile(join(sourceRoot, 'guest-agent/go.mod'), 'module guest-agent\n');
   await mkdir(join(sourceRoot, 'launch-shim'));
   await writeFile(join(sourceRoot, 'launch-shim/go.mod'), 'module launch-shim\n');
+  await mkdir(join(sourceRoot, 'guest-sftp'));
+  await writeFile(join(sourceRoot, 'guest-sftp/go.mod'), 'module guest-sftp\n');
   await mkdir(join(sourceRoot, 'image-builder'));
   await writeFile(join(sourceRoot, 'image-builder/go.mod'), 'module image-builder\n');
   await makeKernelPackage(join(dir, 'kernel.deb'));

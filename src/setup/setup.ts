@@ -56,12 +56,12 @@ export async function setupPrerequisites(options: Omit<SetupOptions, 'images'>):
   const context = contextOf(options);
   const { isRefresh = false } = options;
   if (!isRefresh && (await arePrerequisitesThere(context)))
-    return options.progress.step('prerequisites').done('all there');
+    return options.progress.step('prerequisites').done('up to date');
   const distro = await readDistro();
   if (!distro.isProved) {
     options.progress
       .step('this host')
-      .done(`${distro.title}: set-up is proved on Debian 12; here it does its best`);
+      .done(`${distro.title}: set-up is tested on Debian 12 only, and may fail here`);
   }
   await requireSpace(context.cache.root, spaceMib.prerequisites);
   if (options.state) await requireSpace(options.state.root, spaceMib.state);
@@ -81,7 +81,7 @@ export async function setupImage(options: Omit<SetupOptions, 'images'>, image: B
   const builder = imageBuilders[image];
   const { isRefresh = false } = options;
   if (!isRefresh && (await builder.isBuilt(context)))
-    return options.progress.step(`image ${image}`).done('there');
+    return options.progress.step(`image ${image}`).done('up to date');
   if (process.geteuid?.() !== 0) {
     throw new AppError('unsupported', `only root can build the image ${image}`, {
       hint: 'Run ./flotilla setup as root: the files in an image must belong to their own users.',
@@ -91,7 +91,7 @@ export async function setupImage(options: Omit<SetupOptions, 'images'>, image: B
   await locked(options, context, () =>
     inStep(options.progress, `image ${image}`, context.signal, async (step) => {
       // Another set-up may have made it while we waited for the lock.
-      if (!isRefresh && (await builder.isBuilt(context))) return { said: 'there', value: undefined };
+      if (!isRefresh && (await builder.isBuilt(context))) return { said: 'up to date', value: undefined };
       await builder.build(context, step.update);
       return { value: undefined };
     }),

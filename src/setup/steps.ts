@@ -25,7 +25,7 @@ export async function inStep<T>(
 ): Promise<T> {
   const step = progress.step(name);
   try {
-    const { value, said } = await explaining(name, signal, () => work(step));
+    const { value, said } = await explaining(`set up ${name}`, signal, () => work(step));
     step.done(said);
     return value;
   } catch (error) {
@@ -42,7 +42,7 @@ export function packagesStep(progress: Progress, context: SetupContext, distro: 
     const areBuilt = [agent, ...tools].every(({ isBuilt }) => isBuilt);
     const needsGo = !areBuilt && !(await hasGo(context.env, context.signal));
     const missing = await missingPackages(context, needsGo);
-    if (missing.length === 0) return { value: undefined, said: 'there' };
+    if (missing.length === 0) return { value: undefined, said: 'up to date' };
     await addPackages(context, distro, missing, step.update);
     return { value: undefined, said: `installed ${missing.join(' ')}` };
   });
@@ -52,7 +52,7 @@ export function packagesStep(progress: Progress, context: SetupContext, distro: 
 export function agentStep(progress: Progress, context: SetupContext): Promise<GuestAgent> {
   return inStep(progress, 'guest agent', context.signal, async (step) => {
     const agent = await inspectGuestAgent(context);
-    if (agent.isBuilt) return { value: agent, said: 'there' };
+    if (agent.isBuilt) return { value: agent, said: 'up to date' };
     step.update('compiling');
     await buildGuestAgent(context, agent);
     return { value: agent, said: agent.version };
@@ -63,7 +63,7 @@ export function agentStep(progress: Progress, context: SetupContext): Promise<Gu
 export function goToolStep(progress: Progress, context: SetupContext, tool: GoTool): Promise<void> {
   return inStep(progress, tool.title, context.signal, async (step) => {
     const present = await inspectGoTool(context, tool);
-    if (present.isBuilt) return { value: undefined, said: 'there' };
+    if (present.isBuilt) return { value: undefined, said: 'up to date' };
     step.update('compiling');
     await buildGoTool(context, tool, present);
     return { value: undefined, said: present.version };
@@ -79,7 +79,7 @@ export function kernelStep(
 ): Promise<Kernel> {
   return inStep(progress, 'kernel', context.signal, async (step) => {
     const there = await findKernel(context.cache);
-    if (there && !isRefresh) return { value: there, said: 'there' };
+    if (there && !isRefresh) return { value: there, said: 'up to date' };
     if (there) {
       step.update('fetching package lists');
       await updateLists(context, step.update);
@@ -100,7 +100,7 @@ export function kitStep(
   agent: GuestAgent,
 ): Promise<void> {
   return inStep(progress, 'boot kit', context.signal, async () => {
-    if (await isKitBuilt(context.cache, kernel, agent)) return { value: undefined, said: 'there' };
+    if (await isKitBuilt(context.cache, kernel, agent)) return { value: undefined, said: 'up to date' };
     await buildKit(context.cache, kernel, agent);
     return { value: undefined };
   });

@@ -31,8 +31,11 @@ export interface InstalledService {
 
 const systemctlTimeoutMs = 30_000;
 /** The settings that the daemon reads from its environment; see `src/main/config.ts`. */
-const settingNames =
-  /^(PORT|DATABASE_URL|DISABLE_AUTH|HATCH_HTTP_ADDR|FLOTILLA_(?!DEV$|URL$|KEY$|PROFILE$)[A-Z_]+)$/;
+const hatchNames =
+  'HTTP_ADDR|PROXY_ADDR|PROXY_BASE_DOMAIN|PROXY_WAKE_TIMEOUT|MAX_VMS_PER_USER|DEFAULT_VCPU|DEFAULT_MEM_MIB|MAX_OVERLAY_SIZE_MIB|MAX_ROOTFS_SIZE_MIB|SSH_PORT_MIN|SSH_PORT_MAX|BETTER_AUTH_VERIFY_URL';
+export const settingNames = new RegExp(
+  `^(PORT|PROXY_(PORT|PREFIX|HOST_SUFFIX)|DATABASE_URL|DISABLE_AUTH|HATCH_(${hatchNames})|HYPERFLEET_FILE_(MAX_SIZE|TRANSFER_TIMEOUT)|FLOTILLA_(?!DEV$|URL$|KEY$|PROFILE$)[A-Z0-9_]+)$`,
+);
 
 /** Raises `unsupported` on a host without systemd, or for a user other than root. */
 export async function installService({

@@ -23,6 +23,11 @@ export function bringInImageBuilder(cache: CacheLayout, state: StateLayout): Pro
   return bringIn(cache.imageBuilder, state);
 }
 
+/** The same for the SFTP server of guests. */
+export function bringInGuestSftp(cache: CacheLayout, state: StateLayout): Promise<string | null> {
+  return bringIn(cache.guestSftp, state);
+}
+
 async function bringIn(made: string, state: StateLayout): Promise<string | null> {
   const prefix = `${basename(made)}-`;
   const there = (await readdir(state.bin).catch(() => [])).filter((name) => name.startsWith(prefix));

@@ -12,15 +12,16 @@ import { type Database, encodeTime } from './schema.ts';
 export function allocationRepository(access: Access): AllocationRepository {
   return {
     take: (request) => access.atomically((db, locks) => take(db, locks, request)),
-    release: async (hostId, owner) => {
-      await access.atomically((db) =>
-        db
+    release: async (hostId, owner, kind, value) => {
+      await access.atomically((db) => {
+        const owned = db
           .deleteFrom('allocations')
           .where('host_id', '=', hostId)
           .where('owner_kind', '=', owner.kind)
-          .where('owner_id', '=', owner.id)
-          .execute(),
-      );
+          .where('owner_id', '=', owner.id);
+        const ofKind = kind === undefined ? owned : owned.where('kind', '=', kind);
+        return (value === undefined ? ofKind : ofKind.where('value', '=', value)).execute();
+      });
     },
   };
 }

@@ -49,7 +49,8 @@ async function after(db: Kysely<Database>, position: EventPosition, limit: numbe
   const [xid, seq] = decodePosition(position);
   const rows = await readable(db)
     .selectAll()
-    .where((eb) => eb.or([eb('xid', '>', xid), eb.and([eb('xid', '=', xid), eb('seq', '>', seq)])]))
+    // As one comparison of rows: only then is the index searched instead of read from its beginning.
+    .where((eb) => eb(eb.refTuple('xid', 'seq'), '>', eb.tuple(xid, seq)))
     .orderBy('xid')
     .orderBy('seq')
     .limit(limit)

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { scopes } from '../core/keys/caller.ts';
 import type { ApiKey } from '../core/keys/key.ts';
+import { keyTiers } from '../core/quotas/tiers.ts';
 import { decodeJson, encodeJson, encodeNullableTime, encodeTime, type KeyTable } from './schema.ts';
 import { validate } from './validate.ts';
 
@@ -17,6 +18,7 @@ const key: z.ZodType<ApiKey> = z.strictObject({
   lastUsedAt: z.string().nullable(),
   revokedAt: z.string().nullable(),
   createdBy: z.string().nullable(),
+  tier: z.enum(keyTiers).nullable(),
 });
 
 /** Raises InvariantError when the key is malformed. */
@@ -34,6 +36,7 @@ export function encodeKey(value: ApiKey): KeyTable {
     last_used_at: encodeNullableTime(checked.lastUsedAt),
     revoked_at: encodeNullableTime(checked.revokedAt),
     created_by: checked.createdBy,
+    tier: checked.tier,
   };
 }
 
@@ -51,6 +54,7 @@ export function decodeKey(row: KeyTable): ApiKey {
     lastUsedAt: row.last_used_at,
     revokedAt: row.revoked_at,
     createdBy: row.created_by,
+    tier: row.tier,
   });
 }
 

@@ -66,6 +66,7 @@ export function notingWrites(
     insert: (machine) => noted(machine.id, () => repository.insert(machine)),
     compareAndSet: (change) => noted(change.id, () => repository.compareAndSet(change)),
     patch: (id, ...rest) => noted(id, () => repository.patch(id, ...rest)),
+    noteIdleAt: (id, ...rest) => noted(id, () => repository.noteIdleAt(id, ...rest)),
     remove: (id, at) => noted(id, () => repository.remove(id, at)),
   };
 }

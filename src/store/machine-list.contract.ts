@@ -68,15 +68,18 @@ export function machineListContract(open: OpenStore): void {
     });
   });
 
-  it('filters by image, by its name or its digest, together with the rest', async () => {
+  it('filters by image, by its name, its reference or its digest, together with the rest', async () => {
     await insert('a', { image: 'busybox' }, { imageDigest: 'sha256:1' });
     await insert('b', { image: 'busybox', labels: { x: '1' } }, { imageDigest: 'sha256:2', tenant: 'other' });
-    await insert('c', { image: 'debian-12' }, { imageDigest: 'sha256:2' });
-    expect(await sorted({ image: 'busybox' })).toEqual(['a', 'b']);
-    expect(await sorted({ image: 'sha256:2' })).toEqual(['b', 'c']);
-    expect(await sorted({ image: 'busybox', tenant: 'default' })).toEqual(['a']);
-    expect(await sorted({ image: 'busybox', labels: [{ key: 'x' }], states: ['created'] })).toEqual(['b']);
-    expect(await sorted({ image: 'busy\0box' })).toEqual([]);
+    await insert('c', { image: 'debian-12', imageRef: 'alpine:3.20' }, { imageDigest: 'sha256:2' });
+    expect(await sorted({ images: ['busybox'] })).toEqual(['a', 'b']);
+    expect(await sorted({ images: ['sha256:2'] })).toEqual(['b', 'c']);
+    expect(await sorted({ images: ['alpine:3.20'] })).toEqual(['c']);
+    expect(await sorted({ images: ['busybox', 'debian-12'] })).toEqual(['a', 'b', 'c']);
+    expect(await sorted({ images: [] })).toEqual([]);
+    expect(await sorted({ images: ['busybox'], tenant: 'default' })).toEqual(['a']);
+    expect(await sorted({ images: ['busybox'], labels: [{ key: 'x' }], states: ['created'] })).toEqual(['b']);
+    expect(await sorted({ images: ['busy\0box'] })).toEqual([]);
   });
 
   it('sorts by what it is asked to, in both directions', async () => {
@@ -106,6 +109,29 @@ export function machineListContract(open: OpenStore): void {
     expect(await due(9)).toEqual(['expired', 'to restart']);
     expect(await due(9, at(9))).toEqual([]);
     expect(await due(1)).toHaveLength(1);
+  });
+
+  it('says which running machines of a host are idle, and notes their uses', async () => {
+    const idle = { afterSeconds: 60, action: 'pause' } as const;
+    const running = { state: 'running', incarnation: 'i1' } as const;
+    await insert('idle', { idle }, { ...running, idleAt: at(10) });
+    await insert('later', { idle }, { ...running, idleAt: at(11) });
+    await insert('never', {}, running);
+    await insert('elsewhere', { idle }, { ...running, idleAt: at(10), hostId: 'another' });
+    const due = async (limit: number, time = at(10)) =>
+      (await store.machines.idle(sampleHostId, time, limit)).map(({ spec }) => spec.name);
+    expect(await due(9)).toEqual(['idle']);
+    expect(await due(9, at(12))).toEqual(['idle', 'later']);
+    expect(await due(1, at(12))).toEqual(['idle']);
+    const used = await store.machines.find('default', 'idle');
+    await store.machines.noteIdleAt(used?.id ?? '', 'another', at(20));
+    expect(await due(9)).toEqual(['idle']);
+    await store.machines.noteIdleAt(used?.id ?? '', 'i1', at(20));
+    expect(await due(9)).toEqual([]);
+    expect(await store.machines.find('default', 'idle')).toEqual({ ...used, idleAt: at(20) });
+    const never = await store.machines.find('default', 'never');
+    await store.machines.noteIdleAt(never?.id ?? '', 'i1', at(20));
+    expect(await store.machines.find('default', 'never')).toEqual(never);
   });
 
   describe('a changed spec', () => {

@@ -6,7 +6,7 @@ import { isPostgres } from './dialect.ts';
 import { canHold, checkPage, type Database, encodeJson, encodeTime, type MachineTable } from './schema.ts';
 
 /** What a page selects: a handle, a failure and the like are not shown, and may be large. */
-const listedColumns = ['id', 'name', 'state', 'spec', 'created_at', 'expires_at'] as const;
+const listedColumns = ['id', 'name', 'state', 'spec', 'created_at', 'updated_at', 'expires_at'] as const;
 export type ListedRow = Pick<MachineTable, (typeof listedColumns)[number]>;
 
 export interface MachineRows {
@@ -18,7 +18,9 @@ export interface MachineRows {
 export async function listRows(access: Access, filter: MachineFilter): Promise<MachineRows> {
   checkPage(filter);
   // `in ()` is an error to PostgreSQL.
-  if (filter.states?.length === 0 || !canHold(filter.image ?? '')) return { rows: [], total: 0 };
+  const { states, images } = filter;
+  if (states?.length === 0 || images?.length === 0 || images?.every(canHold) === false)
+    return { rows: [], total: 0 };
   const rows = await access.read((db) => selectPage(db, filter).execute());
   const total = rows[0]?.total ?? (await count(access, filter));
   return { rows, total: Number(total) };
@@ -44,14 +46,38 @@ export function dueRows(
   );
 }
 
+/** See MachineRepository.idle. */
+export function idleRows(
+  access: Access,
+  hostId: string,
+  at: string,
+  limit: number,
+): Promise<readonly MachineTable[]> {
+  return access.read((db) =>
+    db
+      .selectFrom('machines')
+      .selectAll()
+      .where('host_id', '=', hostId)
+      .where('idle_at', '<=', encodeTime(at))
+      .orderBy('idle_at')
+      .orderBy('id')
+      .limit(limit)
+      .execute(),
+  );
+}
+
 /** The rows that match, before they are ordered and cut into pages. */
-function matching(db: Kysely<Database>, { tenant, states, image, labels = [] }: MachineFilter) {
+function matching(db: Kysely<Database>, { tenant, states, images, labels = [] }: MachineFilter) {
   const query = db
     .selectFrom('machines')
     .$if(tenant !== undefined, (all) => all.where('tenant', '=', tenant ?? ''))
     .$if(states !== undefined, (all) => all.where('state', 'in', states ?? []))
-    .$if(image !== undefined, (all) =>
-      all.where((eb) => eb.or([eb('image', '=', image ?? ''), eb('image_digest', '=', image ?? '')])),
+    .$if(images !== undefined, (all) =>
+      all.where((eb) =>
+        eb.or(
+          (['image', 'image_ref', 'image_digest'] as const).map((column) => eb(column, 'in', images ?? [])),
+        ),
+      ),
     );
   return labels.reduce((all, label) => all.where(hasLabel(label)), query);
 }

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ListedMachine, Machine } from '../core/machines/machine.ts';
 import type { StateChange, Store } from '../core/ports/store.ts';
+import { fingerprintsOf } from '../core/ssh/ssh-key.ts';
+import { parseUserData } from '../core/user-data/parse.ts';
 import { InvariantError } from '../lib/invariant.ts';
 import type { OpenStore } from './store.contract.ts';
 import { at, sampleHandle, sampleHostId, sampleMachine } from './testing/samples.ts';
@@ -24,7 +26,9 @@ export function machinesContract(open: OpenStore): void {
 
   describe('insert', () => {
     it('returns and keeps all fields', async () => {
+      const { spec } = sampleMachine();
       const machine = sampleMachine({
+        spec: { ...spec, sshPort: 16_000 },
         state: 'running',
         desired: 'running',
         incarnation: 'inc1',
@@ -35,6 +39,54 @@ export function machinesContract(open: OpenStore): void {
       expect(await store.machines.insert(machine)).toEqual(machine);
       expect(await store.machines.get(machine.id)).toEqual(machine);
       expect(await store.machines.get('nobody')).toBeNull();
+    });
+
+    it('finds a machine by its name and one of its SSH keys, while it has the key', async () => {
+      const { spec } = sampleMachine();
+      const keyed = (id: string, tenant: string, createdAt: string) =>
+        sampleMachine({ id, tenant, createdAt, spec: { ...spec, name: 'web' } });
+      const first = keyed('a', 'default', at(1));
+      const second: Machine = {
+        ...keyed('b', 'other', at(2)),
+        ...{ state: 'deleting', desired: 'deleted', operationId: 'op' },
+      };
+      const third = sampleMachine({ id: 'c', createdAt: at(3) });
+      for (const machine of [second, first, third]) await store.machines.insert(machine);
+      const [fingerprint = ''] = fingerprintsOf(spec.sshKeys);
+      const found = async (idOrName: string | null, limit = 9) =>
+        (await store.machines.withSshKey(fingerprint, idOrName, limit)).map(({ id }) => id);
+      expect(await found('web')).toEqual(['a', 'b']);
+      expect(await found('web', 1)).toEqual(['a']);
+      expect(await found('b')).toEqual(['b']);
+      expect(await found('nobody')).toEqual([]);
+      expect(await found(null)).toEqual(['a', 'b', 'c']);
+      expect(await found('nul\0')).toEqual([]);
+      expect(await store.machines.withSshKey('SHA256:x', 'web', 9)).toEqual([]);
+      await store.machines.patch('a', null, { spec: { ...first.spec, sshKeys: [] } }, at(3));
+      expect(await found('web')).toEqual(['b']);
+      await store.machines.remove('b', at(4));
+      expect(await found('web')).toEqual([]);
+    });
+
+    it('keeps user data, which lists do not read, and how far it is', async () => {
+      const userData = parseUserData(
+        '#cloud-config\nusers: [bob]\nruncmd: [x, [y, "ü\\t"]]\nwrite_files: [{path: /x, content: z}]\n',
+      );
+      const { spec } = sampleMachine();
+      const machine = sampleMachine({
+        spec: { ...spec, userData },
+        provisioning: { state: 'pending', message: null, at: at(0) },
+      });
+      await store.machines.insert(machine);
+      expect(await store.machines.get(machine.id)).toEqual(machine);
+      const provisioning = { state: 'failed' as const, message: 'runcmd 1 of 2: exit code 3', at: at(5) };
+      expect(await store.machines.patch(machine.id, null, { provisioning }, at(5))).toBe(true);
+      expect(await store.machines.get(machine.id)).toMatchObject({ spec: { userData }, provisioning });
+      const renamed = { ...spec, name: 'other', userData };
+      await store.machines.patch(machine.id, null, { spec: renamed }, at(6));
+      expect(await store.machines.get(machine.id)).toMatchObject({ spec: renamed, provisioning });
+      const bare = { ...machine, id: 'other', provisioning: null };
+      await expect(store.machines.insert(bare)).rejects.toThrow(InvariantError);
     });
 
     it('stores every time in one form, so that its text sorts by time', async () => {
@@ -264,7 +316,8 @@ function compare(a: string, b: string): number {
 }
 
 /** What a list shows of it, and no more. */
-function listed({ id, state, createdAt, expiresAt, spec }: Machine): ListedMachine {
-  const { name, vcpuCount, memoryMib, image, labels } = spec;
-  return { id, state, createdAt, expiresAt, spec: { name, vcpuCount, memoryMib, image, labels } };
+function listed({ id, state, createdAt, updatedAt, expiresAt, spec }: Machine): ListedMachine {
+  const { name, vcpuCount, memoryMib, image, labels, template, sshPort, network } = spec;
+  const shown = { name, vcpuCount, memoryMib, image, labels, template, sshPort, network };
+  return { id, state, createdAt, updatedAt, expiresAt, spec: shown };
 }

@@ -8,14 +8,21 @@ import type { Event, EventType } from '../core/events/event.ts';
 import { checkChange } from '../core/machines/invariants.ts';
 import type { Machine } from '../core/machines/machine.ts';
 import { transitions } from '../core/machines/states.ts';
-import type { MachineDetails, MachineRepository, MemoryQuery, StateChange } from '../core/ports/store.ts';
+import type {
+  EnvironmentKey,
+  MachineDetails,
+  MachineRepository,
+  MemoryQuery,
+  StateChange,
+} from '../core/ports/store.ts';
+import type { QuotaUsage } from '../core/quotas/quota.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { Access } from './access.ts';
 import { type Damage, damageOf, decodeOne } from './damage.ts';
 import { DuplicateError } from './database.ts';
 import { recordEvent } from './events.ts';
 import type { Locks } from './locks.ts';
-import { dueRows, listRows } from './machine-list.ts';
+import { dueRows, idleRows, listRows } from './machine-list.ts';
 import {
   decodeListed,
   decodeMachine,
@@ -23,8 +30,10 @@ import {
   encodeDetails,
   encodeLabels,
   encodeMachine,
+  encodeSshKeys,
 } from './machine-row.ts';
-import { canHold, type Database, type MachineTable } from './schema.ts';
+import { removeRoutesOf } from './routes.ts';
+import { canHold, type Database, encodeTime, type MachineTable } from './schema.ts';
 
 export function machineRepository(access: Access, damage: Damage): MachineRepository {
   return {
@@ -37,12 +46,19 @@ export function machineRepository(access: Access, damage: Damage): MachineReposi
       const row = await find(access, tenant, idOrName);
       return row === undefined ? null : decodeOne('machine', row, decodeMachine);
     },
+    withSshKey: async (fingerprint, idOrName, limit) => {
+      const rows = await rowsWithSshKey(access, fingerprint, idOrName, limit);
+      return damage.readable('machine', rows, decodeMachine);
+    },
     list: async (filter) => {
       const { rows, total } = await listRows(access, filter);
       return { machines: damage.readable('machine', rows, decodeListed), total };
     },
     due: async (hostId, at, limit) =>
       damage.readable('machine', await dueRows(access, hostId, at, limit), decodeMachine),
+    idle: async (hostId, at, limit) =>
+      damage.readable('machine', await idleRows(access, hostId, at, limit), decodeMachine),
+    noteIdleAt: (id, incarnation, idleAt) => noteIdleAt(access, id, incarnation, idleAt),
     all: async (hostId) => damage.readable('machine', await allRows(access, hostId), decodeMachine),
     damaged: async (hostId) =>
       (await allRows(access, hostId)).flatMap((row) => {
@@ -50,7 +66,11 @@ export function machineRepository(access: Access, damage: Damage): MachineReposi
         const { id, name, incarnation, image_digest: imageDigest } = row;
         return reason === null ? [] : [{ id, name, incarnation, imageDigest, reason }];
       }),
+    inEnvironment: async (key) =>
+      damage.readable('machine', await environmentRows(access, key), decodeMachine),
+    countInEnvironment: async (key) => (await environmentRows(access, key)).length,
     memoryMib: (query) => memoryMib(access, query),
+    usage: (tenant) => usage(access, tenant),
     countOnImage: (hostId, imageDigest) => countOnImage(access, hostId, imageDigest),
     compareAndSet: (change) => compareAndSet(access, change),
     patch: (id, incarnation, details, at) => patch(access, id, incarnation, details, at),
@@ -70,12 +90,36 @@ function allRows(access: Access, hostId: string): Promise<readonly MachineTable[
   );
 }
 
+/** A key is of few machines, so the index of keys finds them. */
+async function rowsWithSshKey(
+  access: Access,
+  fingerprint: string,
+  idOrName: string | null,
+  limit: number,
+): Promise<readonly MachineTable[]> {
+  if (!canHold(fingerprint) || (idOrName !== null && !canHold(idOrName))) return [];
+  return access.read((db) =>
+    db
+      .selectFrom('machines')
+      .selectAll('machines')
+      .innerJoin('machine_ssh_keys', 'machine_ssh_keys.machine_id', 'machines.id')
+      .where('machine_ssh_keys.fingerprint', '=', fingerprint)
+      .$if(idOrName !== null, (query) =>
+        query.where((eb) => eb.or([eb('machines.id', '=', idOrName), eb('machines.name', '=', idOrName)])),
+      )
+      .orderBy('machines.created_at')
+      .orderBy('machines.id')
+      .limit(limit)
+      .execute(),
+  );
+}
+
 async function insert(access: Access, machine: Machine): Promise<Machine> {
   try {
     return await access.atomically(async (db) => {
       const row = encodeMachine(machine);
       await db.insertInto('machines').values(row).execute();
-      await insertLabels(db, machine);
+      await insertParts(db, machine);
       await recordEvent(db, eventOf(machine, 'machine.created', { state: machine.state }));
       return decodeMachine(row);
     });
@@ -88,16 +132,23 @@ function explained(error: unknown, { id, spec }: Pick<Machine, 'id' | 'spec'>): 
   if (!(error instanceof DuplicateError)) return error;
   const named = error.isOn('tenant', 'name') ? `name '${spec.name}'` : error.isOn('id') ? `id '${id}'` : null;
   if (named === null) return error;
-  return new AppError('conflict', `Machine with ${named} already exists`, { cause: error });
+  return new AppError('conflict', `Machine with ${named} already exists`, {
+    cause: error,
+    hint: 'Choose another name, or delete that machine first.',
+  });
 }
 
-async function insertLabels(db: Kysely<Database>, machine: Machine): Promise<void> {
-  const rows = encodeLabels(machine);
-  if (rows.length > 0) await db.insertInto('machine_labels').values(rows).execute();
+/** Its labels and SSH keys, by which it is found. */
+async function insertParts(db: Kysely<Database>, machine: Machine): Promise<void> {
+  const labels = encodeLabels(machine);
+  if (labels.length > 0) await db.insertInto('machine_labels').values(labels).execute();
+  const sshKeys = encodeSshKeys(machine);
+  if (sshKeys.length > 0) await db.insertInto('machine_ssh_keys').values(sshKeys).execute();
 }
 
-async function removeLabels(db: Kysely<Database>, id: string): Promise<void> {
+async function removeParts(db: Kysely<Database>, id: string): Promise<void> {
   await db.deleteFrom('machine_labels').where('machine_id', '=', id).execute();
+  await db.deleteFrom('machine_ssh_keys').where('machine_id', '=', id).execute();
 }
 
 async function memoryMib(access: Access, { hostId, states, except }: MemoryQuery): Promise<number> {
@@ -118,6 +169,29 @@ async function memoryMib(access: Access, { hostId, states, except }: MemoryQuery
   return Number(sum ?? 0);
 }
 
+async function usage(access: Access, tenant: string): Promise<QuotaUsage> {
+  if (!canHold(tenant)) return { machines: 0, vcpus: 0, memoryMib: 0, diskMib: 0 };
+  const sums = await access.read((db) =>
+    db
+      .selectFrom('machines')
+      .select(({ fn }) => [
+        fn.countAll<number | string>().as('machines'),
+        fn.sum<number | string | null>('vcpu_count').as('vcpus'),
+        fn.sum<number | string | null>('memory_mib').as('memory'),
+        fn.sum<number | string | null>('disk_mib').as('disk'),
+      ])
+      .where('tenant', '=', tenant)
+      .executeTakeFirstOrThrow(),
+  );
+  const { machines, vcpus, memory, disk } = sums;
+  return {
+    machines: Number(machines),
+    vcpus: Number(vcpus ?? 0),
+    memoryMib: Number(memory ?? 0),
+    diskMib: Number(disk ?? 0),
+  };
+}
+
 async function countOnImage(access: Access, hostId: string, imageDigest: string): Promise<number> {
   const { count } = await access.read((db) =>
     db
@@ -128,6 +202,20 @@ async function countOnImage(access: Access, hostId: string, imageDigest: string)
       .executeTakeFirstOrThrow(),
   );
   return Number(count);
+}
+
+/** An environment has few machines, so that counting them may read them. */
+function environmentRows(access: Access, { tenant, id }: EnvironmentKey): Promise<readonly MachineTable[]> {
+  return access.read((db) =>
+    db
+      .selectFrom('machines')
+      .selectAll()
+      .where('tenant', '=', tenant)
+      .where('environment_id', '=', id)
+      .orderBy('created_at')
+      .orderBy('name')
+      .execute(),
+  );
 }
 
 /** Two lookups, the second rarely needed: a single one with `or` is half as fast in SQLite. */
@@ -183,8 +271,8 @@ async function patch(
         .executeTakeFirst();
       if (result.numUpdatedRows !== 1n) return false;
       if (details.spec !== undefined) {
-        await removeLabels(db, id);
-        await insertLabels(db, after);
+        await removeParts(db, id);
+        await insertParts(db, after);
       }
       await recordEvent(db, eventOf(after, 'machine.changed', { fields: Object.keys(details) }));
       return true;
@@ -192,6 +280,19 @@ async function patch(
   } catch (error) {
     throw details.spec === undefined ? error : explained(error, { id, spec: details.spec });
   }
+}
+
+function noteIdleAt(access: Access, id: string, incarnation: string, idleAt: string): Promise<void> {
+  return access.atomically(async (db) => {
+    await db
+      .updateTable('machines')
+      .set({ idle_at: encodeTime(idleAt) })
+      .where('id', '=', id)
+      .where('incarnation', '=', incarnation)
+      .where('state', '=', 'running')
+      .where('idle_at', 'is not', null)
+      .execute();
+  });
 }
 
 function remove(access: Access, id: string, at: string): Promise<void> {
@@ -203,7 +304,8 @@ function remove(access: Access, id: string, at: string): Promise<void> {
     const isDeletable = state === 'deleted' || transitions[state].includes('deleted');
     invariant(isDeletable, `machine ${id}: ${state} does not lead to deleted`);
     await db.deleteFrom('machines').where('id', '=', id).execute();
-    await removeLabels(db, id);
+    await removeParts(db, id);
+    await removeRoutesOf(db, id);
     await recordEvent(db, { ...eventOf(machine, 'machine.deleted', {}), at });
   });
 }

@@ -64,13 +64,19 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
         'allocation_cursors',
         'allocations',
         'api_keys',
+        'environments',
         'events',
         'hosts',
         'machine_labels',
+        'machine_ssh_keys',
         'machines',
         'operation_subjects',
         'operations',
+        'quotas',
+        'routes',
         'schema_migrations',
+        'ssh_keys',
+        'templates',
       ]);
       expect(await applied()).toEqual(migrations.map(({ version }) => version));
     });
@@ -90,11 +96,12 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
       }>();
       const times = { created_at: at(0), updated_at: at(0) };
       const { spec } = sampleMachine({ name: 'web' });
+      const { imageRef, ...specBefore } = spec;
       await first
         .insertInto('machines')
         .values({
           ...{ id: 'm1', tenant: 'default', name: 'web', state: 'creating', desired: 'stopped', slot: 7 },
-          ...{ operation_id: 'op1', image_digest: 'sha256:0', spec: JSON.stringify(spec), ...times },
+          ...{ operation_id: 'op1', image_digest: 'sha256:0', spec: JSON.stringify(specBefore), ...times },
         })
         .execute();
       const operation = { kind: 'machine.create', machine_id: 'm1', params: '{}', steps: '[]', ...times };
@@ -118,9 +125,8 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
       expect(await store.machines.all('h')).toMatchObject([{ id: 'm1', slot: 7, spec, restartCount: 0 }]);
       const labels = [{ key: 'team', value: 'blue' }];
       const found = { total: 1, machines: [{ id: 'm1', expiresAt: null }] };
-      expect(await store.machines.list({ labels, image: spec.image, limit: 9, offset: 0 })).toMatchObject(
-        found,
-      );
+      const images = [imageRef];
+      expect(await store.machines.list({ labels, images, limit: 9, offset: 0 })).toMatchObject(found);
       const query = { hostId: 'h', states: ['creating'] as const, except: '' };
       expect(await store.machines.memoryMib(query)).toBe(spec.memoryMib);
       const range = { hostId: 'h', kind: 'vmm_uid', owner: subject, at: at(1) } as const;

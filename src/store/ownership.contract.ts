@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Event, EventPosition } from '../core/events/event.ts';
-import type { AllocationRequest, Store } from '../core/ports/store.ts';
+import type { AllocationKind, AllocationRequest, Store } from '../core/ports/store.ts';
 import type { OpenStore } from './store.contract.ts';
 import {
   at,
@@ -134,6 +134,62 @@ export function ownershipContract(open: OpenStore): void {
       await allocations.release('host-2', { kind: 'machine', id: 'a' });
       for (const id of ['b', 'c', 'd']) await allocations.take(request(id));
       await expect(allocations.take(request('e'))).rejects.toMatchObject({ code: 'exhausted' });
+    });
+
+    describe.each<AllocationKind>(['ipv4', 'tcp_port', 'udp_port'])('of the kind %s', (kind) => {
+      const range = { kind, min: 20_000, max: 20_019 };
+      const certain = (id: string, value: number) => request(id, { kind, min: value, max: value });
+      const each = (count: number, take: (n: number) => Promise<number>) =>
+        Promise.allSettled(Array.from({ length: count }, (_, n) => take(n)));
+
+      it('gives concurrent writers different values, and no more than there are', async () => {
+        const results = await each(25, (n) =>
+          store.transaction((tx) => tx.allocations.take(request(`m${n}`, range))),
+        );
+        const values = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+        expect(values.sort()).toEqual(Array.from({ length: 20 }, (_, n) => 20_000 + n));
+        for (const result of results)
+          if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'exhausted' });
+      });
+
+      it('gives a certain value to one of many writers', async () => {
+        const results = await each(10, (n) =>
+          store.transaction((tx) => tx.allocations.take(certain(`m${n}`, 443))),
+        );
+        expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+        for (const result of results)
+          if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'exhausted' });
+      });
+
+      it('passes over certain values, which do not move where the search goes on', async () => {
+        const { allocations } = store;
+        const next = () => allocations.take(request('b', range));
+        expect(await next()).toBe(20_000);
+        await allocations.take(certain('a', 20_002));
+        await allocations.take(certain('a', 20_019));
+        expect([await next(), await next()]).toEqual([20_001, 20_003]);
+      });
+
+      it('frees one value of an owner, one kind, or all', async () => {
+        const { allocations } = store;
+        const owner = { kind: 'machine', id: 'a' } as const;
+        for (const value of [80, 443]) await allocations.take(certain('a', value));
+        await allocations.take(request('a'));
+        await allocations.release(sampleHostId, owner, kind, 80);
+        expect(await allocations.take(certain('b', 80))).toBe(80);
+        await expect(allocations.take(certain('b', 443))).rejects.toMatchObject({ code: 'exhausted' });
+        await allocations.release(sampleHostId, owner, kind);
+        expect(await allocations.take(certain('b', 443))).toBe(443);
+        const uid = request('b', { min: 1, max: 1 });
+        await expect(allocations.take(uid)).rejects.toMatchObject({ code: 'exhausted' });
+        await allocations.release(sampleHostId, owner);
+        expect(await allocations.take(uid)).toBe(1);
+      });
+
+      it('is apart from the others', async () => {
+        for (const each of ['ipv4', 'tcp_port', 'udp_port', 'vmm_uid'] as const)
+          expect(await store.allocations.take(request('a', { kind: each, min: 80, max: 80 }))).toBe(80);
+      });
     });
 
     it('frees what a rolled-back transaction had allocated', async () => {

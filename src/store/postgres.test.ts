@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { DatabasePool } from '../../test/support/databases.ts';
 import { type PostgresServer, postgresPassword, startPostgres } from '../../test/support/postgres.ts';
 import type { Store } from '../core/ports/store.ts';
 import { InvariantError } from '../lib/invariant.ts';
@@ -9,7 +10,7 @@ import { migrations } from './migrations/index.ts';
 import { openPostgres } from './postgres.ts';
 import { uniqueIndexes } from './schema.ts';
 import { storeContract } from './store.contract.ts';
-import { openStore } from './store.ts';
+import { createStore, openStore } from './store.ts';
 import { sampleHostId, sampleMachine, sampleOperation } from './testing/samples.ts';
 import { race } from './testing/writers.ts';
 
@@ -24,13 +25,20 @@ beforeAll(async () => {
   await (await openStore({ databaseUrl: template, path: '' })).close();
   plain = await server.createDatabase(template);
 });
-afterAll(() => server?.stop());
+afterAll(async () => {
+  await databases.close();
+  await server?.stop();
+});
 
 const open = (databaseUrl: string) => openStore({ databaseUrl, path: '' });
 
-storeContract('PostgreSQL', async (limits) =>
-  openStore({ databaseUrl: await server.createDatabase(template), path: '' }, limits),
-);
+// Without signals to other processes: each of these tests has its database for itself.
+const databases = new DatabasePool(async () => {
+  const { bell, ...database } = await openPostgres(await server.createDatabase(template));
+  await bell?.close();
+  return database;
+});
+storeContract('PostgreSQL', async (limits) => createStore(await databases.take(), limits));
 
 migrateContract('PostgreSQL', async () => {
   const url = await server.createDatabase();
@@ -145,7 +153,7 @@ describe('errors of PostgreSQL', () => {
     const sleeping = sql`select pg_sleep(600)`.execute(database.db);
     await expect(sleeping).rejects.toMatchObject({ code: 'unavailable' });
     await database.close();
-    const impatient = await openPostgres(`${plain}&query_timeout=50`);
+    const impatient = await openPostgres(`${plain}&query_timeout=1000`);
     await expect(sql`select pg_sleep(600)`.execute(impatient.db)).rejects.toMatchObject({
       code: 'unavailable',
     });

@@ -8,10 +8,16 @@ import { invariant } from '../lib/invariant.ts';
 
 export interface Database {
   readonly machines: MachineTable;
+  readonly environments: EnvironmentTable;
   readonly machine_labels: MachineLabelTable;
+  readonly machine_ssh_keys: MachineSshKeyTable;
   readonly operations: OperationTable;
   readonly operation_subjects: OperationSubjectTable;
   readonly api_keys: KeyTable;
+  readonly templates: TemplateTable;
+  readonly routes: RouteTable;
+  readonly quotas: QuotaTable;
+  readonly ssh_keys: SshKeyTable;
   readonly hosts: HostTable;
   readonly allocations: AllocationTable;
   readonly allocation_cursors: AllocationCursorTable;
@@ -31,13 +37,21 @@ export interface MachineTable {
   readonly incarnation: string | null;
   readonly boot_id: string | null;
   readonly slot: number;
-  /** Copy of the spec's memory, for sums. */
+  /** Copies of the spec's hardware, for sums. */
+  readonly vcpu_count: number;
   readonly memory_mib: number;
+  readonly disk_mib: number;
   readonly revision: number;
   /** The spec's image again, to be filtered by. */
   readonly image: string;
+  /** Likewise. */
+  readonly image_ref: string;
   readonly image_digest: string;
   readonly spec: string;
+  /** The spec's user data, apart from it: lists read all specs. */
+  readonly user_data: string | null;
+  readonly provisioning: string | null;
+  readonly saved_memory: string | null;
   readonly handle: string | null;
   readonly failure: string | null;
   readonly created_at: string;
@@ -46,6 +60,21 @@ export interface MachineTable {
   readonly expires_at: string | null;
   readonly restart_at: string | null;
   readonly restart_count: number;
+  readonly idle_at: string | null;
+  readonly environment_id: string | null;
+}
+
+export interface EnvironmentTable {
+  readonly tenant: string;
+  readonly id: string;
+  readonly host_id: string;
+  readonly owner: string;
+  readonly state: string;
+  readonly warnings: string;
+  readonly expires_at: string | null;
+  readonly remaining_ms: number | null;
+  readonly created_at: string;
+  readonly updated_at: string;
 }
 
 /** The labels of machines' specs again, to be filtered by. Key and value are JSON: PostgreSQL's text holds no NUL. */
@@ -53,6 +82,12 @@ export interface MachineLabelTable {
   readonly machine_id: string;
   readonly key: string;
   readonly value: string;
+}
+
+/** The SSH keys of machines' specs again, by which clients of the gateway are found. */
+export interface MachineSshKeyTable {
+  readonly machine_id: string;
+  readonly fingerprint: string;
 }
 
 export interface OperationTable {
@@ -126,6 +161,55 @@ export interface KeyTable {
   readonly last_used_at: string | null;
   readonly revoked_at: string | null;
   readonly created_by: string | null;
+  readonly tier: string | null;
+}
+
+/** The limits are bigint on PostgreSQL, which its driver returns as text. */
+export interface QuotaTable {
+  readonly tenant: string;
+  readonly machines: number | string | null;
+  readonly vcpus: number | string | null;
+  readonly memory_mib: number | string | null;
+  readonly disk_mib: number | string | null;
+  readonly updated_at: string;
+}
+
+/** `description` and `user_data` are JSON texts: PostgreSQL's text holds no NUL. */
+export interface TemplateTable {
+  readonly id: string;
+  readonly tenant: string;
+  readonly name: string;
+  readonly description: string;
+  readonly image: string;
+  readonly user_data: string | null;
+  readonly vcpu_count: number;
+  readonly memory_mib: number;
+  readonly disk_mib: number | null;
+  readonly created_at: string;
+  readonly updated_at: string;
+}
+
+export interface SshKeyTable {
+  readonly id: string;
+  readonly tenant: string;
+  /** JSON: PostgreSQL's text holds no NUL. */
+  readonly name: string;
+  readonly public_key: string;
+  readonly fingerprint: string;
+  readonly created_by: string | null;
+  readonly created_at: string;
+}
+
+export interface RouteTable {
+  readonly id: string;
+  readonly tenant: string;
+  readonly machine_id: string;
+  readonly subdomain: string;
+  readonly target_port: number;
+  readonly auto_wake: number;
+  readonly secret: string | null;
+  readonly created_at: string;
+  readonly updated_at: string;
 }
 
 export interface MigrationTable {
@@ -140,7 +224,9 @@ export interface MigrationTable {
 export const uniqueIndexes: Readonly<Record<string, readonly string[]>> = {
   machines_pkey: ['id'],
   machines_tenant_name: ['tenant', 'name'],
+  environments_pkey: ['tenant', 'id'],
   machine_labels_pkey: ['machine_id', 'key'],
+  machine_ssh_keys_pkey: ['machine_id', 'fingerprint'],
   operations_pkey: ['id'],
   operation_subjects_pkey: ['operation_id', 'kind', 'subject_id'],
   operation_subjects_one_open: ['kind', 'subject_id'],
@@ -149,6 +235,14 @@ export const uniqueIndexes: Readonly<Record<string, readonly string[]>> = {
   allocations_pkey: ['host_id', 'kind', 'value'],
   allocation_cursors_pkey: ['host_id', 'kind'],
   api_keys_pkey: ['id'],
+  templates_pkey: ['id'],
+  templates_tenant_name: ['tenant', 'name'],
+  routes_pkey: ['id'],
+  routes_subdomain: ['subdomain'],
+  ssh_keys_pkey: ['id'],
+  ssh_keys_tenant_name: ['tenant', 'name'],
+  ssh_keys_fingerprint_tenant: ['fingerprint', 'tenant'],
+  quotas_pkey: ['tenant'],
   schema_migrations_pkey: ['version'],
 };
 

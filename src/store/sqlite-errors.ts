@@ -17,7 +17,10 @@ export function explainSqlite(error: unknown): Error | null {
     case resultCode.full:
       return new DiskFullError(error);
     case resultCode.busy:
-      return new AppError('unavailable', 'another program keeps the database locked', { cause: error });
+      return new AppError('unavailable', 'another program keeps the database locked', {
+        cause: error,
+        hint: 'Try again. If it stays locked, end the program that has flotilla.db open.',
+      });
     default:
       if (!unusable.has(errcode & 0xff)) return null;
       return new AppError('unavailable', `the database cannot be used: ${error.message}`, {

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { sql } from 'kysely';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { DatabasePool } from '../../test/support/databases.ts';
 import { DamagedRecordError } from '../core/errors.ts';
 import { machineStates } from '../core/machines/states.ts';
 import { subjectId } from '../core/operations/operation.ts';
@@ -36,10 +37,9 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-storeContract('SQLite', async (limits) => {
-  await rm(path, { force: true });
-  return openSqliteStore(path, limits);
-});
+const databases = new DatabasePool();
+afterAll(() => databases.close());
+storeContract('SQLite', async (limits) => createStore(await databases.take(), limits));
 
 describe('openSqlite', () => {
   it('makes the database and its log readable only for the owner', async () => {

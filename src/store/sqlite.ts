@@ -75,9 +75,13 @@ async function reopen(
   } catch (error) {
     throw openError(error, path);
   }
-  throw new AppError('unavailable', `open database ${path}: it is another file than the one that is read`, {
-    hint: 'stop the daemon, put the right file there, and start it again',
-  });
+  throw new AppError(
+    'unavailable',
+    `cannot open database ${path}: it is another file than the one that is read`,
+    {
+      hint: 'Stop the daemon, put the right file there, and start it again',
+    },
+  );
 }
 
 interface FileIdentity {

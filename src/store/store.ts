@@ -11,6 +11,7 @@ import { readContents } from './contents.ts';
 import { Damage } from './damage.ts';
 import type { OpenDatabase } from './database.ts';
 import { Doorbell } from './doorbell.ts';
+import { environmentRepository } from './environments.ts';
 import { eventRepository } from './events.ts';
 import { hostRepository } from './hosts.ts';
 import { keyRepository } from './keys.ts';
@@ -19,8 +20,12 @@ import { cachedMachines, MachineCache, notingWrites } from './machine-cache.ts';
 import { machineRepository } from './machines.ts';
 import { migrate, readVersion } from './migrate.ts';
 import { operationRepository } from './operations.ts';
+import { quotaRepository } from './quotas.ts';
 import { Reserve } from './reserve.ts';
+import { routeRepository } from './routes.ts';
 import { openSqlite } from './sqlite.ts';
+import { sshKeyRepository } from './ssh-keys.ts';
+import { templateRepository } from './templates.ts';
 
 /**
  * The store of a migrated database; closing the store closes the database. Inside `transaction`, only the
@@ -113,8 +118,13 @@ export function openSqliteStore(path: string, limits?: AccessLimits): Promise<St
 function repositories(access: Access, damage: Damage): Repositories {
   return {
     machines: machineRepository(access, damage),
+    environments: environmentRepository(access, damage),
     operations: operationRepository(access, damage),
     keys: keyRepository(access, damage),
+    templates: templateRepository(access, damage),
+    routes: routeRepository(access, damage),
+    quotas: quotaRepository(access),
+    sshKeys: sshKeyRepository(access, damage),
     hosts: hostRepository(access),
     allocations: allocationRepository(access),
     events: eventRepository(access),

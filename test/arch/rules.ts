@@ -76,6 +76,7 @@ export const sourceFolders = [
   'guest-agent',
   'launch-shim',
   'image-builder',
+  'guest-sftp',
 ] as const;
 
 /** Modules that compute and touch nothing outside the process. */
@@ -85,20 +86,32 @@ const pureBuiltins = [
   'node:crypto',
   'node:events',
   'node:path',
+  'node:stream',
   'node:util',
+  'node:zlib',
 ];
 
 /** What an outer edge knows of core: its ports, and the types and pure rules of what goes through them. */
 const portsAndTypes = [
+  'src/core/environments/environment.ts',
   'src/core/errors.ts',
   'src/core/events/event.ts',
+  'src/core/images/names.ts',
   'src/core/keys/caller.ts',
   'src/core/keys/key.ts',
   'src/core/machines/invariants.ts',
   'src/core/machines/machine.ts',
   'src/core/machines/states.ts',
+  'src/core/network/addresses.ts',
+  'src/core/network/machine-network.ts',
   'src/core/operations/operation.ts',
   'src/core/ports',
+  'src/core/routes/route.ts',
+  'src/core/ssh/ssh-key.ts',
+  'src/core/templates/template.ts',
+  'src/core/user-data/user-data.ts',
+  'src/core/quotas/quota.ts',
+  'src/core/quotas/tiers.ts',
 ];
 
 const edgeReason =
@@ -121,16 +134,30 @@ export const rules: Rules = {
       reason: 'core decides and asks through ports; it knows no HTTP, SQL, process, file or engine',
     },
     {
+      folder: 'src/core/user-data',
+      ours: ['src/core/errors.ts'],
+      builtins: ['node:zlib'],
+      packages: ['yaml'],
+      reason: 'user data is text of strangers: only pure readers see it, and what they make is plain data',
+    },
+    {
       folder: 'src/core/ports',
       ours: [
+        'src/core/environments/environment.ts',
         'src/core/errors.ts',
         'src/core/events/event.ts',
         'src/core/keys/key.ts',
         'src/core/machines/machine.ts',
         'src/core/machines/states.ts',
         'src/core/operations/operation.ts',
+        'src/core/ssh/ssh-key.ts',
+        'src/core/routes/route.ts',
+        'src/core/templates/template.ts',
+        'src/core/user-data/user-data.ts',
+        'src/core/quotas/quota.ts',
       ],
-      builtins: [],
+      // For the type of a stream.
+      builtins: ['node:stream'],
       packages: [],
       reason: 'ports are interfaces over core’s types; an edge that reads one learns nothing of services',
     },
@@ -157,6 +184,13 @@ export const rules: Rules = {
       reason: edgeReason,
     },
     {
+      folder: 'src/network',
+      ours: ['src/lib', 'src/storage/layout.ts', ...portsAndTypes],
+      builtins: 'any',
+      packages: ['dns-packet', 'zod'],
+      reason: `${edgeReason}; how an interface gets into a guest is its engine’s business`,
+    },
+    {
       folder: 'src/store',
       ours: ['src/lib', ...portsAndTypes],
       builtins: 'any',
@@ -164,11 +198,43 @@ export const rules: Rules = {
       reason: edgeReason,
     },
     {
+      folder: 'src/scripts',
+      ours: ['src/lib', 'src/core/errors.ts', 'src/core/ports'],
+      builtins: 'any',
+      packages: [],
+      reason: edgeReason,
+    },
+    {
+      folder: 'src/proxy',
+      ours: ['src/core', 'src/lib'],
+      builtins: 'any',
+      packages: ['acme-client', 'undici'],
+      reason:
+        'the proxy passes requests of strangers on; it knows core, and neither the API nor how guests are reached',
+    },
+    {
       folder: 'src/http',
       ours: ['src/core', 'src/lib'],
       builtins: 'any',
-      packages: ['@hono/node-server', '@hono/zod-openapi', 'hono', 'zod'],
+      packages: [
+        '@hono/node-server',
+        '@hono/zod-openapi',
+        '@modelcontextprotocol/sdk',
+        'hono',
+        'stream-json',
+        'ws',
+        'yaml',
+        'zod',
+      ],
       reason: 'http translates requests into calls of core; what is behind the ports is not its business',
+    },
+    {
+      folder: 'src/ssh',
+      ours: ['src/core', 'src/lib'],
+      builtins: 'any',
+      packages: ['ssh2'],
+      reason:
+        'ssh translates a protocol into calls of core, as http does; what is behind the ports is not its business',
     },
     {
       folder: 'src/setup',
@@ -179,7 +245,16 @@ export const rules: Rules = {
     },
     {
       folder: 'src/main',
-      ours: ['src', 'sdk', 'bench', 'cli/host-commands.ts', 'cli/operator-socket.ts', 'cli/patient-fetch.ts'],
+      ours: [
+        'src',
+        'sdk',
+        'bench',
+        'cli/help-style.ts',
+        'cli/host-commands.ts',
+        'cli/operator-socket.ts',
+        'cli/patient-fetch.ts',
+        'cli/usage.ts',
+      ],
       builtins: 'any',
       packages: 'any',
       reason: 'main joins the rooms',
@@ -200,16 +275,18 @@ export const rules: Rules = {
     },
     {
       folder: 'cli',
-      ours: ['sdk'],
+      ours: ['sdk', 'src/lib/sentence.ts', 'src/lib/wrap.ts'],
       builtins: 'any',
-      packages: ['commander', 'liquidjs'],
-      reason: 'the command line can do what anybody with the SDK can do, and nothing else',
+      // `ws`, because Node's own WebSocket can neither be paused nor go over the operator's unix socket.
+      packages: ['@modelcontextprotocol/sdk', 'commander', 'liquidjs', 'ws', 'yaml', 'zod'],
+      reason:
+        'the command line can do what anybody with the SDK can do, and nothing else; it shares only how texts for people look',
     },
     {
       folder: 'bench',
       ours: ['src', 'sdk'],
       builtins: 'any',
-      packages: ['hono'],
+      packages: ['hono', 'ws'],
       reason: 'the bench starts its own daemon and measures it from outside',
     },
     { folder: 'test', ours: 'any', builtins: 'any', packages: 'any', reason: 'tests look everywhere' },
@@ -233,6 +310,13 @@ export const rules: Rules = {
     },
   ],
   words: [
+    {
+      folders: ['src/http'],
+      except: ['src/http/host-paths.ts'],
+      pattern: /\b(?:failure|reason)\??\.message\b/,
+      reason:
+        'the message of a failure may name files of the host; host-paths.ts shows it to those who may see them',
+    },
     {
       folders: ['src/core/keys', 'src/main/admin-key.ts', 'src/guest', 'src/http/access.ts'],
       except: [],

@@ -46,6 +46,12 @@ test.runIf(isChromiumInstalled)(
     const { operations } = readContract();
     expect(await page.locator('.opblock').count()).toBe(operations.length);
     expect(await page.locator('h1, h2').first().textContent()).toContain('Flotilla API');
+    const chooser = page.locator('select#select');
+    for (const title of ['Hatch API', 'HyperMachine API', 'TTstack API']) {
+      await chooser.selectOption({ label: title });
+      await page.locator('.info .title', { hasText: title }).waitFor();
+      expect(await page.locator('.opblock').count(), title).toBeGreaterThan(5);
+    }
     const picture = process.env.DOCS_PICTURE;
     if (picture !== undefined) await page.screenshot({ path: picture });
     await page.close();
@@ -57,6 +63,7 @@ test.runIf(isChromiumInstalled)(
 test.each([
   ['/docs', 'text/html; charset=UTF-8'],
   ['/docs/json', 'application/json'],
+  ['/docs/env.schema.json', 'application/schema+json'],
   ['/docs/assets/start.js', 'text/javascript; charset=utf-8'],
   ['/docs/assets/swagger-ui-bundle.js', 'text/javascript; charset=utf-8'],
   ['/docs/assets/swagger-ui.css', 'text/css; charset=utf-8'],

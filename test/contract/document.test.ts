@@ -2,62 +2,50 @@
 import { readFile } from 'node:fs/promises';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { expect, test } from 'vitest';
-import { OperationService } from '../../src/core/operations/service.ts';
 import { createApp } from '../../src/http/app.ts';
 import { dialects } from '../../src/http/dialects.ts';
 import { makeDocuments } from '../../src/http/openapi.ts';
-import { silentLog } from '../../src/lib/log.ts';
-import { adminKeyVerifier } from '../../src/main/admin-key.ts';
 import { version } from '../../src/main/version.ts';
-import { serveFake, startFake, testKey } from '../support/fake.ts';
+import { fakeDeps, serveFake, startFake, testKey } from '../support/fake.ts';
 import { readContract } from './document.ts';
 
-const committed = new URL('../../openapi/machines.json', import.meta.url);
+const documents = makeDocuments(dialects, version);
+const names = Object.keys(documents);
+const committed = (name: string) => new URL(`../../openapi/${name}.json`, import.meta.url);
 
-test('openapi/machines.json matches the code', async () => {
-  const text = await readFile(committed, 'utf8');
+test.each(names)('openapi/%s.json matches the code', async (name) => {
+  const text = await readFile(committed(name), 'utf8');
   expect(JSON.parse(text), 'regenerate it: node scripts/generate.ts').toEqual(
-    JSON.parse(JSON.stringify(makeDocuments(dialects, version).machines)),
+    JSON.parse(JSON.stringify(documents[name])),
   );
 });
 
-test('it passes the linter', async () => {
+test.each(names)('%s passes the linter', async (name) => {
   const config = await createConfig({ extends: ['recommended-strict'] });
-  const source = await readFile(committed, 'utf8');
-  const problems = await lintFromString({ source, absoluteRef: committed.pathname, config });
+  const source = await readFile(committed(name), 'utf8');
+  const problems = await lintFromString({ source, absoluteRef: committed(name).pathname, config });
   expect(problems.map(({ ruleId, message, location }) => [ruleId, message, location[0]?.pointer])).toEqual(
     [],
   );
 });
 
-test('it has every route of the application except its own pages', async () => {
+test('together they have every route of the application except its own pages, MCP and WebSockets', async () => {
   const fake = await startFake();
-  const { machines, apiKeys, disks } = fake;
-  const app = createApp(dialects, {
-    machines,
-    operations: new OperationService(fake.store),
-    disks,
-    images: fake.images,
-    imageService: fake.imageService,
-    keys: adminKeyVerifier(testKey, apiKeys),
-    apiKeys,
-    log: silentLog,
-    version,
-    isHostName: null,
-    corsOrigins: new Set(),
-  });
+  const app = createApp(dialects, fakeDeps(fake));
   const routes = app.routes
-    .filter(({ method, path }) => method !== 'ALL' && path !== '/' && !path.startsWith('/docs'))
+    .filter(({ method, path }) => method !== 'ALL' && path !== '/' && !/^\/(docs|mcp)\b|\/ws$/.test(path))
     .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`)
     // Aliases of the same routes, which the document lists once.
     .filter((route) => !route.includes(' /api/v1/machines') && !route.endsWith(' /api/v1/health'));
-  const documented = readContract().operations.map(({ method, path }) => `${method} ${path}`);
+  const documented = names.flatMap((name) =>
+    readContract(name).operations.map(({ method, path }) => `${method} ${path}`),
+  );
   await fake.close();
   expect([...new Set(routes)].toSorted()).toEqual(documented.toSorted());
 });
 
 test('every answer is documented with the request’s id', () => {
-  for (const { operationId, responses } of readContract().operations) {
+  for (const { operationId, responses } of names.flatMap((name) => readContract(name).operations)) {
     for (const [status, response] of Object.entries(responses)) {
       expect(response.headers, `${operationId} ${status}`).toHaveProperty('X-Request-Id');
     }

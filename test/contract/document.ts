@@ -1,6 +1,7 @@
 /** The OpenAPI document for tests: its operations, and a validator for each of its schemas. */
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
+import type { Dialect } from '../../src/http/dialect.ts';
 import { dialects } from '../../src/http/dialects.ts';
 import { makeDocuments } from '../../src/http/openapi.ts';
 
@@ -21,6 +22,7 @@ export interface Schema {
   readonly required?: readonly string[];
   readonly additionalProperties?: Schema;
   readonly propertyNames?: Schema;
+  readonly anyOf?: readonly Schema[];
 }
 
 export interface Media {
@@ -42,6 +44,7 @@ export interface DocumentedResponse {
 
 export interface OperationObject {
   readonly operationId: string;
+  readonly tags?: readonly string[];
   readonly security?: readonly { readonly bearerAuth?: readonly string[] }[];
   readonly parameters?: readonly Parameter[];
   readonly requestBody?: { readonly required?: boolean; readonly content: Readonly<Record<string, Media>> };
@@ -64,10 +67,8 @@ export interface Contract {
 
 const id = 'document.json';
 
-export function readContract(): Contract {
-  const document: Record<string, unknown> = JSON.parse(
-    JSON.stringify(makeDocuments(dialects, 'test').machines),
-  );
+export function readContract(name = 'machines', from: readonly Dialect[] | undefined = dialects): Contract {
+  const document: Record<string, unknown> = JSON.parse(JSON.stringify(makeDocuments(from, 'test')[name]));
   const paths = document.paths as Readonly<Record<string, Readonly<Record<string, OperationObject>>>>;
   const ajv = new Ajv2020({ strict: false, allErrors: false });
   addFormats.default(ajv);
@@ -77,6 +78,13 @@ export function readContract(): Contract {
     type: 'object',
     schemaType: 'array',
     validate: (names: readonly string[], value: object) => names.filter((name) => name in value).length === 1,
+  });
+  ajv.addKeyword({
+    keyword: 'x-required-unless',
+    type: 'object',
+    schemaType: 'object',
+    validate: (needs: Readonly<Record<string, readonly string[]>>, value: object) =>
+      Object.entries(needs).every(([name, others]) => name in value || others.every((each) => each in value)),
   });
   ajv.addSchema(document, id);
   const validators = new Map<Schema, ValidateFunction>();

@@ -1,7 +1,7 @@
 /**
  * Checks that the server behaves as its OpenAPI document says: valid and invalid requests are generated from
  * the document and sent to the real server with fakes. `FUZZ_RUNS` sets their number per operation; without
- * it the same ones are used each time.
+ * it the same ones are used each time, in `make check` fewer of them.
  */
 import type { Agent } from 'node:http';
 import fc from 'fast-check';
@@ -10,14 +10,17 @@ import { AppError } from '../../src/core/errors.ts';
 import type { ExecEvent } from '../../src/core/ports/guest.ts';
 import type { HttpServer } from '../../src/http/server.ts';
 import { type FakeFlotilla, serveFake, startFake, testKey } from '../support/fake.ts';
+import { isQuick } from '../support/thoroughness.ts';
 import { type DocumentedOperation, readContract } from './document.ts';
 import { keepAliveAgent, send, type WireAnswer, type WireRequest } from './http.ts';
 import { arrangeImage, imagesPath, subjectImageName } from './image-subject.ts';
 import { arrangeKey, keysPath, subjectKeyId } from './key-subject.ts';
 import { arrangeOperation, operationsPath, subjectOperationId } from './operation-subject.ts';
-import { type Generated, requestsOf } from './requests.ts';
+import { type Generated, requestsOf, subjectExecId } from './requests.ts';
+import { arrangeSshKey, sshKeysPath, subjectSshKeyName } from './ssh-key-subject.ts';
+import { arrangeTemplate, subjectTemplateName, templatesPath } from './template-subject.ts';
 
-const runs = Number(process.env.FUZZ_RUNS ?? 120);
+const runs = Number(process.env.FUZZ_RUNS ?? (isQuick ? 8 : 40));
 const isLong = process.env.FUZZ_RUNS !== undefined;
 const parameters = { numRuns: runs, ...(isLong ? {} : { seed: 20_261_122 }) };
 const timeoutMs = isLong ? 900_000 : 120_000;
@@ -80,7 +83,13 @@ async function arrange(situation: Situation, fault: Fault): Promise<void> {
   if (situation !== 'absent') {
     await fake.machines.create('default', { name: machine, vcpuCount: 1, memoryMib: 128 });
   }
-  if (situation === 'running') await fake.machines.start('default', machine);
+  if (situation === 'running') {
+    await fake.machines.start('default', machine);
+    const { id: machineId, incarnation, handle } = await fake.machines.get('default', machine);
+    if (incarnation === null || handle === null) throw new Error('it does not run');
+    const target = { machineId, incarnation, address: handle.guest };
+    await fake.guest.commands.start(target, { id: subjectExecId, argv: ['x'] });
+  }
   if (situation === 'failed') {
     fake.guest.onReady = () => Promise.reject(new AppError('guest', 'it never came up'));
     await fake.machines.start('default', machine).catch(() => undefined);
@@ -103,6 +112,18 @@ function subjectOf({ path }: DocumentedOperation) {
     return {
       id: subjectImageName,
       arrange: (situation: Situation) => arrangeImage(fake, imageIn[situation]),
+    };
+  }
+  if (path.startsWith(sshKeysPath)) {
+    return {
+      id: subjectSshKeyName,
+      arrange: (situation: Situation) => arrangeSshKey(fake, situation === 'absent'),
+    };
+  }
+  if (path.startsWith(templatesPath)) {
+    return {
+      id: subjectTemplateName,
+      arrange: (situation: Situation) => arrangeTemplate(fake, situation === 'absent'),
     };
   }
   if (!path.startsWith(keysPath)) return { id: machine, arrange };
@@ -142,7 +163,7 @@ async function awaitableNow(operation: DocumentedOperation, wire: WireRequest): 
   return {
     ...wire,
     path: wire.path.replace(
-      /status=(?:pending|starting|running|paused|stopping|stopped|failed)\b/g,
+      /status=(?:pending|starting|running|paused|suspended|stopping|stopped|failed)\b/g,
       `status=${status}`,
     ),
   };
@@ -156,8 +177,11 @@ async function isRunning(): Promise<boolean> {
 /** Every answer must have a documented status, content type and body, and the request's id. */
 function checkAnswer(operation: DocumentedOperation, wire: WireRequest, answer: WireAnswer): void {
   checkRequestId(wire, answer);
+  // `/machines/../routes` is Hatch's.
+  if (new URL(wire.path, 'http://fuzzed').pathname === '/routes') return;
+  checkHint(answer);
   const documented = operation.responses[answer.status];
-  const pathOfOperation = new RegExp(`^${operation.path.replace(/\{\w+\}/, '[^/?]+')}(?:\\?|$)`);
+  const pathOfOperation = new RegExp(`^${operation.path.replaceAll(/\{\w+\}/g, '[^/?]+')}(?:\\?|$)`);
   if (!pathOfOperation.test(wire.path) || isRouteNotFound(answer)) {
     checkError(answer);
     return;
@@ -171,17 +195,32 @@ function checkAnswer(operation: DocumentedOperation, wire: WireRequest, answer: 
   const media = documented.content[type];
   expect(media, `content type ${type} is documented for ${answer.status}`).toBeDefined();
   if (!media) return;
-  if (type === 'text/plain') {
+  if (type === 'text/plain' || type === 'application/octet-stream') {
     expect(contract.problem(media.schema, answer.body)).toBeNull();
     return;
   }
-  const values = type === 'application/x-ndjson' ? answer.body.trimEnd().split('\n') : [answer.body];
-  for (const value of values) expect(contract.problem(media.schema, JSON.parse(value)), value).toBeNull();
+  for (const value of valuesOf(type, answer.body))
+    expect(contract.problem(media.schema, JSON.parse(value)), value).toBeNull();
 }
 
 /** Unusual ids can turn the path into one without a route. */
 function isRouteNotFound(answer: WireAnswer): boolean {
   return answer.status === 404 && answer.body.includes('"message":"Route ');
+}
+
+/** The JSON of an answer: one value, one a line, or one an event. */
+function valuesOf(type: string, body: string): readonly string[] {
+  if (type === 'application/x-ndjson') return body.trimEnd().split('\n');
+  if (type === 'text/event-stream') return [...body.matchAll(/^data: (.*)$/gm)].map(([, data = '']) => data);
+  return [body];
+}
+
+/** A refusal says what to do next, in addition to what is wrong. */
+function checkHint(answer: WireAnswer): void {
+  if (![400, 413, 415].includes(answer.status)) return;
+  expect(JSON.parse(answer.body), answer.body).toMatchObject({
+    error: { hint: expect.stringMatching(/\S/) },
+  });
 }
 
 function checkRequestId(wire: WireRequest, answer: WireAnswer): void {
@@ -212,9 +251,9 @@ function checkVerdict(request: Generated, answer: WireAnswer, broken: Fault): vo
   }
 }
 
-/** The document does not contain limits that depend on the host, its engines, images, clock and the machine. */
+/** The document contains neither the limits that depend on the host, its engines, images, clock and the machine, nor the languages of user data, public keys, addresses and subdomains. */
 function isLimitOfHost(answer: WireAnswer): boolean {
-  return /this host|needs a disk of at least|a disk has at most|a disk cannot shrink|must be in the future/.test(
+  return /this host|with a disk of|MiB of memory|needs a disk of at least|a disk has at most|a disk cannot shrink|must be in the future|user data|ahead of the command|public key|private key|keys? (?:says|of type|on security|needs)|DSA keys|not an address|subdomain|no destination|rule with ports|needs a network|without a network has no|have the address|not a name|bridge|names its devices|gives its own|follows from/i.test(
     answer.body,
   );
 }
@@ -255,6 +294,7 @@ describe('requests outside the document', () => {
       const answer = await send(agent, url, wire);
       expect(answer.status, answer.body).toBeLessThan(500);
       checkRequestId(wire, answer);
+      checkHint(answer);
       if (answer.status >= 400) checkError(answer);
     });
     await fc.assert(property, parameters);

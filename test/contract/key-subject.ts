@@ -25,6 +25,7 @@ export async function arrangeKey({ store, apiKeys }: FakeFlotilla, situation: 'a
     lastUsedAt: null,
     revokedAt: situation === 'revoked' ? now : null,
     createdBy: null,
+    tier: null,
   });
   if (situation === 'live') await apiKeys.verify(secret);
 }

@@ -20,6 +20,8 @@ export interface Targets {
 }
 
 const json = 'application/json';
+/** The command of a running subject. */
+export const subjectExecId = 'c1';
 
 export function requestsOf(
   contract: Contract,
@@ -37,7 +39,10 @@ export function requestsOf(
       const search = query.pairs
         .map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
         .join('&');
-      const path = operation.path.replace(/\{\w+\}/, () => id.text);
+      const path = operation.path
+        .replace('{eid}', subjectExecId)
+        .replace('{host_port}', '8080')
+        .replace(/\{\w+\}/, () => id.text);
       const contentType = body.text === null ? {} : { 'Content-Type': type.text };
       // A body is read only if the document defines one.
       const isReadable = operation.requestBody === undefined ? body.text === null : type.isJson;
@@ -81,14 +86,24 @@ function ids({ id }: Targets) {
   );
 }
 
+/** A parameter is given once for each item of an array. */
+function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : [String(value)];
+}
+
 function queries(contract: Contract, operation: DocumentedOperation) {
   const parameters = (operation.parameters ?? []).filter((each) => each.in === 'query');
   const good = fc
     .record(
-      Object.fromEntries(parameters.map((each) => [each.name, allowed(contract, each.schema).map(String)])),
+      Object.fromEntries(parameters.map((each) => [each.name, allowed(contract, each.schema).map(texts)])),
       { requiredKeys: parameters.filter((each) => each.required).map((each) => each.name) },
     )
-    .map((values) => ({ pairs: Object.entries(values), isAllowed: true as boolean | null }));
+    .map((values) => ({
+      pairs: Object.entries(values).flatMap(([name, all]) =>
+        all.map((each): [string, string] => [name, each]),
+      ),
+      isAllowed: true as boolean | null,
+    }));
   const name = fc.constantFrom(
     'status',
     'limit',

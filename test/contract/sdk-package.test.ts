@@ -85,7 +85,7 @@ test('it runs under every installed Node', async () => {
   await writeFile(file, program);
   for (const [number, path] of nodes) {
     const { stdout } = await runProgram(path, [file, url, testKey, `on-${number}`], { timeout: 30_000 });
-    expect(JSON.parse(stdout), `Node ${number}`).toEqual({ text: 'hé exited', isError: true, statuses: 7 });
+    expect(JSON.parse(stdout), `Node ${number}`).toEqual({ text: 'hé exited', isError: true, statuses: 8 });
   }
 });
 

@@ -9,15 +9,33 @@ import { type DocumentedOperation, readContract } from './document.ts';
 
 const { operations } = readContract();
 /** Operations that create something for the caller under any name. */
-const making = ['createMachine', 'createKey', 'importImage', 'uploadImage'];
-/** Operations without an owner. */
-const common = ['getHealth'];
+const making = [
+  'createEnvironment',
+  'createMachine',
+  'createKey',
+  'createSshKey',
+  'createRoute',
+  'createTemplate',
+  'importImage',
+  'uploadImage',
+];
+/** Operations without an owner, and those that are for the operator alone. */
+const common = ['getHealth', 'listQuotas'];
 const mine = 'alpine-of-acme';
+const sshKeyOfAcme = 'AAAAC3NzaC1lZDI1NTE5AAAAIGcAdYFaHZ5VMPZaX8RQHQQjxVfnLwUSQvYgbCfqNnCu';
 
 let fake: FakeFlotilla;
 let served: Awaited<ReturnType<typeof serveFake>>;
 let keys: { readonly acme: string; readonly other: string };
-let owned: { readonly machine: string; readonly key: string; readonly operation: string };
+let owned: {
+  readonly machine: string;
+  readonly key: string;
+  readonly operation: string;
+  readonly template: string;
+  readonly sshKey: string;
+  readonly route: string;
+  readonly exec: string;
+};
 
 beforeAll(async () => {
   fake = await startFake();
@@ -28,9 +46,31 @@ beforeAll(async () => {
   const machine = { name: 'web', vcpu_count: 1, mem_size_mib: 128 };
   const { id } = (await call(keys.acme, 'POST', '/machines', machine)).body;
   await call(keys.acme, 'POST', `/machines/${id}/start`);
+  await call(keys.acme, 'POST', `/machines/${id}/files`, { path: '/srv/file', content: 'aGk=' });
+  const exec = await call(keys.acme, 'POST', `/machines/${id}/exec`, { command: ['x'], detach: true });
   const listed = await call(keys.acme, 'GET', '/api/v1/operations');
   const made = await call(keys.acme, 'POST', '/api/v1/keys', { name: 'ci', scopes: ['machines:read'] });
-  owned = { machine: id as string, key: made.body.id as string, operation: listed.body.operations[0].id };
+  const template = await call(keys.acme, 'POST', '/api/v1/templates', {
+    ...{ name: 'plan-of-acme', image: 'busybox', vcpu_count: 1, mem_size_mib: 128 },
+  });
+  const sshKey = await call(keys.acme, 'POST', '/api/v1/ssh-keys', {
+    public_key: `ssh-ed25519 ${sshKeyOfAcme} key-of-acme`,
+  });
+  const route = await call(keys.acme, 'POST', `/machines/${id}/routes`, {
+    ...{ subdomain: 'shop-of-acme', target_port: 80 },
+  });
+  await call(keys.acme, 'POST', '/api/v1/environments', {
+    ...{ id: 'plan-of-acme', machines: [{ ...machine, name: 'member' }] },
+  });
+  owned = {
+    ...{ machine: id as string, key: made.body.id as string, operation: listed.body.operations[0].id },
+    ...{
+      sshKey: sshKey.body.id as string,
+      route: route.body.id as string,
+      template: template.body.id as string,
+      exec: exec.body.id as string,
+    },
+  };
   const request = {
     ...{ tenant: 'acme', name: mine, kernel: 'host' as const, memoryMibMin: 96 },
     source: { kind: 'directory', path: '/nowhere' } as const,
@@ -58,12 +98,17 @@ async function call(key: string, method: string, path: string, body?: unknown) {
 }
 
 /** The paths of an operation for each of acme's names, with every switch on. */
-function pathsOf({ path, parameters = [] }: DocumentedOperation): readonly string[] {
+function pathsOf({ path, operationId, parameters = [] }: DocumentedOperation): readonly string[] {
   const names: Readonly<Record<string, readonly string[]>> = {
     '/machines/{id}': [owned.machine, 'web'],
     '/api/v1/images/{name}': [mine],
     '/api/v1/keys/{id}': [owned.key],
     '/api/v1/operations/{id}': [owned.operation],
+    '/api/v1/environments/{id}': ['plan-of-acme'],
+    '/api/v1/quotas/{tenant}': ['acme'],
+    '/api/v1/ssh-keys/{id}': [owned.sshKey, 'key-of-acme'],
+    '/api/v1/routes/{id}': [owned.route, 'shop-of-acme'],
+    '/api/v1/templates/{id}': [owned.template, 'plan-of-acme'],
   };
   const [template = path] = /^.*?\{\w+\}/.exec(path) ?? [];
   const values = path.includes('{') ? names[template] : [''];
@@ -71,12 +116,19 @@ function pathsOf({ path, parameters = [] }: DocumentedOperation): readonly strin
   const query = parameters
     .filter((parameter) => parameter.in === 'query')
     .flatMap(({ name, schema, required }) => {
+      if (name === 'path') return [`path=${operationId === 'listFiles' ? '/srv' : '/srv/file'}`];
+      // This filter says that it does not know the machine.
+      if (name === 'machine' && operationId === 'listRoutes') return [];
       if (name === 'machine') return [`machine=${owned.machine}`];
       if (schema.enum?.includes('true')) return [`${name}=true`];
       return required ? [`${name}=running`] : [];
     });
   return values.map(
-    (value) => path.replace(/\{\w+\}/, value) + (query.length > 0 ? `?${query.join('&')}` : ''),
+    (value) =>
+      path
+        .replace('{eid}', owned.exec)
+        .replace('{host_port}', '8080')
+        .replace(/\{\w+\}/, value) + (query.length > 0 ? `?${query.join('&')}` : ''),
   );
 }
 
@@ -86,7 +138,12 @@ const bodyOf = ({ requestBody }: DocumentedOperation) => requestBody?.content['a
 async function acmeSees(): Promise<readonly string[]> {
   const paths = [
     ...[`/machines/${owned.machine}`, `/api/v1/keys/${owned.key}`, `/api/v1/operations/${owned.operation}`],
-    ...[`/api/v1/images/${mine}`, '/machines', '/api/v1/operations'],
+    ...[`/api/v1/images/${mine}`, '/machines', '/api/v1/operations', `/api/v1/templates/${owned.template}`],
+    '/api/v1/environments/plan-of-acme',
+    `/api/v1/ssh-keys/${owned.sshKey}`,
+    `/api/v1/routes/${owned.route}`,
+    `/machines/${owned.machine}/files?path=/srv/file`,
+    `/machines/${owned.machine}/execs`,
   ];
   return Promise.all(paths.map(async (path) => (await call(keys.acme, 'GET', path)).text));
 }
@@ -103,7 +160,9 @@ describe('another tenant', () => {
     const before = await acmeSees();
     for (const path of pathsOf(operation)) {
       const answer = await call(keys.other, operation.method, path, bodyOf(operation));
-      expect(answer.status, `${operation.method} ${path}: ${answer.text}`).toBe(404);
+      // Tenants are no secret, what they have is.
+      const refused = operation.tags?.includes('quotas') ? 403 : 404;
+      expect(answer.status, `${operation.method} ${path}: ${answer.text}`).toBe(refused);
     }
     expect(await acmeSees()).toEqual(before);
   });

@@ -1,5 +1,7 @@
 /** Generates values from a schema of the document: allowed ones, and ones with an error. */
+
 import fc from 'fast-check';
+import { anyCharacter } from '../support/characters.ts';
 import type { Contract, Schema } from './document.ts';
 
 /** The document's limits may be large; longer texts would find nothing more. */
@@ -11,7 +13,7 @@ export const anyText = (minLength = 0, maxLength = textMax): fc.Arbitrary<string
   const bounds = { minLength, maxLength: Math.min(maxLength, minLength + textMax) };
   return fc.oneof(
     fc.string(bounds),
-    fc.string({ ...bounds, unit: 'binary' }),
+    fc.string({ ...bounds, unit: anyCharacter }),
     fc
       .constantFrom('__proto__', 'constructor', '../..', "' or 1=1 --", '\0', '\u202e', 'a\nb', '=')
       .filter((text) => text.length >= bounds.minLength && text.length <= maxLength),
@@ -37,6 +39,7 @@ export function allowed(contract: Contract, schema: Schema): fc.Arbitrary<unknow
 
 function shaped(contract: Contract, schema: Schema): fc.Arbitrary<unknown> {
   if (schema.enum) return fc.constantFrom(...schema.enum);
+  if (schema.anyOf) return fc.oneof(...schema.anyOf.map((each) => allowed(contract, each)));
   if (Array.isArray(schema.type)) {
     return fc.oneof(...schema.type.map((type) => shaped(contract, { ...schema, type })));
   }
@@ -67,6 +70,10 @@ function shaped(contract: Contract, schema: Schema): fc.Arbitrary<unknown> {
     }
     case 'object':
       return objects(contract, schema);
+    case undefined:
+      if (Object.keys(schema).every((key) => key === 'description' || key === 'example'))
+        return fc.jsonValue();
+      throw new Error(`no values for ${JSON.stringify(schema)}`);
     default:
       throw new Error(`no values for ${JSON.stringify(schema)}`);
   }

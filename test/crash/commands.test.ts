@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { FlotillaClient } from '../../sdk/src/index.ts';
+import { relay } from '../../sdk/src/testing/relay.ts';
 import type { GuestClient } from '../../src/guest/client.ts';
 import { StateLayout } from '../../src/storage/layout.ts';
 import { type DaemonProcess, makeStateDirectory, startDaemonProcess } from '../support/daemon.ts';
@@ -116,6 +118,99 @@ const sh = async (script: string) => {
   const { stdout } = await daemon.client.machines.exec('one', { command: ['sh', '-c', script] });
   return stdout;
 };
+
+/** Sends a request about a command and returns what the answer tells. */
+async function ask(method: string, path: string, body?: object, accept = 'application/json') {
+  const answer = await fetch(`${daemon.url}/machines/one/${path}`, {
+    method,
+    headers: {
+      Authorization: `Bearer ${daemon.key}`,
+      Accept: accept,
+      ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  expect(answer.status, path).toBeLessThan(300);
+  return answer;
+}
+
+interface Line {
+  readonly type: string;
+  readonly data?: string;
+  readonly cursor?: number;
+  readonly exit_code?: number;
+}
+
+/** Reads events until `isEnough`, then leaves. */
+async function linesOf(answer: Response, isEnough: (lines: readonly Line[]) => boolean) {
+  const lines: Line[] = [];
+  const decoder = new TextDecoder();
+  let text = '';
+  // Leaving the loop cancels the body.
+  for await (const chunk of answer.body ?? []) {
+    text += decoder.decode(chunk, { stream: true });
+    const whole = text.split('\n');
+    text = whole.pop() ?? '';
+    lines.push(...whole.map((line) => JSON.parse(line)));
+    if (isEnough(lines)) break;
+  }
+  return lines;
+}
+
+const textOf = (lines: readonly Line[]) =>
+  lines.map(({ data = '' }) => Buffer.from(data, 'base64').toString()).join('');
+
+test('a detached counter outlives kill -9 of the daemon: attached to by its id, no number is missing or twice, and its exit code is true', async () => {
+  const half = 'i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo $i; done;';
+  const script = `${half} read go; while [ $i -lt 4000 ]; do i=$((i+1)); echo $i; done; exit 42`;
+  const request = { command: ['sh', '-c', script], detach: true, stdin_open: true };
+  const { id } = (await (await ask('POST', 'exec', request)).json()) as { id: string };
+  const ndjson = 'application/x-ndjson';
+  const first = await linesOf(
+    await ask('GET', `execs/${id}/output?follow=true`, undefined, ndjson),
+    (lines) => textOf(lines).includes('\n1000\n'),
+  );
+  await daemon.kill();
+  daemon = await startDaemonProcess(directory.path);
+  expect(await (await ask('GET', `execs/${id}`)).json()).toMatchObject({ state: 'running', outcome: null });
+  const rest = linesOf(
+    await ask('GET', `execs/${id}/output?follow=true&from=${first.at(-1)?.cursor}`, undefined, ndjson),
+    () => false,
+  );
+  const go = { method: 'POST', headers: { Authorization: `Bearer ${daemon.key}` }, body: 'go\n' };
+  expect((await fetch(`${daemon.url}/machines/one/execs/${id}/stdin`, go)).status).toBe(204);
+  const all = [...first, ...(await rest)];
+  expect(textOf(all)).toBe(Array.from({ length: 4000 }, (_, i) => `${i + 1}\n`).join(''));
+  expect(all.at(-1)).toMatchObject({ type: 'outcome', exit_code: 42 });
+  expect(await (await ask('GET', `execs/${id}/wait`)).json()).toMatchObject({
+    ...{ state: 'ended', outcome: 'exited', exit_code: 42 },
+    stdout_bytes: textOf(all).length,
+  });
+  await ask('DELETE', `execs/${id}`);
+});
+
+test('a session over a WebSocket outlives kill -9 of the daemon: no byte of input or output is missing or twice', async () => {
+  await using between = await relay(() => daemon.url);
+  const { machines } = new FlotillaClient({ url: between.url, key: daemon.key });
+  const session = await machines.terminal('one', { command: ['cat'], tty: false, timeout: 300 });
+  const numbers = Array.from({ length: 20_000 }, (_, i) => `${i}\n`);
+  const write = async () => {
+    for (const [index, line] of numbers.entries()) {
+      await session.write(line);
+      if (index % 10_000 !== 5_000) continue;
+      await daemon.kill();
+      daemon = await startDaemonProcess(directory.path);
+    }
+    await session.endInput();
+  };
+  const writing = write();
+  const decoder = new TextDecoder();
+  let text = '';
+  for await (const { data } of session) text += decoder.decode(data);
+  await writing;
+  expect(text).toBe(numbers.join(''));
+  expect(await session.wait()).toEqual({ outcome: 'exited', exit_code: 0 });
+});
 
 test('a command has its own cgroup, and all its descendants are killed with it', async () => {
   expect(await sh('cat /proc/self/cgroup')).toMatch(/^0::\/flotilla\/\d+$/m);

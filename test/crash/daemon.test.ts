@@ -12,10 +12,12 @@ vi.setConfig({ testTimeout: 400_000, hookTimeout: 400_000 });
 
 let directory: Awaited<ReturnType<typeof makeStateDirectory>>;
 let daemon: DaemonProcess;
+// Without a bridge the daemon itself carries connections to published ports, so their end is the daemon's, too.
+const start = () => startDaemonProcess(directory.path, undefined, { FLOTILLA_NETWORK: 'user' });
 
 beforeAll(async () => {
   directory = await makeStateDirectory();
-  daemon = await startDaemonProcess(directory.path);
+  daemon = await start();
 });
 
 afterAll(async () => {
@@ -44,7 +46,7 @@ test('three machines, a running command and a create: all adopted, nothing lost,
   expect((await ended).value).toMatchObject({ type: 'outcome', outcome: 'unknown' });
   await creating;
 
-  daemon = await startDaemonProcess(directory.path);
+  daemon = await start();
   for (const before of running) {
     const now = await daemon.client.machines.get(before.id);
     expect(now).toMatchObject({ status: 'running', pid: before.pid, started_at: before.started_at });
@@ -66,6 +68,20 @@ test('three machines, a running command and a create: all adopted, nothing lost,
   });
 });
 
+test('a published port is a port of the host again when the next daemon listens', async () => {
+  const serve = 'mkdir -p /srv/www; echo hello > /srv/www/index.html; httpd -p 8080 -h /srv/www';
+  expect(await daemon.client.machines.exec('three', { command: ['sh', '-c', serve] })).toMatchObject({
+    exit_code: 0,
+  });
+  const { port } = await daemon.client.network.publish('three', { guest_port: 8080 });
+  const ask = () => fetch(`http://127.0.0.1:${port.host_port}/index.html`).then((answer) => answer.text());
+  expect(await ask()).toBe('hello\n');
+  await daemon.kill();
+  await expect(ask()).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } });
+  daemon = await start();
+  expect(await ask()).toBe('hello\n');
+});
+
 test('a guest’s exit without a daemon is known afterwards', async () => {
   const { machines } = daemon.client;
   const sockets = await Promise.all(['one', 'two'].map(async (name) => socketOf(await machines.get(name))));
@@ -75,7 +91,7 @@ test('a guest’s exit without a daemon is known afterwards', async () => {
   await daemon.kill();
   await Promise.all(sockets.map(guestEnded));
 
-  daemon = await startDaemonProcess(directory.path);
+  daemon = await start();
   expect(await daemon.client.machines.get('one')).toMatchObject({
     status: 'stopped',
     failure: null,
@@ -96,7 +112,7 @@ test('a VMM that dies without a daemon is a failure afterwards', async () => {
   const { pid } = await daemon.client.machines.get('three');
   await daemon.kill();
   process.kill(pid ?? -1, 'SIGKILL');
-  daemon = await startDaemonProcess(directory.path);
+  daemon = await start();
   expect(await daemon.client.machines.get('three')).toMatchObject({
     status: 'failed',
     failure: { code: 'vmm_died' },
@@ -107,7 +123,7 @@ test('a VMM that dies without a daemon is a failure afterwards', async () => {
 test('SIGTERM ends only the daemon, not its machines', async () => {
   const { pid } = await daemon.client.machines.get('three');
   await daemon.terminate();
-  daemon = await startDaemonProcess(directory.path);
+  daemon = await start();
   expect(await daemon.client.machines.get('three')).toMatchObject({ status: 'running', pid });
 });
 

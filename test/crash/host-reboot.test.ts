@@ -1,4 +1,5 @@
 /** The host goes down with running machines: every process is gone, and the boot id has changed. */
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -14,10 +15,24 @@ beforeAll(async () => {
   daemon = await startDaemonProcess(directory.path);
 });
 afterAll(async () => {
-  for (const name of ['on', 'off']) await daemon.client.machines.delete(name, { force: true });
+  for (const { id } of (await daemon.client.machines.list()).machines)
+    await daemon.client.machines.delete(id, { force: true });
   await daemon.terminate();
   await directory.remove();
 });
+
+/** Ends the daemon and a VMM at once, and starts a daemon for which the host has another boot id. */
+async function reboot(vmmPid: number | null | undefined): Promise<void> {
+  await daemon.kill();
+  process.kill(vmmPid ?? -1, 'SIGKILL');
+  const database = new DatabaseSync(join(directory.path, 'flotilla.db'));
+  for (const table of ['machines', 'operations'])
+    database.exec(
+      `update ${table} set boot_id = '00000000-0000-0000-0000-000000000000' where boot_id is not null`,
+    );
+  database.close();
+  daemon = await startDaemonProcess(directory.path);
+}
 
 test('machines that should run are running again; others stay stopped', async () => {
   const { machines } = daemon.client;
@@ -29,16 +44,7 @@ test('machines that should run are running again; others stay stopped', async ()
   await machines.stop('off');
   const { pid } = await machines.get('on');
 
-  await daemon.kill();
-  process.kill(pid ?? -1, 'SIGKILL');
-  // The boot id in the records differs from the host's.
-  const database = new DatabaseSync(join(directory.path, 'flotilla.db'));
-  database.exec(
-    "update machines set boot_id = '00000000-0000-0000-0000-000000000000' where boot_id is not null",
-  );
-  database.close();
-
-  daemon = await startDaemonProcess(directory.path);
+  await reboot(pid);
   const after = await daemon.client.machines.wait('on', { status: 'running', timeout: 30 });
   expect(after).toMatchObject({ failure: null });
   expect(after.pid).not.toBe(pid);
@@ -50,4 +56,28 @@ test('machines that should run are running again; others stay stopped', async ()
     failure: null,
     pid: null,
   });
+});
+
+test('a guest that was growing its file system is started again, and the file system is whole', async () => {
+  const diskMib = 512 * 1024;
+  await daemon.client.machines.create({
+    ...{ name: 'grows', vcpu_count: 1, mem_size_mib: 96, image: 'busybox', disk_size_mib: diskMib },
+  });
+  const { rootfs_path: disk } = await daemon.client.machines.get('grows');
+  const writtenBytes = () => statSync(disk).blocks * 512;
+  const before = writtenBytes();
+  const started = daemon.client.machines.start('grows').catch((error: unknown) => error);
+  await vi.waitUntil(() => writtenBytes() > before + 1024 * 1024, { timeout: 100_000, interval: 1 });
+  const { pid, status } = await daemon.client.machines.get('grows');
+  expect(status).toBe('starting');
+
+  await reboot(pid);
+  expect(await started).toBeInstanceOf(Error);
+  const { machines } = daemon.client;
+  await machines.wait('grows', { status: 'running', timeout: 30 });
+  const look = "df -m / | awk 'END { print $2 }'; dmesg | grep -cE 'EXT4-fs (error|warning)|kernel BUG|Oops'";
+  const { stdout } = await machines.exec('grows', { command: ['sh', '-c', look] });
+  const [sizeMib, faults] = stdout.split('\n').map(Number);
+  expect(sizeMib).toBeGreaterThan(diskMib * 0.95);
+  expect(faults).toBe(0);
 });

@@ -1,12 +1,13 @@
 /**
  * Kills the daemon with SIGKILL after every record of every operation, on real guests: the next daemon
- * finishes the operation, and the host matches the records.
+ * finishes the operation, and the host matches the records: processes, disks, sockets, taps, rules and ports.
  */
 import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { FlotillaClient } from '../../sdk/src/index.ts';
+import type { FlotillaClient, Machine } from '../../sdk/src/index.ts';
 import type { MachineOperationKind } from '../../src/core/machines/steps/definitions.ts';
+import { type BridgeHost, makeBridgeHost } from '../support/bridge.ts';
 import {
   type DaemonProcess,
   type KillMoment,
@@ -19,18 +20,22 @@ import { machineCases } from './operation-cases.ts';
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 let directory: Awaited<ReturnType<typeof makeStateDirectory>>;
+let bridge: BridgeHost;
+const start = (killAt?: KillMoment) => startDaemonProcess(directory.path, killAt, bridge.env);
 beforeAll(async () => {
   directory = await makeStateDirectory();
+  bridge = await makeBridgeHost();
 });
 afterAll(async () => {
-  const daemon = await startDaemonProcess(directory.path);
+  const daemon = await start();
   await daemon.client.machines.delete('web', { force: true }).catch(() => undefined);
   await daemon.terminate();
   await directory.remove();
+  await bridge.close();
 });
 
 /** Requests an action; rejects like the client. */
-async function post(action: 'pause' | 'resume'): Promise<void> {
+async function post(action: 'pause' | 'resume' | 'suspend'): Promise<void> {
   const read = async (file: string) => (await readFile(join(directory.path, file), 'utf8')).trim();
   const headers = { Authorization: `Bearer ${await read('admin.key')}` };
   const url = `${await read('daemon.url')}/machines/web/${action}`;
@@ -38,14 +43,19 @@ async function post(action: 'pause' | 'resume'): Promise<void> {
   if (status !== 200) throw Object.assign(new Error(`${action} was answered ${status}`), { status });
 }
 
+const spec = { name: 'web', vcpu_count: 1, mem_size_mib: 128, image: 'busybox' };
+const hostPort = 18_080;
+
 const acts: Readonly<Record<MachineOperationKind, (client: FlotillaClient) => Promise<unknown>>> = {
   'machine.create': ({ machines }) =>
-    machines.create({ name: 'web', vcpu_count: 1, mem_size_mib: 128, image: 'busybox' }),
+    machines.create({ ...spec, network: { ports: [{ host_port: hostPort, guest_port: 80 }] } }),
   'machine.start': ({ machines }) => machines.start('web'),
   'machine.restart': ({ machines }) => machines.restart('web'),
   'machine.stop': ({ machines }) => machines.stop('web'),
   'machine.pause': () => post('pause'),
   'machine.resume': () => post('resume'),
+  'machine.suspend': () => post('suspend'),
+  'machine.restore': ({ machines }) => machines.start('web'),
   'machine.delete': ({ machines }) => machines.delete('web', { force: true }),
 };
 
@@ -57,12 +67,19 @@ const ends: Readonly<Record<MachineOperationKind, readonly [from: string | null,
   'machine.stop': ['running', 'stopped'],
   'machine.pause': ['running', 'paused'],
   'machine.resume': ['paused', 'running'],
+  'machine.suspend': ['running', 'suspended'],
+  'machine.restore': ['suspended', 'running'],
   'machine.delete': ['running', null],
 };
 
 async function statusOf({ machines }: FlotillaClient): Promise<string | null> {
   const { machines: all } = await machines.list();
   return all[0]?.status ?? null;
+}
+
+/** How many operations have not ended. */
+async function openCount({ operations }: FlotillaClient): Promise<number> {
+  return (await operations.list({ state: 'running' })).total;
 }
 
 /** Brings the machine to the operation's starting point by the shortest way. */
@@ -73,8 +90,9 @@ async function bringTo(client: FlotillaClient, wanted: string | null): Promise<v
   if (status === null) await acts['machine.create'](client);
   if (wanted === 'stopped' && (await statusOf(client)) === 'pending') return;
   if (wanted === 'running' && status === 'paused') await acts['machine.resume'](client);
-  else if (wanted === 'running' || (wanted === 'paused' && status !== 'running'))
+  else if (wanted === 'running' || (['paused', 'suspended'].includes(wanted) && status !== 'running'))
     await acts['machine.start'](client);
+  if (wanted === 'suspended') await acts['machine.suspend'](client);
   if (wanted === 'paused') await acts['machine.pause'](client);
   if (wanted === 'stopped') await acts['machine.stop'](client);
 }
@@ -88,6 +106,7 @@ async function expectTruth(client: FlotillaClient): Promise<void> {
   expect(runs.length).toBeLessThanOrEqual(machines.length);
   const vmms = (await processesNaming(`${directory.path}/run/`)).map(({ pid }) => pid);
   const [machine] = machines;
+  await expectNetwork(machine);
   if (machine?.status !== 'running' && machine?.status !== 'paused') return expect(vmms).toEqual([]);
   const { pid } = await client.machines.get(machine.id);
   expect(vmms).toEqual([pid]);
@@ -98,32 +117,52 @@ async function expectTruth(client: FlotillaClient): Promise<void> {
   });
 }
 
+/** A machine with a VMM has its tap, its rules and its port; without one nothing of it is there. */
+async function expectNetwork(machine: Pick<Machine, 'id' | 'status'> | undefined): Promise<void> {
+  const isAttached = machine?.status === 'running' || machine?.status === 'paused';
+  const taps = isAttached ? [`ft${machine.id}`] : [];
+  const found = (text: string, pattern: RegExp) => [...new Set(text.match(pattern))];
+  const tapNames = /\bf[ts][a-z0-9]{12}\b/g;
+  expect(found(await bridge.host.run('ip', ['link', 'show']), tapNames)).toEqual(taps);
+  const rules = await bridge.host.run('nft', ['list', 'ruleset']);
+  expect(found(rules, tapNames)).toEqual(taps);
+  expect(found(rules, new RegExp(`\\b${hostPort}\\b`, 'g'))).toEqual(isAttached ? [String(hostPort)] : []);
+  const neighbours = await bridge.host.run('ip', [
+    'neighbour',
+    'show',
+    'dev',
+    'flotilla0',
+    'nud',
+    'permanent',
+  ]);
+  expect(neighbours.split('\n').filter(Boolean)).toHaveLength(taps.length);
+}
+
 const moments: readonly (KillMoment & { kind: MachineOperationKind })[] = machineCases.flatMap(
-  ({ kind, steps }) =>
-    steps.flatMap((step) => [
-      { kind, step, phase: 'started' as const },
-      { kind, step, phase: 'succeeded' as const },
-    ]),
+  ({ kind, steps }) => [
+    ...steps.map((step) => ({ kind, step, phase: 'started' as const })),
+    // The success of an earlier step is in the same write as the start of the next one.
+    ...steps.slice(-1).map((step) => ({ kind, step, phase: 'succeeded' as const })),
+  ],
 );
 
 describe('killed', () => {
   test.each(moments)('$kind: $step $phase', async (moment) => {
     const [from, to] = ends[moment.kind];
-    let daemon: DaemonProcess = await startDaemonProcess(directory.path);
+    // What brings the machine to the starting point is never of the same kind, so it is not killed.
+    let daemon: DaemonProcess = await start(moment);
     await bringTo(daemon.client, from);
-    await daemon.terminate();
-
-    daemon = await startDaemonProcess(directory.path, moment);
     await expect(acts[moment.kind](daemon.client)).rejects.toMatchObject({ status: 0 });
     await daemon.exited;
 
-    daemon = await startDaemonProcess(directory.path);
+    daemon = await start();
     try {
       // The daemon listens as soon as the operation has a runner; it ends soon after.
-      await vi.waitUntil(async () => (await statusOf(daemon.client)) === to, {
+      await vi.waitUntil(async () => (await openCount(daemon.client)) === 0, {
         timeout: 60_000,
         interval: 200,
       });
+      expect(await statusOf(daemon.client)).toBe(to);
       await expectTruth(daemon.client);
     } finally {
       await daemon.terminate();

@@ -3,7 +3,18 @@ import type { Core } from '../../src/core/core.ts';
 import type { MachineService } from '../../src/core/machines/service.ts';
 import type { MachineOperationKind } from '../../src/core/machines/steps/definitions.ts';
 import type { OperationKind } from '../../src/core/operations/operation.ts';
-import { image, imageWorld, machineWorld, name, operator, tenant, type World } from './worlds.ts';
+import {
+  environmentRequest,
+  environmentWorld,
+  image,
+  imageWorld,
+  machineRequest,
+  machineWorld,
+  name,
+  operator,
+  tenant,
+  type World,
+} from './worlds.ts';
 
 export interface OperationCase {
   readonly kind: OperationKind;
@@ -25,11 +36,10 @@ interface MachineCase {
   prepare(machines: MachineService): Promise<unknown>;
   act(machines: MachineService): Promise<unknown>;
   readonly succeeded: string;
-  readonly failed: string;
+  readonly failed: string | readonly string[];
 }
 
-const create = (machines: MachineService) =>
-  machines.create(tenant, { name, vcpuCount: 1, memoryMib: 128, image: 'busybox', diskMib: 256 });
+const create = (machines: MachineService) => machines.create(tenant, machineRequest);
 const start = (machines: MachineService) => machines.start(tenant, name);
 const running = async (machines: MachineService) => {
   await create(machines);
@@ -37,6 +47,7 @@ const running = async (machines: MachineService) => {
 };
 
 const pause = (machines: MachineService) => machines.pause(tenant, name);
+const suspend = (machines: MachineService) => machines.suspend(tenant, name);
 
 export const machineCases: readonly MachineCase[] = [
   {
@@ -91,6 +102,27 @@ export const machineCases: readonly MachineCase[] = [
     failed: 'paused',
   },
   {
+    kind: 'machine.suspend',
+    steps: ['pause', 'save', 'end'],
+    prepare: running,
+    act: suspend,
+    succeeded: 'suspended',
+    // Once its VMM begins to end, it stays suspended.
+    failed: ['running', 'suspended'],
+  },
+  {
+    kind: 'machine.restore',
+    steps: ['clear', 'launch', 'memory', 'continue', 'ready'],
+    prepare: async (machines) => {
+      await running(machines);
+      await suspend(machines);
+    },
+    act: start,
+    succeeded: 'running',
+    // Its memory can be used once.
+    failed: ['suspended', 'failed'],
+  },
+  {
     kind: 'machine.delete',
     steps: ['destroy', 'disk'],
     prepare: running,
@@ -125,13 +157,58 @@ const imageCases: readonly OperationCase[] = [
   },
 ];
 
+const createEnvironment = ({ environments }: Core) => environments.create(tenant, environmentRequest);
+
+const environmentCases: readonly OperationCase[] = [
+  {
+    kind: 'environment.create',
+    world: environmentWorld,
+    steps: ['machines'],
+    prepare: async () => undefined,
+    act: createEnvironment,
+    succeeded: 'active',
+    failed: ['absent'],
+  },
+  {
+    kind: 'environment.stop',
+    world: environmentWorld,
+    steps: ['machines'],
+    prepare: createEnvironment,
+    act: ({ environments }) => environments.stop(tenant, 'ci'),
+    succeeded: 'stopped',
+    failed: ['active'],
+  },
+  {
+    kind: 'environment.start',
+    world: environmentWorld,
+    steps: ['machines'],
+    async prepare(core) {
+      await createEnvironment(core);
+      await core.environments.stop(tenant, 'ci');
+    },
+    act: ({ environments }) => environments.start(tenant, 'ci'),
+    succeeded: 'active',
+    failed: ['active'],
+  },
+  {
+    kind: 'environment.delete',
+    world: environmentWorld,
+    steps: ['machines'],
+    prepare: createEnvironment,
+    act: ({ environments }) => environments.delete(tenant, 'ci'),
+    succeeded: 'absent',
+    failed: ['active'],
+  },
+];
+
 export const operationCases: readonly OperationCase[] = [
   ...machineCases.map(({ prepare, act, failed, ...rest }) => ({
     ...rest,
     world: machineWorld,
     prepare: ({ machines }: Core) => prepare(machines),
     act: ({ machines }: Core) => act(machines),
-    failed: [failed],
+    failed: [failed].flat(),
   })),
+  ...environmentCases,
   ...imageCases,
 ];

@@ -8,12 +8,20 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Step } from '../../src/core/operations/definition.ts';
 import { isOpen, type Operation } from '../../src/core/operations/operation.ts';
 import { type CommitFault, commitFaults, faultyStore } from '../../src/core/testing/faulty-store.ts';
+import type { OpenDatabase } from '../../src/store/database.ts';
 import { type FakeFlotilla, type FakeHooks, startFake } from '../support/fake.ts';
+import { isQuick } from '../support/thoroughness.ts';
 import { type OperationCase, operationCases } from './operation-cases.ts';
 import { name, tenant } from './worlds.ts';
 
-/** More writes than any operation makes. */
-const writesMax = 20;
+/** More writes than any operation makes, with those of the operations that it begins. */
+const writesMax = 60;
+
+/** After which of its writes the second daemon dies, and how commits fail; `make test` tries all. */
+const secondDeaths = isQuick ? [1] : [1, 2];
+const faultsTried: readonly CommitFault[] = isQuick ? ['lost'] : commitFaults;
+
+const isFailing = (operation?: Operation) => operation?.state === 'undoing' || operation?.state === 'failed';
 
 const never = () => new Promise<never>(() => undefined);
 
@@ -22,21 +30,27 @@ interface Trap extends FakeHooks {
   isArmed: boolean;
 }
 
-/** `newDatabase`: the URL of an empty PostgreSQL database, or undefined for SQLite. */
-export function operationProofs(newDatabase: () => Promise<string | undefined>): void {
+export interface ProofOptions {
+  /** Gives an empty, migrated database. Default: SQLite. */
+  readonly takeDatabase?: () => Promise<OpenDatabase>;
+  /** Default: all. */
+  readonly cases?: readonly OperationCase[];
+}
+
+export function operationProofs({ takeDatabase, cases = operationCases }: ProofOptions = {}): void {
   let fake: FakeFlotilla;
   let faults: ReturnType<typeof faultyStore>;
   afterEach(() => fake.close());
 
   async function begin(operation: OperationCase, trap: Trap): Promise<void> {
-    const databaseUrl = await newDatabase();
+    const database = await takeDatabase?.();
     fake = await startFake({
       hooks: trap,
       wrapStore: (store) => {
         faults = faultyStore(store);
         return faults.store;
       },
-      ...(databaseUrl === undefined ? {} : { databaseUrl }),
+      ...(database === undefined ? {} : { database }),
     });
     // The guest powers off when asked; otherwise each stop would wait for its grace period.
     fake.guest.onShutdown = ({ incarnation }) => fake.driver.machine(incarnation).powerOff();
@@ -133,166 +147,167 @@ export function operationProofs(newDatabase: () => Promise<string | undefined>):
     throw new Error('the operation has more writes than this proof expects');
   }
 
-  describe.each(operationCases.map((operation) => [operation.kind, operation] as const))(
-    '%s',
-    (_, operation) => {
-      test('every step runs twice with the same result', async () => {
-        const trap: Trap = {
-          isArmed: false,
-          wrap: (step) => (trap.isArmed ? { ...step, do: twice((context) => step.do(context)) } : step),
-        };
-        await begin(operation, trap);
-        await operation.act(fake);
-        expect(await stateNow(operation)).toBe(operation.succeeded);
-        await expectRecord(operation, 'succeeded');
-        await expectNothingLost(operation);
-      });
+  describe.each(cases.map((operation) => [operation.kind, operation] as const))('%s', (_, operation) => {
+    test('every step runs twice with the same result', async () => {
+      const trap: Trap = {
+        isArmed: false,
+        wrap: (step) => (trap.isArmed ? { ...step, do: twice((context) => step.do(context)) } : step),
+      };
+      await begin(operation, trap);
+      await operation.act(fake);
+      expect(await stateNow(operation)).toBe(operation.succeeded);
+      await expectRecord(operation, 'succeeded');
+      await expectNothingLost(operation);
+    });
 
-      test('its steps are the ones tested here', async () => {
-        const seen: string[] = [];
-        const trap: Trap = {
-          isArmed: false,
-          recorded: async (_operation, step, phase) => {
-            if (trap.isArmed && phase === 'started') seen.push(step);
-          },
-        };
-        await begin(operation, trap);
-        await operation.act(fake);
-        expect(seen).toEqual(operation.steps);
-      });
+    test('its steps are the ones tested here', async () => {
+      const seen: string[] = [];
+      const trap: Trap = {
+        isArmed: false,
+        recorded: async ({ kind }, step, phase) => {
+          // Some operations begin others.
+          if (trap.isArmed && phase === 'started' && kind === operation.kind) seen.push(step);
+        },
+      };
+      await begin(operation, trap);
+      await operation.act(fake);
+      expect(seen).toEqual(operation.steps);
+    });
 
-      const failures = operation.steps.flatMap((step) => [
-        [step, 'before its effect'] as const,
-        [step, 'after its effect'] as const,
-      ]);
+    const failures = operation.steps.flatMap((step) => [
+      [step, 'before its effect'] as const,
+      [step, 'after its effect'] as const,
+    ]);
 
-      test.each(failures)('fails at %s %s: undone, twice, and usable again', async (at, when) => {
-        const trap: Trap = {
-          isArmed: false,
-          wrap(step) {
-            if (!trap.isArmed) return step;
-            const { undo } = step;
-            return {
-              ...step,
-              ...(step.name === at ? { do: failing(step, when) } : {}),
-              ...(undo ? { undo: twice((context) => undo(context)) } : {}),
-            };
-          },
-        };
-        await begin(operation, trap);
-        await expect(operation.act(fake)).rejects.toThrow(`injected into ${at}`);
-        expect(operation.failed).toContain(await stateNow(operation));
-        await expectRecord(operation, 'failed');
-        await operation.world.expectFailureShown(fake, 'injected');
-        trap.isArmed = false;
-        await expectSound(operation);
-      });
+    test.each(failures)('fails at %s %s: undone, twice, and usable again', async (at, when) => {
+      const trap: Trap = {
+        isArmed: false,
+        wrap(step) {
+          if (!trap.isArmed) return step;
+          const { undo } = step;
+          return {
+            ...step,
+            ...(step.name === at ? { do: failing(step, when) } : {}),
+            ...(undo ? { undo: twice((context) => undo(context)) } : {}),
+          };
+        },
+      };
+      await begin(operation, trap);
+      await expect(operation.act(fake)).rejects.toThrow(`injected into ${at}`);
+      expect(operation.failed).toContain(await stateNow(operation));
+      await expectRecord(operation, 'failed');
+      await operation.world.expectFailureShown(fake, 'injected');
+      trap.isArmed = false;
+      await expectSound(operation);
+    });
 
-      test('the daemon dies after any write: finished after a restart', async () => {
+    test('the daemon dies after any write: finished after a restart', async () => {
+      await atEachWrite(
+        operation,
+        (nth) => mortal(nth),
+        async () => {
+          await fake.recovered();
+          expect(await stateNow(operation)).toBe(operation.succeeded);
+          await expectRecord(operation, 'succeeded');
+          await expectNothingLost(operation);
+        },
+      );
+    });
+
+    test('the daemon dies after any write of an operation that fails: undone after a restart', async () => {
+      const last = operation.steps.at(-1);
+      const wrap = (step: Step<unknown>) =>
+        step.name === last ? { ...step, do: failing(step, 'after its effect') } : step;
+      await atEachWrite(
+        operation,
+        (nth) => mortal(nth, { wrap }),
+        async (written) => {
+          // The write may be of an operation that this one began, and then this one may be writing as well.
+          const isOwn = written.kind === operation.kind;
+          const wasFailing = isFailing(isOwn ? written : await recorded(operation));
+          await fake.recovered();
+          // Until the failure was written, the next daemon does not know about it.
+          const isFailed = wasFailing || (!isOwn && isFailing(await recorded(operation)));
+          const allowed = isFailed ? operation.failed : [operation.succeeded];
+          expect(allowed).toContain(await stateNow(operation));
+          await expectRecord(operation, isFailed ? 'failed' : 'succeeded');
+          expect(await fake.store.operations.open('host')).toEqual([]);
+        },
+      );
+    });
+
+    test.each(secondDeaths)(
+      'the next daemon dies, too, after its write %i: finished by the third',
+      async (nth) => {
         await atEachWrite(
           operation,
-          (nth) => mortal(nth),
+          (first) => mortal(first),
           async () => {
+            const { trap, died } = mortal(nth);
+            trap.isArmed = true;
+            const next = await fake.restarted({ hooks: trap });
+            const { ended } = await next.supervisor.recover();
+            await Promise.race([died, ended]);
             await fake.recovered();
             expect(await stateNow(operation)).toBe(operation.succeeded);
             await expectRecord(operation, 'succeeded');
             await expectNothingLost(operation);
           },
         );
-      });
+      },
+    );
 
-      test('the daemon dies after any write of an operation that fails: undone after a restart', async () => {
-        const last = operation.steps.at(-1);
-        const wrap = (step: Step<unknown>) =>
-          step.name === last ? { ...step, do: failing(step, 'after its effect') } : step;
-        await atEachWrite(
-          operation,
-          (nth) => mortal(nth, { wrap }),
-          async (written) => {
-            await fake.recovered();
-            // Until the failure was written, the next daemon does not know about it.
-            const wasFailing = written.state === 'undoing' || written.state === 'failed';
-            const allowed = wasFailing ? operation.failed : [operation.succeeded];
-            expect(allowed).toContain(await stateNow(operation));
-            await expectRecord(operation, wasFailing ? 'failed' : 'succeeded');
-            expect(await fake.store.operations.open('host')).toEqual([]);
-          },
-        );
-      });
-
-      test.each([1, 2])(
-        'the next daemon dies, too, after its write %i: finished by the third',
-        async (nth) => {
-          await atEachWrite(
-            operation,
-            (first) => mortal(first),
-            async () => {
-              const { trap, died } = mortal(nth);
-              trap.isArmed = true;
-              const next = await fake.restarted({ hooks: trap });
-              const { ended } = await next.supervisor.recover();
-              await Promise.race([died, ended]);
-              await fake.recovered();
-              expect(await stateNow(operation)).toBe(operation.succeeded);
-              await expectRecord(operation, 'succeeded');
-              await expectNothingLost(operation);
-            },
-          );
-        },
-      );
-
-      test.each(commitFaults)(
-        'any one commit is %s: the record and the host agree',
-        async (fault: CommitFault) => {
-          for (let nth = 1; nth < writesMax; nth++) {
-            const trap: Trap = { isArmed: false };
-            await begin(operation, trap);
-            const before = await stateNow(operation);
-            const commits = faults.commits + nth;
-            faults.failAt(nth, fault);
-            const outcome = await operation.act(fake).then(
-              () => 'succeeded' as const,
-              () => 'failed' as const,
-            );
-            const wasHit = faults.commits >= commits;
-            const record = await recorded(operation);
-            if (!wasHit || fault === 'lost') expect(outcome).toBe('succeeded');
-            // The intent was not written, so nothing has happened.
-            if (record === undefined || (outcome === 'failed' && nth === 1)) {
-              expect(await stateNow(operation)).toBe(before);
-            } else {
-              const allowed = outcome === 'failed' ? operation.failed : [operation.succeeded];
-              expect(allowed).toContain(await stateNow(operation));
-              await expectRecord(operation, outcome);
-            }
-            await expectSound(operation);
-            if (!wasHit) return expect(nth).toBeGreaterThan(2);
-            await fake.close();
-          }
-          throw new Error('the operation has more commits than this proof expects');
-        },
-      );
-
-      test('the store fails for good at any commit: the next daemon closes the operation', async () => {
+    test.each(faultsTried)(
+      'any one commit is %s: the record and the host agree',
+      async (fault: CommitFault) => {
         for (let nth = 1; nth < writesMax; nth++) {
-          await begin(operation, { isArmed: false });
+          const trap: Trap = { isArmed: false };
+          await begin(operation, trap);
+          const before = await stateNow(operation);
           const commits = faults.commits + nth;
-          faults.failAt(nth, 'refused', 1_000);
-          await operation.act(fake).catch(() => undefined);
+          faults.failAt(nth, fault);
+          const outcome = await operation.act(fake).then(
+            () => 'succeeded' as const,
+            () => 'failed' as const,
+          );
           const wasHit = faults.commits >= commits;
-          await fake.recovered();
           const record = await recorded(operation);
-          if (record !== undefined) {
-            expect(isOpen(record)).toBe(false);
-            const allowed = record.state === 'succeeded' ? [operation.succeeded] : operation.failed;
+          if (!wasHit || fault === 'lost') expect(outcome).toBe('succeeded');
+          // The intent was not written, so nothing has happened.
+          if (record === undefined || (outcome === 'failed' && nth === 1)) {
+            expect(await stateNow(operation)).toBe(before);
+          } else {
+            const allowed = outcome === 'failed' ? operation.failed : [operation.succeeded];
             expect(allowed).toContain(await stateNow(operation));
+            await expectRecord(operation, outcome);
           }
-          await expectNothingLost(operation);
-          if (!wasHit) return;
+          await expectSound(operation);
+          if (!wasHit) return expect(nth).toBeGreaterThan(2);
           await fake.close();
         }
         throw new Error('the operation has more commits than this proof expects');
-      });
-    },
-  );
+      },
+    );
+
+    test('the store fails for good at any commit: the next daemon closes the operation', async () => {
+      for (let nth = 1; nth < writesMax; nth++) {
+        await begin(operation, { isArmed: false });
+        const commits = faults.commits + nth;
+        faults.failAt(nth, 'refused', 1_000);
+        await operation.act(fake).catch(() => undefined);
+        const wasHit = faults.commits >= commits;
+        await fake.recovered();
+        const record = await recorded(operation);
+        if (record !== undefined) {
+          expect(isOpen(record)).toBe(false);
+          const allowed = record.state === 'succeeded' ? [operation.succeeded] : operation.failed;
+          expect(allowed).toContain(await stateNow(operation));
+        }
+        await expectNothingLost(operation);
+        if (!wasHit) return;
+        await fake.close();
+      }
+      throw new Error('the operation has more commits than this proof expects');
+    });
+  });
 }

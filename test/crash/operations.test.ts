@@ -1,3 +1,3 @@
 import { operationProofs } from './operations.contract.ts';
 
-operationProofs(async () => undefined);
+operationProofs();

@@ -1,4 +1,4 @@
-/** Keys, images and consoles with `./flotilla` against a real daemon and one real guest. */
+/** Keys, images, consoles, environments, templates and quotas with `./flotilla` against a real daemon and real guests. */
 import { chmod, copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,7 +56,7 @@ test('a read-only key can list, but change nothing', async () => {
   const refused = await flotilla(['create', 'busybox'], looker);
   expect(refused.exitCode).toBe(1);
   expect(refused.stderr).toBe(
-    'error: Insufficient permissions for this action\nhint: Use a key with the scope machines:write.\n',
+    'error: Insufficient permissions for this action\nhint: Use a key with the scope machines:write\n',
   );
   expect(await flotilla(['start', 'web'], looker)).toMatchObject({
     exitCode: 1,
@@ -124,4 +124,45 @@ test('a directory becomes an image, a command runs in it, and its console can be
   expect(inUse).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('is used by') });
   expect((await flotilla(['rm', '-f', 'web'])).exitCode).toBe(0);
   expect((await flotilla(['images', 'rm', 'mine'])).stdout.toString()).toBe('mine\n');
+});
+
+test('an environment of a file, a template and a quota, with real guests', async () => {
+  const path = join(work, 'env.yaml');
+  await writeFile(
+    path,
+    [
+      'name: crew\nlifetime: 1h\nmachines:\n',
+      '  web:\n    template: little\n    env: { ROLE: front }\n',
+      '    user_data: |\n      #!/bin/sh\n      echo provisioned > /root/mark\n',
+      '  db: { template: little, labels: { tier: back } }\n',
+    ].join(''),
+  );
+  const said = async (...args: string[]) => {
+    const { exitCode, stdout, stderr } = await flotilla(args);
+    expect(exitCode, `${args.join(' ')}: ${stderr}`).toBe(0);
+    return stdout.toString();
+  };
+  expect(await said('templates', 'create', 'little', 'busybox', '--memory', '96m')).toBe('little\n');
+  await said('quotas', 'set', 'default', '--machines', '2');
+  expect(await said('env', 'create', '-f', path)).toBe('crew\n');
+  expect(await said('exec', 'crew-web', '--', 'sh', '-c', 'echo $(hostname) $ROLE')).toBe('crew-web front\n');
+  await host.client.machines.exec('crew-web', {
+    command: ['sh', '-c', 'until [ -s /root/mark ]; do sleep 0.1; done'],
+    timeout: 60,
+  });
+  const third = await flotilla(['create', 'busybox']);
+  expect(third).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('2 of 2 are used') });
+
+  expect(await said('env', 'stop', '-f', path)).toBe('crew\n');
+  expect(await said('ls', '--filter', 'status=paused')).toMatch(/^crew-db .*\n.*crew-web /m);
+  expect(await said('env', 'start', 'crew')).toBe('crew\n');
+  expect(await said('exec', 'crew-web', '--', 'cat', '/root/mark')).toBe('provisioned\n');
+  const before = JSON.parse(await said('env', 'get', 'crew', '--json')).expires_at;
+  expect((await said('env', 'extend', 'crew', '--ttl', '2h')) > before).toBe(true);
+  const shown = JSON.parse(await said('env', 'get', 'crew', '--json'));
+  expect(shown).toMatchObject({ state: 'active', warnings: [] });
+  expect(await said('env', 'rm', '-f', path)).toBe('crew\n');
+  expect(await host.client.machines.list()).toMatchObject({ total: 0 });
+  await said('quotas', 'rm', 'default');
+  await said('templates', 'rm', 'little');
 });

@@ -20,12 +20,12 @@ afterEach(async () => {
 });
 afterAll(() => host.close());
 
-/** Uses the smallest memory for the image. */
+/** Uses the smallest memory for the image and the disk. */
 const create = (diskMib: number): Promise<Machine> =>
   host.client.machines.create({
     name: 'big',
     vcpu_count: 1,
-    mem_size_mib: 96,
+    mem_size_mib: 96 + 8 * Math.floor(diskMib / (1024 * 1024)),
     image: 'busybox',
     disk_size_mib: diskMib,
   });

@@ -94,7 +94,7 @@ async function runOn(image: string, command: readonly string[]): Promise<Record<
   const { body } = await call('POST', `${path}/exec`, { command });
   expect(await call('DELETE', `/api/v1/images/${image}`)).toMatchObject({
     status: 409,
-    body: { error: { code: 'CONFLICT', message: `image '${image}' is used by 1 machine` } },
+    body: { error: { code: 'CONFLICT', message: `Image '${image}' is used by 1 machine` } },
   });
   expect((await call('DELETE', `${path}?force=true`)).status).toBe(204);
   return body;

@@ -51,7 +51,7 @@ function runBlock(index: number): Promise<CommandResult> {
 }
 
 test('the README has the blocks that run here', () => {
-  expect(blocks).toHaveLength(4);
+  expect(blocks).toHaveLength(5);
   expect(blocks[0]).toContain('./flotilla up');
 });
 
@@ -82,8 +82,17 @@ test('the tour', async () => {
   expect(stderr).toMatch(/^err$/m);
 });
 
-test('images and keys', async () => {
+test('an environment, a template and a quota', async () => {
   const { exitCode, stdout, stderr } = await runBlock(2);
+  expect(exitCode, stderr).toBe(0);
+  const lines = stdout.toString().split('\n');
+  expect(lines.slice(0, 4)).toEqual(['demo', 'demo-worker-2', 'demo', 'small']);
+  expect(lines[4]).toMatch(/^MemTotal: +\d{5} kB$/);
+  expect(lines.slice(5, 7)).toEqual(['small', 'tenant    default']);
+});
+
+test('images and keys', async () => {
+  const { exitCode, stdout, stderr } = await runBlock(3);
   expect(exitCode, stderr).toBe(0);
   expect(stdout.toString()).toMatch(/^from my image$/m);
   expect(stdout.toString()).toMatch(/^this key only reads$/m);
@@ -91,7 +100,7 @@ test('images and keys', async () => {
 });
 
 test('the same over HTTP', async () => {
-  const { exitCode, stdout, stderr } = await runBlock(3);
+  const { exitCode, stdout, stderr } = await runBlock(4);
   expect(exitCode, stderr).toBe(0);
   expect(stdout.toString()).toContain('"status":"healthy"');
   expect(stdout.toString()).toContain('"status":"pending"');
@@ -106,7 +115,7 @@ test('the quickstart', async () => {
   expect(commands.length).toBeGreaterThan(5);
   const { exitCode, stdout, stderr } = await runLines(commands.join('\n'));
   expect(exitCode, stderr).toBe(0);
-  for (const line of ['hello', 'hello world', 'saved', 'from my image']) {
+  for (const line of ['hello', 'hello world', 'saved', 'from my image', 'demo', 'hello from demo-web']) {
     expect(stdout.toString().split('\n')).toContain(line);
   }
 });
@@ -129,6 +138,6 @@ test('a backup while machines run, and its restore', async () => {
 test('down --machines leaves nothing running', async () => {
   const { exitCode, stdout } = await runCommand('./flotilla', ['down', '--machines'], { env });
   expect(exitCode).toBe(0);
-  expect(stdout.toString()).toBe('stopped first\ndaemon stopped\n');
+  expect(stdout.toString()).toBe('Stopped first\nDaemon stopped\n');
   expect((await leftovers(stateDir)).filter((left) => left.startsWith('process'))).toEqual([]);
 });

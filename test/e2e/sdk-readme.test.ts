@@ -35,7 +35,7 @@ const program = () =>
 
 test('its first program has about ten statements', () => {
   const programs = blocks.filter(({ language }) => language === 'ts');
-  expect(programs).toHaveLength(2);
+  expect(programs).toHaveLength(6);
   expect(programs[0]?.text.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(12);
 });
 
@@ -47,7 +47,13 @@ test('the program runs a command in a machine and leaves nothing', async () => {
     timeoutMs: 240_000,
   });
   expect(stderr).toBe('');
-  expect(stdout.toString()).toBe("Linux 0\nLinux\n{ type: 'outcome', outcome: 'exited', exit_code: 0 }\n");
+  expect(stdout.toString().split('\n')).toEqual([
+    ...['Flotilla', 'Linux 0', 'Linux', "{ type: 'outcome', outcome: 'exited', exit_code: 0 }"],
+    // Two are the machines of the first programs, which are removed at their end.
+    ...["active [ 'ci-db running', 'ci-web running' ] []", '4'],
+    ...['built', "{ type: 'outcome', outcome: 'exited', exit_code: 0, cursor: 6 }"],
+    ...["true { outcome: 'exited', exit_code: 3 }", ''],
+  ]);
   expect(exitCode).toBe(0);
   expect(await host.client.machines.list()).toEqual({ machines: [], total: 0 });
 });

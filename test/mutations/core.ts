@@ -103,4 +103,23 @@ export const coreMutations: readonly Mutation[] = [
     to: 'xid > 0',
     caughtBy: { file: 'src/store/postgres-bell.test.ts', test: 'an event waits for earlier transactions' },
   },
+  {
+    fault: 'a machine rests although somebody came when that was decided',
+    guarantee: 'G55',
+    file: 'src/core/machines/idle-keeper.ts',
+    from: 'if (isUnused && isDue &&',
+    to: 'if (isDue &&',
+    caughtBy: {
+      file: 'src/core/machines/idle-keeper.test.ts',
+      test: 'that comes while it is being decided',
+    },
+  },
+  {
+    fault: 'a key of the daemon is passed on to a guest',
+    guarantee: 'G54',
+    file: 'src/proxy/headers.ts',
+    from: 'else if (isOwnCredential(lower, value)) continue;',
+    to: '',
+    caughtBy: { file: 'src/proxy/reverse-proxy.test.ts', test: 'what the program needs to know' },
+  },
 ];

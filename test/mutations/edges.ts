@@ -17,7 +17,7 @@ export const edgeMutations: readonly Mutation[] = [
   {
     fault: 'an exec frame may be of any size',
     guarantee: 'G8',
-    file: 'src/guest/exec-frames.ts',
+    file: 'src/guest/frames.ts',
     from: 'if (this.#payloadLeft === 0 || this.#payloadLeft > framePayloadBytesMax)',
     to: 'if (this.#payloadLeft === 0)',
     caughtBy: { file: framesTest, test: 'a frame of type' },

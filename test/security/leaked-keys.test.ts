@@ -46,7 +46,7 @@ test('a handler that throws', async () => {
   const { secret } = await flotilla.apiKeys.create(
     {
       ...{ tenant: 'default', keyName: 'test', keyId: null, expiresAt: null },
-      ...{ scopes: ['*'] as const, isOperator: true },
+      ...{ scopes: ['*'] as const, tier: null, isOperator: true },
     },
     { name: 'ci', scopes: ['*'] },
   );

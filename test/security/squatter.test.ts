@@ -27,7 +27,12 @@ const program = `
 `;
 
 let stateDir: string;
-let squatter: { readonly port: number; heard(): string; end(): Promise<void> };
+let squatter: {
+  readonly port: number;
+  /** Everything that it was sent before. */
+  heard(): Promise<string>;
+  end(): Promise<void>;
+};
 
 beforeEach(async () => {
   stateDir = await mkdtemp(join(tmpdir(), 'f-'));
@@ -43,9 +48,16 @@ beforeEach(async () => {
   });
   while (!said.includes('\n')) await once(child.stdout, 'data');
   const exited = once(child, 'exit');
+  const port = Number(said.split('\n')[0]);
+  const mark = '"x-mark":"now"';
   squatter = {
-    port: Number(said.split('\n')[0]),
-    heard: () => said,
+    port,
+    // It prints requests in the order in which it gets them.
+    async heard() {
+      await (await fetch(`http://127.0.0.1:${port}`, { headers: { 'x-mark': 'now' } })).text();
+      while (!said.includes(mark)) await once(child.stdout, 'data');
+      return said.slice(0, said.lastIndexOf('\n', said.indexOf(mark)) + 1);
+    },
     async end() {
       child.kill('SIGKILL');
       await exited;
@@ -63,20 +75,23 @@ const addressOf = () => `http://127.0.0.1:${squatter.port}`;
 test('a stale daemon.url: it is asked without the key', async () => {
   await writeFile(join(stateDir, 'daemon.url'), `${addressOf()}\n`);
   await runCli(['ls'], { env: { FLOTILLA_STATE_DIR: stateDir } });
-  expect(squatter.heard()).toContain('"host"');
-  expect(squatter.heard()).not.toContain(key);
+  const heard = await squatter.heard();
+  expect(heard).toContain('"host"');
+  expect(heard).not.toContain(key);
 });
 
 test('the default address: it is asked without the key', async () => {
   await runCli(['ls'], { env: { FLOTILLA_STATE_DIR: stateDir, PORT: String(squatter.port) } });
-  expect(squatter.heard()).toContain('"host"');
-  expect(squatter.heard()).not.toContain(key);
+  const heard = await squatter.heard();
+  expect(heard).toContain('"host"');
+  expect(heard).not.toContain(key);
 });
 
 test('an address given by the user: the key is not sent', async () => {
   await runCli(['ls'], { env: { FLOTILLA_STATE_DIR: stateDir, FLOTILLA_URL: addressOf() } });
-  expect(squatter.heard()).toContain('"host"');
-  expect(squatter.heard()).not.toContain(key);
+  const heard = await squatter.heard();
+  expect(heard).toContain('"host"');
+  expect(heard).not.toContain(key);
 });
 
 test('a socket left by a crash is not used', async () => {
@@ -86,7 +101,7 @@ test('a socket left by a crash is not used', async () => {
   await once(dead, 'listening');
   await dead[Symbol.asyncDispose]();
   const result = await runCli(['ls'], { env: { FLOTILLA_STATE_DIR: stateDir } });
-  expect(squatter.heard()).not.toContain(key);
+  expect(await squatter.heard()).not.toContain(key);
   expect(result.stderr).not.toContain(key);
 });
 
@@ -94,5 +109,5 @@ test('up and down do not mistake it for the daemon', async () => {
   await writeFile(join(stateDir, 'daemon.url'), `${addressOf()}\n`);
   await writeFile(join(stateDir, 'daemon.pid'), `${process.pid}\n`);
   expect(await findDaemon(readConfig({ FLOTILLA_STATE_DIR: stateDir }))).toBeNull();
-  expect(squatter.heard()).not.toContain(key);
+  expect(await squatter.heard()).not.toContain(key);
 });

@@ -1,4 +1,4 @@
-/** Finds this host's Chromium for tests of web pages; `scripts/chromium-for-tests.sh` installs it. */
+/** Finds this host's Chromium for tests of web pages; `scripts/checks.sh` has it installed. */
 import { access } from 'node:fs/promises';
 import { type Browser, chromium } from 'playwright-core';
 
@@ -19,6 +19,8 @@ export const isChromiumInstalled = await access(executablePath).then(
   () => false,
 );
 
-export function launchChromium(): Promise<Browser> {
-  return chromium.launch({ executablePath, args });
+/** `domain`: its names are this host's loopback address to the browser. */
+export function launchChromium(domain?: string): Promise<Browser> {
+  const rules = domain === undefined ? [] : [`--host-resolver-rules=MAP *.${domain} 127.0.0.1`];
+  return chromium.launch({ executablePath, args: [...args, ...rules] });
 }

@@ -1,8 +1,7 @@
 /** Flotilla without VMs, for tests: the real core, store and HTTP server on fakes of the other ports. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { generateKeyPairSync } from 'node:crypto';
 import { type Core, createCore } from '../../src/core/core.ts';
+import type { ImageAlias } from '../../src/core/images/aliases.ts';
 import type { TurnTimeouts } from '../../src/core/images/turns.ts';
 import { KeyService } from '../../src/core/keys/service.ts';
 import type { Edges } from '../../src/core/machines/steps/context.ts';
@@ -11,18 +10,40 @@ import type { Operation, StepPhase } from '../../src/core/operations/operation.t
 import type { RunnerHooks } from '../../src/core/operations/runner.ts';
 import type { Clock } from '../../src/core/ports/clock.ts';
 import type { EngineCapabilities } from '../../src/core/ports/engine.ts';
+import type { NetworkFacts } from '../../src/core/ports/network.ts';
+import type { ScriptEngine } from '../../src/core/ports/scripts.ts';
 import type { Store } from '../../src/core/ports/store.ts';
-import { FakeDisks, FakeGuest, FakeImages, FakeRecords } from '../../src/core/testing/fakes.ts';
-import { FakeDriver, type FakeDriverOptions } from '../../src/engines/fake/driver.ts';
+import type { QuotaLimits } from '../../src/core/quotas/quota.ts';
+import { CertificateAuthority } from '../../src/core/ssh/certificate.ts';
+import { CertificateService } from '../../src/core/ssh/certificate-service.ts';
+import { SshKeyService } from '../../src/core/ssh/service.ts';
+import { FakeNetwork } from '../../src/core/testing/fake-network.ts';
+import {
+  FakeDisks,
+  FakeGuest,
+  FakeImages,
+  FakeKeptConsoles,
+  FakeRecords,
+  FakeSavedMemories,
+} from '../../src/core/testing/fakes.ts';
+import { FakeDriver, type FakeDriverOptions, type LaunchHook } from '../../src/engines/fake/driver.ts';
 import { createApp } from '../../src/http/app.ts';
 import type { HttpDeps } from '../../src/http/context.ts';
-import { dialects } from '../../src/http/dialects.ts';
-import { nativeDialect } from '../../src/http/native/dialect.ts';
+import { type Dialect, pickDialect } from '../../src/http/dialect.ts';
+import { dialects as allDialects } from '../../src/http/dialects.ts';
 import { type HttpServer, type ListenOptions, listen } from '../../src/http/server.ts';
 import { type Logger, silentLog } from '../../src/lib/log.ts';
 import { adminKeyVerifier } from '../../src/main/admin-key.ts';
 import { systemClock } from '../../src/main/clock.ts';
-import { openStore } from '../../src/store/store.ts';
+import type { OpenDatabase } from '../../src/store/database.ts';
+import { createStore } from '../../src/store/store.ts';
+import { DatabasePool } from './databases.ts';
+import { atEndOfEachFile } from './file-end.ts';
+
+const databases = new DatabasePool();
+atEndOfEachFile(() => databases.close());
+
+const fakeAuthority = new CertificateAuthority(generateKeyPairSync('ed25519').privateKey);
 
 export const testKey = `hf_${'k'.repeat(32)}`;
 
@@ -34,7 +55,12 @@ export interface FakeFlotilla extends Core {
   readonly disks: FakeDisks;
   readonly images: FakeImages;
   readonly records: FakeRecords;
+  readonly consoles: FakeKeptConsoles;
+  readonly savedMemories: FakeSavedMemories;
   readonly apiKeys: KeyService;
+  readonly sshKeys: SshKeyService;
+  /** The host's network; `network` is the use cases. */
+  readonly hostNetwork: FakeNetwork;
   readonly edges: Edges;
   /** Restarts the daemon: a new core on the same store and fakes, before any recovery. */
   restarted(options?: RestartOptions): Promise<Core>;
@@ -67,10 +93,11 @@ function runnerHooks(hooks: FakeHooks): RunnerHooks {
 }
 
 export interface FakeOptions {
-  /** A database on a PostgreSQL server. Default: SQLite. */
-  readonly databaseUrl?: string;
+  /** Empty and migrated. Default: SQLite. */
+  readonly database?: OpenDatabase;
   readonly hooks?: FakeHooks;
   readonly bootTimeoutMs?: number;
+  readonly quotas?: QuotaLimits;
   /** The engine's capabilities. Default: the fake engine's. */
   readonly capabilities?: Partial<EngineCapabilities>;
   /** Features that the engine lacks. */
@@ -80,31 +107,45 @@ export interface FakeOptions {
   /** Wraps the store given to the core. */
   readonly wrapStore?: (store: Store) => Store;
   readonly memoryMib?: number;
+  readonly imageAliases?: readonly ImageAlias[];
   readonly importTimeoutMs?: number;
   readonly turnTimeouts?: TurnTimeouts;
+  /** Absent: Rhai scripts are refused. */
+  readonly scriptEngine?: ScriptEngine;
   /** The host's own without. */
   readonly clock?: Clock;
+  /** Replaces the fake guests, whose `onLaunch` then starts them. */
+  readonly guest?: Edges['guest'];
+  readonly onLaunch?: LaunchHook;
+  /** What differs from the fake host's network. */
+  readonly network?: Partial<NetworkFacts>;
 }
 
 export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla> {
-  const directory = await mkdtemp(join(tmpdir(), 'flotilla-fake-'));
-  const store = await openStore({
-    path: join(directory, 'flotilla.db'),
-    ...(options.databaseUrl === undefined ? {} : { databaseUrl: options.databaseUrl }),
-  });
+  const store = createStore(options.database ?? (await databases.take()));
   const driver = new FakeDriver({
     kind: 'qemu',
     capabilities: options.capabilities ?? {},
     without: options.without ?? [],
+    ...(options.onLaunch === undefined ? {} : { onLaunch: options.onLaunch }),
   });
   const guest = new FakeGuest();
+  // A guest that hangs would cost each stop its grace of ten seconds.
+  guest.onShutdown = ({ incarnation }) => driver.host.machines.get(incarnation)?.powerOff();
   const disks = new FakeDisks();
   const engines = new Map([['qemu', driver]]);
   const images = new FakeImages();
   const records = new FakeRecords();
-  const clock = options.clock ?? systemClock(silentLog);
-  const edges: Edges = { engines, guest, disks, images, records, clock, log: silentLog };
-  const defaults = { image: 'debian-12', engine: 'qemu', diskMib: 1024 };
+  const log = options.log ?? silentLog;
+  const clock = options.clock ?? systemClock(log);
+  const consoles = new FakeKeptConsoles(disks);
+  const savedMemories = new FakeSavedMemories();
+  const network = new FakeNetwork(options.network);
+  const edges: Edges = {
+    ...{ engines, disks, images, records, consoles, savedMemories, network, clock, log },
+    guest: options.guest ?? guest,
+  };
+  const defaults = { image: 'debian-12', engine: 'qemu', vcpuCount: 1, memoryMib: 512, diskMib: 1024 };
   let { memoryMib = 1_000_000 } = options;
   const cores: Core[] = [];
   let boots = 1;
@@ -116,13 +157,16 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
       edges,
       images,
       defaults,
+      imageAliases: options.imageAliases,
       capacity: { memoryMib },
+      quotas: options.quotas,
       startsMax: 2,
       hostId: 'host',
       bootId: `boot-${boots}`,
       bootTimeoutMs: options.bootTimeoutMs,
       importTimeoutMs: options.importTimeoutMs,
       turnTimeouts: options.turnTimeouts,
+      scriptEngine: options.scriptEngine ?? null,
       hooks: runnerHooks(restart.hooks ?? {}),
     });
     // The previous core is not closed, because a killed daemon closes nothing.
@@ -136,6 +180,8 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
   });
   const apiKeys = new KeyService({ store, clock: systemClock(silentLog), log: options.log ?? silentLog });
   apiKeys.follow(core.bus);
+  const sshKeys = new SshKeyService({ store, clock, log });
+  sshKeys.follow(core.bus);
   return {
     ...core,
     store,
@@ -144,11 +190,16 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
     disks,
     images,
     records,
+    consoles,
+    savedMemories,
     apiKeys,
+    sshKeys,
+    hostNetwork: network,
     edges,
     restarted,
     async recovered(restart = {}) {
       const next = await restarted(restart);
+      await next.network.restore();
       await (await next.supervisor.recover()).ended;
       await next.reconciler.run();
       return next;
@@ -158,7 +209,6 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
       await driver.close();
       await apiKeys.close();
       await store.close();
-      await rm(directory, { recursive: true });
     },
   };
 }
@@ -167,12 +217,28 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
 export function fakeDeps(fake: FakeFlotilla): HttpDeps {
   return {
     machines: fake.machines,
+    environments: fake.environments,
+    files: fake.files,
+    commands: fake.commands,
+    connections: fake.connections,
+    network: fake.network,
+    hosts: fake.hosts,
     operations: fake.operations,
+    scripts: fake.scripts,
+    templates: fake.templates,
+    routes: fake.routes,
+    routeUrl: (subdomain) => `http://${subdomain}.flotilla.example`,
     images: fake.images,
     imageService: fake.imageService,
     disks: fake.disks,
     keys: adminKeyVerifier(testKey, fake.apiKeys),
     apiKeys: fake.apiKeys,
+    sshKeys: fake.sshKeys,
+    sshCertificates: new CertificateService({
+      ...{ store: fake.store, clock: fake.edges.clock, log: silentLog, authority: fakeAuthority },
+      gateway: () => ({ hostKey: fakeAuthority.publicKey, port: 2222 }),
+    }),
+    quotas: fake.quotas,
     log: silentLog,
     version: 'test',
     isHostName: null,
@@ -180,16 +246,18 @@ export function fakeDeps(fake: FakeFlotilla): HttpDeps {
   };
 }
 
+export interface ServeOptions extends Partial<HttpDeps>, ListenOptions {
+  /** Served instead of all dialects. */
+  readonly dialects?: readonly Dialect[];
+}
+
 /** Serves the fake over HTTP. */
 export async function serveFake(
   fake: FakeFlotilla,
-  options: Partial<HttpDeps> & ListenOptions = {},
+  { dialects = allDialects, ...options }: ServeOptions = {},
 ): Promise<{ readonly url: string; readonly server: HttpServer }> {
   const app = createApp(dialects, { ...fakeDeps(fake), ...options });
-  const server = await listen(
-    app.fetch,
-    { host: '127.0.0.1', port: 0 },
-    { refuse: nativeDialect.refusal, ...options },
-  );
+  const { refusal: refuse } = pickDialect(dialects, '/');
+  const server = await listen(app.fetch, { host: '127.0.0.1', port: 0 }, { refuse, ...options });
   return { url: `http://127.0.0.1:${server.port}`, server };
 }

@@ -6,6 +6,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { afterAll } from 'vitest';
 import { readProcessStat } from '../../src/lib/procfs.ts';
+import { endFile } from './file-end.ts';
 
 /** Short, because unix sockets live below it. */
 const directory = `/tmp/t${process.pid}`;
@@ -18,6 +19,7 @@ mkdirSync(directory, { recursive: true });
 process.env.TMPDIR = directory;
 
 afterAll(async () => {
+  await endFile();
   const until = performance.now() + patienceMs;
   let left = findLeft();
   while (left.length > 0 && performance.now() < until) {

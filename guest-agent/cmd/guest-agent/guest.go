@@ -42,6 +42,7 @@ func runGuest() {
 	}
 	starter := &process.Starter{Reaper: process.NewReaper(true, system.Log), Cgroups: process.OpenCgroups(system.CommandCgroups)}
 	agent := calls.New(version, system.Machine{}, starter, system.Log)
+	agent.CarryOutUserData("/", system.Complain)
 	shutDown := func(mode system.Mode) {
 		guard.Go("shutdown", system.Complain, func() { agent.Shutdown(mode, system.DefaultGrace) })
 	}

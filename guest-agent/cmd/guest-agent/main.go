@@ -14,7 +14,7 @@ import (
 // version is set by the linker.
 var version = "dev"
 
-const usage = `usage: guest-agent serve [--fd N | --socket PATH]
+const usage = `usage: guest-agent serve [--fd N | --socket PATH] [--root DIRECTORY]
        guest-agent poweroff | reboot | halt
 As process 1 it brings the guest up.
 `

@@ -23,6 +23,7 @@ import (
 func serve(args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	fd := flags.Int("fd", -1, "serve on this open descriptor")
+	root := flags.String("root", "", "carry out user data in this directory")
 	socket := flags.String("socket", "", "listen on this path")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -32,6 +33,9 @@ func serve(args []string) error {
 	defer reaper.Close()
 	agent := calls.New(version, &system.Recorder{}, &process.Starter{Reaper: reaper}, log)
 	defer agent.Close()
+	if *root != "" {
+		agent.CarryOutUserData(*root, log)
+	}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	done := make(chan error, 1)

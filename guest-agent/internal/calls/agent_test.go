@@ -23,7 +23,7 @@ func TestHello(t *testing.T) {
 		answer["protocol_version_min"] != float64(2) || answer["kernel_release"] != system.KernelRelease() {
 		t.Errorf("hello: %v", answer)
 	}
-	if said := fmt.Sprint(answer["features"]); said != "[commands terminal rekey resync]" {
+	if said := fmt.Sprint(answer["features"]); said != "[commands command_wait terminal rekey resync files pack_name logged connect network dhcp]" {
 		t.Errorf("features %s", said)
 	}
 	if incarnation, present := answer["incarnation"]; !present || incarnation != nil {
@@ -119,13 +119,6 @@ func TestARekeyedGuestAnswersTheNewToken(t *testing.T) {
 	}
 	// That the old token is no longer answered is tested with the preamble.
 	linktest.Greet(t, guest.host.Abandon(), bytes.Repeat([]byte{9}, link.TokenBytes), linktest.Nonce(3))
-}
-
-func TestNetworkIsUnsupportedWithoutADevice(t *testing.T) {
-	guest := newGuest(t)
-	if answer := guest.host.Call("network", nil); answer["code"] != "unsupported" {
-		t.Errorf("answer %v, want unsupported", answer)
-	}
 }
 
 func TestUnknownCall(t *testing.T) {

@@ -1,14 +1,20 @@
 package calls
 
 import (
+	"encoding/json"
+
 	"guest-agent/internal/commands"
 	"guest-agent/internal/guard"
 	"guest-agent/internal/link"
 	"guest-agent/internal/process"
 )
 
-// The length to which lists cut a program's name.
-const programBytesMax = 64
+const (
+	// The length to which lists cut a program's name.
+	programBytesMax = 64
+	// How much JSON a list has of one command's arguments: with those of all commands it must fit into a line.
+	wordsBytesMax = 256
+)
 
 // command finds the command named in the call's arguments; if there is none, it refuses the call and returns
 // nil.
@@ -43,7 +49,15 @@ func (a *Agent) attach(call *link.Call) {
 	done := make(chan struct{})
 	defer close(done)
 	onEnded(call, done, a.log, func() {})
-	if call.Succeed(map[string]interface{}{"pid": command.Pid(), "stdin_offset": command.Fed()}) != nil {
+	answer := map[string]interface{}{
+		"pid":           command.Pid(),
+		"stdin_offset":  command.Fed(),
+		"first_offset":  reader.From.First,
+		"next_offset":   reader.From.Next,
+		"stdout_offset": reader.From.Stdout,
+		"stderr_offset": reader.From.Stderr,
+	}
+	if call.Succeed(answer) != nil {
 		return
 	}
 	guard.Go("frames of an attachment", a.log, func() {
@@ -92,6 +106,25 @@ func (a *Agent) stdin(call *link.Call) {
 	feedFrames(call, command, nil)
 }
 
+// wait sends the outcome when the command has ended, without its output.
+func (a *Agent) wait(call *link.Call) {
+	var arguments struct {
+		Command string `json:"command"`
+	}
+	if !call.Arguments(&arguments) {
+		return
+	}
+	command := a.command(call, arguments.Command)
+	if command == nil {
+		return
+	}
+	command.Told()
+	if call.Succeed(nil) != nil {
+		return
+	}
+	sendEnd(call, command)
+}
+
 // signal is delivered at once, even if the command has unread input.
 func (a *Agent) signal(call *link.Call) {
 	var arguments struct {
@@ -109,6 +142,12 @@ func (a *Agent) signal(call *link.Call) {
 	if !ok {
 		call.Fail(link.CodeInvalid, "no such signal: "+arguments.Signal)
 		return
+	}
+	select {
+	case <-command.Ended():
+		call.Fail(link.CodeConflict, "the command has ended")
+		return
+	default:
 	}
 	command.Signal(number)
 	_ = call.Succeed(nil)
@@ -136,34 +175,62 @@ func (a *Agent) resize(call *link.Call) {
 func (a *Agent) list(call *link.Call) {
 	listed := []map[string]interface{}{}
 	for _, command := range a.commands.Owned() {
-		// Asked before the bounds: those of a command that has ended are final.
-		var outcome interface{}
-		select {
-		case <-command.Ended():
-			if end := command.End(); end.Fault {
-				outcome = map[string]string{"outcome": "unknown"}
-			} else {
-				outcome = outcomeOf(end)
-			}
-		default:
-		}
-		first, next := command.Bounds()
-		program := command.Program
-		if len(program) > programBytesMax {
-			program = program[:programBytesMax]
-		}
-		entry := map[string]interface{}{
-			"command":      command.ID,
-			"program":      program,
-			"pid":          command.Pid(),
-			"started_ms":   command.StartedAt.UnixNano() / 1e6,
-			"first_offset": first,
-			"next_offset":  next,
-			"outcome":      outcome,
-		}
-		listed = append(listed, entry)
+		listed = append(listed, entryOf(command))
 	}
 	_ = call.Succeed(map[string]interface{}{"commands": listed})
+}
+
+func entryOf(command *commands.Command) map[string]interface{} {
+	// Asked before the bounds: those of a command that has ended are final.
+	var outcome, endedMs interface{}
+	select {
+	case <-command.Ended():
+		command.Told()
+		endedMs = command.EndedAt().UnixNano() / 1e6
+		if end := command.End(); end.Fault {
+			outcome = map[string]string{"outcome": "unknown"}
+		} else {
+			outcome = outcomeOf(end)
+		}
+	default:
+	}
+	bounds := command.Bounds()
+	program := command.Argv[0]
+	if len(program) > programBytesMax {
+		program = program[:programBytesMax]
+	}
+	return map[string]interface{}{
+		"command":      command.ID,
+		"program":      program,
+		"words":        firstWords(command.Argv),
+		"argc":         len(command.Argv),
+		"pid":          command.Pid(),
+		"terminal":     command.HasTerminal(),
+		"started_ms":   command.StartedAt.UnixNano() / 1e6,
+		"ended_ms":     endedMs,
+		"first_offset": bounds.First,
+		"next_offset":  bounds.Next,
+		"stdout_bytes": bounds.Stdout,
+		"stderr_bytes": bounds.Stderr,
+		"outcome":      outcome,
+	}
+}
+
+// firstWords are the arguments, or as many of the first whole ones as fit into a list's entry.
+func firstWords(argv []string) []string {
+	words := []string{}
+	left := wordsBytesMax
+	for _, word := range argv {
+		if len(word) > left {
+			break
+		}
+		encoded, err := json.Marshal(word)
+		if left -= len(encoded) + 1; err != nil || left < 0 {
+			break
+		}
+		words = append(words, word)
+	}
+	return words
 }
 
 // forget kills a command and everything it started, if it still runs, and drops its output.

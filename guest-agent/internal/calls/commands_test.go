@@ -3,6 +3,7 @@ package calls
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +151,10 @@ func (g *guest) feed(t *testing.T, id, text string) {
 	}
 	stream.Send(link.FrameStdin, []byte(text))
 	_ = stream.Close()
+	// The guest ends its side when it has read ours; the next call may be served before that.
+	if _, err := io.Copy(io.Discard, stream.Reader); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestStandardInputContinuesWithTheNextHost(t *testing.T) {
@@ -237,7 +242,7 @@ func TestCommandsAreBounded(t *testing.T) {
 func TestAnOwnedCommandThatCannotBeRunIsRefused(t *testing.T) {
 	guest := newGuest(t)
 	answer := guest.host.Start(owned("c", arguments{"argv": []string{"no-such-program"}})).Answer()
-	if answer["code"] != "invalid" {
+	if answer["code"] != "invalid" || answer["exit_code"] != float64(127) {
 		t.Errorf("%v", answer)
 	}
 	if answer := guest.host.Call("list", nil); len(answer["commands"].([]interface{})) != 0 {
@@ -286,4 +291,172 @@ func TestTheEndOfATerminalIsNotCutOff(t *testing.T) {
 			t.Fatalf("the terminal ended with %q", result.Stdout)
 		}
 	}
+}
+
+func TestAListDescribesCommands(t *testing.T) {
+	guest := newGuest(t)
+	before := float64(time.Now().UnixNano()/1e6) - 1
+	guest.startOwned(t, "c", shell("printf four; printf six666 >&2; exit 3"))
+	entry := guest.awaitEnd(t, "c")
+	started, _ := entry["started_ms"].(float64)
+	ended, _ := entry["ended_ms"].(float64)
+	if started < before || ended < started {
+		t.Errorf("started at %v, ended at %v", entry["started_ms"], entry["ended_ms"])
+	}
+	if entry["stdout_bytes"] != float64(4) || entry["stderr_bytes"] != float64(6) || entry["terminal"] != false {
+		t.Errorf("%v", entry)
+	}
+	if words := fmt.Sprint(entry["words"]); !strings.HasPrefix(words, "[/bin/sh -c printf") || entry["argc"] != float64(3) {
+		t.Errorf("%v arguments: %s", entry["argc"], words)
+	}
+	guest.startOwned(t, "running", arguments{"argv": []string{"sleep", "1000"}})
+	if entry := guest.listed(t, "running"); entry["ended_ms"] != nil || entry["outcome"] != nil {
+		t.Errorf("%v", entry)
+	}
+}
+
+// Of many commands that end at once, each is asked about a moment after its start: none may be gone by then.
+func TestACommandThatNobodyHasAskedAboutKeepsItsPlace(t *testing.T) {
+	guest := newGuest(t)
+	quick := arguments{"argv": []string{"sh", "-c", "echo out; exit 3"}, "buffer_bytes": commands.RingBytesMin}
+	refusal := map[string]interface{}{}
+	started := 0
+	for refusal["code"] == nil && started < 2*commands.OwnedMax {
+		stream := guest.host.Start(owned(fmt.Sprint("c", started), quick))
+		if answer := stream.Answer(); answer["ok"] == true {
+			started++
+		} else {
+			refusal = answer
+		}
+		_ = stream.Close()
+	}
+	if started > commands.OwnedMax || refusal["code"] != "exhausted" {
+		t.Fatalf("%d commands, then %v", started, refusal)
+	}
+	for i := 0; i < started; i++ {
+		isOutcome(t, guest.attach(t, fmt.Sprint("c", i), 0).Finish(), "exited 3")
+	}
+	guest.startOwned(t, "new", quick)
+	if guest.listed(t, "c0") != nil {
+		t.Error("the oldest command that was asked about did not make room")
+	}
+}
+
+func TestAListOfTheLongestCommandsFitsIntoALine(t *testing.T) {
+	guest := newGuest(t)
+	long := []string{"/bin/sleep", "1000"}
+	for i := 0; i < 100; i++ {
+		long = append(long, strings.Repeat("\x01", 7))
+	}
+	for i := 0; i < commands.OwnedMax; i++ {
+		stream := guest.host.Start(owned(fmt.Sprint(strings.Repeat("i", 60), i), arguments{"argv": long, "buffer_bytes": commands.RingBytesMin}))
+		if answer := stream.Answer(); answer["code"] == "exhausted" {
+			break
+		}
+		_ = stream.Close()
+	}
+	listed, _ := guest.host.Call("list", nil)["commands"].([]interface{})
+	if len(listed) == 0 {
+		t.Fatal("no list")
+	}
+	entry, _ := listed[0].(map[string]interface{})
+	words, _ := entry["words"].([]interface{})
+	if len(words) < 3 || len(words) > 10 || entry["argc"] != float64(len(long)) {
+		t.Errorf("%d words of %v", len(words), entry["argc"])
+	}
+}
+
+func TestAttachTellsWhereTheOutputBegins(t *testing.T) {
+	guest := newGuest(t)
+	guest.startOwned(t, "c", shell("printf four; printf six666 >&2"))
+	guest.awaitEnd(t, "c")
+	answer := guest.host.Open(linktest.Line(t, "attach", arguments{"command": "c", "offset": 6})).Answer()
+	stdout, _ := answer["stdout_offset"].(float64)
+	stderr, _ := answer["stderr_offset"].(float64)
+	if answer["first_offset"] != float64(0) || answer["next_offset"] != float64(10) || stdout+stderr != 6 {
+		t.Errorf("%v", answer)
+	}
+}
+
+func TestWaitTellsTheOutcomeAndNothingElse(t *testing.T) {
+	guest := newGuest(t)
+	gate := newFifo(t)
+	guest.startOwned(t, "c", shell(fmt.Sprintf("echo out; cat %s; exit 7", gate.path)))
+	stream := guest.host.Open(linktest.Line(t, "wait", arguments{"command": "c"}))
+	if answer := stream.Answer(); answer["ok"] != true {
+		t.Fatalf("wait: %v", answer)
+	}
+	gate.release(t)
+	result := stream.Finish()
+	isOutcome(t, result, "exited 7")
+	if len(result.Stdout) != 0 {
+		t.Errorf("stdout %q", result.Stdout)
+	}
+	isOutcome(t, guest.attach(t, "c", 0).Finish(), "exited 7")
+	if answer := guest.host.Call("wait", arguments{"command": "none"}); answer["code"] != "not_found" {
+		t.Errorf("wait for none: %v", answer)
+	}
+}
+
+func TestASignalToAnEndedCommandIsRefused(t *testing.T) {
+	guest := newGuest(t)
+	guest.startOwned(t, "c", arguments{"argv": []string{"true"}})
+	guest.awaitEnd(t, "c")
+	if answer := guest.host.Call("signal", arguments{"command": "c", "signal": "TERM"}); answer["code"] != "conflict" {
+		t.Errorf("%v", answer)
+	}
+}
+
+func TestHeldOutputIsKeptForItsFirstReader(t *testing.T) {
+	guest := newGuest(t)
+	extra := with(shell("head -c 2000000 /dev/zero"), arguments{"held": true, "buffer_bytes": commands.RingBytesMin})
+	guest.startOwned(t, "c", extra)
+	// The command fills its buffer and waits, as often as one looks.
+	looks := 0
+	for deadline := time.Now().Add(linktest.Wait); looks < 100; {
+		entry := guest.listed(t, "c")
+		if entry["first_offset"] != float64(0) || entry["outcome"] != nil {
+			t.Fatalf("%v: bytes that were held are gone", entry)
+		}
+		if entry["next_offset"].(float64) > commands.RingBytesMin/4 {
+			looks++
+		} else if time.Now().After(deadline) {
+			t.Fatal("nothing is written")
+		}
+	}
+	stream := guest.attach(t, "c", 0)
+	if _, payload, err := link.ReadFrame(stream.Reader); err != nil || len(payload) == 0 {
+		t.Fatalf("%d bytes, %v", len(payload), err)
+	}
+	// It holds the output from here on, and nobody when it has left.
+	_ = stream.Close()
+	if entry := guest.awaitEnd(t, "c"); entry["next_offset"] != float64(2000000) {
+		t.Errorf("ended as %v", entry)
+	}
+}
+
+func TestInputThatWaitsIsCounted(t *testing.T) {
+	guest := newGuest(t)
+	// Nothing is read, so that the pipe (64 KiB) and what the agent holds fill up, and the last piece waits.
+	guest.startOwned(t, "c", with(shell("exec sleep 1000"), arguments{"has_stdin": true}))
+	stream := guest.host.Open(linktest.Line(t, "stdin", arguments{"command": "c"}))
+	if answer := stream.Answer(); answer["ok"] != true {
+		t.Fatalf("stdin: %v", answer)
+	}
+	piece := make([]byte, 4<<10)
+	const pieces = 16 + 1 + 16 + 1
+	for i := 0; i < pieces; i++ {
+		stream.Send(link.FrameStdin, piece)
+	}
+	want := float64(pieces * len(piece))
+	for deadline := time.Now().Add(linktest.Wait); ; {
+		answer := guest.host.Open(linktest.Line(t, "attach", arguments{"command": "c", "offset": 0})).Answer()
+		if answer["stdin_offset"] == want {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("stdin_offset %v, want %v", answer["stdin_offset"], want)
+		}
+	}
+	guest.host.Call("forget", arguments{"command": "c"})
 }

@@ -82,11 +82,6 @@ func (a *Agent) resync(call *link.Call) {
 	_ = call.Succeed(nil)
 }
 
-// network is not a feature: guests have no network device yet.
-func (a *Agent) network(call *link.Call) {
-	call.Fail(link.CodeUnsupported, "this guest has no network device")
-}
-
 // rekey makes this guest another incarnation: until then, a copied guest has its original's token.
 func (a *Agent) rekey(call *link.Call) {
 	var arguments struct {

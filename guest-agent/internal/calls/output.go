@@ -91,6 +91,11 @@ func sendOutput(call *link.Call, command *commands.Command, reader *commands.Rea
 			reader.Taken(reader.Next())
 		}
 	}
+	sendEnd(call, command)
+}
+
+// sendEnd sends the outcome once there is one; after a fault of the agent the stream ends without it.
+func sendEnd(call *link.Call, command *commands.Command) {
 	select {
 	case <-call.Ended():
 	case <-command.Ended():

@@ -45,6 +45,9 @@ func (a *Agent) Shutdown(mode system.Mode, grace time.Duration) {
 	if !isFirst {
 		return
 	}
+	if a.userData != nil {
+		a.userData.Stop()
+	}
 	if err := a.server.Announce(string(mode), announceWait); err != nil {
 		a.log("announce %s: %v", mode, err)
 	}

@@ -31,6 +31,7 @@ type startArguments struct {
 	HasStdin    bool          `json:"has_stdin"`
 	Owned       bool          `json:"owned"`
 	BufferBytes int           `json:"buffer_bytes"`
+	Held        bool          `json:"held"`
 	Terminal    *terminalSize `json:"terminal"`
 }
 
@@ -71,6 +72,7 @@ func (a *Agent) start(call *link.Call) {
 		},
 		Timeout:     time.Duration(arguments.TimeoutMs) * time.Millisecond,
 		BufferBytes: arguments.BufferBytes,
+		Held:        arguments.Held && arguments.Owned,
 	})
 	if err != nil {
 		refuseStart(call, err, arguments.Owned)
@@ -146,7 +148,7 @@ func refuseStart(call *link.Call, err error, isOwned bool) {
 		call.Fail(link.CodeInvalid, failure.Reason)
 	case *process.NotRunnableError:
 		if isOwned {
-			call.Fail(link.CodeInvalid, failure.Reason)
+			call.FailWith(link.CodeInvalid, failure.Reason, map[string]interface{}{"exit_code": failure.ExitCode})
 		} else {
 			neverRan(call, failure)
 		}

@@ -24,6 +24,8 @@ const (
 	streamingGap = 10 * time.Millisecond
 	gatherTime   = 3 * time.Millisecond
 	endOfInput   = 0x04
+	// How long output is held for a reader that was announced.
+	heldWait = 30 * time.Second
 )
 
 // End is how a command ended.
@@ -40,7 +42,7 @@ type End struct {
 // Command is a process and its recorded state.
 type Command struct {
 	ID        string
-	Program   string
+	Argv      []string
 	StartedAt time.Time
 	// Owned: it outlives the host that started it.
 	Owned bool
@@ -51,8 +53,17 @@ type Command struct {
 	outputs sync.WaitGroup
 	ended   chan struct{}
 	end     End
+	endedAt time.Time
 	killed  chan struct{}
 	kill    sync.Once
+
+	// held keeps all output until there is a reader; nil: nobody asked for that.
+	held      *Reader
+	heldTimer *time.Timer
+	release   sync.Once
+
+	// told is set when the host has asked for the output or the end.
+	told int32
 
 	// faulty is set when a goroutine of this command failed.
 	faulty int32
@@ -68,7 +79,7 @@ type Command struct {
 func newCommand(id string, owned bool, spec process.Spec, capacity int, log guard.Log) *Command {
 	return &Command{
 		ID:        id,
-		Program:   spec.Argv[0],
+		Argv:      spec.Argv,
 		StartedAt: time.Now(),
 		Owned:     owned,
 		ring:      newRing(capacity),
@@ -88,6 +99,7 @@ func (c *Command) run(timeout time.Duration) {
 			c.process.KillTree()
 		}
 		c.ring.close()
+		c.endedAt = time.Now()
 		close(c.ended)
 		c.process.Close()
 	}()
@@ -197,11 +209,59 @@ func (c *Command) Ended() <-chan struct{} { return c.ended }
 // End is valid once Ended is closed.
 func (c *Command) End() End { return c.end }
 
-// Bounds returns the offsets of the first kept byte of output and of the next one.
-func (c *Command) Bounds() (first, next int64) { return c.ring.bounds() }
+// EndedAt is valid once Ended is closed.
+func (c *Command) EndedAt() time.Time { return c.endedAt }
+
+// HasTerminal reports whether its streams are a terminal.
+func (c *Command) HasTerminal() bool { return c.process.HasTerminal() }
+
+// Bounds tells which of its output is kept.
+func (c *Command) Bounds() Bounds { return c.ring.bounds() }
 
 // Read starts reading the output at an offset; false when that is beyond what was written.
-func (c *Command) Read(offset int64) (*Reader, bool) { return c.ring.reader(offset) }
+func (c *Command) Read(offset int64) (*Reader, bool) {
+	c.Told()
+	reader, ok := c.ring.reader(offset)
+	if ok {
+		// Not before there is the other reader.
+		c.letGo()
+	}
+	return reader, ok
+}
+
+// letGo ends what hold began.
+func (c *Command) letGo() {
+	if c.held == nil {
+		return
+	}
+	c.release.Do(func() {
+		c.heldTimer.Stop()
+		c.held.Close()
+	})
+}
+
+// hold keeps all output for a first reader that comes soon: the command waits when its ring is full. Call it before
+// the process starts.
+func (c *Command) hold() {
+	c.held, _ = c.ring.reader(0)
+	c.heldTimer = guard.After(heldWait, "held output", c.log, c.held.Close)
+}
+
+// Told notes that the host asks for the output or the end, so that its place may be needed for others after the end.
+func (c *Command) Told() { atomic.StoreInt32(&c.told, 1) }
+
+// isDispensable reports whether it has ended, is not being read, and was told or had time to be.
+func (c *Command) isDispensable(now time.Time) bool {
+	select {
+	case <-c.ended:
+	default:
+		return false
+	}
+	if c.ring.hasReaders() {
+		return false
+	}
+	return atomic.LoadInt32(&c.told) != 0 || now.Sub(c.endedAt) > untoldKept
+}
 
 // TakesInput reports whether it has standard input that has not been closed.
 func (c *Command) TakesInput() bool {
@@ -210,7 +270,7 @@ func (c *Command) TakesInput() bool {
 	return c.process.Stdin != nil && !c.isFed
 }
 
-// Fed is how many bytes of standard input were accepted.
+// Fed is how many bytes of standard input were accepted, or wait for the process to read.
 func (c *Command) Fed() int64 {
 	c.stdinMu.Lock()
 	defer c.stdinMu.Unlock()
@@ -225,11 +285,14 @@ func (c *Command) Feed(data []byte, done <-chan struct{}) bool {
 	if !c.TakesInput() {
 		return false
 	}
+	// Counted while it waits, too: it belongs to the command, and whoever asks how much was fed must not send it again.
+	c.stdinMu.Lock()
+	c.fed += int64(len(data))
+	c.stdinMu.Unlock()
 	select {
 	case c.stdin <- data:
 		c.stdinMu.Lock()
 		defer c.stdinMu.Unlock()
-		c.fed += int64(len(data))
 		c.isFed = len(data) == 0
 		return true
 	case <-c.ended:

@@ -22,6 +22,9 @@ const (
 	budgetMin    = 2 << 20
 	budgetMax    = 64 << 20
 	closeTimeout = 10 * time.Second
+	// How long an ended command keeps its place for a host that has not asked about it: of many that end at once, each
+	// is asked about some time after its start.
+	untoldKept = 10 * time.Second
 )
 
 // Errors of Start.
@@ -38,6 +41,8 @@ type Request struct {
 	Timeout time.Duration
 	// BufferBytes is the size of the ring; 0: the default.
 	BufferBytes int
+	// Held: output is kept from its first byte until somebody reads, for at most half a minute.
+	Held bool
 }
 
 // Registry finds commands by id.
@@ -91,15 +96,24 @@ func (r *Registry) Start(request Request) (*Command, error) {
 	if err := r.add(command); err != nil {
 		return nil, err
 	}
+	if request.Held {
+		command.hold()
+	}
 	started, err := r.starter.Start(request.Spec)
 	if err != nil {
+		command.letGo()
 		r.remove(command)
 		return nil, err
 	}
 	r.mu.Lock()
 	command.process = started
+	isClosed := r.isClosed
 	r.mu.Unlock()
 	guard.Go("command", r.log, func() { command.run(request.Timeout) })
+	if isClosed {
+		// Close has not seen its process.
+		command.Kill()
+	}
 	return command, nil
 }
 
@@ -133,17 +147,13 @@ func (r *Registry) reserved() int {
 	return sum
 }
 
-// evict forgets the oldest ended command without readers; false when there is none.
+// evict forgets the oldest dispensable command; false when there is none.
 func (r *Registry) evict() bool {
+	now := time.Now()
 	for _, command := range r.owned {
-		if command.process == nil || command.ring.hasReaders() {
-			continue
-		}
-		select {
-		case <-command.ended:
+		if command.process != nil && command.isDispensable(now) {
 			r.removeLocked(command)
 			return true
-		default:
 		}
 	}
 	return false
@@ -189,6 +199,9 @@ func (r *Registry) Owned() []*Command {
 	}
 	return started
 }
+
+// Release forgets a command without ending it: it goes on by itself.
+func (r *Registry) Release(command *Command) { r.remove(command) }
 
 // Drop kills a command and everything it started, if it still runs, and forgets it.
 func (r *Registry) Drop(command *Command) {

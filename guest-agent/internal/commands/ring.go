@@ -35,8 +35,10 @@ type ring struct {
 	cost     int
 	// Bytes from first to next are kept.
 	first, next int64
-	readers     map[*Reader]struct{}
-	isClosed    bool
+	// written counts the bytes of each stream since the start.
+	written  [Stderr + 1]int64
+	readers  map[*Reader]struct{}
+	isClosed bool
 	// changed is closed and replaced when a waiting reader or writer should check again.
 	changed chan struct{}
 }
@@ -84,6 +86,7 @@ func (r *ring) append(stream Stream, data []byte) {
 	}
 	r.cost += len(data)
 	r.next += int64(len(data))
+	r.written[stream] += int64(len(data))
 }
 
 // makeRoom drops the oldest pieces until size more bytes fit; false when a reader holds one of them.
@@ -132,11 +135,32 @@ func (r *ring) close() {
 	r.wake()
 }
 
-// bounds returns the offsets of the first kept byte and of the next one.
-func (r *ring) bounds() (first, next int64) {
+// Bounds tells which output is kept, and how much each stream had in total.
+type Bounds struct {
+	// First is the offset of the first kept byte, Next that of the next one to be written.
+	First, Next    int64
+	Stdout, Stderr int64
+}
+
+func (r *ring) bounds() Bounds {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.first, r.next
+	return Bounds{First: r.first, Next: r.next, Stdout: r.written[Stdout], Stderr: r.written[Stderr]}
+}
+
+// before counts the bytes of a stream before a kept offset.
+func (r *ring) before(stream Stream, offset int64) int64 {
+	count := r.written[stream]
+	for i := len(r.pieces) - 1; i >= 0 && r.pieces[i].offset+int64(len(r.pieces[i].data)) > offset; i-- {
+		if piece := r.pieces[i]; piece.stream != stream {
+			continue
+		} else if piece.offset >= offset {
+			count -= int64(len(piece.data))
+		} else {
+			count -= piece.offset + int64(len(piece.data)) - offset
+		}
+	}
+	return count
 }
 
 // hasReaders reports whether there is a reader.
@@ -152,6 +176,8 @@ type Reader struct {
 	ring *ring
 	// next is the offset of the next byte to read, taken that of the first byte it still holds.
 	next, taken int64
+	// From tells what was kept when it started, and how much of each stream came before what it reads.
+	From Bounds
 }
 
 // reader starts at offset; false when that is beyond what was written.
@@ -161,7 +187,12 @@ func (r *ring) reader(offset int64) (*Reader, bool) {
 	if offset < 0 || offset > r.next {
 		return nil, false
 	}
-	reader := &Reader{ring: r, next: offset, taken: offset}
+	reader := &Reader{ring: r, next: offset, taken: offset, From: Bounds{First: r.first, Next: r.next}}
+	start := offset
+	if start < r.first {
+		start = r.first
+	}
+	reader.From.Stdout, reader.From.Stderr = r.before(Stdout, start), r.before(Stderr, start)
 	r.readers[reader] = struct{}{}
 	return reader, true
 }

@@ -43,7 +43,8 @@ func TestWithoutReadersTheOldestBytesAreDroppedAndReported(t *testing.T) {
 		total += size
 	}
 	ring.close()
-	first, next := ring.bounds()
+	bounds := ring.bounds()
+	first, next := bounds.First, bounds.Next
 	if next != int64(total) || first == 0 || next-first > RingBytesMin {
 		t.Fatalf("%d to %d of %d bytes are kept", first, next, total)
 	}
@@ -77,7 +78,7 @@ func TestAReaderLosesNothingAndMakesTheWriterWait(t *testing.T) {
 			break
 		}
 		content = append(content, buffer[:output.N]...)
-		if first, _ := ring.bounds(); first > reader.taken {
+		if first := ring.bounds().First; first > reader.taken {
 			t.Fatalf("byte %d is gone, though %d is all that was taken", first, reader.taken)
 		}
 		reader.Taken(reader.Next())
@@ -145,6 +146,31 @@ func TestOutputKeepsItsOrderAndItsStream(t *testing.T) {
 		output, ok := reader.Read(buffer, nil)
 		if !ok || output.Stream != want.stream || string(buffer[:output.N]) != want.text {
 			t.Errorf("read %d %q, want %d %q", output.Stream, buffer[:output.N], want.stream, want.text)
+		}
+	}
+}
+
+func TestAReaderKnowsHowMuchOfEachStreamCameBefore(t *testing.T) {
+	ring := newRing(0)
+	ring.write(Stdout, make([]byte, 100000))
+	ring.write(Stderr, make([]byte, 5))
+	ring.write(Stdout, make([]byte, 50000))
+	first := ring.bounds().First
+	if first == 0 || first >= 100000 {
+		t.Fatalf("%d bytes are dropped", first)
+	}
+	for offset, want := range map[int64]Bounds{
+		0:      {first, 150005, first, 0},
+		first:  {first, 150005, first, 0},
+		99999:  {first, 150005, 99999, 0},
+		100002: {first, 150005, 100000, 2},
+		100005: {first, 150005, 100000, 5},
+		100006: {first, 150005, 100001, 5},
+		150005: {first, 150005, 150000, 5},
+	} {
+		reader, ok := ring.reader(offset)
+		if !ok || reader.From != want {
+			t.Errorf("from %d: %v, want %v", offset, reader.From, want)
 		}
 	}
 }

@@ -55,11 +55,18 @@ func (c *Call) Succeed(results map[string]interface{}) error {
 }
 
 // Fail refuses the call; after an answer it has no effect.
-func (c *Call) Fail(code Code, message string) {
+func (c *Call) Fail(code Code, message string) { c.FailWith(code, message, nil) }
+
+// FailWith refuses the call with further fields.
+func (c *Call) FailWith(code Code, message string, details map[string]interface{}) {
 	if len(message) > messageBytesMax {
 		message = message[:messageBytesMax]
 	}
-	_ = c.answer(map[string]interface{}{"ok": false, "code": code, "message": message})
+	answer := map[string]interface{}{"ok": false, "code": code, "message": message}
+	for name, value := range details {
+		answer[name] = value
+	}
+	_ = c.answer(answer)
 }
 
 func (c *Call) answer(fields map[string]interface{}) error {

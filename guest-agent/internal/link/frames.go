@@ -19,6 +19,15 @@ const (
 	FrameLost    FrameType = 4
 	FrameStdin   FrameType = 16
 	FrameTaken   FrameType = 18
+	FrameLetGo   FrameType = 21
+)
+
+// The frames of calls about files.
+const (
+	FrameData      FrameType = 5
+	FrameEnd       FrameType = 6
+	FrameUpload    FrameType = 19
+	FrameUploadEnd FrameType = 20
 )
 
 const (
@@ -45,6 +54,9 @@ func Signalled(signal string) Outcome { return Outcome{Outcome: "signalled", Sig
 // TimedOut is the outcome of a program that was killed at its time limit.
 func TimedOut() Outcome { return Outcome{Outcome: "timed_out"} }
 
+// Running is the outcome of a program that goes on.
+func Running() Outcome { return Outcome{Outcome: "running"} }
+
 // PutFrameHeader fills the first FrameHeaderBytes of frame, whose remainder is the payload.
 func PutFrameHeader(frame []byte, kind FrameType) {
 	frame[0] = byte(kind)
@@ -58,8 +70,8 @@ func Frame(kind FrameType, payload []byte) []byte {
 	return frame
 }
 
-// OutcomeFrame encodes the last frame.
-func OutcomeFrame(outcome Outcome) ([]byte, error) {
+// OutcomeFrame encodes the last frame: an Outcome, perhaps with more fields.
+func OutcomeFrame(outcome interface{}) ([]byte, error) {
 	payload, err := json.Marshal(outcome)
 	if err != nil {
 		return nil, err

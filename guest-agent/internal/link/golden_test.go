@@ -115,6 +115,7 @@ func TestGoldenExecFrames(t *testing.T) {
 		plain("end of stdin", "host", link.FrameStdin, ""),
 		number("lost", "guest", link.FrameLost, 1<<40+7),
 		number("taken", "host", link.FrameTaken, 65536),
+		plain("let go", "host", link.FrameLetGo, ""),
 	}
 	for _, frame := range frames {
 		content, err := hex.DecodeString(frame.Hex)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,11 +20,13 @@ import (
 // Wait limits every wait in a test.
 const Wait = 30 * time.Second
 
+// started counts the commands of all hosts.
+var started int64
+
 // Host is one connection to a guest.
 type Host struct {
 	Session *yamux.Session
 	conn    net.Conn
-	started int
 	t       testing.TB
 }
 
@@ -141,8 +144,14 @@ func (h *Host) Call(name string, arguments map[string]interface{}) map[string]in
 // Start starts a command: argv and env follow the line; an id is made if there is none.
 func (h *Host) Start(arguments map[string]interface{}) *Stream {
 	h.t.Helper()
-	h.started++
-	line := map[string]interface{}{"command": fmt.Sprintf("c%d", h.started)}
+	return h.StartAs("start", arguments)
+}
+
+// StartAs is Start by another call.
+func (h *Host) StartAs(call string, arguments map[string]interface{}) *Stream {
+	h.t.Helper()
+	// The command of an earlier host may not have ended yet.
+	line := map[string]interface{}{"command": fmt.Sprintf("c%d", atomic.AddInt64(&started, 1))}
 	var spec []byte
 	for name, value := range arguments {
 		if name != "argv" && name != "env" {
@@ -162,7 +171,7 @@ func (h *Host) Start(arguments map[string]interface{}) *Stream {
 			line[name] = value
 		}
 	}
-	stream := h.Open(Line(h.t, "start", line) + string(spec))
+	stream := h.Open(Line(h.t, call, line) + string(spec))
 	stream.Command, _ = line["command"].(string)
 	return stream
 }
@@ -184,6 +193,9 @@ type Result struct {
 	Stdout, Stderr []byte
 	Lost           int64
 	Outcome        link.Outcome
+	// Log and IsFull are those of a command with a log.
+	Log    string
+	IsFull bool
 }
 
 // Finish reads an exec call's frames up to its outcome.
@@ -208,6 +220,12 @@ func (s *Stream) Finish() Result {
 			result.Lost += lost
 		case link.FrameOutcome:
 			must(s.t, json.Unmarshal(payload, &result.Outcome))
+			var more struct {
+				Log    string `json:"log"`
+				IsFull bool   `json:"is_full"`
+			}
+			must(s.t, json.Unmarshal(payload, &more))
+			result.Log, result.IsFull = more.Log, more.IsFull
 			return result
 		default:
 			s.t.Fatalf("unexpected frame %d", kind)

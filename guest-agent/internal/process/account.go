@@ -33,6 +33,21 @@ func lookUpAccount(user string) (*account, error) {
 	return resolveAccount(user, string(passwd), string(group))
 }
 
+// Owner is who a file belongs to.
+type Owner struct {
+	UID, GID uint32
+	Home     string
+}
+
+// ResolveOwner finds USER or USER:GROUP, each by name or number, in the contents of /etc/passwd and /etc/group.
+func ResolveOwner(words, passwd, group string) (Owner, error) {
+	found, err := resolveAccount(words, passwd, group)
+	if err != nil {
+		return Owner{}, err
+	}
+	return Owner{UID: found.uid, GID: found.gid, Home: found.home}, nil
+}
+
 // resolveAccount: who names a group gets that one only, as in containers.
 func resolveAccount(words, passwd, group string) (*account, error) {
 	user, groupName, hasGroup := strings.Cut(words, ":")

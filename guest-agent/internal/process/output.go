@@ -121,9 +121,10 @@ func (o *Output) control(act func(fd uintptr)) {
 
 // FinishOutput ends the outputs: call it after Done.
 func (p *Process) FinishOutput() {
-	p.Stdout.finish()
-	if p.Stderr != nil {
-		p.Stderr.finish()
+	for _, output := range []*Output{p.Stdout, p.Stderr} {
+		if output != nil {
+			output.finish()
+		}
 	}
 }
 
@@ -137,7 +138,8 @@ type streams struct {
 	terminal *os.File
 }
 
-func newPipes(withStdin bool) (*streams, error) {
+// newPipes makes a pipe for each stream, but for standard input that there is none of, and for outputs that go to a file.
+func newPipes(withStdin bool, output *os.File) (*streams, error) {
 	made := &streams{}
 	ours := [3]int{-1, -1, -1}
 	for i := range ours {
@@ -148,6 +150,10 @@ func newPipes(withStdin bool) (*streams, error) {
 			}
 			made.child[0] = uintptr(fd)
 			made.opened = append(made.opened, fd)
+			continue
+		}
+		if i > 0 && output != nil {
+			made.child[i] = output.Fd()
 			continue
 		}
 		var ends [2]int
@@ -173,7 +179,9 @@ func newPipes(withStdin bool) (*streams, error) {
 	if ours[0] >= 0 {
 		made.stdin = os.NewFile(uintptr(ours[0]), "pipe")
 	}
-	made.stdout, made.stderr = newOutput(ours[1]), newOutput(ours[2])
+	if output == nil {
+		made.stdout, made.stderr = newOutput(ours[1]), newOutput(ours[2])
+	}
 	return made, nil
 }
 

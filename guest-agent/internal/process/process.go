@@ -22,6 +22,8 @@ type Spec struct {
 	User string
 	// Stdin gives the process a pipe; otherwise it reads /dev/null.
 	Stdin bool
+	// Output is a file that both outputs go to instead of pipes; Stdout and Stderr are then nil.
+	Output *os.File
 	// Terminal gives the process a terminal of this size for all three streams; all its output is then standard
 	// output.
 	Terminal *Size
@@ -73,9 +75,10 @@ func (p *Process) Close() {
 	if p.Stdin != nil {
 		_ = p.Stdin.Close()
 	}
-	p.Stdout.close()
-	if p.Stderr != nil {
-		p.Stderr.close()
+	for _, output := range []*Output{p.Stdout, p.Stderr} {
+		if output != nil {
+			output.close()
+		}
 	}
 	if p.cgroup != nil {
 		p.cgroups.remove(p.cgroup)
@@ -145,7 +148,7 @@ func newStreams(spec Spec, owner *account) (*streams, error) {
 	if spec.Terminal != nil {
 		return newTerminal(*spec.Terminal, owner)
 	}
-	return newPipes(spec.Stdin)
+	return newPipes(spec.Stdin, spec.Output)
 }
 
 func (s *Starter) launch(process *Process, program string, argv []string, attributes *syscall.ProcAttr) error {

@@ -2,10 +2,14 @@ package system
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"syscall"
 	"time"
+
+	"guest-agent/internal/dhcp"
+	"guest-agent/internal/network"
 )
 
 const (
@@ -51,6 +55,18 @@ func (Machine) Identify(identity Identity) error {
 		}
 	}
 	return nil
+}
+
+// ConfigureNetwork configures the guest's interface.
+func (Machine) ConfigureNetwork(plan network.Plan) error { return network.Configure(plan, Log) }
+
+// DHCPLink reaches the servers of the interface's network.
+func (Machine) DHCPLink(mac net.HardwareAddr) (dhcp.Link, error) {
+	device, err := network.Find(mac)
+	if err != nil {
+		return nil, err
+	}
+	return dhcp.Interface{Device: device}, nil
 }
 
 func read(path string) string {

@@ -35,14 +35,13 @@ var fatalSignals = []os.Signal{
 
 // OnPowerSignal calls act for each shutdown request by signal to the first process: those of AskInit, and
 // control-alt-delete. It swallows other signals that would end a program, because the kernel does not survive
-// its first process. It keeps the defaults of signals 32 to 34, which Go reserves for C libraries, and of
-// stop signals: the kernel does not apply defaults to its first process.
+// its first process. It keeps the defaults of stop signals, which the kernel does not apply to its first process.
 func OnPowerSignal(log guard.Log, act func(mode Mode)) {
 	requests := make(chan os.Signal, 1)
 	signal.Notify(requests, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTERM, syscall.SIGINT, syscall.SIGPWR)
 	swallowed := make(chan os.Signal, 1)
 	signal.Notify(swallowed, fatalSignals...)
-	if err := swallowFaultSignals(); err != nil {
+	if err := swallowSentSignals(); err != nil {
 		log("%v", err)
 	}
 	guard.Go("signals", log, func() {

@@ -13,6 +13,10 @@ var faultSignals = []syscall.Signal{
 	syscall.SIGSTKFLT, syscall.SIGSYS,
 }
 
+// Signals that Go reserves for C libraries and handles in no way. The kernel should not apply their defaults to its first
+// process, but Linux 6.1.192 did, on a busy host: "Attempted to kill init! exitcode=0x00000020".
+var reservedSignals = []syscall.Signal{32, 33, 34}
+
 // runtimeHandler is Go's handler, the same for all signals; swallowSent jumps to it.
 var runtimeHandler uintptr
 
@@ -28,11 +32,11 @@ type kernelAction struct {
 	mask     uint64
 }
 
-// swallowFaultSignals prevents processes from ending this one by fault signals; its own faults are handled as
-// before.
-func swallowFaultSignals() error {
+// swallowSentSignals prevents processes from ending this one by fault signals and reserved ones; its own faults are
+// handled as before. Programs that it starts have the defaults.
+func swallowSentSignals() error {
+	var action kernelAction
 	for _, number := range faultSignals {
-		var action kernelAction
 		if err := signalAction(number, nil, &action); err != nil {
 			return err
 		}
@@ -43,6 +47,12 @@ func swallowFaultSignals() error {
 			continue
 		}
 		action.handler = swallowSentAddress()
+		if err := signalAction(number, &action, nil); err != nil {
+			return err
+		}
+	}
+	action.handler = swallowSentAddress()
+	for _, number := range reservedSignals {
 		if err := signalAction(number, &action, nil); err != nil {
 			return err
 		}

@@ -3,9 +3,13 @@
 package system
 
 import (
+	"net"
 	"sync"
 	"syscall"
 	"time"
+
+	"guest-agent/internal/dhcp"
+	"guest-agent/internal/network"
 )
 
 // Identity is the identity of this guest.
@@ -58,6 +62,10 @@ type System interface {
 	Identify(identity Identity) error
 	// Resync sets the clock and adds entropy. Idempotent.
 	Resync(now time.Time, entropy []byte) error
+	// ConfigureNetwork makes the interface as planned. Idempotent. Returns network.ErrNoInterface.
+	ConfigureNetwork(plan network.Plan) error
+	// DHCPLink reaches the DHCP servers of the network of an interface. Returns network.ErrNoInterface.
+	DHCPLink(mac net.HardwareAddr) (dhcp.Link, error)
 	// Shutdown lets all processes exit, kills the remaining ones after the grace, and acts. In a real guest it
 	// does not return.
 	Shutdown(mode Mode, grace time.Duration)
@@ -69,6 +77,11 @@ type Recorder struct {
 	identities []Identity
 	syncs      []Sync
 	stops      []Stop
+	plans      []network.Plan
+	// NetworkError is what ConfigureNetwork returns.
+	NetworkError error
+	// Servers is what DHCPLink returns; nil: servers that are silent.
+	Servers dhcp.Link
 }
 
 // Only the last few are kept: a recorder may serve a long-lived agent.
@@ -94,6 +107,47 @@ func (r *Recorder) Resync(now time.Time, entropy []byte) error {
 	}
 	r.syncs = append(r.syncs, Sync{Time: now, Entropy: entropy})
 	return nil
+}
+
+// ConfigureNetwork remembers the plan.
+func (r *Recorder) ConfigureNetwork(plan network.Plan) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.plans) == recordedMax {
+		r.plans = r.plans[1:]
+	}
+	r.plans = append(r.plans, plan)
+	return r.NetworkError
+}
+
+// DHCPLink returns Servers.
+func (r *Recorder) DHCPLink(net.HardwareAddr) (dhcp.Link, error) {
+	if r.Servers == nil {
+		return silent{}, r.NetworkError
+	}
+	return r.Servers, r.NetworkError
+}
+
+// silent is a network without a DHCP server.
+type silent struct{}
+
+func (silent) Broadcast(_ []byte, wait time.Duration, _ dhcp.Accept, stop <-chan struct{}) error {
+	select {
+	case <-time.After(wait):
+	case <-stop:
+	}
+	return dhcp.ErrSilent
+}
+
+func (s silent) Unicast(message []byte, _, _ net.IP, wait time.Duration, accept dhcp.Accept, stop <-chan struct{}) error {
+	return s.Broadcast(message, wait, accept, stop)
+}
+
+// Plans returns the last plans of the network given.
+func (r *Recorder) Plans() []network.Plan {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]network.Plan{}, r.plans...)
 }
 
 // Shutdown remembers what was asked for.

@@ -28,7 +28,7 @@ func read(t *testing.T, stream []byte, limits Limits) (*tree.Tree, error) {
 	return files, Read(bytes.NewReader(stream), files, contents, limits)
 }
 
-// stream makes an archive; a header's content is its name unless it has a size of 0.
+// stream makes an archive. The content of an entry is its name, unless its size is 0.
 func stream(t *testing.T, headers ...tar.Header) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -57,7 +57,7 @@ func refused(t *testing.T, err error, code refusal.Code, words string) {
 	}
 }
 
-// Wherever an archive ends before its end, it is refused.
+// An archive that is truncated at any position is refused.
 func TestEveryCutIsSeen(t *testing.T) {
 	whole := stream(t, file("a"), file(strings.Repeat("long/", 40)+"b"), tar.Header{Name: "d", Typeflag: tar.TypeDir})
 	whole = whole[:len(bytes.TrimRight(whole, "\x00"))/512*512+512+endBytes]
@@ -106,7 +106,7 @@ func TestBounds(t *testing.T) {
 	refused(t, err, refusal.TooMany, "")
 	_, err = read(t, stream(t, many...), Limits{Bytes: 100 * EntryBytes, Entries: 1000})
 	refused(t, err, refusal.TooLarge, "")
-	// Directories that no entry describes count too.
+	// Directories without an entry of their own count too.
 	_, err = read(t, stream(t, tar.Header{Name: strings.Repeat("a/", 1000) + "b"}), Limits{Bytes: 1 << 30, Entries: 999})
 	refused(t, err, refusal.TooMany, "")
 	hole := tar.Header{Name: "hole", Size: 1 << 20}
@@ -152,5 +152,76 @@ func TestProgramsForAnotherProcessor(t *testing.T) {
 	}
 	if err := new(programs).check(); err != nil {
 		t.Error("a tree of scripts was refused")
+	}
+}
+
+func TestAccessControlLists(t *testing.T) {
+	binary := func(rules ...aclRule) string { return string(encodeACL(rules)) }
+	owner, group, other := aclRule{aclOwner, 6, aclWithoutID}, aclRule{aclOwnerGroup, 4, aclWithoutID}, aclRule{aclOther, 0, aclWithoutID}
+	mask, user := aclRule{aclMask, 6, aclWithoutID}, aclRule{aclUser, 7, 1000}
+	whole := binary(owner, user, group, mask, other)
+	for name, one := range map[string]struct {
+		records map[string]string
+		mode    uint16
+		want    map[string]string
+	}{
+		"text":     {map[string]string{"SCHILY.acl.access": "user::rw-,user:1000:rwx,group::r--,mask::rw-,other::---"}, 0o660, map[string]string{"access": whole}},
+		"lines":    {map[string]string{"SCHILY.acl.access": "other::---\nmask::rw-\nu::rw\ngroup::r--\nuser:1000:rwx\t#effective:rw-\n"}, 0o660, map[string]string{"access": whole}},
+		"names":    {map[string]string{"SCHILY.acl.access": "user::rw-,user:alice:rwx:1000,group::r--,mask::rw-,other::---"}, 0o660, map[string]string{"access": whole}},
+		"binary":   {map[string]string{"SCHILY.xattr.system.posix_acl_access": whole, "SCHILY.acl.access": "user:alice:rwx"}, 0o660, map[string]string{"access": whole}},
+		"the mode": {map[string]string{"SCHILY.acl.access": "user::rw-,group::r--,other::---"}, 0o640, nil},
+		"root":     {map[string]string{"SCHILY.acl.access": "user::rw-,user:root:rwx,group::r--,mask::rw-,other::---"}, 0o660, map[string]string{"access": binary(owner, aclRule{aclUser, 7, 0}, group, mask, other)}},
+		"empty":    {map[string]string{"SCHILY.acl.access": "", "SCHILY.acl.default": "\n"}, 0o1777, nil},
+		"default/": {map[string]string{"SCHILY.acl.default": "user::rw-,group::r--,other::---"}, 0o1777, map[string]string{"default": binary(owner, group, other)}},
+	} {
+		files, err := read(t, stream(t, tar.Header{Name: name, Mode: 0o1777, PAXRecords: one.records}), roomy)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		node := files.Root.Get(strings.TrimSuffix(name, "/"))
+		if node.Mode != one.mode|0o1000 {
+			t.Errorf("%s: mode %o", name, node.Mode)
+		}
+		attributes := node.Rare().Attributes
+		if len(attributes) != len(one.want) {
+			t.Errorf("%s: %+v", name, attributes)
+		}
+		for _, each := range attributes {
+			if string(each.Value) != one.want[strings.TrimPrefix(each.Name, aclAttribute)] {
+				t.Errorf("%s: %s is %x", name, each.Name, each.Value)
+			}
+		}
+	}
+}
+
+func TestAccessControlListsThatNoGuestCanHave(t *testing.T) {
+	base := "user::rw-,group::r--,other::---"
+	for text, words := range map[string]string{
+		base + ",user:alice:rwx,mask::rwx":      `it names "alice" without a number`,
+		base + ",user:1000:rwx":                 "lacks an entry",
+		"user::rw-,group::r--":                  "lacks an entry",
+		base + ",other::r--":                    "lacks an entry, or has one twice",
+		base + ",user:1:r--,user:1:rw-,mask::r": "two entries for one id",
+		base + ",mask:7:rwx":                    "entry that Linux does not have",
+		base + ",what::rwx":                     "lacks an entry",
+		base + ",group:7":                       "not an entry",
+		base + ",group:7:rwz,mask::r":           "not an entry",
+		base + ",user:4294967295:r,mask::r":     "entry that Linux does not have",
+		base + ",user:4294967296:r,mask::r":     "without a number",
+	} {
+		_, err := read(t, stream(t, tar.Header{Name: "x", PAXRecords: map[string]string{"SCHILY.acl.access": text}}), roomy)
+		refused(t, err, refusal.Invalid, words)
+	}
+	for _, value := range []string{"x", "\x02\x00\x00\x00\x01", "\x01\x00\x00\x00"} {
+		_, err := read(t, stream(t, tar.Header{Name: "x", PAXRecords: map[string]string{"SCHILY.xattr.system.posix_acl_access": value}}), roomy)
+		refused(t, err, refusal.Invalid, "unknown form")
+	}
+	for name, header := range map[string]tar.Header{
+		"file": {Name: "x", PAXRecords: map[string]string{"SCHILY.acl.default": base}},
+		"link": {Name: "x", Typeflag: tar.TypeSymlink, Linkname: "y", PAXRecords: map[string]string{"SCHILY.acl.access": base}},
+	} {
+		_, err := read(t, stream(t, header), roomy)
+		refused(t, err, refusal.Invalid, name)
 	}
 }

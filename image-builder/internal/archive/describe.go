@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// GNU tar's own kinds of entries.
+	// Entry types that only GNU tar writes.
 	volumeLabel    = 'V'
 	gnuDirectory   = 'D'
 	contiguousFile = '7'
@@ -21,18 +21,18 @@ const (
 	majorMax          = 1<<12 - 1
 	minorMax          = 1<<20 - 1
 	targetBytesMax    = 4095
-	// What ext4 can hold: 34 bits, of which half a 32-bit range is before 1970.
+	// Range of ext4's 34-bit times; 2^31 seconds of it are before 1970.
 	secondsMin = math.MinInt32
 	secondsMax = 1<<34 + math.MinInt32 - 1
 )
 
-// attributeNamespaces are those that ext4 keeps here; others, such as those of a Mac, mean nothing to a guest.
+// attributeNamespaces are the namespaces that are kept. Others, such as those of macOS, are dropped.
 var attributeNamespaces = []string{"user.", "trusted.", "security."}
 
 func kindOf(header *tar.Header) (tree.Kind, error) {
 	switch header.Typeflag {
 	case tar.TypeReg, tar.TypeRegA, tar.TypeGNUSparse, contiguousFile:
-		// As tar has it since before there was a kind for directories.
+		// Old tar formats mark a directory by a trailing slash.
 		if strings.HasSuffix(header.Name, "/") && header.Size == 0 {
 			return tree.Directory, nil
 		}
@@ -67,7 +67,11 @@ func describe(header *tar.Header) (*tree.Node, error) {
 		Seconds:     within(header.ModTime.Unix(), secondsMin, secondsMax),
 		Nanoseconds: uint32(header.ModTime.Nanosecond()),
 	}
-	rare := tree.Rare{Attributes: attributes(header.PAXRecords)}
+	list, err := addACLs(header, node, attributes(header.PAXRecords))
+	if err != nil {
+		return nil, err
+	}
+	rare := tree.Rare{Attributes: list}
 	bytes := 0
 	for _, attribute := range rare.Attributes {
 		bytes += len(attribute.Name) + len(attribute.Value) + 24

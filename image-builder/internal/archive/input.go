@@ -8,13 +8,13 @@ const (
 	endBytes = 2 * headerBytes
 )
 
-// input is the stream of an archive, counted; it remembers what was read last.
+// input counts the bytes of an archive's stream and remembers the last ones.
 type input struct {
 	stream io.Reader
-	// bytes read so far.
+	// Bytes read so far.
 	bytes int64
 	last  [endBytes]byte
-	// over is called with the count after each read, and ends the reading by its error.
+	// over is called with the count after each read. Its error ends the reading.
 	over func(bytes int64) error
 }
 

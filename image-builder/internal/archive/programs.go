@@ -11,7 +11,7 @@ import (
 	"image-builder/internal/refusal"
 )
 
-// programs are the processors that the programs of an archive were made for.
+// programs collects the processor architectures of an archive's programs.
 type programs struct {
 	machines map[elf.Machine]bool
 }
@@ -32,7 +32,7 @@ func (p *programs) see(head []byte) {
 	p.machines[elf.Machine(order.Uint16(head[machineAt:]))] = true
 }
 
-// check refuses programs of which none runs on this host's processor.
+// check refuses an archive with programs if none of them runs on this host's processor.
 func (p *programs) check() error {
 	if len(p.machines) == 0 {
 		return nil

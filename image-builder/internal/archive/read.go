@@ -1,5 +1,5 @@
-// Package archive reads a tar stream into a tree. The whole stream is used up, or it is refused: a damaged, cut off or
-// longer one never becomes an image that lacks something.
+// Package archive reads a tar stream into a tree. It reads the stream to its end and refuses a damaged or truncated archive,
+// or one with data after its end, so that no image is ever incomplete.
 package archive
 
 import (
@@ -14,17 +14,17 @@ import (
 	"image-builder/internal/tree"
 )
 
-// Limits are the bounds of one archive.
+// Limits bound one archive.
 type Limits struct {
-	// Bytes of the stream, and of the files in it with their holes; each entry counts EntryBytes beside its content.
+	// Limit of the stream's bytes, and of the files' bytes including holes. Each entry counts EntryBytes more.
 	Bytes   int64
 	Entries int
 }
 
-// EntryBytes is what an entry costs beside its content: its inode, its name, and the rest of its last block.
+// EntryBytes is the size that an entry adds to its content: inode, name, and the unused rest of its last block.
 const EntryBytes = 8192
 
-// Names, link targets and attributes are kept in memory; those of a desktop system take some 30 MiB.
+// Limit of names, link targets and attributes, which are kept in memory. A desktop system has about 30 MiB of them.
 const metadataBytesMax = 256 << 20
 
 const (
@@ -46,11 +46,11 @@ type reader struct {
 	metadataBytes int64
 }
 
-// Read adds all entries of a stream to the tree and keeps the files' contents in the spool.
+// Read adds all entries of a stream to the tree and stores file contents in the spool.
 func Read(stream io.Reader, into *tree.Tree, contents *spool.Spool, limits Limits) error {
 	r := &reader{tree: into, spool: contents, limits: limits}
 	r.input = &input{stream: bufio.NewReaderSize(stream, bufferBytes), over: r.checkBytes}
-	// Not a Seeker, so that every byte is read.
+	// Hide that input can seek, so that the tar reader reads every byte.
 	r.tar = tar.NewReader(r.input)
 	for {
 		before := r.input.bytes
@@ -73,7 +73,7 @@ func Read(stream io.Reader, into *tree.Tree, contents *spool.Spool, limits Limit
 	}
 }
 
-// end is called where the tar reader met an end; `before` is where the last entry's content ended.
+// end checks the end of the archive that the tar reader found. The content of the last entry ended at `before`.
 func (r *reader) end(before int64) error {
 	switch {
 	case r.input.bytes == 0:
@@ -161,7 +161,7 @@ func (r *reader) keep(header *tar.Header, node *tree.Node) error {
 	return nil
 }
 
-// nodes counts entries and the directories that they imply.
+// nodes counts the entries and the directories that only their paths name.
 func (r *reader) nodes() int { return r.entries + r.tree.Implied }
 
 func (r *reader) checkBytes(bytes int64) error {
@@ -178,7 +178,7 @@ func tooLarge() error {
 func (r *reader) checkMetadata(header *tar.Header) error {
 	r.metadataBytes += int64(len(header.Name) + len(header.Linkname))
 	for name, value := range header.PAXRecords {
-		if strings.HasPrefix(name, attributePrefix) {
+		if strings.HasPrefix(name, attributePrefix) || strings.HasPrefix(name, aclPrefix) {
 			r.metadataBytes += int64(len(name) + len(value))
 		}
 	}

@@ -13,7 +13,7 @@ const (
 	attributeEntryBytes  = 16
 )
 
-// attribute is one as the file system has it: the namespace is a number.
+// attribute is an extended attribute in ext4's form, with a number for its namespace.
 type attribute struct {
 	index byte
 	name  string
@@ -25,10 +25,14 @@ var namespaceIndexes = map[string]byte{"user.": 1, "trusted.": 4, "security.": 6
 func attributesOf(node *tree.Node) []attribute {
 	var list []attribute
 	for _, each := range node.Rare().Attributes {
+		if index, isACL := aclIndexes[each.Name]; isACL {
+			list = append(list, attribute{index, "", diskACL(each.Value)})
+			continue
+		}
 		namespace := each.Name[:strings.IndexByte(each.Name, '.')+1]
 		list = append(list, attribute{namespaceIndexes[namespace], each.Name[len(namespace):], each.Value})
 	}
-	// The kernel looks for them in this order.
+	// The kernel searches attributes in this order.
 	sort.Slice(list, func(a, b int) bool {
 		one, other := list[a], list[b]
 		switch {
@@ -44,13 +48,13 @@ func attributesOf(node *tree.Node) []attribute {
 
 func rounded(length int) int { return (length + 3) &^ 3 }
 
-// putAttributes writes entries from the front and values from the back; false when they do not fit. Offsets count from
-// `base`, where the entries begin at `first`.
+// putAttributes writes entries from the front and values from the back; false if they do not fit. Offsets are relative to
+// `base`. The entries begin at `first`.
 func putAttributes(area []byte, first int, list []attribute, withHashes bool) (hash uint32, fits bool) {
 	at, end := first, len(area)
 	for _, each := range list {
 		size := rounded(len(each.value))
-		// Four bytes of zeros end the entries.
+		// Four zero bytes end the entries.
 		if at+attributeEntryBytes+rounded(len(each.name))+4 > end-size {
 			return 0, false
 		}
@@ -83,7 +87,7 @@ func hashOf(each attribute, padded []byte) uint32 {
 	return hash
 }
 
-// setAttributes puts them into the inode, else into a block.
+// setAttributes writes attributes into the inode if they fit, otherwise into a block.
 func (v *volume) setAttributes(i *inode, list []attribute) error {
 	if len(list) == 0 {
 		return nil

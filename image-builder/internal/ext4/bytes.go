@@ -7,7 +7,7 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// checksum is CRC-32C as the kernel computes it: neither its start nor its result is inverted.
+// checksum is CRC-32C as the kernel computes it, without inverting the start value or the result.
 func checksum(seed uint32, data []byte) uint32 {
 	return ^crc32.Update(^seed, castagnoli, data)
 }
@@ -26,13 +26,13 @@ func put16(data []byte, at int, value uint32) {
 func put32(data []byte, at int, value uint32) { binary.LittleEndian.PutUint32(data[at:], value) }
 func put64(data []byte, at int, value uint64) { binary.LittleEndian.PutUint64(data[at:], value) }
 
-// putSplit16 writes the halves of a number to two places of 16 bits.
+// putSplit16 writes a number's low and high 16 bits to two places.
 func putSplit16(data []byte, low, high int, value uint32) {
 	put16(data, low, value&0xffff)
 	put16(data, high, value>>16)
 }
 
-// bitmap has a bit for each block or inode, the lowest of each byte first.
+// bitmap has one bit for each block or inode, starting with the lowest bit of each byte.
 type bitmap []byte
 
 func (b bitmap) has(i uint32) bool { return b[i/8]&(1<<(i%8)) != 0 }

@@ -9,15 +9,15 @@ const (
 	tailBytes        = 12
 	tailType         = 0xde
 	usableBytes      = blockBytes - tailBytes
-	// e2fsck puts what it finds there without having to make room first.
+	// Size of lost+found, so that e2fsck can add entries without allocating blocks.
 	lostAndFound       = "lost+found"
 	lostAndFoundBlocks = 4
 )
 
-// directoryWriter packs entries into blocks.
+// directoryWriter packs directory entries into blocks.
 type directoryWriter struct {
 	blocks [][]byte
-	// Where the last entry of the last block begins and where the next would.
+	// Offsets of the last block's last entry, and of the entry after it.
 	last, next int
 }
 
@@ -43,7 +43,7 @@ func (w *directoryWriter) add(inode uint32, name string, kind tree.Kind) {
 	w.last, w.next = w.next, w.next+length
 }
 
-// close lets the last entry of a block reach to the end.
+// close extends the last entry of a block to the block's end, as ext4 requires.
 func (w *directoryWriter) close() {
 	if len(w.blocks) > 0 {
 		put16(w.blocks[len(w.blocks)-1], w.last+4, uint32(usableBytes-w.last))
@@ -66,7 +66,7 @@ func (w *directoryWriter) finish(seed uint32) [][]byte {
 	return w.blocks
 }
 
-// writeDirectory writes a directory whose entries have their inode numbers.
+// writeDirectory writes a directory. Its entries must have inode numbers.
 func (v *volume) writeDirectory(node *tree.Node, parent uint32, blocksMin int) error {
 	i := v.newInode(node)
 	writer := &directoryWriter{}
@@ -93,7 +93,7 @@ func (v *volume) writeDirectory(node *tree.Node, parent uint32, blocksMin int) e
 	return v.finishInode(i, node)
 }
 
-// writeContent gives an inode blocks of our own making.
+// writeContent allocates blocks for an inode and writes the content into them.
 func (v *volume) writeContent(i *inode, blocks [][]byte) error {
 	var mappings []mapping
 	for done := uint32(0); int(done) < len(blocks); {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 	"image-builder/internal/tree"
 )
 
-// image is a file system that a test has made.
+// image is a file system made by a test.
 type image struct {
 	t    *testing.T
 	path string
@@ -32,7 +33,7 @@ func (i image) run(program string, args ...string) string {
 
 func (i image) debugfs(command string) string { return i.run("debugfs", "-R", command, i.path) }
 
-// build writes the tree, and has it checked by e2fsck.
+// build writes the tree and checks the result with e2fsck.
 func build(t *testing.T, files *tree.Tree, contents *spool.Spool) image {
 	t.Helper()
 	for _, program := range []string{"mkfs.ext4", "e2fsck", "debugfs"} {
@@ -94,7 +95,7 @@ func keep(t *testing.T, contents *spool.Spool, data []byte) *tree.Node {
 func TestContentsHolesAndLinks(t *testing.T) {
 	files, contents := tree.New(time.Unix(0, 0)), newSpool(t)
 	data := bytes.Repeat([]byte("0123456789abcdef"), 20_000)
-	// Many holes make a map that does not fit into the inode, nor into one block.
+	// So many holes that the block map fits neither into the inode nor into one block.
 	var holes []byte
 	for i := 0; i < 800; i++ {
 		holes = append(append(holes, byte(i), 1), make([]byte, 2*64<<10-2)...)
@@ -151,9 +152,54 @@ func TestAttributesInTheInodeAndBeside(t *testing.T) {
 	}
 }
 
+// Where the test may mount, the kernel itself tells what it reads; debugfs knows the lists without a mount.
+func TestAccessControlLists(t *testing.T) {
+	// user::rw-, user:1000:rwx, group::r--, mask::rw-, other::---
+	list := []byte("\x02\x00\x00\x00" + "\x01\x00\x06\x00\xff\xff\xff\xff" + "\x02\x00\x07\x00\xe8\x03\x00\x00" +
+		"\x04\x00\x04\x00\xff\xff\xff\xff" + "\x10\x00\x06\x00\xff\xff\xff\xff" + "\x20\x00\x00\x00\xff\xff\xff\xff")
+	files, contents := tree.New(time.Unix(0, 0)), newSpool(t)
+	kinds := []string{"system.posix_acl_access", "system.posix_acl_default"}
+	for name, beside := range map[string]int{"small": 1, "large": 3000} {
+		node := &tree.Node{Kind: tree.Directory, Mode: 0o660}
+		rare := tree.Rare{Attributes: []tree.Attribute{{Name: "user.key", Value: bytes.Repeat([]byte("v"), beside)}}}
+		for _, kind := range kinds {
+			rare.Attributes = append(rare.Attributes, tree.Attribute{Name: kind, Value: list})
+		}
+		node.SetRare(rare)
+		put(t, files, name, node)
+	}
+	made := build(t, files, contents)
+	for _, name := range []string{"small", "large"} {
+		for _, kind := range kinds {
+			to := filepath.Join(t.TempDir(), "value")
+			made.debugfs("ea_get -f " + to + " /" + name + " " + kind)
+			// It writes 0 where there is no id.
+			want := bytes.ReplaceAll(list, []byte("\xff\xff\xff\xff"), make([]byte, 4))
+			if got, err := os.ReadFile(to); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s of %s is %x: %v", kind, name, got, err)
+			}
+		}
+	}
+	at := t.TempDir()
+	if out, err := exec.Command("mount", "-o", "ro,loop,noload", made.path, at).CombinedOutput(); err != nil {
+		t.Logf("not mounted: %s", out)
+		return
+	}
+	defer made.run("umount", at)
+	for _, name := range []string{"small", "large"} {
+		for _, kind := range kinds {
+			got := make([]byte, 100)
+			size, err := syscall.Getxattr(filepath.Join(at, name), kind, got)
+			if err != nil || !bytes.Equal(got[:size], list) {
+				t.Errorf("the kernel reads %s of %s as %x: %v", kind, name, got, err)
+			}
+		}
+	}
+}
+
 func TestDirectoriesOfAnySize(t *testing.T) {
 	files, contents := tree.New(time.Unix(0, 0)), newSpool(t)
-	// What mkfs has made for it is replaced.
+	// It replaces the one that mkfs has made.
 	put(t, files, "lost+found/#12", keep(t, contents, []byte("found")))
 	for i := 0; i < 40_000; i++ {
 		put(t, files, fmt.Sprintf("many/%s%d", strings.Repeat("n", i%240), i), keep(t, contents, nil))
@@ -165,7 +211,7 @@ func TestDirectoriesOfAnySize(t *testing.T) {
 	if count := strings.Count(made.debugfs("ls -p /many"), "\n/"); count < 39_999 {
 		t.Errorf("%d entries", count)
 	}
-	// More than the count of links can say.
+	// More than the link count can hold.
 	if said := made.debugfs("stat /below"); !strings.Contains(said, "Links: 1 ") {
 		t.Error(said[:200])
 	}
@@ -188,7 +234,7 @@ func TestPlannedSizes(t *testing.T) {
 	}
 }
 
-// The check value of CRC-32C, not inverted at the end.
+// The published check value of CRC-32C, without the final inversion.
 func TestChecksum(t *testing.T) {
 	if sum := checksum(^uint32(0), []byte("123456789")); sum != ^uint32(0xe3069283) {
 		t.Errorf("%#x", sum)

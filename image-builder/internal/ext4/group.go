@@ -17,7 +17,7 @@ type group struct {
 	inodeBits  bitmap
 
 	freeBlocks, freeInodes, directories uint32
-	// Inodes up to here have been used.
+	// Number of inodes used; those behind are free.
 	inodesUsed uint32
 	isChanged  bool
 }
@@ -48,7 +48,7 @@ func (v *volume) readGroups() error {
 	return v.markMetadata()
 }
 
-// readBitmaps takes those that mkfs has written; the others are empty but for what markMetadata puts there.
+// readBitmaps reads the bitmaps that mkfs has written. All others are empty, except for what markMetadata marks.
 func (v *volume) readBitmaps(g *group) (err error) {
 	flags := get16(g.descriptor, 0x12)
 	g.blockBits, g.inodeBits = make(bitmap, blockBytes), make(bitmap, blockBytes)
@@ -62,7 +62,7 @@ func (v *volume) readBitmaps(g *group) (err error) {
 			return err
 		}
 	}
-	// What lies beyond the end counts as taken.
+	// Blocks beyond the end of the file system count as used.
 	for i := v.inodesPerGroup; i < blockBytes*8; i++ {
 		g.inodeBits.set(i)
 	}
@@ -77,7 +77,7 @@ func (v *volume) readBitmaps(g *group) (err error) {
 	return nil
 }
 
-// markMetadata takes the blocks of superblocks, descriptors, bitmaps and inode tables, wherever mkfs has put them.
+// markMetadata marks the blocks of superblocks, descriptors, bitmaps and inode tables as used.
 func (v *volume) markMetadata() error {
 	mark := func(first, count uint32) {
 		for block := first; block < first+count && block < v.blocks; block++ {
@@ -99,7 +99,7 @@ func (v *volume) markMetadata() error {
 	return nil
 }
 
-// hasBackup tells the groups that begin with a copy of the superblock: 0, 1 and the powers of 3, 5 and 7.
+// hasBackup reports whether a group begins with a copy of the superblock: 0, 1 and the powers of 3, 5 and 7 do.
 func hasBackup(number uint32) bool {
 	if number <= 1 {
 		return true
@@ -140,7 +140,7 @@ func (g *group) takeInode(at uint32, isDirectory bool) {
 	}
 }
 
-// writeGroup writes the bitmaps of a group that has changed, and its descriptor in memory.
+// writeGroup writes the bitmaps of a changed group, and updates its descriptor in memory.
 func (v *volume) writeGroup(g *group) error {
 	if !g.isChanged {
 		return nil

@@ -9,17 +9,17 @@ import (
 const (
 	usesExtents = 0x80000
 	extraBytes  = 32
-	// Where the map of blocks, a short link's target or a device's number is.
+	// Offset of the block map, a short link's target or a device's number.
 	mapAt    = 0x28
 	mapBytes = 60
-	// Attributes that fit follow the fields.
+	// Offset of attributes that fit into the inode.
 	attributesAt = 128 + extraBytes
 	sectorBytes  = 512
-	// Directories with more say 1: that it is not known.
+	// Maximum link count of a directory. Beyond it the count is 1, which means unknown.
 	directoryLinksMax = 65000
 )
 
-// typeBits are the file type in the mode, and as directory entries have it.
+// typeBits are a file type's bits in the mode and its number in directory entries.
 var typeBits = map[tree.Kind]struct {
 	mode  uint32
 	entry byte
@@ -36,23 +36,23 @@ var typeBits = map[tree.Kind]struct {
 // inode is one record of the inode table.
 type inode struct {
 	number uint32
-	// seed of all checksums that belong to the inode.
+	// Start value of all checksums of this inode.
 	seed uint32
 	data []byte
-	// blocks it takes, those of its maps and attributes too.
+	// Blocks that it uses, including those of its maps and attributes.
 	blocks uint32
 }
 
 func (v *volume) newInode(node *tree.Node) *inode {
 	i := &inode{number: node.Inode, data: make([]byte, inodeBytes)}
-	// The generation is 0.
+	// The inode's generation is 0.
 	i.seed = checksumOfNumber(checksumOfNumber(v.seed, node.Inode), 0)
 	put16(i.data, 0x0, typeBits[node.Kind].mode|uint32(node.Mode))
 	putSplit16(i.data, 0x2, 0x78, node.UID)
 	putSplit16(i.data, 0x18, 0x7a, node.GID)
 	put16(i.data, 0x1a, node.Links)
 	put16(i.data, 0x80, extraBytes)
-	// atime, ctime, mtime, crtime: what an archive tells is one time.
+	// atime, ctime, mtime and crtime are equal, because an archive has one time.
 	extra := uint32((node.Seconds-int64(int32(node.Seconds)))>>32)&3 | node.Nanoseconds<<2
 	for field, extraField := range map[int]int{0x8: 0x8c, 0xc: 0x84, 0x10: 0x88, 0x90: 0x94} {
 		put32(i.data, field, uint32(node.Seconds))
@@ -76,7 +76,7 @@ func (v *volume) writeInode(i *inode) error {
 	return err
 }
 
-// setDevice writes the number as the kernel does: the old way where that is enough.
+// setDevice writes a device number as the kernel does: in the old format if the number fits into it.
 func (i *inode) setDevice(major, minor uint32) {
 	if major < 256 && minor < 256 {
 		put32(i.data, mapAt, major<<8|minor)
@@ -85,7 +85,7 @@ func (i *inode) setDevice(major, minor uint32) {
 	put32(i.data, mapAt+4, minor&0xff|major<<8|minor&^0xff<<12)
 }
 
-// setShortTarget puts the target into the inode; false when it is too long for that.
+// setShortTarget writes a link's target into the inode; false if it is too long.
 func (i *inode) setShortTarget(target string) bool {
 	if len(target) >= mapBytes {
 		return false
@@ -94,7 +94,7 @@ func (i *inode) setShortTarget(target string) bool {
 	return true
 }
 
-// mapping is the extents of a file in the file system, by file block.
+// mapping lists a file's extents in the file system, ordered by file block.
 type mapping struct {
 	fileBlock uint32
 	run
@@ -109,7 +109,7 @@ const (
 	extentBlocksMax = 32768
 )
 
-// setExtents writes the map of an inode's blocks: a tree of the least depth.
+// setExtents writes the map of an inode's blocks as a tree of minimum depth.
 func (v *volume) setExtents(i *inode, mappings []mapping) error {
 	i.addFlags(usesExtents)
 	entries := make([][]byte, len(mappings))
@@ -133,7 +133,7 @@ func (v *volume) setExtents(i *inode, mappings []mapping) error {
 	return nil
 }
 
-// writeExtentBlocks writes one level and returns the entries of the level above.
+// writeExtentBlocks writes one level of the tree and returns the entries of the level above.
 func (v *volume) writeExtentBlocks(i *inode, entries [][]byte, depth uint32) (upper [][]byte, err error) {
 	for len(entries) > 0 {
 		count := len(entries)
@@ -170,7 +170,7 @@ func putExtentNode(data []byte, entries [][]byte, entriesMax int, depth uint32) 
 	}
 }
 
-// extentsOf lists the blocks of an inode that mkfs has made, whose map is in the inode.
+// extentsOf lists the blocks of an inode made by mkfs, whose map is inside the inode.
 func extentsOf(inode []byte) []run {
 	var runs []run
 	data := inode[mapAt : mapAt+mapBytes]

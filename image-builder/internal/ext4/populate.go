@@ -37,7 +37,7 @@ func Populate(image *os.File, root *tree.Node, spool io.ReaderAt) error {
 	return v.flush()
 }
 
-// freeBlocksOf gives back what mkfs has allocated for a directory that is written anew.
+// freeBlocksOf frees the blocks that mkfs has allocated for a directory, which will be rewritten.
 func (v *volume) freeBlocksOf(number uint32) error {
 	inode, err := v.readInode(number)
 	if err != nil {
@@ -51,7 +51,7 @@ func (v *volume) freeBlocksOf(number uint32) error {
 	return nil
 }
 
-// number gives inodes to all that is below a directory; a directory's own entries come one after another.
+// number assigns inodes to everything below a directory. The entries of one directory get consecutive numbers.
 func (v *volume) number(directory *tree.Node) error {
 	children := directory.Children()
 	for _, child := range children {
@@ -103,7 +103,7 @@ func (w *writer) writeTree(directory *tree.Node, parent uint32) error {
 	return nil
 }
 
-// writeOnce writes a node that may have several names.
+// writeOnce writes a node once, even if it has several names.
 func (w *writer) writeOnce(node *tree.Node) error {
 	if node.Links > 1 {
 		if w.written[node] {
@@ -141,7 +141,7 @@ func (v *volume) finishInode(i *inode, node *tree.Node) error {
 	return v.writeInode(i)
 }
 
-// copyContent brings a file's blocks from the spool to free ones.
+// copyContent copies a file's blocks from the spool into free blocks.
 func (w *writer) copyContent(i *inode, content []tree.Extent) error {
 	var mappings []mapping
 	for _, extent := range content {
@@ -193,7 +193,7 @@ func (w *writer) copyBlocks(from uint32, to run) error {
 	return nil
 }
 
-// NeedLostAndFound makes the directory that every ext4 file system has.
+// NeedLostAndFound makes lost+found, which every ext4 file system has.
 func NeedLostAndFound(files *tree.Tree) error {
 	return files.NeedDirectory(lostAndFound, 0o700)
 }

@@ -5,26 +5,26 @@ import "image-builder/internal/tree"
 const (
 	mib      = 1 << 20
 	groupMib = 128
-	// SpareMib is room for the journal and tables, and for a guest whose disk is no larger than the image.
+	// SpareMib is space for the journal and tables, and for the files of a guest whose disk is not larger than the image.
 	spareMib = 96
 	stepMib  = 64
-	// One group's worth at one inode for 16 KiB; each group added by growing gets as many.
+	// Inodes of one group, one for each 16 KiB. Groups added by growing have the same number.
 	inodesPerGroupMin = 8192
-	// One bitmap block has a bit for each.
+	// One bitmap block has one bit for each.
 	inodesPerGroupMax = 8 * blockBytes
 )
 
 // Size is how large a file system must be.
 type Size struct {
 	MiB int64
-	// Inodes in all.
+	// Total number of inodes.
 	Inodes int64
-	// LargestDirectory is in blocks.
+	// LargestDirectory is the size of the largest directory in blocks.
 	LargestDirectory int64
 }
 
-// Plan finds the size for a tree: its content and 3 % for maps of blocks and bitmaps, and a quarter of the inodes free for
-// what the guest adds.
+// Plan computes the size for a tree: its content, 3 % for block maps and bitmaps, and a quarter more inodes for the files
+// that the guest adds.
 func Plan(files *tree.Tree) (Size, error) {
 	var blocks, nodes, largest int64
 	err := files.Each(func(node *tree.Node) error {
@@ -57,7 +57,7 @@ func directoryBlocks(node *tree.Node) int64 {
 	for _, child := range node.Children() {
 		bytes += entryLength(child.Name)
 	}
-	// No block wastes as much as the longest entry.
+	// The unused rest of a block is shorter than the longest entry.
 	return int64(bytes/(usableBytes-entryHeaderBytes-256)) + 1
 }
 

@@ -1,7 +1,7 @@
-// Package ext4 fills an empty ext4 file system, as mkfs.ext4 leaves it, with a tree. It writes each directory once and
-// whole, so its time grows with the number of files only; `mkfs.ext4 -d` searches a directory for each file it adds.
+// Package ext4 writes a tree into an empty ext4 file system made by mkfs.ext4. It writes each directory once and
+// completely, so its time grows only with the number of files. `mkfs.ext4 -d` searches a directory for each file it adds.
 //
-// What it relies on of the format: 4 KiB blocks, 256-byte inodes, extents, 64-bit descriptors and metadata checksums
+// It requires 4 KiB blocks, 256-byte inodes, extents, 64-bit descriptors and metadata checksums
 // (https://docs.kernel.org/filesystems/ext4).
 package ext4
 
@@ -90,12 +90,12 @@ func (v *volume) writeBlock(number uint32, block []byte) error {
 	return err
 }
 
-// run is a number of blocks in a row.
+// run is a sequence of consecutive blocks.
 type run struct{ first, count uint32 }
 
 var errFull = errors.New("the file system is too small for the tree")
 
-// allocate takes the next free blocks, as many in a row as there are up to `wanted`.
+// allocate takes the next free blocks: a run of at most `wanted`.
 func (v *volume) allocate(wanted uint32) (run, error) {
 	for ; v.nextBlock < v.blocks; v.nextBlock++ {
 		group, at := v.groups[v.nextBlock/v.blocksPerGroup], v.nextBlock%v.blocksPerGroup
@@ -117,7 +117,7 @@ func (v *volume) allocateBlock() (uint32, error) {
 	return taken.first, err
 }
 
-// free gives a block back; it is found again only if it lies ahead.
+// free frees a block. It is allocated again only if the search has not passed it yet.
 func (v *volume) free(block uint32) {
 	v.groups[block/v.blocksPerGroup].freeBlock(block % v.blocksPerGroup)
 }
@@ -147,7 +147,7 @@ func (v *volume) readInode(number uint32) ([]byte, error) {
 	return inode, err
 }
 
-// flush writes what the blocks and inodes taken have changed.
+// flush writes the bitmaps, descriptors and superblock that allocation has changed.
 func (v *volume) flush() error {
 	var freeBlocks, freeInodes uint32
 	for _, group := range v.groups {

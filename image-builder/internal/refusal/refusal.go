@@ -1,22 +1,22 @@
-// Package refusal holds the errors that the owner of an archive can do something about. Every other error of the builder is
-// a failure of the host.
+// Package refusal defines the errors that the owner of an archive can correct. Every other error of the builder is a failure
+// of the host.
 package refusal
 
 import "fmt"
 
-// Code says which kind of refusal it is.
+// Code is the kind of a refusal.
 type Code string
 
 const (
-	// Invalid: the archive is damaged, or is no root file system that a guest could start from.
+	// Invalid: the archive is damaged, or is not a root file system from which a guest can start.
 	Invalid Code = "invalid"
-	// TooLarge: over the limit of bytes.
+	// TooLarge: the archive exceeds the limit of bytes.
 	TooLarge Code = "too_large"
-	// TooMany: over the limit of entries.
+	// TooMany: the archive exceeds the limit of entries.
 	TooMany Code = "too_many"
 )
 
-// Refusal is an error with a hint that names the next step; the hint may be empty.
+// Refusal is an error with a hint that names the next step. The hint may be empty.
 type Refusal struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
@@ -36,7 +36,7 @@ func (r *Refusal) WithHint(hint string) *Refusal {
 	return r
 }
 
-// Quote prints a name of the archive so that it fits into one line of a message.
+// Quote returns a name of the archive in a form that fits into one line of a message.
 func Quote(name string) string {
 	const bytesMax = 200
 	if len(name) > bytesMax {

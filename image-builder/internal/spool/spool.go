@@ -1,4 +1,4 @@
-// Package spool keeps the contents of files until the size of the image is known.
+// Package spool stores file contents until the size of the image is known.
 package spool
 
 import (
@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// Zeros of this length become a hole.
+	// A run of zeros of this length becomes a hole.
 	chunkBytes  = 64 << 10
 	bufferBytes = 1 << 20
 )
@@ -26,7 +26,7 @@ type Spool struct {
 
 var zeros = make([]byte, chunkBytes)
 
-// Create makes a spool without a name: it is gone when the process ends.
+// Create makes a spool as an unlinked file, which disappears when the process ends.
 func Create(path string) (*Spool, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -38,7 +38,7 @@ func Create(path string) (*Spool, error) {
 	return &Spool{file, bufio.NewWriterSize(file, bufferBytes), 0, make([]byte, chunkBytes)}, nil
 }
 
-// Keep reads a file's content to its end. The head is its first bytes, at most a chunk, valid until the next call.
+// Keep stores a file's content. It returns the first bytes as `head`, at most a chunk, valid until the next call.
 func (s *Spool) Keep(content io.Reader) (extents []tree.Extent, head []byte, size int64, err error) {
 	for {
 		n, err := io.ReadFull(content, s.chunk)
@@ -67,7 +67,7 @@ func (s *Spool) Keep(content io.Reader) (extents []tree.Extent, head []byte, siz
 	}
 }
 
-// headBytesMax is enough to tell what a program is.
+// headBytesMax is enough to recognise a program's format.
 const headBytesMax = 64
 
 func min(a, b int) int {
@@ -103,7 +103,7 @@ func joined(extents []tree.Extent, next tree.Extent) []tree.Extent {
 	return append(extents, next)
 }
 
-// Reader gives random access to the blocks kept so far.
+// Reader gives random access to the blocks stored so far.
 func (s *Spool) Reader() (io.ReaderAt, error) {
 	return s.file, s.writer.Flush()
 }

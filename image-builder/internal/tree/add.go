@@ -6,11 +6,11 @@ import (
 	"image-builder/internal/refusal"
 )
 
-// ext4 counts the names of a file in 16 bits and stops at this.
+// Maximum number of a file's names in ext4.
 const linkCountMax = 65000
 
-// Add puts a node where an entry of the archive says. The last entry of a name wins. A directory over a link to a
-// directory keeps the link, so that an archive made of several layers does not break `/lib -> usr/lib`.
+// Add puts a node at an entry's path. A later entry of the same name replaces the earlier one. Exception: a directory does
+// not replace a link to a directory, so that an archive made of several layers does not break `/lib -> usr/lib`.
 func (t *Tree) Add(path string, node *Node) error {
 	names, err := Split(path)
 	if err != nil {
@@ -26,7 +26,7 @@ func (t *Tree) Add(path string, node *Node) error {
 	return t.put(parent, names, path, node)
 }
 
-// describeRoot takes only the time: owner and mode of the root stay such that every user of the guest gets in.
+// describeRoot sets only the root's time. Owner and mode stay as they are, so that every user of the guest can enter it.
 func (t *Tree) describeRoot(node *Node) error {
 	if node.Kind != Directory {
 		return refusal.New("the archive says that the root directory is a %s", node.Kind)
@@ -70,14 +70,14 @@ func (t *Tree) put(parent *Node, names []string, path string, node *Node) error 
 	return nil
 }
 
-// describe takes what an entry says of a directory that is there already.
+// describe sets the metadata of an existing directory from an entry.
 func (n *Node) describe(other *Node) {
 	n.Mode, n.UID, n.GID = other.Mode, other.UID, other.GID
 	n.Seconds, n.Nanoseconds = other.Seconds, other.Nanoseconds
 	n.rare = other.rare
 }
 
-// Link gives a file another name.
+// Link adds another name to a file.
 func (t *Tree) Link(path, target string) error {
 	names, err := Split(path)
 	if err != nil {

@@ -1,6 +1,5 @@
-// Package tree is a root file system in memory, as the entries of an archive describe it one after another. It follows
-// links as a guest would that has the tree as its root directory, so no name can lead out of it. It never touches a file of
-// the host.
+// Package tree builds a root file system in memory from the entries of an archive. It follows links as a guest with this
+// root directory would, so no name leads out of the tree. It never accesses files of the host.
 package tree
 
 import (
@@ -8,7 +7,7 @@ import (
 	"time"
 )
 
-// Kind is what a node is.
+// Kind is the file type of a node.
 type Kind uint8
 
 // The kinds of nodes.
@@ -26,22 +25,22 @@ func (k Kind) String() string {
 	return [...]string{"directory", "file", "symbolic link", "device", "device", "named pipe", "socket"}[k]
 }
 
-// BlockBytes is the unit of file contents, in the spool and in the image.
+// BlockBytes is the block size of file contents, in the spool and in the image.
 const BlockBytes = 4096
 
-// Extent says that Count blocks of a file from block File on are in the spool from block Spool on. What no extent covers
-// is a hole.
+// Extent maps Count blocks of a file, from block File, to blocks of the spool, from block Spool. Blocks without an extent
+// are holes.
 type Extent struct {
 	File, Spool, Count uint32
 }
 
-// Attribute is an extended attribute, its name with the namespace.
+// Attribute is an extended attribute. The name includes the namespace.
 type Attribute struct {
 	Name  string
 	Value []byte
 }
 
-// Rare is what few nodes have.
+// Rare holds the data that only few nodes have, to save memory.
 type Rare struct {
 	Target       string
 	Major, Minor uint32
@@ -51,23 +50,23 @@ type Rare struct {
 // Node is one inode. A file with several names is one node.
 type Node struct {
 	Kind Kind
-	// Mode is the permission bits with set-user-id, set-group-id and sticky.
+	// Mode holds the permission bits, set-user-id, set-group-id and sticky included.
 	Mode     uint16
 	UID, GID uint32
-	// Links counts names in directories; directories have one, the root none.
+	// Links counts the names of a node. Directories have one, the root none.
 	Links       uint32
 	Nanoseconds uint32
 	// Seconds since 1970.
 	Seconds int64
 	Size    int64
 	Content []Extent
-	// Inode is the number that the file system gives it.
+	// Inode is its number in the file system.
 	Inode    uint32
 	rare     *Rare
 	children map[string]*Node
 }
 
-// Rare returns what few nodes have; it must not be changed.
+// Rare returns the node's rare data, which must not be changed.
 func (n *Node) Rare() Rare {
 	if n.rare == nil {
 		return Rare{}
@@ -75,18 +74,18 @@ func (n *Node) Rare() Rare {
 	return *n.rare
 }
 
-// SetRare keeps what few nodes have.
+// SetRare sets the node's rare data.
 func (n *Node) SetRare(rare Rare) {
 	n.rare = &rare
 }
 
-// Child is an entry of a directory.
+// Child is one entry of a directory.
 type Child struct {
 	Name string
 	Node *Node
 }
 
-// Children lists a directory by name.
+// Children lists a directory, ordered by name.
 func (n *Node) Children() []Child {
 	list := make([]Child, 0, len(n.children))
 	for name, node := range n.children {
@@ -96,21 +95,21 @@ func (n *Node) Children() []Child {
 	return list
 }
 
-// Len is the number of a directory's entries.
+// Len returns the number of a directory's entries.
 func (n *Node) Len() int { return len(n.children) }
 
-// Get returns the entry of this name, or nil.
+// Get returns the entry with this name, or nil.
 func (n *Node) Get(name string) *Node { return n.children[name] }
 
-// Tree is a root directory with all that is below it.
+// Tree is a root directory and everything below it.
 type Tree struct {
 	Root *Node
-	// Implied counts the directories that no entry describes.
+	// Implied counts the directories that have no entry of their own.
 	Implied int
 	now     time.Time
 }
 
-// New returns a tree with an empty root directory. Directories that no entry describes get the time now.
+// New returns a tree with an empty root directory. Directories without an entry of their own get the current time.
 func New(now time.Time) *Tree {
 	tree := &Tree{now: now}
 	tree.Root = tree.newDirectory(0o755)
@@ -128,7 +127,7 @@ func (t *Tree) newDirectory(mode uint16) *Node {
 	}
 }
 
-// Each calls visit for every node once, directories before what they hold.
+// Each calls visit once for every node, for directories before their children.
 func (t *Tree) Each(visit func(*Node) error) error {
 	seen := map[*Node]bool{}
 	var walk func(*Node) error

@@ -9,17 +9,17 @@ import (
 
 const (
 	nameBytesMax = 255
-	// What the kernel takes, without the NUL at the end.
+	// The kernel's limit, without the final NUL.
 	pathBytesMax = 4095
-	// Directories in one another, as such a path can name them.
+	// Maximum depth, which a path of that length can just name.
 	depthMax = pathBytesMax / 2
-	// As in the kernel.
+	// The kernel's limit of links in one path.
 	linksMax = 40
-	// Parts of a path and of the links in it together.
+	// Limit of the parts of a path and of all links in it.
 	stepsMax = 4096
 )
 
-// Split returns the parts of an archive's name below the root. Names that would lead out of it are refused.
+// Split returns the parts of an archive's name below the root. It refuses names that lead out of the root.
 func Split(path string) ([]string, error) {
 	var names []string
 	bytes := 0
@@ -49,24 +49,24 @@ var (
 	errDeep         = errors.New("is too deep")
 )
 
-// make says which missing directories a walk makes.
+// make selects the missing directories that a walk creates.
 type makes uint8
 
 const (
 	makeNothing makes = iota
-	// makeNamed: those that the name itself has.
+	// makeNamed: directories in the name itself.
 	makeNamed
-	// makeAll: also those that links lead to.
+	// makeAll: also directories that links point to.
 	makeAll
 )
 
-// step is a part of a path that is still to be walked.
+// step is a part of a path that has not been walked yet.
 type step struct {
 	name     string
 	fromLink bool
 }
 
-// directory walks to a directory, through links as the kernel does: `..` of the root is the root.
+// directory walks to a directory and follows links as the kernel does; `..` of the root is the root.
 func (t *Tree) directory(names []string, missing makes) (*Node, error) {
 	pending := pushed(nil, names, false)
 	stack := []*Node{t.Root}
@@ -118,7 +118,7 @@ func (t *Tree) directory(names []string, missing makes) (*Node, error) {
 	return stack[len(stack)-1], nil
 }
 
-// pushed puts names before what is pending, whose end is next.
+// pushed adds names to the pending stack, whose last element is walked next.
 func pushed(pending []step, names []string, fromLink bool) []step {
 	for i := len(names) - 1; i >= 0; i-- {
 		pending = append(pending, step{names[i], fromLink})

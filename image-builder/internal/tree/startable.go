@@ -7,13 +7,13 @@ const (
 	sharedTmp     = 0o1777
 )
 
-// MakeStartable makes the directories that a guest cannot do without, and refuses a tree that could never start or in
-// which nothing could be run.
+// MakeStartable creates the directories that every guest needs. It refuses a tree that could never start, and a tree
+// without any program.
 func (t *Tree) MakeStartable() error {
 	if err := t.checkPrograms(); err != nil {
 		return err
 	}
-	// The guest agent moves its own mounts there: no link may lead elsewhere.
+	// The guest agent moves its own mounts there, so these must not be links.
 	for _, name := range []string{"proc", "sys", "dev"} {
 		if err := t.NeedDirectory(name, 0o755); err != nil {
 			return err
@@ -27,7 +27,7 @@ func (t *Tree) MakeStartable() error {
 	return t.needReachable("tmp", sharedTmp)
 }
 
-// needReachable also takes a link to a directory.
+// needReachable is like NeedDirectory, but also accepts a link to a directory.
 func (t *Tree) needReachable(name string, mode uint16) error {
 	child := t.Root.children[name]
 	if child == nil || child.Kind != Symlink {
@@ -40,7 +40,7 @@ func (t *Tree) needReachable(name string, mode uint16) error {
 	return nil
 }
 
-// NeedDirectory makes a directory below the root unless it is there, and refuses anything else there.
+// NeedDirectory creates a directory in the root if it is missing, and refuses anything else of that name.
 func (t *Tree) NeedDirectory(name string, mode uint16) error {
 	child := t.Root.children[name]
 	if child == nil {
@@ -79,7 +79,7 @@ func (t *Tree) checkPrograms() error {
 	return err
 }
 
-// isRootLike tells a root directory from /usr, /opt and others that hold programs.
+// isRootLike reports whether a directory looks like a root directory, not like /usr, /opt or others with programs.
 func isRootLike(node *Node) bool {
 	if node.Get("bin") == nil && node.Get("usr") == nil {
 		return false

@@ -24,7 +24,7 @@ func add(t *testing.T, tree *Tree, path string, n *Node) {
 	}
 }
 
-// at walks to a node without following links.
+// at returns a node without following links.
 func at(tree *Tree, path string) *Node {
 	n := tree.Root
 	for _, name := range strings.Split(path, "/") {
@@ -113,7 +113,7 @@ func TestNamesThatAreRefused(t *testing.T) {
 	}
 }
 
-// Each entry goes a little deeper through a link, so that no path is long.
+// Each entry goes deeper through a link, so that no single path is long.
 func TestDepthIsBoundedThroughLinks(t *testing.T) {
 	tree := newTree()
 	for i := 0; i < 2*depthMax; i++ {

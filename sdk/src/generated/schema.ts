@@ -9,13 +9,13 @@ export interface paths {
         };
         /**
          * List machines
-         * @description A page of your machines, newest first unless `sort` says otherwise. `total` counts all that match.
+         * @description Returns one page of your machines that match the filters, newest first by default. `total` counts the machines on all pages.
          */
         readonly get: operations["listMachines"];
         readonly put?: never;
         /**
          * Create a machine
-         * @description Records it and prepares its disk; it does not run before it is started.
+         * @description Records the machine and prepares its disk. Start it with `POST /machines/{id}/start`.
          */
         readonly post: operations["createMachine"];
         readonly delete?: never;
@@ -31,7 +31,10 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Get a machine */
+        /**
+         * Get a machine
+         * @description Returns one of your machines, by id or name.
+         */
         readonly get: operations["getMachine"];
         readonly put?: never;
         readonly post?: never;
@@ -45,8 +48,8 @@ export interface paths {
         readonly head?: never;
         /**
          * Change a machine
-         * @description Changes the fields that are given. Name, labels, environment, lifetime and restart policy can be changed at any time;
-         *     processors, memory and disk only while the machine is stopped. The next start gives the guest its new name and larger disk.
+         * @description Changes the given fields and leaves all others. Name, labels, environment, lifetime, restart policy and idle policy can change at any
+         *     time; vCPUs, memory and disk only while the machine is stopped. The guest gets a new host name or a larger disk at its next start.
          */
         readonly patch: operations["updateMachine"];
         readonly trace?: never;
@@ -82,7 +85,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Stop a machine
-         * @description Asks the guest to power off, and ends its VMM if it does not. A paused machine is resumed first.
+         * @description Asks the guest to power off, and ends its VMM if it does not. A paused machine is resumed first. A suspended one is stopped only with `force`.
          */
         readonly post: operations["stopMachine"];
         readonly delete?: never;
@@ -154,6 +157,29 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/machines/{id}/suspend": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Suspend a machine
+         * @description Saves the memory of a running or paused machine beside its disk, and frees its memory and processors; `start` restores it, with
+         *     its programs as they were and its clock set right. A suspended machine stays so when the daemon or the host restarts.
+         *     Connections through its network end. The time that it takes, and the space, grow with the memory that the guest has used. Without
+         *     space the answer is 503 and the machine goes on. An engine that cannot save memory answers 400.
+         */
+        readonly post: operations["suspendMachine"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/machines/{id}/wait": {
         readonly parameters: {
             readonly query?: never;
@@ -174,6 +200,26 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/machines/{id}/metrics": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Measure a machine
+         * @description What the machine uses at this moment, measured when asked. A machine that does not run has only its sizes. What is not measured is null.
+         */
+        readonly get: operations["getMachineMetrics"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/machines/{id}/console": {
         readonly parameters: {
             readonly query?: never;
@@ -183,13 +229,20 @@ export interface paths {
         };
         /**
          * Read the console
-         * @description The last lines of the machine's serial console in its current run, or its last one; empty before the first start. With
-         *     `follow` the answer continues with new output and ends when the machine stops or restarts; for a machine that is starting it
-         *     begins with the first line. It may be silent for long and has no heartbeat. At most 16 requests may follow one machine; a
-         *     slow reader loses the output that has left the buffer.
+         * @description Returns the last lines of the serial console of the machine’s current or latest run; nothing before the first start. With
+         *     `follow` the answer continues with new output until the machine stops or restarts. For a starting machine it begins with the
+         *     first line. There is no heartbeat, so the answer may be silent for a long time. At most 16 requests can follow one machine. A
+         *     slow reader loses output that has left the buffer.
          *
-         *     The text is the guest’s own: it may hold escape sequences, so make it printable before you show it in a terminal. Bytes
-         *     that are not UTF-8 are replaced by U+FFFD.
+         *     With `previous` it returns the console of the boot before, for example of one that crashed and was restarted. One previous
+         *     boot is kept, at most 1 MiB; it is deleted with the machine. A boot that printed nothing is not kept. Without one the answer is 404.
+         *
+         *     With `timestamps` each line begins with the time at which the daemon saw it, to about 0.1 s. If the daemon may have seen the line
+         *     more than 3 s after it was printed, `[seen late, after 2026-11-29T10:00:00.000Z]` follows: the line was printed between the two
+         *     times. Without `after` the earlier time is unknown. The guest can print the same words itself, but only after the time.
+         *
+         *     The guest writes the text, which may contain escape sequences: filter them before you print it to a terminal. Bytes that are
+         *     not UTF-8 are replaced by U+FFFD.
          */
         readonly get: operations["getMachineConsole"];
         readonly put?: never;
@@ -211,9 +264,447 @@ export interface paths {
         readonly put?: never;
         /**
          * Run a command
-         * @description With `Accept: application/x-ndjson` the answer is a stream of events, one JSON object a line.
+         * @description Runs a program in the guest and returns its exit code and output when it ends; a client that disconnects ends the command. A
+         *     command that exits with a code other than 0 is still answered with 200.
+         *
+         *     With `Accept: application/x-ndjson` (one JSON object on each line) or `Accept: text/event-stream` the answer is a stream of events instead.
+         *     Its first event names the command. If the client disconnects, the command goes on to its `timeout`, unless it has not taken all its
+         *     `stdin` yet; `GET /machines/{id}/execs/{eid}/output` attaches to it again.
+         *
+         *     With `detach` the answer is the command's id, at once.
          */
         readonly post: operations["execInMachine"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/execs": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List commands
+         * @description The detached and streamed commands of the machine’s current boot. Ended ones are kept until they are deleted or until their place is needed, and for ten seconds if nobody has asked about them: a machine has at most 64, and an eighth of its memory for their output. They are gone when the machine stops.
+         */
+        readonly get: operations["listExecs"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/execs/{eid}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Get a command
+         * @description Tells whether the command runs, how it ended, and how much it wrote.
+         */
+        readonly get: operations["getExec"];
+        readonly put?: never;
+        readonly post?: never;
+        /**
+         * Delete a command
+         * @description Ends the command and everything it started, if it still runs, and drops its output.
+         */
+        readonly delete: operations["deleteExec"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/execs/{eid}/output": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Read a command’s output
+         * @description Returns the output from a cursor on, as bytes or, with `Accept: application/x-ndjson` or `Accept: text/event-stream`, as events. With
+         *     `follow` the answer goes on until the command ends; without it, `X-Output-Next` is the cursor to continue with, and `X-Exec-State`
+         *     says whether the command runs.
+         *
+         *     The guest keeps the last 1 MiB (256 KiB of a streamed command). While a client reads, the command waits for it, so no byte is lost. An
+         *     answer whose connection is cut is incomplete: continue with the `cursor` of the last event. A browser’s EventSource does so by itself;
+         *     close it after `outcome` or `caught_up`.
+         */
+        readonly get: operations["getExecOutput"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/execs/{eid}/wait": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Wait for a command
+         * @description Answers as soon as the command has ended.
+         */
+        readonly get: operations["waitForExec"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/execs/{eid}/signal": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Send a signal
+         * @description Sends a signal to the command’s process group. It never waits behind standard input.
+         */
+        readonly post: operations["signalExec"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/execs/{eid}/stdin": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Send standard input
+         * @description Passes on the body to a command with `stdin_open`, as fast as the command reads it, and answers when the guest has all of it. With `end`, standard input ends afterwards.
+         */
+        readonly post: operations["feedExec"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/execs/{eid}/resize": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Resize a terminal
+         * @description Changes the size of the command’s terminal.
+         */
+        readonly post: operations["resizeExec"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/files": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Read a file as base64
+         * @description Hyperfleet’s form, for files of at most 100 MiB. `GET /machines/{id}/files/content` has no limit. The answer is cut off if the file changes while it is read, so what arrives whole is of one moment.
+         */
+        readonly get: operations["readFile"];
+        readonly put?: never;
+        /**
+         * Write a file from base64
+         * @description Hyperfleet’s form, for files of at most 100 MiB. A file that is there is replaced at once and keeps mode and owner; a failed request changes nothing. `PUT /machines/{id}/files/content` takes any size.
+         */
+        readonly post: operations["writeFile"];
+        /**
+         * Delete a file
+         * @description Deletes a file, a link (not its target) or an empty directory; with `recursive` a directory and everything in it. Nothing is deleted if another file system is mounted below.
+         */
+        readonly delete: operations["deleteFile"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/files/stat": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Describe a file
+         * @description Describes a file or directory; of a symbolic link the link itself, unless `follow` is true.
+         */
+        readonly get: operations["statFile"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/files/content": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Download a file
+         * @description The bytes of a file of any size, as fast as they are read. Understands `Range` (one), `If-None-Match` and `If-Range`. The headers `X-File-Mode`, `X-File-Uid` and `X-File-Gid` describe it; HEAD sends only the headers. The answer is cut off if the file changes while it is read, so what arrives whole is of one moment.
+         */
+        readonly get: operations["downloadFile"];
+        /**
+         * Upload a file
+         * @description Writes the body to a file, of any size. Nobody in the guest sees a part of it: the new content replaces the old one at the end, synced to the disk, and a request that is cut off changes nothing. Through a symbolic link its target is written; devices and files of /proc and /sys are written in place.
+         */
+        readonly put: operations["uploadFile"];
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/files/list": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List a directory
+         * @description Returns one page of the files in a directory, by name in byte order.
+         */
+        readonly get: operations["listFiles"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/files/mkdir": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Make a directory
+         * @description Makes a directory.
+         */
+        readonly post: operations["makeDirectory"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/files/move": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Move a file
+         * @description Renames a file or directory, within one file system of the guest.
+         */
+        readonly post: operations["moveFile"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/files/archive": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Download a tree
+         * @description A tar archive of a file or a directory with everything in it; its first entry is named like the path’s last part, or as `name` says. Owners, modes, times, links, holes, devices and extended attributes are kept, sockets are left out, and other file systems below are not entered. The answer is cut off if the file changes while it is read, so what arrives whole is of one moment.
+         */
+        readonly get: operations["downloadArchive"];
+        /**
+         * Upload a tree
+         * @description Unpacks the body, a tar archive without compression, into a directory. Each of its files appears whole or not at all, and replaces one that is there; a directory never replaces a file, nor a file a directory. No name or link in it leads out of the directory.
+         */
+        readonly put: operations["uploadArchive"];
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/files/watch": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Watch files
+         * @description Server-sent events for each change of a file, of the files in a directory or, with `recursive`, of a whole tree of at most 8192 directories. `overflow` means that changes were lost: look again. Ends when the path is gone.
+         */
+        readonly get: operations["watchFiles"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/ssh-certificates": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Make an SSH certificate
+         * @description Signs your public key, so that its private half can enter this machine through the SSH gateway for a few minutes. The certificate ends with the API key that it was made with.
+         */
+        readonly post: operations["createSshCertificate"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/ports": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List published ports
+         * @description Returns the ports of the host that lead to the machine, in the order in which they were published.
+         */
+        readonly get: operations["listMachinePorts"];
+        readonly put?: never;
+        /**
+         * Publish a port
+         * @description Makes a port of the host lead to a port of the guest: at once, also while the machine runs. It stays until it is withdrawn or the machine is deleted.
+         */
+        readonly post: operations["publishMachinePort"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/ports/{host_port}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        readonly post?: never;
+        /**
+         * Withdraw a published port
+         * @description Ends the port at once, with its connections, and frees it for other machines.
+         */
+        readonly delete: operations["unpublishMachinePort"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/network/denied": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List refused packets
+         * @description Returns what the egress policy has refused since the machine started, gathered by destination, newest first; at most 1000.
+         */
+        readonly get: operations["listDeniedEgress"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/routes": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** List the routes of a machine */
+        readonly get: operations["listMachineRoutes"];
+        readonly put?: never;
+        /**
+         * Create a route to a machine
+         * @description Gives a port of the machine a name in the reverse proxy’s domain: `shop.flotilla.example`. The port need not be exposed.
+         */
+        readonly post: operations["createMachineRoute"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -228,12 +719,117 @@ export interface paths {
             readonly cookie?: never;
         };
         /**
-         * Ask whether the daemon answers
+         * Check that the daemon runs
          * @description Needs no key.
          */
         readonly get: operations["getHealth"];
         readonly put?: never;
         readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/environments": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List environments
+         * @description A page of your environments, newest first.
+         */
+        readonly get: operations["listEnvironments"];
+        readonly put?: never;
+        /**
+         * Create an environment
+         * @description Creates and starts its machines, and answers when each runs or has failed. `warnings` names those that failed; when all failed, nothing is left.
+         */
+        readonly post: operations["createEnvironment"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/environments/{id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Get an environment */
+        readonly get: operations["getEnvironment"];
+        readonly put?: never;
+        readonly post?: never;
+        /**
+         * Delete an environment
+         * @description Deletes its machines, whatever state they are in, and then the environment. When a machine cannot be deleted, the environment stays with it and a warning says so.
+         */
+        readonly delete: operations["deleteEnvironment"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/environments/{id}/extend": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Set an environment’s lifetime
+         * @description Counted from now. What is longer than the host allows is shortened, and a warning says so.
+         */
+        readonly post: operations["extendEnvironment"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/environments/{id}/stop": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Stop an environment
+         * @description Pauses its machines, or stops those whose engine cannot pause. Its lifetime stands still. When that fails for a machine, the others are stopped and the environment stays active.
+         */
+        readonly post: operations["stopEnvironment"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/environments/{id}/start": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Start an environment
+         * @description Resumes or starts its machines. The rest of its lifetime begins.
+         */
+        readonly post: operations["startEnvironment"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -249,13 +845,13 @@ export interface paths {
         };
         /**
          * List images
-         * @description A page of the images you can see, by name: the shared ones and your tenant’s own.
+         * @description Returns one page of the images that you can see, ordered by name: shared ones and your tenant’s own.
          */
         readonly get: operations["listImages"];
         readonly put?: never;
         /**
          * Import an image from the host
-         * @description Makes an image of a directory or a tar archive on the daemon’s host; for the operator’s key only. Either the whole image is there when this answers, or nothing is. Two images are made at a time, of different tenants; at most 16 imports wait, one of each tenant, for at most 20 minutes.
+         * @description Makes an image from a directory or a tar archive on the daemon’s host. Needs the operator’s key. The import is atomic: on failure nothing is left behind. The host builds two images at a time, at most one for each tenant. At most 16 imports wait, one for each tenant, for at most 20 minutes.
          */
         readonly post: operations["importImage"];
         readonly delete?: never;
@@ -271,17 +867,23 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Get an image */
+        /**
+         * Get an image
+         * @description Returns an image that you can see, by name in any spelling: `debian:12` is `debian-12`. Aliases are not followed.
+         */
         readonly get: operations["getImage"];
         /**
          * Upload an image
-         * @description The body is a tar archive of a root directory, plain or packed with gzip, zstd, xz or bzip2, of at most 64 GiB unpacked; each file, directory and link counts 8 KiB beside its content, and there are at most 2,000,000. Something in it must be executable; /proc, /sys, /dev, /run, /etc and /tmp are made where they are missing. The image is your tenant’s own. Either the whole image is there when this answers, or nothing is. Two images are made at a time, of different tenants; at most 16 imports wait, one of each tenant, for at most 20 minutes.
+         * @description Makes an image from the body: a tar archive of a root directory, plain or compressed with gzip, zstd, xz or bzip2. Unpacked, it may
+         *     have 64 GiB and 2,000,000 entries; each file, directory and link counts 8 KiB in addition to its content. At least one file must be
+         *     executable. Missing directories /proc, /sys, /dev, /run, /etc and /tmp are created. The image belongs to your tenant.
+         *     The import is atomic: on failure nothing is left behind. The host builds two images at a time, at most one for each tenant. At most 16 imports wait, one for each tenant, for at most 20 minutes.
          */
         readonly put: operations["uploadImage"];
         readonly post?: never;
         /**
          * Delete an image
-         * @description One that was imported and that no machine uses. Shared ones are the operator’s to delete.
+         * @description Deletes an imported image that no machine uses, by its exact name. Only the operator can delete shared images.
          */
         readonly delete: operations["deleteImage"];
         readonly options?: never;
@@ -298,13 +900,13 @@ export interface paths {
         };
         /**
          * List keys
-         * @description A page of your tenant’s keys, or everyone’s for the operator, newest first; ended ones too, of which a tenant’s last 1000 are remembered. The operator’s own key, which is a file of the host, is not among them.
+         * @description Returns one page of your tenant’s keys, newest first; with the operator’s key, those of all tenants. Includes revoked and expired keys, the last 1000 of each tenant. The operator’s own key is a file on the host and is not listed.
          */
         readonly get: operations["listKeys"];
         readonly put?: never;
         /**
          * Create a key
-         * @description The answer has the key itself, once: keep it. A tenant has at most 1000 keys that are neither revoked nor expired.
+         * @description Returns the key’s secret, which is never shown again: store it. A tenant can have 1000 keys that are neither revoked nor expired.
          */
         readonly post: operations["createKey"];
         readonly delete?: never;
@@ -320,15 +922,66 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Get a key */
+        /**
+         * Get a key
+         * @description Returns a key of your tenant, without its secret.
+         */
         readonly get: operations["getKey"];
         readonly put?: never;
         readonly post?: never;
         /**
          * Revoke a key
-         * @description It and all keys made with it are good for nothing from the answer on; another daemon on the same database may take a second. The key stays listed, with `revoked_at`. Revoking it again changes nothing.
+         * @description Ends the key and all keys that were created with it at once; other daemons on the same database may accept them for one more second. The key stays listed, with `revoked_at`. Revoking it again changes nothing.
          */
         readonly delete: operations["revokeKey"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/quotas": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List quotas
+         * @description A page of the quotas that were set, by tenant. For the operator.
+         */
+        readonly get: operations["listQuotas"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/quotas/{tenant}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Get a tenant’s quota
+         * @description Its limits and what it uses of them. Your own, or any tenant’s for the operator.
+         */
+        readonly get: operations["getQuota"];
+        /**
+         * Set a tenant’s quota
+         * @description Replaces its limits. They apply to new machines and to machines that grow; what the tenant has stays. For the operator.
+         */
+        readonly put: operations["setQuota"];
+        readonly post?: never;
+        /**
+         * Remove a tenant’s quota
+         * @description From then on, the host’s limits for every tenant apply. For the operator.
+         */
+        readonly delete: operations["removeQuota"];
         readonly options?: never;
         readonly head?: never;
         readonly patch?: never;
@@ -343,7 +996,7 @@ export interface paths {
         };
         /**
          * List operations
-         * @description A page of what was and is being done to your machines, newest first. The oldest that ended are forgotten in time.
+         * @description Returns one page of running and ended operations on your machines and images, newest first. The oldest ended ones are removed.
          */
         readonly get: operations["listOperations"];
         readonly put?: never;
@@ -363,7 +1016,7 @@ export interface paths {
         };
         /**
          * Get an operation
-         * @description A machine names the one under way in its `operation_id`.
+         * @description The `operation_id` of a machine is the id of its open operation.
          */
         readonly get: operations["getOperation"];
         readonly put?: never;
@@ -374,17 +1027,183 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/v1/routes": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List routes
+         * @description A page of your tenant’s routes, newest first.
+         */
+        readonly get: operations["listRoutes"];
+        readonly put?: never;
+        /**
+         * Create a route
+         * @description As `POST /machines/{id}/routes`, with the machine in the body.
+         */
+        readonly post: operations["createRoute"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/routes/{id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Get a route */
+        readonly get: operations["getRoute"];
+        readonly put?: never;
+        readonly post?: never;
+        /** Delete a route */
+        readonly delete: operations["deleteRoute"];
+        readonly options?: never;
+        readonly head?: never;
+        /**
+         * Change a route
+         * @description New requests go to the new port at once.
+         */
+        readonly patch: operations["updateRoute"];
+        readonly trace?: never;
+    };
+    readonly "/api/v1/routes/{id}/tokens": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Make a token for a private route
+         * @description Whoever has the token may send requests through the route until it expires, or until all tokens of the route are revoked.
+         */
+        readonly post: operations["createRouteToken"];
+        /** Revoke all tokens of a private route */
+        readonly delete: operations["revokeRouteTokens"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/ssh-keys": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List SSH keys
+         * @description A page of your tenant’s SSH keys, newest first.
+         */
+        readonly get: operations["listSshKeys"];
+        readonly put?: never;
+        /**
+         * Register an SSH key
+         * @description Whoever has its private half can enter your tenant’s machines through the SSH gateway: `ssh web@host -p 2222`. A tenant can have 1000.
+         */
+        readonly post: operations["createSshKey"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/ssh-keys/{id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Get an SSH key */
+        readonly get: operations["getSshKey"];
+        readonly put?: never;
+        readonly post?: never;
+        /**
+         * Delete an SSH key
+         * @description Ends the SSH connections that were made with it.
+         */
+        readonly delete: operations["deleteSshKey"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/templates": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List templates
+         * @description A page of your tenant’s templates, newest first.
+         */
+        readonly get: operations["listTemplates"];
+        readonly put?: never;
+        /**
+         * Create a template
+         * @description What machines made with `template` have in common; fields of the machine’s own request take precedence.
+         */
+        readonly post: operations["createTemplate"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/templates/{id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Get a template */
+        readonly get: operations["getTemplate"];
+        readonly put?: never;
+        readonly post?: never;
+        /**
+         * Delete a template
+         * @description Machines made from it stay as they are.
+         */
+        readonly delete: operations["deleteTemplate"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         readonly Machine: {
-            /** @example k3v9x2m1q8zt */
+            /**
+             * @description Identifier: 12 lower-case letters and digits.
+             * @example k3v9x2m1q8zt
+             */
             readonly id: string;
-            /** @example web-server */
+            /**
+             * @description Unique among your machines.
+             * @example web-server
+             */
             readonly name: string;
             readonly status: components["schemas"]["MachineStatus"];
-            /** @example 1 */
+            /**
+             * @description Number of vCPUs.
+             * @example 1
+             */
             readonly vcpu_count: number;
             /**
              * @description Memory in MiB.
@@ -393,13 +1212,17 @@ export interface components {
             readonly mem_size_mib: number;
             /**
              * Format: date-time
-             * @description UTC, ISO 8601.
+             * @description Time in UTC, ISO 8601.
              * @example 2026-11-22T08:30:00.000Z
              */
             readonly created_at: string;
-            /** @example busybox */
+            /**
+             * @description Name of the image.
+             * @example busybox
+             */
             readonly image: string;
             /**
+             * @description Your labels.
              * @example {
              *       "team": "web"
              *     }
@@ -409,56 +1232,58 @@ export interface components {
             };
             /**
              * Format: date-time
-             * @description When it is deleted; null: never.
+             * @description Time (UTC) at which the machine is deleted; null if it has no lifetime.
              * @example null
              */
             readonly expires_at: string | null;
             /**
-             * @description A path of the host for the operator; for others the name of the file.
+             * @description Path on the host; only its file name for keys other than the operator’s.
              * @example /var/lib/flotilla/kernel/vmlinux
              */
             readonly kernel_image_path: string | null;
             /**
-             * @description The whole command line that its kernel was booted with; before its first start, the one it would be.
+             * @description Complete kernel command line of the latest boot; before the first start, that of the next boot.
              * @example console=ttyS0 quiet
              */
             readonly kernel_args: string | null;
             /**
-             * @description A path of the host for the operator; for others the name of the file.
+             * @description Path on the host; only its file name for keys other than the operator’s.
              * @example /var/lib/flotilla/machines/k3v9x2m1q8zt/root.qcow2
              */
             readonly rootfs_path: string;
             /**
-             * @description The VMM’s control socket while it runs; null but for the operator.
+             * @description Control socket of the running VMM. Null for keys other than the operator’s.
              * @example null
              */
             readonly socket_path: string | null;
             /**
-             * @description Always null so far.
+             * @description Always null: the host’s own devices are not shown.
              * @example null
              */
             readonly tap_device: string | null;
             /**
-             * @description Always null so far.
+             * @description Always null: the host’s own devices are not shown.
              * @example null
              */
             readonly tap_ip: string | null;
             /**
-             * @description Always null so far.
-             * @example null
+             * @description See `network.ip`.
+             * @example 10.77.0.9
              */
             readonly guest_ip: string | null;
             /**
-             * @description Always null so far.
-             * @example null
+             * @description See `network.mac`.
+             * @example 02:66:0a:4d:00:09
              */
             readonly guest_mac: string | null;
+            readonly network: components["schemas"]["MachineNetwork"];
             /**
-             * @description The VMM’s process while it runs; null but for the operator.
+             * @description Process id of the running VMM. Null for keys other than the operator’s.
              * @example null
              */
             readonly pid: number | null;
             /**
+             * @description As requested.
              * @example [
              *       8080
              *     ]
@@ -466,47 +1291,76 @@ export interface components {
             readonly exposed_ports: readonly number[];
             /**
              * Format: date-time
-             * @description UTC, ISO 8601.
+             * @description Time in UTC, ISO 8601.
              * @example 2026-11-22T08:30:00.000Z
              */
             readonly updated_at: string;
             /**
              * Format: date-time
-             * @description When it last started; null before.
+             * @description Time (UTC) of the latest start; null before the first one.
              * @example null
              */
             readonly started_at: string | null;
             /**
-             * @description The finer state behind `status`.
+             * @description More detailed than `status`: also `created`, `creating`, `pausing`, `resuming` and `deleting`.
              * @example created
              */
             readonly state: string;
             /**
-             * @description The operation under way; null when there is none.
+             * @description Id of the open operation; null if there is none.
              * @example null
              */
             readonly operation_id: string | null;
             /**
-             * @description Hyperfleet’s name of `image`.
-             * @example busybox
+             * @description Reference with which the image was requested; `image` is the name that it means.
+             * @example alpine:latest
              */
             readonly image_ref: string;
             /**
-             * @description What the image’s name meant at creation.
+             * @description How `image` differs from `image_ref`; absent when they are the same.
+             * @example `alpine:latest` is not an image of this host; an alias maps it to debian-12
+             */
+            readonly image_note?: string;
+            /**
+             * @description Content of the image at creation.
              * @example sha256:0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f
              */
             readonly image_digest: string;
-            /** @example 1024 */
+            /**
+             * @description Size of the root disk in MiB.
+             * @example 1024
+             */
             readonly disk_size_mib: number;
-            /** @example qemu */
+            /**
+             * @description Engine that runs the machine.
+             * @example qemu
+             */
             readonly engine: string;
             /**
+             * @description As requested.
              * @example auto
              * @enum {string}
              */
             readonly boot: "auto" | "cold";
             /**
-             * @description Variables of every command; null for keys that may not run commands.
+             * @description How it came to run: its kernel booted, or its memory was restored. Null while it does not run.
+             * @example cold
+             * @enum {string|null}
+             */
+            readonly boot_kind: "cold" | "restored" | null;
+            /**
+             * Format: date-time
+             * @description When its memory was saved; null unless it is suspended.
+             * @example null
+             */
+            readonly suspended_at: string | null;
+            /**
+             * @description Id of the template it was created from; null if there is none.
+             * @example null
+             */
+            readonly template: string | null;
+            /**
+             * @description Environment variables of every command. Null for keys without the scope `machines:exec`.
              * @example {
              *       "LANG": "C.UTF-8"
              *     }
@@ -516,63 +1370,262 @@ export interface components {
             } | null;
             readonly restart: components["schemas"]["RestartPolicy"];
             /**
-             * @description Restarts by its policy in a row; after 10 it is left as it is.
+             * @description Consecutive restarts by the policy, at most 10. Ten minutes of running reset it to 0.
              * @example 0
              */
             readonly restart_count: number;
             /**
              * Format: date-time
-             * @description When its policy starts it again; null when nothing is to come.
+             * @description Time (UTC) of the next restart by the policy; null if none is due.
              * @example null
              */
             readonly restart_at: string | null;
             /**
-             * @description Why it failed, while it is `failed`.
+             * @description Whether a request through the reverse proxy, or an SSH login, starts or resumes the machine when it is stopped or paused.
+             * @example true
+             */
+            readonly auto_wake: boolean;
+            readonly idle: components["schemas"]["IdlePolicy"];
+            /**
+             * Format: date-time
+             * @description Until when `idle` does not act (UTC), as `hold_seconds` of PATCH says; null: nobody holds the machine.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly held_until: string | null;
+            /**
+             * Format: date-time
+             * @description Earliest time (UTC) at which `idle` acts, if nobody uses the machine before; null while it does not run or has no such policy. Updated at most every 30 seconds.
+             * @example null
+             */
+            readonly idle_at: string | null;
+            /**
+             * @description User data as given, or its template’s; null without any, and for keys that may not run commands.
+             * @example null
+             */
+            readonly user_data: string | null;
+            /**
+             * @description Public keys that enter this machine alone through the SSH gateway.
+             * @example []
+             */
+            readonly ssh_keys: readonly string[];
+            /**
+             * @description Port of the host at which SSH clients enter this machine alone; null: none.
+             * @example null
+             */
+            readonly ssh_port: number | null;
+            /** @description Whether its `ssh_port` is open now; absent without one. */
+            readonly ssh?: {
+                /** @example 16000 */
+                readonly port: number;
+                /** @enum {string} */
+                readonly status: "open" | "closed";
+                /**
+                 * @description Why it is closed, such as another program of the host that has the port; it is tried again every 30 seconds.
+                 * @example null
+                 */
+                readonly reason: string | null;
+            };
+            /**
+             * @description How far its guest is with its user data and SSH keys; null: it had neither at creation.
+             * @example null
+             */
+            readonly provisioning: {
+                /** @enum {string} */
+                readonly status: "pending" | "running" | "succeeded" | "failed";
+                /**
+                 * @description Why it failed.
+                 * @example null
+                 */
+                readonly message: string | null;
+                /**
+                 * Format: date-time
+                 * @description Time in UTC, ISO 8601.
+                 * @example 2026-11-22T08:30:00.000Z
+                 */
+                readonly updated_at: string;
+            } | null;
+            /** @description The link to the guest’s agent, if something is or was wrong with it since its start or the daemon’s; absent otherwise. */
+            readonly guest_link?: {
+                /**
+                 * @description While it is `down`, commands and files of the guest cannot be reached.
+                 * @enum {string}
+                 */
+                readonly status: "up" | "down";
+                /**
+                 * @description Why it is down, or was lost the last time, for example because the guest broke the link’s protocol.
+                 * @example The guest floods its link with empty frames
+                 */
+                readonly reason: string;
+                /**
+                 * Format: date-time
+                 * @description When it was lost the last time; null: never.
+                 * @example 2026-11-22T08:30:00.000Z
+                 */
+                readonly lost_at: string | null;
+                /**
+                 * @description How often it was lost.
+                 * @example 1
+                 */
+                readonly lost_count: number;
+            };
+            /**
+             * @description Reason of the failure; null if there is none.
              * @example null
              */
             readonly error_message: string | null;
             /**
-             * @description What this host does not give its machines, limits or isolation; empty when it gives all, and but for the operator.
+             * @description Limits and isolation that this host cannot give its machines. Always empty for keys other than the operator’s.
              * @example []
              */
             readonly warnings: readonly string[];
             /**
-             * @description `error_message` with its circumstances.
+             * @description Details of the failure; null if there is none.
              * @example null
              */
             readonly failure: {
+                /** @description For programs, such as `timed_out`. New codes may be added. */
                 readonly code: string;
+                /** @description For people. */
                 readonly message: string;
                 /**
                  * Format: date-time
-                 * @description UTC, ISO 8601.
+                 * @description Time in UTC, ISO 8601.
                  * @example 2026-11-22T08:30:00.000Z
                  */
                 readonly at: string;
-                /** @description The last lines of its console. */
+                /** @description The last lines of the console. */
                 readonly console: readonly string[];
             } | null;
         };
         /**
-         * @description What a machine is, in the words of this API.
+         * @description Status of a machine. `state` shows it in more detail.
          * @enum {string}
          */
-        readonly MachineStatus: "pending" | "starting" | "running" | "paused" | "stopping" | "stopped" | "failed";
+        readonly MachineStatus: "pending" | "starting" | "running" | "paused" | "suspended" | "stopping" | "stopped" | "failed";
+        /** @description Its place in the network of its host. */
+        readonly MachineNetwork: {
+            /** @enum {string} */
+            readonly mode: "nat" | "bridge" | "none";
+            /**
+             * @description `user`: this host makes no bridge, so the guest’s interface reaches nothing, and the daemon carries connections to published TCP ports.
+             * @example bridge
+             * @enum {string}
+             */
+            readonly kind: "bridge" | "user";
+            /**
+             * @description Why it has no working network, or which change is not in force yet; null: nothing is wrong.
+             * @example null
+             */
+            readonly note: string | null;
+            /** @example 10.77.0.9 */
+            readonly ip: string | null;
+            /** @description Its place on a bridge of the operator’s. Null unless the mode is `bridge`. */
+            readonly lan: {
+                /** @example br0 */
+                readonly bridge: string;
+                /** @description Null: its address comes by DHCP. */
+                readonly fixed: {
+                    /** @example 192.168.1.50 */
+                    readonly address: string;
+                    /** @example 24 */
+                    readonly prefix: number;
+                    /** @example 192.168.1.1 */
+                    readonly gateway: string | null;
+                    readonly resolvers: readonly string[];
+                } | null;
+                /** @description What the guest says that a DHCP server has given it: its own word, which nobody has checked. Null while it has said nothing. */
+                readonly reported: {
+                    /** @example 192.168.1.50 */
+                    readonly address: string;
+                    /** @example 24 */
+                    readonly prefix: number;
+                    /** @example 192.168.1.1 */
+                    readonly gateway: string | null;
+                    readonly resolvers: readonly string[];
+                    /** @example 2026-11-29T10:00:00.000Z */
+                    readonly reported_at: string;
+                    /** @example 2026-11-29T22:00:00.000Z */
+                    readonly lease_ends_at: string;
+                } | null;
+            } | null;
+            /** @example null */
+            readonly ipv6: string | null;
+            /** @example 02:66:0a:4d:00:09 */
+            readonly mac: string | null;
+            /** @example 10.77.0.1 */
+            readonly gateway: string | null;
+            /** @example null */
+            readonly group: string | null;
+            readonly egress: ("allow" | "deny") | {
+                readonly allow: readonly {
+                    readonly to: string;
+                    /** @enum {string} */
+                    readonly protocol: "tcp" | "udp" | "any";
+                    readonly ports: readonly (number | components["schemas"]["PortRange"])[] | null;
+                }[];
+            };
+            readonly bandwidth: {
+                readonly egress_bits: number | null;
+                readonly ingress_bits: number | null;
+            };
+            readonly ports: readonly components["schemas"]["PublishedPort"][];
+        };
+        /** @description Inclusive. */
+        readonly PortRange: {
+            readonly first: number;
+            readonly last: number;
+        };
+        readonly PublishedPort: {
+            /**
+             * @example tcp
+             * @enum {string}
+             */
+            readonly protocol: "tcp" | "udp";
+            /** @example 127.0.0.1 */
+            readonly bind: string;
+            /** @example 8080 */
+            readonly host_port: number;
+            /** @example 80 */
+            readonly guest_port: number;
+        };
         /**
-         * @description `on-failure`: it is started again when it fails, `always`: also when its guest powers off; with growing delays, and at most 10 times in a row.
+         * @description When the machine restarts by itself. `no`: never. `on-failure`: when it fails. `always`: also when its guest powers off. Delays grow from 1 second to 5 minutes; after 10 restarts in a row it stays as it is.
          * @enum {string}
          */
         readonly RestartPolicy: "no" | "on-failure" | "always";
+        /** @description What happens to a running machine that nobody uses. `auto_wake` says whether requests wake it again. */
+        readonly IdlePolicy: {
+            /**
+             * @description Seconds without requests, commands, terminals, file transfers and connections.
+             * @example 600
+             */
+            readonly after_seconds: number;
+            /**
+             * @description `pause` keeps its memory; `suspend` saves it on the disk and frees it; `stop` gives it up.
+             * @example pause
+             * @enum {string}
+             */
+            readonly action: "pause" | "suspend" | "stop";
+        } | null;
         readonly Error: {
             readonly error: {
-                /** @example NOT_FOUND */
+                /**
+                 * @description For programs.
+                 * @example NOT_FOUND
+                 */
                 readonly code: string;
-                /** @example Machine with id 'abc123' not found */
+                /**
+                 * @description For people.
+                 * @example Machine with id 'abc123' not found
+                 */
                 readonly message: string;
+                /** @description The id in the daemon’s log. */
                 readonly request_id?: string;
+                /** @description Whether the same request may succeed later without further effects. */
                 readonly retryable?: boolean;
+                /** @description What to do next. */
                 readonly hint?: string;
-                /** @description Facts for programs: of a command that was killed at its timeout, what it had written. */
+                /** @description Further facts for programs, such as the output of a command that was killed at its timeout. */
                 readonly details?: {
                     readonly [key: string]: unknown;
                 };
@@ -580,47 +1633,55 @@ export interface components {
         };
         readonly CreateMachine: {
             /**
-             * @description Unique among your machines: letters, digits, `.`, `_` and `-`, as in a host name, but not 12 small letters and digits, which is an id.
+             * @description Unique among your machines, and the guest’s host name. At most 128 letters, digits, `.`, `_` and `-`. Must not look like an id: 12 lower-case letters and digits, also after `vm-` or `vm_`.
              * @example web-server
              */
             readonly name: string;
-            /** @example 1 */
-            readonly vcpu_count: number;
             /**
-             * @description Memory in MiB.
+             * @description Number of vCPUs, at most the host’s CPUs. Required without a template.
+             * @example 1
+             */
+            readonly vcpu_count?: number;
+            /**
+             * @description Memory in MiB, at least the image’s `min_memory_mib`. Required without a template.
              * @example 256
              */
-            readonly mem_size_mib: number;
+            readonly mem_size_mib?: number;
             /**
-             * @description Ports to publish.
+             * @description Id or name of a template, which provides the fields that this request omits.
+             * @example web
+             */
+            readonly template?: string;
+            /**
+             * @description TCP ports of the guest that the reverse proxy may reach, at most 256. For a port of the host use `network.ports`.
              * @example [
              *       8080
              *     ]
              */
             readonly exposed_ports?: readonly number[];
             /**
-             * @description A name, or a reference as registries have it: `debian:12` means `debian-12`. Default: debian-12.
+             * @description Image name, or a registry-style reference: `debian:12` means `debian-12`. Images are not pulled; common references such as `alpine:latest` are mapped to the nearest image, and `image_note` says so. Default, also for null: `debian-12`.
              * @example busybox
              */
-            readonly image?: string;
+            readonly image?: string | null;
             /**
-             * @description Size of the root disk in MiB.
+             * @description Size of the root disk in MiB, at least the image’s `size_mib`. Default: 10240, or the image’s size if larger.
              * @example 1024
              */
             readonly disk_size_mib?: number;
             /**
-             * @description Default: this host’s.
+             * @description Engine that runs the machine. Default: the host’s engine.
              * @example qemu
              */
             readonly engine?: string;
             /**
-             * @description `cold`: never from a prepared guest.
+             * @description How the machine starts. `cold`: its kernel boots. `auto`: the daemon chooses the fastest way that it has; today that is to boot the kernel as well. Default: `auto`.
              * @example auto
              * @enum {string}
              */
             readonly boot?: "auto" | "cold";
             /**
-             * @description Yours to give; lists can be filtered by them. At most 16 KiB of JSON in all.
+             * @description Your own keys and values, by which lists can be filtered. At most 64 labels and 16 KiB of JSON.
              * @example {
              *       "team": "web"
              *     }
@@ -629,7 +1690,7 @@ export interface components {
                 readonly [key: string]: string;
             };
             /**
-             * @description Variables of every command that is run in it. At most 16 KiB of JSON in all.
+             * @description Environment variables of every command run in the machine. At most 64 variables and 16 KiB of JSON.
              * @example {
              *       "LANG": "C.UTF-8"
              *     }
@@ -639,61 +1700,223 @@ export interface components {
             };
             readonly restart?: components["schemas"]["RestartPolicy"];
             /**
-             * @description Seconds from now to its deletion, whatever it does then.
+             * @description Whether a request through the reverse proxy, or an SSH login, starts or resumes the machine when it is stopped or paused.
+             * @example true
+             */
+            readonly auto_wake?: boolean;
+            /** @description What happens to it when nobody uses it for a while. Default, also for null: nothing. */
+            readonly idle?: {
+                /**
+                 * @description Seconds without requests, commands, terminals, file transfers and connections.
+                 * @example 600
+                 */
+                readonly after_seconds: number;
+                /**
+                 * @description `pause` keeps its memory; `suspend` saves it on the disk and frees it; `stop` gives it up.
+                 * @example pause
+                 * @enum {string}
+                 */
+                readonly action: "pause" | "suspend" | "stop";
+            } | null;
+            /**
+             * @description Seconds from now until the machine is deleted, even if it is running. At most ten years.
              * @example 3600
              */
             readonly lifetime_seconds?: number;
             /**
-             * @description Hyperfleet’s name of `disk_size_mib`, which wins.
+             * @description What its guest does once, after its first start: a part of cloud-init’s `#cloud-config`, or a script that begins with `#!`. At most 64 KiB. After a template’s own.
+             * @example #cloud-config
+             *     runcmd:
+             *       - echo hello > /root/hello
+             */
+            readonly user_data?: string;
+            /**
+             * @description Public keys, such as the content of `id_ed25519.pub`, that enter this machine alone through the SSH gateway. At most 64 keys and 32 KiB. Root’s keys in `user_data` are added. Root’s `authorized_keys` in the guest has them, too, as lines with the mark `managed-by-flotilla`.
+             * @example [
+             *       "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGYZyk6oQ1ZLYO3FBVC2Nn5cZNa9nsDkBqyqvRz3vHTt me@laptop"
+             *     ]
+             */
+            readonly ssh_keys?: readonly string[];
+            /**
+             * @description Port of the host at which SSH clients enter this machine alone, with a user of the guest as login name. 0: a free one; otherwise one of FLOTILLA_SSH_PORTS. Default, also for null: none.
+             * @example 0
+             */
+            readonly ssh_port?: number | null;
+            /**
+             * @description Hyperfleet’s name for `disk_size_mib`, in MiB. `disk_size_mib` takes precedence.
              * @example 1024
              */
             readonly image_size_mib?: number;
             /**
-             * @description Set for the whole server: taken and not used; the answer has what is.
+             * @description Accepted for compatibility and ignored. The operator sets it for the whole host; the machine shows the value in use.
              * @example null
              */
             readonly kernel_image_path?: string | null;
             /**
-             * @description Set for the whole server: taken and not used; the answer has what is.
+             * @description Accepted for compatibility and ignored. The operator sets it for the whole host; the machine shows the value in use.
              * @example null
              */
             readonly kernel_args?: string | null;
             /**
-             * @description Set for the whole server: taken and not used; the answer has what is.
+             * @description Accepted for compatibility and ignored. The operator sets it for the whole host; the machine shows the value in use.
              * @example null
              */
             readonly rootfs_path?: string | null;
-            /**
-             * @description Guests have no network device yet: refused, but for `enable: false`.
-             * @example {
-             *       "enable": false
-             *     }
-             */
-            readonly network?: {
-                readonly enable?: boolean;
-            } & {
-                readonly [key: string]: unknown;
-            };
-            /** @description Images are not pulled from registries yet: refused. */
+            readonly network?: components["schemas"]["MachineNetworkRequest"];
+            /** @description Refused: images are not pulled from registries yet. */
             readonly registry_auth?: {
                 readonly [key: string]: unknown;
             };
         };
+        /** @description Its place in the network. Default: mode `nat`, with a free address and no limits. */
+        readonly MachineNetworkRequest: {
+            /**
+             * @description `nat`: an address of the guests’ network, with a way out. `bridge`: a place on a bridge of the operator’s, with an address of that network. `none`: no network. Changes only while the machine is stopped.
+             * @example nat
+             * @enum {string}
+             */
+            readonly mode?: "nat" | "bridge" | "none";
+            /**
+             * @description With the mode `bridge`: a bridge that the operator has named. Null or absent: the first one. Changes only while the machine is stopped.
+             * @example br0
+             */
+            readonly bridge?: string | null;
+            /**
+             * @description With the mode `bridge` and an address. Null or absent: none. Changes only while the machine is stopped.
+             * @example 192.168.1.1
+             */
+            readonly gateway?: string | null;
+            /**
+             * @description With the mode `bridge` and an address: its name servers. Changes only while the machine is stopped.
+             * @example [
+             *       "192.168.1.1"
+             *     ]
+             */
+            readonly resolvers?: readonly string[];
+            /**
+             * @description Your machines of the same group reach each other. Null: it reaches no other machine.
+             * @example backend
+             */
+            readonly group?: string | null;
+            /**
+             * @description A certain IPv4 address of the guests’ network; with the mode `bridge`, one with the length of the prefix, such as `192.168.1.50/24`. Null or absent: a free one, or one of the DHCP server. Changes only while the machine is stopped.
+             * @example 10.77.0.9
+             */
+            readonly address?: string | null;
+            readonly egress?: components["schemas"]["EgressPolicy"];
+            readonly bandwidth?: components["schemas"]["Bandwidth"];
+            /** @description Ports of the host that lead to the guest. */
+            readonly ports?: readonly components["schemas"]["PublishPort"][];
+            /**
+             * @description Hyperfleet’s name: false is the mode `none`.
+             * @example true
+             */
+            readonly enable?: boolean;
+            /** @description Hyperfleet’s name of `address`. */
+            readonly guest_ip?: string;
+            /** @description Refused: the host names its devices. */
+            readonly tap_device?: string;
+            /** @description Refused: the host gives its own addresses. */
+            readonly tap_ip?: string;
+            /** @description Refused: it follows from the address. */
+            readonly guest_mac?: string;
+        };
+        /**
+         * @description What the guest may send to the world. `deny`: nothing. Answers to connections from outside always pass.
+         * @example {
+         *       "allow": [
+         *         {
+         *           "to": "example.com",
+         *           "ports": [
+         *             443
+         *           ]
+         *         }
+         *       ]
+         *     }
+         */
+        readonly EgressPolicy: ("allow" | "deny") | {
+            readonly allow: readonly components["schemas"]["EgressRule"][];
+        };
+        readonly EgressRule: {
+            /**
+             * @description An address, a network, or a domain name; `*.example.com` is every name below.
+             * @example example.com
+             */
+            readonly to: string;
+            /**
+             * @description Default: `tcp` with ports, otherwise `any`.
+             * @example tcp
+             * @enum {string}
+             */
+            readonly protocol?: "tcp" | "udp" | "any";
+            /**
+             * @description Ports, and ranges of them. Null or absent: every port.
+             * @example [
+             *       443
+             *     ]
+             */
+            readonly ports?: readonly (number | components["schemas"]["PortRange"])[] | null;
+        };
+        readonly Bandwidth: {
+            /**
+             * @description Sent by the guest, per second. Null: unlimited.
+             * @example 10000000
+             */
+            readonly egress_bits?: number | null;
+            /**
+             * @description Received by it, per second. Null: unlimited.
+             * @example null
+             */
+            readonly ingress_bits?: number | null;
+        };
+        readonly PublishPort: {
+            /**
+             * @description Port of the guest.
+             * @example 80
+             */
+            readonly guest_port: number;
+            /**
+             * @description Port of the host. Null or absent: a free one of the host’s range.
+             * @example 8080
+             */
+            readonly host_port?: number | null;
+            /**
+             * @description Default: `tcp`.
+             * @example tcp
+             * @enum {string}
+             */
+            readonly protocol?: "tcp" | "udp";
+            /**
+             * @description Address of the host: `0.0.0.0` is every one. Default: `127.0.0.1`, the host alone.
+             * @example 127.0.0.1
+             */
+            readonly bind?: string;
+        };
         readonly MachineList: {
+            /** @description Machines on this page. */
             readonly machines: readonly components["schemas"]["MachineSummary"][];
             /**
-             * @description Machines that match, on all pages.
+             * @description Number of matching machines on all pages.
              * @example 1
              */
             readonly total: number;
         };
         readonly MachineSummary: {
-            /** @example k3v9x2m1q8zt */
+            /**
+             * @description Identifier: 12 lower-case letters and digits.
+             * @example k3v9x2m1q8zt
+             */
             readonly id: string;
-            /** @example web-server */
+            /**
+             * @description Unique among your machines.
+             * @example web-server
+             */
             readonly name: string;
             readonly status: components["schemas"]["MachineStatus"];
-            /** @example 1 */
+            /**
+             * @description Number of vCPUs.
+             * @example 1
+             */
             readonly vcpu_count: number;
             /**
              * @description Memory in MiB.
@@ -702,13 +1925,17 @@ export interface components {
             readonly mem_size_mib: number;
             /**
              * Format: date-time
-             * @description UTC, ISO 8601.
+             * @description Time in UTC, ISO 8601.
              * @example 2026-11-22T08:30:00.000Z
              */
             readonly created_at: string;
-            /** @example busybox */
+            /**
+             * @description Name of the image.
+             * @example busybox
+             */
             readonly image: string;
             /**
+             * @description Your labels.
              * @example {
              *       "team": "web"
              *     }
@@ -718,19 +1945,24 @@ export interface components {
             };
             /**
              * Format: date-time
-             * @description When it is deleted; null: never.
+             * @description Time (UTC) at which the machine is deleted; null if it has no lifetime.
              * @example null
              */
             readonly expires_at: string | null;
         };
+        /**
+         * @description Order of a list of machines; `-` means descending.
+         * @enum {string}
+         */
+        readonly MachineSort: "created_at" | "-created_at" | "updated_at" | "-updated_at" | "name" | "-name" | "mem_size_mib" | "-mem_size_mib";
         readonly UpdateMachine: {
             /**
-             * @description Unique among your machines: letters, digits, `.`, `_` and `-`, as in a host name, but not 12 small letters and digits, which is an id.
+             * @description Unique among your machines, and the guest’s host name. At most 128 letters, digits, `.`, `_` and `-`. Must not look like an id: 12 lower-case letters and digits, also after `vm-` or `vm_`.
              * @example web-server
              */
             readonly name?: string;
             /**
-             * @description Labels to set; null removes one. Others stay.
+             * @description Labels to set; null removes a label. Other labels stay.
              * @example {
              *       "team": "web",
              *       "old": null
@@ -740,7 +1972,7 @@ export interface components {
                 readonly [key: string]: string | null;
             };
             /**
-             * @description Variables to set; null removes one. Others stay. The key needs the scope machines:exec, too.
+             * @description Environment variables to set; null removes a variable. Other variables stay. Also needs the scope `machines:exec`.
              * @example {
              *       "LANG": "C.UTF-8"
              *     }
@@ -748,82 +1980,383 @@ export interface components {
             readonly env?: {
                 readonly [key: string]: string | null;
             };
+            /**
+             * @description All TCP ports of the guest that the reverse proxy may reach from now on, also while it runs. Requests under way go on.
+             * @example [
+             *       8080
+             *     ]
+             */
+            readonly exposed_ports?: readonly number[];
+            /**
+             * @description TCP ports to expose beside those that are, at that moment; of simultaneous changes none is lost.
+             * @example [
+             *       8080
+             *     ]
+             */
+            readonly exposed_ports_add?: readonly number[];
+            /**
+             * @description TCP ports that are not to be exposed any more; the others stay.
+             * @example [
+             *       80
+             *     ]
+             */
+            readonly exposed_ports_remove?: readonly number[];
             readonly restart?: components["schemas"]["RestartPolicy"];
             /**
-             * @description Seconds from now to its deletion; null: it is never deleted.
+             * @description Whether a request through the reverse proxy, or an SSH login, starts or resumes the machine when it is stopped or paused.
+             * @example true
+             */
+            readonly auto_wake?: boolean;
+            /** @description What happens to it when nobody uses it for a while; null: nothing. Counts from now. */
+            readonly idle?: {
+                /**
+                 * @description Seconds without requests, commands, terminals, file transfers and connections.
+                 * @example 600
+                 */
+                readonly after_seconds: number;
+                /**
+                 * @description `pause` keeps its memory; `suspend` saves it on the disk and frees it; `stop` gives it up.
+                 * @example pause
+                 * @enum {string}
+                 */
+                readonly action: "pause" | "suspend" | "stop";
+            } | null;
+            /**
+             * @description Seconds from now in which `idle` does not act, whoever uses the machine or does not; null ends that.
+             * @example 7200
+             */
+            readonly hold_seconds?: number | null;
+            /**
+             * @description Seconds from now until the machine is deleted; null removes the lifetime.
              * @example 3600
              */
             readonly lifetime_seconds?: number | null;
             /**
-             * @description Only while it is stopped.
+             * @description Number of vCPUs. Can change only while the machine is stopped.
              * @example 2
              */
             readonly vcpu_count?: number;
             /**
-             * @description Memory in MiB. Only while it is stopped.
+             * @description Memory in MiB. Can change only while the machine is stopped.
              * @example 512
              */
             readonly mem_size_mib?: number;
             /**
-             * @description Size of the root disk in MiB, no less than before. Only while it is stopped.
+             * @description Size of the root disk in MiB. It can only grow. Can change only while the machine is stopped.
              * @example 2048
              */
             readonly disk_size_mib?: number;
+            /**
+             * @description All public keys that enter this machine alone through the SSH gateway. Connections made with a key that is gone end. Root’s `authorized_keys` in the guest follows, at once while it runs and otherwise at its next start; lines without our mark stay. Also needs the scope `machines:exec`.
+             * @example [
+             *       "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGYZyk6oQ1ZLYO3FBVC2Nn5cZNa9nsDkBqyqvRz3vHTt me@laptop"
+             *     ]
+             */
+            readonly ssh_keys?: readonly string[];
+            /**
+             * @description Port of the host at which SSH clients enter this machine alone. 0: the one that it has, or a free one; null: none.
+             * @example 0
+             */
+            readonly ssh_port?: number | null;
+            readonly network?: components["schemas"]["NetworkChange"];
+        };
+        /** @description Policy, group and bandwidth change at once, also while the machine runs. */
+        readonly NetworkChange: {
+            /**
+             * @description `nat`: an address of the guests’ network, with a way out. `bridge`: a place on a bridge of the operator’s, with an address of that network. `none`: no network. Changes only while the machine is stopped.
+             * @example nat
+             * @enum {string}
+             */
+            readonly mode?: "nat" | "bridge" | "none";
+            /**
+             * @description With the mode `bridge`: a bridge that the operator has named. Null or absent: the first one. Changes only while the machine is stopped.
+             * @example br0
+             */
+            readonly bridge?: string | null;
+            /**
+             * @description With the mode `bridge` and an address. Null or absent: none. Changes only while the machine is stopped.
+             * @example 192.168.1.1
+             */
+            readonly gateway?: string | null;
+            /**
+             * @description With the mode `bridge` and an address: its name servers. Changes only while the machine is stopped.
+             * @example [
+             *       "192.168.1.1"
+             *     ]
+             */
+            readonly resolvers?: readonly string[];
+            /**
+             * @description Your machines of the same group reach each other. Null: it reaches no other machine.
+             * @example backend
+             */
+            readonly group?: string | null;
+            /**
+             * @description A certain IPv4 address of the guests’ network; with the mode `bridge`, one with the length of the prefix, such as `192.168.1.50/24`. Null or absent: a free one, or one of the DHCP server. Changes only while the machine is stopped.
+             * @example 10.77.0.9
+             */
+            readonly address?: string | null;
+            readonly egress?: components["schemas"]["EgressPolicy"];
+            readonly bandwidth?: components["schemas"]["Bandwidth"];
+        };
+        readonly MachineMetrics: {
+            /** @example k3v9x2m1q8zt */
+            readonly machine_id: string;
+            readonly status: components["schemas"]["MachineStatus"];
+            /**
+             * Format: date-time
+             * @example 2026-07-01T12:00:00.000Z
+             */
+            readonly measured_at: string;
+            /**
+             * @description Since its latest start; 0 while it does not run.
+             * @example 42.5
+             */
+            readonly uptime_seconds: number;
+            readonly cpu: {
+                /** @example 1 */
+                readonly vcpu_count: number;
+                /**
+                 * @description Processor time of the host since its latest start. The difference of two answers, divided by the time between them, is the usage. Null: not measured.
+                 * @example 1500
+                 */
+                readonly time_ms: number | null;
+            };
+            readonly memory: {
+                /**
+                 * @description What the machine may use.
+                 * @example 536870912
+                 */
+                readonly size_bytes: number;
+                /**
+                 * @description Memory of the host that it occupies, with the VMM’s own. Null: not measured.
+                 * @example 134217728
+                 */
+                readonly host_used_bytes: number | null;
+                /** @description What the guest’s kernel says. Null: it did not answer, for example because the machine is paused. */
+                readonly guest: {
+                    /**
+                     * @description Without the kernel’s own code and tables. Null: not measured.
+                     * @example 503316480
+                     */
+                    readonly total_bytes: number | null;
+                    /**
+                     * @description Not used for anything. Null: not measured.
+                     * @example 402653184
+                     */
+                    readonly free_bytes: number | null;
+                    /**
+                     * @description What programs could get without swapping. Null: not measured.
+                     * @example 450000000
+                     */
+                    readonly available_bytes: number | null;
+                    /**
+                     * @description Contents of files. Null: not measured.
+                     * @example 25165824
+                     */
+                    readonly cache_bytes: number | null;
+                    /**
+                     * @description Pages read from a disk since the guest’s boot. Null: not measured.
+                     * @example 211
+                     */
+                    readonly major_faults: number | null;
+                } | null;
+            };
+            readonly disk: {
+                /**
+                 * @description Of its root disk.
+                 * @example 10737418240
+                 */
+                readonly size_bytes: number;
+                /**
+                 * @description Read from its disks since its latest start. Null: not measured.
+                 * @example 4096
+                 */
+                readonly read_bytes: number | null;
+                /**
+                 * @description Written to its disks since its latest start. Null: not measured.
+                 * @example 4096
+                 */
+                readonly write_bytes: number | null;
+                /**
+                 * @description Requests that read, since its latest start. Null: not measured.
+                 * @example 1
+                 */
+                readonly reads: number | null;
+                /**
+                 * @description Requests that wrote, since its latest start. Null: not measured.
+                 * @example 1
+                 */
+                readonly writes: number | null;
+            };
+            readonly network: {
+                /**
+                 * @description Received by its network. Null: not measured.
+                 * @example 0
+                 */
+                readonly rx_bytes: number | null;
+                /**
+                 * @description Sent by its network. Null: not measured.
+                 * @example 0
+                 */
+                readonly tx_bytes: number | null;
+                /**
+                 * @description Received by its network. Null: not measured.
+                 * @example 0
+                 */
+                readonly rx_packets: number | null;
+                /**
+                 * @description Sent by its network. Null: not measured.
+                 * @example 0
+                 */
+                readonly tx_packets: number | null;
+            };
         };
         readonly ExecResult: {
             /**
-             * @description 128 + the signal when a signal ended it.
+             * @description Exit code; 128 + the signal’s number if a signal ended the command.
              * @example 0
              */
             readonly exit_code: number;
-            /** @example 6.1.0-37-amd64 */
+            /**
+             * @description Standard output: its first 8 MiB.
+             * @example 6.1.0-37-amd64
+             */
             readonly stdout: string;
-            /** @example  */
+            /**
+             * @description Standard error: its first 8 MiB.
+             * @example
+             */
             readonly stderr: string;
             /**
+             * @description How the command ended.
              * @example exited
              * @enum {string}
              */
             readonly outcome: "exited" | "signalled";
             /**
-             * @description Without `SIG`.
+             * @description Name of the signal that ended the command, without `SIG`; null if it exited.
              * @example null
              */
             readonly signal: string | null;
             /**
-             * @description More was written than a buffered answer holds.
+             * @description Whether standard output is incomplete, because it exceeded 8 MiB (1 MiB in errors).
              * @example false
              */
             readonly stdout_truncated: boolean;
-            /** @example false */
+            /**
+             * @description The same for standard error.
+             * @example false
+             */
             readonly stderr_truncated: boolean;
+            /**
+             * @description How many bytes the command wrote to standard output, also of what is not shown.
+             * @example 15
+             */
+            readonly stdout_bytes: number;
+            /**
+             * @description The same for standard error.
+             * @example 0
+             */
+            readonly stderr_bytes: number;
         };
         readonly ExecEvent: {
-            /** @enum {string} */
+            /**
+             * @description The first event: names the command, which can be attached to again. Absent if the program cannot be run, or the guest agent is too old.
+             * @enum {string}
+             */
+            readonly type: "started";
+            /**
+             * @description Identifier of the command.
+             * @example p4x0c7k2m9ab
+             */
+            readonly id: string;
+            /**
+             * @description Identifier of its machine.
+             * @example k3v9x2m1q8zt
+             */
+            readonly machine_id: string;
+            /**
+             * @description Process id in the guest.
+             * @example 312
+             */
+            readonly pid: number;
+        } | {
+            /**
+             * @description Output of the command.
+             * @enum {string}
+             */
             readonly type: "stdout";
+            /** @description Position of the first byte in this stream, from 0. */
             readonly offset: number;
+            /** @description The bytes as base64. */
             readonly data: string;
+            /** @description Where the output goes on after this event, in bytes of both streams: the `from` to continue with. */
+            readonly cursor: number;
         } | {
-            /** @enum {string} */
+            /**
+             * @description Output of the command.
+             * @enum {string}
+             */
             readonly type: "stderr";
+            /** @description Position of the first byte in this stream, from 0. */
             readonly offset: number;
+            /** @description The bytes as base64. */
             readonly data: string;
+            /** @description Where the output goes on after this event, in bytes of both streams: the `from` to continue with. */
+            readonly cursor: number;
         } | {
-            /** @enum {string} */
+            /**
+             * @description Sent every 10 s while there is no output.
+             * @enum {string}
+             */
             readonly type: "heartbeat";
         } | {
-            /** @enum {string} */
+            /**
+             * @description The last event.
+             * @enum {string}
+             */
             readonly type: "outcome";
-            /** @enum {string} */
+            /**
+             * @description `unknown`: the guest was lost before it reported how the command ended.
+             * @enum {string}
+             */
             readonly outcome: "exited" | "signalled" | "timed_out" | "unknown";
-            /** @description 128 + the signal when a signal ended it; null when neither is known. */
+            /**
+             * @description Exit code; 128 + the signal’s number if a signal ended the command; null if unknown.
+             * @example 0
+             */
             readonly exit_code: number | null;
+            /**
+             * @description Name of the signal that ended the command, without `SIG`; null otherwise.
+             * @example null
+             */
             readonly signal: string | null;
+            /**
+             * @description Why the outcome is unknown; null otherwise.
+             * @example null
+             */
             readonly reason: string | null;
+        };
+        readonly ExecStarted: {
+            /**
+             * @description Identifier of the command.
+             * @example p4x0c7k2m9ab
+             */
+            readonly id: string;
+            /**
+             * @description Identifier of its machine.
+             * @example k3v9x2m1q8zt
+             */
+            readonly machine_id: string;
+            /**
+             * @description Process id in the guest.
+             * @example 312
+             */
+            readonly pid: number;
         };
         readonly Exec: {
             /**
-             * @description Program and arguments; no shell. Each has at most 131,071 bytes; together with the environment they have what the guest’s kernel takes, usually 2 MiB. `cmd`, the older name, is accepted too.
+             * @description Program and its arguments, run without a shell. Each may have 131,071 bytes. Arguments and environment together are limited by the guest’s kernel, usually to 2 MiB. The older name `cmd` is also accepted.
              * @example [
              *       "uname",
              *       "-r"
@@ -831,12 +2364,12 @@ export interface components {
              */
             readonly command: readonly string[];
             /**
-             * @description Seconds until it is killed; 86400 where it is more.
-             * @default 30
+             * @description Seconds after which the command is killed. Default: 30; none with `detach`. Values above 86400 (one day) count as 86400.
+             * @example 10
              */
             readonly timeout?: number;
             /**
-             * @description Added to the environment, and to the machine’s own variables, which it overrides.
+             * @description Environment variables of this command. They override the machine’s `env`.
              * @example {
              *       "LANG": "C.UTF-8"
              *     }
@@ -845,28 +2378,430 @@ export interface components {
                 readonly [key: string]: string;
             };
             /**
-             * @description Working directory.
+             * @description Working directory in the guest. Default: the user’s home.
              * @example /
              */
             readonly cwd?: string;
             /**
-             * @description A user of the guest by name or number; `USER:GROUP` also says the only group.
+             * @description User in the guest, by name or number. `USER:GROUP` runs with that group only. Default: root.
              * @example root
              */
             readonly user?: string;
             /**
-             * @description Standard input, base64.
+             * @description Standard input as base64, at most 8 MiB of bytes.
              * @example aGVsbG8K
              */
             readonly stdin?: string;
+            /**
+             * @description How a buffered answer shows the output. `utf8` (the default): bytes that are not UTF-8 are replaced by U+FFFD. `base64`: all bytes.
+             * @example utf8
+             * @enum {string}
+             */
+            readonly encoding?: "utf8" | "base64";
+            /**
+             * @description Answer with the id as soon as the command has started and has taken its `stdin`. It then outlives the request; see `GET /machines/{id}/execs`.
+             * @example false
+             */
+            readonly detach?: boolean;
+            /**
+             * @description Keep standard input open after `stdin`, for `POST /machines/{id}/execs/{eid}/stdin`. Only with `detach` or a streamed answer.
+             * @example false
+             */
+            readonly stdin_open?: boolean;
+            /** @description Run the command in a terminal of this size, whose output is all stdout. Only with `detach` or a streamed answer. */
+            readonly tty?: {
+                /**
+                 * @description Height in characters.
+                 * @default 24
+                 */
+                readonly rows?: number;
+                /**
+                 * @description Width in characters.
+                 * @default 80
+                 */
+                readonly columns?: number;
+            };
+        };
+        readonly MachineExecList: {
+            /** @description Oldest first; at most 64. */
+            readonly execs: readonly components["schemas"]["MachineExec"][];
+        };
+        readonly MachineExec: {
+            /**
+             * @description Identifier of the command.
+             * @example p4x0c7k2m9ab
+             */
+            readonly id: string;
+            /**
+             * @description Identifier of its machine.
+             * @example k3v9x2m1q8zt
+             */
+            readonly machine_id: string;
+            /**
+             * @description Process id in the guest.
+             * @example 312
+             */
+            readonly pid: number;
+            /**
+             * @description Whether it has ended.
+             * @example ended
+             * @enum {string}
+             */
+            readonly state: "running" | "ended";
+            /**
+             * @description Its program and first arguments, at most 256 bytes.
+             * @example [
+             *       "make",
+             *       "all"
+             *     ]
+             */
+            readonly command: readonly string[];
+            /**
+             * @description Whether it has more arguments.
+             * @example false
+             */
+            readonly command_truncated: boolean;
+            /**
+             * @description Whether it runs in a terminal; null if the guest agent is too old to tell.
+             * @example false
+             */
+            readonly tty: boolean | null;
+            /**
+             * Format: date-time
+             * @description Time (UTC) of its start, by the guest’s clock.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly started_at: string;
+            /**
+             * Format: date-time
+             * @description Time (UTC) of its end; null while it runs, or if the guest agent is too old to tell.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly ended_at: string | null;
+            /**
+             * @description How it ended; null while it runs. `unknown`: the guest was lost before it reported how the command ended.
+             * @example exited
+             * @enum {string|null}
+             */
+            readonly outcome: "exited" | "signalled" | "timed_out" | "unknown" | null;
+            /**
+             * @description Exit code; 128 + the signal’s number if a signal ended the command; null if unknown.
+             * @example 0
+             */
+            readonly exit_code: number | null;
+            /**
+             * @description Name of the signal that ended the command, without `SIG`; null otherwise.
+             * @example null
+             */
+            readonly signal: string | null;
+            /**
+             * @description Why the outcome is unknown; null otherwise.
+             * @example null
+             */
+            readonly reason: string | null;
+            /**
+             * @description Bytes written to standard output. Null if the guest agent is too old to tell.
+             * @example 15
+             */
+            readonly stdout_bytes: number | null;
+            /**
+             * @description Bytes written to standard error. Null if the guest agent is too old to tell.
+             * @example 15
+             */
+            readonly stderr_bytes: number | null;
+            /**
+             * @description The first byte of output that is kept, counted over both streams.
+             * @example 0
+             */
+            readonly first_cursor: number;
+            /**
+             * @description The end of the output so far.
+             * @example 15
+             */
+            readonly next_cursor: number;
+        };
+        readonly ExecOutputEvent: {
+            /**
+             * @description Output of the command.
+             * @enum {string}
+             */
+            readonly type: "stdout";
+            /** @description Position of the first byte in this stream; null if the guest agent is too old to tell. */
+            readonly offset: number | null;
+            /** @description The bytes as base64. */
+            readonly data: string;
+            /** @description Where the output goes on after this event, in bytes of both streams: the `from` to continue with. */
+            readonly cursor: number;
+        } | {
+            /**
+             * @description Output of the command.
+             * @enum {string}
+             */
+            readonly type: "stderr";
+            /** @description Position of the first byte in this stream; null if the guest agent is too old to tell. */
+            readonly offset: number | null;
+            /** @description The bytes as base64. */
+            readonly data: string;
+            /** @description Where the output goes on after this event, in bytes of both streams: the `from` to continue with. */
+            readonly cursor: number;
+        } | {
+            /**
+             * @description Sent every 10 s while there is no output.
+             * @enum {string}
+             */
+            readonly type: "heartbeat";
+        } | {
+            /**
+             * @description The last event without `follow` while the command runs on.
+             * @enum {string}
+             */
+            readonly type: "caught_up";
+            /** @description Where the output goes on after this event, in bytes of both streams: the `from` to continue with. */
+            readonly cursor: number;
+        } | {
+            /**
+             * @description The last event.
+             * @enum {string}
+             */
+            readonly type: "outcome";
+            /**
+             * @description `unknown`: the guest was lost before it reported how the command ended.
+             * @enum {string}
+             */
+            readonly outcome: "exited" | "signalled" | "timed_out" | "unknown";
+            /**
+             * @description Exit code; 128 + the signal’s number if a signal ended the command; null if unknown.
+             * @example 0
+             */
+            readonly exit_code: number | null;
+            /**
+             * @description Name of the signal that ended the command, without `SIG`; null otherwise.
+             * @example null
+             */
+            readonly signal: string | null;
+            /**
+             * @description Why the outcome is unknown; null otherwise.
+             * @example null
+             */
+            readonly reason: string | null;
+        };
+        readonly FileWritten: {
+            /** @enum {boolean} */
+            readonly success: true;
+            readonly bytes_written: number;
+        };
+        readonly FileContent: {
+            /**
+             * Format: byte
+             * @description In base64.
+             * @example aGVsbG8K
+             */
+            readonly content: string;
+            readonly size: number;
+        };
+        readonly FileStat: components["schemas"]["File"] & {
+            readonly path: string;
+            /**
+             * Format: date-time
+             * @description Hyperfleet’s name of `modified_at`.
+             */
+            readonly mod_time: string;
+            readonly is_dir: boolean;
+        };
+        readonly File: {
+            /** @example hostname */
+            readonly name: string;
+            /** @description All bytes of a name that is not UTF-8; `name` has replacements for some. */
+            readonly name_base64: string | null;
+            /** @enum {string} */
+            readonly type: "file" | "directory" | "symlink" | "fifo" | "socket" | "char_device" | "block_device";
+            /**
+             * @description Bytes.
+             * @example 12
+             */
+            readonly size: number;
+            /**
+             * @description Permissions in octal digits.
+             * @example 0644
+             */
+            readonly mode: string;
+            readonly uid: number;
+            readonly gid: number;
+            /** @description The name of its user in the guest. */
+            readonly owner: string | null;
+            /** @description The name of its group in the guest. */
+            readonly group: string | null;
+            /** Format: date-time */
+            readonly modified_at: string;
+            /** @description Another one after each change; the ETag of the content. */
+            readonly version: string;
+            /** @description What a symbolic link points to. */
+            readonly target: string | null;
+        };
+        readonly FileList: {
+            readonly path: string;
+            readonly entries: readonly components["schemas"]["File"][];
+            /** @description The `after` of the next page; null on the last one. */
+            readonly next: string | null;
+        };
+        readonly ArchiveUnpacked: {
+            /** @description Files, links and directories. */
+            readonly count: number;
+        };
+        readonly FileChange: {
+            /** @enum {string} */
+            readonly type: "created" | "modified" | "attributes" | "deleted" | "moved_from" | "moved_to" | "overflow";
+            readonly path: string | null;
+            readonly is_directory: boolean;
+            /** @description The same for both ends of one move; else 0. */
+            readonly cookie: number;
+        };
+        readonly SshCertificate: {
+            /**
+             * @description For a file beside the private key whose name ends in `-cert.pub`.
+             * @example ssh-ed25519-cert-v01@openssh.com AAAAIHNzaC1lZDI1NTE5LWNlcnQtdjAxQG9wZW5zc2guY29t
+             */
+            readonly certificate: string;
+            /** @example 4611686018427387904 */
+            readonly serial: string;
+            /**
+             * @description The login name.
+             * @example k3v9x2m1q8zt
+             */
+            readonly user: string;
+            /**
+             * @description The gateway’s TCP port, on the host of this API.
+             * @example 2222
+             */
+            readonly port: number;
+            /**
+             * @description The gateway’s host key, for `known_hosts`.
+             * @example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGYZyk6oQ1ZLYO3FBVC2Nn5cZNa9nsDkBqyqvRz3vHTt
+             */
+            readonly host_key: string;
+            /**
+             * @description The authority’s key. An sshd in the guest that trusts it accepts the certificate, too.
+             * @example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGYZyk6oQ1ZLYO3FBVC2Nn5cZNa9nsDkBqyqvRz3vHTt
+             */
+            readonly ca_public_key: string;
+            /**
+             * Format: date-time
+             * @description Time in UTC, ISO 8601.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly expires_at: string;
+        };
+        readonly CreateSshCertificate: {
+            /**
+             * @description The content of a file such as `id_ed25519.pub`; its private half stays with you.
+             * @example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGYZyk6oQ1ZLYO3FBVC2Nn5cZNa9nsDkBqyqvRz3vHTt
+             */
+            readonly public_key: string;
+            /**
+             * @description How long it is valid. The connections made with it end then, too.
+             * @default 300
+             * @example 300
+             */
+            readonly ttl_seconds?: number;
+        };
+        readonly PublishedPorts: {
+            readonly ports: readonly components["schemas"]["PublishedPort"][];
+        };
+        readonly PortPublished: {
+            readonly port: components["schemas"]["PublishedPort"];
+            /**
+             * @description False: it is recorded, and the host will carry it out as soon as it can.
+             * @example true
+             */
+            readonly in_force: boolean;
+        };
+        readonly DeniedEgress: {
+            readonly denied: readonly {
+                /** @example tcp */
+                readonly protocol: string;
+                /** @example 192.0.2.7 */
+                readonly address: string;
+                /** @example 443 */
+                readonly port: number | null;
+                /**
+                 * @description The name that the guest asked for, when its resolver refused it.
+                 * @example null
+                 */
+                readonly domain: string | null;
+                /** @example 3 */
+                readonly packets: number;
+                /** @example 2026-11-29T10:00:00.000Z */
+                readonly last_at: string;
+            }[];
+        };
+        readonly Route: {
+            /** @example r7k2m9x4c1qa */
+            readonly id: string;
+            /** @example abc123def456 */
+            readonly machine_id: string;
+            /** @example shop */
+            readonly subdomain: string;
+            /** @example 8080 */
+            readonly target_port: number;
+            readonly auto_wake: boolean;
+            /** @enum {string} */
+            readonly access: "public" | "private";
+            /**
+             * @description Its address at the reverse proxy; null when this server has no domain (`PROXY_HOST_SUFFIX`).
+             * @example https://shop.flotilla.example
+             */
+            readonly url: string | null;
+            /**
+             * Format: date-time
+             * @description Time in UTC, ISO 8601.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly created_at: string;
+            /**
+             * Format: date-time
+             * @description Time in UTC, ISO 8601.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly updated_at: string;
+        };
+        readonly CreateMachineRoute: {
+            /**
+             * @description Lower-case letters, digits and hyphens; unique on this server. Absent or empty: 12 hexadecimal digits.
+             * @example shop
+             */
+            readonly subdomain?: string;
+            /**
+             * @description Port of the guest.
+             * @example 8080
+             */
+            readonly target_port: number;
+            /** @description Whether a request starts or resumes the machine. Default: true. */
+            readonly auto_wake?: boolean;
+            /**
+             * @description `private`: requests need a token of `POST /api/v1/routes/{id}/tokens`. Default: public.
+             * @enum {string}
+             */
+            readonly access?: "public" | "private";
+        };
+        readonly RouteList: {
+            readonly routes: readonly components["schemas"]["Route"][];
+            /**
+             * @description On all pages.
+             * @example 1
+             */
+            readonly total: number;
         };
         readonly Health: {
             /**
+             * @description Always `healthy`.
              * @example healthy
              * @enum {string}
              */
             readonly status: "healthy";
-            /** @example 0.1.0 */
+            /**
+             * @description Version of the daemon.
+             * @example 0.1.0
+             */
             readonly version: string;
             /**
              * @description Seconds since the daemon started.
@@ -879,29 +2814,273 @@ export interface components {
              */
             readonly uptime_seconds: number;
         };
-        readonly Image: {
-            /** @example alpine-3.20 */
+        readonly EnvironmentDetail: {
+            /** @example ci-42 */
+            readonly id: string;
+            /**
+             * @description Empty: none was given.
+             * @example alice
+             */
+            readonly owner: string;
+            readonly state: components["schemas"]["EnvironmentState"];
+            /**
+             * @description What the last action could not do, one sentence each.
+             * @example []
+             */
+            readonly warnings: readonly string[];
+            /**
+             * Format: date-time
+             * @description Time (UTC) at which it is deleted with its machines; null while it is stopped.
+             * @example null
+             */
+            readonly expires_at: string | null;
+            /**
+             * Format: date-time
+             * @description Time in UTC, ISO 8601.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly created_at: string;
+            /**
+             * Format: date-time
+             * @description Time in UTC, ISO 8601.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly updated_at: string;
+            readonly machines: readonly components["schemas"]["MachineSummary"][];
+        };
+        /**
+         * @description `stopped`: its machines are paused or stopped, and its lifetime stands still.
+         * @enum {string}
+         */
+        readonly EnvironmentState: "active" | "stopped";
+        readonly CreateEnvironment: {
+            /**
+             * @description Unique among your environments.
+             * @example ci-42
+             */
+            readonly id: string;
+            /**
+             * @description A label for people, by which lists can be filtered. Grants nothing.
+             * @example alice
+             */
+            readonly owner?: string;
+            /**
+             * @description Seconds from now to the deletion of the environment and its machines. Default: 21600. What is longer than the host allows is shortened, and a warning says so.
+             * @example 3600
+             */
+            readonly lifetime_seconds?: number;
+            /** @description Its machines, without lifetimes of their own. */
+            readonly machines: readonly components["schemas"]["EnvironmentMachine"][];
+        };
+        readonly EnvironmentMachine: {
+            /**
+             * @description Unique among your machines, and the guest’s host name. At most 128 letters, digits, `.`, `_` and `-`. Must not look like an id: 12 lower-case letters and digits, also after `vm-` or `vm_`.
+             * @example web-server
+             */
             readonly name: string;
             /**
-             * @description Of the root file system, which never changes.
+             * @description Number of vCPUs, at most the host’s CPUs. Required without a template.
+             * @example 1
+             */
+            readonly vcpu_count?: number;
+            /**
+             * @description Memory in MiB, at least the image’s `min_memory_mib`. Required without a template.
+             * @example 256
+             */
+            readonly mem_size_mib?: number;
+            /**
+             * @description Id or name of a template, which provides the fields that this request omits.
+             * @example web
+             */
+            readonly template?: string;
+            /**
+             * @description TCP ports of the guest that the reverse proxy may reach, at most 256. For a port of the host use `network.ports`.
+             * @example [
+             *       8080
+             *     ]
+             */
+            readonly exposed_ports?: readonly number[];
+            /**
+             * @description Image name, or a registry-style reference: `debian:12` means `debian-12`. Images are not pulled; common references such as `alpine:latest` are mapped to the nearest image, and `image_note` says so. Default, also for null: `debian-12`.
+             * @example busybox
+             */
+            readonly image?: string | null;
+            /**
+             * @description Size of the root disk in MiB, at least the image’s `size_mib`. Default: 10240, or the image’s size if larger.
+             * @example 1024
+             */
+            readonly disk_size_mib?: number;
+            /**
+             * @description Engine that runs the machine. Default: the host’s engine.
+             * @example qemu
+             */
+            readonly engine?: string;
+            /**
+             * @description How the machine starts. `cold`: its kernel boots. `auto`: the daemon chooses the fastest way that it has; today that is to boot the kernel as well. Default: `auto`.
+             * @example auto
+             * @enum {string}
+             */
+            readonly boot?: "auto" | "cold";
+            /**
+             * @description Your own keys and values, by which lists can be filtered. At most 64 labels and 16 KiB of JSON.
+             * @example {
+             *       "team": "web"
+             *     }
+             */
+            readonly labels?: {
+                readonly [key: string]: string;
+            };
+            /**
+             * @description Environment variables of every command run in the machine. At most 64 variables and 16 KiB of JSON.
+             * @example {
+             *       "LANG": "C.UTF-8"
+             *     }
+             */
+            readonly env?: {
+                readonly [key: string]: string;
+            };
+            readonly restart?: components["schemas"]["RestartPolicy"];
+            /**
+             * @description Whether a request through the reverse proxy, or an SSH login, starts or resumes the machine when it is stopped or paused.
+             * @example true
+             */
+            readonly auto_wake?: boolean;
+            /** @description What happens to it when nobody uses it for a while. Default, also for null: nothing. */
+            readonly idle?: {
+                /**
+                 * @description Seconds without requests, commands, terminals, file transfers and connections.
+                 * @example 600
+                 */
+                readonly after_seconds: number;
+                /**
+                 * @description `pause` keeps its memory; `suspend` saves it on the disk and frees it; `stop` gives it up.
+                 * @example pause
+                 * @enum {string}
+                 */
+                readonly action: "pause" | "suspend" | "stop";
+            } | null;
+            /**
+             * @description What its guest does once, after its first start: a part of cloud-init’s `#cloud-config`, or a script that begins with `#!`. At most 64 KiB. After a template’s own.
+             * @example #cloud-config
+             *     runcmd:
+             *       - echo hello > /root/hello
+             */
+            readonly user_data?: string;
+            /**
+             * @description Public keys, such as the content of `id_ed25519.pub`, that enter this machine alone through the SSH gateway. At most 64 keys and 32 KiB. Root’s keys in `user_data` are added. Root’s `authorized_keys` in the guest has them, too, as lines with the mark `managed-by-flotilla`.
+             * @example [
+             *       "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGYZyk6oQ1ZLYO3FBVC2Nn5cZNa9nsDkBqyqvRz3vHTt me@laptop"
+             *     ]
+             */
+            readonly ssh_keys?: readonly string[];
+            /**
+             * @description Port of the host at which SSH clients enter this machine alone, with a user of the guest as login name. 0: a free one; otherwise one of FLOTILLA_SSH_PORTS. Default, also for null: none.
+             * @example 0
+             */
+            readonly ssh_port?: number | null;
+            /**
+             * @description Hyperfleet’s name for `disk_size_mib`, in MiB. `disk_size_mib` takes precedence.
+             * @example 1024
+             */
+            readonly image_size_mib?: number;
+            /**
+             * @description Accepted for compatibility and ignored. The operator sets it for the whole host; the machine shows the value in use.
+             * @example null
+             */
+            readonly kernel_image_path?: string | null;
+            /**
+             * @description Accepted for compatibility and ignored. The operator sets it for the whole host; the machine shows the value in use.
+             * @example null
+             */
+            readonly kernel_args?: string | null;
+            /**
+             * @description Accepted for compatibility and ignored. The operator sets it for the whole host; the machine shows the value in use.
+             * @example null
+             */
+            readonly rootfs_path?: string | null;
+            readonly network?: components["schemas"]["MachineNetworkRequest"];
+            /** @description Refused: images are not pulled from registries yet. */
+            readonly registry_auth?: {
+                readonly [key: string]: unknown;
+            };
+        };
+        readonly EnvironmentList: {
+            readonly environments: readonly components["schemas"]["Environment"][];
+            /**
+             * @description Environments that match, on all pages.
+             * @example 1
+             */
+            readonly total: number;
+        };
+        readonly Environment: {
+            /** @example ci-42 */
+            readonly id: string;
+            /**
+             * @description Empty: none was given.
+             * @example alice
+             */
+            readonly owner: string;
+            readonly state: components["schemas"]["EnvironmentState"];
+            /**
+             * @description What the last action could not do, one sentence each.
+             * @example []
+             */
+            readonly warnings: readonly string[];
+            /**
+             * Format: date-time
+             * @description Time (UTC) at which it is deleted with its machines; null while it is stopped.
+             * @example null
+             */
+            readonly expires_at: string | null;
+            /**
+             * Format: date-time
+             * @description Time in UTC, ISO 8601.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly created_at: string;
+            /**
+             * Format: date-time
+             * @description Time in UTC, ISO 8601.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly updated_at: string;
+        };
+        readonly ExtendEnvironment: {
+            /**
+             * @description Seconds from now to its deletion; while it is stopped, from its next start.
+             * @example 3600
+             */
+            readonly lifetime_seconds: number;
+        };
+        readonly Image: {
+            /**
+             * @description Unique among the images you can see.
+             * @example alpine-3.20
+             */
+            readonly name: string;
+            /**
+             * @description Checksum of the root file system, which never changes.
              * @example sha256:0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f
              */
             readonly digest: string;
             /**
-             * @description The least size of a machine’s disk, in MiB.
+             * @description Minimum size of a machine’s disk, in MiB.
              * @example 128
              */
             readonly size_mib: number;
-            /** @example 96 */
+            /**
+             * @description Minimum memory of a machine, in MiB.
+             * @example 96
+             */
             readonly min_memory_mib: number;
             /**
-             * @description `host`: guests boot with this host’s kernel. `image`: with the newest in the image, `/boot/vmlinuz-<release>` or `/boot/vmlinux-<release>`, and its `/lib/modules/<release>`.
+             * @description Kernel of the guests. `host`: this host’s kernel. `image`: the newest kernel in the image, `/boot/vmlinuz-<release>` or `/boot/vmlinux-<release>`, with its `/lib/modules/<release>`.
              * @example host
              * @enum {string}
              */
             readonly kernel: "host" | "image";
             /**
-             * @description What `uname -r` says; null for this host’s kernel, which set-up may replace.
+             * @description Release of the image’s own kernel, as `uname -r` shows it; null if guests use the host’s kernel.
              * @example null
              */
             readonly kernel_release: string | null;
@@ -911,132 +3090,147 @@ export interface components {
              */
             readonly built_in: boolean;
             /**
-             * @description Everyone on this host sees it.
+             * @description Whether all tenants of this host can use it.
              * @example false
              */
             readonly shared: boolean;
             /**
              * Format: date-time
-             * @description UTC, ISO 8601.
+             * @description Time in UTC, ISO 8601.
              * @example 2026-11-22T08:30:00.000Z
              */
             readonly created_at: string;
         };
         readonly ImportImage: {
             /**
-             * @description Unique among the images you can see.
+             * @description Unique among the images you can see, at most 240 characters. It may contain a registry, a path and a tag: `ghcr.io/org/app:1`, which in a URL path may stand as it is or percent-encoded.
              * @example alpine-3.20
              */
             readonly name: string;
             /**
-             * @description Absolute path of a directory on the daemon’s host: the root directory of the image.
+             * @description Absolute path of a root directory on the daemon’s host.
              * @example /srv/roots/alpine
              */
             readonly directory?: string;
             /**
-             * @description Absolute path of a tar archive on the daemon’s host: plain, or packed with gzip, zstd, xz or bzip2.
+             * @description Absolute path of a tar archive on the daemon’s host: plain, or compressed with gzip, zstd, xz or bzip2.
              * @example /srv/roots/alpine.tar.gz
              */
             readonly tarball?: string;
             /**
-             * @description `host`: guests boot with this host’s kernel. `image`: with the newest in the image, `/boot/vmlinuz-<release>` or `/boot/vmlinux-<release>`, and its `/lib/modules/<release>`.
+             * @description Kernel of the guests. `host`: this host’s kernel. `image`: the newest kernel in the image, `/boot/vmlinuz-<release>` or `/boot/vmlinux-<release>`, with its `/lib/modules/<release>`.
              * @default host
              * @example host
              * @enum {string}
              */
             readonly kernel?: "host" | "image";
             /**
-             * @description The least memory a machine with this image may have, in MiB.
+             * @description Minimum memory of a machine with this image, in MiB.
              * @default 96
              * @example 96
              */
             readonly min_memory_mib?: number;
             /**
-             * @description For everyone on this host, not for your tenant alone.
+             * @description Whether all tenants of this host can use the image. Default: only yours.
              * @default false
              * @example false
              */
             readonly shared?: boolean;
         };
         readonly ImageList: {
+            /** @description Images on this page. */
             readonly images: readonly components["schemas"]["Image"][];
             /**
-             * @description Images you can see, on all pages.
+             * @description Number of images you can see on all pages.
              * @example 1
              */
             readonly total: number;
         };
         readonly CreatedKey: components["schemas"]["Key"] & {
             /**
-             * @description The key itself. It is shown here and never again.
+             * @description The secret. It is never shown again.
              * @example hf_5Gd0aQzXb7Lr2YtVw9KpEu4NsHc6MjTf
              */
             readonly key: string;
         };
         /**
-         * @description What a key may be used for: to look at machines; to create, change and delete them; to run commands in them; everything, keys included.
+         * @description What a key permits. `machines:read`: read machines, images and operations. `machines:write`: create, change and delete machines and images. `machines:exec`: run commands. `*`: everything, including keys.
          * @enum {string}
          */
         readonly Scope: "machines:read" | "machines:write" | "machines:exec" | "*";
         readonly Key: {
-            /** @example m4t8w1x6c3ra */
+            /**
+             * @description Identifier of the key.
+             * @example m4t8w1x6c3ra
+             */
             readonly id: string;
             /**
-             * @description For you to know it by; need not be unique.
+             * @description For people; need not be unique. At most 128 characters.
              * @example ci
              */
             readonly name: string;
             /**
+             * @description What the key permits.
              * @example [
              *       "machines:read",
              *       "machines:exec"
              *     ]
              */
             readonly scopes: readonly components["schemas"]["Scope"][];
-            /** @example default */
+            /**
+             * @description Tenant that the key acts for.
+             * @example default
+             */
             readonly tenant: string;
             /**
-             * @description How the key begins.
+             * @description Null: the key has no limits.
+             * @example null
+             * @enum {string|null}
+             */
+            readonly tier: "free" | "pro" | "enterprise" | null;
+            /**
+             * @description First eleven characters of the secret.
              * @example hf_5Gd0aQzX
              */
             readonly prefix: string;
             /**
              * Format: date-time
-             * @description UTC, ISO 8601.
+             * @description Time in UTC, ISO 8601.
              * @example 2026-11-22T08:30:00.000Z
              */
             readonly created_at: string;
             /**
              * Format: date-time
-             * @description Null: never.
+             * @description Time (UTC) of expiry; null if it never expires.
              * @example null
              */
             readonly expires_at: string | null;
             /**
              * Format: date-time
-             * @description To the minute; null before the first use.
+             * @description Time (UTC) of the latest use, exact to a minute; null before the first use.
              * @example null
              */
             readonly last_used_at: string | null;
             /**
              * Format: date-time
-             * @description Null while it is good.
+             * @description Time (UTC) of revocation; null if not revoked.
              * @example null
              */
             readonly revoked_at: string | null;
             /**
-             * @description The key it was made with, and with which it is revoked; null: the operator’s.
+             * @description Id of the key that created it. Revoking that key revokes this one. Null for the operator’s key.
              * @example null
              */
             readonly created_by: string | null;
         };
         readonly CreateKey: {
             /**
-             * @description For you to know it by; need not be unique.
+             * @description For people; need not be unique. At most 128 characters.
              * @example ci
              */
             readonly name: string;
             /**
+             * @description What the key permits.
              * @example [
              *       "machines:read",
              *       "machines:exec"
@@ -1045,113 +3239,426 @@ export interface components {
             readonly scopes: readonly components["schemas"]["Scope"][];
             /**
              * Format: date-time
-             * @description When it stops being good, in the future, as RFC 3339 says it. Default: never.
+             * @description Time at which the key expires, in RFC 3339 format. Must be in the future. Default: never.
              * @example 2126-11-22T08:30:00.000Z
              */
             readonly expires_at?: string;
             /**
-             * @description Whose machines it is for. Default: yours, and only the operator may name another.
+             * @description Tenant that the key acts for. Default: yours. Only the operator can choose another.
              * @example default
              */
             readonly tenant?: string;
+            /**
+             * @description Null: no limits by the key. Default: that of the key that makes it.
+             * @enum {string|null}
+             */
+            readonly tier?: "free" | "pro" | "enterprise" | null;
         };
         readonly KeyList: {
+            /** @description Keys on this page. */
             readonly keys: readonly components["schemas"]["Key"][];
             /**
-             * @description Keys that match, on all pages.
+             * @description Number of keys on all pages.
              * @example 1
              */
             readonly total: number;
         };
+        readonly QuotaList: {
+            readonly quotas: readonly components["schemas"]["QuotaEntry"][];
+            /**
+             * @description Quotas on all pages.
+             * @example 1
+             */
+            readonly total: number;
+        };
+        readonly QuotaEntry: {
+            /**
+             * @description The tenant’s name.
+             * @example acme
+             */
+            readonly tenant: string;
+            readonly limits: {
+                /**
+                 * @description Machines, running or not; null: no limit.
+                 * @example 10
+                 */
+                readonly machines: number | null;
+                /**
+                 * @description vCPUs of all machines together; null: no limit.
+                 * @example 20
+                 */
+                readonly vcpus: number | null;
+                /**
+                 * @description Memory of all machines together, in MiB; null: no limit.
+                 * @example 16384
+                 */
+                readonly memory_mib: number | null;
+                /**
+                 * @description Disks of all machines together, in MiB; null: no limit.
+                 * @example null
+                 */
+                readonly disk_mib: number | null;
+            };
+            /**
+             * Format: date-time
+             * @description Time in UTC, ISO 8601.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly updated_at: string;
+        };
+        readonly Quota: {
+            /**
+             * @description The tenant’s name.
+             * @example acme
+             */
+            readonly tenant: string;
+            readonly limits: {
+                /**
+                 * @description Machines, running or not; null: no limit.
+                 * @example 10
+                 */
+                readonly machines: number | null;
+                /**
+                 * @description vCPUs of all machines together; null: no limit.
+                 * @example 20
+                 */
+                readonly vcpus: number | null;
+                /**
+                 * @description Memory of all machines together, in MiB; null: no limit.
+                 * @example 16384
+                 */
+                readonly memory_mib: number | null;
+                /**
+                 * @description Disks of all machines together, in MiB; null: no limit.
+                 * @example null
+                 */
+                readonly disk_mib: number | null;
+            };
+            readonly used: {
+                readonly machines: number;
+                readonly vcpus: number;
+                readonly memory_mib: number;
+                readonly disk_mib: number;
+            };
+            /** @description Whether these are the host’s limits for every tenant. */
+            readonly is_default: boolean;
+        };
+        /** @description Absent fields are not limited. */
+        readonly SetQuota: {
+            /**
+             * @description Machines, running or not; null: no limit.
+             * @example 10
+             */
+            readonly machines?: number | null;
+            /**
+             * @description vCPUs of all machines together; null: no limit.
+             * @example 20
+             */
+            readonly vcpus?: number | null;
+            /**
+             * @description Memory of all machines together, in MiB; null: no limit.
+             * @example 16384
+             */
+            readonly memory_mib?: number | null;
+            /**
+             * @description Disks of all machines together, in MiB; null: no limit.
+             * @example null
+             */
+            readonly disk_mib?: number | null;
+        };
         readonly OperationList: {
+            /** @description Operations on this page. */
             readonly operations: readonly components["schemas"]["Operation"][];
             /**
-             * @description Operations that match, on all pages.
+             * @description Number of matching operations on all pages.
              * @example 1
              */
             readonly total: number;
         };
         readonly Operation: {
-            /** @example p7d0w4h2n6ry */
+            /**
+             * @description Identifier of the operation.
+             * @example p7d0w4h2n6ry
+             */
             readonly id: string;
             /**
+             * @description What it does.
              * @example machine.start
              * @enum {string}
              */
-            readonly kind: "machine.create" | "machine.start" | "machine.restart" | "machine.stop" | "machine.pause" | "machine.resume" | "machine.delete" | "image.import" | "image.delete";
-            /** @description What it is about; each may be gone by now. */
+            readonly kind: "machine.create" | "machine.start" | "machine.restore" | "machine.restart" | "machine.stop" | "machine.pause" | "machine.resume" | "machine.suspend" | "machine.delete" | "environment.create" | "environment.stop" | "environment.start" | "environment.delete" | "image.import" | "image.delete";
+            /** @description Machines or images that it changes. They may no longer exist. */
             readonly subjects: readonly components["schemas"]["OperationSubject"][];
             /**
-             * @description The machine among its subjects; null when there is none.
+             * @description Id of the machine that it changes; null if it changes none.
              * @example k3v9x2m1q8zt
              */
             readonly machine_id: string | null;
             readonly state: components["schemas"]["OperationState"];
             /**
-             * @description Another request, such as a stop, asked it to end.
+             * @description Whether another request, such as a stop, cancels it.
              * @example false
              */
             readonly cancel_requested: boolean;
-            /** @description Those that began, in that order, each with its latest phase. */
+            /** @description Steps that started, oldest first. */
             readonly steps: readonly components["schemas"]["OperationStep"][];
             readonly failure: components["schemas"]["OperationFailure"];
             /**
              * Format: date-time
-             * @description UTC, ISO 8601.
+             * @description Time in UTC, ISO 8601.
              * @example 2026-11-22T08:30:00.000Z
              */
             readonly created_at: string;
             /**
              * Format: date-time
-             * @description UTC, ISO 8601.
+             * @description Time in UTC, ISO 8601.
              * @example 2026-11-22T08:30:00.000Z
              */
             readonly updated_at: string;
         };
         readonly OperationSubject: {
             /**
+             * @description Kind of the subject.
              * @example machine
              * @enum {string}
              */
             readonly kind: "machine" | "image" | "snapshot" | "environment" | "host";
-            /** @example k3v9x2m1q8zt */
+            /**
+             * @description Identifier of the subject.
+             * @example k3v9x2m1q8zt
+             */
             readonly id: string;
         };
         /**
-         * @description `undoing`: a step failed, or it was cancelled, and what was done is being undone. The last three are final.
+         * @description `undoing`: after a failed step or a cancellation, the steps that started are being undone. `succeeded`, `failed` and `cancelled` are final.
          * @enum {string}
          */
         readonly OperationState: "running" | "undoing" | "succeeded" | "failed" | "cancelled";
         readonly OperationStep: {
-            /** @example launch */
+            /**
+             * @description Name of the step.
+             * @example launch
+             */
             readonly name: string;
             /**
+             * @description Latest phase of the step.
              * @example succeeded
              * @enum {string}
              */
             readonly phase: "started" | "succeeded" | "undoing" | "undone";
             /**
              * Format: date-time
-             * @description When this phase began.
+             * @description Time (UTC) at which the phase began.
              * @example 2026-11-22T08:30:00.000Z
              */
             readonly at: string;
         };
-        /** @description Why it failed or was cancelled; null while nothing went wrong. */
+        /** @description Why it failed or was cancelled; null otherwise. */
         readonly OperationFailure: {
             /**
-             * @description For programs: `timed_out`, `guest` (it or the link to it), `engine_failed` (the VMM), `exhausted` (no room left), `unavailable`, `unsupported`, `conflict` (it was cancelled), `abandoned` (a restarted daemon could not take it up again) or `internal`. New ones may come.
+             * @description For programs: `timed_out`, `guest` (the guest or its link), `engine_failed` (the VMM), `exhausted` (no memory or disk space left), `unavailable`, `unsupported`, `conflict` (cancelled), `abandoned` (a restarted daemon could not continue it) or `internal`. New codes may be added.
              * @example timed_out
              */
             readonly code: string;
-            /** @example the guest did not answer within 60 s */
+            /**
+             * @description For people.
+             * @example The guest did not answer within 60 s
+             */
             readonly message: string;
             /**
-             * @description The step that failed; null when it was none.
+             * @description Step that failed; null if no step failed.
              * @example ready
              */
             readonly step: string | null;
         } | null;
+        readonly CreateRoute: {
+            /**
+             * @description Id or name.
+             * @example web
+             */
+            readonly machine: string;
+            /**
+             * @description Lower-case letters, digits and hyphens; unique on this server. Absent or empty: 12 hexadecimal digits.
+             * @example shop
+             */
+            readonly subdomain?: string;
+            /**
+             * @description Port of the guest.
+             * @example 8080
+             */
+            readonly target_port: number;
+            /** @description Whether a request starts or resumes the machine. Default: true. */
+            readonly auto_wake?: boolean;
+            /**
+             * @description `private`: requests need a token of `POST /api/v1/routes/{id}/tokens`. Default: public.
+             * @enum {string}
+             */
+            readonly access?: "public" | "private";
+        };
+        readonly UpdateRoute: {
+            /**
+             * @description Port of the guest.
+             * @example 8080
+             */
+            readonly target_port?: number;
+            /** @description Whether a request starts or resumes the machine. Default: true. */
+            readonly auto_wake?: boolean;
+            /**
+             * @description `private`: requests need a token of `POST /api/v1/routes/{id}/tokens`. Default: public.
+             * @enum {string}
+             */
+            readonly access?: "public" | "private";
+        };
+        readonly RouteToken: {
+            /**
+             * @description For the header `X-Flotilla-Token`, or the parameter `flotilla_token` of an address.
+             * @example r1.tq1x2c.1pV8xQJcJm0n3mQ1Jq2c9d7mV1pV8xQJcJm0n3mQ1Jq
+             */
+            readonly token: string;
+            /**
+             * @description The route’s address with the token, to open in a browser; null as in the route.
+             * @example https://shop.flotilla.example/?flotilla_token=r1.tq1x2c.1pV8xQJcJm0n3mQ1Jq2c9d7mV1pV8xQJcJm0n3mQ1Jq
+             */
+            readonly url: string | null;
+            /**
+             * Format: date-time
+             * @description Time in UTC, ISO 8601.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly expires_at: string;
+        };
+        readonly CreateRouteToken: {
+            /**
+             * @description Default: 3600; at most a year.
+             * @example 86400
+             */
+            readonly expires_in_seconds?: number;
+        };
+        readonly SshKey: {
+            /** @example s4t8w1x6c3ra */
+            readonly id: string;
+            /** @example laptop */
+            readonly name: string;
+            /**
+             * @description Without its comment.
+             * @example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGYZyk6oQ1ZLYO3FBVC2Nn5cZNa9nsDkBqyqvRz3vHTt
+             */
+            readonly public_key: string;
+            /**
+             * @description As `ssh-keygen -l` prints it.
+             * @example SHA256:3C4hyrTBzF0Zwo1vCjHnKHPRRQ1LuxCqPuGKnBLtTfk
+             */
+            readonly fingerprint: string;
+            /**
+             * @description Id of the API key that registered it: it has that key’s rights and ends with it. Null: the operator’s.
+             * @example null
+             */
+            readonly created_by: string | null;
+            /**
+             * Format: date-time
+             * @description Time in UTC, ISO 8601.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly created_at: string;
+        };
+        readonly CreateSshKey: {
+            /**
+             * @description For people; unique within the tenant. Default: the key’s comment, or its fingerprint.
+             * @example laptop
+             */
+            readonly name?: string;
+            /**
+             * @description The content of a file such as `~/.ssh/id_ed25519.pub`: Ed25519, ECDSA, or RSA from 2048 bits. Never a private key.
+             * @example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGYZyk6oQ1ZLYO3FBVC2Nn5cZNa9nsDkBqyqvRz3vHTt me@laptop
+             */
+            readonly public_key: string;
+        };
+        readonly SshKeyList: {
+            readonly ssh_keys: readonly components["schemas"]["SshKey"][];
+            /**
+             * @description Your SSH keys, on all pages.
+             * @example 1
+             */
+            readonly total: number;
+        };
+        readonly Template: {
+            /** @example t7k2m9x4c1qa */
+            readonly id: string;
+            /** @example web */
+            readonly name: string;
+            /** @example a web server */
+            readonly description: string;
+            /** @example busybox */
+            readonly image: string;
+            /**
+             * @description As given; null without any, and for keys that may not run commands.
+             * @example null
+             */
+            readonly user_data: string | null;
+            /** @example 1 */
+            readonly vcpu_count: number;
+            /**
+             * @description Memory in MiB.
+             * @example 256
+             */
+            readonly mem_size_mib: number;
+            /**
+             * @description Null: the machine’s own default.
+             * @example 1024
+             */
+            readonly disk_size_mib: number | null;
+            /**
+             * Format: date-time
+             * @description Time in UTC, ISO 8601.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly created_at: string;
+            /**
+             * Format: date-time
+             * @description Time in UTC, ISO 8601.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly updated_at: string;
+        };
+        readonly CreateTemplate: {
+            /**
+             * @description Unique among your templates; the same characters as in a machine’s name.
+             * @example web
+             */
+            readonly name: string;
+            /**
+             * @description For people.
+             * @example a web server
+             */
+            readonly description?: string;
+            /**
+             * @description An image’s name, as for a machine.
+             * @example busybox
+             */
+            readonly image: string;
+            /** @description What each machine carries out after its first start. */
+            readonly user_data?: string;
+            /** @example 1 */
+            readonly vcpu_count: number;
+            /**
+             * @description Memory in MiB.
+             * @example 256
+             */
+            readonly mem_size_mib: number;
+            /**
+             * @description Size of the root disk in MiB. Default: the machine’s own.
+             * @example 1024
+             */
+            readonly disk_size_mib?: number;
+        };
+        readonly TemplateList: {
+            readonly templates: readonly components["schemas"]["Template"][];
+            /**
+             * @description Your templates, on all pages.
+             * @example 1
+             */
+            readonly total: number;
+        };
     };
     responses: never;
     parameters: never;
@@ -1167,17 +3674,17 @@ export interface operations {
     readonly listMachines: {
         readonly parameters: {
             readonly query?: {
-                /** @description What a machine is, in the words of this API. */
-                readonly status?: components["schemas"]["MachineStatus"];
-                /** @description `key=value`, or `key` for any value. Given more than once: all of them. */
+                /** @description Status of the machines. May be repeated: machines with any of them match. */
+                readonly status?: readonly components["schemas"]["MachineStatus"][];
+                /** @description Label that machines must have: `key=value`, or `key` for any value. May be repeated, up to 16 times; all must match. */
                 readonly label?: readonly string[];
-                /** @description An image’s name as given at creation, or a digest. */
-                readonly image?: string;
-                /** @description `-`: in descending order. */
-                readonly sort?: "created_at" | "-created_at" | "updated_at" | "-updated_at" | "name" | "-name" | "mem_size_mib" | "-mem_size_mib";
-                /** @description Machines on a page. */
+                /** @description Name of the image, the reference given at creation, or the digest. May be repeated: machines with any of them match. */
+                readonly image?: readonly string[];
+                /** @description Order of the list; `-` means descending. Default: `-created_at`. */
+                readonly sort?: components["schemas"]["MachineSort"];
+                /** @description Maximum number of machines to return, at most 1000. */
                 readonly limit?: number;
-                /** @description Machines to skip. */
+                /** @description Number of machines to skip. */
                 readonly offset?: number;
             };
             readonly header?: never;
@@ -1186,7 +3693,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description A page of machines. */
+            /** @description One page of machines. */
             readonly 200: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1240,7 +3747,7 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description Id or name. */
+                /** @description Id or name of the machine. */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -1261,12 +3768,12 @@ export interface operations {
     readonly deleteMachine: {
         readonly parameters: {
             readonly query?: {
-                /** @description Delete it even if it runs, and cancel what it is doing. */
+                /** @description Also delete a running or paused machine, and cancel its open operation. */
                 readonly force?: boolean;
             };
             readonly header?: never;
             readonly path: {
-                /** @description Id or name. */
+                /** @description Id or name of the machine. */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -1287,7 +3794,7 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description Id or name. */
+                /** @description Id or name of the machine. */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -1320,12 +3827,14 @@ export interface operations {
     readonly startMachine: {
         readonly parameters: {
             readonly query?: {
-                /** @description Answer 200, not 400, when it is already so or on its way. */
+                /** @description Answer 200 instead of 400 if the machine is already in the target state or on its way to it. */
                 readonly idempotent?: boolean;
+                /** @description Cancel the operation if the client disconnects before the answer. Without it the operation continues. */
+                readonly cancel_on_disconnect?: boolean;
             };
             readonly header?: never;
             readonly path: {
-                /** @description Id or name. */
+                /** @description Id or name of the machine. */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -1346,12 +3855,14 @@ export interface operations {
     readonly stopMachine: {
         readonly parameters: {
             readonly query?: {
-                /** @description Answer 200, not 400, when it is already so or on its way. */
+                /** @description Answer 200 instead of 400 if the machine is already in the target state or on its way to it. */
                 readonly idempotent?: boolean;
+                /** @description Also stop a suspended machine. Its saved memory is lost, and it boots from its disk the next time. */
+                readonly force?: boolean;
             };
             readonly header?: never;
             readonly path: {
-                /** @description Id or name. */
+                /** @description Id or name of the machine. */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -1374,7 +3885,7 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description Id or name. */
+                /** @description Id or name of the machine. */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -1395,12 +3906,12 @@ export interface operations {
     readonly pauseMachine: {
         readonly parameters: {
             readonly query?: {
-                /** @description Answer 200, not 400, when it is already so or on its way. */
+                /** @description Answer 200 instead of 400 if the machine is already in the target state or on its way to it. */
                 readonly idempotent?: boolean;
             };
             readonly header?: never;
             readonly path: {
-                /** @description Id or name. */
+                /** @description Id or name of the machine. */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -1421,12 +3932,42 @@ export interface operations {
     readonly resumeMachine: {
         readonly parameters: {
             readonly query?: {
-                /** @description Answer 200, not 400, when it is already so or on its way. */
+                /** @description Answer 200 instead of 400 if the machine is already in the target state or on its way to it. */
                 readonly idempotent?: boolean;
+                /** @description Cancel the operation if the client disconnects before the answer. Without it the operation continues. */
+                readonly cancel_on_disconnect?: boolean;
             };
             readonly header?: never;
             readonly path: {
-                /** @description Id or name. */
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The machine. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Machine"];
+                };
+            };
+        };
+    };
+    readonly suspendMachine: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Answer 200 instead of 400 if the machine is already in the target state or on its way to it. */
+                readonly idempotent?: boolean;
+                /** @description Cancel the operation if the client disconnects before the answer. Without it the operation continues. */
+                readonly cancel_on_disconnect?: boolean;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -1447,14 +3988,14 @@ export interface operations {
     readonly waitForMachine: {
         readonly parameters: {
             readonly query: {
-                /** @description What a machine is, in the words of this API. */
+                /** @description Status of a machine. `state` shows it in more detail. */
                 readonly status: components["schemas"]["MachineStatus"];
-                /** @description Seconds. */
+                /** @description Seconds to wait, at most 30. To wait longer, repeat the request. */
                 readonly timeout?: number;
             };
             readonly header?: never;
             readonly path: {
-                /** @description Id or name. */
+                /** @description Id or name of the machine. */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -1472,24 +4013,51 @@ export interface operations {
             };
         };
     };
-    readonly getMachineConsole: {
+    readonly getMachineMetrics: {
         readonly parameters: {
-            readonly query?: {
-                /** @description How many of the last lines; together at most 1 MiB of them. */
-                readonly lines?: number;
-                /** @description Go on with what comes, until the machine stops. */
-                readonly follow?: boolean;
-            };
+            readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description Id or name. */
+                /** @description Id or name of the machine. */
                 readonly id: string;
             };
             readonly cookie?: never;
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description What the console said, oldest line first. */
+            /** @description The figures. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["MachineMetrics"];
+                };
+            };
+        };
+    };
+    readonly getMachineConsole: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Number of last lines to return, at most 10,000 and together at most 1 MiB. */
+                readonly lines?: number;
+                /** @description Continue with new output until the machine stops. */
+                readonly follow?: boolean;
+                /** @description Begin each line with the RFC 3339 time at which the daemon saw it and a space. A line printed while no daemon ran is also marked `[seen late, after <time>]`. */
+                readonly timestamps?: boolean;
+                /** @description Read the console of the boot before the latest one. With `follow` the answer ends after it. */
+                readonly previous?: boolean;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The lines of the console, oldest first. */
             readonly 200: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1505,7 +4073,7 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description Id or name. */
+                /** @description Id or name of the machine. */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -1525,7 +4093,7 @@ export interface operations {
             };
         };
         readonly responses: {
-            /** @description How the command ended, or its events. */
+            /** @description The result of the command, or its events. */
             readonly 200: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1533,6 +4101,872 @@ export interface operations {
                 content: {
                     readonly "application/json": components["schemas"]["ExecResult"];
                     readonly "application/x-ndjson": components["schemas"]["ExecEvent"];
+                    readonly "text/event-stream": components["schemas"]["ExecEvent"];
+                };
+            };
+            /** @description With `detach`: the command has started. */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ExecStarted"];
+                };
+            };
+        };
+    };
+    readonly listExecs: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The commands. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["MachineExecList"];
+                };
+            };
+        };
+    };
+    readonly getExec: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+                /** @description Id of the command. */
+                readonly eid: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The command. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["MachineExec"];
+                };
+            };
+        };
+    };
+    readonly deleteExec: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+                /** @description Id of the command. */
+                readonly eid: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Deleted. */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    readonly getExecOutput: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The cursor to begin at, in bytes of both streams. Default: `Last-Event-ID`, else 0. A cursor whose output is no longer kept is an error (410). */
+                readonly from?: number;
+                /** @description Only this stream. Default: both, in the order of writing. */
+                readonly stream?: "stdout" | "stderr";
+                /** @description Whether to go on with new output until the command ends. */
+                readonly follow?: boolean;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+                /** @description Id of the command. */
+                readonly eid: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The output. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/octet-stream": string;
+                    readonly "application/x-ndjson": components["schemas"]["ExecOutputEvent"];
+                    readonly "text/event-stream": components["schemas"]["ExecOutputEvent"];
+                };
+            };
+        };
+    };
+    readonly waitForExec: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Seconds to wait, at most 30. To wait longer, repeat the request. */
+                readonly timeout?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+                /** @description Id of the command. */
+                readonly eid: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The command. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["MachineExec"];
+                };
+            };
+        };
+    };
+    readonly signalExec: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+                /** @description Id of the command. */
+                readonly eid: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "signal": "TERM"
+                 *     }
+                 */
+                readonly "application/json": {
+                    /**
+                     * @description Name of a signal, with or without `SIG`.
+                     * @example TERM
+                     */
+                    readonly signal: string;
+                };
+            };
+        };
+        readonly responses: {
+            /** @description Done. */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    readonly feedExec: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Whether standard input ends after the body. */
+                readonly end?: boolean;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+                /** @description Id of the command. */
+                readonly eid: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/octet-stream": string;
+            };
+        };
+        readonly responses: {
+            /** @description Done. */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    readonly resizeExec: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+                /** @description Id of the command. */
+                readonly eid: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "rows": 50,
+                 *       "columns": 132
+                 *     }
+                 */
+                readonly "application/json": {
+                    /**
+                     * @description Height in characters.
+                     * @example 50
+                     */
+                    readonly rows: number;
+                    /**
+                     * @description Width in characters.
+                     * @example 132
+                     */
+                    readonly columns: number;
+                };
+            };
+        };
+        readonly responses: {
+            /** @description Done. */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    readonly readFile: {
+        readonly parameters: {
+            readonly query: {
+                /** @description An absolute path in the guest, without `..`. */
+                readonly path: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The file. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["FileContent"];
+                };
+            };
+        };
+    };
+    readonly writeFile: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "path": "/root/hello.txt",
+                 *       "content": "aGVsbG8K"
+                 *     }
+                 */
+                readonly "application/json": {
+                    /** @description An absolute path in the guest, without `..`. */
+                    readonly path: string;
+                    /**
+                     * Format: byte
+                     * @description The whole content, in base64 with padding. It must come after `path`.
+                     */
+                    readonly content: string;
+                };
+            };
+        };
+        readonly responses: {
+            /** @description Written. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["FileWritten"];
+                };
+            };
+        };
+    };
+    readonly deleteFile: {
+        readonly parameters: {
+            readonly query: {
+                /** @description An absolute path in the guest, without `..`. */
+                readonly path: string;
+                /** @description Whether to remove a directory with everything in it. */
+                readonly recursive?: boolean;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Deleted. */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    readonly statFile: {
+        readonly parameters: {
+            readonly query: {
+                /** @description An absolute path in the guest, without `..`. */
+                readonly path: string;
+                /** @description Whether to describe what a symbolic link points to instead of the link. */
+                readonly follow?: boolean;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The file. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["FileStat"];
+                };
+            };
+        };
+    };
+    readonly downloadFile: {
+        readonly parameters: {
+            readonly query: {
+                /** @description An absolute path in the guest. */
+                readonly path: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The file. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/octet-stream": string;
+                };
+            };
+            /** @description A part of the file. */
+            readonly 206: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/octet-stream": string;
+                };
+            };
+        };
+    };
+    readonly uploadFile: {
+        readonly parameters: {
+            readonly query: {
+                /** @description An absolute path in the guest. */
+                readonly path: string;
+                /** @description Permissions in octal digits. Default: as before, else 0644. */
+                readonly mode?: string;
+                /** @description Who gets it: USER or USER:GROUP, each by name or number in the guest. Default: as before, else root. */
+                readonly owner?: string;
+                /** @description Whether to make the missing directories above it. */
+                readonly parents?: boolean;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/octet-stream": string;
+            };
+        };
+        readonly responses: {
+            /** @description The file, as it is now. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["File"];
+                };
+            };
+        };
+    };
+    readonly listFiles: {
+        readonly parameters: {
+            readonly query: {
+                /** @description An absolute path in the guest. */
+                readonly path: string;
+                /** @description Only names after this one: the `next` of the page before. */
+                readonly after?: string;
+                /** @description Maximum number of files to return, at most 1000. */
+                readonly limit?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description One page. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["FileList"];
+                };
+            };
+        };
+    };
+    readonly makeDirectory: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "path": "/srv/data",
+                 *       "parents": true
+                 *     }
+                 */
+                readonly "application/json": {
+                    /**
+                     * @description An absolute path in the guest.
+                     * @example /srv/data
+                     */
+                    readonly path: string;
+                    /**
+                     * @description Whether to make the missing directories above it, and to accept an existing one.
+                     * @default false
+                     */
+                    readonly parents?: boolean;
+                    /**
+                     * @description Permissions in octal digits. Default: as before, else 0755.
+                     * @example 0644
+                     */
+                    readonly mode?: string;
+                    /** @description Who gets it: USER or USER:GROUP, each by name or number in the guest. Default: as before, else root. */
+                    readonly owner?: string;
+                };
+            };
+        };
+        readonly responses: {
+            /** @description The directory. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["File"];
+                };
+            };
+        };
+    };
+    readonly moveFile: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "from": "/srv/data.new",
+                 *       "to": "/srv/data"
+                 *     }
+                 */
+                readonly "application/json": {
+                    /**
+                     * @description The file or directory to move.
+                     * @example /srv/data.new
+                     */
+                    readonly from: string;
+                    /**
+                     * @description Its new path.
+                     * @example /srv/data
+                     */
+                    readonly to: string;
+                    /**
+                     * @description Whether to replace a file, or an empty directory, that is there.
+                     * @default false
+                     */
+                    readonly overwrite?: boolean;
+                };
+            };
+        };
+        readonly responses: {
+            /** @description The file at its new path. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["File"];
+                };
+            };
+        };
+    };
+    readonly downloadArchive: {
+        readonly parameters: {
+            readonly query: {
+                /** @description An absolute path in the guest. */
+                readonly path: string;
+                /** @description The name of the first entry. Default: the path’s last part. `.` makes an archive of what is in the directory. */
+                readonly name?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The archive. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/octet-stream": string;
+                };
+            };
+        };
+    };
+    readonly uploadArchive: {
+        readonly parameters: {
+            readonly query: {
+                /** @description An absolute path in the guest. */
+                readonly path: string;
+                /** @description Who gets it: USER or USER:GROUP, each by name or number in the guest. Default: as the archive says. */
+                readonly owner?: string;
+                /** @description Whether to make the missing directories above it. */
+                readonly parents?: boolean;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/octet-stream": string;
+            };
+        };
+        readonly responses: {
+            /** @description Unpacked. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ArchiveUnpacked"];
+                };
+            };
+        };
+    };
+    readonly watchFiles: {
+        readonly parameters: {
+            readonly query: {
+                /** @description An absolute path in the guest. */
+                readonly path: string;
+                /** @description Whether to watch all directories below, too. */
+                readonly recursive?: boolean;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The changes. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "text/event-stream": components["schemas"]["FileChange"];
+                };
+            };
+        };
+    };
+    readonly createSshCertificate: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGYZyk6oQ1ZLYO3FBVC2Nn5cZNa9nsDkBqyqvRz3vHTt"
+                 *     }
+                 */
+                readonly "application/json": components["schemas"]["CreateSshCertificate"];
+            };
+        };
+        readonly responses: {
+            /** @description The certificate, and where to use it. */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["SshCertificate"];
+                };
+            };
+        };
+    };
+    readonly listMachinePorts: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The ports. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["PublishedPorts"];
+                };
+            };
+        };
+    };
+    readonly publishMachinePort: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "guest_port": 80,
+                 *       "host_port": 8080
+                 *     }
+                 */
+                readonly "application/json": components["schemas"]["PublishPort"];
+            };
+        };
+        readonly responses: {
+            /** @description The published port. */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["PortPublished"];
+                };
+            };
+        };
+    };
+    readonly unpublishMachinePort: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Default: `tcp`. */
+                readonly protocol?: "tcp" | "udp";
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+                /** @description Port of the host. */
+                readonly host_port: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The withdrawn port. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["PortPublished"];
+                };
+            };
+        };
+    };
+    readonly listDeniedEgress: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The destinations. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["DeniedEgress"];
+                };
+            };
+        };
+    };
+    readonly listMachineRoutes: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Maximum number of routes to return, at most 1000. */
+                readonly limit?: number;
+                /** @description Number of routes to skip. */
+                readonly offset?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description A page of routes, newest first. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RouteList"];
+                };
+            };
+        };
+    };
+    readonly createMachineRoute: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "target_port": 8080
+                 *     }
+                 */
+                readonly "application/json": components["schemas"]["CreateMachineRoute"];
+            };
+        };
+        readonly responses: {
+            /** @description The route. */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Route"];
                 };
             };
         };
@@ -1546,7 +4980,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description It does. */
+            /** @description The daemon runs. */
             readonly 200: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1557,12 +4991,14 @@ export interface operations {
             };
         };
     };
-    readonly listImages: {
+    readonly listEnvironments: {
         readonly parameters: {
             readonly query?: {
-                /** @description Images on a page. */
+                /** @description Only those with this owner. */
+                readonly owner?: string;
+                /** @description Maximum number of environments to return, at most 1000. */
                 readonly limit?: number;
-                /** @description Images to skip. */
+                /** @description Number of environments to skip. */
                 readonly offset?: number;
             };
             readonly header?: never;
@@ -1571,7 +5007,193 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description A page of images, by name. */
+            /** @description A page of environments. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["EnvironmentList"];
+                };
+            };
+        };
+    };
+    readonly createEnvironment: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "id": "ci-42",
+                 *       "owner": "alice",
+                 *       "lifetime_seconds": 3600,
+                 *       "machines": [
+                 *         {
+                 *           "name": "ci-42-web",
+                 *           "vcpu_count": 1,
+                 *           "mem_size_mib": 256,
+                 *           "image": "busybox"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                readonly "application/json": components["schemas"]["CreateEnvironment"];
+            };
+        };
+        readonly responses: {
+            /** @description The environment and its machines. */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["EnvironmentDetail"];
+                };
+            };
+        };
+    };
+    readonly getEnvironment: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The environment’s id. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The environment and its machines. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["EnvironmentDetail"];
+                };
+            };
+        };
+    };
+    readonly deleteEnvironment: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The environment’s id. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Deleted, with its machines. */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    readonly extendEnvironment: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The environment’s id. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "lifetime_seconds": 3600
+                 *     }
+                 */
+                readonly "application/json": components["schemas"]["ExtendEnvironment"];
+            };
+        };
+        readonly responses: {
+            /** @description The environment and its machines. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["EnvironmentDetail"];
+                };
+            };
+        };
+    };
+    readonly stopEnvironment: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The environment’s id. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The environment and its machines. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["EnvironmentDetail"];
+                };
+            };
+        };
+    };
+    readonly startEnvironment: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The environment’s id. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The environment and its machines. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["EnvironmentDetail"];
+                };
+            };
+        };
+    };
+    readonly listImages: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Maximum number of images to return, at most 1000. */
+                readonly limit?: number;
+                /** @description Number of images to skip. */
+                readonly offset?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description One page of images. */
             readonly 200: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1620,7 +5242,7 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description The image’s name. */
+                /** @description Name of the image. Write `/` as `%2F`. */
                 readonly name: string;
             };
             readonly cookie?: never;
@@ -1641,14 +5263,14 @@ export interface operations {
     readonly uploadImage: {
         readonly parameters: {
             readonly query?: {
-                /** @description `host`: guests boot with this host’s kernel. `image`: with the newest in the image, `/boot/vmlinuz-<release>` or `/boot/vmlinux-<release>`, and its `/lib/modules/<release>`. */
+                /** @description Kernel of the guests. `host`: this host’s kernel. `image`: the newest kernel in the image, `/boot/vmlinuz-<release>` or `/boot/vmlinux-<release>`, with its `/lib/modules/<release>`. */
                 readonly kernel?: "host" | "image";
-                /** @description The least memory a machine with this image may have, in MiB. */
+                /** @description Minimum memory of a machine with this image, in MiB. */
                 readonly min_memory_mib?: number;
             };
             readonly header?: never;
             readonly path: {
-                /** @description The image’s name. */
+                /** @description Name of the image. */
                 readonly name: string;
             };
             readonly cookie?: never;
@@ -1675,7 +5297,7 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description The image’s name. */
+                /** @description Name of the image. Write `/` as `%2F`. */
                 readonly name: string;
             };
             readonly cookie?: never;
@@ -1694,9 +5316,9 @@ export interface operations {
     readonly listKeys: {
         readonly parameters: {
             readonly query?: {
-                /** @description Keys on a page. */
+                /** @description Maximum number of keys to return, at most 1000. */
                 readonly limit?: number;
-                /** @description Keys to skip. */
+                /** @description Number of keys to skip. */
                 readonly offset?: number;
             };
             readonly header?: never;
@@ -1705,7 +5327,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description A page of keys, newest first. */
+            /** @description One page of keys. */
             readonly 200: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1739,7 +5361,7 @@ export interface operations {
             };
         };
         readonly responses: {
-            /** @description The key, with its secret. Not to be cached. */
+            /** @description The key with its secret. The answer must not be cached. */
             readonly 201: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1755,7 +5377,7 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description The key’s id. */
+                /** @description Id of the key. */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -1778,7 +5400,7 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description The key’s id. */
+                /** @description Id of the key. */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -1794,16 +5416,12 @@ export interface operations {
             };
         };
     };
-    readonly listOperations: {
+    readonly listQuotas: {
         readonly parameters: {
             readonly query?: {
-                /** @description One machine’s: by its id, also when it is gone, or by its name while it is there. */
-                readonly machine?: string;
-                /** @description `undoing`: a step failed, or it was cancelled, and what was done is being undone. The last three are final. */
-                readonly state?: components["schemas"]["OperationState"];
-                /** @description Operations on a page. */
+                /** @description Maximum number of quotas to return, at most 1000. */
                 readonly limit?: number;
-                /** @description Operations to skip. */
+                /** @description Number of quotas to skip. */
                 readonly offset?: number;
             };
             readonly header?: never;
@@ -1812,7 +5430,113 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description A page of operations, newest first. */
+            /** @description A page of quotas. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["QuotaList"];
+                };
+            };
+        };
+    };
+    readonly getQuota: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The tenant’s name. */
+                readonly tenant: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The limits, and what is used. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Quota"];
+                };
+            };
+        };
+    };
+    readonly setQuota: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The tenant’s name. */
+                readonly tenant: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "machines": 10,
+                 *       "memory_mib": 16384
+                 *     }
+                 */
+                readonly "application/json": components["schemas"]["SetQuota"];
+            };
+        };
+        readonly responses: {
+            /** @description The limits, and what is used. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Quota"];
+                };
+            };
+        };
+    };
+    readonly removeQuota: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The tenant’s name. */
+                readonly tenant: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Removed. */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    readonly listOperations: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Only operations on this machine: its id, even after its deletion, or its name while it exists. */
+                readonly machine?: string;
+                /** @description State of the operations. May be repeated: operations with any of them match. */
+                readonly state?: readonly components["schemas"]["OperationState"][];
+                /** @description Maximum number of operations to return, at most 1000. */
+                readonly limit?: number;
+                /** @description Number of operations to skip. */
+                readonly offset?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description One page of operations. */
             readonly 200: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1828,7 +5552,7 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description Id. */
+                /** @description Id of the operation. */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -1843,6 +5567,394 @@ export interface operations {
                 content: {
                     readonly "application/json": components["schemas"]["Operation"];
                 };
+            };
+        };
+    };
+    readonly listRoutes: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Maximum number of routes to return, at most 1000. */
+                readonly limit?: number;
+                /** @description Number of routes to skip. */
+                readonly offset?: number;
+                /** @description Only those of this machine: id or name. */
+                readonly machine?: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description A page of routes, newest first. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RouteList"];
+                };
+            };
+        };
+    };
+    readonly createRoute: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "machine": "web",
+                 *       "subdomain": "shop",
+                 *       "target_port": 8080
+                 *     }
+                 */
+                readonly "application/json": components["schemas"]["CreateRoute"];
+            };
+        };
+        readonly responses: {
+            /** @description The route. */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Route"];
+                };
+            };
+        };
+    };
+    readonly getRoute: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or subdomain. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The route. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Route"];
+                };
+            };
+        };
+    };
+    readonly deleteRoute: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or subdomain. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Deleted. */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    readonly updateRoute: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or subdomain. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "target_port": 8081
+                 *     }
+                 */
+                readonly "application/json": components["schemas"]["UpdateRoute"];
+            };
+        };
+        readonly responses: {
+            /** @description The route. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Route"];
+                };
+            };
+        };
+    };
+    readonly createRouteToken: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or subdomain. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "expires_in_seconds": 86400
+                 *     }
+                 */
+                readonly "application/json": components["schemas"]["CreateRouteToken"];
+            };
+        };
+        readonly responses: {
+            /** @description The token. It is not shown again. */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RouteToken"];
+                };
+            };
+        };
+    };
+    readonly revokeRouteTokens: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or subdomain. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Revoked. Connections that are open stay open. */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    readonly listSshKeys: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Maximum number of ssh keys to return, at most 1000. */
+                readonly limit?: number;
+                /** @description Number of ssh keys to skip. */
+                readonly offset?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description A page of SSH keys, newest first. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["SshKeyList"];
+                };
+            };
+        };
+    };
+    readonly createSshKey: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "name": "laptop",
+                 *       "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGYZyk6oQ1ZLYO3FBVC2Nn5cZNa9nsDkBqyqvRz3vHTt me@laptop"
+                 *     }
+                 */
+                readonly "application/json": components["schemas"]["CreateSshKey"];
+            };
+        };
+        readonly responses: {
+            /** @description The SSH key. */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["SshKey"];
+                };
+            };
+        };
+    };
+    readonly getSshKey: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id, name or fingerprint. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The SSH key. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["SshKey"];
+                };
+            };
+        };
+    };
+    readonly deleteSshKey: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id, name or fingerprint. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Deleted. */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    readonly listTemplates: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Maximum number of templates to return, at most 1000. */
+                readonly limit?: number;
+                /** @description Number of templates to skip. */
+                readonly offset?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description A page of templates, newest first. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["TemplateList"];
+                };
+            };
+        };
+    };
+    readonly createTemplate: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "name": "web",
+                 *       "description": "a web server",
+                 *       "image": "busybox",
+                 *       "vcpu_count": 1,
+                 *       "mem_size_mib": 256
+                 *     }
+                 */
+                readonly "application/json": components["schemas"]["CreateTemplate"];
+            };
+        };
+        readonly responses: {
+            /** @description The template. */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Template"];
+                };
+            };
+        };
+    };
+    readonly getTemplate: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The template. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Template"];
+                };
+            };
+        };
+    };
+    readonly deleteTemplate: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Deleted. */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

@@ -6,11 +6,21 @@ export const eventTypes = [
   'machine.state_changed',
   'machine.changed',
   'machine.deleted',
+  'environment.created',
+  'environment.changed',
+  'environment.deleted',
   'operation.begun',
   'operation.undoing',
   'operation.ended',
   'key.created',
   'key.revoked',
+  'template.created',
+  'template.deleted',
+  'route.created',
+  'route.changed',
+  'route.deleted',
+  'ssh_key.created',
+  'ssh_key.deleted',
 ] as const;
 export type EventType = (typeof eventTypes)[number];
 
@@ -25,7 +35,7 @@ export interface Event {
 }
 
 export interface EventSubject {
-  readonly kind: Subject['kind'] | 'operation' | 'key';
+  readonly kind: Subject['kind'] | 'operation' | 'key' | 'template' | 'route' | 'ssh_key';
   readonly id: string;
 }
 

@@ -6,6 +6,9 @@ import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
 import { silentLog } from '../../lib/log.ts';
 import { parseMachine } from '../../store/machine-row.ts';
 import { sampleMachine } from '../../store/testing/samples.ts';
+import { AppError } from '../errors.ts';
+import type { Machine } from '../machines/machine.ts';
+import { noNetwork } from '../network/machine-network.ts';
 import type { MachineRecords } from '../ports/records.ts';
 import { adoptState } from './adopt.ts';
 
@@ -27,7 +30,16 @@ function depsOf(machines: readonly ReturnType<typeof sampleMachine>[]) {
     read: async () => null,
   };
   const { store, edges } = fake;
-  return { store, records, parse: parseMachine, engines: edges.engines, claim, log: silentLog };
+  return {
+    store,
+    records,
+    parse: parseMachine,
+    engines: edges.engines,
+    claim,
+    log: silentLog,
+    savedMemories: edges.savedMemories,
+    network: edges.network.facts,
+  };
 }
 
 const recorded = async () => (await fake.store.machines.all(claim.hostId)).map(({ id }) => id);
@@ -47,6 +59,41 @@ test('when adoption fails, the database knows neither the host nor a machine', a
   await expect(adoptState(depsOf([machine]))).rejects.toMatchObject({ code: 'exhausted' });
   expect(await recorded()).toEqual([]);
   expect(await fake.store.hosts.epoch(claim.hostId)).toBeNull();
+});
+
+test('a machine whose memory is saved is suspended, and damaged memory does not keep the others out', async () => {
+  const sampled = (slot: number): Machine => {
+    const machine = sampleMachine({ slot, incarnation: `i${slot}` });
+    return { ...machine, spec: { ...machine.spec, network: noNetwork } };
+  };
+  const [suspended, older, damaged] = [sampled(1), sampled(2), sampled(3)];
+  const memory = { incarnation: 'i1', operationId: 'o1', savedAt: at };
+  for (const { id } of [suspended, older]) fake.savedMemories.saved.set(id, memory);
+  const { find } = fake.savedMemories;
+  fake.savedMemories.find = async (id) => {
+    if (id === damaged.id) throw new AppError('conflict', 'damaged');
+    return await find.call(fake.savedMemories, id);
+  };
+  const { adopted } = await adoptState(depsOf([suspended, older, damaged]));
+  expect(adopted.map(({ state, savedMemory }) => [state, savedMemory])).toEqual([
+    ['suspended', memory],
+    ['stopped', null],
+    ['stopped', null],
+  ]);
+});
+
+test('what was saved of a guest that still has its VMM is discarded', async () => {
+  await fake.machines.create('default', { name: 'web', vcpuCount: 1, memoryMib: 128, image: 'busybox' });
+  await fake.machines.start('default', 'web');
+  const { machine } = await fake.machines.pause('default', 'web');
+  const { incarnation } = machine;
+  const sample = sampleMachine({ slot: 9, incarnation });
+  const found = { ...sample, spec: { ...sample.spec, engine: machine.spec.engine } };
+  const memory = { incarnation: incarnation ?? '', operationId: 'o1', savedAt: at };
+  fake.savedMemories.saved.set(found.id, memory);
+  const { adopted } = await adoptState(depsOf([found]));
+  expect(adopted).toMatchObject([{ state: 'paused', savedMemory: null }]);
+  expect(fake.savedMemories.saved.size).toBe(0);
 });
 
 test('a machine that the database has already is left alone', async () => {

@@ -55,7 +55,17 @@ function parse({ parse, claim }: ChooseDeps, found: FoundRecord): Machine | stri
       // Incremented, so that the next record written replaces the one just read.
       revision: (revisionOf(recorded) ?? 0) + 1,
       ...{ hostId: claim.hostId, state: incarnation === null ? 'created' : 'stopped', desired: 'stopped' },
-      ...{ operationId: null, handle: null, failure: null, updatedAt: claim.at, restartAt: null },
+      // Environments were only in the lost database.
+      environmentId: null,
+      savedMemory: null,
+      ...{
+        operationId: null,
+        handle: null,
+        failure: null,
+        updatedAt: claim.at,
+        restartAt: null,
+        idleAt: null,
+      },
     });
     return machine.id === machineId ? machine : `its record belongs to machine ${machine.id}`;
   } catch (error) {

@@ -5,7 +5,7 @@
  */
 import type { Logger } from '../../lib/log.ts';
 import { isAppError } from '../errors.ts';
-import { vmmUidMax } from '../machines/service.ts';
+import { vmmUidMax } from '../machines/creation.ts';
 import type { MachineRecords } from '../ports/records.ts';
 import type { Store } from '../ports/store.ts';
 

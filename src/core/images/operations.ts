@@ -115,7 +115,10 @@ export class ImageOperations {
   #build({ subject, operation, signal }: StepContext<Importing>): Promise<void> {
     const { images, turns, importTimeoutMs } = this.#deps;
     return turns.ofHost(signal, async () => {
-      const late = () => new AppError('timeout', `the import did not end within ${importTimeoutMs / 1000} s`);
+      const late = () =>
+        new AppError('timeout', `the import did not end within ${importTimeoutMs / 1000} s`, {
+          hint: 'Try again when the host is less busy, or import a smaller image.',
+        });
       const limit = deadline(importTimeoutMs, late, signal);
       try {
         await images.build(operation.id, subject.request, limit.signal);

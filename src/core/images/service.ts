@@ -13,12 +13,14 @@ import type { Garbage, Image, ImageImport, ImageLibrary, ImageSource } from '../
 import type { MachineRecords } from '../ports/records.ts';
 import type { Store } from '../ports/store.ts';
 import type { ImageOperations, Importing } from './operations.ts';
+import type { ImageResolver } from './resolver.ts';
 import { imageSubject, imageUsed, requireUnused } from './subject.ts';
 import type { ImportTurns } from './turns.ts';
 import { findImageUsers } from './users.ts';
 
 export interface ImageServiceDeps {
   readonly images: ImageLibrary;
+  readonly resolver: ImageResolver;
   readonly store: Store;
   readonly records: Pick<MachineRecords, 'list'>;
   /** The host whose machines use the images. */
@@ -66,9 +68,9 @@ export class ImageService {
     return { images: images.slice(page.offset, page.offset + page.limit), total: images.length };
   }
 
-  /** Raises `not_found`. */
-  get(caller: Caller, name: string): Promise<Image> {
-    return this.#deps.images.resolve(caller.tenant, name, AbortSignal.timeout(lookTimeoutMs));
+  /** By name, in any spelling; follows no alias. Raises `not_found`. */
+  get(caller: Caller, reference: string): Promise<Image> {
+    return this.#deps.resolver.spelled(caller.tenant, reference, AbortSignal.timeout(lookTimeoutMs));
   }
 
   /**
@@ -81,10 +83,10 @@ export class ImageService {
     return this.#deps.turns.ofTenant(caller.tenant, signal, () => this.#carryOut(caller, request, signal));
   }
 
-  /** Raises `not_found`, `forbidden` (a shared image), `conflict` (built in, or in use by machines). */
+  /** By its exact name. Raises `not_found`, `forbidden` (a shared image), `conflict` (built in, or in use by machines). */
   async delete(caller: Caller, name: string): Promise<void> {
-    const { images, hostId, runner, operations } = this.#deps;
-    const image = await images.resolve(caller.tenant, name, AbortSignal.timeout(lookTimeoutMs));
+    const { resolver, hostId, runner, operations } = this.#deps;
+    const image = await resolver.exact(caller.tenant, name, AbortSignal.timeout(lookTimeoutMs));
     checkDeletable(caller, image);
     await this.#requireUnknownToRecords(image);
     const { operation } = await runner.begin(async (tx) => {
@@ -202,12 +204,12 @@ function checkImporter(caller: Caller, { source, isShared }: ImageRequest): void
 function checkDeletable(caller: Caller, image: Image): void {
   if (image.isBuiltIn) {
     throw new AppError('conflict', `image '${image.name}' is built in`, {
-      hint: 'Set-up would make it again; images that were imported can be deleted.',
+      hint: 'Leave it: set-up would make it again. Imported images can be deleted.',
     });
   }
   if (image.tenant === null && !caller.isOperator) {
     throw new AppError('forbidden', `image '${image.name}' is shared`, {
-      hint: 'Only the operator deletes what everyone may use.',
+      hint: 'Ask the operator of this host to delete it, because everyone may use it.',
     });
   }
 }

@@ -6,7 +6,7 @@ import type { DamagedMachine } from '../ports/store.ts';
 
 const operator: Caller = {
   ...{ tenant: 'default', keyName: 'admin', keyId: null, expiresAt: null },
-  ...{ scopes: [], isOperator: true },
+  ...{ scopes: [], tier: null, isOperator: true },
 };
 const digest = `sha256:${'a'.repeat(64)}`;
 const record = (machine: unknown) => ({ machineId: 'ghost', hasRecord: true, machine });

@@ -3,6 +3,7 @@
  * body.
  */
 import { AppError } from '../errors.ts';
+import type { KeyTier } from '../quotas/tiers.ts';
 
 /** What a key may be used for. `*` means everything, including making keys. */
 export const scopes = ['machines:read', 'machines:write', 'machines:exec', '*'] as const;
@@ -19,6 +20,8 @@ export interface Caller {
   readonly keyId: string | null;
   readonly expiresAt: string | null;
   readonly scopes: readonly Scope[];
+  /** The key's tier; null: no limits. */
+  readonly tier: KeyTier | null;
   /** True for the operator of this host, who may make keys for any tenant and name files of the host. */
   readonly isOperator: boolean;
 }
@@ -29,9 +32,14 @@ export interface KeyVerifier {
   verify(key: string | null): Promise<Caller>;
 }
 
-/** Raises `forbidden` unless the caller has this scope or `*`. */
+/** Whether the caller has this scope or `*`. */
+export function hasScope({ scopes: own }: Caller, scope: Scope): boolean {
+  return own.includes(scope) || own.includes('*');
+}
+
+/** Raises `forbidden` unless the caller has the scope. */
 export function checkScope(caller: Caller, scope: Scope): void {
-  if (caller.scopes.includes(scope) || caller.scopes.includes('*')) return;
+  if (hasScope(caller, scope)) return;
   throw new AppError('forbidden', 'Insufficient permissions for this action', {
     hint: `Use a key with the scope ${scope}.`,
   });

@@ -6,7 +6,7 @@ import { KeyEndings } from './endings.ts';
 
 const now = new Date('2026-01-01T00:00:00Z');
 const caller: Caller = {
-  ...{ tenant: 'a', keyName: 'k', keyId: 'key1', isOperator: false },
+  ...{ tenant: 'a', keyName: 'k', keyId: 'key1', tier: null, isOperator: false },
   ...{ expiresAt: null, scopes: ['*'] as const },
 };
 

@@ -19,8 +19,11 @@ const rememberedMax = 1_000;
 
 type Listener = (reason: AppError) => void;
 
-export const revoked = () => new AppError('unauthenticated', 'API key has been revoked');
-export const expired = () => new AppError('unauthenticated', 'API key has expired');
+const newKeyHint = 'Make a new key: flotilla keys create.';
+
+export const revoked = () =>
+  new AppError('unauthenticated', 'API key has been revoked', { hint: newKeyHint });
+export const expired = () => new AppError('unauthenticated', 'API key has expired', { hint: newKeyHint });
 
 export class KeyEndings {
   /** By key id. */
@@ -31,7 +34,11 @@ export class KeyEndings {
    * Calls the listener once, when the caller's key is revoked in this process or expires; before returning if
    * that has already happened. Returns a function that ends the watch.
    */
-  watch({ keyId, expiresAt }: Caller, now: Date, listener: Listener): () => void {
+  watch(
+    { keyId, expiresAt }: Pick<Caller, 'keyId' | 'expiresAt'>,
+    now: Date,
+    listener: Listener,
+  ): () => void {
     const noWatch = () => undefined;
     if (keyId === null) return noWatch;
     const msLeft = expiresAt === null ? Number.POSITIVE_INFINITY : Date.parse(expiresAt) - now.getTime();

@@ -1,6 +1,7 @@
 /**
  * An API key as stored: its scopes, tenant and expiry, never the secret itself. Times are RFC 3339 in UTC.
  */
+import type { KeyTier } from '../quotas/tiers.ts';
 import type { Scope } from './caller.ts';
 
 export interface ApiKey {
@@ -21,4 +22,6 @@ export interface ApiKey {
   readonly revokedAt: string | null;
   /** Id of the key that made this one; revoking that key revokes this one. Null: made by the operator. */
   readonly createdBy: string | null;
+  /** Null: neither its requests nor the number of machines are limited by it. */
+  readonly tier: KeyTier | null;
 }

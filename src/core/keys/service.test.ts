@@ -1,10 +1,8 @@
 /** Tests of the key service on the real store, with a fixed clock. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { DatabasePool } from '../../../test/support/databases.ts';
 import { type Logger, silentLog } from '../../lib/log.ts';
-import { openSqliteStore } from '../../store/store.ts';
+import { createStore } from '../../store/store.ts';
 import { sampleKey } from '../../store/testing/samples.ts';
 import { AppError } from '../errors.ts';
 import { EventBus } from '../events/bus.ts';
@@ -15,13 +13,27 @@ import type { Caller } from './caller.ts';
 import { endedKeysMax, KeyService, liveKeysMax, type NewKey } from './service.ts';
 
 const endless = { keyId: null, expiresAt: null };
-const operator: Caller = { tenant: 'default', keyName: 'admin', ...endless, scopes: ['*'], isOperator: true };
-const blue: Caller = { tenant: 'blue', keyName: 'b', ...endless, scopes: ['*'], isOperator: false };
+const operator: Caller = {
+  tenant: 'default',
+  keyName: 'admin',
+  ...endless,
+  scopes: ['*'],
+  tier: null,
+  isOperator: true,
+};
+const blue: Caller = {
+  tenant: 'blue',
+  keyName: 'b',
+  ...endless,
+  scopes: ['*'],
+  tier: null,
+  isOperator: false,
+};
 const green: Caller = { ...blue, tenant: 'green' };
 const request: NewKey = { name: 'ci', scopes: ['machines:read'] };
 const page = { limit: 1000, offset: 0 };
 
-let directory: string;
+const databases = new DatabasePool();
 let store: Store;
 let clock: FakeClock;
 let service: KeyService;
@@ -32,8 +44,7 @@ let overrides: Partial<KeyRepository>;
 let prefixReads: number;
 
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'flotilla-keys-'));
-  store = await openSqliteStore(join(directory, 'flotilla.db'));
+  store = createStore(await databases.take());
   clock = new FakeClock();
   warnings.length = 0;
   overrides = {};
@@ -43,8 +54,8 @@ beforeEach(async () => {
 afterEach(async () => {
   await service.close();
   await store.close();
-  await rm(directory, { recursive: true });
 });
+afterAll(() => databases.close());
 
 function observed(): Store {
   const keys = new Proxy(store.keys, {
@@ -77,13 +88,14 @@ describe('create', () => {
       keyId: key.id,
       expiresAt: null,
       scopes: ['machines:exec', '*'],
+      tier: null,
       isOperator: false,
     });
   });
 
   test('a key made by the operator does not have the operator’s rights', async () => {
     const { secret } = await service.create(operator, { ...request, scopes: ['*'] });
-    expect(await service.verify(secret)).toMatchObject({ tenant: 'default', isOperator: false });
+    expect(await service.verify(secret)).toMatchObject({ tenant: 'default', tier: null, isOperator: false });
   });
 
   test('only the operator makes keys for another tenant', async () => {

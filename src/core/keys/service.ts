@@ -6,6 +6,7 @@ import { shortId } from '../../lib/ids.ts';
 import { AppError } from '../errors.ts';
 import type { EventBus } from '../events/bus.ts';
 import type { KeyPage } from '../ports/store.ts';
+import { type KeyTier, mayGrant } from '../quotas/tiers.ts';
 import {
   type Caller,
   checkScope,
@@ -34,6 +35,8 @@ export interface NewKey {
   readonly expiresAt?: Date | undefined;
   /** Absent: the caller's tenant. */
   readonly tenant?: string | undefined;
+  /** Absent: the caller's own. */
+  readonly tier?: KeyTier | null | undefined;
 }
 
 export interface KeyWithSecret {
@@ -73,6 +76,7 @@ export class KeyService implements KeyVerifier {
       lastUsedAt: null,
       revokedAt: null,
       createdBy: caller.keyId,
+      tier: request.tier === undefined ? caller.tier : request.tier,
     };
     await this.#deps.store.transaction(async (tx) => {
       // A maker that is revoked concurrently must not leave a new key behind.
@@ -144,6 +148,11 @@ export class KeyService implements KeyVerifier {
     return this.#verification.verify(secret);
   }
 
+  /** See KeyVerification. */
+  callerOf(keyId: string): Promise<Caller> {
+    return this.#verification.callerOf(keyId);
+  }
+
   /** Call before the store is closed. */
   close(): Promise<void> {
     return this.#verification.close();
@@ -162,7 +171,9 @@ function isGood(key: ApiKey | null, now: Date): boolean {
 
 function visible(caller: Caller, id: string, key: ApiKey | null): ApiKey {
   if (key && (caller.isOperator || key.tenant === caller.tenant)) return key;
-  throw new AppError('not_found', `Key with id '${id}' not found`);
+  throw new AppError('not_found', `Key with id '${id}' not found`, {
+    hint: 'flotilla keys ls shows your keys.',
+  });
 }
 
 function checkRequest(request: NewKey, tenant: string, now: Date): void {
@@ -179,13 +190,21 @@ function checkRequest(request: NewKey, tenant: string, now: Date): void {
   if (expiresAt.getTime() > latestMs) throw invalid('the time a key expires must be before the year 10000');
 }
 
-function checkMaker(caller: Caller, { scopes, expiresAt }: NewKey, tenant: string): void {
+function checkTier({ tier: own }: Caller, tier: KeyTier | null | undefined): void {
+  if (tier === undefined || mayGrant(own, tier)) return;
+  throw new AppError('forbidden', 'Insufficient permissions for this action', {
+    hint: `A key made with this one must be of its tier, ${own}, or of a lower one.`,
+  });
+}
+
+function checkMaker(caller: Caller, { scopes, expiresAt, tier }: NewKey, tenant: string): void {
   if (tenant !== caller.tenant && !caller.isOperator) {
     throw new AppError('forbidden', 'Insufficient permissions for this action', {
-      hint: 'Only the operator of this host makes keys for another tenant.',
+      hint: 'Ask the operator of this host to make a key for another tenant.',
     });
   }
   for (const scope of scopes) checkScope(caller, scope);
+  checkTier(caller, tier);
   const endsMs = expiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
   if (caller.expiresAt !== null && endsMs > Date.parse(caller.expiresAt)) {
     throw new AppError('forbidden', 'Insufficient permissions for this action', {

@@ -52,15 +52,35 @@ export class KeyVerification implements KeyVerifier {
   }
 
   async verify(secret: string | null): Promise<Caller> {
-    if (secret === null) throw new AppError('unauthenticated', 'Authorization header is required');
+    if (secret === null)
+      throw new AppError('unauthenticated', 'Authorization header is required', {
+        hint: 'Send Authorization: Bearer <key>; flotilla keys create makes a key.',
+      });
     const key = isSecret(secret) ? await this.#find(secret) : null;
-    if (key === null) throw new AppError('unauthenticated', 'Invalid API key');
+    if (key === null)
+      throw new AppError('unauthenticated', 'Invalid API key', {
+        hint: 'flotilla keys create makes a new key; its secret is shown only once.',
+      });
+    return this.#admit(key);
+  }
+
+  /**
+   * The caller that a key stands for, found by its id: for what was made with the key and ends with it. Raises
+   * `unauthenticated`.
+   */
+  async callerOf(keyId: string): Promise<Caller> {
+    const key = await this.#store.keys.get(keyId);
+    if (key === null) throw new AppError('unauthenticated', 'the API key does not exist any more');
+    return this.#admit(key);
+  }
+
+  #admit(key: ApiKey): Caller {
     if (key.revokedAt !== null) throw revoked();
     const now = this.#clock.now();
     if (key.expiresAt !== null && Date.parse(key.expiresAt) <= now.getTime()) throw expired();
     this.#noteUse(key, now);
-    const { tenant, name: keyName, id: keyId, expiresAt, scopes } = key;
-    return { tenant, keyName, keyId, expiresAt, scopes, isOperator: false };
+    const { tenant, name: keyName, id: keyId, expiresAt, scopes, tier } = key;
+    return { tenant, keyName, keyId, expiresAt, scopes, tier, isOperator: false };
   }
 
   /** From now on, every key is read again before it is accepted. */

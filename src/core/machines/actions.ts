@@ -27,7 +27,7 @@ export type ActionResult =
   | { readonly verdict: 'done'; readonly machine: Machine }
   | { readonly verdict: 'ignored'; readonly machine: Machine };
 
-export type Act = 'start' | 'restart' | 'stop' | 'pause' | 'resume' | 'delete';
+export type Act = 'start' | 'restart' | 'stop' | 'pause' | 'resume' | 'suspend' | 'delete';
 
 export interface ActRequest {
   readonly action: Act;
@@ -39,6 +39,11 @@ export interface ActRequest {
    * Treats a machine already in the requested state as success, and waits for an operation on its way there.
    */
   readonly isIdempotent?: boolean;
+  /**
+   * Cancels the operation that this request begins, but none that it joins. Another caller who waits for the
+   * operation gets the cancellation too.
+   */
+  readonly signal?: AbortSignal | undefined;
   /** Called before the decision; an error refuses the action. */
   readonly check?: (machine: Machine) => void;
   /** Returns what to write with the operation; an error refuses the action. */
@@ -63,10 +68,10 @@ export class MachineActions {
 
   /** Raises `not_found`, `conflict` when the state forbids the action, and the operation's errors. */
   async act(request: ActRequest): Promise<ActionResult> {
-    const { action, idOrName } = request;
+    const { action, idOrName, signal } = request;
     const { runner, machineOperations } = this.#deps;
-    const definition = machineOperations.definitions[`machine.${action}`];
     for (let cancels = 0; cancels < cancelsMax; cancels++) {
+      signal?.throwIfAborted();
       const seen: Found[] = [];
       const begun = await runner.begin(async (tx) => {
         seen.length = 0;
@@ -76,9 +81,9 @@ export class MachineActions {
         return null;
       });
       if (begun) {
-        const { machine, operation } = begun;
+        const { machine, operation, definition } = begun;
         if (action !== 'start' && machine.incarnation) machineOperations.exits.unwatch(machine.incarnation);
-        return { verdict: 'done', machine: await machineOperations.run(operation, definition) };
+        return { verdict: 'done', machine: await machineOperations.runFor(signal, operation, definition) };
       }
       const [found] = seen;
       if (found?.verdict === 'done') return { verdict: 'done', machine: found.machine };
@@ -103,8 +108,10 @@ export class MachineActions {
       return stopped ? { verdict: 'done' as const, machine: stopped } : { verdict, machine };
     }
     const { desired, params = {}, patch = {} } = await intend(machine, tx);
-    const definition = machineOperations.definitions[`machine.${action}`];
-    return machineOperations.begin(tx, machine, definition, params, { restartCount: 0, ...patch, desired });
+    const kind = action === 'start' && machine.savedMemory !== null ? 'restore' : action;
+    const definition = machineOperations.definitions[`machine.${kind}`];
+    const changes = { restartCount: 0, ...patch, desired };
+    return { ...(await machineOperations.begin(tx, machine, definition, params, changes)), definition };
   }
 
   /** Makes a stopped machine with a pending restart by policy stay stopped. */

@@ -18,10 +18,15 @@ export async function reserveMemory(tx: Repositories, machine: Machine, capacity
   if (shortage) throw shortage;
 }
 
+/** What is to be started: one machine, or several as one. */
+export interface MemoryDemand extends Pick<Machine, 'hostId' | 'id'> {
+  readonly spec: Pick<Machine['spec'], 'memoryMib'>;
+}
+
 /** What `reserveMemory` raises; null when there is enough. */
 export async function findShortage(
   tx: Repositories,
-  machine: Machine,
+  machine: MemoryDemand,
   { memoryMib: capacityMib }: Capacity,
 ): Promise<AppError | null> {
   const { hostId, id, spec } = machine;

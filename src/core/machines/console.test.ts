@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
 import type { FakeMachine } from '../../engines/fake/machine.ts';
-import { type ConsoleRequest, followersPerMachineMax, lastLines } from './console.ts';
+import { type ConsoleRequest, followersPerMachineMax } from './console.ts';
+import { lastLines } from './console-lines.ts';
 
 const tenant = 'default';
 const never = new AbortController().signal;
@@ -66,6 +67,59 @@ describe('the console', () => {
     await fake.machines.stop(tenant, 'web');
     expect(await rest(await open({ lines: 1 }))).toBe('three\n');
     expect(await rest(await open({ lines: 1, follow: true }))).toBe('three\n');
+  });
+
+  test('of the previous boot is shown after a restart, a crash, and by the next daemon', async () => {
+    await fake.machines.start(tenant, 'web');
+    await expect(open({ previous: true })).rejects.toMatchObject({ code: 'not_found' });
+    (await guest()).print('first\nboot\n');
+    await fake.machines.restart(tenant, 'web');
+    (await guest()).print('second\n');
+    expect(await rest(await open({ previous: true, lines: 1 }))).toBe('boot\n');
+    expect(await rest(await open({ previous: true, follow: true }))).toBe('first\nboot\n');
+    (await guest()).die();
+    await fake.machines.wait(tenant, 'web', { states: ['failed'], timeoutMs: 5_000 }, never);
+    // The crash is in the latest boot's console until the machine starts again.
+    expect(await rest(await open())).toBe('second\n');
+    await fake.machines.start(tenant, 'web');
+    expect(await rest(await open({ previous: true }))).toBe('second\n');
+    const next = await fake.recovered();
+    const request = { lines: 9, follow: false, previous: true };
+    const pieces = await next.machines.console(tenant, 'web', request, never);
+    expect(await rest(pieces[Symbol.asyncIterator]())).toBe('second\n');
+    // One boot is kept, and a boot without output does not replace it.
+    await next.machines.restart(tenant, 'web');
+    expect(await rest(await open({ previous: true }))).toBe('second\n');
+  });
+
+  test('that cannot be kept does not prevent a start', async () => {
+    await fake.machines.start(tenant, 'web');
+    (await guest()).print('first\n');
+    fake.consoles.nextFailure = new Error('no space');
+    await fake.machines.restart(tenant, 'web');
+    await expect(open({ previous: true })).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  test('shows when each line was seen, also of lines that arrive in pieces', async () => {
+    await fake.machines.start(tenant, 'web');
+    const machine = await guest();
+    const [t0, t1] = [Date.parse('2026-11-29T10:00:00Z'), Date.parse('2026-11-29T11:00:00Z')];
+    machine.print('one\ntwo', { atMs: t0 });
+    const following = await open({ timestamps: true, follow: true });
+    expect(text((await following.next()).value)).toBe(
+      '2026-11-29T10:00:00.000Z one\n2026-11-29T10:00:00.000Z two',
+    );
+    machine.print(' of two\n', { atMs: t1 });
+    expect(text((await following.next()).value)).toBe(' of two\n');
+    machine.print('late\n', { sinceMs: t0, atMs: t1 });
+    const late = '2026-11-29T11:00:00.000Z [seen late, after 2026-11-29T10:00:00.000Z] late\n';
+    expect(text((await following.next()).value)).toBe(late);
+    await following.return?.();
+    expect(await rest(await open({ timestamps: true, lines: 2 }))).toBe(
+      `2026-11-29T10:00:00.000Z two of two\n${late}`,
+    );
+    await fake.machines.restart(tenant, 'web');
+    expect(await rest(await open({ timestamps: true, previous: true, lines: 1 }))).toBe(late);
   });
 
   test('follows new output and ends with the machine', async () => {

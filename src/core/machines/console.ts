@@ -5,8 +5,9 @@
 import { abortable } from '../../lib/abort.ts';
 import { AppError } from '../errors.ts';
 import type { EventBus } from '../events/bus.ts';
-import type { EngineConsole } from '../ports/engine.ts';
+import type { ConsolePiece, EngineConsole } from '../ports/engine.ts';
 import type { Store } from '../ports/store.ts';
+import { LineTimes, lastLinesOf } from './console-lines.ts';
 import type { Machine } from './machine.ts';
 import { endingIterator, PerMachineLimit } from './per-machine-limit.ts';
 import { type Edges, engineOf } from './steps/context.ts';
@@ -16,6 +17,10 @@ export interface ConsoleRequest {
   readonly lines: number;
   /** Whether to continue with new output until the machine stops. */
   readonly follow: boolean;
+  /** Whether each line begins with the time at which it was seen. */
+  readonly timestamps?: boolean | undefined;
+  /** Whether to read the console of the boot before the latest one, which has ended. */
+  readonly previous?: boolean | undefined;
 }
 
 /** Limit of all last lines together; if they are longer, the first one is cut at its beginning. */
@@ -33,12 +38,13 @@ export class Consoles {
   readonly #deps: ConsolesDeps;
   readonly #closing = new AbortController();
   readonly #followers = new PerMachineLimit(
+    null,
     followersPerMachineMax,
     (machineId) =>
       new AppError(
         'exhausted',
         `the console of machine ${machineId} has ${followersPerMachineMax} followers already`,
-        { hint: 'End one of them.' },
+        { hint: 'End one of them, then try again.' },
       ),
   );
 
@@ -49,22 +55,24 @@ export class Consoles {
   /**
    * Opens the console of the machine's latest start; empty when there was none. With `follow`, it ends when
    * that run ends, also by a restart; for a machine on its way to run, it waits. Its only reader leaves by
-   * the signal or by `return`; the stream then ends. Raises `unsupported`, and `exhausted` when there are too
-   * many followers.
+   * the signal or by `return`; the stream then ends. Raises `unsupported`, `exhausted` when there are too
+   * many followers, and `not_found` when a previous boot is requested that does not exist.
    */
   async open(
     machine: Machine,
-    { lines, follow }: ConsoleRequest,
+    request: ConsoleRequest,
     signal: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
     const console = consoleOf(this.#deps.edges, machine);
     const { incarnation } = machine;
-    if (incarnation === null) return oneOf(new Uint8Array(0));
-    if (!follow) return oneOf(lastLines(await console.read(incarnation, consoleBytesMax, signal), lines));
+    if (request.previous) return shown(oneOf(await this.#previous(machine, signal)), request);
+    if (incarnation === null) return shown(oneOf(nothing), request);
+    if (!request.follow)
+      return shown(oneOf(await console.read(incarnation, consoleBytesMax, signal)), request);
     const free = this.#followers.take(machine.id);
     const leaving = new AbortController();
     const stop = AbortSignal.any([leaving.signal, this.#closing.signal]);
-    const pieces = this.#follow(console, machine, lines, stop);
+    const pieces = shown(this.#follow(console, machine, stop), request);
     const end = () => {
       signal.removeEventListener('abort', end);
       leaving.abort();
@@ -82,26 +90,28 @@ export class Consoles {
     this.#closing.abort();
   }
 
-  async *#follow(
-    console: EngineConsole,
-    machine: Machine,
-    lines: number,
-    stop: AbortSignal,
-  ): AsyncGenerator<Uint8Array> {
+  async *#follow(console: EngineConsole, machine: Machine, stop: AbortSignal): AsyncGenerator<ConsolePiece> {
     const { incarnation } = machine;
     if (incarnation === null) return;
     try {
       await this.#launched(machine, stop);
-      let isFirst = true;
-      for await (const bytes of console.follow(incarnation, consoleBytesMax, stop)) {
-        yield isFirst ? lastLines(bytes, lines) : bytes;
-        isFirst = false;
-      }
+      yield* console.follow(incarnation, consoleBytesMax, stop);
     } catch (error) {
       if (!stop.aborted) throw error;
     }
     // A normal end would mean that the machine has stopped.
-    if (this.#closing.signal.aborted) throw new AppError('unavailable', 'the daemon is shutting down');
+    if (this.#closing.signal.aborted)
+      throw new AppError('unavailable', 'the daemon is shutting down', {
+        hint: 'Try again when it has restarted.',
+      });
+  }
+
+  async #previous(machine: Machine, signal: AbortSignal): Promise<ConsolePiece> {
+    const kept = await abortable(this.#deps.edges.consoles.read(machine.id), signal);
+    if (kept !== null) return kept;
+    throw new AppError('not_found', `machine ${machine.id} has no console of a previous boot`, {
+      hint: 'It is kept when the machine starts again. Leave out previous to read the latest boot.',
+    });
   }
 
   /** A start that has just begun, or waits in the queue, has no console yet. */
@@ -128,19 +138,22 @@ function consoleOf(edges: Edges, machine: Machine): EngineConsole {
   throw new AppError('unsupported', `machines of engine '${kind}' have no console`);
 }
 
-async function* oneOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
+const nothing: ConsolePiece = { bytes: new Uint8Array(0), seen: [] };
+
+async function* oneOf(piece: ConsolePiece): AsyncGenerator<ConsolePiece> {
+  yield piece;
 }
 
-const newline = 0x0a;
-
-/** The last lines of a text, including a final newline if there is one. */
-export function lastLines(bytes: Uint8Array, lines: number): Uint8Array {
-  let end = bytes.at(-1) === newline ? bytes.length - 1 : bytes.length;
-  for (let left = lines; left > 0; left--) {
-    if (end <= 0) return bytes;
-    end = bytes.lastIndexOf(newline, end - 1);
-    if (end < 0) return bytes;
+/** The last lines of the first piece and everything of the others, with times if requested. */
+async function* shown(
+  pieces: AsyncGenerator<ConsolePiece>,
+  { lines, timestamps }: ConsoleRequest,
+): AsyncGenerator<Uint8Array> {
+  const times = timestamps ? new LineTimes() : null;
+  let isFirst = true;
+  for await (const piece of pieces) {
+    const wanted = isFirst ? lastLinesOf(piece, lines) : piece;
+    isFirst = false;
+    yield times?.add(wanted) ?? wanted.bytes;
   }
-  return bytes.subarray(end + 1);
 }

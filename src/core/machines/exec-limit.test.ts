@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
 import type { ExecEvent, ExecSession } from '../ports/guest.ts';
+import { Activity } from './activity.ts';
 import { ExecLimit, execsPerMachineMax } from './exec-limit.ts';
 
+const activity = new Activity({ elapsedMs: () => 0 });
 const outcome: ExecEvent = { type: 'outcome', outcome: { outcome: 'exited', exitCode: 0 } };
 
 function session(): ExecSession {
@@ -14,7 +16,7 @@ function session(): ExecSession {
 }
 
 async function full(): Promise<{ readonly slots: ExecLimit; readonly sessions: readonly ExecSession[] }> {
-  const slots = new ExecLimit();
+  const slots = new ExecLimit(activity);
   const sessions: ExecSession[] = [];
   for (let i = 0; i < execsPerMachineMax; i++) sessions.push(await slots.hold('web', async () => session()));
   return { slots, sessions };
@@ -43,7 +45,7 @@ test('a slot is released only once, even if the reader leaves twice', async () =
 });
 
 test('a command that failed to start holds no slot', async () => {
-  const slots = new ExecLimit();
+  const slots = new ExecLimit(activity);
   for (let i = 0; i <= execsPerMachineMax; i++) {
     await expect(slots.hold('web', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
   }

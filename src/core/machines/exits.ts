@@ -5,6 +5,7 @@
  * Example: the engine says `reset`, the guest announced `reboot` → the machine is started again.
  */
 
+import type { MachineNetworks } from '../network/networks.ts';
 import { certainly } from '../operations/journal.ts';
 import type { SubjectFailure } from '../operations/operation.ts';
 import type { ExitFacts } from '../ports/engine.ts';
@@ -55,6 +56,7 @@ function announcedOn(console: readonly string[]): string | null {
 export interface ExitWatcherDeps {
   readonly store: Store;
   readonly edges: Edges;
+  readonly networks: MachineNetworks;
   /** Starts the machine again after its guest rebooted; false when no start began. */
   readonly restart: (machine: Machine) => Promise<boolean>;
 }
@@ -132,12 +134,15 @@ export class ExitWatcher {
     await this.#cleanUp(seen, incarnation);
   }
 
-  /** The VMM is gone or cannot continue: releases its sockets and memory, and keeps its console. */
+  /** The VMM is gone or cannot continue: releases its sockets, memory and network, and keeps its console. */
   async #cleanUp(machine: Machine, incarnation: string): Promise<void> {
-    await this.#deps.edges.guest.release(incarnation);
-    if (!machine.handle) return;
+    const { edges, networks } = this.#deps;
+    await edges.guest.release(incarnation);
+    networks.forget(incarnation);
     const signal = AbortSignal.timeout(cleanUpTimeoutMs);
-    await engineOf(this.#deps.edges, machine).stop(machine.handle, signal);
+    if (machine.handle) await engineOf(edges, machine).stop(machine.handle, signal);
+    // Unless it was started again meanwhile.
+    await networks.settle(machine.id, signal);
   }
 }
 

@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts';
 import type { MachinePatch } from '../ports/store.ts';
 import type { DesiredState, Machine } from './machine.ts';
 import { type Edges, engineOf, lookTimeoutMs } from './steps/context.ts';
+import { type SuspendParams, suspendableOf } from './steps/suspend.ts';
 
 export interface Intent {
   readonly desired: DesiredState;
@@ -19,6 +20,13 @@ export function nextBoot(machine: Machine, bootId: string): Intent {
     params: { previousIncarnation: machine.incarnation, previousHandle: machine.handle },
     patch: { incarnation: shortId(), bootId, handle: null, failure: null },
   };
+}
+
+/** The intent of a suspend. Raises `unsupported` when the engine cannot save memory. */
+export function suspendIntent(edges: Edges, machine: Machine): Intent {
+  suspendableOf(edges, machine);
+  const from = machine.state === 'paused' ? 'paused' : 'running';
+  return { desired: 'running', params: { from } satisfies SuspendParams };
 }
 
 /** Raises `unsupported` when the machine has less memory than its image or engine needs. */

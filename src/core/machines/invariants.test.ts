@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { noNetwork } from '../network/machine-network.ts';
 import { checkChange, checkMachine } from './invariants.ts';
 import type { Machine } from './machine.ts';
 import { isTransit, type MachineState, machineStates } from './states.ts';
@@ -7,18 +8,28 @@ const machine: Machine = {
   id: 'm1',
   hostId: 'host',
   tenant: 'default',
+  environmentId: null,
   spec: {
     name: 'web',
     vcpuCount: 1,
     memoryMib: 128,
     diskMib: 512,
     image: 'busybox',
+    imageRef: 'busybox',
     engine: 'fake',
     boot: 'auto',
     exposedPorts: [],
     labels: {},
     env: {},
     restart: 'no',
+    autoWake: true,
+    heldUntil: null,
+    idle: null,
+    template: null,
+    userData: null,
+    sshKeys: [],
+    sshPort: null,
+    network: noNetwork,
   },
   imageDigest: `sha256:${'0'.repeat(64)}`,
   state: 'created',
@@ -36,6 +47,9 @@ const machine: Machine = {
   expiresAt: null,
   restartAt: null,
   restartCount: 0,
+  idleAt: null,
+  provisioning: null,
+  savedMemory: null,
 };
 
 const handle = {
@@ -60,7 +74,7 @@ it.each(machineStates)('requires an operation in %s if and only if that is a tra
 
 it.each(machineStates)('allows a handle in %s only if a VMM may run', (state) => {
   const operationId = isTransit(state) ? 'op1' : null;
-  const isAllowed = !['creating', 'created', 'stopped', 'deleted'].includes(state);
+  const isAllowed = !['creating', 'created', 'suspended', 'stopped', 'deleted'].includes(state);
   expect(checkMachine({ ...machine, state, operationId, handle })).toEqual(
     isAllowed ? [] : [`${state} with an engine handle`],
   );

@@ -11,6 +11,16 @@ const statesWithHandle: readonly MachineState[] = ['pausing', 'paused', 'resumin
 /** States from which a restart policy starts a machine. */
 const statesToRestart: readonly MachineState[] = ['stopped', 'failed'];
 
+/** States in which the machine's memory may be saved beside its disk. */
+const statesWithSavedMemory: readonly MachineState[] = [
+  'suspending',
+  'suspended',
+  'starting',
+  'stopping',
+  'deleting',
+  'failed',
+];
+
 /** Invariants of a single machine. */
 export function checkMachine(machine: Machine): readonly string[] {
   const { state, operationId, handle, incarnation } = machine;
@@ -23,8 +33,20 @@ export function checkMachine(machine: Machine): readonly string[] {
     if (statesWithoutHandle.includes(state)) broken.push(`${state} with an engine handle`);
     if (handle.incarnation !== incarnation) broken.push('an engine handle of another incarnation');
   }
+  if (machine.savedMemory !== null && !statesWithSavedMemory.includes(state))
+    broken.push(`${state} with saved memory`);
   if (machine.restartAt !== null && (!statesToRestart.includes(state) || machine.desired !== 'running'))
     broken.push(`${state}, to be ${machine.desired}, with a restart to come`);
+  if (machine.idleAt !== null && (state !== 'running' || machine.spec.idle === null))
+    broken.push(`${state}, with an idle time ${machine.spec.idle === null ? 'and no idle policy' : ''}`);
+  if (machine.spec.userData !== null && machine.provisioning === null)
+    broken.push('user data without its outcome');
+  const { network } = machine.spec;
+  if ((network.mode === 'nat') !== (network.address !== null))
+    broken.push('a network without an address, or the other way round');
+  if ((network.mode === 'bridge') !== (network.lan !== null))
+    broken.push('a bridge without a place on it, or the other way round');
+  if (network.mode !== 'nat' && network.ports.length > 0) broken.push('ports without a network');
   if (!Number.isSafeInteger(machine.slot) || machine.slot < 1) broken.push('a slot below 1');
   if (!Number.isSafeInteger(machine.revision) || machine.revision < 0) broken.push('a revision below 0');
   return broken;

@@ -22,6 +22,15 @@ export interface KeeperDeps {
   readonly machineOperations: MachineOperations;
   readonly actions: MachineActions;
   readonly capacity: Capacity;
+  /** Work of other kinds that is due at a time; looked for at the same interval. */
+  readonly others?: readonly DueWork[];
+}
+
+export interface DueWork {
+  /** Begins the work that is due and not running yet. */
+  look(): Promise<void>;
+  /** Resolves when all begun work has ended, successfully or not. */
+  settled(): Promise<void>;
 }
 
 /** Check interval: a deletion or restart is late by at most this. */
@@ -47,7 +56,7 @@ export class Keeper {
   start(): void {
     const { clock, log } = this.#deps.edges;
     this.#stopTimer = clock.every(intervalMs, () =>
-      this.look().catch((error: unknown) => log.error({ err: error }, 'due machines not read')),
+      this.look().catch((error: unknown) => log.error({ err: error }, 'due work not read')),
     );
   }
 
@@ -65,11 +74,13 @@ export class Keeper {
       const ended = this.#keep(machine, now).finally(() => this.#busy.delete(machine.id));
       this.#busy.set(machine.id, ended);
     }
+    for (const other of this.#deps.others ?? []) await other.look();
   }
 
   /** Resolves when all begun work has ended, successfully or not. */
   async settled(): Promise<void> {
     await Promise.all(this.#busy.values());
+    for (const other of this.#deps.others ?? []) await other.settled();
   }
 
   /** Begins no more work. The runner interrupts running operations. */

@@ -20,8 +20,8 @@ export async function consoleTail(edges: Edges, machine: Machine): Promise<reado
   try {
     const signal = AbortSignal.timeout(lookTimeoutMs);
     const { console } = engineOf(edges, machine);
-    const bytes = await console?.read(machine.incarnation, consoleTailBytes, signal);
-    return printableLines(new TextDecoder().decode(bytes ?? new Uint8Array()));
+    const piece = await console?.read(machine.incarnation, consoleTailBytes, signal);
+    return printableLines(new TextDecoder().decode(piece?.bytes ?? new Uint8Array()));
   } catch (error) {
     edges.log.warn({ machine: machine.id, err: error }, 'console not read');
     return [];

@@ -5,13 +5,17 @@
 import { shortId } from '../../lib/ids.ts';
 import { Limiter } from '../../lib/limiter.ts';
 import { AppError } from '../errors.ts';
+import type { MachineNetworks } from '../network/networks.ts';
+import { OperationCancelled } from '../operations/definition.ts';
 import type { Operation, OperationKind, Owner } from '../operations/operation.ts';
 import type { OperationRunner } from '../operations/runner.ts';
 import type { MachinePatch, Repositories, Store } from '../ports/store.ts';
+import { GuestKeys } from '../ssh/guest-keys.ts';
 import { type Capacity, findShortage } from './capacity.ts';
 import { ExitWatcher } from './exits.ts';
 import { nextBoot } from './intents.ts';
 import type { Machine } from './machine.ts';
+import { Provisioner } from './provisioner.ts';
 import { planRetry } from './restarts.ts';
 import type { Edges } from './steps/context.ts';
 import { type MachineDefinitions, machineDefinitions } from './steps/definitions.ts';
@@ -24,6 +28,7 @@ export interface MachineOperationsDeps {
   readonly runner: OperationRunner;
   readonly owner: Owner;
   readonly edges: Edges;
+  readonly networks: MachineNetworks;
   /** Limit of concurrent starts; others wait without a deadline. */
   readonly startsMax: number;
   readonly capacity: Capacity;
@@ -46,16 +51,23 @@ export class MachineOperations {
   readonly owner: Owner;
   readonly definitions: MachineDefinitions;
   readonly exits: ExitWatcher;
+  readonly provisioner: Provisioner;
+  readonly guestKeys: GuestKeys;
   readonly startLimiter: Limiter;
+  readonly networks: MachineNetworks;
   readonly #deps: MachineOperationsDeps;
 
   constructor(deps: MachineOperationsDeps) {
-    const { store, edges, owner, startsMax, bootTimeoutMs = bootTimeoutMsDefault } = deps;
+    const { store, edges, networks, owner, startsMax, bootTimeoutMs = bootTimeoutMsDefault } = deps;
     this.#deps = deps;
     this.owner = owner;
+    this.networks = networks;
     this.startLimiter = new Limiter(startsMax, startQueueMax);
-    this.definitions = machineDefinitions(edges, { limiter: this.startLimiter, bootTimeoutMs });
-    this.exits = new ExitWatcher({ store, edges, restart: (machine) => this.#restarted(machine) });
+    this.definitions = machineDefinitions(edges, networks, { limiter: this.startLimiter, bootTimeoutMs });
+    this.provisioner = new Provisioner({ store, edges });
+    this.guestKeys = new GuestKeys({ store, edges });
+    const restart = (machine: Machine) => this.#restarted(machine);
+    this.exits = new ExitWatcher({ store, edges, networks, restart });
   }
 
   /**
@@ -106,6 +118,33 @@ export class MachineOperations {
     }
   }
 
+  /**
+   * Like `run`, for a caller who may leave: when the signal aborts before the operation has ended, the operation is
+   * cancelled, and this rejects with the signal's reason once everything is undone.
+   */
+  async runFor(
+    signal: AbortSignal | undefined,
+    operation: Operation,
+    definition: MachineDefinition,
+  ): Promise<Machine> {
+    const ended = this.run(operation, definition);
+    if (signal === undefined) return ended;
+    const { runner, edges } = this.#deps;
+    const cancel = () =>
+      void runner
+        .cancel(operation.id)
+        .catch((error: unknown) => edges.log.warn({ operation: operation.id, err: error }, 'not cancelled'));
+    signal.addEventListener('abort', cancel, { once: true });
+    if (signal.aborted) cancel();
+    try {
+      return await ended;
+    } catch (error) {
+      throw error instanceof OperationCancelled && signal.aborted ? signal.reason : error;
+    } finally {
+      signal.removeEventListener('abort', cancel);
+    }
+  }
+
   definitionOf(kind: OperationKind): MachineDefinition | null {
     const definitions: Readonly<Partial<Record<OperationKind, MachineDefinition>>> = this.definitions;
     return definitions[kind] ?? null;
@@ -115,6 +154,8 @@ export class MachineOperations {
     // The host rebooted, so this is not an exit: the reconciler decides what happens to the machine.
     if (machine.bootId !== null && machine.bootId !== this.owner.bootId) return;
     if (machine.state === 'running' || machine.state === 'paused') this.exits.watch(machine);
+    this.provisioner.watch(machine);
+    this.guestKeys.watch(machine);
   }
 
   /**

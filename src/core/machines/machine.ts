@@ -2,8 +2,11 @@
  * The machine: its requested spec and its current state. Knows nothing about how a machine is stored, shown
  * or run.
  */
+import type { MachineNetwork } from '../network/machine-network.ts';
 import type { SubjectFailure } from '../operations/operation.ts';
 import type { EngineHandle } from '../ports/engine.ts';
+import type { SavedMemory } from '../ports/saved-memory.ts';
+import type { Provisioning, UserData } from '../user-data/user-data.ts';
 import type { MachineState } from './states.ts';
 
 /** What a caller requested, with all defaults filled in. */
@@ -12,8 +15,10 @@ export interface MachineSpec {
   readonly vcpuCount: number;
   readonly memoryMib: number;
   readonly diskMib: number;
-  /** The image name as given. The machine itself keeps the digest that the name resolved to. */
+  /** The name of the image. The machine itself keeps its digest, because names can be given to others. */
   readonly image: string;
+  /** The reference by which the caller requested it; the name when there was none. */
+  readonly imageRef: string;
   readonly engine: string;
   /** `auto` restores a template if there is one; `cold` always boots. */
   readonly boot: 'auto' | 'cold';
@@ -22,6 +27,21 @@ export interface MachineSpec {
   /** Environment of all commands run in it; a command's own variables take precedence. */
   readonly env: Readonly<Record<string, string>>;
   readonly restart: RestartPolicy;
+  /** Whether a request that needs the machine, through the proxy or over SSH, may start or resume it. */
+  readonly autoWake: boolean;
+  /** What happens to it when nobody has used it for a while; null: nothing. */
+  readonly idle: IdlePolicy | null;
+  /** The idle policy does not act before; RFC 3339, UTC, with `Z`. Null: nobody holds the machine. */
+  readonly heldUntil: string | null;
+  /** Id of the template it was made from, which may be gone; null: none. */
+  readonly template: string | null;
+  /** What its guest does once, after its first start. */
+  readonly userData: UserData | null;
+  /** Public keys that enter this machine through the SSH gateway, as lines for `authorized_keys`. */
+  readonly sshKeys: readonly string[];
+  /** Port of the host at which SSH clients enter this machine; null: none. */
+  readonly sshPort: number | null;
+  readonly network: MachineNetwork;
 }
 
 /**
@@ -31,6 +51,14 @@ export interface MachineSpec {
 export const restartPolicies = ['no', 'on-failure', 'always'] as const;
 export type RestartPolicy = (typeof restartPolicies)[number];
 
+export const idleActions = ['pause', 'suspend', 'stop'] as const;
+
+export interface IdlePolicy {
+  /** Time without requests, commands, terminals and connections. */
+  readonly afterSeconds: number;
+  readonly action: (typeof idleActions)[number];
+}
+
 export type DesiredState = 'running' | 'stopped' | 'deleted';
 
 export interface Machine {
@@ -38,6 +66,8 @@ export interface Machine {
   /** The host it is on; only that host's daemon acts on it. */
   readonly hostId: string;
   readonly tenant: string;
+  /** The environment of its tenant that it belongs to; null: none. */
+  readonly environmentId: string | null;
   readonly spec: MachineSpec;
   readonly imageDigest: string;
   readonly state: MachineState;
@@ -50,6 +80,8 @@ export interface Machine {
   readonly bootId: string | null;
   readonly handle: EngineHandle | null;
   readonly failure: SubjectFailure | null;
+  /** Set while the next start restores the guest's memory instead of booting. */
+  readonly savedMemory: SavedMemory | null;
   /** The allocation of kind `vmm_uid`: unique among this host's machines, and not reused soon. */
   readonly slot: number;
   /** Number of writes of the record. Of two copies of a record, the higher one is newer. */
@@ -64,9 +96,20 @@ export interface Machine {
   readonly restartAt: string | null;
   /** Consecutive restarts by policy, since a requested start or since it last ran for a while. */
   readonly restartCount: number;
+  /**
+   * When its idle policy acts, unless it is used before; null unless it runs and has such a policy. Written rarely, so
+   * the policy may act later than this, but not earlier.
+   */
+  readonly idleAt: string | null;
+  /** How far its guest is with its user data and SSH keys; null: it had neither when it was created. */
+  readonly provisioning: Provisioning | null;
 }
 
 /** What lists show of a machine. */
-export interface ListedMachine extends Pick<Machine, 'id' | 'state' | 'createdAt' | 'expiresAt'> {
-  readonly spec: Pick<MachineSpec, 'name' | 'vcpuCount' | 'memoryMib' | 'image' | 'labels'>;
+export interface ListedMachine
+  extends Pick<Machine, 'id' | 'state' | 'createdAt' | 'updatedAt' | 'expiresAt'> {
+  readonly spec: Pick<
+    MachineSpec,
+    'name' | 'vcpuCount' | 'memoryMib' | 'image' | 'labels' | 'template' | 'sshPort' | 'network'
+  >;
 }

@@ -105,6 +105,26 @@ describe('pause', () => {
   });
 });
 
+describe('halt', () => {
+  const halt = async () => (await fake.machines.halt(tenant, 'web')).machine.state;
+
+  test('pauses, and leaves a machine that stands still as it is', async () => {
+    await begin();
+    expect(await halt()).toBe('paused');
+    expect(await halt()).toBe('paused');
+    fake.guest.onShutdown = ({ incarnation }) => fake.driver.machine(incarnation).powerOff();
+    await fake.machines.stop(tenant, 'web');
+    expect(await halt()).toBe('stopped');
+  });
+
+  test('stops where the engine cannot pause', async () => {
+    await begin({ without: ['pause'] });
+    fake.guest.onShutdown = ({ incarnation }) => fake.driver.machine(incarnation).powerOff();
+    expect(await halt()).toBe('stopped');
+    expect(await halt()).toBe('stopped');
+  });
+});
+
 describe('resume', () => {
   test('of a guest that does not answer leaves it paused', async () => {
     const vmm = await begin();

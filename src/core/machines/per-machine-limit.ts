@@ -1,13 +1,19 @@
 /** Limits the open items per machine, because a host, a guest and its link have limits. */
 import type { AppError } from '../errors.ts';
+import type { Activity } from './activity.ts';
 
 export class PerMachineLimit {
   readonly #max: number;
   readonly #full: (machineId: string) => AppError;
+  readonly #activity: Activity | null;
   readonly #taken = new Map<string, number>();
 
-  /** `full` makes the error for a machine that has `max` items already. */
-  constructor(max: number, full: (machineId: string) => AppError) {
+  /**
+   * `full` makes the error for a machine that has `max` items already. Items of a limit without `activity` are no use of
+   * the machine.
+   */
+  constructor(activity: Activity | null, max: number, full: (machineId: string) => AppError) {
+    this.#activity = activity;
     this.#max = max;
     this.#full = full;
   }
@@ -17,10 +23,12 @@ export class PerMachineLimit {
     const taken = this.#taken.get(machineId) ?? 0;
     if (taken >= this.#max) throw this.#full(machineId);
     this.#taken.set(machineId, taken + 1);
+    const release = this.#activity?.hold(machineId);
     let isFree = false;
     return () => {
       if (!isFree) this.#free(machineId);
       isFree = true;
+      release?.();
     };
   }
 

@@ -18,7 +18,11 @@ test('a booted guest gets its identity before its machine counts as running', as
   const { machine } = await fake.machines.start(tenant, 'web');
   const { incarnation } = machine;
   expect(machine.state).toBe('running');
-  expect(fake.guest.calls).toEqual([`waitReady ${incarnation}`, `identify ${incarnation}`]);
+  expect(fake.guest.calls).toEqual([
+    `waitReady ${incarnation}`,
+    `identify ${incarnation}`,
+    `network ${incarnation} ${machine.spec.network.address}`,
+  ]);
 });
 
 test('a start fails if the guest does not accept its identity', async () => {

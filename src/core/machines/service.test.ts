@@ -19,6 +19,85 @@ async function begin(options: FakeOptions = {}): Promise<FakeFlotilla> {
   return fake;
 }
 
+/** A caller who can leave; `error` is why. */
+function leaver() {
+  const error = new Error('the caller has left');
+  const controller = new AbortController();
+  return { error, signal: controller.signal, leave: () => controller.abort(error) };
+}
+
+describe('a caller who leaves', () => {
+  const wait = (state: MachineState) =>
+    fake.machines.wait(tenant, 'web', { states: [state], timeoutMs: 10_000 }, new AbortController().signal);
+
+  test('ends the start that it began, and nothing of it is left', async () => {
+    const { machines, guest, driver, operations } = await begin();
+    guest.onReady = never;
+    const { error, signal, leave } = leaver();
+    const starting = machines.start(tenant, 'web', { signal });
+    await wait('starting');
+    leave();
+    await expect(starting).rejects.toBe(error);
+    const { state, failure, restartAt } = await machines.get(tenant, 'web');
+    expect({ state, failure, restartAt }).toEqual({ state: 'stopped', failure: null, restartAt: null });
+    expect([...driver.host.machines.values()].filter(({ status }) => status.state === 'running')).toEqual([]);
+    const { operations: listed } = await operations.list(tenant, { machine: 'web', limit: 1, offset: 0 });
+    expect(listed).toMatchObject([{ kind: 'machine.start', state: 'cancelled' }]);
+    guest.onReady = async () => undefined;
+    expect(await machines.start(tenant, 'web')).toMatchObject({ machine: { state: 'running' } });
+  });
+
+  test('leaves a start alone that another began', async () => {
+    const { machines, guest } = await begin();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    guest.onReady = () => promise;
+    const starting = machines.start(tenant, 'web');
+    await wait('starting');
+    const { signal, leave } = leaver();
+    const joined = machines.start(tenant, 'web', { isIdempotent: true, signal });
+    // A transaction after that of the second start.
+    await machines.update(tenant, 'web', { labels: { joined: 'yes' } });
+    leave();
+    resolve();
+    expect(await starting).toMatchObject({ machine: { state: 'running' } });
+    expect(await joined).toMatchObject({ machine: { state: 'running' } });
+    expect((await machines.get(tenant, 'web')).state).toBe('running');
+  });
+
+  test('too early begins nothing, too late changes nothing', async () => {
+    const { machines } = await begin();
+    const early = leaver();
+    early.leave();
+    await expect(machines.start(tenant, 'web', { signal: early.signal })).rejects.toBe(early.error);
+    expect((await machines.get(tenant, 'web')).state).toBe('created');
+    const late = leaver();
+    await machines.start(tenant, 'web', { signal: late.signal });
+    late.leave();
+    expect((await machines.get(tenant, 'web')).state).toBe('running');
+  });
+
+  test('leaves a resumed machine paused, and a machine that is being made does not come to be', async () => {
+    const { machines, guest, disks } = await begin();
+    await machines.start(tenant, 'web');
+    await machines.pause(tenant, 'web');
+    guest.onReady = never;
+    const one = leaver();
+    const resuming = machines.resume(tenant, 'web', { signal: one.signal });
+    await wait('resuming');
+    one.leave();
+    await expect(resuming).rejects.toBe(one.error);
+    expect((await machines.get(tenant, 'web')).state).toBe('paused');
+    const other = leaver();
+    vi.spyOn(disks, 'prepare').mockImplementation(async () => {
+      other.leave();
+      return never();
+    });
+    const creating = machines.create(tenant, { ...request, name: 'db' }, undefined, other.signal);
+    await expect(creating).rejects.toBe(other.error);
+    await expect(machines.get(tenant, 'db')).rejects.toMatchObject({ code: 'not_found' });
+  });
+});
+
 describe('start', () => {
   test('a guest that hangs at boot fails the machine at its deadline, with the console’s last lines', async () => {
     const { machines, guest, driver } = await begin({ bootTimeoutMs: 100 });
@@ -261,6 +340,56 @@ describe('changing a machine', () => {
       refused('1000 MiB'),
     );
     await expect(machines.update(tenant, 'web', { diskMib: 1 })).rejects.toMatchObject(refused('shrink'));
+    expect((await machines.get(tenant, 'web')).spec).toMatchObject({ vcpuCount: 1, memoryMib: 128 });
+  });
+
+  test('refuses less memory than its image needs, which it could never start with', async () => {
+    const { machines } = await begin();
+    await expect(machines.update(tenant, 'web', { memoryMib: 63 })).rejects.toMatchObject({
+      code: 'invalid',
+      message: "image 'busybox' needs at least 64 MiB of memory, not 63",
+      hint: 'Ask for 64 MiB or more.',
+    });
+    expect((await machines.update(tenant, 'web', { memoryMib: 64 })).spec.memoryMib).toBe(64);
+  });
+
+  test('refuses a disk too large for its memory: the guest would run out of it', async () => {
+    const { machines } = await begin();
+    const diskMib = 4 * 1024 * 1024;
+    await machines.update(tenant, 'web', { memoryMib: 95 });
+    await expect(machines.update(tenant, 'web', { diskMib })).rejects.toMatchObject({
+      code: 'invalid',
+      message: `image 'busybox' with a disk of ${diskMib} MiB needs at least 96 MiB of memory, not 95`,
+      hint: 'Ask for 96 MiB or more, or for a smaller disk.',
+    });
+    expect((await machines.update(tenant, 'web', { memoryMib: 96, diskMib })).spec).toMatchObject({
+      memoryMib: 96,
+      diskMib,
+    });
+    await expect(
+      machines.create(tenant, { name: 'big', memoryMib: 95, diskMib, vcpuCount: 1 }),
+    ).rejects.toMatchObject({ code: 'invalid' });
+  });
+
+  test('loses none of several simultaneous changes of its exposed ports', async () => {
+    const { machines } = await begin();
+    await machines.update(tenant, 'web', { exposedPorts: [80, 443] });
+    const ports = [8080, 8081, 8082, 8083, 8084];
+    const added = ports.map((port) => machines.update(tenant, 'web', { exposedPortsAdd: [port] }));
+    await Promise.all([...added, machines.update(tenant, 'web', { exposedPortsRemove: [80, 81] })]);
+    const exposed = async () => (await machines.get(tenant, 'web')).spec.exposedPorts;
+    expect([...(await exposed())].sort()).toEqual([443, ...ports]);
+    await machines.update(tenant, 'web', {
+      exposedPorts: [1],
+      exposedPortsAdd: [1, 2],
+      exposedPortsRemove: [2],
+    });
+    expect(await exposed()).toEqual([1]);
+    const many = Array.from({ length: 256 }, (_, port) => port + 2);
+    await expect(machines.update(tenant, 'web', { exposedPortsAdd: many })).rejects.toMatchObject({
+      code: 'invalid',
+      message: 'a machine exposes at most 256 ports',
+    });
   });
 
   test('limits the size of labels and environment', async () => {
@@ -512,12 +641,15 @@ describe('reconciliation', () => {
   test('notifies listeners of its changes', async () => {
     const { machines, driver, disks, reconciler, bus } = await begin();
     const { machine } = await machines.start(tenant, 'web');
-    const told = Promise.withResolvers<unknown>();
-    bus.subscribe(machine.id, (event) => event?.type === 'machine.changed' && told.resolve(event.data));
+    const told = Promise.withResolvers<void>();
+    // Events of the start may still arrive.
+    bus.subscribe(machine.id, (event) => {
+      if (event?.type === 'machine.changed' && event.data.failure === 'disk_full') told.resolve();
+    });
     driver.machine(machine.incarnation ?? '').pause('disk_full');
     disks.free = 1;
     await reconciler.run();
-    expect(await told.promise).toMatchObject({ failure: 'disk_full' });
+    await told.promise;
   });
 
   test('an orphan VMM is destroyed, an orphan disk removed', async () => {

@@ -3,21 +3,23 @@
  *
  *   creating → created → starting → running → stopping → stopped → starting …
  *   running → pausing → paused → resuming → running;  paused → stopping
+ *   running, paused → suspending → suspended → starting …
  *   starting, running, paused, stopping → failed;  created, stopped, failed → deleting → deleted (the row is gone)
  *
- * Stable states: created running paused stopped failed. Transit states: creating starting pausing resuming
- * snapshotting stopping deleting. A machine is in a transit state if and only if it has an open operation.
+ * Stable states: created running paused suspended stopped failed. Transit states: creating starting pausing resuming
+ * snapshotting suspending stopping deleting. A machine is in a transit state if and only if it has an open operation.
  * `failed` means that no regular stable state was reached: start tries again, stop cleans up, delete removes.
  * `decide` is pure; only `transition.ts` writes a state.
  */
 
-export const stableStates = ['created', 'running', 'paused', 'stopped', 'failed'] as const;
+export const stableStates = ['created', 'running', 'paused', 'suspended', 'stopped', 'failed'] as const;
 export const transitStates = [
   'creating',
   'starting',
   'pausing',
   'resuming',
   'snapshotting',
+  'suspending',
   'stopping',
   'deleting',
 ] as const;
@@ -25,17 +27,20 @@ export const machineStates = [...stableStates, ...transitStates, 'deleted'] as c
 
 export type MachineState = (typeof machineStates)[number];
 export type TransitState = (typeof transitStates)[number];
-export type MachineAction =
-  | 'start'
-  | 'restart'
-  | 'stop'
-  | 'pause'
-  | 'resume'
-  | 'snapshot'
-  | 'exec'
-  /** A change of its hardware. */
-  | 'update'
-  | 'delete';
+/** `update`: a change of its hardware. */
+export const machineActions = [
+  'start',
+  'restart',
+  'stop',
+  'pause',
+  'resume',
+  'suspend',
+  'snapshot',
+  'exec',
+  'update',
+  'delete',
+] as const;
+export type MachineAction = (typeof machineActions)[number];
 
 export function isTransit(state: MachineState): state is TransitState {
   return (transitStates as readonly string[]).includes(state);
@@ -59,24 +64,27 @@ interface Rule {
 }
 
 const rules: Readonly<Record<MachineAction, Rule>> = {
-  start: { accept: ['created', 'stopped', 'failed'], ignore: ['running', 'starting'] },
+  start: { accept: ['created', 'suspended', 'stopped', 'failed'], ignore: ['running', 'starting'] },
   restart: { accept: ['running'] },
   stop: {
     accept: ['running', 'paused', 'failed'],
     cancel: ['starting', 'resuming'],
     ignore: ['created', 'stopped', 'stopping'],
+    // Its memory is given up.
+    force: ['suspended'],
   },
   pause: { accept: ['running'], ignore: ['paused', 'pausing'] },
   resume: { accept: ['paused'], ignore: ['running', 'resuming'] },
+  suspend: { accept: ['running', 'paused'], ignore: ['suspended', 'suspending'] },
   snapshot: { accept: ['running', 'paused', 'stopped'] },
   exec: { accept: ['running'] },
   update: { accept: ['created', 'stopped', 'failed'] },
   delete: {
-    accept: ['created', 'stopped', 'failed'],
+    accept: ['created', 'suspended', 'stopped', 'failed'],
     cancel: ['creating'],
     ignore: ['deleting', 'deleted'],
     force: ['running', 'paused'],
-    forceCancel: ['starting', 'pausing', 'resuming', 'snapshotting', 'stopping'],
+    forceCancel: ['starting', 'pausing', 'resuming', 'snapshotting', 'suspending', 'stopping'],
   },
 };
 
@@ -88,12 +96,19 @@ export const statesWithMemory: readonly MachineState[] = [
   'paused',
   'resuming',
   'snapshotting',
+  'suspending',
   'stopping',
   'deleting',
 ];
 
 /** States in which nothing of an incarnation is left on the host, so there must be no handle. */
-export const statesWithoutHandle: readonly MachineState[] = ['creating', 'created', 'stopped', 'deleted'];
+export const statesWithoutHandle: readonly MachineState[] = [
+  'creating',
+  'created',
+  'suspended',
+  'stopped',
+  'deleted',
+];
 
 /** Decides what to do with an action in this state. `force`: the caller insists. */
 export function decide(action: MachineAction, state: MachineState, force = false): Decision {
@@ -106,6 +121,29 @@ export function decide(action: MachineAction, state: MachineState, force = false
   return { verdict: 'deny' };
 }
 
+/** The actions that a machine in this state accepts. */
+export function actionsIn(state: MachineState): readonly MachineAction[] {
+  return machineActions.filter((action) => ['accept', 'cancel'].includes(decide(action, state).verdict));
+}
+
+/** The transit state that an accepted action begins; actions without one leave the state as it is. */
+export const transitOf: Readonly<Partial<Record<MachineAction, TransitState>>> = {
+  start: 'starting',
+  restart: 'starting',
+  stop: 'stopping',
+  pause: 'pausing',
+  resume: 'resuming',
+  suspend: 'suspending',
+  snapshot: 'snapshotting',
+  delete: 'deleting',
+};
+
+/** The state after an accepted action has succeeded. */
+export function outcomeOf(action: MachineAction, state: MachineState): MachineState {
+  const transit = transitOf[action];
+  return transit === undefined ? state : successes[transit];
+}
+
 /** The state after each transit state's operation has succeeded. */
 const successes: Readonly<Record<TransitState, MachineState>> = {
   creating: 'created',
@@ -114,6 +152,7 @@ const successes: Readonly<Record<TransitState, MachineState>> = {
   resuming: 'running',
   // Normally; the snapshot may also be of a paused machine.
   snapshotting: 'running',
+  suspending: 'suspended',
   stopping: 'stopped',
   deleting: 'deleted',
 };
@@ -130,12 +169,14 @@ export function isSoonAccepted(action: MachineAction, state: MachineState): bool
 export const transitions: Readonly<Record<MachineState, readonly MachineState[]>> = {
   creating: ['created', 'deleted'],
   created: ['starting', 'deleting'],
-  starting: ['running', 'stopped', 'failed'],
-  running: ['stopping', 'starting', 'pausing', 'snapshotting', 'deleting', 'stopped', 'failed'],
+  starting: ['running', 'suspended', 'stopped', 'failed'],
+  running: ['stopping', 'starting', 'pausing', 'suspending', 'snapshotting', 'deleting', 'stopped', 'failed'],
   pausing: ['paused', 'running', 'failed'],
-  paused: ['resuming', 'stopping', 'snapshotting', 'deleting', 'stopped', 'failed'],
+  paused: ['resuming', 'suspending', 'stopping', 'snapshotting', 'deleting', 'stopped', 'failed'],
   resuming: ['running', 'paused', 'failed'],
   snapshotting: ['running', 'paused', 'stopped', 'failed'],
+  suspending: ['suspended', 'running', 'paused', 'failed'],
+  suspended: ['starting', 'stopping', 'deleting'],
   stopping: ['stopped', 'failed'],
   stopped: ['starting', 'deleting', 'snapshotting'],
   failed: ['starting', 'stopping', 'deleting', 'stopped'],

@@ -16,6 +16,14 @@ import { transition } from './transition.ts';
 
 export type MachineStep = Step<Machine>;
 
+/** May depend on where the operation began, or on how far it came. */
+type EndState = MachineState | ((operation: Operation) => MachineState);
+
+/** Whether a step has begun, even if it is undone now. */
+export function hasBegun({ steps }: Operation, step: string): boolean {
+  return steps.some(({ name }) => name === step);
+}
+
 /** An operation on a machine, as defined in `steps/`. */
 export interface MachineOperation {
   readonly kind: OperationKind;
@@ -25,9 +33,9 @@ export interface MachineOperation {
   readonly succeeded: MachineState;
   onSuccess(machine: Machine, at: Date): MachinePatch;
   /** The state after the steps were undone, because of a failure or a cancellation. */
-  readonly failed: MachineState;
-  readonly cancelled: MachineState;
-  onUndone(machine: Machine, failure: SubjectFailure | null): MachinePatch;
+  readonly failed: EndState;
+  readonly cancelled: EndState;
+  onUndone(machine: Machine, failure: SubjectFailure | null, operation: Operation): MachinePatch;
   readonly limiter?: OperationDefinition<Machine>['limiter'];
 }
 
@@ -64,8 +72,9 @@ function machineSubject(ends: MachineOperation): SubjectPort<Machine> {
     async fail(tx, operation, failure, at) {
       const machine = await read(tx, operation);
       if (!machine) return;
-      const patch = { ...ends.onUndone(machine, failure), operationId: null };
-      await end(tx, machine, failure === null ? ends.cancelled : ends.failed, patch, at);
+      const patch = { ...ends.onUndone(machine, failure, operation), operationId: null };
+      const to = failure === null ? ends.cancelled : ends.failed;
+      await end(tx, machine, typeof to === 'string' ? to : to(operation), patch, at);
     },
   };
 }

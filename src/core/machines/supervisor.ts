@@ -20,8 +20,8 @@ export interface SupervisorDeps {
   readonly owner: Owner;
   readonly edges: Edges;
   readonly machineOperations: MachineOperations;
-  /** Definitions of all kinds, not only those of machines. */
-  readonly definitions: OperationDefinitions;
+  /** Definitions of kinds that are not about machines; called when an operation is taken up. */
+  readonly definitions: () => OperationDefinitions;
 }
 
 /**
@@ -74,7 +74,7 @@ export class Supervisor {
       if (!runner.isRunning(operation.id)) edges.log.info(named, 'operation taken up');
       const machineDefinition = machineOperations.definitionOf(operation.kind);
       if (machineDefinition) return void (await machineOperations.run(operation, machineDefinition));
-      const definition = definitions[operation.kind];
+      const definition = definitions()[operation.kind];
       if (definition) return void (await runner.run(operation, definition));
       edges.log.error(named, 'operation of an unknown kind stays open');
     } catch (error) {
@@ -89,12 +89,17 @@ export class Supervisor {
    */
   adopt(machine: Machine): void {
     const { edges, machineOperations } = this.#deps;
-    const { exits } = machineOperations;
+    const { exits, provisioner, guestKeys } = machineOperations;
     if (!machine.incarnation || exits.isWatching(machine.incarnation)) return;
     exits.watch(machine);
     if (machine.state === 'paused') return;
+    provisioner.watch(machine);
+    guestKeys.watch(machine);
+    const signal = AbortSignal.timeout(adoptionTimeoutMs);
     edges.guest
-      .waitReady(guestOf(machine), AbortSignal.timeout(adoptionTimeoutMs))
+      .waitReady(guestOf(machine), signal)
+      // The daemon before may have been killed in the middle of it, or had other addresses.
+      .then(() => machineOperations.networks.configure(machine, guestOf(machine), signal))
       .catch((error: unknown) =>
         edges.log.warn({ machine: machine.id, err: error }, 'adopted guest does not answer yet'),
       );
@@ -128,6 +133,9 @@ export class Supervisor {
   /** Stops watching. Machines keep running and open operations stay open. */
   async close(): Promise<void> {
     this.#deps.machineOperations.exits.close();
+    await this.#deps.machineOperations.provisioner.close();
+    await this.#deps.machineOperations.guestKeys.close();
+    await this.#deps.machineOperations.networks.close();
     await this.#deps.runner.close();
   }
 

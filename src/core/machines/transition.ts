@@ -6,6 +6,7 @@
 import { invariant } from '../../lib/invariant.ts';
 import { AppError } from '../errors.ts';
 import type { MachinePatch, Repositories } from '../ports/store.ts';
+import { idleTime } from './idle-policy.ts';
 import type { Machine } from './machine.ts';
 import { isTransit, type MachineState, statesWithoutHandle, transitions } from './states.ts';
 
@@ -26,8 +27,9 @@ export async function transition(
   );
   const updatedAt = at.toISOString();
   const revision = machine.revision + 1;
-  // Any transition cancels a pending restart, unless the patch requests one.
-  const changes: MachinePatch = { restartAt: null, ...patch };
+  // Any transition cancels a pending restart, unless the patch requests one. A machine that begins to run counts as used.
+  const idleAt = idleTime(machine.spec, to, at);
+  const changes: MachinePatch = { restartAt: null, idleAt, ...patch };
   const next: Machine = { ...machine, ...changes, state: to, revision, updatedAt };
   invariant(
     isTransit(to) === (next.operationId !== null),
@@ -47,7 +49,7 @@ export async function transition(
     at: updatedAt,
   });
   if (!done) {
-    throw new AppError('conflict', `machine ${machine.id} changed while it was being changed`, {
+    throw new AppError('conflict', `another request changed machine ${machine.id} at the same time`, {
       hint: 'Read the machine again and repeat the request.',
     });
   }

@@ -1,16 +1,21 @@
 /**
- * Decides which changes to an existing machine are allowed: names, labels, environment, lifetime and restart
- * policy at any time, hardware only while stopped. Pure; `service.ts` writes the result. The next start
+ * Decides which changes to an existing machine are allowed: names, labels, environment, exposed ports, lifetime and
+ * restart policy at any time, hardware only while stopped. Pure; `service.ts` writes the result. The next start
  * enlarges the disk.
  */
 import { timeAfter } from '../../lib/times.ts';
 import { AppError } from '../errors.ts';
+import type { NetworkChange } from '../network/change.ts';
 import type { EngineCapabilities } from '../ports/engine.ts';
+import type { Image } from '../ports/images.ts';
 import type { MachineDetails } from '../ports/store.ts';
+import { guestTasks, readMachineKeys } from '../ssh/machine-keys.ts';
+import type { SshPortRequest } from '../ssh/machine-ports.ts';
+import { idleTime } from './idle-policy.ts';
 import { stateConflict } from './lookup.ts';
-import type { Machine, MachineSpec, RestartPolicy } from './machine.ts';
+import type { IdlePolicy, Machine, MachineSpec, RestartPolicy } from './machine.ts';
 import { checkName } from './names.ts';
-import { requireHardware } from './spec.ts';
+import { requireHardware, requireMemory } from './spec.ts';
 import { decide } from './states.ts';
 
 /** Null removes an entry. */
@@ -21,23 +26,46 @@ export interface UpdateRequest {
   readonly name?: string | undefined;
   readonly labels?: Changes | undefined;
   readonly env?: Changes | undefined;
+  /** All of them: what is not named is not exposed any more. */
+  readonly exposedPorts?: readonly number[] | undefined;
+  /** Changes to those that the machine has at that moment, so that of two changes none undoes the other. */
+  readonly exposedPortsAdd?: readonly number[] | undefined;
+  readonly exposedPortsRemove?: readonly number[] | undefined;
   readonly restart?: RestartPolicy | undefined;
+  readonly autoWake?: boolean | undefined;
+  /** Null: no policy. */
+  readonly idle?: IdlePolicy | null | undefined;
+  /** For how long from now the idle policy does not act; null: it acts as before. */
+  readonly holdSeconds?: number | null | undefined;
   /** From now to its deletion; null: never deleted. */
   readonly lifetimeSeconds?: number | null | undefined;
   readonly vcpuCount?: number | undefined;
   readonly memoryMib?: number | undefined;
   readonly diskMib?: number | undefined;
+  /** All of them; see `readMachineKeys`. */
+  readonly sshKeys?: readonly string[] | undefined;
+  /** Null: none. */
+  readonly sshPort?: SshPortRequest | undefined;
+  readonly network?: NetworkChange | undefined;
 }
 
 /** Limit of labels and of environment variables; every list loads them, so they must stay small. */
 export const entriesMax = 64;
 export const entriesBytesMax = 16 * 1024;
+export const exposedPortsMax = 256;
+
+/** What limits a machine's hardware. */
+export interface HardwareLimits {
+  readonly capabilities: EngineCapabilities;
+  /** The machine's image; null when no name refers to it any more, or no hardware is to change. */
+  readonly image: Image | null;
+}
 
 /** The changes to write. Raises `invalid` for impossible values, `conflict` when the state forbids them. */
 export function planUpdate(
   machine: Machine,
   request: UpdateRequest,
-  capabilities: EngineCapabilities,
+  limits: HardwareLimits,
   now: Date,
 ): MachineDetails {
   const { spec, state } = machine;
@@ -48,25 +76,47 @@ export function planUpdate(
     vcpuCount: request.vcpuCount ?? spec.vcpuCount,
     memoryMib: request.memoryMib ?? spec.memoryMib,
     diskMib: request.diskMib ?? spec.diskMib,
+    exposedPorts: exposedPorts(spec, request),
     restart: request.restart ?? spec.restart,
+    autoWake: request.autoWake ?? spec.autoWake,
+    idle: request.idle === undefined ? spec.idle : request.idle,
+    heldUntil: request.holdSeconds === undefined ? spec.heldUntil : expiry(request.holdSeconds, now),
     labels: merged('labels', spec.labels, request.labels),
     env: merged('env', spec.env, request.env),
+    sshKeys: request.sshKeys === undefined ? spec.sshKeys : readMachineKeys(request.sshKeys),
   };
   if (changed.name !== spec.name) checkName(changed.name);
-  checkHardware(machine, changed, capabilities);
+  checkHardware(machine, changed, limits);
+  guestTasks(changed.userData, changed.sshKeys);
   return {
     spec: changed,
     ...(request.lifetimeSeconds === undefined ? {} : { expiresAt: expiry(request.lifetimeSeconds, now) }),
+    ...(request.idle === undefined ? {} : { idleAt: idleTime(changed, state, now) }),
     ...(changed.restart === 'no' && machine.restartAt !== null ? { restartAt: null } : {}),
   };
 }
 
-/** When a lifetime that begins now ends. */
+function exposedPorts(
+  spec: Pick<MachineSpec, 'exposedPorts'>,
+  { exposedPorts: all, exposedPortsAdd: added = [], exposedPortsRemove: removed = [] }: UpdateRequest,
+): readonly number[] {
+  if (all === undefined && added.length === 0 && removed.length === 0) return spec.exposedPorts;
+  const gone = new Set(removed);
+  const ports = [...new Set([...(all ?? spec.exposedPorts), ...added])].filter((port) => !gone.has(port));
+  if (ports.length <= exposedPortsMax) return ports;
+  throw new AppError('invalid', `a machine exposes at most ${exposedPortsMax} ports`);
+}
+
+/** When a time that begins now ends; null: never. */
 export function expiry(lifetimeSeconds: number | null | undefined, now: Date): string | null {
   return lifetimeSeconds == null ? null : timeAfter(now, lifetimeSeconds * 1000);
 }
 
-function checkHardware(machine: Machine, changed: MachineSpec, capabilities: EngineCapabilities): void {
+function checkHardware(
+  machine: Machine,
+  changed: MachineSpec,
+  { capabilities, image }: HardwareLimits,
+): void {
   const { spec, state, handle } = machine;
   const isSame =
     changed.vcpuCount === spec.vcpuCount &&
@@ -80,6 +130,8 @@ function checkHardware(machine: Machine, changed: MachineSpec, capabilities: Eng
       hint: 'Ask for a larger disk, or create another machine.',
     });
   }
+  const isMemoryAffected = changed.memoryMib !== spec.memoryMib || changed.diskMib !== spec.diskMib;
+  if (image !== null && isMemoryAffected) requireMemory(changed, image, capabilities);
   requireHardware(changed, capabilities);
 }
 

@@ -3,6 +3,7 @@ import { abortable, deadline } from '../../lib/abort.ts';
 import { AppError } from '../errors.ts';
 import type { EventBus } from '../events/bus.ts';
 import type { Store } from '../ports/store.ts';
+import { machineNotFound } from './lookup.ts';
 import type { Machine } from './machine.ts';
 import type { MachineState } from './states.ts';
 
@@ -34,7 +35,7 @@ export async function waitForState(
   try {
     for (;;) {
       const machine = await store.machines.get(machineId);
-      if (!machine) throw new AppError('not_found', `Machine with id '${machineId}' not found`);
+      if (!machine) throw machineNotFound(machineId);
       if (states.includes(machine.state)) return machine;
       if (machine.state === 'failed' && machine.restartAt === null) {
         throw new AppError(
@@ -42,6 +43,7 @@ export async function waitForState(
           `machine ${machineId} has failed: ${machine.failure?.message ?? 'no reason'}`,
           {
             details: { action: 'wait', state: machine.state },
+            hint: 'Start it again with flotilla start; flotilla logs shows its console.',
           },
         );
       }

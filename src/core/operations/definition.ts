@@ -76,6 +76,8 @@ export type OperationDefinitions = Readonly<Partial<Record<OperationKind, Operat
 /** Why a running step was aborted: another request asked for the opposite. */
 export class OperationCancelled extends AppError {
   constructor(kind: OperationKind) {
-    super('conflict', `${kind} was cancelled`, { hint: 'Another request asked for the opposite.' });
+    super('conflict', `${kind} was cancelled`, {
+      hint: 'Another request, such as a stop, cancelled it; repeat it if that was not meant.',
+    });
   }
 }

@@ -9,11 +9,17 @@
 export const operationKinds = [
   'machine.create',
   'machine.start',
+  'machine.restore',
   'machine.restart',
   'machine.stop',
   'machine.pause',
   'machine.resume',
+  'machine.suspend',
   'machine.delete',
+  'environment.create',
+  'environment.stop',
+  'environment.start',
+  'environment.delete',
   'image.import',
   'image.delete',
 ] as const;

@@ -9,6 +9,7 @@
  *   end    one transaction: the subject enters a stable state, the operation is closed
  */
 import type { Logger } from '../../lib/log.ts';
+import { requestContext } from '../../lib/request-context.ts';
 import { AppError, CommitUnknownError, wrapError } from '../errors.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Repositories, Store } from '../ports/store.ts';
@@ -104,6 +105,8 @@ export class OperationRunner {
    * rejects when the operation was undone. If the operation already runs, joins that run.
    */
   run<S>(operation: Operation, definition: OperationDefinition<S>): Promise<S> {
+    const context = requestContext();
+    if (context !== null) context.operation ??= operation.id;
     const joined = this.join(operation.id);
     if (joined) return joined as Promise<S>;
     if (this.#closing.signal.aborted) return Promise.reject(this.#closing.signal.reason);
@@ -117,10 +120,20 @@ export class OperationRunner {
     };
     const ended = this.#drive(run).finally(() => {
       this.#running.delete(operation.id);
+      this.#noteEnd(run.operation, context?.requestId);
       if (run.hasLeftovers) this.#deps.onLeftUndone();
     });
     this.#running.set(operation.id, { kind: operation.kind, controller, ended });
     return ended;
+  }
+
+  /** Left open by a shutdown: the next daemon says how it ended. */
+  #noteEnd(operation: Operation, requestId: string | undefined): void {
+    const { id, kind, subjects, state } = operation;
+    if (isOpen(operation)) return;
+    const machines = subjects.filter(({ kind }) => kind === 'machine').map(({ id }) => id);
+    const ids = machines.length === 1 ? { machine: machines[0] } : { subjects };
+    this.#deps.log.info({ operation: id, kind, ...ids, state, requestId }, 'operation ended');
   }
 
   /** Lets a second caller wait for an operation that runs in this process; null when it does not. */
@@ -188,7 +201,7 @@ export class OperationRunner {
       }
     } catch (error) {
       if (error instanceof OperationLost) return this.#outcome(run, error);
-      throw error instanceof AppError ? error : wrapError(error, definition.kind);
+      throw error instanceof AppError ? error : wrapError(error, `carry out ${definition.kind}`);
     } finally {
       release?.();
     }
@@ -308,7 +321,7 @@ export class OperationRunner {
 
   async #failed<S>(run: Run<S>, error: unknown): Promise<OperationEvent> {
     const { definition, operation } = run;
-    run.error = error instanceof AppError ? error : wrapError(error, definition.kind);
+    run.error = error instanceof AppError ? error : wrapError(error, `carry out ${definition.kind}`);
     const names = { operation: operation.id, subjects: operation.subjects, err: error };
     this.#deps.log.warn(names, `${definition.kind} failed`);
     const { code, message } = await this.#failureOf(run, run.error);

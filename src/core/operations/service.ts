@@ -1,5 +1,6 @@
 /** Lists a tenant's operations: the running ones, and how the others ended. */
 import { AppError } from '../errors.ts';
+import { lookUpMachine } from '../machines/lookup.ts';
 import type { OperationPage, Repositories } from '../ports/store.ts';
 import type { Operation, OperationState, Subject } from './operation.ts';
 
@@ -34,11 +35,14 @@ export class OperationService {
   async get(tenant: string, id: string): Promise<Operation> {
     const operation = await this.#store.operations.get(id);
     if (operation?.tenant === tenant) return operation;
-    throw new AppError('not_found', `Operation with id '${id}' not found`, { details: { operation: id } });
+    throw new AppError('not_found', `Operation with id '${id}' not found`, {
+      details: { operation: id },
+      hint: 'flotilla operations ls shows the operations that are kept.',
+    });
   }
 
   /** A text that names no existing machine is treated as the id of a deleted one. */
   async #machine(tenant: string, idOrName: string): Promise<Subject> {
-    return { kind: 'machine', id: (await this.#store.machines.find(tenant, idOrName))?.id ?? idOrName };
+    return { kind: 'machine', id: (await lookUpMachine(this.#store, tenant, idOrName))?.id ?? idOrName };
   }
 }

@@ -3,6 +3,7 @@
  * `engines/engine.contract.ts`. A driver never talks to the guest: its handle contains the guest's address,
  * and the guest room dials it.
  */
+import type { NicAttachment } from './network.ts';
 
 /** The address of an incarnation's guest link. */
 export type GuestAddress =
@@ -30,6 +31,11 @@ export interface EngineHandle {
   readonly controlSocket: string | null;
   /** The whole command line of its kernel; null when it has none, or nobody knows. Absent in handles of earlier versions. */
   readonly kernelArgs?: string | null | undefined;
+  /**
+   * The incarnation whose saved memory it was launched from: until the guest is given another, it has that one's link
+   * token. Null or absent: it was booted.
+   */
+  readonly restoredFrom?: string | null | undefined;
   readonly data: unknown;
 }
 
@@ -41,7 +47,20 @@ export interface EngineCapabilities {
   readonly memoryMibMax: number;
   /** Disk formats that it can open, preferred format first. */
   readonly diskFormats: readonly DiskFormat[];
+  /** Why machines cannot have these options here: what is missing on this host. Options it has are absent. */
+  readonly missing: Readonly<Partial<Record<MachineOption, string>>>;
 }
+
+/** What a machine may ask for that not every host or engine has. */
+export const machineOptions = [
+  'gpu_passthrough',
+  'virtual_gpu',
+  'secure_boot',
+  'virtual_tpm',
+  'sev_memory_encryption',
+  'tdx_memory_encryption',
+] as const;
+export type MachineOption = (typeof machineOptions)[number];
 
 /** The capabilities of an engine on this host, found by trying them. */
 export interface EngineProbe {
@@ -64,7 +83,11 @@ export type LaunchSource =
       /** Appended by the image to the driver's own arguments. */
       readonly kernelArgs: string;
     }
-  /** The memory and devices that `EngineSnapshots.save` wrote to a directory. */
+  /**
+   * The memory and devices that `EngineSnapshots.save` wrote to a directory. The guest is launched paused, and `resume`
+   * lets it run. The hardware must be what it was. Raises `unsupported` when this engine or host would misread the
+   * directory, and `conflict` when it is damaged; nothing of the guest has run then.
+   */
   | { readonly kind: 'restore'; readonly directory: string }
   /** A root file system whose processes run under this host's kernel. */
   | { readonly kind: 'container'; readonly rootPath: string; readonly argv: readonly string[] };
@@ -96,12 +119,6 @@ export interface DiskAttachment {
    * because the guest can write to it.
    */
   readonly bases: readonly string[];
-}
-
-/** A network interface of the guest, on a tap device of this host. */
-export interface NicAttachment {
-  readonly tap: string;
-  readonly mac: string;
 }
 
 /** cgroup limits of the VMM and its children. Null: derived from the machine's size. */
@@ -158,6 +175,8 @@ export interface EngineDriver {
   readonly pause: EnginePause | null;
   /** Null when the engine cannot save guests' memory. */
   readonly snapshots: EngineSnapshots | null;
+  /** Null when the engine measures nothing. */
+  readonly meter: EngineMeter | null;
   /**
    * Limits or isolation that this host cannot give machines, one per line; empty until `probe` has finished.
    */
@@ -168,9 +187,10 @@ export interface EngineDriver {
   probe(signal?: AbortSignal): Promise<EngineProbe>;
   /**
    * Starts an incarnation. Idempotent: called again, returns the incarnation made by the first call. Refuses
-   * an unsupported source, disk format or network interface as `unsupported` before it makes anything.
+   * an unsupported source, disk format or network interface as `unsupported` before it makes anything. The guest
+   * runs nothing before `mayRun` resolves; when it rejects, so does the launch, with the same error, and leaves nothing.
    */
-  launch(spec: LaunchSpec, signal: AbortSignal): Promise<EngineHandle>;
+  launch(spec: LaunchSpec, signal: AbortSignal, mayRun?: Promise<void>): Promise<EngineHandle>;
   /** The handle of a running incarnation whose handle was never saved; null when there is none. */
   find(incarnation: string, signal: AbortSignal): Promise<EngineHandle | null>;
   inspect(handle: EngineHandle, signal: AbortSignal): Promise<EngineStatus>;
@@ -206,14 +226,34 @@ export interface FoundIncarnation {
 /** The serial consoles of an engine's incarnations. */
 export interface EngineConsole {
   /** The last bytes, at most `bytesMax`; empty when there are none yet. Remains after the VMM's end. */
-  read(incarnation: string, bytesMax: number, signal: AbortSignal): Promise<Uint8Array>;
+  read(incarnation: string, bytesMax: number, signal: AbortSignal): Promise<ConsolePiece>;
   /**
-   * First the content of `read` as one chunk, which may be empty, then new output without a gap. Ends when
+   * First the content of `read` as one piece, which may be empty, then new output without a gap. Ends when
    * the incarnation has ended and everything was read, or when the driver is closed; rejects with the
    * signal's reason. A slow reader does not block the guest or other readers; it loses the output that has
    * left the buffer.
    */
-  follow(incarnation: string, bytesMax: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  follow(incarnation: string, bytesMax: number, signal: AbortSignal): AsyncIterable<ConsolePiece>;
+}
+
+/** Output of a console, and when it was seen. */
+export interface ConsolePiece {
+  readonly bytes: Uint8Array;
+  /** In the order of the bytes, which they cover completely. */
+  readonly seen: readonly Seen[];
+}
+
+/** The time at which the driver saw the bytes before `end` that no earlier entry covers. */
+export interface Seen {
+  /** An index into the bytes of the piece. */
+  readonly end: number;
+  /**
+   * When the driver last looked and did not see them, in milliseconds since 1970; null when unknown. Normally
+   * a second before `atMs` at most, and longer when no daemon ran.
+   */
+  readonly sinceMs: number | null;
+  /** When the driver saw them, in milliseconds since 1970. */
+  readonly atMs: number;
 }
 
 /** Both raise `engine` when the incarnation has ended. */
@@ -231,8 +271,46 @@ export interface EnginePause {
 }
 
 export interface EngineSnapshots {
-  /** Writes a paused guest's memory and devices to an empty directory, for a launch from `restore`. */
+  /**
+   * Writes a paused guest's memory and devices to a directory, for a launch from `restore`; the guest stays paused, and
+   * its writes to its disks are in their files. Durable when it resolves. Replaces what an earlier attempt has left.
+   * Raises `exhausted` when the disk is full.
+   */
   save(handle: EngineHandle, directory: string, signal: AbortSignal): Promise<void>;
+}
+
+export interface EngineMeter {
+  /** What a living incarnation has used since its launch. Raises `engine` when it has ended. */
+  measure(handle: EngineHandle, signal: AbortSignal): Promise<EngineUsage>;
+}
+
+/** Null: not measured. */
+export interface EngineUsage {
+  /** Time that the VMM's threads, its guest's processors among them, ran on the host's processors. */
+  readonly processorTimeMs: number | null;
+  /** Memory of the host that the VMM occupies: what its guest has touched, and its own. */
+  readonly memoryBytes: number | null;
+  /** What the guest read from and wrote to its disks. */
+  readonly diskReadBytes: number | null;
+  readonly diskWriteBytes: number | null;
+  /** In requests of the guest, of any size. */
+  readonly diskReads: number | null;
+  readonly diskWrites: number | null;
+  /** Null while the guest does not report it, for example because it is paused. */
+  readonly guestMemory: GuestMemory | null;
+}
+
+/** What a guest's kernel says of its memory; it may lie. */
+export interface GuestMemory {
+  /** Less than the machine's memory: the kernel's own code and tables do not count. */
+  readonly totalBytes: number | null;
+  /** Not used for anything. */
+  readonly freeBytes: number | null;
+  /** What programs could get without swapping; caches count, as far as they can be dropped. */
+  readonly availableBytes: number | null;
+  readonly cacheBytes: number | null;
+  /** Pages that had to be read from a disk since the guest's boot. */
+  readonly majorFaults: number | null;
 }
 
 /** The reason of a guest paused by `pause`. */

@@ -3,6 +3,7 @@
  * reach another boot.
  */
 import type { GuestAddress } from './engine.ts';
+import type { GuestNetwork } from './network.ts';
 
 export interface GuestTarget {
   readonly machineId: string;
@@ -68,6 +69,41 @@ export interface ExecSession extends AsyncIterable<ExecEvent> {
   kill(signal: string): void;
 }
 
+/** What a guest says of its DHCP client. */
+export interface GuestLeaseReport {
+  /** Differs from that of every earlier state. */
+  readonly change: number;
+  /** Null while it has none. */
+  readonly lease: GuestLease | null;
+  /** Why the lease is not in use; null: nothing is wrong. */
+  readonly problem: string | null;
+}
+
+export interface GuestLease {
+  /** IPv4. */
+  readonly address: string;
+  /** Length in bits. */
+  readonly prefix: number;
+  readonly gateway: string | null;
+  readonly resolvers: readonly string[];
+  /** Milliseconds until it ends, unless it is prolonged. */
+  readonly leftMs: number;
+}
+
+/** Whether the link to a guest works. */
+export interface GuestLinkState {
+  readonly isUp: boolean;
+  /**
+   * Why it was lost the last time, or why it cannot be made; null when neither happened. For people; may name
+   * files of the host. Kept when the link is up again.
+   */
+  readonly reason: string | null;
+  /** When it was lost the last time, in milliseconds since 1970; null: never. */
+  readonly lostAtMs: number | null;
+  /** How often it was lost since this daemon took up the incarnation. */
+  readonly lostCount: number;
+}
+
 /** Announcements that a guest makes before it acts. */
 export type GuestAnnouncement = 'poweroff' | 'reboot' | 'halt';
 
@@ -86,6 +122,21 @@ export interface GuestLink {
    */
   resync(target: GuestTarget, identity: GuestIdentity, signal: AbortSignal): Promise<void>;
   /**
+   * Sets up the guest's interface. Idempotent. Resolves with why the guest has no working network although it
+   * was given one: its agent is too old, or its kernel has no driver for the device. Null: it has one.
+   */
+  configureNetwork(target: GuestTarget, network: GuestNetwork, signal: AbortSignal): Promise<string | null>;
+  /**
+   * What the guest says of its DHCP client, as soon as that is not the change `known`, or after `waitMs`. Addresses are
+   * written as such; whether they are the guest's, only the guest says.
+   */
+  dhcpLease(
+    target: GuestTarget,
+    known: number,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<GuestLeaseReport>;
+  /**
    * Gives a copied guest its own identity: it still answers as `previous`; afterwards it answers only as the
    * target's incarnation. Idempotent. Raises `unsupported` when the agent is too old.
    */
@@ -101,6 +152,8 @@ export interface GuestLink {
    * get `graceMs` to exit by themselves.
    */
   shutdown(target: GuestTarget, graceMs: number, signal: AbortSignal): Promise<void>;
+  /** The state of this incarnation's link; null when there is none. */
+  linkState(incarnation: string): GuestLinkState | null;
   /** The last announcement of this incarnation, if any. */
   announcement(incarnation: string): GuestAnnouncement | null;
   /**

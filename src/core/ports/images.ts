@@ -3,11 +3,8 @@
  * signal aborts rejects at once with its reason.
  */
 export interface Images {
-  /**
-   * The image that a name means for a tenant: its own, else the shared one. Raises `not_found` with a hint
-   * that lists the available ones.
-   */
-  resolve(tenant: string, name: string, signal: AbortSignal): Promise<Image>;
+  /** The image of this name for a tenant: its own, else the shared one; null when there is none. */
+  named(tenant: string, name: string, signal: AbortSignal): Promise<Image | null>;
   /** All images that a tenant can name, ordered by name. */
   list(tenant: string): Promise<readonly Image[]>;
   /** The image with this content, of any tenant; null when no name refers to it any more. */

@@ -5,11 +5,16 @@
  * the store.
  */
 
+import type { Environment, EnvironmentPatch } from '../environments/environment.ts';
 import type { EventPage, EventPosition } from '../events/event.ts';
 import type { ApiKey } from '../keys/key.ts';
 import type { ListedMachine, Machine } from '../machines/machine.ts';
 import type { MachineState } from '../machines/states.ts';
 import type { Operation, OperationState, Subject, SubjectFailure } from '../operations/operation.ts';
+import type { Quota, QuotaUsage } from '../quotas/quota.ts';
+import type { Route } from '../routes/route.ts';
+import type { SshKey } from '../ssh/ssh-key.ts';
+import type { Template } from '../templates/template.ts';
 
 export interface Store extends Repositories {
   /**
@@ -35,8 +40,13 @@ export interface Store extends Repositories {
 
 export interface Repositories {
   readonly machines: MachineRepository;
+  readonly environments: EnvironmentRepository;
   readonly operations: OperationRepository;
   readonly keys: KeyRepository;
+  readonly templates: TemplateRepository;
+  readonly routes: RouteRepository;
+  readonly quotas: QuotaRepository;
+  readonly sshKeys: SshKeyRepository;
   readonly hosts: HostRepository;
   readonly allocations: AllocationRepository;
   readonly events: EventRepository;
@@ -99,7 +109,12 @@ export interface HostRepository {
 }
 
 /** Kinds of allocated numbers: a value of a kind has at most one owner on a host. */
-export type AllocationKind = 'vmm_uid';
+/**
+ * `vmm_uid`: slots. `ipv4`: offsets of addresses in the guests' network. `tcp_port`, `udp_port`: ports of the host.
+ * `lan_mac`: the last 16 bits of hardware addresses on bridges of the operator. `lan_ipv4`: fixed addresses there.
+ */
+export const allocationKinds = ['vmm_uid', 'ipv4', 'tcp_port', 'udp_port', 'lan_mac', 'lan_ipv4'] as const;
+export type AllocationKind = (typeof allocationKinds)[number];
 
 export interface AllocationRequest {
   readonly hostId: string;
@@ -117,8 +132,8 @@ export interface AllocationRepository {
    * around at the end of the range. Raises `exhausted` when all are taken.
    */
   take(request: AllocationRequest): Promise<number>;
-  /** Frees all values that the owner has on the host. */
-  release(hostId: string, owner: Subject): Promise<void>;
+  /** Frees all values that the owner has on the host; of one kind, or a single value of it, if named. */
+  release(hostId: string, owner: Subject, kind?: AllocationKind, value?: number): Promise<void>;
 }
 
 /**
@@ -152,8 +167,8 @@ export interface MachineFilter {
   readonly tenant?: string;
   readonly states?: readonly MachineState[];
   readonly labels?: readonly LabelFilter[];
-  /** The name of an image as given at creation, or a digest. */
-  readonly image?: string;
+  /** The name of an image, a reference as given at creation, or a digest. Several: any of them. */
+  readonly images?: readonly string[];
   /** Absent: newest first. */
   readonly sort?: MachineSort;
   readonly limit: number;
@@ -174,12 +189,26 @@ export type MachinePatch = Partial<
     | 'imageDigest'
     | 'restartAt'
     | 'restartCount'
+    | 'idleAt'
+    | 'savedMemory'
   >
 >;
 
 /** The fields that may change without a state change. */
 export type MachineDetails = Partial<
-  Pick<Machine, 'handle' | 'bootId' | 'desired' | 'spec' | 'expiresAt' | 'restartAt' | 'restartCount'>
+  Pick<
+    Machine,
+    | 'handle'
+    | 'bootId'
+    | 'desired'
+    | 'spec'
+    | 'expiresAt'
+    | 'restartAt'
+    | 'restartCount'
+    | 'idleAt'
+    | 'provisioning'
+    | 'savedMemory'
+  >
 > & {
   readonly failure?: SubjectFailure | null;
 };
@@ -190,20 +219,38 @@ export interface MachineRepository {
   get(id: string): Promise<Machine | null>;
   /** By id, else by name within the tenant; an id match takes precedence. */
   find(tenant: string, idOrName: string): Promise<Machine | null>;
+  /**
+   * Machines of any tenant that have the key among their own, with this id or name unless it is null; oldest first, at most
+   * `limit`.
+   */
+  withSshKey(fingerprint: string, idOrName: string | null, limit: number): Promise<readonly Machine[]>;
   /** In the order of `sort`, with the total number of matches. */
   list(
     filter: MachineFilter,
   ): Promise<{ readonly machines: readonly ListedMachine[]; readonly total: number }>;
   /** Machines of the host whose lifetime has ended or whose restart is due at that time; at most `limit`. */
   due(hostId: string, at: string, limit: number): Promise<readonly Machine[]>;
+  /** Running machines of the host whose idle policy is due at that time; at most `limit`. */
+  idle(hostId: string, at: string, limit: number): Promise<readonly Machine[]>;
+  /**
+   * Sets when the idle policy of a machine with one is due, if it still runs this incarnation. No event, no revision: it
+   * only notes that the machine is used.
+   */
+  noteIdleAt(id: string, incarnation: string, idleAt: string): Promise<void>;
   /** All machines of a host with a readable record; for recovery and reconciliation. */
   all(hostId: string): Promise<readonly Machine[]>;
   /**
    * Machines of the host whose record cannot be read; their VMMs and disks must not be treated as unknown.
    */
   damaged(hostId: string): Promise<readonly DamagedMachine[]>;
+  /** Machines of an environment with a readable record, by name. */
+  inEnvironment(environment: EnvironmentKey): Promise<readonly Machine[]>;
+  /** Number of machines of an environment, including those with a damaged record. */
+  countInEnvironment(environment: EnvironmentKey): Promise<number>;
   /** The memory in MiB of the host's machines in these states, and of failed ones that still have a VMM. */
   memoryMib(query: MemoryQuery): Promise<number>;
+  /** What a tenant's machines add up to, on all hosts, including those with a damaged record. */
+  usage(tenant: string): Promise<QuotaUsage>;
   /** Number of the host's machines on the image, including those with a damaged record. */
   countOnImage(hostId: string, imageDigest: string): Promise<number>;
   /**
@@ -217,6 +264,38 @@ export interface MachineRepository {
   patch(id: string, incarnation: string | null, details: MachineDetails, at: string): Promise<boolean>;
   /** Only for `transition.ts`, to `deleted`. */
   remove(id: string, at: string): Promise<void>;
+}
+
+/** What names an environment: ids are unique within a tenant. */
+export type EnvironmentKey = Pick<Environment, 'tenant' | 'id'>;
+
+export interface EnvironmentFilter {
+  readonly tenant: string;
+  /** The owner label. */
+  readonly owner?: string;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+export interface EnvironmentPage {
+  readonly environments: readonly Environment[];
+  /** Number of matches on all pages. */
+  readonly total: number;
+}
+
+export interface EnvironmentRepository {
+  /** Raises `conflict` when the tenant has an environment with this id. */
+  insert(environment: Environment): Promise<void>;
+  get(key: EnvironmentKey): Promise<Environment | null>;
+  /** Newest first, with the total number of matches. */
+  list(filter: EnvironmentFilter): Promise<EnvironmentPage>;
+  /** Number of the host's environments. */
+  count(hostId: string): Promise<number>;
+  /** Environments of the host whose lifetime has ended at that time; at most `limit`. */
+  due(hostId: string, at: string, limit: number): Promise<readonly Environment[]>;
+  /** Returns the changed environment; null when it is gone. */
+  patch(key: EnvironmentKey, patch: EnvironmentPatch, at: string): Promise<Environment | null>;
+  remove(key: EnvironmentKey, at: string): Promise<void>;
 }
 
 export interface DamagedMachine {
@@ -283,6 +362,20 @@ export interface OperationRepository {
   prune(keep: number): Promise<void>;
 }
 
+/** The quotas that were set for tenants. */
+export interface QuotaRepository {
+  get(tenant: string): Promise<Quota | null>;
+  /** By tenant, with the total number. */
+  list(page: {
+    readonly limit: number;
+    readonly offset: number;
+  }): Promise<{ readonly quotas: readonly Quota[]; readonly total: number }>;
+  /** Adds or replaces the tenant's quota. */
+  set(quota: Quota): Promise<void>;
+  /** False when the tenant has none. */
+  remove(tenant: string): Promise<boolean>;
+}
+
 export interface KeyFilter {
   /** Absent: all tenants. */
   readonly tenant?: string;
@@ -311,4 +404,89 @@ export interface KeyRepository {
   noteUse(id: string, at: string): Promise<void>;
   /** Removes the tenant's revoked and expired keys beyond the `keep` that ended last. */
   pruneEnded(tenant: string, at: string, keep: number): Promise<void>;
+}
+
+export interface SshKeyFilter {
+  readonly tenant: string;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+export interface SshKeyPage {
+  readonly keys: readonly SshKey[];
+  /** Number of matches on all pages. */
+  readonly total: number;
+}
+
+export interface SshKeyRepository {
+  /** Raises `conflict` when the tenant has the key, or another with this name. */
+  insert(key: SshKey): Promise<void>;
+  /** By id, name or fingerprint, within the tenant. */
+  find(tenant: string, text: string): Promise<SshKey | null>;
+  /** The tenants' registrations of one key, oldest first; at most `limit`. */
+  withFingerprint(fingerprint: string, limit: number): Promise<readonly SshKey[]>;
+  /** Newest first, with the total number of matches. */
+  list(filter: SshKeyFilter): Promise<SshKeyPage>;
+  /** Number of the tenant's keys. In a transaction, none is added until it ends. */
+  count(tenant: string): Promise<number>;
+  /** Does nothing for a missing key. */
+  remove(id: string, at: string): Promise<void>;
+}
+
+export interface TemplateFilter {
+  readonly tenant: string;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+export interface TemplatePage {
+  readonly templates: readonly Template[];
+  /** Number of matches on all pages. */
+  readonly total: number;
+}
+
+export interface TemplateRepository {
+  /** Raises `conflict` when the tenant has a template with this name. */
+  insert(template: Template): Promise<void>;
+  /** By id or by name, within the tenant. */
+  find(tenant: string, idOrName: string): Promise<Template | null>;
+  /** Newest first, with the total number of matches. */
+  list(filter: TemplateFilter): Promise<TemplatePage>;
+  /** Number of the tenant's templates. In a transaction, none is added until it ends. */
+  count(tenant: string): Promise<number>;
+  /** Does nothing for a missing template. */
+  remove(id: string, at: string): Promise<void>;
+}
+
+export interface RouteFilter {
+  readonly tenant: string;
+  readonly machineId?: string;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+export interface RoutePage {
+  readonly routes: readonly Route[];
+  /** Number of matches on all pages. */
+  readonly total: number;
+}
+
+export type RoutePatch = Partial<Pick<Route, 'targetPort' | 'autoWake' | 'secret'>>;
+
+/** Routes; a removed machine's are removed with it. */
+export interface RouteRepository {
+  /** Raises `conflict` when the subdomain is taken, by whatever tenant. */
+  insert(route: Route): Promise<void>;
+  /** By id or by subdomain, within the tenant. */
+  find(tenant: string, idOrSubdomain: string): Promise<Route | null>;
+  /** Of any tenant. */
+  bySubdomain(subdomain: string): Promise<Route | null>;
+  /** Newest first, with the total number of matches. */
+  list(filter: RouteFilter): Promise<RoutePage>;
+  /** Number of the tenant's routes, or of all. In a transaction with a tenant, none is added until it ends. */
+  count(tenant?: string): Promise<number>;
+  /** Returns the changed route; null when it is gone. */
+  patch(id: string, patch: RoutePatch, at: string): Promise<Route | null>;
+  /** Does nothing for a missing route. */
+  remove(id: string, at: string): Promise<void>;
 }

@@ -2,6 +2,7 @@
 import { abortable } from '../../lib/abort.ts';
 import type { Machine } from '../machines/machine.ts';
 import { type Edges, engineOf, lookTimeoutMs } from '../machines/steps/context.ts';
+import type { MachineNetworks } from '../network/networks.ts';
 import type { Owner } from '../operations/operation.ts';
 import type { EngineStatus, FoundIncarnation } from '../ports/engine.ts';
 import { isAtRest, type Observed } from './plan.ts';
@@ -9,6 +10,7 @@ import { isAtRest, type Observed } from './plan.ts';
 /** What cannot be inspected is omitted, and the repairs then leave it alone. */
 export async function observe(
   edges: Edges,
+  networks: Pick<MachineNetworks, 'list' | 'behind'>,
   machines: readonly Machine[],
   { hostId, bootId }: Pick<Owner, 'hostId' | 'bootId'>,
   closing: AbortSignal,
@@ -30,11 +32,11 @@ export async function observe(
     }
   }
   // Unreadable disks must not hide that a VMM has ended.
-  const orElse = async <T>(fallback: T, answer: Promise<T>): Promise<T> => {
+  const orElse = async <T>(fallback: T, answer: Promise<T>, what = 'disks'): Promise<T> => {
     try {
       return await answer;
     } catch (error) {
-      edges.log.warn({ err: error }, 'disks not inspected');
+      edges.log.warn({ err: error }, `${what} not inspected`);
       return fallback;
     }
   };
@@ -61,6 +63,12 @@ export async function observe(
     disks: await orElse(
       null,
       ask((signal) => edges.disks.list(signal)),
+    ),
+    behind: new Set(networks.behind),
+    attached: await orElse(
+      null,
+      ask((signal) => networks.list(signal)),
+      'network',
     ),
   };
 }

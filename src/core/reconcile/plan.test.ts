@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import type { Machine } from '../machines/machine.ts';
 import type { MachineState } from '../machines/states.ts';
+import { noNetwork } from '../network/machine-network.ts';
 import type { Operation } from '../operations/operation.ts';
 import type { EngineStatus } from '../ports/engine.ts';
 import { findUnknown, type Observed, planRepairs } from './plan.ts';
 
 const machine = (id: string, state: MachineState): Machine =>
-  ({ id, state, incarnation: `boot-${id}`, bootId: 'today' }) as Machine;
+  ({ id, state, incarnation: `boot-${id}`, bootId: 'today', spec: { network: noNetwork } }) as Machine;
 
 function observed(fields: Partial<Observed> = {}): Observed {
   return {
@@ -17,6 +18,8 @@ function observed(fields: Partial<Observed> = {}): Observed {
     strays: new Set(),
     incarnations: new Map(),
     disks: [],
+    attached: [],
+    behind: new Set(),
     ...fields,
   };
 }

@@ -6,6 +6,7 @@
  * machine becomes `failed: vmm_died`.
  */
 import type { Machine } from '../machines/machine.ts';
+import type { MachineState } from '../machines/states.ts';
 import { guestFreeMibMin } from '../machines/steps/context.ts';
 import { isPausedOnRequest } from '../machines/steps/pause.ts';
 import type { Operation } from '../operations/operation.ts';
@@ -28,6 +29,10 @@ export interface Observed {
   readonly incarnations: ReadonlyMap<string, readonly FoundIncarnation[]>;
   /** Ids of machines that have a disk; null when unknown. */
   readonly disks: readonly string[] | null;
+  /** Ids of machines that have anything in the host's network; null when unknown. */
+  readonly attached: readonly string[] | null;
+  /** Ids of machines whose rules on the host are older than their records. */
+  readonly behind: ReadonlySet<string>;
 }
 
 export type Repair =
@@ -47,7 +52,14 @@ export type Repair =
   | { readonly kind: 'clear_disk_full'; readonly machine: Machine }
   | { readonly kind: 'end_stray'; readonly machine: Machine }
   | { readonly kind: 'destroy_orphan'; readonly engine: string; readonly incarnation: string }
-  | { readonly kind: 'quarantine_disk'; readonly machineId: string };
+  | { readonly kind: 'quarantine_disk'; readonly machineId: string }
+  /** It has a VMM and nothing in the host's network. */
+  | { readonly kind: 'attach'; readonly machine: Machine }
+  /** The host's network has something of a machine that has no VMM. */
+  | { readonly kind: 'detach'; readonly machine: Machine }
+  | { readonly kind: 'detach_orphan'; readonly machineId: string }
+  /** A change of its rules is recorded, and the host has refused it. */
+  | { readonly kind: 'apply_rules'; readonly machine: Machine };
 
 export const diskFullCode = diskFullReason;
 /** Reasons for paused vCPUs that cannot be resumed. */
@@ -81,6 +93,31 @@ export function planRepairs(
   ]);
   for (const machineId of observed.disks ?? []) {
     if (!ids.has(machineId)) repairs.push({ kind: 'quarantine_disk', machineId });
+  }
+  return [...repairs, ...planNetwork(machines, observed, ids)];
+}
+
+/** `ids`: those of all known machines; only of an unknown one everything is removed. */
+function planNetwork(
+  machines: readonly Machine[],
+  { attached, behind }: Observed,
+  ids: ReadonlySet<string>,
+): readonly Repair[] {
+  if (attached === null) return [];
+  const there = new Set(attached);
+  const repairs: Repair[] = [];
+  // First what is too much: it may have the address that another machine needs.
+  for (const machineId of attached) {
+    if (!ids.has(machineId)) repairs.push({ kind: 'detach_orphan', machineId });
+  }
+  for (const machine of machines) {
+    if (isAtRest(machine) && there.has(machine.id)) repairs.push({ kind: 'detach', machine });
+  }
+  for (const machine of machines) {
+    const { id, spec } = machine;
+    if (!hasVmm(machine) || spec.network.mode === 'none') continue;
+    if (!there.has(id)) repairs.push({ kind: 'attach', machine });
+    else if (behind.has(id)) repairs.push({ kind: 'apply_rules', machine });
   }
   return repairs;
 }
@@ -148,9 +185,11 @@ function hasVmm(machine: Machine): boolean {
   return machine.state === 'running' || machine.state === 'paused';
 }
 
+const restStates: readonly MachineState[] = ['created', 'suspended', 'stopped', 'failed'];
+
 /** Whether the machine should have no VMM: it has no open operation, and its state has no VMM. */
 export function isAtRest(machine: Machine): boolean {
-  return machine.state === 'created' || machine.state === 'stopped' || machine.state === 'failed';
+  return restStates.includes(machine.state);
 }
 
 const lostFacts: ExitFacts = {

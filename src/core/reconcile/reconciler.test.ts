@@ -41,6 +41,7 @@ beforeEach(async () => {
     store: fake.store,
     edges,
     supervisor: fake.supervisor,
+    networks: fake.networks,
     owner: fake.owner,
   });
   reconciler.start();
@@ -111,7 +112,10 @@ test('a foreign machine is left alone, also with a damaged record, and logged on
   expect(errors).toEqual([]);
   // Once the operator removes the disk, its VMM is an orphan.
   fake.disks.made.clear();
-  expect(await reconciler.run()).toEqual([{ kind: 'destroy_orphan', engine: 'qemu', incarnation }]);
+  expect(await reconciler.run()).toEqual([
+    { kind: 'destroy_orphan', engine: 'qemu', incarnation },
+    { kind: 'detach_orphan', machineId },
+  ]);
 });
 
 test('a VMM of another host is left alone and logged once', async () => {

@@ -11,6 +11,7 @@ import type { Machine } from '../machines/machine.ts';
 import { type Edges, engineOf } from '../machines/steps/context.ts';
 import { tellTime } from '../machines/steps/pause.ts';
 import type { Supervisor } from '../machines/supervisor.ts';
+import type { MachineNetworks } from '../network/networks.ts';
 import type { Owner } from '../operations/operation.ts';
 import type { Store } from '../ports/store.ts';
 import { findForeign } from './foreign.ts';
@@ -36,6 +37,7 @@ export interface ReconcilerDeps {
   readonly store: Store;
   readonly edges: Edges;
   readonly supervisor: Supervisor;
+  readonly networks: MachineNetworks;
   readonly owner: Owner;
   /** How many days the disks of unknown machines are kept. Default: 7. */
   readonly quarantineDays?: number;
@@ -130,7 +132,7 @@ export class Reconciler {
    * was observed, so nothing live is mistaken for an orphan.
    */
   async #look(): Promise<readonly Repair[]> {
-    const { store, edges, owner } = this.#deps;
+    const { store, edges, owner, networks } = this.#deps;
     const { hostId, epoch } = owner;
     // Another daemon has claimed the host, so this one must not repair anything on it.
     if ((await store.hosts.epoch(hostId)) !== epoch) {
@@ -140,7 +142,8 @@ export class Reconciler {
       );
       return [];
     }
-    const observed = await observe(edges, await store.machines.all(hostId), owner, this.#closing.signal);
+    const recordedBefore = await store.machines.all(hostId);
+    const observed = await observe(edges, networks, recordedBefore, owner, this.#closing.signal);
     const machines = await store.machines.all(hostId);
     const damaged = await store.machines.damaged(hostId);
     const known = new Set([...machines, ...damaged].map(({ id }) => id));
@@ -180,7 +183,7 @@ export class Reconciler {
   }
 
   async #carryOut(repair: Repair, signal: AbortSignal): Promise<void> {
-    const { edges, supervisor } = this.#deps;
+    const { edges, supervisor, networks } = this.#deps;
     if (repair.kind !== 'adopt') edges.log.info({ repair: keyOf(repair) }, 'repair');
     switch (repair.kind) {
       case 'adopt':
@@ -202,6 +205,14 @@ export class Reconciler {
         return edges.engines.get(repair.engine)?.destroy(repair.incarnation, signal);
       case 'quarantine_disk':
         return edges.disks.quarantine(repair.machineId, signal);
+      case 'attach':
+        return networks.attach(repair.machine, signal).ended;
+      case 'detach':
+        return networks.settle(repair.machine.id, signal);
+      case 'detach_orphan':
+        return networks.settle(repair.machineId, signal);
+      case 'apply_rules':
+        return networks.catchUp(repair.machine, signal);
     }
   }
 
@@ -252,7 +263,7 @@ export class Reconciler {
 
 /** Whether the repair ends or quarantines something that appears unknown. */
 function isOfUnknown({ kind }: Repair): boolean {
-  return kind === 'destroy_orphan' || kind === 'quarantine_disk';
+  return kind === 'destroy_orphan' || kind === 'quarantine_disk' || kind === 'detach_orphan';
 }
 
 /** Whether finding this is normal because no event reports it, so that it is not a defect. */
@@ -262,7 +273,8 @@ function isRoutine({ kind }: Repair): boolean {
     kind === 'mark_disk_full' ||
     kind === 'clear_disk_full' ||
     kind === 'resume' ||
-    kind === 'pause'
+    kind === 'pause' ||
+    kind === 'apply_rules'
   );
 }
 
@@ -271,6 +283,7 @@ function keyOf(repair: Repair): string {
     case 'destroy_orphan':
       return `${repair.kind} ${repair.incarnation}`;
     case 'quarantine_disk':
+    case 'detach_orphan':
       return `${repair.kind} ${repair.machineId}`;
     default:
       return `${repair.kind} ${repair.machine.id} ${repair.machine.incarnation}`;

@@ -1,24 +1,41 @@
 /**
  * Fakes of core's ports for tests of core; each can be told to fail. The fake engine is in `engines/fake`.
  */
+import { EventEmitter, once } from 'node:events';
 import { AppError } from '../errors.ts';
 import type { Machine } from '../machines/machine.ts';
 import type { DiskRequest, Disks } from '../ports/disks.ts';
+import type { ConsolePiece } from '../ports/engine.ts';
 import type {
   ExecEvent,
   ExecSession,
   GuestAnnouncement,
   GuestHello,
+  GuestLeaseReport,
   GuestLink,
+  GuestLinkState,
   GuestTarget,
 } from '../ports/guest.ts';
+import type { GuestProvisioning, ProvisioningOutcome } from '../ports/guest-provisioning.ts';
 import type { Garbage, Image, ImageImport, ImageLibrary } from '../ports/images.ts';
+import type { KeptConsoles } from '../ports/kept-consoles.ts';
+import type { GuestNetwork } from '../ports/network.ts';
 import type { FoundRecord, MachineRecords } from '../ports/records.ts';
+import type { SavedMemories, SavedMemory } from '../ports/saved-memory.ts';
+import type { UserData } from '../user-data/user-data.ts';
+import { FakeGuestCommands } from './fake-commands.ts';
+import { FakeGuestConnections } from './fake-connections.ts';
+import { FakeGuestFiles } from './fake-files.ts';
+import { FakeLogged } from './fake-logged.ts';
 
 /** A guest that is ready at once and runs nothing; `announce` scripts its announcement. */
-export class FakeGuest implements GuestLink {
+export class FakeGuest implements GuestLink, GuestProvisioning {
   readonly calls: string[] = [];
   readonly released = new Set<string>();
+  readonly files = new FakeGuestFiles();
+  readonly connections = new FakeGuestConnections();
+  readonly commands = new FakeGuestCommands((command) => command.play(this.events));
+  readonly logged = new FakeLogged();
   /** Incarnations marked as paused. */
   readonly quiet = new Set<string>();
   readonly #announcements = new Map<string, GuestAnnouncement>();
@@ -26,7 +43,17 @@ export class FakeGuest implements GuestLink {
   onReady: (signal: AbortSignal) => Promise<void> = async () => undefined;
   /** Called by shutdown after the guest has acknowledged. */
   onShutdown: (target: GuestTarget) => void = () => undefined;
-  /** What exec yields. */
+  /** What provision answers; reject to fail it, never settle to hang. */
+  onProvision: (userData: UserData, signal: AbortSignal) => Promise<ProvisioningOutcome> = async () => ({
+    outcome: 'succeeded',
+  });
+  /** The machine's lines of root's authorized_keys. */
+  keys: readonly string[] = [];
+  /** Rejects to fail the call. */
+  onSshKeys: (keys: readonly string[]) => Promise<void> = async () => undefined;
+  /** False: its agent is too old. */
+  areKeysPlaced = true;
+  /** What commands do. */
   events: readonly ExecEvent[] = [{ type: 'outcome', outcome: { outcome: 'exited', exitCode: 0 } }];
 
   async waitReady(target: GuestTarget, signal: AbortSignal): Promise<GuestHello> {
@@ -35,7 +62,7 @@ export class FakeGuest implements GuestLink {
     return {
       agentVersion: 'fake',
       protocolVersion: 2,
-      features: [],
+      features: ['rekey'],
       kernelRelease: 'fake',
       incarnation: null,
     };
@@ -49,8 +76,44 @@ export class FakeGuest implements GuestLink {
     this.calls.push(`resync ${target.incarnation}`);
   }
 
+  /** What configureNetwork answers. */
+  networkNote: string | null = null;
+
+  async configureNetwork(target: GuestTarget, network: GuestNetwork): Promise<string | null> {
+    const [first] = network.addresses;
+    this.calls.push(`network ${target.incarnation} ${first?.address}`);
+    return this.networkNote;
+  }
+
+  /** What dhcpLease answers, by address; a change of it is told to those who wait. */
+  #lease: GuestLeaseReport = { change: 1, lease: null, problem: null };
+  readonly #leaseChanges = new EventEmitter();
+
+  set lease(lease: GuestLeaseReport['lease']) {
+    this.#lease = { change: this.#lease.change + 1, lease, problem: null };
+    this.#leaseChanges.emit('change');
+  }
+
+  async dhcpLease(target: GuestTarget, known: number, _: number, signal: AbortSignal) {
+    this.calls.push(`lease ${target.incarnation} ${known}`);
+    while (this.#lease.change === known) await once(this.#leaseChanges, 'change', { signal });
+    return this.#lease;
+  }
+
   async rekey(target: GuestTarget, previous: string): Promise<void> {
     this.calls.push(`rekey ${previous} ${target.incarnation}`);
+  }
+
+  async provision(target: GuestTarget, userData: UserData, signal: AbortSignal) {
+    this.calls.push(`provision ${target.incarnation}`);
+    return await this.onProvision(userData, signal);
+  }
+
+  async setSshKeys(target: GuestTarget, keys: readonly string[]): Promise<boolean> {
+    this.calls.push(`setSshKeys ${target.incarnation}`);
+    await this.onSshKeys(keys);
+    if (this.areKeysPlaced) this.keys = keys;
+    return this.areKeysPlaced;
   }
 
   async exec(): Promise<ExecSession> {
@@ -70,6 +133,13 @@ export class FakeGuest implements GuestLink {
 
   announce(incarnation: string, announcement: GuestAnnouncement): void {
     this.#announcements.set(incarnation, announcement);
+  }
+
+  /** What `linkState` says. */
+  link: GuestLinkState | null = null;
+
+  linkState(): GuestLinkState | null {
+    return this.link;
   }
 
   announcement(incarnation: string): GuestAnnouncement | null {
@@ -149,6 +219,41 @@ export class FakeDisks implements Disks {
   }
 }
 
+/** Saved memory that is only in a map; the fake engine knows what is in its directories. */
+export class FakeSavedMemories implements SavedMemories {
+  /** By machine id. */
+  readonly saved = new Map<string, SavedMemory>();
+  readonly begun = new Set<string>();
+  /** Thrown by the next `discard`. */
+  nextFailure: Error | null = null;
+
+  async begin(machineId: string): Promise<string> {
+    this.begun.add(machineId);
+    return this.locate(machineId);
+  }
+
+  async publish(machineId: string, saved: SavedMemory): Promise<void> {
+    if (!this.begun.delete(machineId)) throw new Error(`nothing was begun for ${machineId}`);
+    this.saved.set(machineId, saved);
+  }
+
+  async find(machineId: string): Promise<SavedMemory | null> {
+    return this.saved.get(machineId) ?? null;
+  }
+
+  locate(machineId: string): string {
+    return `/fake/${machineId}/memory`;
+  }
+
+  async discard(machineId: string): Promise<void> {
+    const failure = this.nextFailure;
+    this.nextFailure = null;
+    if (failure) throw failure;
+    this.saved.delete(machineId);
+    this.begun.delete(machineId);
+  }
+}
+
 /** Records beside disks: a test puts records into `found`; what core writes is in `written`. */
 export class FakeRecords implements MachineRecords {
   /** Machine id → as last written. */
@@ -171,6 +276,31 @@ export class FakeRecords implements MachineRecords {
 
   async list(): Promise<readonly FoundRecord[]> {
     return [...this.found.values()];
+  }
+}
+
+/** Consoles of previous boots, in memory, as long as the machine has a disk. */
+export class FakeKeptConsoles implements KeptConsoles {
+  readonly #disks: FakeDisks;
+  readonly #kept = new Map<string, ConsolePiece>();
+  /** Thrown by the next `keep`. */
+  nextFailure: Error | null = null;
+
+  constructor(disks: FakeDisks) {
+    this.#disks = disks;
+  }
+
+  async keep(machineId: string, piece: ConsolePiece): Promise<boolean> {
+    const failure = this.nextFailure;
+    this.nextFailure = null;
+    if (failure !== null) throw failure;
+    if (!this.#disks.made.has(machineId)) return false;
+    this.#kept.set(machineId, piece);
+    return true;
+  }
+
+  async read(machineId: string): Promise<ConsolePiece | null> {
+    return this.#disks.made.has(machineId) ? (this.#kept.get(machineId) ?? null) : null;
   }
 }
 
@@ -201,10 +331,8 @@ export class FakeImages implements ImageLibrary {
   /** Called during an import; never settle to hang. */
   onImport: (request: ImageImport, signal: AbortSignal) => Promise<void> = async () => undefined;
 
-  async resolve(tenant: string, name: string): Promise<Image> {
-    const image = (await this.list(tenant)).find((each) => each.name === name);
-    if (image) return image;
-    throw new AppError('not_found', `no image '${name}'`);
+  async named(tenant: string, name: string): Promise<Image | null> {
+    return (await this.list(tenant)).find((each) => each.name === name) ?? null;
   }
 
   async list(tenant: string): Promise<readonly Image[]> {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../core/errors.ts';
 import { type ExitFacts, limitsOfSize } from '../../core/ports/engine.ts';
+import { shortId } from '../../lib/ids.ts';
 import { engineContract, testHostId } from '../engine.contract.ts';
 import { guestMarker } from '../testing/tiny-guest.ts';
 import { FakeDriver, FakeHost, type LaunchHook } from './driver.ts';
@@ -37,7 +38,9 @@ engineContract('fake', async () => {
     makeDriver: () => new FakeDriver({ host, onLaunch: playGuest }),
     spec,
     consoleMarker: guestMarker,
+    directory: async () => `/fake/${shortId()}`,
     kill: ({ incarnation }) => host.machines.get(incarnation)?.die(),
+    isPrepared: async () => true,
     countVmms: async (incarnation) => (host.machines.get(incarnation)?.status.state === 'running' ? 1 : 0),
     leftovers: async () => [...host.machines.keys()],
     close: async () => undefined,

@@ -5,13 +5,17 @@
  */
 import { AppError } from '../../core/errors.ts';
 import {
+  type ConsolePiece,
   type EngineCapabilities,
   type EngineConsole,
   type EngineDriver,
   type EngineHandle,
+  type EngineMeter,
   type EnginePause,
   type EngineProbe,
+  type EngineSnapshots,
   type EngineStatus,
+  type EngineUsage,
   type ExitFacts,
   type FoundIncarnation,
   type LaunchSpec,
@@ -24,10 +28,21 @@ import { FakeMachine } from './machine.ts';
 export class FakeHost {
   /** By incarnation; ended ones stay until destroyed. */
   readonly machines = new Map<string, FakeMachine>();
+  /** By directory: the incarnation whose memory was saved, and its spec. */
+  readonly saved = new Map<string, { readonly incarnation: string; readonly spec: LaunchSpec }>();
 }
 
 /** The driver's calls that can be delayed or made to fail. */
-export type FakeCall = 'launch' | 'find' | 'inspect' | 'pause' | 'resume' | 'stop' | 'destroy' | 'list';
+export type FakeCall =
+  | 'launch'
+  | 'find'
+  | 'inspect'
+  | 'pause'
+  | 'resume'
+  | 'save'
+  | 'stop'
+  | 'destroy'
+  | 'list';
 
 /** Plays the guest of a launched machine; called before `launch` resolves. An error fails the launch. */
 export type LaunchHook = (
@@ -42,7 +57,7 @@ export interface FakeDriverOptions {
   readonly host?: FakeHost;
   readonly capabilities?: Partial<EngineCapabilities>;
   /** Features that this engine lacks. */
-  readonly without?: readonly ('console' | 'pause')[];
+  readonly without?: readonly ('console' | 'pause' | 'snapshots')[];
   readonly onLaunch?: LaunchHook;
 }
 
@@ -59,7 +74,27 @@ export class FakeDriver implements EngineDriver {
   readonly pause: EnginePause | null;
   /** The value of `pause` if there is one; tests may replace its methods. */
   readonly processors: EnginePause;
-  readonly snapshots = null;
+  readonly snapshots: EngineSnapshots | null;
+  readonly meter: EngineMeter = {
+    measure: async (handle, signal) => {
+      signal.throwIfAborted();
+      this.#living(handle);
+      return this.usage;
+    },
+  };
+  /** What the meter reads. */
+  usage: EngineUsage = {
+    processorTimeMs: 1500,
+    memoryBytes: 64 * 1024 * 1024,
+    diskReadBytes: 4096,
+    diskWriteBytes: null,
+    diskReads: 1,
+    diskWrites: null,
+    guestMemory: {
+      ...{ totalBytes: 250_000_000, freeBytes: 200_000_000, availableBytes: 220_000_000 },
+      ...{ cacheBytes: 10_000_000, majorFaults: null },
+    },
+  };
   warnings: readonly string[] = [];
   readonly kernelArgs = 'console=fake';
   readonly host: FakeHost;
@@ -80,11 +115,16 @@ export class FakeDriver implements EngineDriver {
       memoryMibMin: 1,
       memoryMibMax: 1024 * 1024,
       diskFormats: ['qcow2', 'raw'],
+      missing: {
+        gpu_passthrough: 'there is no IOMMU',
+      },
       ...options.capabilities,
     };
     this.console = options.without?.includes('console') ? null : this.#makeConsole();
     this.processors = this.#makePause();
     this.pause = options.without?.includes('pause') ? null : this.processors;
+    const save: EngineSnapshots['save'] = (...args) => this.#save(...args);
+    this.snapshots = options.without?.includes('snapshots') ? null : { save };
   }
 
   /** Delays every later `call` by `ms`; 0 removes the delay. */
@@ -108,14 +148,18 @@ export class FakeDriver implements EngineDriver {
     return { isAvailable: true, accelerator: 'memory', version: '1', missing: [], notes: [] };
   }
 
-  async launch(spec: LaunchSpec, signal: AbortSignal): Promise<EngineHandle> {
+  async launch(
+    spec: LaunchSpec,
+    signal: AbortSignal,
+    mayRun: Promise<void> = Promise.resolve(),
+  ): Promise<EngineHandle> {
     signal.throwIfAborted();
     const { incarnation, source } = spec;
-    if (source.kind !== 'kernel')
+    if (source.kind === 'container')
       throw new AppError('unsupported', `engine '${this.kind}' cannot launch from '${source.kind}'`);
     const underWay = this.#launching.get(incarnation);
     if (underWay !== undefined) return await abortable(underWay, signal);
-    const launching = this.#launch(spec, signal).finally(() => this.#launching.delete(incarnation));
+    const launching = this.#launch(spec, signal, mayRun).finally(() => this.#launching.delete(incarnation));
     this.#launching.set(incarnation, launching);
     return await launching;
   }
@@ -179,11 +223,11 @@ export class FakeDriver implements EngineDriver {
     return {
       read: async (incarnation, bytesMax, signal) => {
         signal.throwIfAborted();
-        return machineOf(incarnation)?.console(bytesMax) ?? new Uint8Array(0);
+        return machineOf(incarnation)?.console(bytesMax) ?? nothing;
       },
       async *follow(incarnation, bytesMax, signal) {
         const machine = machineOf(incarnation);
-        if (machine === undefined) yield new Uint8Array(0);
+        if (machine === undefined) yield nothing;
         else yield* machine.followConsole(bytesMax, closing, signal);
       },
     };
@@ -202,11 +246,13 @@ export class FakeDriver implements EngineDriver {
     };
   }
 
-  async #launch(spec: LaunchSpec, signal: AbortSignal): Promise<EngineHandle> {
+  async #launch(spec: LaunchSpec, signal: AbortSignal, mayRun: Promise<void>): Promise<EngineHandle> {
     await this.#play('launch', signal);
+    await abortable(mayRun, signal);
     const { incarnation } = spec;
     const known = this.host.machines.get(incarnation);
     if (known !== undefined && known.status.state !== 'exited') return known.handle;
+    const saved = spec.source.kind === 'restore' ? this.#savedIn(spec.source.directory, spec) : null;
     const handle: EngineHandle = {
       engine: this.kind,
       version: 1,
@@ -215,9 +261,11 @@ export class FakeDriver implements EngineDriver {
       pid: null,
       controlSocket: null,
       kernelArgs: `${this.kernelArgs} ${spec.source.kind === 'kernel' ? spec.source.kernelArgs : ''}`.trim(),
+      restoredFrom: saved?.incarnation ?? null,
       data: {},
     };
     const machine = new FakeMachine(spec, handle);
+    if (saved !== null) machine.pause(pausedOnRequest);
     this.host.machines.set(incarnation, machine);
     try {
       await this.#onLaunch(spec, handle, machine);
@@ -227,6 +275,22 @@ export class FakeDriver implements EngineDriver {
       throw error;
     }
     return handle;
+  }
+
+  async #save(handle: EngineHandle, directory: string, signal: AbortSignal): Promise<void> {
+    await this.#play('save', signal);
+    const { incarnation } = handle;
+    const { spec, status } = this.#living(handle);
+    if (status.state !== 'paused') throw new AppError('engine', `a ${status.state} guest cannot be saved`);
+    this.host.saved.set(directory, { incarnation, spec });
+  }
+
+  #savedIn(directory: string, spec: LaunchSpec): { readonly incarnation: string } {
+    const saved = this.host.saved.get(directory);
+    if (saved === undefined) throw new AppError('not_found', 'there is no saved memory');
+    if (saved.spec.memoryMib !== spec.memoryMib || saved.spec.vcpuCount !== spec.vcpuCount)
+      throw new AppError('unsupported', 'the saved memory cannot be loaded here: other hardware');
+    return saved;
   }
 
   #living(handle: EngineHandle): FakeMachine {
@@ -250,6 +314,8 @@ export class FakeDriver implements EngineDriver {
     if (failure !== undefined) throw failure;
   }
 }
+
+const nothing: ConsolePiece = { bytes: new Uint8Array(0), seen: [] };
 
 /** For an incarnation that has nothing left. */
 function tellGone(listener: (facts: ExitFacts) => void): () => void {

@@ -1,5 +1,12 @@
 /** One incarnation of the fake engine, with methods to play its guest. */
-import type { EngineHandle, EngineStatus, ExitFacts, LaunchSpec } from '../../core/ports/engine.ts';
+import type {
+  ConsolePiece,
+  EngineHandle,
+  EngineStatus,
+  ExitFacts,
+  LaunchSpec,
+  Seen,
+} from '../../core/ports/engine.ts';
 
 /** A real console keeps half a MiB; a fake one needs less. */
 const consoleBytesMax = 64 * 1024;
@@ -14,6 +21,8 @@ export class FakeMachine {
   readonly #readers = new Set<() => void>();
   #state: State = 'running';
   #console = Buffer.alloc(0);
+  /** With ends that count every byte ever printed. */
+  readonly #seen: Seen[] = [];
   /** Number of bytes ever printed. */
   #printed = 0;
   /** Number of current followers of the console. */
@@ -35,16 +44,25 @@ export class FakeMachine {
     return { state: 'paused', reason: this.#state.pausedFor };
   }
 
-  /** The last bytes of the console. */
-  console(bytesMax: number): Uint8Array {
-    return new Uint8Array(this.#console.subarray(Math.max(0, this.#console.length - bytesMax)));
+  /** The last bytes of the console; each print was seen at its time. */
+  console(bytesMax: number): ConsolePiece {
+    const { length } = this.#console;
+    const from = Math.max(0, length - bytesMax);
+    const gone = this.#printed - length + from;
+    const seen = this.#seen.map((each) => ({ ...each, end: each.end - gone })).filter(({ end }) => end > 0);
+    return { bytes: new Uint8Array(this.#console.subarray(from)), seen };
   }
 
   /** Prints to the console, as the guest. */
-  print(text: string | Uint8Array): void {
+  print(
+    text: string | Uint8Array,
+    { atMs = Date.now(), sinceMs = atMs }: Partial<Omit<Seen, 'end'>> = {},
+  ): void {
     const bytes = Buffer.from(text);
+    if (bytes.length > 0) this.#seen.push({ end: this.#printed + bytes.length, sinceMs, atMs });
     this.#console = Buffer.concat([this.#console, bytes]).subarray(-consoleBytesMax);
     this.#printed += bytes.length;
+    while ((this.#seen[0]?.end ?? this.#printed) < this.#printed - this.#console.length) this.#seen.shift();
     for (const wake of this.#readers) wake();
   }
 
@@ -53,7 +71,7 @@ export class FakeMachine {
     bytesMax: number,
     closing: AbortSignal,
     signal: AbortSignal,
-  ): AsyncGenerator<Uint8Array> {
+  ): AsyncGenerator<ConsolePiece> {
     const stop = AbortSignal.any([this.ended, closing, signal]);
     let seen = this.#printed;
     this.followers += 1;

@@ -70,6 +70,7 @@ async function recorded(
     argumentsDigest: null,
     kernelArgs: null,
     qemuVersion: null,
+    ...{ hardware: null, processor: null, memoryMib: null, restoredFrom: null },
   });
   return identity;
 }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { limitsOfSize } from '../../core/ports/engine.ts';
-import { argumentsDigest, type CommandLineFacts, type KernelSpec, qemuArguments } from './command-line.ts';
+import { argumentsDigest, type CommandLineFacts, type QemuSpec, qemuArguments } from './command-line.ts';
 
-const spec: KernelSpec = {
+const spec: QemuSpec = {
   machineId: 'machine00001',
   hostId: 'host00000001',
   incarnation: 'incarnation1',
@@ -120,8 +120,26 @@ describe('qemuArguments', () => {
     expect(args).toContain('file,id=console,path=/a,,b,append=on');
   });
 
-  it('has no network device', () => {
+  it('has only the network interfaces that were given', () => {
     expect(qemuArguments(spec, tcg).join(' ')).not.toMatch(/net/);
+    const mac = '02:66:0a:4d:00:02';
+    const netns = '/run/netns/x';
+    const nics = [
+      { kind: 'tap', tap: 'flt1', netns: null, mac },
+      { kind: 'isolated', mac },
+      { kind: 'tap', tap: 'flt2', netns, mac },
+    ] as const;
+    const args = qemuArguments({ ...spec, disks: [], nics }, tcg);
+    const from = args.indexOf('-netdev');
+    expect(shown(args.slice(from, args.lastIndexOf('-netdev') + 4))).toMatchInlineSnapshot(`
+      "
+      -netdev tap,id=net0,fd=4,vhost=off
+      -device virtio-net-device,netdev=net0,mac=02:66:0a:4d:00:02
+      -netdev user,id=net1,restrict=on
+      -device virtio-net-device,netdev=net1,mac=02:66:0a:4d:00:02
+      -netdev tap,id=net2,fd=5,vhost=off
+      -device virtio-net-device,netdev=net2,mac=02:66:0a:4d:00:02"
+    `);
   });
 
   it('distinguishes command lines by their digest', () => {

@@ -4,10 +4,13 @@
  */
 import { createHash } from 'node:crypto';
 import type { DiskAttachment, LaunchSource, LaunchSpec } from '../../core/ports/engine.ts';
+import type { NicAttachment } from '../../core/ports/network.ts';
 
 type KernelBoot = Extract<LaunchSource, { readonly kind: 'kernel' }>;
 /** A spec that QEMU can start. */
-export type KernelSpec = LaunchSpec & { readonly source: KernelBoot };
+export type QemuSpec = LaunchSpec & {
+  readonly source: Extract<LaunchSource, { readonly kind: 'kernel' | 'restore' }>;
+};
 
 export type Accelerator = 'kvm' | 'tcg';
 
@@ -77,6 +80,23 @@ function diskArguments(disk: DiskAttachment, index: number): readonly string[] {
   return ['-drive', drive.join(','), '-device', `virtio-blk-device,drive=${id},serial=${serial}`];
 }
 
+/** The descriptor of the first tap device, which the launch shim has opened; see launch-shim/main.go. */
+const firstTapFd = 4;
+
+function nicArguments(nics: readonly NicAttachment[]): readonly string[] {
+  let taps = 0;
+  return nics.flatMap((nic, index) => {
+    const id = `net${index}`;
+    // Without vhost, QEMU needs no device of the host.
+    const netdev =
+      nic.kind === 'tap'
+        ? `tap,id=${id},fd=${firstTapFd + taps++},vhost=off`
+        : // Its own DHCP server and resolver are all that such a guest reaches.
+          `user,id=${id},restrict=on`;
+    return ['-netdev', netdev, '-device', `virtio-net-device,netdev=${id},mac=${nic.mac}`];
+  });
+}
+
 /**
  * All CPU features that TCG can emulate, except two flags that make Linux guests copy memory with `rep
  * movsb`, which TCG executes byte by byte. Without them, copies in the guest are four to seven times faster
@@ -87,8 +107,15 @@ const tcgCpu = 'max,-erms,-fsrm';
 /** Nested virtualisation would expose rarely exercised code of the host's kernel to the guest. */
 const withoutNesting = ',-vmx,-svm';
 
+/** A guest to be restored has its kernel in its memory, and waits for that. */
+function sourceArguments(source: QemuSpec['source'], facts: CommandLineFacts): readonly string[] {
+  if (source.kind === 'restore') return ['-incoming', 'defer'];
+  const { kernelPath, initrdPath } = source;
+  return ['-kernel', kernelPath, '-initrd', initrdPath, '-append', kernelArguments(source, facts)];
+}
+
 /** The arguments after the program's name. */
-export function qemuArguments(spec: KernelSpec, facts: CommandLineFacts): readonly string[] {
+export function qemuArguments(spec: QemuSpec, facts: CommandLineFacts): readonly string[] {
   const nesting = facts.hasNesting ? '' : withoutNesting;
   const acceleration =
     facts.accelerator === 'kvm'
@@ -122,12 +149,7 @@ export function qemuArguments(spec: KernelSpec, facts: CommandLineFacts): readon
     `file,id=console,path=${escapeOption(facts.consoleFile)},append=on`,
     '-serial',
     'chardev:console',
-    '-kernel',
-    spec.source.kernelPath,
-    '-initrd',
-    spec.source.initrdPath,
-    '-append',
-    kernelArguments(spec.source, facts),
+    ...sourceArguments(spec.source, facts),
     '-device',
     'virtio-serial-device',
     '-chardev',
@@ -136,6 +158,7 @@ export function qemuArguments(spec: KernelSpec, facts: CommandLineFacts): readon
     // The id makes QEMU report when the guest opens and closes the port.
     'virtserialport,chardev=agent,name=agent.0,id=agent.0',
     ...spec.disks.flatMap(diskArguments),
+    ...nicArguments(spec.nics),
     '-device',
     'virtio-rng-device',
     '-device',

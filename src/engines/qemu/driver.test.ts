@@ -1,6 +1,6 @@
 /** The engine contract on the real QEMU, and QEMU's own features. Needs set-up's kernel. */
 import { statSync, watch } from 'node:fs';
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { EngineHandle, ExitFacts } from '../../core/ports/engine.ts';
@@ -86,6 +86,124 @@ describe('QemuDriver', () => {
     expect([fields[1], String(pid)]).toContain(fields[3]);
   });
 
+  it('restores a guest that goes on where it was, and nothing from a damaged or foreign state', async () => {
+    const directory = await fixture.directory();
+    const restore = async (incarnation = shortId()) => {
+      made.push(incarnation);
+      const source = { kind: 'restore' as const, directory };
+      return await driver.launch({ ...fixture.spec(incarnation, 8, 'count'), source }, never);
+    };
+    const counted = async (handle: EngineHandle): Promise<readonly number[]> => {
+      const text = await readFile(new RunDirectory(fixture.layout, handle.incarnation).consoleFile, 'utf8');
+      return [...text.matchAll(/^count (\d+)\r?$/gm)].map(([, n]) => Number(n));
+    };
+    const original = await launch('count');
+    await untilChanged(
+      new RunDirectory(fixture.layout, original.incarnation).path,
+      async () => (await counted(original)).length >= 3,
+    );
+    await driver.pause.pause(original, never);
+    await driver.snapshots.save(original, directory, never);
+    const last = (await counted(original)).at(-1) ?? Number.NaN;
+    await driver.destroy(original.incarnation, never);
+
+    const copy = await restore();
+    expect(copy.kernelArgs).toContain('flotilla.test=count');
+    await driver.pause.resume(copy, never);
+    await untilChanged(
+      new RunDirectory(fixture.layout, copy.incarnation).path,
+      async () => (await counted(copy)).length >= 2,
+    );
+    // A number may be lost that was on its way to the console.
+    expect([last + 1, last + 2]).toContain((await counted(copy))[0]);
+
+    const living = await driver.listLiving(never);
+    const state = join(directory, 'state');
+    const bytes = await readFile(state);
+    bytes.writeUInt8(bytes.readUInt8(bytes.length >> 1) ^ 1, bytes.length >> 1);
+    await writeFile(state, bytes);
+    await expect(restore()).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining('damaged'),
+    });
+    await writeFile(state, bytes.subarray(0, bytes.length >> 1));
+    await expect(restore()).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining('damaged'),
+    });
+    const manifest = join(directory, 'manifest.json');
+    const saved = JSON.parse(await readFile(manifest, 'utf8')) as object;
+    await writeFile(manifest, JSON.stringify({ ...saved, qemuVersion: '6.9.1' }));
+    await expect(restore()).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringContaining('QEMU 6.9.1'),
+    });
+    await writeFile(manifest, '{');
+    await expect(restore()).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining('damaged'),
+    });
+    expect(await driver.listLiving(never)).toEqual(living);
+  });
+
+  it('a guest whose memory could not be saved goes on at once, and is saved later', async () => {
+    const handle = await launch('count');
+    const { incarnation } = handle;
+    const run = new RunDirectory(fixture.layout, incarnation);
+    const counted = async () => (await readFile(run.consoleFile, 'utf8')).split('count').length - 1;
+    const goesOn = async () => {
+      await driver.pause.resume(handle, never);
+      const before = await counted();
+      // Time enough for the end of a migration that was not waited for.
+      await untilChanged(run.path, async () => (await counted()) > before + 3);
+      expect(await driver.inspect(handle, never)).toEqual({ state: 'running' });
+      await driver.pause.pause(handle, never);
+    };
+    await driver.pause.pause(handle, never);
+    const directory = await fixture.directory();
+    const nowhere = join(directory, 'nowhere');
+    await expect(driver.snapshots.save(handle, nowhere, never)).rejects.toMatchObject({ code: 'ENOENT' });
+    await goesOn();
+
+    const stop = new AbortController();
+    const watcher = watch(directory, (_, name) => name === 'state' && stop.abort(new Error('enough')));
+    const interrupted = driver.snapshots.save(handle, directory, stop.signal);
+    await expect(interrupted).rejects.toThrow('enough');
+    watcher.close();
+    expect(await readdir(directory)).not.toContain('manifest.json');
+    expect(await readdir(run.path)).not.toContain('state.sock');
+    await goesOn();
+
+    await driver.snapshots.save(handle, directory, never);
+    expect((await readdir(directory)).sort()).toEqual(['manifest.json', 'state']);
+  });
+
+  it('launches again what a daemon that ended has left half loaded', async () => {
+    const directory = await fixture.directory();
+    const original = await launch('count');
+    await driver.pause.pause(original, never);
+    await driver.snapshots.save(original, directory, never);
+    await driver.destroy(original.incarnation, never);
+    const incarnation = shortId();
+    made.push(incarnation);
+    const source = { kind: 'restore' as const, directory };
+    const spec = { ...fixture.spec(incarnation, 8, 'count'), source };
+    const half = await driver.launch(spec, never);
+    const run = new RunDirectory(fixture.layout, incarnation);
+    const record = await run.readRecord();
+    if (record === null) throw new Error('no record');
+    expect(record.restoredFrom).toBe(original.incarnation);
+    expect((await driver.launch(spec, never)).pid).toBe(half.pid);
+
+    // What the record says until everything is loaded.
+    await run.writeRecord({ ...record, restoredFrom: null });
+    const whole = await driver.launch(spec, never);
+    expect(whole.pid).not.toBe(half.pid);
+    expect(whole.restoredFrom).toBe(original.incarnation);
+    await driver.pause.resume(whole, never);
+    expect(await driver.inspect(whole, never)).toEqual({ state: 'running' });
+  });
+
   it('keeps its records where the VMM cannot replace them', async () => {
     const handle = await launch();
     const directory = fixture.layout.runDir(handle.incarnation);
@@ -148,7 +266,9 @@ describe('QemuDriver', () => {
     const { size, blocks } = await stat(consoleFile);
     expect(blocks * 512).toBeGreaterThanOrEqual(size - 4096);
     await driver.stop(handle, never);
-    const tail = Buffer.from(await driver.console.read(handle.incarnation, 64 * 1024, never)).toString();
+    const tail = Buffer.from(
+      (await driver.console.read(handle.incarnation, 64 * 1024, never)).bytes,
+    ).toString();
     expect(tail).not.toContain('\0');
     expect(tail).toMatch(/(?:a line of some sixty bytes that fills the console of this guest\r?\n){100}/);
   });

@@ -8,11 +8,14 @@
  */
 import { AppError } from '../../core/errors.ts';
 import type {
+  ConsolePiece,
   EngineConsole,
   EngineDriver,
   EngineHandle,
+  EngineMeter,
   EnginePause,
   EngineProbe,
+  EngineSnapshots,
   EngineStatus,
   ExitFacts,
   FoundIncarnation,
@@ -74,14 +77,22 @@ export class QemuDriver implements EngineDriver {
   readonly capabilities = qemuCapabilities();
   readonly console: EngineConsole = {
     read: (incarnation, bytesMax, signal) =>
-      abortable(this.#consoles.tail(this.#directory(incarnation), withinConsole(bytesMax)), signal),
+      abortable(this.#consoles.read(this.#directory(incarnation), withinConsole(bytesMax)), signal),
     follow: (incarnation, bytesMax, signal) => this.#followConsole(incarnation, bytesMax, signal),
   };
   readonly pause: EnginePause = {
     pause: async (handle, signal) => await this.#living(handle).command('stop', signal),
     resume: async (handle, signal) => await this.#living(handle).command('cont', signal),
   };
-  readonly snapshots = null;
+  readonly snapshots: EngineSnapshots = {
+    save: (handle, directory, signal) => this.#save(handle, directory, signal),
+  };
+  readonly meter: EngineMeter = {
+    measure: async (handle, signal) => {
+      signal.throwIfAborted();
+      return await this.#living(handle).usage(signal);
+    },
+  };
   readonly #layout: StateLayout;
   readonly #logs: LimitedLogs;
   readonly #probeOptions: Omit<ProbeOptions, 'notes'>;
@@ -89,7 +100,9 @@ export class QemuDriver implements EngineDriver {
   readonly #cgroups = new Cgroups();
   readonly #lock = new KeyedLock();
   readonly #vmms = new Map<string, Vmm>();
-  readonly #consoles = new Consoles();
+  readonly #consoles = new Consoles({
+    onTrouble: (incarnation, error) => this.#trouble(incarnation, 'times of a console not kept', error),
+  });
   readonly #closing = new AbortController();
   #probe: Promise<QemuProbe> | null = null;
   #warnings: readonly string[] = [];
@@ -135,24 +148,55 @@ export class QemuDriver implements EngineDriver {
     }
   }
 
-  async launch(spec: LaunchSpec, signal: AbortSignal): Promise<EngineHandle> {
+  async launch(
+    spec: LaunchSpec,
+    signal: AbortSignal,
+    mayRun: Promise<void> = Promise.resolve(),
+  ): Promise<EngineHandle> {
     const checked = checkSpec(spec, this.capabilities);
     return await this.#lock.run(spec.incarnation, async () => {
       signal.throwIfAborted();
       // The directory is made before the process, so without it there is nothing to find.
       const isKnown = await this.#directory(spec.incarnation).exists();
       const found = isKnown ? await this.#find(spec.incarnation) : null;
-      if (found !== null) return found;
+      // A daemon that ended while it loaded the memory has left a VMM that cannot run its guest.
+      const isRestore = spec.source.kind === 'restore';
+      if (found !== null && (!isRestore || found.restoredFrom)) return found;
       const host = await this.#host(signal);
-      // Remains of an incomplete launch, without a running process.
+      // Remains of an incomplete launch.
       if (isKnown) await this.#destroy(spec.incarnation);
       try {
-        return await this.#launcher.launch(checked, host, signal);
+        return await this.#launcher.launch(checked, host, mayRun, signal);
       } catch (error) {
         await this.#destroy(spec.incarnation);
         throw error;
       }
     });
+  }
+
+  async #save(handle: EngineHandle, directory: string, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const vmm = this.#living(handle);
+    const { incarnation } = handle;
+    const run = this.#directory(incarnation);
+    const record = await run.readRecord();
+    const { qemuVersion, hardware, processor, memoryMib, kernelArgs } = record ?? {};
+    if (!qemuVersion || !hardware || !memoryMib)
+      throw new AppError(
+        'unsupported',
+        'the machine was started by an earlier version, which cannot save its memory',
+        {
+          hint: 'Restart the machine, and try again.',
+        },
+      );
+    const facts = {
+      incarnation,
+      qemuVersion,
+      hardware,
+      processor: processor ?? null,
+      kernelArgs: kernelArgs ?? null,
+    };
+    await vmm.save({ directory, socket: run.stateSocket, memoryMib, facts }, signal);
   }
 
   async find(incarnation: string, signal: AbortSignal): Promise<EngineHandle | null> {
@@ -166,7 +210,8 @@ export class QemuDriver implements EngineDriver {
     if (identity === undefined) return null;
     this.#watch(directory, identity);
     const record = await directory.readRecord();
-    return makeHandle(directory, identity, record?.kernelArgs ?? null);
+    const { kernelArgs = null, restoredFrom = null } = record ?? {};
+    return makeHandle(directory, identity, { kernelArgs, restoredFrom });
   }
 
   async inspect(handle: EngineHandle, signal: AbortSignal): Promise<EngineStatus> {
@@ -228,7 +273,7 @@ export class QemuDriver implements EngineDriver {
     incarnation: string,
     bytesMax: number,
     signal: AbortSignal,
-  ): AsyncGenerator<Uint8Array> {
+  ): AsyncGenerator<ConsolePiece> {
     const handle = await this.find(incarnation, signal);
     const ended = new AbortController();
     const unwatch = handle === null ? ended.abort() : this.onExit(handle, () => ended.abort());
@@ -247,6 +292,7 @@ export class QemuDriver implements EngineDriver {
     this.#timer = null;
     for (const vmm of this.#vmms.values()) vmm.close();
     this.#vmms.clear();
+    await this.#consoles.close();
     // It ends the VMM that it has booted, and removes its files.
     await this.#probe?.catch(() => undefined);
   }
@@ -328,12 +374,16 @@ export class QemuDriver implements EngineDriver {
       hasRunOutOfMemory: () => this.#cgroups.hasRunOutOfMemory(incarnation),
       onEnded: async () => {
         this.#vmms.delete(incarnation);
+        await this.#consoles
+          .unwatch(directory)
+          .catch((error: unknown) => this.#trouble(incarnation, 'times of a console not kept', error));
         await this.#release(directory);
       },
       consoleTail: (bytesMax) => this.#consoles.tail(directory, bytesMax),
       onTrouble: (message, error) => this.#trouble(incarnation, message, error),
     });
     this.#vmms.set(incarnation, vmm);
+    this.#consoles.watch(directory);
     this.#timer ??= setInterval(() => this.#tick(), tickMs).unref();
     // An adopted VMM is connected at once, so that its exit is noticed at once.
     if (spawned === null) vmm.tick();

@@ -2,7 +2,7 @@
 import type { EngineHandle } from '../../core/ports/engine.ts';
 import { type ProcessIdentity, readBootId } from '../../lib/procfs.ts';
 import { objectAt } from './qmp-messages.ts';
-import type { RunDirectory } from './run-directory.ts';
+import type { RunDirectory, VmmRecord } from './run-directory.ts';
 
 export const qemuKind = 'qemu';
 const version = 1;
@@ -10,7 +10,7 @@ const version = 1;
 export function makeHandle(
   directory: RunDirectory,
   identity: ProcessIdentity,
-  kernelArgs: string | null,
+  { kernelArgs, restoredFrom }: Pick<VmmRecord, 'kernelArgs' | 'restoredFrom'>,
 ): EngineHandle {
   return {
     engine: qemuKind,
@@ -20,6 +20,7 @@ export function makeHandle(
     pid: identity.pid,
     controlSocket: directory.qmpSocket,
     kernelArgs,
+    restoredFrom,
     data: { startTime: identity.startTime, bootId: readBootId() },
   };
 }

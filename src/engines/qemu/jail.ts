@@ -5,7 +5,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { run } from '../../lib/process.ts';
-import type { KernelSpec } from './command-line.ts';
+import type { QemuSpec } from './command-line.ts';
 
 const listTimeoutMs = 10_000;
 /** Where distributions install QEMU's firmware; symbolic links lead from one to another. */
@@ -70,15 +70,14 @@ function isThere(path: string): Promise<boolean> {
 
 /** The machine's own paths, in addition to the program's. Pure. */
 export function machinePaths(
-  spec: Pick<KernelSpec, 'source' | 'disks'>,
+  spec: Pick<QemuSpec, 'source' | 'disks'>,
   runDirectory: string,
 ): { readonly readOnly: readonly string[]; readonly writable: readonly string[] } {
   const { source, disks } = spec;
   return {
     readOnly: [
       ...new Set([
-        source.kernelPath,
-        source.initrdPath,
+        ...(source.kind === 'kernel' ? [source.kernelPath, source.initrdPath] : []),
         ...disks.filter(({ readOnly }) => readOnly).map(({ path }) => path),
         ...disks.flatMap(({ bases }) => bases),
       ]),

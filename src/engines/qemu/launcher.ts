@@ -6,25 +6,35 @@ import { AppError, wrapError } from '../../core/errors.ts';
 import type { EngineCapabilities, EngineHandle, LaunchSpec } from '../../core/ports/engine.ts';
 import { abortable, deadline, sleep } from '../../lib/abort.ts';
 import { ensureDirectory } from '../../lib/files.ts';
+import { inParallel } from '../../lib/in-parallel.ts';
 import type { LimitedLogs } from '../../lib/limited-log.ts';
 import { isAlive, readBootId } from '../../lib/procfs.ts';
 import type { StateLayout } from '../../storage/layout.ts';
 import { type Cgroups, type PreparedGroups, vmmLimits } from './cgroup.ts';
 import {
   argumentsDigest,
-  type KernelSpec,
+  type CommandLineFacts,
   kernelArguments,
   ownKernelArguments,
+  type QemuSpec,
   qemuArguments,
 } from './command-line.ts';
 import { type Confinement, confinedCommand, fileBytesMax } from './confine.ts';
 import { lastWords } from './exit-facts.ts';
 import { makeHandle } from './handle.ts';
-import { readTscKhz } from './host-facts.ts';
+import { readProcessor, readTscKhz } from './host-facts.ts';
 import { machinePaths, type ShimHost } from './jail.ts';
 import type { QemuHost } from './probe.ts';
 import type { QmpClient } from './qmp.ts';
-import { RunDirectory } from './run-directory.ts';
+import { RunDirectory, type VmmRecord } from './run-directory.ts';
+import {
+  hardwareDigest,
+  readManifest,
+  requireLoadable,
+  type SavedState,
+  type StateNeeds,
+} from './saved-state.ts';
+import { loadState } from './saving.ts';
 import { spawnShim } from './shim.ts';
 import { type Spawned, spawnDetached } from './spawn.ts';
 import type { Vmm } from './vmm.ts';
@@ -34,6 +44,11 @@ const greetTimeoutMs = 15_000;
 const greetPollMs = 5;
 /** Slots start at 0; the limit keeps the derived user ids in a predictable range. */
 const slotMax = 65_535;
+
+/** A microVM has eight places for virtio devices; five are taken by others. */
+const nicsMax = 2;
+/** Unicast addresses, in lower case. */
+const macPattern = /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/;
 
 export interface LauncherOptions {
   readonly layout: StateLayout;
@@ -50,7 +65,27 @@ interface JailedLaunch {
   readonly confinement: Confinement;
   readonly groups: PreparedGroups;
   readonly directory: RunDirectory;
-  readonly spec: KernelSpec;
+  readonly spec: QemuSpec;
+}
+
+interface Started {
+  readonly vmm: Vmm;
+  readonly record: VmmRecord;
+  readonly groups: PreparedGroups;
+  /** What it waits for; null: it boots. */
+  readonly saved: SavedState | null;
+}
+
+/** The guest may not run; `cause` says why. */
+class NotAllowed extends Error {}
+
+async function allowed(mayRun: Promise<void>, signal: AbortSignal): Promise<void> {
+  try {
+    await abortable(mayRun, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new NotAllowed('the guest may not run', { cause: error });
+  }
 }
 
 /** Translates a system error for callers. */
@@ -75,36 +110,48 @@ export class Launcher {
   }
 
   /** Raises `engine`, `unsupported`, `exhausted`, `timeout`, and the signal's reason. */
-  async launch(spec: KernelSpec, host: QemuHost, signal: AbortSignal): Promise<EngineHandle> {
+  async launch(
+    spec: QemuSpec,
+    host: QemuHost,
+    mayRun: Promise<void>,
+    signal: AbortSignal,
+  ): Promise<EngineHandle> {
     const log = this.#options.logs.of(spec.incarnation);
     const directory = new RunDirectory(this.#options.layout, spec.incarnation, log);
-    const limit = deadline(
-      greetTimeoutMs,
-      () => new AppError('timeout', 'QEMU did not answer in time'),
-      signal,
-    );
     try {
-      return await this.#launch(spec, host, directory, limit.signal);
+      const { vmm, record, groups, saved } = await this.#start(spec, host, directory, mayRun, signal);
+      const qmp = await this.#greeted(vmm, signal);
+      const restoredFrom = saved?.incarnation ?? null;
+      if (saved && spec.source.kind === 'restore') {
+        const socket = directory.stateSocket;
+        await loadState(qmp, { directory: spec.source.directory, socket, saved }, signal);
+        await directory.writeRecord({ ...record, restoredFrom });
+      }
+      await this.#checkLimits(spec.incarnation, groups, vmm);
+      return makeHandle(directory, vmm.identity, { kernelArgs: record.kernelArgs, restoredFrom });
     } catch (error) {
       signal.throwIfAborted();
+      if (error instanceof NotAllowed) throw error.cause;
       throw launchError(error, await directory.logTail());
-    } finally {
-      limit.clear();
     }
   }
 
-  async #launch(
-    spec: KernelSpec,
+  /** Starts QEMU, which may have ended when this resolves. */
+  async #start(
+    spec: QemuSpec,
     host: QemuHost,
     directory: RunDirectory,
+    mayRun: Promise<void>,
     signal: AbortSignal,
-  ): Promise<EngineHandle> {
+  ): Promise<Started> {
     const { layout, uidBase, cgroups, hasNesting } = this.#options;
     const uid = uidBase === null ? null : uidBase + spec.slot;
     // The VMMs' users must pass through to their own directories.
     await ensureDirectory(layout.run, 0o711);
-    await directory.create(spec.hostId, uid, host.jail !== null);
-
+    const [groups] = await inParallel([
+      cgroups.prepare(spec.incarnation, vmmLimits(spec)),
+      directory.create(spec.hostId, uid, host.jail !== null),
+    ]);
     const facts = {
       ...this.#kernelFacts(host),
       hasNesting,
@@ -113,37 +160,50 @@ export class Launcher {
       consoleFile: directory.consoleFile,
     };
     const args = qemuArguments(spec, facts);
-    const kernelArgs = kernelArguments(spec.source, facts);
-    const groups = await cgroups.prepare(spec.incarnation, vmmLimits(spec));
+    const needs = stateNeeds(spec, facts, host);
+    const saved = spec.source.kind === 'restore' ? await readManifest(spec.source.directory) : null;
+    if (saved) requireLoadable(saved, needs);
+    const kernelArgs =
+      spec.source.kind === 'kernel' ? kernelArguments(spec.source, facts) : (saved?.kernelArgs ?? null);
     signal.throwIfAborted();
     const confinement = { ...host, uid, fileBytesMax: fileBytesMax(spec.diskMib) };
     const argv = [host.qemu, ...args];
+    if (host.jail === null && spec.nics.some(({ kind }) => kind === 'tap')) throw needsShim();
+    // Without a shim, QEMU runs as soon as it is spawned.
+    if (host.jail === null) await allowed(mayRun, signal);
     const spawned = host.jail
       ? await this.#spawnJailed(host.jail, { argv, confinement, groups, directory, spec }, signal)
       : await this.#spawnOpen(argv, confinement, groups, directory);
-    const { identity } = spawned;
-    await directory
-      .writeRecord({
-        ...identity,
-        bootId: readBootId(),
-        incarnation: spec.incarnation,
-        hostId: spec.hostId,
-        machineId: spec.machineId,
-        argumentsDigest: argumentsDigest(args),
-        kernelArgs,
-        qemuVersion: host.version,
-      })
-      .catch((error) => {
-        spawned.abandon();
-        throw error;
-      });
+    const record: VmmRecord = {
+      ...spawned.identity,
+      bootId: readBootId(),
+      incarnation: spec.incarnation,
+      hostId: spec.hostId,
+      machineId: spec.machineId,
+      argumentsDigest: argumentsDigest(args),
+      kernelArgs,
+      memoryMib: spec.memoryMib,
+      restoredFrom: null,
+      ...needs,
+    };
+    try {
+      await directory.writeRecord(record);
+      await allowed(mayRun, signal);
+    } catch (error) {
+      spawned.abandon();
+      throw error;
+    }
     spawned.release();
     const vmm = this.#options.watch(directory, spawned);
-    await this.#greeted(vmm, signal);
-    const notes = [...groups.notes, ...(await cgroups.check(spec.incarnation, groups, identity.pid))];
-    const { incarnation } = spec;
+    return { vmm, groups, record, saved };
+  }
+
+  async #checkLimits(incarnation: string, groups: PreparedGroups, { identity }: Vmm): Promise<void> {
+    const notes = [
+      ...groups.notes,
+      ...(await this.#options.cgroups.check(incarnation, groups, identity.pid)),
+    ];
     if (notes.length > 0) this.#options.logs.of(incarnation).warn({ incarnation, notes }, 'limits not set');
-    return makeHandle(directory, identity, kernelArgs);
   }
 
   /** With the launch shim: limits, namespaces and rights are in force before QEMU's first instruction. */
@@ -162,6 +222,7 @@ export class Launcher {
       statusFile: directory.statusFile,
       diesWithShim: false,
       root,
+      taps: spec.nics.flatMap((nic) => (nic.kind === 'tap' ? [{ name: nic.tap, netns: nic.netns }] : [])),
       ...machinePaths(spec, directory.path),
     };
     return await spawnShim(jail, request, directory.logFile, signal);
@@ -183,16 +244,22 @@ export class Launcher {
     return spawned;
   }
 
-  /** Retries until QEMU has made its socket and answers, has exited, or the signal aborts. */
+  /** Retries until QEMU has made its socket and answers, has exited, it is too late, or the signal aborts. */
   async #greeted(vmm: Vmm, signal: AbortSignal): Promise<QmpClient> {
-    for (;;) {
-      try {
-        return await abortable(vmm.connect(), signal);
-      } catch (error) {
-        signal.throwIfAborted();
-        if (!isAlive(vmm.identity)) throw new AppError('engine', 'QEMU ended at once', { cause: error });
+    const late = () => new AppError('timeout', 'QEMU did not answer in time');
+    const limit = deadline(greetTimeoutMs, late, signal);
+    try {
+      for (;;) {
+        try {
+          return await abortable(vmm.connect(), limit.signal);
+        } catch (error) {
+          limit.signal.throwIfAborted();
+          if (!isAlive(vmm.identity)) throw new AppError('engine', 'QEMU ended at once', { cause: error });
+        }
+        await sleep(greetPollMs, limit.signal);
       }
-      await sleep(greetPollMs, signal);
+    } finally {
+      limit.clear();
     }
   }
 
@@ -219,13 +286,32 @@ export class Launcher {
   }
 }
 
+/** What a state saved from this launch, or loaded by it, depends on. */
+function stateNeeds(spec: QemuSpec, facts: CommandLineFacts, host: QemuHost): StateNeeds {
+  return {
+    qemuVersion: host.version,
+    processor: host.accelerator === 'kvm' ? readProcessor() : null,
+    hardware: hardwareDigest(spec, facts),
+  };
+}
+
+function needsShim(): AppError {
+  return new AppError('unsupported', 'a tap device needs the launch shim, which cannot run on this host', {
+    hint: 'Run flotilla doctor to see why.',
+  });
+}
+
 /** Raises `unsupported` for what this engine does not support. Pure. */
-export function checkSpec(spec: LaunchSpec, capabilities: EngineCapabilities): KernelSpec {
+export function checkSpec(spec: LaunchSpec, capabilities: EngineCapabilities): QemuSpec {
   const { vcpuCountMax, memoryMibMin, memoryMibMax, diskFormats } = capabilities;
   const { source } = spec;
-  if (source.kind !== 'kernel')
+  if (source.kind === 'container')
     throw new AppError('unsupported', `QEMU here cannot launch from '${source.kind}'`);
-  if (spec.nics.length > 0) throw new AppError('unsupported', 'QEMU here takes no network interfaces');
+  if (spec.nics.length > nicsMax)
+    throw new AppError('unsupported', `QEMU here takes at most ${nicsMax} network interfaces`);
+  const badMac = spec.nics.find(({ mac }) => !macPattern.test(mac));
+  if (badMac)
+    throw new AppError('unsupported', `QEMU here takes no interface with the address '${badMac.mac}'`);
   const odd = spec.disks.find(({ format }) => !diskFormats.includes(format));
   if (odd) throw new AppError('unsupported', `QEMU here takes no ${odd.format} disks`);
   const isWithin = (value: number, min: number, max: number) =>

@@ -56,10 +56,11 @@ export async function openOwned(path: string, mode: 'read' | 'read-write'): Prom
   }
 }
 
-/** A range of a file's bytes, and the position of its end. */
+/** A range of a file's bytes, the position of its end, and the size that the file had. */
 export interface Piece {
   readonly bytes: Buffer;
   readonly end: number;
+  readonly size: number;
 }
 
 /**
@@ -71,12 +72,12 @@ export async function readPiece(
   choose: (size: number) => { readonly from: number; readonly length: number },
 ): Promise<Piece> {
   const opened = await openOwned(path, 'read');
-  if (opened.kind !== 'owned') return { bytes: Buffer.alloc(0), end: 0 };
+  if (opened.kind !== 'owned') return { bytes: Buffer.alloc(0), end: 0, size: 0 };
   const { handle, size } = opened;
   try {
     const { from, length } = choose(size);
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, from);
-    return { bytes: buffer.subarray(0, bytesRead), end: from + bytesRead };
+    return { bytes: buffer.subarray(0, bytesRead), end: from + bytesRead, size };
   } finally {
     await handle.close();
   }
@@ -94,4 +95,17 @@ export function lastBytes(
 ): { readonly from: number; readonly length: number } {
   const length = Math.min(size, bytesMax);
   return { from: size - length, length };
+}
+
+/** Appends to a file of ours; false, and nothing written, when there is none. Rejects with the system's error. */
+export async function appendOwned(path: string, text: string): Promise<boolean> {
+  const opened = await openOwned(path, 'read-write');
+  if (opened.kind !== 'owned') return false;
+  const { handle, size } = opened;
+  try {
+    await handle.write(text, size);
+    return true;
+  } finally {
+    await handle.close();
+  }
 }

@@ -48,16 +48,16 @@ export class QmpClient {
     this.#greeting.promise.catch(() => undefined);
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('error', (error) =>
-      this.#fail(new AppError('engine', 'qmp connection failed', { cause: error })),
+      this.#fail(new AppError('engine', 'the QMP connection failed', { cause: error })),
     );
-    socket.on('close', () => this.#fail(new AppError('engine', 'qmp connection closed')));
+    socket.on('close', () => this.#fail(new AppError('engine', 'the QMP connection closed')));
   }
 
   /**
    * Connects and negotiates. The error's cause has the socket's code (`ENOENT`, `ECONNREFUSED`, `EAGAIN`).
    */
   static async connect(path: string, options: QmpOptions): Promise<QmpClient> {
-    const late = () => new AppError('timeout', 'qmp did not greet in time');
+    const late = () => new AppError('timeout', 'QMP did not greet in time');
     const limit = deadline(options.timeoutMs, late);
     let client: QmpClient | null = null;
     try {
@@ -79,7 +79,7 @@ export class QmpClient {
       return await connectOwned(path, signal);
     } catch (error) {
       signal.throwIfAborted();
-      throw new AppError('engine', 'qmp connection failed', { cause: error });
+      throw new AppError('engine', 'the QMP connection failed', { cause: error });
     }
   }
 
@@ -93,14 +93,14 @@ export class QmpClient {
   }
 
   execute(command: string, args: Readonly<Record<string, unknown>>, timeoutMs: number): Promise<unknown> {
-    if (this.#isClosed) return Promise.reject(new AppError('engine', `qmp ${command}: not connected`));
+    if (this.#isClosed) return Promise.reject(new AppError('engine', `QMP ${command}: not connected`));
     if (this.#pending.size >= pendingMax)
-      return Promise.reject(new AppError('timeout', `qmp ${command}: too many commands unanswered`));
+      return Promise.reject(new AppError('timeout', `QMP ${command}: too many commands unanswered`));
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const id = this.#nextId++;
     const timer = setTimeout(() => {
       this.#pending.delete(id);
-      reject(new AppError('timeout', `qmp ${command}: no answer within ${timeoutMs} ms`));
+      reject(new AppError('timeout', `QMP ${command}: no answer within ${timeoutMs} ms`));
     }, timeoutMs);
     this.#pending.set(id, { command, resolve, reject, timer });
     this.#socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
@@ -109,7 +109,7 @@ export class QmpClient {
 
   /** Ends the connection; open commands fail. Does nothing if it has ended. */
   close(): void {
-    this.#fail(new AppError('engine', 'qmp connection closed'));
+    this.#fail(new AppError('engine', 'the QMP connection closed'));
   }
 
   #onData(chunk: Buffer): void {
@@ -119,7 +119,7 @@ export class QmpClient {
         this.#onMessage(parseQmpMessage(line));
       }
     } catch (error) {
-      this.#fail(new AppError('engine', 'qmp sent an invalid message', { cause: error }));
+      this.#fail(new AppError('engine', 'QMP sent an invalid message', { cause: error }));
     }
   }
 
@@ -143,7 +143,7 @@ export class QmpClient {
     this.#pending.delete(message.id);
     clearTimeout(pending.timer);
     if (message.kind === 'return') pending.resolve(message.value);
-    else pending.reject(new AppError('engine', `qmp ${pending.command}: ${message.description}`));
+    else pending.reject(new AppError('engine', `QMP ${pending.command}: ${message.description}`));
   }
 
   #fail(error: AppError): void {

@@ -43,6 +43,7 @@ const record: VmmRecord = {
   argumentsDigest: null,
   kernelArgs: null,
   qemuVersion: null,
+  ...{ hardware: null, processor: null, memoryMib: null, restoredFrom: null },
 };
 
 let root: string;

@@ -23,8 +23,9 @@ import { shortId } from '../../lib/ids.ts';
 import { type Logger, silentLog } from '../../lib/log.ts';
 import { removeTree } from '../../lib/remove-tree.ts';
 import type { StateLayout } from '../../storage/layout.ts';
+import { ConsoleTimes } from './console-times.ts';
 import { type ExitStatus, parseExitFacts, parseExitStatus } from './exit-facts.ts';
-import { openOwned, readTail } from './owned-file.ts';
+import { appendOwned, openOwned, readTail } from './owned-file.ts';
 
 /** The process of an incarnation's VMM. Boot id, pid and start time together identify a process for ever. */
 export interface VmmRecord {
@@ -38,10 +39,18 @@ export interface VmmRecord {
   readonly argumentsDigest: string | null;
   readonly kernelArgs: string | null;
   readonly qemuVersion: string | null;
+  /** See `hardwareDigest` and `StateNeeds`; what it takes to save its guest's memory. */
+  readonly hardware: string | null;
+  readonly processor: string | null;
+  readonly memoryMib: number | null;
+  /** See `EngineHandle`. */
+  readonly restoredFrom: string | null;
 }
 
 const incarnationPattern = /^[a-z0-9]{1,32}$/;
 const recordBytesMax = 64 * 1024;
+/** More than the times that a console keeps. */
+const timesBytesMax = 1024 * 1024;
 const replaceAttempts = 3;
 /** The shim needs milliseconds to reap its VMM and write; a killed shim writes nothing. */
 const statusTimeoutMs = 2000;
@@ -49,8 +58,11 @@ const statusPollMs = 10;
 
 function parseRecord(value: unknown, incarnation: string): VmmRecord | null {
   if (typeof value !== 'object' || value === null) return null;
-  const { pid, startTime, bootId, hostId, machineId, argumentsDigest, kernelArgs, qemuVersion, ...rest } =
-    value as Record<string, unknown>;
+  const { pid, startTime, bootId, hostId, machineId, argumentsDigest, kernelArgs, ...rest } = value as Record<
+    string,
+    unknown
+  >;
+  const { qemuVersion, hardware, processor, memoryMib, restoredFrom } = rest;
   if (rest.incarnation !== incarnation || typeof pid !== 'number' || !Number.isSafeInteger(pid)) return null;
   if (typeof startTime !== 'string' || typeof bootId !== 'string') return null;
   const text = (field: unknown) => (typeof field === 'string' ? field : null);
@@ -64,6 +76,10 @@ function parseRecord(value: unknown, incarnation: string): VmmRecord | null {
     argumentsDigest: text(argumentsDigest),
     kernelArgs: text(kernelArgs),
     qemuVersion: text(qemuVersion),
+    hardware: text(hardware),
+    processor: text(processor),
+    restoredFrom: text(restoredFrom),
+    memoryMib: typeof memoryMib === 'number' ? memoryMib : null,
   };
 }
 
@@ -110,8 +126,16 @@ export class RunDirectory {
   get agentSocket(): string {
     return join(this.path, 'agent.sock');
   }
+  /** Through which the guest's memory is saved or loaded; there only meanwhile. */
+  get stateSocket(): string {
+    return join(this.path, 'state.sock');
+  }
   get consoleFile(): string {
     return join(this.path, 'console.log');
+  }
+  /** When the console's bytes were seen; see `ConsoleTimes`. */
+  get consoleTimesFile(): string {
+    return join(this.path, 'console.times');
   }
   get logFile(): string {
     return join(this.path, 'vmm.log');
@@ -135,6 +159,8 @@ export class RunDirectory {
     await ensureDirectory(this.path, 0o700);
     const { incarnation } = this;
     await writeFile(this.#recordFile, JSON.stringify({ hostId, incarnation }), { flag: 'wx', mode: 0o600 });
+    const times = ConsoleTimes.ofEmpty(Date.now());
+    await writeFile(this.consoleTimesFile, times.take()?.text ?? '', { flag: 'wx', mode: 0o600 });
     const files = [this.consoleFile, this.logFile, this.#exitFile];
     for (const path of hasShim ? [...files, this.statusFile] : files)
       await (await open(path, 'wx', 0o600)).close();
@@ -163,7 +189,7 @@ export class RunDirectory {
 
   /** Removes files that are useless after the VMM's end. */
   async removeSockets(): Promise<void> {
-    for (const path of [this.qmpSocket, this.agentSocket]) {
+    for (const path of [this.qmpSocket, this.agentSocket, this.stateSocket]) {
       await unlink(path).catch((error) => {
         // The VMM may have put a tree of any size there, which is removed with the directory.
         if (!['ENOENT', 'EISDIR', 'EPERM', 'ENOTDIR'].some((code) => hasErrorCode(error, code))) throw error;
@@ -213,6 +239,29 @@ export class RunDirectory {
   /** Only for `Consoles`, which prevents trimming meanwhile. */
   async consoleTail(bytesMax: number): Promise<Buffer> {
     return await readTail(this.consoleFile, bytesMax);
+  }
+
+  /** Without any times when there is no file, or none that can be trusted. Only for `Consoles`. */
+  async readConsoleTimes(): Promise<ConsoleTimes> {
+    return ConsoleTimes.parse((await readTail(this.consoleTimesFile, timesBytesMax)).toString('utf8'));
+  }
+  /** Rejects with the system's error; then everything is saved next time. Only for `Consoles`. */
+  async saveConsoleTimes(times: ConsoleTimes): Promise<void> {
+    const saved = times.take();
+    if (saved === null) return;
+    try {
+      if (saved.isWhole || !(await appendOwned(this.consoleTimesFile, saved.text))) {
+        times.notSaved();
+        await replaceFile(this.consoleTimesFile, times.take()?.text ?? '');
+      }
+    } catch (error) {
+      times.notSaved();
+      throw error;
+    }
+  }
+  /** Only for `Consoles`. */
+  async removeConsoleTimes(): Promise<void> {
+    await replaceFile(this.consoleTimesFile, '');
   }
 
   /** Null when there is no file yet, or none that can be trusted. */

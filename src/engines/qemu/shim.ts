@@ -31,6 +31,7 @@ export interface ShimSpec {
     readonly readOnly: readonly string[];
     readonly writable: readonly string[];
   };
+  readonly taps: readonly { readonly name: string; readonly netns: string | null }[];
 }
 
 export interface ShimRequest {
@@ -46,13 +47,16 @@ export interface ShimRequest {
   readonly root: string;
   readonly readOnly: readonly string[];
   readonly writable: readonly string[];
+  /** Tap devices that the shim opens for the VMM. Absent: none. */
+  readonly taps?: ShimSpec['taps'];
 }
 
 /** The line that the shim reads first. Pure. */
 export function shimSpec(host: ShimHost, request: ShimRequest): string {
-  const { root, readOnly, writable, confinement, ...rest } = request;
+  const { root, readOnly, writable, confinement, taps = [], ...rest } = request;
   const spec: ShimSpec = {
     ...rest,
+    taps,
     uid: confinement.uid,
     groups: confinement.groups,
     fileBytesMax: confinement.fileBytesMax,

@@ -8,18 +8,27 @@
  *   the process is gone                              → exit.json if it was written, else `died`
  */
 import { AppError } from '../../core/errors.ts';
-import { type EngineStatus, type ExitFacts, pausedOnRequest } from '../../core/ports/engine.ts';
+import {
+  type EngineStatus,
+  type EngineUsage,
+  type ExitFacts,
+  pausedOnRequest,
+} from '../../core/ports/engine.ts';
 import { abortable, deadline } from '../../lib/abort.ts';
-import { isAlive, type ProcessIdentity } from '../../lib/procfs.ts';
+import { isAlive, type ProcessIdentity, readProcessStat } from '../../lib/procfs.ts';
 import { consoleTailBytes, diedFacts, guestExitFacts, lastWords, stoppedFacts } from './exit-facts.ts';
+import { askUsage } from './metering.ts';
 import { killProcess, waitGone } from './processes.ts';
 import { QmpClient } from './qmp.ts';
 import { isObject, objectAt } from './qmp-messages.ts';
 import type { RunDirectory } from './run-directory.ts';
+import { type SaveRequest, saveState } from './saving.ts';
 import type { Spawned } from './spawn.ts';
 
 /** A healthy QEMU answers in under 30 ms; a hanging one must not delay others. */
 const qmpTimeoutMs = 2000;
+/** For several commands. */
+const measureTimeoutMs = 3 * qmpTimeoutMs;
 /** Pausing waits for the disk's open requests. */
 const processorsTimeoutMs = 10_000;
 /** From the quit command, or SIGKILL, to the end of the process. */
@@ -60,6 +69,7 @@ export class Vmm {
   /** The ending in progress or completed, if any. */
   #ending: Promise<ExitFacts> | null = null;
   #facts: ExitFacts | null = null;
+  #measuring: Promise<EngineUsage> | null = null;
   #ticksToRetry = 0;
   #retryTicks = 1;
   #isClosed = false;
@@ -108,14 +118,26 @@ export class Vmm {
 
   /** Pauses (`stop`) or resumes (`cont`) the vCPUs; raises `timeout`, `engine`, and the signal's reason. */
   async command(name: 'stop' | 'cont', signal: AbortSignal): Promise<void> {
-    this.#check();
-    const qmp = await abortable(this.connect(), signal);
-    // An ended guest is also paused: QEMU would accept a stop and refuse to continue.
-    const status = this.#ending === null ? await abortable(this.#ask(qmp), signal) : null;
-    if (status === null) throw new AppError('engine', 'the guest has ended');
+    const qmp = await this.#living(signal);
     await abortable(qmp.execute(name, {}, processorsTimeoutMs), signal);
     if ((await abortable(this.#ask(qmp), signal)) === null)
       throw new AppError('engine', 'the guest has ended');
+  }
+
+  /** Saves a paused guest; see `saveState`. Raises `engine` when the guest has ended. */
+  async save(request: SaveRequest, signal: AbortSignal): Promise<void> {
+    await saveState(await this.#living(signal), request, signal);
+  }
+
+  /** Raises `timeout`, `engine`, and the signal's reason. */
+  async usage(signal: AbortSignal): Promise<EngineUsage> {
+    this.#check();
+    const qmp = await abortable(this.connect(), signal);
+    // Two at once would end each other's polling of the guest.
+    this.#measuring ??= this.#measure(qmp).finally(() => {
+      this.#measuring = null;
+    });
+    return await abortable(this.#measuring, signal);
   }
 
   /**
@@ -141,6 +163,24 @@ export class Vmm {
     this.#isClosed = true;
     this.#listeners.clear();
     this.#qmp?.close();
+  }
+
+  /** The connection to a VMM whose guest has not ended. An ended one is also paused: QEMU would accept a stop and refuse to continue. */
+  async #living(signal: AbortSignal): Promise<QmpClient> {
+    this.#check();
+    const qmp = await abortable(this.connect(), signal);
+    const status = this.#ending === null ? await abortable(this.#ask(qmp), signal) : null;
+    if (status === null) throw new AppError('engine', 'the guest has ended');
+    return qmp;
+  }
+
+  async #measure(qmp: QmpClient): Promise<EngineUsage> {
+    const stat = readProcessStat(this.identity.pid);
+    const isOver = () => this.#ending !== null || stat?.startTime !== this.identity.startTime;
+    if (stat === null || isOver()) throw new AppError('engine', 'the guest has ended');
+    const usage = await askUsage(qmp, stat, qmpTimeoutMs, AbortSignal.timeout(measureTimeoutMs));
+    if (isOver()) throw new AppError('engine', 'the guest has ended');
+    return usage;
   }
 
   async #connect(): Promise<QmpClient> {
@@ -203,6 +243,9 @@ export class Vmm {
         this.#guestEnded(null);
         return null;
       case 'paused':
+      // Its memory is being saved, or was.
+      case 'finish-migrate':
+      case 'postmigrate':
         return { state: 'paused', reason: pausedOnRequest };
       case 'io-error':
         if (await this.#hasNoSpace(qmp)) return { state: 'paused', reason: 'disk_full' };

@@ -9,6 +9,7 @@ import { CacheLayout, StateLayout } from '../../storage/layout.ts';
 import { type EngineFixture, testHostId } from '../engine.contract.ts';
 import { QemuDriver, type QemuDriverOptions } from '../qemu/driver.ts';
 import { killProcess } from '../qemu/processes.ts';
+import { RunDirectory } from '../qemu/run-directory.ts';
 import { behaviourArgument, type GuestBehaviour, guestMarker, tinyInitramfs } from './tiny-guest.ts';
 
 /** User ids far from any real one, used for machines when the tests run as root. */
@@ -90,9 +91,16 @@ export async function makeQemuFixture(): Promise<QemuFixture> {
       };
     },
     consoleMarker: guestMarker,
+    directory: () => mkdtemp(join(root, 'saved-')),
     kill: ({ pid }) => {
       const stat = pid === null ? null : readProcessStat(pid);
       if (stat !== null) killProcess(stat);
+    },
+    isPrepared: async (incarnation) => {
+      const directory = new RunDirectory(layout, incarnation);
+      // Without a shim, there is no process yet.
+      if (testShim() === null) return directory.exists();
+      return (await directory.readRecord()) !== null;
     },
     countVmms: async (incarnation) => (await pidsMentioning(`flotilla-${incarnation}`)).length,
     leftovers: async () => [

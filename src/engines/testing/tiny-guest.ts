@@ -8,8 +8,8 @@ import { type CpioEntry, cpioArchive } from './cpio.ts';
 /** Printed by the guest first of all. */
 export const guestMarker = 'flotilla test guest is up';
 
-export const guestBehaviours = ['idle', 'poweroff', 'reset', 'panic', 'chatter'] as const;
-/** `idle` waits for ever, `chatter` fills the console, the others end as named. */
+export const guestBehaviours = ['idle', 'poweroff', 'reset', 'panic', 'chatter', 'count'] as const;
+/** `idle` waits for ever, `chatter` fills the console, `count` counts on it, the others end as named. */
 export type GuestBehaviour = (typeof guestBehaviours)[number];
 
 /** The kernel argument for the behaviour. */
@@ -25,6 +25,7 @@ case " $(/bin/busybox cat /proc/cmdline) " in
   *' flotilla.test=reset '*) /bin/busybox reboot -f ;;
   *' flotilla.test=panic '*) echo c > /proc/sysrq-trigger ;;
   *' flotilla.test=chatter '*) /bin/busybox yes 'a line of some sixty bytes that fills the console of this guest' ;;
+  *' flotilla.test=count '*) n=0; while :; do n=$((n + 1)); echo "count $n"; /bin/busybox usleep 100000; done ;;
 esac
 while :; do /bin/busybox sleep 3600; done
 `;

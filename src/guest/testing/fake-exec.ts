@@ -1,6 +1,6 @@
 /** Runs fake programs behind the guest's end of a command, for `FakeGuest`. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { encodeExecFrame } from '../exec-frames.ts';
+import { encodeFrame } from '../frames.ts';
 import { framePayloadBytesMax, frameTypes } from '../protocol.ts';
 import type { YamuxStream } from '../yamux/stream.ts';
 
@@ -95,7 +95,7 @@ export async function runFakeExec(
   const write = async (type: number, data: Uint8Array | string) => {
     const bytes = Buffer.from(data);
     for (let offset = 0; offset < bytes.length; offset += framePayloadBytesMax)
-      await stream.write(encodeExecFrame(type, bytes.subarray(offset, offset + framePayloadBytesMax)));
+      await stream.write(encodeFrame(type, bytes.subarray(offset, offset + framePayloadBytesMax)));
   };
   const process: FakeProcess = {
     argv: request.argv,
@@ -111,7 +111,7 @@ export async function runFakeExec(
       throw error;
     });
     await stream.write(
-      encodeExecFrame(frameTypes.outcome, Buffer.from(JSON.stringify(outcomeOf(exitCode, input)))),
+      encodeFrame(frameTypes.outcome, Buffer.from(JSON.stringify(outcomeOf(exitCode, input)))),
     );
   } finally {
     clearTimeout(limit);

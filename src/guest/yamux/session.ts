@@ -8,6 +8,7 @@
  */
 import type { Duplex } from 'node:stream';
 import { AppError, wrapError } from '../../core/errors.ts';
+import { passedOn } from '../../lib/passing-buffers.ts';
 import {
   encodeHeader,
   type FrameHeader,
@@ -194,6 +195,7 @@ export class YamuxSession implements StreamOwner {
   #onChunk(chunk: Buffer): void {
     if (this.#error !== null) return;
     this.#liveness.heard();
+    passedOn(chunk.length);
     this.#intake.push(chunk);
   }
 

@@ -2,25 +2,26 @@
 import type { DocumentHead } from '../dialect.ts';
 
 const description = `
-Fleets of microVMs on machines you own. From nothing to the output of a command:
+Flotilla runs fleets of microVMs on machines you own. Five requests to a command’s output:
 
-1. **A key.** \`flotilla keys create --name ci --scope machines:read,machines:write,machines:exec\` prints one; the operator may
-   also ask \`POST /api/v1/keys\`. Send it with every request: \`Authorization: Bearer hf_…\`.
+1. **A key.** \`flotilla keys create --name ci --scope machines:read,machines:write,machines:exec\` prints one; the operator
+   can also use \`POST /api/v1/keys\`. Send it with every request: \`Authorization: Bearer hf_…\`.
 2. **Create** a machine: \`POST /machines\` with \`{"name":"web","vcpu_count":1,"mem_size_mib":256,"image":"busybox"}\`.
-3. **Start** it: \`POST /machines/web/start\`. It answers when the guest does.
-4. **Exec**: \`POST /machines/web/exec\` with \`{"command":["uname","-r"]}\` answers \`exit_code\`, \`stdout\` and \`stderr\`; with
-   \`Accept: application/x-ndjson\` the output comes as it is written.
+3. **Start** it: \`POST /machines/web/start\`. It answers when the guest is ready.
+4. **Exec**: \`POST /machines/web/exec\` with \`{"command":["uname","-r"]}\` returns \`exit_code\`, \`stdout\` and \`stderr\`. With
+   \`Accept: application/x-ndjson\` it streams the output, and
+   with \`"detach":true\` the command outlives the request.
 5. **Delete** it: \`DELETE /machines/web?force=true\`.
 
-Ids and names are both taken where \`{id}\` stands. A query parameter or body field that nobody knows is refused. Clients for other
-languages can be generated from this document, for example by \`openapi-python-client\` or \`@hey-api/openapi-ts\`.
+\`{id}\` of a machine can be its id or its name. Unknown query parameters and body fields are refused. Generate clients for other
+languages from this document, for example with \`openapi-python-client\` or \`@hey-api/openapi-ts\`.
 
 Every error body is \`{"error":{"code","message"}}\`; \`code\` is for programs and \`message\` for people. An
-\`X-Request-Id\` that you send comes back; without one, one is made. The daemon's log has it for what changed something or
-was refused, and with \`FLOTILLA_LOG_LEVEL=debug\` for all.
+\`X-Request-Id\` that you send is returned; without one, the daemon makes one. The daemon's log shows it for requests that changed
+something or were refused, and with \`FLOTILLA_LOG_LEVEL=debug\` for all.
 
-A request that is no HTTP, or whose header section is too large or comes too slowly, is answered with the same body and
-400, 431 or 408; so is one whose body does not come, with 408.
+Requests that are not valid HTTP are answered with 400, too large headers with 431, and headers or bodies that arrive too slowly with
+408, all with the same error body.
 
 \`/api/v1/machines\` and \`/machines\` are two names of the same routes.
 `.trim();
@@ -30,10 +31,20 @@ export const nativeDocument: DocumentHead = {
   title: 'Flotilla API',
   description,
   tags: [
-    { name: 'machines', description: 'MicroVMs: their life, and commands in them.' },
-    { name: 'operations', description: 'What is being done to machines, and how it ended.' },
+    { name: 'machines', description: 'MicroVMs: create, start, stop, pause, delete.' },
+    { name: 'execs', description: 'Commands in running machines: run, detach, follow, end.' },
+    { name: 'files', description: 'Files of running machines: contents of any size, trees, changes.' },
+    {
+      name: 'operations',
+      description: 'Running and recent changes to machines and images, and why they failed.',
+    },
     { name: 'images', description: 'Root file systems that machines start from.' },
-    { name: 'keys', description: 'API keys: who may do what, and until when.' },
+    { name: 'routes', description: 'Names in the reverse proxy’s domain that lead to machines.' },
+    { name: 'templates', description: 'Settings that machines are created with.' },
+    { name: 'keys', description: 'API keys, with scopes and expiry.' },
+    { name: 'ssh-keys', description: 'SSH keys and certificates, with which the SSH gateway lets users in.' },
+    { name: 'environments', description: 'Groups of machines that live and end together.' },
+    { name: 'quotas', description: 'How much each tenant may have.' },
     { name: 'health', description: 'The daemon itself.' },
   ],
 };

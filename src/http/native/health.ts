@@ -10,17 +10,17 @@ const route = createRoute({
   operationId: 'getHealth',
   tags: ['health'],
   ...forEveryone(),
-  summary: 'Ask whether the daemon answers',
+  summary: 'Check that the daemon runs',
   description: 'Needs no key.',
   responses: {
     200: {
-      description: 'It does.',
+      description: 'The daemon runs.',
       content: {
         'application/json': {
           schema: z
             .object({
-              status: z.literal('healthy').openapi({ example: 'healthy' }),
-              version: z.string().openapi({ example: '0.1.0' }),
+              status: z.literal('healthy').openapi({ description: 'Always `healthy`.', example: 'healthy' }),
+              version: z.string().openapi({ description: 'Version of the daemon.', example: '0.1.0' }),
               uptime: z.number().openapi({ description: 'Seconds since the daemon started.', example: 12.5 }),
               uptime_seconds: z.int().openapi({ description: 'The same in whole seconds.', example: 12 }),
             })

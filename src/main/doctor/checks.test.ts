@@ -73,7 +73,7 @@ describe('records and observations', () => {
     const web = sampleMachine({ state: 'running', incarnation: 'b1' });
     const observed = { statuses: new Map([['b1', { state: 'running' }]]) } as unknown as Observed;
     expect(summarise([web, machine], observed).message).toBe('2 recorded, 1 running');
-    expect(summarise([], observed).message).toBe('none');
+    expect(summarise([], observed).message).toBe('none recorded');
   });
 });
 

@@ -64,6 +64,14 @@ function describe(
         subject: `disk ${repair.machineId}`,
         message: `it belongs to no machine: ${layout.disks}/${repair.machineId}`,
       };
+    case 'attach':
+      return of(repair.machine, 'it runs, and nothing of it is in the network of the host');
+    case 'detach':
+      return of(repair.machine, `it is recorded as ${repair.machine.state}, and has a place in the network`);
+    case 'detach_orphan':
+      return { subject: `network of ${repair.machineId}`, message: 'it belongs to no machine' };
+    case 'apply_rules':
+      return of(repair.machine, 'the latest change of its network is not in force yet');
   }
 }
 
@@ -145,7 +153,7 @@ export function checkStrangers(
 
 /** One line that counts the machines. */
 export function summarise(machines: readonly Machine[], { statuses }: Observed): Finding {
-  if (machines.length === 0) return ok('machines', 'none');
+  if (machines.length === 0) return ok('machines', 'none recorded');
   const running = machines.filter(({ state, incarnation }) => {
     const status = statuses.get(incarnation ?? '')?.state;
     return state === 'running' && (status === 'running' || status === 'paused');

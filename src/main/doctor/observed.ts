@@ -48,6 +48,9 @@ export async function observeQuietly(sources: Sources, machines: readonly Machin
     strays,
     incarnations: new Map([[driver.kind, await driver.list(signal)]]),
     disks: await disks.list(signal),
+    // Only the daemon asks the host's network.
+    attached: null,
+    behind: new Set(),
   };
 }
 

@@ -102,7 +102,7 @@ export function checkArtifacts(facts: ArtifactFacts): readonly Finding[] {
     kernel === null ? warn('kernel', 'not in the cache', setupHint) : checkKernel(kernel),
     kit === 'absent' && !hasKitInState
       ? fail('boot kit', 'not made, and machines cannot start without it', setupHint)
-      : checkMade('boot kit', kit, 'current'),
+      : checkMade('boot kit', kit, 'up to date'),
     ...images.map(checkImage),
   ];
 }
@@ -112,7 +112,7 @@ const ageDaysMax = 30;
 const refreshHint = './flotilla setup --refresh replaces it; machines use it from their next start on.';
 
 function checkKernel({ release, ageDays, isNewest, candidate }: KernelFacts): Finding {
-  const made = `${release}, fetched ${days(ageDays)} ago`;
+  const made = `${release}, fetched ${ago(ageDays)}`;
   if (isNewest === true) return ok('kernel', `${made}, the newest by apt’s lists (${candidate})`);
   if (candidate !== null) return warn('kernel', `${made}; apt has ${candidate}`, refreshHint);
   const unknown = `${made}; whether there is a newer one is not known: apt has no lists`;
@@ -123,13 +123,14 @@ function checkKernel({ release, ageDays, isNewest, candidate }: KernelFacts): Fi
 function checkImage({ name, making, ageDays }: ArtifactFacts['images'][number]): Finding {
   const subject = `image ${name}`;
   if (making !== 'current' || ageDays === null) return checkMade(subject, making, 'current');
-  const made = `made ${days(ageDays)} ago`;
+  const made = `made ${ago(ageDays)}`;
   if (name === 'busybox' || ageDays <= ageDaysMax) return ok(subject, `current, ${made}`);
   return warn(subject, `${made}: its packages lack later security updates`, refreshHint);
 }
 
-function days(count: number): string {
-  return count === 1 ? '1 day' : `${count} days`;
+function ago(days: number): string {
+  if (days === 0) return 'today';
+  return days === 1 ? '1 day ago' : `${days} days ago`;
 }
 
 const dayMs = 24 * 60 * 60_000;

@@ -142,7 +142,7 @@ describe('modes and owners', () => {
   });
 
   it('calls a secret that others read an error, with the command that closes it', () => {
-    expect(checkFile(key, file(0o640))).toMatchObject([{ level: 'error', hint: 'chmod 0600 /k' }]);
+    expect(checkFile(key, file(0o640))).toMatchObject([{ level: 'error', hint: 'Run: chmod 0600 /k' }]);
   });
 
   it('calls a directory that VMMs cannot pass an error, and one that may be listed a warning', () => {
@@ -173,7 +173,7 @@ describe('modes and owners', () => {
 
   it('names both owners', () => {
     const found = checkFile(key, file(0o600, { uid: 5, gid: 6 }));
-    expect(found).toMatchObject([{ level: 'error', hint: 'chown 0:0 /k' }]);
+    expect(found).toMatchObject([{ level: 'error', hint: 'Run: chown 0:0 /k' }]);
     expect(found[0]?.message).toContain('5:6');
   });
 
@@ -264,7 +264,7 @@ describe('leftovers', () => {
 
 describe('the report', () => {
   const sections = {
-    host: [ok('a', 'fine'), fail('b', 'broken', 'mend it')],
+    host: [ok('a', 'fine'), fail('b', 'broken', 'Mend it')],
     engines: [],
     daemon: [],
     state: [],
@@ -284,7 +284,7 @@ describe('the report', () => {
     const lines = text.split('\n');
     const column = lines.find((line) => line.includes('broken'))?.indexOf('broken');
     expect(lines.find((line) => line.includes('fine'))?.indexOf('fine')).toBe(column);
-    expect(lines.find((line) => line.includes('mend it'))?.indexOf('→')).toBe(column);
+    expect(lines.find((line) => line.includes('Mend it'))?.indexOf('→')).toBe(column);
     expect(text).toContain('1 error, 1 warning.');
   });
 

@@ -102,7 +102,7 @@ function checkPackages(missing: HostFacts['missingPackages']): readonly Finding[
   if (missing === null) {
     return [warn('packages', 'dpkg-query does not work here, so packages are not known')];
   }
-  if (missing.length === 0) return [ok('packages', 'all there')];
+  if (missing.length === 0) return [ok('packages', 'all installed')];
   return missing.map((name) => {
     const hint = `./flotilla setup, or: apt-get install ${name}`;
     return runtimePackages.includes(name)

@@ -51,7 +51,7 @@ export function checkLeftovers(leftovers: readonly Leftover[], isDaemonRunning: 
   const dead = leftovers.filter(
     ({ place, ageMs }) => (place === 'state' && !isDaemonRunning) || ageMs > ageMsMin,
   );
-  if (dead.length === 0) return [ok('leftovers', 'none')];
+  if (dead.length === 0) return [ok('leftovers', 'none found')];
   return dead.map(({ path, place }) =>
     place === 'cache'
       ? warn('leftovers', `${path} is of an interrupted set-up`, './flotilla setup removes it.')

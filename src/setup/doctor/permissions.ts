@@ -46,13 +46,17 @@ export function checkFile(expected: Expectation, found: FileFacts): readonly Fin
   if (owner && (found.uid !== owner.uid || found.gid !== owner.gid)) {
     const [is, should] = [`${found.uid}:${found.gid}`, `${owner.uid}:${owner.gid}`];
     findings.push(
-      fail('files', `${path} belongs to ${is} and should belong to ${should}`, `chown ${should} ${path}`),
+      fail(
+        'files',
+        `${path} belongs to ${is} and should belong to ${should}`,
+        `Run: chown ${should} ${path}`,
+      ),
     );
   }
   if (found.mode !== expected.mode) {
     const message = `${path} has mode ${octal(found.mode)} and should have ${octal(expected.mode)}`;
     const tell = isHarmful(expected, found.mode) ? fail : warn;
-    findings.push(tell('files', message, `chmod ${octal(expected.mode)} ${path}`));
+    findings.push(tell('files', message, `Run: chmod ${octal(expected.mode)} ${path}`));
   }
   return findings;
 }

@@ -1,5 +1,7 @@
 /** Formats the report as text; programs read the object itself. */
 import { styleText } from 'node:util';
+import { soleSentence } from '../../lib/sentence.ts';
+import { wrapped } from '../../lib/wrap.ts';
 import type { Finding, Level } from './finding.ts';
 
 export interface Report {
@@ -23,6 +25,8 @@ const colours = { ok: 'green', warn: 'yellow', error: 'red' } as const;
 const levelWidth = 5;
 /** A longer subject only shifts its own message. */
 const subjectWidthMax = 24;
+/** On a narrower terminal lines are broken by the terminal itself. */
+const roomMin = 16;
 
 /** Combines the sections; in each, problems come first. */
 export function makeReport(sections: Sections): Report {
@@ -36,8 +40,10 @@ export function makeReport(sections: Sections): Report {
   };
 }
 
-/** The report as text. Colours only if `output` supports them and NO_COLOR is not set. */
-export function renderReport(report: Report, output: NodeJS.WritableStream): string {
+export type ReportOutput = NodeJS.WritableStream & { readonly columns?: number };
+
+/** The report as text, wrapped to a terminal's width. Colours only if `output` supports them and NO_COLOR is not set. */
+export function renderReport(report: Report, output: ReportOutput): string {
   const names = Object.keys(titles) as (keyof Sections)[];
   const all = names.flatMap((name) => report[name]);
   const width = Math.min(subjectWidthMax, Math.max(...all.map(({ subject }) => subject.length), 0));
@@ -48,11 +54,17 @@ export function renderReport(report: Report, output: NodeJS.WritableStream): str
   return [...sections.flat(), summary(all), ''].join('\n');
 }
 
-function renderFinding(finding: Finding, width: number, output: NodeJS.WritableStream): readonly string[] {
+function renderFinding(finding: Finding, width: number, output: ReportOutput): readonly string[] {
   const { level, subject, message, hint } = finding;
   const mark = styleText(colours[level], level.padEnd(levelWidth), { stream: output });
-  const first = `  ${mark}  ${clean(subject).padEnd(width)}  ${clean(message)}`;
-  return hint === undefined ? [first] : [first, `${' '.repeat(levelWidth + width + 6)}→ ${clean(hint)}`];
+  const indent = levelWidth + width + 6;
+  const room = Math.max((output.columns || Infinity) - indent, roomMin);
+  const [first = '', ...rest] = wrapped(soleSentence(clean(message)), room);
+  const hints = hint === undefined ? [] : wrapped(`→ ${soleSentence(clean(hint))}`, room);
+  return [
+    `  ${mark}  ${clean(subject).padEnd(width)}  ${first}`,
+    ...[...rest, ...hints].map((line) => `${' '.repeat(indent)}${line}`),
+  ];
 }
 
 function summary(all: readonly Finding[]): string {

@@ -5,7 +5,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileDigest } from '../../lib/digest.ts';
-import type { CacheLayout, StateLayout } from '../../storage/layout.ts';
+import { type CacheLayout, imageNameOf, type StateLayout } from '../../storage/layout.ts';
 import { readJson } from '../fingerprint.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 import { checkFile, readFileFacts } from './permissions.ts';
@@ -130,7 +130,7 @@ export async function checkBootKit({ state }: Layouts, isDeep: boolean): Promise
   if (current === null) {
     return [ok('boot kit', 'none here yet; the next start of the daemon brings it in from the cache')];
   }
-  const hint = `rm -r ${state.boot}; then ./flotilla setup, ./flotilla down and ./flotilla up.`;
+  const hint = `Run: rm -r ${state.boot}; then ./flotilla setup, ./flotilla down and ./flotilla up.`;
   const { digest } = current;
   if (typeof digest !== 'string' || !digestPattern.test(digest)) {
     return [fail('boot kit', `${state.currentBootKit} is damaged`, hint)];
@@ -185,7 +185,13 @@ async function readImages(
     const { digest, rootMib, isBuiltIn } = (await readJson(recordOf(entry))) ?? {};
     if (typeof digest !== 'string' || !digestPattern.test(digest) || typeof rootMib !== 'number') {
       damaged.push(recordOf(entry));
-    } else images.push({ name: basename(entry, suffix), digest, rootMib, isBuiltIn: isBuiltIn !== false });
+    } else
+      images.push({
+        name: imageNameOf(basename(entry, suffix)) ?? entry,
+        digest,
+        rootMib,
+        isBuiltIn: isBuiltIn !== false,
+      });
   }
   return { images, damaged };
 }

@@ -22,7 +22,7 @@ import { type ToolContext, unpacked } from './unpack.ts';
 import { extractVmlinux } from './vmlinux.ts';
 
 /** Increment when the content of `kernel/<release>/` changes its form; older ones are then rebuilt. */
-const recipe = 2;
+const recipe = 3;
 
 /** Debian's has 30 KiB. */
 const builtinsBytesMax = 2 ** 20;

@@ -5,7 +5,13 @@ import { AppError } from '../../core/errors.ts';
 export const requiredModules = ['virtio_mmio', 'virtio_console', 'virtio_blk', 'ext4'] as const;
 
 /** Optional: guests of a kernel without these do without them. */
-export const optionalModules = ['virtio_net', 'virtio_rng', 'virtio_balloon', 'overlay'] as const;
+export const optionalModules = [
+  'virtio_net',
+  'af_packet',
+  'virtio_rng',
+  'virtio_balloon',
+  'overlay',
+] as const;
 
 /**
  * For machine types with a PCI bus or a vsock device. Loading them costs 40 to 80 ms per boot under

@@ -68,6 +68,28 @@ describe('prepare', () => {
     expect(await readdir(layout.diskDir('machine00001'))).toEqual(['root.qcow2']);
   });
 
+  it('makes the next disk of this size on this image without qemu-img, and the same', async () => {
+    const [log, program] = [join(directory, 'calls'), join(directory, 'counted')];
+    await writeFile(program, `#!/bin/sh\necho >> ${log}\nexec qemu-img "$@"\n`, { mode: 0o755 });
+    const counted = new QcowDisks({ layout, uidBase: null, qemuImg: program });
+    const calls = async () => (await readFile(log, 'utf8')).length;
+    const first = await counted.prepare(request({ machineId: 'machine00001' }), never);
+    const second = await counted.prepare(request({ machineId: 'machine00002' }), never);
+    expect(await calls()).toBe(1);
+    expect((await readFile(second.path)).equals(await readFile(first.path))).toBe(true);
+    expect((await stat(second.path)).mode & 0o777).toBe(0o600);
+    // What one machine writes is not in the next.
+    await writeFile(first.path, 'what the guest wrote');
+    const third = await counted.prepare(request({ machineId: 'machine00003' }), never);
+    expect((await readFile(third.path)).equals(await readFile(second.path))).toBe(true);
+    await counted.prepare(request({ machineId: 'machine00004', diskMib: 65 }), never);
+    expect(await calls()).toBe(2);
+    const other = `sha256:${'cd'.repeat(32)}`;
+    await writeFile(layout.blob(other), randomBytes(1024 * 1024), { mode: 0o444 });
+    const fourth = await counted.prepare(request({ machineId: 'machine00005', imageDigest: other }), never);
+    expect(await describeDisk(fourth.path)).toMatchObject({ 'full-backing-filename': layout.blob(other) });
+  });
+
   it('shows the image through the disk', async () => {
     const { path } = await disks.prepare(request(), never);
     const flat = join(directory, 'flat.raw');

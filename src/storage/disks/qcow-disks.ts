@@ -22,6 +22,7 @@ import { shortId } from '../../lib/ids.ts';
 import { ProcessError } from '../../lib/process.ts';
 import { removeTree } from '../../lib/remove-tree.ts';
 import { diskDirectoryMode, isMachineId, type StateLayout } from '../layout.ts';
+import { EmptyOverlays } from './empty-overlays.ts';
 import { growDisk } from './growing.ts';
 import { QemuImg } from './qemu-img.ts';
 import { ageQuarantine, quarantineDisk } from './quarantine.ts';
@@ -47,6 +48,7 @@ export class QcowDisks implements Disks {
   readonly #layout: StateLayout;
   readonly #uidBase: number | null;
   readonly #qemuImg: QemuImg;
+  readonly #empty = new EmptyOverlays();
 
   constructor(options: QcowDisksOptions) {
     this.#layout = options.layout;
@@ -134,8 +136,11 @@ export class QcowDisks implements Disks {
       // everyone.
       await (await open(temporary, 'wx', 0o600)).close();
       await this.#handOver(temporary, request.slot);
-      const args = ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', base, temporary, String(sizeBytes)];
-      await this.#qemuImg.run(args, request.slot, signal);
+      if (!(await this.#empty.write(base, sizeBytes, temporary))) {
+        const args = ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', base, temporary, String(sizeBytes)];
+        await this.#qemuImg.run(args, request.slot, signal);
+        await this.#empty.remember(base, sizeBytes, temporary);
+      }
       await syncFile(temporary);
       await rename(temporary, path);
       await syncDirectory(directory);
@@ -184,7 +189,10 @@ async function checkBase(base: string, request: DiskRequest, sizeBytes: number):
     throw new AppError(
       'invalid',
       `a disk of ${request.diskMib} MiB is smaller than its image, which needs ${imageMib} MiB`,
-      { details: { diskMib: request.diskMib, diskMibMin: imageMib } },
+      {
+        hint: `Ask for ${imageMib} MiB or more.`,
+        details: { diskMib: request.diskMib, diskMibMin: imageMib },
+      },
     );
   }
 }

@@ -60,7 +60,10 @@ export interface UnpackPlace {
 /** The tar stream inside `chunks`. Raises `invalid` for an unsupported format or damaged data. */
 export async function* tarStream(chunks: Chunks, place: UnpackPlace): Chunks {
   const { head, whole } = await peek(chunks);
-  if (head.length === 0) throw new AppError('invalid', 'the archive is empty');
+  if (head.length === 0)
+    throw new AppError('invalid', 'the archive is empty', {
+      hint: 'Send a tar archive of a root directory.',
+    });
   const packing = packingOf(head);
   if (packing === null) yield* whole;
   else yield* through(whole, packing, place);
@@ -121,6 +124,7 @@ function explained(error: unknown, name: string): unknown {
   const [words = ''] = error.stderr.split('\n').filter((line) => line.trim() !== '');
   return new AppError('invalid', `the archive’s ${name} data is damaged: ${words.trim().slice(0, 400)}`, {
     cause: error,
+    hint: 'Pack the archive again, and send all of it.',
   });
 }
 

@@ -5,7 +5,7 @@ import { chmod, mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError } from '../../core/errors.ts';
 import { syncDirectory, writeFileAtomic } from '../../lib/files.ts';
-import type { StateLayout } from '../layout.ts';
+import { imageNameOf, type StateLayout } from '../layout.ts';
 import { type ImageRecord, imageRecord, readRecord } from './records.ts';
 
 const suffix = '.json';
@@ -101,7 +101,7 @@ export class ImageCatalogue {
       const tenant = dir === this.#state.imageNames ? null : basename(dir);
       for (const file of (await namesIn(dir)).filter((name) => name.endsWith(suffix))) {
         const path = join(dir, file);
-        entries.set(path, await readEntry(path, basename(file, suffix), tenant));
+        entries.set(path, await readEntry(path, imageNameOf(basename(file, suffix)), tenant));
       }
     }
     this.#byDigest = byDigest(entries);
@@ -121,7 +121,7 @@ function byDigest(entries: ReadonlyMap<string, Entry>): ReadonlyMap<string, Imag
   );
 }
 
-async function readEntry(path: string, name: string, tenant: string | null): Promise<Entry> {
+async function readEntry(path: string, name: string | null, tenant: string | null): Promise<Entry> {
   try {
     const record = await readRecord(path, imageRecord);
     if (record?.name === name && record.tenant === tenant) return { record };

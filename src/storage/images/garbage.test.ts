@@ -63,7 +63,7 @@ describe('root file systems', () => {
     expect(await store.collect(new Set([old]))).toEqual([]);
     expect(await store.collect(nobody)).toEqual([{ kind: 'blob', digest: old, bytes: 3 }]);
     expect(await blobs()).toEqual([present]);
-    expect((await store.resolve('default', 'busybox', never)).digest).toBe(present);
+    expect((await store.named('default', 'busybox', never))?.digest).toBe(present);
     expect(await store.collect(nobody)).toEqual([]);
   });
 

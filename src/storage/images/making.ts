@@ -94,7 +94,7 @@ async function emptyWork({ work, kit }: Staging): Promise<void> {
 function requireRoot(): void {
   if (process.getuid?.() === 0) return;
   throw new AppError('unsupported', 'only a daemon that runs as root imports images', {
-    hint: 'The files of an image belong to users of the guest, which nobody else can give them.',
+    hint: 'Run the daemon as root: only root can give files to the users of the guest.',
   });
 }
 
@@ -118,10 +118,12 @@ export function planRoom(
       freeBytes < bytesMax
         ? full
         : new AppError('invalid', `the root file system is larger than ${mib} MiB`, {
-            hint: 'Each file, directory and link counts 8 KiB beside its content.',
+            hint: 'Remove files that the guest does not need; each file, directory and link counts 8 KiB beside its content.',
           }),
     entriesMax,
-    tooMany: new AppError('invalid', `the archive has more than ${entriesMax} entries`),
+    tooMany: new AppError('invalid', `the archive has more than ${entriesMax} entries`, {
+      hint: 'Remove files that the guest does not need.',
+    }),
   };
 }
 

@@ -83,5 +83,7 @@ function full(): AppError {
 }
 
 function tooLarge(bytesMax: number): AppError {
-  return new AppError('invalid', `the archive is larger than ${Math.floor(bytesMax / 2 ** 20)} MiB`);
+  return new AppError('invalid', `the archive is larger than ${Math.floor(bytesMax / 2 ** 20)} MiB`, {
+    hint: 'Remove files that the guest does not need.',
+  });
 }

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
+import { isImageName } from '../../core/images/names.ts';
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 
@@ -10,7 +11,7 @@ const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
  * records lack the fields with defaults.
  */
 export const imageRecord = z.object({
-  name: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,126}$/),
+  name: z.string().refine(isImageName),
   digest,
   rootMib: z.int().positive(),
   memoryMibMin: z.int().positive(),
@@ -22,11 +23,6 @@ export const imageRecord = z.object({
   kernelRelease: z.string().nullable().default(null),
 });
 export type ImageRecord = z.infer<typeof imageRecord>;
-
-/** Whether a name is a valid image name; other files and directories are not images. */
-export function isImageName(name: string): boolean {
-  return imageRecord.shape.name.safeParse(name).success && !name.includes('..');
-}
 
 /** `kit.json`. */
 export const bootKitRecord = z.object({

@@ -35,28 +35,42 @@ export async function openSource(
   await checkPlace(path, places);
   const facts = await stat(path);
   if (source.kind === 'directory') {
-    if (!facts.isDirectory()) throw new AppError('invalid', `${source.path} is not a directory`);
+    if (!facts.isDirectory())
+      throw new AppError('invalid', `${source.path} is not a directory`, {
+        hint: 'Give an archive as `tarball`.',
+      });
     return directoryStream(path, signal);
   }
-  if (!facts.isFile()) throw new AppError('invalid', `${source.path} is not a file`);
+  if (!facts.isFile())
+    throw new AppError('invalid', `${source.path} is not a file`, {
+      hint: 'Give a directory as `directory`.',
+    });
   return fileChunks(path, signal);
 }
 
 async function resolved(path: string, kind: string): Promise<string> {
   if (!isAbsolute(path) || path.includes('\0')) {
-    throw new AppError('invalid', `the ${kind} must be an absolute path on this host`);
+    throw new AppError('invalid', `the ${kind} must be an absolute path on this host`, {
+      hint: 'Files of another machine are uploaded: flotilla images import NAME PATH.',
+    });
   }
   try {
     return await realpath(path);
   } catch (error) {
-    throw new AppError('invalid', `${path} cannot be opened`, { cause: error });
+    throw new AppError('invalid', `${path} cannot be opened`, {
+      cause: error,
+      hint: 'The path is one of the daemon’s host. Files of another machine are uploaded: flotilla images import NAME PATH.',
+    });
   }
 }
 
 /** The state directory holds keys and tenants' disks, and would hold the copy of itself. */
 async function checkPlace(path: string, { state, cache }: Places): Promise<void> {
   const [stateRoot, cacheRoot] = await Promise.all([state.root, cache.root].map(realpathOrSame));
-  const refuse = (what: string) => new AppError('invalid', `${path} ${what}`);
+  const refuse = (what: string) =>
+    new AppError('invalid', `${path} ${what}`, {
+      hint: 'Copy the root file system to a directory of its own.',
+    });
   if (path === '/') throw refuse('is the root of this host');
   if (stateRoot !== undefined && (isWithin(stateRoot, path) || isWithin(path, stateRoot))) {
     throw refuse('is, holds or lies in the state directory');

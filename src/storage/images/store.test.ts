@@ -63,7 +63,7 @@ describe('images', () => {
     expect(await readFile(blob, 'utf8')).toBe('root');
     expect((await stat(blob)).ino).toBe((await stat(join(cache.image('busybox'), 'root.ext4'))).ino);
     expect(await modeOf(blob)).toBe(0o444);
-    expect(await store.resolve('default', 'busybox', never)).toEqual({
+    expect(await store.named('default', 'busybox', never)).toEqual({
       name: 'busybox',
       digest: digestOf('root'),
       rootMib: 32,
@@ -97,7 +97,7 @@ describe('images', () => {
     await expect(store.sync({ signal: AbortSignal.abort(reason) })).rejects.toThrow('shutting down');
     expect(await readdir(state.blobs)).toEqual([]);
     await store.sync();
-    expect((await store.resolve('default', 'busybox', never)).digest).toBe(digestOf('root'));
+    expect((await store.named('default', 'busybox', never))?.digest).toBe(digestOf('root'));
   });
 
   it('survives the cache', async () => {
@@ -105,7 +105,7 @@ describe('images', () => {
     await store.sync();
     await rm(cache.root, { recursive: true });
     await store.sync();
-    expect((await store.resolve('default', 'busybox', never)).digest).toBe(digestOf('root'));
+    expect((await store.named('default', 'busybox', never))?.digest).toBe(digestOf('root'));
     expect(await readFile(state.blob(digestOf('root')), 'utf8')).toBe('root');
   });
 
@@ -113,9 +113,9 @@ describe('images', () => {
     await store.sync();
     await offer('debian-12', 'root');
     const found = await Promise.all(
-      Array.from({ length: 8 }, () => store.resolve('default', 'debian-12', never)),
+      Array.from({ length: 8 }, () => store.named('default', 'debian-12', never)),
     );
-    expect(new Set(found.map((image) => image.digest))).toEqual(new Set([digestOf('root')]));
+    expect(new Set(found.map((image) => image?.digest))).toEqual(new Set([digestOf('root')]));
     expect(await readdir(state.blobs)).toHaveLength(1);
   });
 
@@ -132,7 +132,7 @@ describe('images', () => {
     await store.sync();
     await offer('busybox', 'new');
     await store.sync();
-    expect((await store.resolve('default', 'busybox', never)).digest).toBe(digestOf('new'));
+    expect((await store.named('default', 'busybox', never))?.digest).toBe(digestOf('new'));
     expect(await readFile(state.blob(digestOf('old')), 'utf8')).toBe('old');
   });
 
@@ -141,7 +141,7 @@ describe('images', () => {
     await store.sync();
     await rm(state.blob(digestOf('root')));
     expect(await store.list('default')).toEqual([]);
-    expect((await store.resolve('default', 'busybox', never)).digest).toBe(digestOf('root'));
+    expect((await store.named('default', 'busybox', never))?.digest).toBe(digestOf('root'));
   });
 
   it('removes leftovers of an interrupted import', async () => {
@@ -179,22 +179,21 @@ describe('images', () => {
     expect((await store.list('default')).map((image) => image.name)).toEqual(['alpine', 'busybox']);
   });
 
-  it('lists the available images when one is not found', async () => {
-    await offer('busybox', 'root');
-    await store.sync();
-    await expect(store.resolve('default', 'debian-99', never)).rejects.toMatchObject({
-      code: 'not_found',
-      message: 'no image "debian-99"',
-      hint: expect.stringMatching(/busybox.*\.\/flotilla setup/),
-    });
+  it.each([
+    '',
+    '../../etc/passwd',
+    'a/b',
+    'A',
+    '.hidden',
+    'a..b',
+    'a/../b',
+    '/a',
+    'a:',
+    'a//b',
+    'x'.repeat(241),
+  ])('finds nothing under the impossible name %j', async (name) => {
+    expect(await store.named('default', name, never)).toBeNull();
   });
-
-  it.each(['', '../../etc/passwd', 'a/b', 'A', '.hidden', 'a..b', 'x'.repeat(200)])(
-    'finds nothing under the impossible name %j',
-    async (name) => {
-      await expect(store.resolve('default', name, never)).rejects.toMatchObject({ code: 'not_found' });
-    },
-  );
 
   it('lists nothing before anything is there', async () => {
     expect(await store.list('default')).toEqual([]);

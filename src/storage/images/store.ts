@@ -9,6 +9,7 @@
 import { readdir, rename, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, wrapError } from '../../core/errors.ts';
+import { imageNameRule, isImageName } from '../../core/images/names.ts';
 import type { BootKit, Garbage, Image, ImageImport, ImageLibrary } from '../../core/ports/images.ts';
 import { abortable } from '../../lib/abort.ts';
 import { exists, syncDirectory } from '../../lib/files.ts';
@@ -30,12 +31,8 @@ import {
   readMade,
 } from './making.ts';
 import { hasReceived, receive } from './receiving.ts';
-import { type ImageRecord, imageRecord, isImageName, readRecord } from './records.ts';
-import { importHint, namesOf } from './references.ts';
+import { type ImageRecord, imageRecord, readRecord } from './records.ts';
 import { type Staging, stagingOf, stagingPrefix } from './staging.ts';
-
-const builtIn = ['busybox', 'debian-12'];
-const setupHint = `Run ./flotilla setup to make the built-in images ${builtIn.join(' and ')}.`;
 
 export interface ImageStoreOptions {
   readonly state: StateLayout;
@@ -108,24 +105,8 @@ export class ImageStore implements ImageLibrary {
     });
   }
 
-  async resolve(tenant: string, name: string, signal: AbortSignal): Promise<Image> {
-    return await abortable(this.#resolve(tenant, name), signal);
-  }
-
-  async #resolve(tenant: string, name: string): Promise<Image> {
-    for (const each of [name, ...namesOf(name)]) {
-      const image = isImageName(each) ? await this.#find(tenant, each) : null;
-      if (image) return image;
-    }
-    const there = (await this.list(tenant)).map((each) => each.name);
-    const hints = [
-      ...(there.length > 0 ? [`There is: ${there.join(', ')}.`] : []),
-      ...(isImageName(name) ? [] : [importHint(name)]),
-      ...(builtIn.every((each) => there.includes(each)) ? [] : [setupHint]),
-    ];
-    throw new AppError('not_found', `no image ${JSON.stringify(name.slice(0, 127))}`, {
-      hint: hints.join(' '),
-    });
+  async named(tenant: string, name: string, signal: AbortSignal): Promise<Image | null> {
+    return isImageName(name) ? await abortable(this.#find(tenant, name), signal) : null;
   }
 
   async list(tenant: string): Promise<readonly Image[]> {
@@ -172,7 +153,7 @@ export class ImageStore implements ImageLibrary {
   async requireFree(tenant: string | null, name: string): Promise<void> {
     if (!isImageName(name)) {
       throw new AppError('invalid', `not an image name: ${JSON.stringify(name.slice(0, 127))}`, {
-        hint: 'It has 1 to 127 of [a-z0-9._-] and begins with a letter or digit.',
+        hint: `It ${imageNameRule}.`,
       });
     }
     await this.#findShared(name);
@@ -320,7 +301,8 @@ export class ImageStore implements ImageLibrary {
   /** A shared image, which may have been added to the cache since. */
   async #findShared(name: string): Promise<Image | null> {
     const known = await this.#readImage(null, name);
-    if (known) return known;
+    // Set-up's names are plain.
+    if (known || /[/:]/.test(name)) return known;
     await this.#exclusively(async () => {
       await this.#makeDirectories();
       await this.#bringIn(name);

@@ -1,8 +1,13 @@
-/** Valid sample machines, operations and keys for the store’s tests. */
+/** Valid sample machines, operations, keys and templates for the store’s tests. */
+
+import { randomBytes } from 'node:crypto';
 import type { ApiKey } from '../../core/keys/key.ts';
 import type { Machine } from '../../core/machines/machine.ts';
 import type { Operation } from '../../core/operations/operation.ts';
 import type { EngineHandle } from '../../core/ports/engine.ts';
+import type { Route } from '../../core/routes/route.ts';
+import type { SshKey } from '../../core/ssh/ssh-key.ts';
+import type { Template } from '../../core/templates/template.ts';
 import { shortId } from '../../lib/ids.ts';
 
 /** The host of all samples. */
@@ -20,18 +25,42 @@ export function sampleMachine(changes: Partial<Machine> & { readonly name?: stri
     id,
     hostId: sampleHostId,
     tenant: 'default',
+    environmentId: null,
     spec: {
       name: name ?? `name-${id}`,
       vcpuCount: 2,
       memoryMib: 256,
       diskMib: 1024,
       image: 'debian-12',
+      imageRef: 'debian-12',
       engine: 'fake',
       boot: 'auto',
       exposedPorts: [80, 443],
       labels: { team: 'blue', note: 'ünïcode "quoted"' },
       env: { LANG: 'C.UTF-8' },
       restart: 'on-failure',
+      autoWake: true,
+      heldUntil: null,
+      idle: null,
+      template: null,
+      userData: null,
+      sshKeys: [`ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGYZyk6oQ1ZLYO3FBVC2Nn5cZNa9nsDkBqyqvRz3vHTt mé@${id}`],
+      sshPort: null,
+      network: {
+        mode: 'nat',
+        address: '10.77.0.9',
+        lan: null,
+        group: 'front',
+        egress: {
+          kind: 'allowlist',
+          rules: [
+            { to: '*.example.com', protocol: 'tcp', ports: [{ first: 443, last: 443 }] },
+            { to: '192.0.2.0/24', protocol: 'any', ports: null },
+          ],
+        },
+        bandwidth: { egress: 1_000_000, ingress: null },
+        ports: [{ protocol: 'udp', bind: '127.0.0.1', hostPort: 20_053, guestPort: 53 }],
+      },
     },
     imageDigest: `sha256:${'a'.repeat(64)}`,
     state: 'created',
@@ -49,6 +78,9 @@ export function sampleMachine(changes: Partial<Machine> & { readonly name?: stri
     expiresAt: null,
     restartAt: null,
     restartCount: 0,
+    idleAt: null,
+    provisioning: null,
+    savedMemory: null,
     ...fields,
   };
 }
@@ -97,6 +129,55 @@ export function sampleKey(changes: Partial<ApiKey> = {}): ApiKey {
     lastUsedAt: null,
     revokedAt: null,
     createdBy: null,
+    tier: null,
+    ...changes,
+  };
+}
+
+export function sampleTemplate(changes: Partial<Template> = {}): Template {
+  const id = changes.id ?? shortId();
+  return {
+    id,
+    tenant: 'default',
+    name: `name-${id}`,
+    description: 'ünïcode "quoted"',
+    image: 'debian-12',
+    userData: '#cloud-config\nhostname: web\n',
+    vcpuCount: 2,
+    memoryMib: 256,
+    diskMib: 2048,
+    createdAt: at(0),
+    updatedAt: at(0),
+    ...changes,
+  };
+}
+
+export function sampleRoute(changes: Partial<Route> = {}): Route {
+  const id = changes.id ?? shortId();
+  return {
+    id,
+    tenant: 'default',
+    machineId: shortId(),
+    subdomain: `name-${id}`,
+    targetPort: 8080,
+    autoWake: true,
+    secret: null,
+    createdAt: at(0),
+    updatedAt: at(0),
+    ...changes,
+  };
+}
+
+export function sampleSshKey(changes: Partial<SshKey> = {}): SshKey {
+  const id = changes.id ?? shortId();
+  return {
+    id,
+    tenant: 'default',
+    name: `läptop-${id}`,
+    publicKey: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1HnX',
+    fingerprint: `SHA256:${randomBytes(32).toString('base64').slice(0, 43)}`,
+    createdBy: null,
+    createdAt: at(0),
     ...changes,
   };
 }

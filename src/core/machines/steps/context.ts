@@ -5,8 +5,16 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Disks } from '../../ports/disks.ts';
 import type { EngineDriver } from '../../ports/engine.ts';
 import type { GuestLink, GuestTarget } from '../../ports/guest.ts';
+import type { GuestCommands } from '../../ports/guest-commands.ts';
+import type { GuestConnections } from '../../ports/guest-connections.ts';
+import type { GuestFiles } from '../../ports/guest-files.ts';
+import type { GuestLogged } from '../../ports/guest-logged.ts';
+import type { GuestProvisioning } from '../../ports/guest-provisioning.ts';
 import type { Images } from '../../ports/images.ts';
+import type { KeptConsoles } from '../../ports/kept-consoles.ts';
+import type { Network } from '../../ports/network.ts';
 import type { MachineRecords } from '../../ports/records.ts';
+import type { SavedMemories } from '../../ports/saved-memory.ts';
 import type { Machine } from '../machine.ts';
 
 /** Limit for an inspection of this host that has no operation's deadline. */
@@ -14,10 +22,19 @@ export const lookTimeoutMs = 15_000;
 
 export interface Edges {
   readonly engines: ReadonlyMap<string, EngineDriver>;
-  readonly guest: GuestLink;
+  readonly guest: GuestLink &
+    GuestProvisioning & {
+      readonly files: GuestFiles;
+      readonly connections: GuestConnections;
+      readonly commands: GuestCommands;
+      readonly logged: GuestLogged;
+    };
   readonly disks: Disks;
   readonly images: Images;
   readonly records: MachineRecords;
+  readonly consoles: KeptConsoles;
+  readonly savedMemories: SavedMemories;
+  readonly network: Network;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -27,7 +44,7 @@ export function engineOf(edges: Edges, machine: Machine): EngineDriver {
   const driver = edges.engines.get(machine.spec.engine);
   if (driver) return driver;
   throw new AppError('unsupported', `this host has no engine '${machine.spec.engine}'`, {
-    hint: `It has: ${[...edges.engines.keys()].join(', ')}.`,
+    hint: `Use one of: ${[...edges.engines.keys()].join(', ')}.`,
   });
 }
 

@@ -1,11 +1,12 @@
 /** deleting → deleted: removes the VMM if there is one, then the disk, then the row. Cannot be undone. */
 
+import type { MachineNetworks } from '../../network/networks.ts';
 import type { MachineOperation } from '../subject.ts';
 import { type Edges, engineOf } from './context.ts';
 
 const stepTimeoutMs = 30_000;
 
-export function deleteOperation(edges: Edges): MachineOperation {
+export function deleteOperation(edges: Edges, networks: MachineNetworks): MachineOperation {
   return {
     kind: 'machine.delete',
     transit: 'deleting',
@@ -14,10 +15,13 @@ export function deleteOperation(edges: Edges): MachineOperation {
         name: 'destroy',
         timeoutMs: stepTimeoutMs,
         async do({ subject: machine, signal }) {
-          if (!machine.incarnation) return;
-          await edges.guest.release(machine.incarnation);
-          await engineOf(edges, machine).destroy(machine.incarnation, signal);
-          return { details: { handle: null } };
+          if (machine.incarnation) {
+            await edges.guest.release(machine.incarnation);
+            await engineOf(edges, machine).destroy(machine.incarnation, signal);
+            networks.forget(machine.incarnation);
+          }
+          await networks.detach(machine.id, signal);
+          return machine.incarnation === null ? undefined : { details: { handle: null } };
         },
       },
       {
@@ -27,7 +31,7 @@ export function deleteOperation(edges: Edges): MachineOperation {
       },
     ],
     succeeded: 'deleted',
-    onSuccess: () => ({}),
+    onSuccess: () => ({ savedMemory: null }),
     failed: 'failed',
     cancelled: 'failed',
     onUndone: (_, failure) => ({ failure }),

@@ -77,7 +77,11 @@ export function isPausedOnRequest(status: EngineStatus): boolean {
   return status.state === 'paused' && status.reason === pausedOnRequest;
 }
 
-async function goOnAgain(edges: Edges, { subject: machine, signal }: StepContext<Machine>): Promise<void> {
+/** Undoes `standStill`: resumes a guest that is paused on request, and sets its clock. */
+export async function goOnAgain(
+  edges: Edges,
+  { subject: machine, signal }: StepContext<Machine>,
+): Promise<void> {
   if (machine.incarnation) edges.guest.setQuiet(machine.incarnation, false);
   if (!machine.handle) return;
   // When its VMM is gone, there is nothing to undo; the exit watcher reports it.

@@ -1,6 +1,8 @@
-/** The last step to `running`: waits until the guest answers, then sends its identity and the time. */
+/** The last step to `running`: waits until the guest answers, then sends its identity, the time and its addresses. */
 import { abortable } from '../../../lib/abort.ts';
+import { inParallel } from '../../../lib/in-parallel.ts';
 import { AppError } from '../../errors.ts';
+import type { MachineNetworks } from '../../network/networks.ts';
 import type { StepContext } from '../../operations/definition.ts';
 import { diskFullReason, type EngineHandle } from '../../ports/engine.ts';
 import type { GuestIdentity } from '../../ports/guest.ts';
@@ -10,11 +12,12 @@ import { type Edges, engineOf, guestOf } from './context.ts';
 
 /**
  * Fails as soon as the VMM is gone, and with `timeout` when the guest has not answered within `timeoutMs`.
- * After a boot, the guest gets its identity; after a pause (`resync`) it keeps the names that its users have
- * given it.
+ * After a boot, the guest gets its identity; after a pause (`resync`) or when it is restored, it keeps the names that its
+ * users have given it.
  */
 export function readyStep(
   edges: Edges,
+  networks: MachineNetworks,
   timeoutMs: number,
   tell: 'identify' | 'resync' = 'identify',
 ): MachineStep {
@@ -26,8 +29,14 @@ export function readyStep(
       const { subject: machine } = context;
       const target = guestOf(machine);
       await whileAlive(edges, context, timeoutMs, async (signal) => {
+        // A resumed guest was given its own token when it was restored.
+        const previous = tell === 'identify' ? machine.handle?.restoredFrom : null;
+        if (previous) await edges.guest.rekey(target, previous, signal);
         await edges.guest.waitReady(target, signal);
-        await edges.guest[tell](target, identityOf(machine), signal);
+        await inParallel([
+          edges.guest[previous ? 'resync' : tell](target, identityOf(machine), signal),
+          networks.configure(machine, target, signal),
+        ]);
       });
     },
   };
@@ -59,7 +68,7 @@ async function whileAlive(
     if (!context.signal.aborted) throw error;
     throw new AppError('timeout', `the guest did not answer within ${timeoutMs / 1000} s`, {
       cause: error,
-      hint: 'The last console lines say how far it came.',
+      hint: 'Look at the last lines of its console, which show how far it came.',
     });
   } finally {
     stopWatching();
@@ -103,8 +112,10 @@ function guestMachineId(machine: Machine): string {
   ).join('');
 }
 
-/** The machine's name as a host name: RFC 1123 labels hold [a-z0-9-], at most 63, no hyphen at the ends. */
+/** What its user data says, else the machine's name as a host name: RFC 1123 labels hold [a-z0-9-], at most 63, no hyphen at the ends. */
 function guestHostname(machine: Machine): string {
+  const given = machine.spec.userData?.hostname;
+  if (given != null) return given;
   const label = machine.spec.name
     .toLowerCase()
     .replace(/[^a-z0-9-]+/g, '-')

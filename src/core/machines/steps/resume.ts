@@ -3,6 +3,7 @@
  * pauses a guest that did not answer in time again.
  */
 
+import type { MachineNetworks } from '../../network/networks.ts';
 import type { MachineOperation } from '../subject.ts';
 import { type Edges, engineOf, requireDiskSpace } from './context.ts';
 import { letGoOn, standStill } from './pause.ts';
@@ -12,7 +13,7 @@ const continueTimeoutMs = 30_000;
 /** From resuming the vCPUs to the guest's answer: usually milliseconds, seconds on a loaded host. */
 const answerTimeoutMs = 60_000;
 
-export function resumeOperation(edges: Edges): MachineOperation {
+export function resumeOperation(edges: Edges, networks: MachineNetworks): MachineOperation {
   return {
     kind: 'machine.resume',
     transit: 'resuming',
@@ -32,7 +33,7 @@ export function resumeOperation(edges: Edges): MachineOperation {
           if (state === 'running' || state === 'paused') await standStill(edges, machine, signal);
         },
       },
-      readyStep(edges, answerTimeoutMs, 'resync'),
+      readyStep(edges, networks, answerTimeoutMs, 'resync'),
     ],
     succeeded: 'running',
     onSuccess: () => ({ failure: null }),

@@ -1,9 +1,11 @@
 /**
  * stopping → stopped: asks the guest to power off, waits for a grace period, then ends the VMM. A paused
- * guest is resumed first, so that it can write its unsaved data. A stop of a failed machine cleans up.
+ * guest is resumed first, so that it can write its unsaved data. A stop of a failed machine cleans up; one of a suspended
+ * machine gives its memory up.
  */
 import { abortable, deadline } from '../../../lib/abort.ts';
 import { AppError } from '../../errors.ts';
+import type { MachineNetworks } from '../../network/networks.ts';
 import type { StepContext } from '../../operations/definition.ts';
 import type { EngineHandle } from '../../ports/engine.ts';
 import type { Machine } from '../machine.ts';
@@ -19,8 +21,12 @@ export const stopGraceMs = 10_000;
 const powerOffMarginMs = 2_000;
 const haltTimeoutMs = 30_000;
 
-export function stopOperation(edges: Edges): MachineOperation {
-  const endVmm = ({ subject: machine, signal }: StepContext<Machine>) => end(edges, machine, signal);
+export function stopOperation(edges: Edges, networks: MachineNetworks): MachineOperation {
+  const endVmm = async ({ subject: machine, signal }: StepContext<Machine>) => {
+    await endVmmOf(edges, machine, signal);
+    await edges.savedMemories.discard(machine.id, signal);
+    await networks.detach(machine.id, signal);
+  };
   return {
     kind: 'machine.stop',
     transit: 'stopping',
@@ -42,14 +48,16 @@ export function stopOperation(edges: Edges): MachineOperation {
       { name: 'halt', timeoutMs: haltTimeoutMs, do: endVmm, undo: endVmm },
     ],
     succeeded: 'stopped',
-    onSuccess: () => ({ handle: null, failure: null }),
+    onSuccess: () => ({ handle: null, failure: null, savedMemory: null }),
     failed: 'failed',
     cancelled: 'failed',
-    onUndone: (_, failure) => ({ handle: null, failure }),
+    // The undo has discarded it.
+    onUndone: (_, failure) => ({ handle: null, failure, savedMemory: null }),
   };
 }
 
-async function end(edges: Edges, machine: Machine, signal: AbortSignal): Promise<void> {
+/** Ends the VMM at once, if there is one. */
+export async function endVmmOf(edges: Edges, machine: Machine, signal: AbortSignal): Promise<void> {
   if (!machine.incarnation) return;
   await edges.guest.release(machine.incarnation);
   const driver = engineOf(edges, machine);

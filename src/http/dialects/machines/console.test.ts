@@ -64,6 +64,20 @@ test('returns the last lines as plain text that no browser renders', async () =>
   expect(String(await body(response))).toBe('two\nthree\n');
 });
 
+test('begins lines with their times, and returns the previous boot', async () => {
+  fake.guest.onShutdown = () => machine.powerOff();
+  machine.print('one\ntwo\n', { atMs: Date.parse('2026-11-29T10:00:00Z') });
+  const timed = '2026-11-29T10:00:00.000Z two\n';
+  expect(String(await body(await read('?lines=1&timestamps=true')))).toBe(timed);
+  const none = await read('?previous=true');
+  expect(none.statusCode).toBe(404);
+  expect(JSON.parse(String(await body(none)))).toMatchObject({ error: { code: 'NOT_FOUND' } });
+  await fake.machines.restart('default', 'web');
+  expect(String(await body(await read()))).toBe('');
+  expect(String(await body(await read('?previous=true')))).toBe('one\ntwo\n');
+  expect(String(await body(await read('?lines=1&timestamps=true&previous=true&follow=true')))).toBe(timed);
+});
+
 test('returns a hundred lines by default', async () => {
   machine.print(Array.from({ length: 150 }, (_, line) => `${line}\n`).join(''));
   const text = String(await body(await read()));

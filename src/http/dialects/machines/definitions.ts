@@ -1,26 +1,25 @@
 /** The documented and validated routes of `/machines`; their handlers are in `routes.ts`. */
 import { createRoute, type RouteConfig, z } from '@hono/zod-openapi';
-import { bodyBytesMax, needs, smallBodyBytesMax } from '../../access.ts';
+import { needs, smallBodyBytesMax } from '../../access.ts';
 import { bodyOf, bodyRefused, commonFailures, failure, invalid, json } from '../../documented.ts';
 import { closedQuery } from '../../schema.ts';
+import { metricsBody } from './metrics.ts';
 import * as schema from './schema.ts';
 import { updateBody } from './update-schema.ts';
-
-export const ndjson = 'application/x-ndjson';
 
 // Reads have no documented deadline.
 const { 504: _, ...readFailures } = commonFailures;
 const refused = (message: string) => ({
-  400: failure('The request is wrong, or the machine’s state forbids it.', 'BAD_REQUEST', message),
+  400: failure('The request is invalid, or the machine’s state does not allow it.', 'BAD_REQUEST', message),
 });
 const notFound = {
-  404: failure('No such machine.', 'NOT_FOUND', "Machine with id 'abc123' not found"),
+  404: failure('The machine does not exist.', 'NOT_FOUND', "Machine with id 'abc123' not found"),
 } as const;
 const changed = {
   409: failure(
-    'Somebody else changed the machine meanwhile.',
+    'Another request changed the machine at the same time.',
     'CONFLICT',
-    'machine k3v9x2m1q8zt changed while it was being changed',
+    'Another request changed machine k3v9x2m1q8zt at the same time',
   ),
 } as const;
 const guestLost = (description: string, retryable: boolean) => ({
@@ -46,7 +45,7 @@ const actionRoute = <Name extends string, Failures extends object, Query extends
     path: `/{id}/${name}`,
     operationId: `${name}Machine`,
     tags,
-    ...needs('machines:write', { query: 'declared' }),
+    ...needs('machines:write', { body: { kind: 'empty' }, query: 'declared' }),
     summary,
     description,
     request: { params: schema.machineParams, query },
@@ -69,7 +68,7 @@ export const routes = {
     tags,
     ...needs('machines:write', { body: { kind: 'json', bytesMax: smallBodyBytesMax } }),
     summary: 'Create a machine',
-    description: 'Records it and prepares its disk; it does not run before it is started.',
+    description: 'Records the machine and prepares its disk. Start it with `POST /machines/{id}/start`.',
     request: bodyOf(schema.createBody, {
       name: 'web-server',
       vcpu_count: 1,
@@ -82,8 +81,12 @@ export const routes = {
       201: machineAnswer,
       ...invalid('vcpu_count must be at least 1'),
       ...commonFailures,
-      404: failure('No such image.', 'NOT_FOUND', "no image 'alpine'"),
-      409: failure('The name is taken.', 'CONFLICT', "Machine with name 'web-server' already exists"),
+      404: failure('The image does not exist.', 'NOT_FOUND', 'No image "nginx"'),
+      409: failure(
+        'Another of your machines has this name.',
+        'CONFLICT',
+        "Machine with name 'web-server' already exists",
+      ),
       ...bodyRefused,
     },
   }),
@@ -95,10 +98,10 @@ export const routes = {
     ...needs('machines:read', { query: 'declared' }),
     summary: 'List machines',
     description:
-      'A page of your machines, newest first unless `sort` says otherwise. `total` counts all that match.',
+      'Returns one page of your machines that match the filters, newest first by default. `total` counts the machines on all pages.',
     request: { query: schema.listQuery },
     responses: {
-      200: json('A page of machines.', schema.machineList),
+      200: json('One page of machines.', schema.machineList),
       ...invalid('limit must be at most 1000'),
       ...readFailures,
     },
@@ -110,6 +113,7 @@ export const routes = {
     tags,
     ...needs('machines:read'),
     summary: 'Get a machine',
+    description: 'Returns one of your machines, by id or name.',
     request: { params: schema.machineParams },
     responses: {
       200: machineAnswer,
@@ -126,12 +130,12 @@ export const routes = {
     ...needs('machines:write', { body: { kind: 'json', bytesMax: smallBodyBytesMax } }),
     summary: 'Change a machine',
     description: `
-Changes the fields that are given. Name, labels, environment, lifetime and restart policy can be changed at any time;
-processors, memory and disk only while the machine is stopped. The next start gives the guest its new name and larger disk.
+Changes the given fields and leaves all others. Name, labels, environment, lifetime, restart policy and idle policy can change at any
+time; vCPUs, memory and disk only while the machine is stopped. The guest gets a new host name or a larger disk at its next start.
 `.trim(),
     request: {
       params: schema.machineParams,
-      // Without one nothing is to change.
+      // Without a body nothing changes.
       body: {
         ...bodyOf(updateBody, { labels: { team: 'web' }, lifetime_seconds: 3600 }).body,
         required: false,
@@ -142,7 +146,11 @@ processors, memory and disk only while the machine is stopped. The next start gi
       ...refused("Cannot update machine in 'running' state"),
       ...readFailures,
       ...notFound,
-      409: failure('The name is taken.', 'CONFLICT', "Machine with name 'web-server' already exists"),
+      409: failure(
+        'Another of your machines has this name.',
+        'CONFLICT',
+        "Machine with name 'web-server' already exists",
+      ),
       ...bodyRefused,
     },
   }),
@@ -151,14 +159,14 @@ processors, memory and disk only while the machine is stopped. The next start gi
     'Start a machine',
     'Answers when the guest is ready, so that exec works at once.',
     guestUnreachable,
-    schema.actionQuery,
+    schema.cancellableQuery,
   ),
   stop: actionRoute(
     'stop',
     'Stop a machine',
-    'Asks the guest to power off, and ends its VMM if it does not. A paused machine is resumed first.',
+    'Asks the guest to power off, and ends its VMM if it does not. A paused machine is resumed first. A suspended one is stopped only with `force`.',
     {},
-    schema.actionQuery,
+    schema.stopQuery,
   ),
   restart: actionRoute(
     'restart',
@@ -186,7 +194,19 @@ Continues a paused machine, and answers when its guest is ready and its clock is
 60 seconds, the machine is paused again. If the host's disk is full, it stays paused and the answer is 503.
 `.trim(),
     guestUnreachable,
-    schema.actionQuery,
+    schema.cancellableQuery,
+  ),
+  suspend: actionRoute(
+    'suspend',
+    'Suspend a machine',
+    `
+Saves the memory of a running or paused machine beside its disk, and frees its memory and processors; \`start\` restores it, with
+its programs as they were and its clock set right. A suspended machine stays so when the daemon or the host restarts.
+Connections through its network end. The time that it takes, and the space, grow with the memory that the guest has used. Without
+space the answer is 503 and the machine goes on. An engine that cannot save memory answers 400.
+`.trim(),
+    guestUnreachable,
+    schema.cancellableQuery,
   ),
   wait: createRoute({
     method: 'get',
@@ -200,11 +220,11 @@ Continues a paused machine, and answers when its guest is ready and its clock is
     request: { params: schema.machineParams, query: schema.waitQuery },
     responses: {
       200: machineAnswer,
-      ...refused('machine k3v9x2m1q8zt has failed: the guest did not answer within 60 s'),
+      ...refused('Machine k3v9x2m1q8zt has failed: the guest did not answer within 60 s'),
       ...commonFailures,
       ...notFound,
       504: failure(
-        'It did not reach the status in time.',
+        'The machine did not reach the status within `timeout` seconds.',
         'TIMEOUT',
         'Timed out waiting for machine k3v9x2m1q8zt to reach status running',
         true,
@@ -216,7 +236,7 @@ Continues a paused machine, and answers when its guest is ready and its clock is
     path: '/{id}',
     operationId: 'deleteMachine',
     tags,
-    ...needs('machines:write', { query: 'declared' }),
+    ...needs('machines:write', { body: { kind: 'empty' }, query: 'declared' }),
     summary: 'Delete a machine',
     description: `
 Deletes the machine and its disk. A running or paused machine is deleted only with \`force\`, which also cancels its open
@@ -232,6 +252,23 @@ operation. A second request while the machine is being deleted is answered toget
       ...bodyRefused,
     },
   }),
+  metrics: createRoute({
+    method: 'get',
+    path: '/{id}/metrics',
+    operationId: 'getMachineMetrics',
+    tags,
+    ...needs('machines:read'),
+    summary: 'Measure a machine',
+    description:
+      'What the machine uses at this moment, measured when asked. A machine that does not run has only its sizes. What is not measured is null.',
+    request: { params: schema.machineParams },
+    responses: {
+      200: json('The figures.', metricsBody),
+      ...invalid('id must have at most 128 characters'),
+      ...commonFailures,
+      ...notFound,
+    },
+  }),
   console: createRoute({
     method: 'get',
     path: '/{id}/console',
@@ -240,18 +277,25 @@ operation. A second request while the machine is being deleted is answered toget
     ...needs('machines:read', { answer: 'stream', query: 'declared' }),
     summary: 'Read the console',
     description: `
-The last lines of the machine's serial console in its current run, or its last one; empty before the first start. With
-\`follow\` the answer continues with new output and ends when the machine stops or restarts; for a machine that is starting it
-begins with the first line. It may be silent for long and has no heartbeat. At most 16 requests may follow one machine; a
-slow reader loses the output that has left the buffer.
+Returns the last lines of the serial console of the machine’s current or latest run; nothing before the first start. With
+\`follow\` the answer continues with new output until the machine stops or restarts. For a starting machine it begins with the
+first line. There is no heartbeat, so the answer may be silent for a long time. At most 16 requests can follow one machine. A
+slow reader loses output that has left the buffer.
 
-The text is the guest’s own: it may hold escape sequences, so make it printable before you show it in a terminal. Bytes
-that are not UTF-8 are replaced by U+FFFD.
+With \`previous\` it returns the console of the boot before, for example of one that crashed and was restarted. One previous
+boot is kept, at most 1 MiB; it is deleted with the machine. A boot that printed nothing is not kept. Without one the answer is 404.
+
+With \`timestamps\` each line begins with the time at which the daemon saw it, to about 0.1 s. If the daemon may have seen the line
+more than 3 s after it was printed, \`[seen late, after 2026-11-29T10:00:00.000Z]\` follows: the line was printed between the two
+times. Without \`after\` the earlier time is unknown. The guest can print the same words itself, but only after the time.
+
+The guest writes the text, which may contain escape sequences: filter them before you print it to a terminal. Bytes that are
+not UTF-8 are replaced by U+FFFD.
 `.trim(),
     request: { params: schema.machineParams, query: schema.consoleQuery },
     responses: {
       200: {
-        description: 'What the console said, oldest line first.',
+        description: 'The lines of the console, oldest first.',
         content: {
           'text/plain': {
             schema: z.string().openapi({ example: '[    0.000000] Linux version 6.1.0-37-amd64\r\n' }),
@@ -259,46 +303,15 @@ that are not UTF-8 are replaced by U+FFFD.
         },
       },
       400: failure(
-        'The request is wrong, or the machine’s engine has no console.',
+        'The request is invalid, or the machine’s engine has no console.',
         'VALIDATION_ERROR',
         'lines must be at most 10000',
       ),
       ...readFailures,
-      ...notFound,
-    },
-  }),
-  exec: createRoute({
-    method: 'post',
-    path: '/{id}/exec',
-    operationId: 'execInMachine',
-    tags,
-    ...needs('machines:exec', { body: { kind: 'json', bytesMax: bodyBytesMax }, answer: 'stream' }),
-    summary: 'Run a command',
-    description: `With \`Accept: ${ndjson}\` the answer is a stream of events, one JSON object a line.`,
-    request: {
-      params: schema.machineParams,
-      ...bodyOf(schema.execBody, { command: ['uname', '-r'], timeout: 10 }),
-    },
-    responses: {
-      200: {
-        description: 'How the command ended, or its events.',
-        content: {
-          'application/json': { schema: schema.execResult },
-          [ndjson]: { schema: schema.execEvent },
-        },
-      },
-      ...refused('Machine must be running to execute commands'),
-      ...commonFailures,
-      ...notFound,
-      ...bodyRefused,
-      ...guestLost(
-        'The guest cannot be reached, or was lost: unless `retryable`, the command may have run.',
-        false,
-      ),
-      504: failure(
-        'The command was killed at its timeout.',
-        'TIMEOUT',
-        'Command execution timed out after 30 seconds',
+      404: failure(
+        'The machine does not exist, or has no previous boot.',
+        'NOT_FOUND',
+        "Machine with id 'abc123' not found",
       ),
     },
   }),

@@ -1,9 +1,12 @@
 /** Fields shared by creating and changing a machine, and the filters of lists. */
 import { z } from '@hono/zod-openapi';
-import { restartPolicies } from '../../../core/machines/machine.ts';
+import { idleActions, restartPolicies } from '../../../core/machines/machine.ts';
 import { nameCharactersMax, namePattern, nameRule } from '../../../core/machines/names.ts';
-import { entriesBytesMax, entriesMax } from '../../../core/machines/update.ts';
-import { noNul, noNulPattern, openApi31 } from '../../schema.ts';
+import { entriesBytesMax, entriesMax, exposedPortsMax } from '../../../core/machines/update.ts';
+import { machineKeysMax } from '../../../core/ssh/machine-keys.ts';
+import { publicKeyCharactersMax } from '../../../core/ssh/public-key.ts';
+import { userDataBytesMax } from '../../../core/user-data/user-data.ts';
+import { closed, many, noNul, noNulPattern, openApi31 } from '../../schema.ts';
 
 /** Linux takes 128 KiB with the NUL byte. This counts characters; the guest link counts their bytes. */
 const argumentBytesMax = 131_071;
@@ -24,8 +27,48 @@ export const envNames = { minLength: 1, pattern: '^[^=\\u0000]*$' } as const;
 
 export const nameField = z.string().min(1).max(nameCharactersMax).regex(namePattern, nameRule).openapi({
   description:
-    'Unique among your machines: letters, digits, `.`, `_` and `-`, as in a host name, but not 12 small letters and digits, which is an id.',
+    'Unique among your machines, and the guest’s host name. At most 128 letters, digits, `.`, `_` and `-`. Must not look like an id: 12 lower-case letters and digits, also after `vm-` or `vm_`.',
   example: 'web-server',
+});
+
+export const userDataField = z.string().max(userDataBytesMax).openapi({
+  description:
+    'What its guest does once, after its first start: a part of cloud-init’s `#cloud-config`, or a script that begins with `#!`. At most 64 KiB. After a template’s own.',
+  example: '#cloud-config\nruncmd:\n  - echo hello > /root/hello\n',
+});
+
+const port = z.int().min(1).max(65535);
+
+export const exposedPortsField = z.array(port).max(exposedPortsMax);
+
+const examplePublicKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGYZyk6oQ1ZLYO3FBVC2Nn5cZNa9nsDkBqyqvRz3vHTt';
+
+export const sshKeysField = z
+  .array(z.string().min(1).max(publicKeyCharactersMax))
+  .max(machineKeysMax)
+  .openapi({
+    description:
+      'Public keys, such as the content of `id_ed25519.pub`, that enter this machine alone through the SSH gateway. At most 64 keys and 32 KiB. Root’s keys in `user_data` are added. Root’s `authorized_keys` in the guest has them, too, as lines with the mark `managed-by-flotilla`.',
+    example: [`${examplePublicKey} me@laptop`],
+  });
+
+const sshPort = z.int().min(0).max(65_535).nullable();
+
+export const sshPortField = sshPort.openapi({
+  description:
+    'Port of the host at which SSH clients enter this machine alone, with a user of the guest as login name. 0: a free one; otherwise one of FLOTILLA_SSH_PORTS. Default, also for null: none.',
+  example: 0,
+});
+
+export const sshPortChange = sshPort.openapi({
+  description:
+    'Port of the host at which SSH clients enter this machine alone. 0: the one that it has, or a free one; null: none.',
+  example: 0,
+});
+
+export const sshKeyChanges = sshKeysField.openapi({
+  description:
+    'All public keys that enter this machine alone through the SSH gateway. Connections made with a key that is gone end. Root’s `authorized_keys` in the guest follows, at once while it runs and otherwise at its next start; lines without our mark stay. Also needs the scope `machines:exec`.',
 });
 
 const labelName = z.string().min(1).max(63);
@@ -43,7 +86,8 @@ export const labelsField = z
   .refine(isFew, tooMany)
   .refine(isSmall, tooLarge)
   .openapi({
-    description: 'Yours to give; lists can be filtered by them. At most 16 KiB of JSON in all.',
+    description:
+      'Your own keys and values, by which lists can be filtered. At most 64 labels and 16 KiB of JSON.',
     ...named(labelNames),
     example: { team: 'web' },
   });
@@ -52,7 +96,7 @@ export const labelChanges = z
   .record(labelName, labelValue.nullable())
   .refine(isFew, tooMany)
   .openapi({
-    description: 'Labels to set; null removes one. Others stay.',
+    description: 'Labels to set; null removes a label. Other labels stay.',
     ...named(labelNames),
     example: { team: 'web', old: null },
   });
@@ -62,7 +106,8 @@ export const envField = z
   .refine(isFew, tooMany)
   .refine(isSmall, tooLarge)
   .openapi({
-    description: 'Variables of every command that is run in it. At most 16 KiB of JSON in all.',
+    description:
+      'Environment variables of every command run in the machine. At most 64 variables and 16 KiB of JSON.',
     ...named(envNames),
     example: { LANG: 'C.UTF-8' },
   });
@@ -72,30 +117,51 @@ export const envChanges = z
   .refine(isFew, tooMany)
   .openapi({
     description:
-      'Variables to set; null removes one. Others stay. The key needs the scope machines:exec, too.',
+      'Environment variables to set; null removes a variable. Other variables stay. Also needs the scope `machines:exec`.',
     ...named(envNames),
     example: { LANG: 'C.UTF-8' },
   });
 
 export const restartField = z.enum(restartPolicies).openapi('RestartPolicy', {
   description:
-    '`on-failure`: it is started again when it fails, `always`: also when its guest powers off; with growing delays, and at most 10 times in a row.',
+    'When the machine restarts by itself. `no`: never. `on-failure`: when it fails. `always`: also when its guest powers off. Delays grow from 1 second to 5 minutes; after 10 restarts in a row it stays as it is.',
+});
+
+export const autoWakeField = z.boolean().openapi({
+  description:
+    'Whether a request through the reverse proxy, or an SSH login, starts or resumes the machine when it is stopped or paused.',
+  example: true,
+});
+
+/** A year. */
+const idleSecondsMax = 31_536_000;
+
+export const holdField = z.int().min(1).max(idleSecondsMax).openapi({
+  description: 'Seconds from now in which `idle` does not act, whoever uses the machine or does not.',
+  example: 7200,
+});
+
+export const idleField = closed({
+  after_seconds: z.int().min(1).max(idleSecondsMax).openapi({
+    description: 'Seconds without requests, commands, terminals, file transfers and connections.',
+    example: 600,
+  }),
+  action: z.enum(idleActions).openapi({
+    description: '`pause` keeps its memory; `suspend` saves it on the disk and frees it; `stop` gives it up.',
+    example: 'pause',
+  }),
+}).openapi('IdlePolicy', {
+  description:
+    'What happens to a running machine that nobody uses. `auto_wake` says whether requests wake it again.',
 });
 
 /** Ten years. */
 const lifetimeSecondsMax = 315_360_000;
 
 export const lifetimeField = z.int().min(1).max(lifetimeSecondsMax).openapi({
-  description: 'Seconds from now to its deletion, whatever it does then.',
+  description: 'Seconds from now until the machine is deleted, even if it is running. At most ten years.',
   example: 3600,
 });
-
-/** A query parameter that may be repeated. */
-const many = <T extends z.ZodType>(item: T) =>
-  z.preprocess(
-    (value) => (typeof value === 'string' ? [value] : value),
-    z.array(item).min(1).max(16).optional(),
-  );
 
 export const sortWords = [
   'created_at',
@@ -110,17 +176,22 @@ export const sortWords = [
 
 export const filterQuery = {
   label: many(z.string().min(1).max(319)).openapi({
-    param: { description: '`key=value`, or `key` for any value. Given more than once: all of them.' },
+    param: {
+      description:
+        'Label that machines must have: `key=value`, or `key` for any value. May be repeated, up to 16 times; all must match.',
+    },
     example: ['team=web'],
   }),
-  image: z
-    .string()
-    .min(1)
-    .max(255)
-    .optional()
-    .openapi({ param: { description: 'An image’s name as given at creation, or a digest.' } }),
+  image: many(z.string().min(1).max(255)).openapi({
+    param: {
+      description:
+        'Name of the image, the reference given at creation, or the digest. May be repeated: machines with any of them match.',
+    },
+    example: ['busybox'],
+  }),
   sort: z
     .enum(sortWords)
-    .default('-created_at')
-    .openapi({ param: { description: '`-`: in descending order.' } }),
+    .openapi('MachineSort', { description: 'Order of a list of machines; `-` means descending.' })
+    .optional()
+    .openapi({ param: { description: 'Order of the list; `-` means descending. Default: `-created_at`.' } }),
 };

@@ -1,59 +1,58 @@
-/**
- * The golden files: one JSON file a conversation, as `golden/testing/conversation.ts` defines it. `given` is how the
- * world stands; each exchange is a request and its whole answer, in which no field may be missing or extra.
- *
- * Requests carry the operator's key and JSON unless their `headers` say otherwise (null: not sent). In expected answers
- * `$time`, `$uuid`, `$id` and `$number` stand for what varies, and `$id as web` also keeps it: later texts take it as `${web}`.
- * `${key}` is the operator's key; a given machine's id and a given key's secret are kept under their `as`.
- */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
-import { describe, expect, test } from 'vitest';
-import { readContract } from '../../../../test/contract/document.ts';
-import { type Conversation, conversation } from './golden/testing/conversation.ts';
-import { missingCells, unasked, undocumented } from './golden/testing/coverage.ts';
-import { replay } from './golden/testing/replay.ts';
+/** The golden files of the native dialect's machines; `test/golden` says what they are. */
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { missingCells } from '../../../../test/golden/cells.ts';
+import { testGolden } from '../../../../test/golden/golden.contract.ts';
+import { machineStatuses } from './schema.ts';
+import { statusWord } from './translate.ts';
 
-const folder = join(import.meta.dirname, 'golden');
+const commonReason =
+  'the gate and the errors of every route: auth, failures and unreadable.json of the others';
+const commonOfNetwork = Object.fromEntries(
+  Object.entries({
+    listMachinePorts: [401, 403, 500, 503],
+    publishMachinePort: [401, 403, 500, 503, 504, 413, 415],
+    unpublishMachinePort: [401, 403, 500, 503, 504],
+    listDeniedEgress: [401, 403, 500, 503],
+    // As those of pause and start.
+    suspendMachine: [401, 403, 404, 409, 413, 415, 500, 502, 503, 504],
+  }).flatMap(([operation, statuses]) => statuses.map((status) => [`${operation} ${status}`, commonReason])),
+);
 
-interface GoldenFile {
-  readonly path: string;
-  readonly conversation: Conversation;
-}
+const conversations = testGolden({
+  folder: join(import.meta.dirname, 'golden'),
+  document: 'machines',
+  covers: ({ tags, operationId }) => tags?.includes('machines') === true && operationId !== 'execInMachine',
+  exceptions: {
+    getMachineConsole: 'its answer is a text that goes on: console.test.ts',
+    ...commonOfNetwork,
+  },
+  checkError: (body, requestId, name) =>
+    expect(body, name).toMatchObject({ error: { request_id: requestId } }),
+});
 
-const files: readonly GoldenFile[] = readdirSync(folder, { recursive: true, encoding: 'utf8' })
-  .filter((path) => path.endsWith('.json'))
-  .sort()
-  .map((path) => ({ path, conversation: parse(path) }));
-const conversations = files.map((file) => file.conversation);
+test('the golden files have every action in every status', () => {
+  const missing = missingCells(conversations, {
+    prefix: '/machines',
+    actions: ['start', 'stop', 'restart', 'pause', 'resume', 'suspend', 'exec', 'delete'],
+    words: machineStatuses,
+    wordOf: statusWord,
+    denied: 400,
+  });
+  expect(missing).toEqual([]);
+});
 
-function parse(path: string): Conversation {
-  const parsed = conversation.safeParse(JSON.parse(readFileSync(join(folder, path), 'utf8')));
-  if (!parsed.success)
-    throw new Error(`${relative(process.cwd(), join(folder, path))}: ${parsed.error.message}`);
-  return parsed.data;
-}
-
-describe('the server answers as recorded', () => {
-  test.each(files)('$path: $conversation.title', ({ conversation }) => replay(conversation));
-  test.each(files.filter(({ conversation }) => conversation.alsoUnder !== undefined))(
-    '$path under $conversation.alsoUnder',
-    ({ conversation }) => replay(conversation, conversation.alsoUnder),
+test('the golden files say what to do next wherever a request is refused', () => {
+  const silent = conversations.flatMap(({ title, exchanges }) =>
+    exchanges
+      .filter(({ response }) => [400, 413, 415].includes(response.status))
+      .filter(({ response }) => !hasHint(response.body))
+      .map(({ request }) => `${title}: ${request.method} ${request.path}`),
   );
+  expect(silent).toEqual([]);
 });
 
-describe('the golden files', () => {
-  const { operations } = readContract();
-
-  test('have every documented status of every operation', () => {
-    expect(unasked(operations, conversations)).toEqual([]);
-  });
-
-  test('have no undocumented answer', () => {
-    expect(undocumented(operations, conversations)).toEqual([]);
-  });
-
-  test('have every action in every status', () => {
-    expect(missingCells(conversations)).toEqual([]);
-  });
-});
+function hasHint(body: unknown): boolean {
+  const { hint } = (body as { readonly error: { readonly hint?: unknown } }).error;
+  return typeof hint === 'string' && hint !== '';
+}

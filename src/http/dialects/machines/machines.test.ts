@@ -61,7 +61,7 @@ describe('a body', () => {
       name: 'x'.repeat(13 * 1024 * 1024),
     });
     expect(status).toBe(413);
-    expect(body).toMatchObject(failure('VALIDATION_ERROR', 'request body is larger than 262144 bytes'));
+    expect(body).toMatchObject(failure('VALIDATION_ERROR', 'Request body is larger than 262144 bytes'));
   });
 
   test.each([
@@ -77,6 +77,37 @@ describe('a body', () => {
       status: 400,
       body: failure('VALIDATION_ERROR', message),
     });
+  });
+});
+
+describe('a client that disconnects during a start', () => {
+  async function startAndLeave(query: string): Promise<string> {
+    const id = await create();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    fake.guest.onReady = () => promise;
+    const client = new AbortController();
+    const request = fetch(`${url}/machines/${id}/start${query}`, {
+      ...{ method: 'POST', headers: { Authorization: `Bearer ${testKey}` }, signal: client.signal },
+    });
+    const left = expect(request).rejects.toThrow();
+    expect((await call('GET', `/machines/${id}/wait?status=starting`)).status).toBe(200);
+    client.abort();
+    await left;
+    const wanted = query === '' ? 'running' : 'stopped';
+    if (query === '') resolve();
+    expect((await call('GET', `/machines/${id}/wait?status=${wanted}`)).status).toBe(200);
+    resolve();
+    return id;
+  }
+
+  test('leaves it to its end', async () => {
+    await startAndLeave('');
+  });
+
+  test('ends it, if it said so', async () => {
+    const id = await startAndLeave('?cancel_on_disconnect=true');
+    const { body } = await call('GET', `/api/v1/operations?machine=${id}&limit=1`);
+    expect(body).toMatchObject({ operations: [{ kind: 'machine.start', state: 'cancelled' }] });
   });
 });
 
@@ -154,7 +185,7 @@ describe('pause and resume', () => {
     await post(id, 'start');
     expect(await post(id, 'pause')).toMatchObject({
       status: 400,
-      body: failure('BAD_REQUEST', "engine 'qemu' cannot pause machines"),
+      body: failure('BAD_REQUEST', "Engine 'qemu' cannot pause machines"),
     });
   });
 
@@ -198,9 +229,10 @@ describe('exec', () => {
       .split('\n')
       .map((line) => JSON.parse(line) as unknown);
     expect(lines).toEqual([
-      { type: 'stdout', offset: 0, data: 'b25l' },
-      { type: 'stderr', offset: 0, data: 'ZXJy' },
-      { type: 'stdout', offset: 3, data: 'dHdv' },
+      { type: 'started', id: expect.any(String), machine_id: id, pid: expect.any(Number) },
+      { type: 'stdout', offset: 0, data: 'b25l', cursor: 3 },
+      { type: 'stderr', offset: 0, data: 'ZXJy', cursor: 6 },
+      { type: 'stdout', offset: 3, data: 'dHdv', cursor: 9 },
       { type: 'outcome', outcome: 'exited', exit_code: 7, signal: null, reason: null },
     ]);
   });
@@ -214,7 +246,7 @@ describe('exec', () => {
     ];
     const { body } = await call('POST', `/machines/${id}/exec`, { command: ['x'] });
     expect(body).toMatchObject({ exit_code: 0, stdout_truncated: true, stderr_truncated: false });
-    expect((body as { stdout: string }).stdout.length).toBe(10 * 1024 * 1024);
+    expect((body as { stdout: string }).stdout.length).toBe(8 * 1024 * 1024);
   });
 });
 

@@ -1,7 +1,8 @@
 /** The handlers of `/machines`: a few lines each between HTTP and core. */
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { AppError, isAppError } from '../../../core/errors.ts';
-import { type Caller, checkScope } from '../../../core/keys/caller.ts';
+import { spelledNames } from '../../../core/images/references.ts';
+import { type Caller, checkScope, hasScope } from '../../../core/keys/caller.ts';
 import type { ActionResult } from '../../../core/machines/actions.ts';
 import { stateConflict } from '../../../core/machines/lookup.ts';
 import type { Machine } from '../../../core/machines/machine.ts';
@@ -9,16 +10,14 @@ import type { MachineAction } from '../../../core/machines/states.ts';
 import type { HttpDeps, HttpEnv } from '../../context.ts';
 import { nounApp } from '../../documented.ts';
 import { textHeaders, toText } from './console.ts';
-import { ndjson, routes } from './definitions.ts';
-import { gather, largeAnswer, smallAnswer, toNdjson } from './exec.ts';
-import { Gathered } from './gathered.ts';
+import { routes } from './definitions.ts';
+import { toMetricsBody } from './metrics.ts';
 import type * as schema from './schema.ts';
 import {
   type BootPaths,
   statesOf,
   statesToWaitFor,
   toCreateRequest,
-  toExecRequest,
   toLabelFilter,
   toMachineBody,
   toSort,
@@ -29,22 +28,33 @@ import {
 export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
   const app = nounApp();
   const { machines } = deps;
-  const bodyFor = async ({ isOperator, scopes }: Caller, machine: Machine) => {
-    const canExec = scopes.includes('machines:exec') || scopes.includes('*');
+  const bodyFor = async (caller: Caller, machine: Machine) => {
+    const canExec = hasScope(caller, 'machines:exec');
     const paths = await bootPaths(deps, machine);
-    return toMachineBody(machine, paths, deps.machines.warningsOf(machine), { isOperator, canExec });
+    const facts = {
+      warnings: machines.warningsOf(machine),
+      link: machines.linkTrouble(machine),
+      network: machines.networkOf(machine),
+      ssh: machines.sshPortOf(machine),
+    };
+    return toMachineBody(machine, paths, facts, {
+      isOperator: caller.isOperator,
+      canExec,
+    });
   };
 
   app.openapi(routes.create, async (c) => {
-    const machine = await machines.create(c.get('caller').tenant, toCreateRequest(c.req.valid('json')));
-    return c.json(await bodyFor(c.get('caller'), machine), 201);
+    const caller = c.get('caller');
+    const machine = await machines.create(caller.tenant, toCreateRequest(c.req.valid('json')), caller);
+    return c.json(await bodyFor(caller, machine), 201);
   });
   app.openapi(routes.list, async (c) => {
     const { status, limit, offset, label = [], image, sort } = c.req.valid('query');
     const page = await machines.list({
-      ...{ tenant: c.get('caller').tenant, limit, offset, sort: toSort(sort) },
-      ...(status === undefined ? {} : { states: statesOf(status) }),
-      ...(image === undefined ? {} : { image }),
+      ...{ tenant: c.get('caller').tenant, limit, offset },
+      ...(sort === undefined ? {} : { sort: toSort(sort) }),
+      ...(status === undefined ? {} : { states: status.flatMap(statesOf) }),
+      ...(image === undefined ? {} : { images: image.flatMap(spelledNames) }),
       labels: label.map(toLabelFilter),
     });
     return c.json({ machines: page.machines.map(toSummary), total: page.total }, 200);
@@ -58,16 +68,33 @@ export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
   app.openapi(routes.update, async (c) => {
     const caller = c.get('caller');
     const body = c.req.valid('json');
-    // Environment variables can run code, for example as shell functions.
-    if (body.env !== undefined) checkScope(caller, 'machines:exec');
-    const machine = await machines.update(caller.tenant, c.req.valid('param').id, toUpdateRequest(body));
+    // Environment variables can run code, for example as shell functions; SSH keys let others do so.
+    if (body.env !== undefined || body.ssh_keys !== undefined) checkScope(caller, 'machines:exec');
+    const machine = await machines.update(
+      caller.tenant,
+      c.req.valid('param').id,
+      toUpdateRequest(body),
+      caller,
+    );
     return c.json(await bodyFor(caller, machine), 200);
   });
-  for (const action of ['start', 'stop', 'pause', 'resume'] as const) {
+  app.openapi(routes.stop, async (c) => {
+    const { idempotent: isIdempotent, force } = c.req.valid('query');
+    const { tenant } = c.get('caller');
+    const result = await machines.stop(tenant, c.req.valid('param').id, { isIdempotent, force });
+    return c.json(await bodyFor(c.get('caller'), done('stop', result)), 200);
+  });
+  app.openapi(routes.pause, async (c) => {
+    const isIdempotent = c.req.valid('query').idempotent;
+    const result = await machines.pause(c.get('caller').tenant, c.req.valid('param').id, { isIdempotent });
+    return c.json(await bodyFor(c.get('caller'), done('pause', result)), 200);
+  });
+  for (const action of ['start', 'resume', 'suspend'] as const) {
     app.openapi(routes[action], async (c) => {
       const { tenant } = c.get('caller');
-      const isIdempotent = c.req.valid('query').idempotent;
-      const result = await machines[action](tenant, c.req.valid('param').id, { isIdempotent });
+      const { idempotent: isIdempotent, cancel_on_disconnect: isCancelled } = c.req.valid('query');
+      const signal = isCancelled ? c.get('session').signal : undefined;
+      const result = await machines[action](tenant, c.req.valid('param').id, { isIdempotent, signal });
       return c.json(await bodyFor(c.get('caller'), done(action, result)), 200);
     });
   }
@@ -92,8 +119,17 @@ export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
     done('delete', await machines.delete(c.get('caller').tenant, c.req.valid('param').id, { force }));
     return c.body(null, 204);
   });
+  app.openapi(routes.metrics, async (c) => {
+    const machine = await machines.get(c.get('caller').tenant, c.req.valid('param').id);
+    const { signal } = c.get('session');
+    const [usage, network] = await Promise.all([
+      machines.measure(machine, signal),
+      machines.networkUsage(machine, signal),
+    ]);
+    return c.json(toMetricsBody(machine, usage, network, new Date()), 200);
+  });
   app.openapi(routes.console, async (c) => {
-    const { lines, follow } = c.req.valid('query');
+    const { lines, follow, timestamps, previous } = c.req.valid('query');
     // HEAD has no body to follow, and nothing would end the following.
     const isFollowed = follow && !c.env.isHead;
     const session = c.get('session');
@@ -101,26 +137,10 @@ export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
     const pieces = await machines.console(
       c.get('caller').tenant,
       id,
-      { lines, follow: isFollowed },
+      { lines, follow: isFollowed, timestamps, previous },
       session.signal,
     );
     return c.body(toText(pieces, session.cutOnAbort()), 200, textHeaders) as never;
-  });
-  app.openapi(routes.exec, async (c) => {
-    const request = toExecRequest(c.req.valid('json'));
-    const session = c.get('session');
-    const run = () => machines.exec(c.get('caller').tenant, c.req.valid('param').id, request, session.signal);
-    // The types only support answers of one JSON value.
-    if (wantsStream(c.req.header('accept'))) {
-      return c.body(toNdjson(await run(), session.cutOnAbort()), 200, { 'Content-Type': ndjson }) as never;
-    }
-    const gathered = () => new Gathered((bytes) => session.reserve(bytes));
-    const streams = { stdout: gathered(), stderr: gathered() };
-    const end = await gather(await run(), streams, request.timeoutMs);
-    const large = largeAnswer(end, streams);
-    if (large === null) return c.json(smallAnswer(end, streams), 200);
-    session.cutOnAbort();
-    return c.body(large, 200, { 'Content-Type': 'application/json' }) as never;
   });
   return app;
 }
@@ -144,6 +164,7 @@ async function waitFor(
     if (!isAppError(error, 'timeout')) throw error;
     throw new AppError('timeout', `Timed out waiting for machine ${id} to reach status ${status}`, {
       cause: error,
+      hint: 'Wait again; flotilla inspect shows what the machine is doing.',
     });
   }
 }
@@ -167,8 +188,4 @@ async function bootPaths({ machines, images, disks }: HttpDeps, machine: Machine
     kernelArgs: machines.kernelArgsOf(machine, kit?.kernelArgs ?? ''),
     rootfsPath: disks.locate(id, imageDigest).path,
   };
-}
-
-function wantsStream(accept: string | undefined): boolean {
-  return accept?.split(',').some((type) => type.trim().split(';')[0] === ndjson) ?? false;
 }

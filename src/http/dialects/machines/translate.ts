@@ -1,21 +1,21 @@
 /** Translates between core's terms and this dialect's, which appear nowhere else. Pure. */
 import { basename } from 'node:path';
 import { AppError } from '../../../core/errors.ts';
+import { imageNote } from '../../../core/images/references.ts';
 import type { ListedMachine, Machine } from '../../../core/machines/machine.ts';
 import type { CreateRequest } from '../../../core/machines/spec.ts';
 import { isTransit, type MachineState, machineStates } from '../../../core/machines/states.ts';
 import type { UpdateRequest } from '../../../core/machines/update.ts';
-import type { ExecRequest } from '../../../core/ports/guest.ts';
+import type { NetworkView } from '../../../core/network/service.ts';
+import type { GuestLinkState } from '../../../core/ports/guest.ts';
 import type { LabelFilter, MachineSort } from '../../../core/ports/store.ts';
+import type { SshPortState } from '../../../core/ssh/machine-ports.ts';
+import { parseUserData } from '../../../core/user-data/parse.ts';
+import { timeText } from '../../../lib/times.ts';
+import { failureText } from '../../host-paths.ts';
 import type { sortWords } from './fields.ts';
-import {
-  type CreateBody,
-  type ExecBody,
-  type MachineBody,
-  type MachineStatus,
-  type MachineSummary,
-  timeoutSecondsMax,
-} from './schema.ts';
+import { toNetworkBody, toNetworkChange, toNetworkRequest } from './network-translate.ts';
+import type { CreateBody, MachineBody, MachineStatus, MachineSummary } from './schema.ts';
 import type { UpdateBody } from './update-schema.ts';
 
 const statusWords: Readonly<Record<MachineState, MachineStatus>> = {
@@ -27,6 +27,8 @@ const statusWords: Readonly<Record<MachineState, MachineStatus>> = {
   snapshotting: 'running',
   paused: 'paused',
   resuming: 'paused',
+  suspending: 'running',
+  suspended: 'suspended',
   stopping: 'stopping',
   deleting: 'stopping',
   deleted: 'stopped',
@@ -53,13 +55,8 @@ export function statesToWaitFor(status: MachineStatus): readonly MachineState[] 
   return still.length > 0 ? still : states;
 }
 
-/** Raises `unsupported` for features that do not exist yet. */
+/** Raises `unsupported` for features that do not exist yet, and `invalid` for user data that cannot be read. */
 export function toCreateRequest(body: CreateBody): CreateRequest {
-  if (body.network !== undefined && body.network.enable !== false) {
-    throw new AppError('unsupported', 'network cannot be had: guests have no network device yet', {
-      hint: 'Leave it out, or say {"enable": false}.',
-    });
-  }
   if (body.registry_auth !== undefined) {
     throw new AppError(
       'unsupported',
@@ -71,17 +68,24 @@ export function toCreateRequest(body: CreateBody): CreateRequest {
   }
   return {
     name: body.name,
+    template: body.template,
     vcpuCount: body.vcpu_count,
     memoryMib: body.mem_size_mib,
     diskMib: body.disk_size_mib ?? body.image_size_mib,
-    image: body.image,
+    image: body.image ?? undefined,
     engine: body.engine,
     boot: body.boot,
     exposedPorts: body.exposed_ports,
     labels: body.labels,
     env: body.env,
     restart: body.restart,
+    autoWake: body.auto_wake,
+    idle: toIdle(body.idle),
     lifetimeSeconds: body.lifetime_seconds,
+    userData: body.user_data === undefined ? undefined : parseUserData(body.user_data),
+    sshKeys: body.ssh_keys,
+    sshPort: body.ssh_port === 0 ? 'any' : body.ssh_port,
+    network: body.network === undefined ? undefined : toNetworkRequest(body.network),
   };
 }
 
@@ -90,12 +94,25 @@ export function toUpdateRequest(body: UpdateBody): UpdateRequest {
     name: body.name,
     labels: body.labels,
     env: body.env,
+    exposedPorts: body.exposed_ports,
+    exposedPortsAdd: body.exposed_ports_add,
+    exposedPortsRemove: body.exposed_ports_remove,
     restart: body.restart,
+    autoWake: body.auto_wake,
+    idle: toIdle(body.idle),
+    holdSeconds: body.hold_seconds,
     lifetimeSeconds: body.lifetime_seconds,
     vcpuCount: body.vcpu_count,
     memoryMib: body.mem_size_mib,
     diskMib: body.disk_size_mib,
+    sshKeys: body.ssh_keys,
+    sshPort: body.ssh_port === 0 ? 'any' : body.ssh_port,
+    network: body.network === undefined ? undefined : toNetworkChange(body.network),
   };
+}
+
+function toIdle(idle: UpdateBody['idle']): UpdateRequest['idle'] {
+  return idle && { afterSeconds: idle.after_seconds, action: idle.action };
 }
 
 /** `key=value`, or `key` alone. The key cannot contain `=` here, although a label's key may. */
@@ -124,15 +141,26 @@ export interface Sight {
   readonly canExec: boolean;
 }
 
+/** What is true now and not recorded. */
+export interface CurrentFacts {
+  readonly warnings: readonly string[];
+  /** Null: there is nothing to say about the guest's link. */
+  readonly link: GuestLinkState | null;
+  readonly network: NetworkView;
+  /** Null: the machine has no SSH port. */
+  readonly ssh: SshPortState | null;
+}
+
 /** Only the operator sees paths and processes of the host; others see file names only. */
 export function toMachineBody(
   machine: Machine,
   paths: BootPaths,
-  warnings: readonly string[],
+  { warnings, link, network, ssh }: CurrentFacts,
   { isOperator, canExec }: Sight,
 ): MachineBody {
   const { spec } = machine;
   const handle = isOperator ? machine.handle : null;
+  const note = imageNote(spec.imageRef, spec.image);
   const shown = (path: string) => (isOperator ? path : basename(path));
   return {
     ...toSummary(machine),
@@ -142,34 +170,83 @@ export function toMachineBody(
     socket_path: handle?.controlSocket ?? null,
     tap_device: null,
     tap_ip: null,
-    guest_ip: null,
-    guest_mac: null,
+    guest_ip: network.ipv4,
+    guest_mac: network.mac,
     pid: handle?.pid ?? null,
     exposed_ports: [...spec.exposedPorts],
+    network: toNetworkBody(network),
     updated_at: machine.updatedAt,
     started_at: machine.startedAt,
     state: machine.state,
     operation_id: machine.operationId,
-    image_ref: spec.image,
+    image_ref: spec.imageRef,
+    ...(note === null ? {} : { image_note: note }),
     image_digest: machine.imageDigest,
     disk_size_mib: spec.diskMib,
     engine: spec.engine,
+    template: spec.template,
     boot: spec.boot,
+    boot_kind: bootKind(machine),
+    suspended_at: machine.savedMemory?.savedAt ?? null,
     env: canExec ? { ...spec.env } : null,
     restart: spec.restart,
     restart_count: machine.restartCount,
     restart_at: machine.restartAt,
-    error_message: machine.failure?.message ?? null,
+    auto_wake: spec.autoWake,
+    idle: spec.idle && { after_seconds: spec.idle.afterSeconds, action: spec.idle.action },
+    held_until: spec.heldUntil,
+    idle_at: machine.idleAt,
+    error_message: machine.failure && failureText(machine.failure, isOperator),
+    user_data: canExec ? (spec.userData?.text ?? null) : null,
+    ssh_keys: [...spec.sshKeys],
+    ssh_port: spec.sshPort,
+    ...(ssh === null ? {} : { ssh: toSshState(ssh, isOperator) }),
+    provisioning: toProvisioning(machine),
+    ...(link === null ? {} : { guest_link: toGuestLink(link, isOperator) }),
     warnings: isOperator ? [...warnings] : [],
     failure: machine.failure
       ? {
           code: machine.failure.code,
-          message: machine.failure.message,
+          message: failureText(machine.failure, isOperator),
           at: machine.failure.at,
           console: [...machine.failure.console],
         }
       : null,
   };
+}
+
+function toSshState(
+  { port, isOpen, reason }: SshPortState,
+  isOperator: boolean,
+): NonNullable<MachineBody['ssh']> {
+  return {
+    port,
+    status: isOpen ? 'open' : 'closed',
+    reason: reason === null ? null : failureText({ code: 'unavailable', message: reason }, isOperator),
+  };
+}
+
+function bootKind({ handle }: Machine): MachineBody['boot_kind'] {
+  if (handle === null) return null;
+  return handle.restoredFrom ? 'restored' : 'cold';
+}
+
+function toGuestLink(
+  { isUp, reason, lostAtMs, lostCount }: GuestLinkState,
+  isOperator: boolean,
+): NonNullable<MachineBody['guest_link']> {
+  return {
+    status: isUp ? 'up' : 'down',
+    reason: failureText({ code: 'guest', message: reason ?? '' }, isOperator),
+    lost_at: lostAtMs === null ? null : timeText(lostAtMs),
+    lost_count: lostCount,
+  };
+}
+
+function toProvisioning({ provisioning }: Machine): MachineBody['provisioning'] {
+  if (!provisioning) return null;
+  const { state: status, message, at } = provisioning;
+  return { status, message, updated_at: at };
 }
 
 export function toSummary(machine: ListedMachine): MachineSummary {
@@ -184,20 +261,4 @@ export function toSummary(machine: ListedMachine): MachineSummary {
     labels: { ...machine.spec.labels },
     expires_at: machine.expiresAt,
   };
-}
-
-export function toExecRequest(body: ExecBody): ExecRequest {
-  const stdin = body.stdin === undefined ? undefined : Buffer.from(body.stdin, 'base64');
-  return {
-    argv: body.command,
-    timeoutMs: Math.min(body.timeout, timeoutSecondsMax) * 1000,
-    ...(body.env === undefined ? {} : { env: body.env }),
-    ...(body.cwd === undefined ? {} : { cwd: body.cwd }),
-    ...(body.user === undefined ? {} : { user: body.user }),
-    ...(stdin === undefined ? {} : { stdin: once(stdin) }),
-  };
-}
-
-async function* once(data: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield data;
 }

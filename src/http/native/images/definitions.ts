@@ -6,26 +6,28 @@ import * as schema from './schema.ts';
 
 const tags = ['images'];
 const imageAnswer = json('The image.', schema.imageBody);
-const notFound = { 404: failure('No such image.', 'NOT_FOUND', 'no image "alpine-3.20"') } as const;
+const notFound = {
+  404: failure('The image does not exist.', 'NOT_FOUND', 'No image "alpine-3.20"'),
+} as const;
 
 const importFailures = {
   ...commonFailures,
   409: failure(
-    'You can see an image of that name already.',
+    'An image that you can see has this name already.',
     'CONFLICT',
-    "an image named 'alpine-3.20' exists already",
+    "An image named 'alpine-3.20' exists already",
   ),
   503: failure(
-    'Not now: no room, too many imports wait or images are there, its turn did not come, or shutting down.',
+    'Temporarily impossible: too little disk space, too many imports or images, the import’s turn did not come in time, or the daemon is shutting down.',
     'RESOURCE_EXHAUSTED',
     '16 imports wait already',
     true,
   ),
-  504: failure('It took too long.', 'TIMEOUT', 'the import did not end within 1200 s', true),
+  504: failure('The import took too long.', 'TIMEOUT', 'The import did not end within 1200 s', true),
 } as const;
 
 const wholeOrNothing =
-  'Either the whole image is there when this answers, or nothing is. Two images are made at a time, of different tenants; at most 16 imports wait, one of each tenant, for at most 20 minutes.';
+  'The import is atomic: on failure nothing is left behind. The host builds two images at a time, at most one for each tenant. At most 16 imports wait, one for each tenant, for at most 20 minutes.';
 
 export const routes = {
   import: createRoute({
@@ -35,7 +37,7 @@ export const routes = {
     tags,
     ...needs('machines:write', { body: { kind: 'json', bytesMax: smallBodyBytesMax } }),
     summary: 'Import an image from the host',
-    description: `Makes an image of a directory or a tar archive on the daemon’s host; for the operator’s key only. ${wholeOrNothing}`,
+    description: `Makes an image from a directory or a tar archive on the daemon’s host. Needs the operator’s key. ${wholeOrNothing}`,
     request: bodyOf(schema.importImageBody, {
       name: 'alpine-3.20',
       directory: '/srv/roots/alpine',
@@ -50,7 +52,7 @@ export const routes = {
       403: failure(
         'The key is not the operator’s.',
         'FORBIDDEN',
-        'only the operator imports files of this host',
+        'Only the operator imports files of this host',
       ),
       ...bodyRefused,
     },
@@ -62,7 +64,12 @@ export const routes = {
     tags,
     ...needs('machines:write', { body: { kind: 'stream' }, query: 'declared' }),
     summary: 'Upload an image',
-    description: `The body is a tar archive of a root directory, plain or packed with gzip, zstd, xz or bzip2, of at most 64 GiB unpacked; each file, directory and link counts 8 KiB beside its content, and there are at most 2,000,000. Something in it must be executable; /proc, /sys, /dev, /run, /etc and /tmp are made where they are missing. The image is your tenant’s own. ${wholeOrNothing}`,
+    description: `
+Makes an image from the body: a tar archive of a root directory, plain or compressed with gzip, zstd, xz or bzip2. Unpacked, it may
+have 64 GiB and 2,000,000 entries; each file, directory and link counts 8 KiB in addition to its content. At least one file must be
+executable. Missing directories /proc, /sys, /dev, /run, /etc and /tmp are created. The image belongs to your tenant.
+${wholeOrNothing}
+`.trim(),
     request: {
       params: schema.uploadParams,
       query: schema.uploadQuery,
@@ -70,18 +77,18 @@ export const routes = {
         required: true,
         content: {
           'application/octet-stream': {
-            schema: z.string().openapi({ format: 'binary', description: 'The archive.' }),
+            schema: z.string().openapi({ format: 'binary', description: 'The tar archive.' }),
           },
         },
       },
     },
     responses: {
       201: imageAnswer,
-      ...invalid('the archive cannot be unpacked: This does not look like a tar archive'),
+      ...invalid('The archive cannot be unpacked: This does not look like a tar archive'),
       408: failure(
-        'The body stands still for 60 s, or comes at less than 1 MiB in 10 s with 20 s to spare. Time counts from its turn on.',
+        'The body stopped for 60 s, or stayed below 1 MiB in 10 s for more than 20 s. Waiting for its turn does not count.',
         'TIMEOUT',
-        'the upload stood still, or came at less than 1 MiB in 10 seconds',
+        'The upload stopped, or was slower than 1 MiB in 10 seconds',
         true,
       ),
       415: bodyRefused[415],
@@ -95,10 +102,11 @@ export const routes = {
     tags,
     ...needs('machines:read', { query: 'declared' }),
     summary: 'List images',
-    description: 'A page of the images you can see, by name: the shared ones and your tenant’s own.',
+    description:
+      'Returns one page of the images that you can see, ordered by name: shared ones and your tenant’s own.',
     request: { query: schema.listImagesQuery },
     responses: {
-      200: json('A page of images, by name.', schema.imageList),
+      200: json('One page of images.', schema.imageList),
       ...invalid('limit must be at most 1000'),
       ...commonFailures,
     },
@@ -110,10 +118,12 @@ export const routes = {
     tags,
     ...needs('machines:read'),
     summary: 'Get an image',
+    description:
+      'Returns an image that you can see, by name in any spelling: `debian:12` is `debian-12`. Aliases are not followed.',
     request: { params: schema.imageParams },
     responses: {
       200: imageAnswer,
-      ...invalid('name must have at most 128 characters'),
+      ...invalid('name must have at most 255 characters'),
       ...commonFailures,
       ...notFound,
     },
@@ -123,21 +133,26 @@ export const routes = {
     path: '/{name}',
     operationId: 'deleteImage',
     tags,
-    ...needs('machines:write'),
+    ...needs('machines:write', { body: { kind: 'empty' } }),
     summary: 'Delete an image',
-    description: 'One that was imported and that no machine uses. Shared ones are the operator’s to delete.',
+    description:
+      'Deletes an imported image that no machine uses, by its exact name. Only the operator can delete shared images.',
     request: { params: schema.imageParams },
     responses: {
       204: { description: 'Deleted.' },
-      ...invalid('name must have at most 128 characters'),
+      ...invalid('name must have at most 255 characters'),
       ...commonFailures,
       403: failure(
-        'It is shared, and the key is not the operator’s.',
+        'The image is shared, and the key is not the operator’s.',
         'FORBIDDEN',
-        "image 'alpine-3.20' is shared",
+        "Image 'alpine-3.20' is shared",
       ),
       ...notFound,
-      409: failure('It is in use or built in.', 'CONFLICT', "image 'alpine-3.20' is used by 2 machines"),
+      409: failure(
+        'The image is in use or built in.',
+        'CONFLICT',
+        "Image 'alpine-3.20' is used by 2 machines",
+      ),
       ...bodyRefused,
     },
   }),

@@ -24,7 +24,7 @@ afterEach(async () => {
 });
 
 const operator = {
-  ...{ tenant: 'default', keyName: 'admin', keyId: null, expiresAt: null, isOperator: true },
+  ...{ tenant: 'default', keyName: 'admin', keyId: null, expiresAt: null, tier: null, isOperator: true },
   scopes: ['*'] as readonly Scope[],
 };
 
@@ -90,15 +90,15 @@ describe('import and upload', () => {
     expect((await send('GET', '/tiny', { key: await keyOf('two') })).status).toBe(404);
     expect(await send('PUT', '/tiny', { key, bytes })).toMatchObject({
       status: 409,
-      body: refusal('CONFLICT', "an image named 'tiny' exists already"),
+      body: refusal('CONFLICT', "An image named 'tiny' exists already"),
     });
   });
 
   test.each([
     [{ name: 'tiny' }, 'directory must be given'],
     [{ name: 'tiny', directory: '/a', tarball: '/b' }, 'directory must be given'],
-    [{ name: '../tiny', directory: '/a' }, 'name must be 1 to 127'],
-    [{ name: 'a..b', directory: '/a' }, 'name must be 1 to 127'],
+    [{ name: '../tiny', directory: '/a' }, 'name must have at most 240'],
+    [{ name: 'a..b', directory: '/a' }, 'name must have at most 240'],
     [{ name: 'tiny', directory: '/a', kernel: 'mine' }, 'kernel must be one of: host, image'],
     [{ name: 'tiny', directory: '/a', min_memory_mib: 1 }, 'min_memory_mib must be at least 16'],
   ])('%j: 400', async (json, message) => {
@@ -135,7 +135,7 @@ describe('import and upload', () => {
       body: new Uint8Array(8 * 2 ** 20),
     });
     expect(answer.status).toBe(400);
-    expect(await answer.json()).toMatchObject(refusal('VALIDATION_ERROR', 'not an archive'));
+    expect(await answer.json()).toMatchObject(refusal('VALIDATION_ERROR', 'Not an archive'));
   });
 
   test('a client that disconnects ends its import', async () => {
@@ -303,7 +303,7 @@ describe('a tenant', () => {
       body: {
         error: {
           code: 'RESOURCE_EXHAUSTED',
-          message: 'your tenant has an import under way and one that waits already',
+          message: 'Your tenant has an import under way and one that waits already',
           hint: 'Try again when the imports before it are done.',
           retryable: true,
         },
@@ -349,8 +349,8 @@ describe('a tenant', () => {
     for (let index = 0; index < 200; index++) {
       await add(true, index);
       if (index % 2 === 0) {
-        const name = `n${index}`;
-        fake.images.put({ ...(await fake.images.resolve('default', name)), tenant: 'default' });
+        const shared = await fake.images.named('default', `n${index}`);
+        if (shared) fake.images.put({ ...shared, tenant: 'default' });
       }
     }
     await expect(add(true, 200)).rejects.toMatchObject({
@@ -419,7 +419,7 @@ describe('delete', () => {
   test('a built-in image: 409', async () => {
     expect(await send('DELETE', '/busybox')).toMatchObject({
       status: 409,
-      body: refusal('CONFLICT', "image 'busybox' is built in"),
+      body: refusal('CONFLICT', "Image 'busybox' is built in"),
     });
   });
 
@@ -427,7 +427,7 @@ describe('delete', () => {
     await send('POST', '', { json: { name: 'tiny', directory: '/srv/tiny', shared: true } });
     expect(await send('DELETE', '/tiny', { key: await keyOf('one') })).toMatchObject({
       status: 403,
-      body: refusal('FORBIDDEN', "image 'tiny' is shared"),
+      body: refusal('FORBIDDEN', "Image 'tiny' is shared"),
     });
   });
 
@@ -438,7 +438,7 @@ describe('delete', () => {
     const answer = await send('DELETE', '/tiny');
     expect(answer).toMatchObject({
       status: 409,
-      body: refusal('CONFLICT', /^image 'tiny' is used by 2 machines$/),
+      body: refusal('CONFLICT', /^Image 'tiny' is used by 2 machines$/),
     });
     expect(JSON.stringify(answer)).not.toContain('web');
   });
@@ -460,6 +460,16 @@ describe('delete', () => {
       if (deleted.status === 409) await send('DELETE', '/tiny');
     }
   });
+});
+
+test('the slashes of a name may stand in an address as they are', async () => {
+  const name = 'ghcr.io/org/app:1';
+  expect(await send('PUT', `/${name}`, { bytes })).toMatchObject({ status: 201, body: { name } });
+  for (const path of [name, encodeURIComponent(name), 'ghcr.io%2Forg/app:1'])
+    expect(await send('GET', `/${path}`)).toMatchObject({ status: 200, body: { name } });
+  expect(await send('GET', '/ghcr.io/org/app:1/')).toMatchObject({ status: 404 });
+  expect((await send('DELETE', `/${name}`)).status).toBe(204);
+  expect((await send('GET', `/${name}`)).status).toBe(404);
 });
 
 test('the clean-up spares images of all machines, including those never started', async () => {

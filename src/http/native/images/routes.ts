@@ -4,9 +4,9 @@ import type { RequestSource } from '../../../core/images/service.ts';
 import type { Image } from '../../../core/ports/images.ts';
 import type { HttpDeps, HttpEnv } from '../../context.ts';
 import { nounApp } from '../../documented.ts';
+import { uploadedChunks } from '../../uploaded-chunks.ts';
 import { routes } from './definitions.ts';
 import type { ImageBody, ImportImageBody } from './schema.ts';
-import { uploadedChunks } from './upload.ts';
 
 export function imagesApp({ imageService }: HttpDeps): OpenAPIHono<HttpEnv> {
   const app = nounApp();

@@ -7,17 +7,17 @@ import * as schema from './schema.ts';
 const failures = {
   ...commonFailures,
   403: failure(
-    'The key is not one for everything; or, while authentication is off, the request comes from another host’s page.',
+    'The key lacks the scope `*`; or authentication is off and the request comes from another site’s page.',
     'FORBIDDEN',
     'Insufficient permissions for this action',
   ),
 } as const;
 const notFound = {
-  404: failure('No such key.', 'NOT_FOUND', "Key with id 'm4t8w1x6c3ra' not found"),
+  404: failure('The key does not exist.', 'NOT_FOUND', "Key with id 'm4t8w1x6c3ra' not found"),
 } as const;
 const wrongId = invalid('id must have at most 128 characters');
 const tags = ['keys'];
-const shared = { tags, ...needs('*') };
+const shared = { tags, ...needs('*', { body: { kind: 'empty' } }) };
 
 export const routes = {
   create: createRoute({
@@ -28,21 +28,21 @@ export const routes = {
     ...needs('*', { body: { kind: 'json', bytesMax: smallBodyBytesMax } }),
     summary: 'Create a key',
     description:
-      'The answer has the key itself, once: keep it. A tenant has at most 1000 keys that are neither revoked nor expired.',
+      'Returns the key’s secret, which is never shown again: store it. A tenant can have 1000 keys that are neither revoked nor expired.',
     request: bodyOf(schema.createKeyBody, {
       name: 'ci',
       scopes: ['machines:read', 'machines:exec'],
       expires_at: '2126-11-22T08:30:00Z',
     }),
     responses: {
-      201: json('The key, with its secret. Not to be cached.', schema.createdKeyBody),
+      201: json('The key with its secret. The answer must not be cached.', schema.createdKeyBody),
       ...invalid('scopes must not be empty'),
       ...failures,
       ...bodyRefused,
       409: failure(
-        'The tenant has all the keys it may.',
+        'The tenant has 1000 valid keys already.',
         'CONFLICT',
-        "tenant 'default' has 1000 keys already",
+        "Tenant 'default' has 1000 keys already",
       ),
     },
   }),
@@ -54,10 +54,10 @@ export const routes = {
     ...needs('*', { query: 'declared' }),
     summary: 'List keys',
     description:
-      'A page of your tenant’s keys, or everyone’s for the operator, newest first; ended ones too, of which a tenant’s last 1000 are remembered. The operator’s own key, which is a file of the host, is not among them.',
+      'Returns one page of your tenant’s keys, newest first; with the operator’s key, those of all tenants. Includes revoked and expired keys, the last 1000 of each tenant. The operator’s own key is a file on the host and is not listed.',
     request: { query: schema.listKeysQuery },
     responses: {
-      200: json('A page of keys, newest first.', schema.keyList),
+      200: json('One page of keys.', schema.keyList),
       ...invalid('limit must be at most 1000'),
       ...failures,
     },
@@ -68,6 +68,7 @@ export const routes = {
     operationId: 'getKey',
     ...shared,
     summary: 'Get a key',
+    description: 'Returns a key of your tenant, without its secret.',
     request: { params: schema.keyParams },
     responses: {
       200: json('The key.', schema.keyBody),
@@ -83,7 +84,7 @@ export const routes = {
     ...shared,
     summary: 'Revoke a key',
     description:
-      'It and all keys made with it are good for nothing from the answer on; another daemon on the same database may take a second. The key stays listed, with `revoked_at`. Revoking it again changes nothing.',
+      'Ends the key and all keys that were created with it at once; other daemons on the same database may accept them for one more second. The key stays listed, with `revoked_at`. Revoking it again changes nothing.',
     request: { params: schema.keyParams },
     responses: {
       204: { description: 'Revoked.' },

@@ -71,6 +71,7 @@ describe('the life of a key', () => {
       name: 'ci',
       scopes: ['machines:read', 'machines:exec'],
       tenant: 'default',
+      tier: null,
       prefix: key.slice(0, 11),
       created_at: moment,
       expires_at: '2126-01-01T00:00:00.000Z',
@@ -126,7 +127,7 @@ describe('the life of a key', () => {
     [{ expires_at: 'tomorrow' }, 'expires_at must be a time such as 2030-01-31T12:00:00Z'],
     [{ expires_at: '2126-02-30T00:00:00Z' }, 'expires_at must be a time such as 2030-01-31T12:00:00Z'],
     [{ expires_at: '2126-01-01T00:00Z' }, 'expires_at must be a time such as 2030-01-31T12:00:00Z'],
-    [{ expires_at: '2020-01-01T00:00:00Z' }, 'the time a key expires must be in the future'],
+    [{ expires_at: '2020-01-01T00:00:00Z' }, 'The time a key expires must be in the future'],
     [{ tenant: 'No' }, 'tenant must be 1 to 63 of a-z, 0-9 and -, and not begin with -'],
   ])('%j: 400', async (fields, message) => {
     const body = { name: 'k', scopes: ['*'], ...fields };
@@ -135,6 +136,9 @@ describe('the life of a key', () => {
     );
   });
 });
+
+/** For the operator alone, whatever scopes a key has. */
+const forOperator = ['listQuotas', 'setQuota', 'removeQuota'];
 
 describe('scopes', () => {
   const needed = readContract().operations.flatMap((operation) => {
@@ -148,18 +152,30 @@ describe('scopes', () => {
     expect(all.filter((each) => !with_.includes(each))).toEqual(['getHealth']);
   });
 
-  test.each(needed)('$operationId accepts only $scope and *', async ({ method, path, scope }) => {
+  const forTenants = needed.filter(({ operationId }) => !forOperator.includes(operationId));
+  test.each(forTenants)('$operationId accepts only $scope and *', async ({ method, path, scope }) => {
     const verdicts = await Promise.all(
       scopes.map(async (held) => {
         const { key } = await makeKey({ scopes: [held] });
         // The machine does not exist and there is no body, so an accepted caller gets another error.
-        const answer = await call(key, method, path.replace(/\{\w+\}/, 'nobody'));
+        const named = path.replace('{tenant}', 'default').replace(/\{\w+\}/, 'nobody');
+        const answer = await call(key, method, named);
         expect(answer.status).toBeLessThan(500);
         if (answer.status === 403) expect(answer).toEqual(forbidden);
         return [held, answer.status !== 403];
       }),
     );
     expect(verdicts).toEqual(scopes.map((held) => [held, held === scope || held === '*']));
+  });
+
+  test('what is for the operator is refused to a key for everything', async () => {
+    const { key } = await makeKey();
+    const operations = needed.filter(({ operationId }) => forOperator.includes(operationId));
+    expect(operations).toHaveLength(forOperator.length);
+    for (const { method, path } of operations) {
+      const body = method === 'PUT' ? { machines: 1 } : undefined;
+      expect(await call(key, method, path.replace('{tenant}', 'default'), body)).toEqual(forbidden);
+    }
   });
 
   test('a read-only key changes nothing', async () => {

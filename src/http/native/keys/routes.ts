@@ -9,9 +9,9 @@ import type { KeyBody } from './schema.ts';
 export function keysApp({ apiKeys }: HttpDeps): OpenAPIHono<HttpEnv> {
   const app = nounApp();
   app.openapi(routes.create, async (c) => {
-    const { name, scopes, tenant, expires_at } = c.req.valid('json');
+    const { name, scopes, tenant, expires_at, tier } = c.req.valid('json');
     const expiresAt = expires_at === undefined ? undefined : new Date(expires_at);
-    const { key, secret } = await apiKeys.create(c.get('caller'), { name, scopes, tenant, expiresAt });
+    const { key, secret } = await apiKeys.create(c.get('caller'), { name, scopes, tenant, expiresAt, tier });
     return c.json({ ...toKeyBody(key), key: secret }, 201, { 'Cache-Control': 'no-store' });
   });
   app.openapi(routes.list, async (c) => {
@@ -35,6 +35,7 @@ function toKeyBody(key: ApiKey): KeyBody {
     name: key.name,
     scopes: [...key.scopes],
     tenant: key.tenant,
+    tier: key.tier,
     prefix: key.prefix,
     created_at: key.createdAt,
     expires_at: key.expiresAt,

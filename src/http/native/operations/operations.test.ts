@@ -15,7 +15,7 @@ const keys = {
     const [tenant = '', scope = ''] = key?.split('/') ?? [];
     return {
       ...{ tenant, keyName: 'test', keyId: null, expiresAt: null },
-      ...{ scopes: [scope as Scope], isOperator: false },
+      ...{ scopes: [scope as Scope], tier: null, isOperator: false },
     };
   },
 };
@@ -114,7 +114,7 @@ describe('one operation', () => {
       operations: [
         {
           kind: 'machine.start',
-          failure: { code: 'guest', message: expect.stringContaining('the guest said no'), step: 'ready' },
+          failure: { code: 'guest', message: expect.stringContaining('The guest said no'), step: 'ready' },
           steps: expect.arrayContaining([{ name: 'launch', phase: 'undone', at: moment }]),
         },
       ],

@@ -1,9 +1,10 @@
-/** `/operations`: running operations, and why others failed. */
+/** The routes of `/api/v1/operations`: running operations, and why others failed. */
 import { createRoute, type OpenAPIHono, type RouteConfig } from '@hono/zod-openapi';
 import type { Operation } from '../../../core/operations/operation.ts';
 import { needs } from '../../access.ts';
 import type { HttpDeps, HttpEnv } from '../../context.ts';
 import { commonFailures, failure, invalid, json, nounApp } from '../../documented.ts';
+import { operationFailureText } from '../../host-paths.ts';
 import * as schema from './schema.ts';
 
 const tags = ['operations'];
@@ -17,10 +18,10 @@ const routes = {
     ...needs('machines:read', { query: 'declared' }),
     summary: 'List operations',
     description:
-      'A page of what was and is being done to your machines, newest first. The oldest that ended are forgotten in time.',
+      'Returns one page of running and ended operations on your machines and images, newest first. The oldest ended ones are removed.',
     request: { query: schema.listQuery },
     responses: {
-      200: json('A page of operations, newest first.', schema.operationList),
+      200: json('One page of operations.', schema.operationList),
       ...invalid('limit must be at most 1000'),
       ...commonFailures,
     },
@@ -32,14 +33,14 @@ const routes = {
     tags,
     ...needs('machines:read'),
     summary: 'Get an operation',
-    description: 'A machine names the one under way in its `operation_id`.',
+    description: 'The `operation_id` of a machine is the id of its open operation.',
     request: { params: schema.operationParams },
     responses: {
       200: json('The operation.', schema.operationBody),
       ...invalid('id must have at most 128 characters'),
       ...commonFailures,
       404: failure(
-        'No such operation, or it is forgotten.',
+        'The operation does not exist, or was removed.',
         'NOT_FOUND',
         "Operation with id 'abc123' not found",
       ),
@@ -53,20 +54,24 @@ export const operationRoutes: readonly RouteConfig[] = Object.values(routes);
 export function operationsApp({ operations }: HttpDeps): OpenAPIHono<HttpEnv> {
   const app = nounApp();
   app.openapi(routes.list, async (c) => {
-    const { machine, state, limit, offset } = c.req.valid('query');
-    const states = state === undefined ? undefined : [state];
-    const page = await operations.list(c.get('caller').tenant, { machine, states, limit, offset });
-    return c.json({ operations: page.operations.map(toBody), total: page.total }, 200);
+    const { machine, state: states, limit, offset } = c.req.valid('query');
+    const { tenant, isOperator } = c.get('caller');
+    const page = await operations.list(tenant, { machine, states, limit, offset });
+    return c.json(
+      { operations: page.operations.map((each) => toBody(each, isOperator)), total: page.total },
+      200,
+    );
   });
   app.openapi(routes.get, async (c) => {
-    const operation = await operations.get(c.get('caller').tenant, c.req.valid('param').id);
-    return c.json(toBody(operation), 200);
+    const { tenant, isOperator } = c.get('caller');
+    const operation = await operations.get(tenant, c.req.valid('param').id);
+    return c.json(toBody(operation, isOperator), 200);
   });
   return app;
 }
 
 /** Field by field: parameters and step outputs are internal. */
-function toBody(operation: Operation): schema.OperationBody {
+function toBody(operation: Operation, isOperator: boolean): schema.OperationBody {
   const { failure: reason } = operation;
   return {
     id: operation.id,
@@ -76,7 +81,11 @@ function toBody(operation: Operation): schema.OperationBody {
     state: operation.state,
     cancel_requested: operation.isCancelRequested,
     steps: operation.steps.map(({ name, phase, at }) => ({ name, phase, at })),
-    failure: reason && { code: reason.code, message: reason.message, step: reason.step },
+    failure: reason && {
+      code: reason.code,
+      message: operationFailureText(operation, isOperator),
+      step: reason.step,
+    },
     created_at: operation.createdAt,
     updated_at: operation.updatedAt,
   };

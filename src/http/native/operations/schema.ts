@@ -8,18 +8,18 @@ import {
   stepPhases,
   subjectKinds,
 } from '../../../core/operations/operation.ts';
-import { closedQuery, moment, pageQuery } from '../../schema.ts';
+import { closedQuery, many, moment, pageQuery } from '../../schema.ts';
 
 const state = z.enum(operationStates).openapi('OperationState', {
   description:
-    '`undoing`: a step failed, or it was cancelled, and what was done is being undone. The last three are final.',
+    '`undoing`: after a failed step or a cancellation, the steps that started are being undone. `succeeded`, `failed` and `cancelled` are final.',
 });
 
 const step = z
   .object({
-    name: z.string().openapi({ example: 'launch' }),
-    phase: z.enum(stepPhases).openapi({ example: 'succeeded' }),
-    at: moment.openapi({ description: 'When this phase began.' }),
+    name: z.string().openapi({ description: 'Name of the step.', example: 'launch' }),
+    phase: z.enum(stepPhases).openapi({ description: 'Latest phase of the step.', example: 'succeeded' }),
+    at: moment.openapi({ description: 'Time (UTC) at which the phase began.' }),
   })
   .openapi('OperationStep');
 
@@ -27,43 +27,43 @@ const failure = z
   .object({
     code: z.string().openapi({
       description:
-        'For programs: `timed_out`, `guest` (it or the link to it), `engine_failed` (the VMM), `exhausted` (no room left), `unavailable`, `unsupported`, `conflict` (it was cancelled), `abandoned` (a restarted daemon could not take it up again) or `internal`. New ones may come.',
+        'For programs: `timed_out`, `guest` (the guest or its link), `engine_failed` (the VMM), `exhausted` (no memory or disk space left), `unavailable`, `unsupported`, `conflict` (cancelled), `abandoned` (a restarted daemon could not continue it) or `internal`. New codes may be added.',
       example: 'timed_out',
     }),
-    message: z.string().openapi({ example: 'the guest did not answer within 60 s' }),
+    message: z
+      .string()
+      .openapi({ description: 'For people.', example: 'The guest did not answer within 60 s' }),
     step: z
       .string()
       .nullable()
-      .openapi({ description: 'The step that failed; null when it was none.', example: 'ready' }),
+      .openapi({ description: 'Step that failed; null if no step failed.', example: 'ready' }),
   })
   .openapi('OperationFailure');
 
 const subject = z
   .object({
-    kind: z.enum(subjectKinds).openapi({ example: 'machine' }),
-    id: z.string().openapi({ example: 'k3v9x2m1q8zt' }),
+    kind: z.enum(subjectKinds).openapi({ description: 'Kind of the subject.', example: 'machine' }),
+    id: z.string().openapi({ description: 'Identifier of the subject.', example: 'k3v9x2m1q8zt' }),
   })
   .openapi('OperationSubject');
 
 export const operationBody = z
   .object({
-    id: z.string().openapi({ example: 'p7d0w4h2n6ry' }),
-    kind: z.enum(operationKinds).openapi({ example: 'machine.start' }),
-    subjects: z.array(subject).openapi({ description: 'What it is about; each may be gone by now.' }),
+    id: z.string().openapi({ description: 'Identifier of the operation.', example: 'p7d0w4h2n6ry' }),
+    kind: z.enum(operationKinds).openapi({ description: 'What it does.', example: 'machine.start' }),
+    subjects: z
+      .array(subject)
+      .openapi({ description: 'Machines or images that it changes. They may no longer exist.' }),
     machine_id: z.string().nullable().openapi({
-      description: 'The machine among its subjects; null when there is none.',
+      description: 'Id of the machine that it changes; null if it changes none.',
       example: 'k3v9x2m1q8zt',
     }),
     state,
     cancel_requested: z
       .boolean()
-      .openapi({ description: 'Another request, such as a stop, asked it to end.', example: false }),
-    steps: z
-      .array(step)
-      .openapi({ description: 'Those that began, in that order, each with its latest phase.' }),
-    failure: failure
-      .nullable()
-      .openapi({ description: 'Why it failed or was cancelled; null while nothing went wrong.' }),
+      .openapi({ description: 'Whether another request, such as a stop, cancels it.', example: false }),
+    steps: z.array(step).openapi({ description: 'Steps that started, oldest first.' }),
+    failure: failure.nullable().openapi({ description: 'Why it failed or was cancelled; null otherwise.' }),
     created_at: moment,
     updated_at: moment,
   })
@@ -72,8 +72,8 @@ export type OperationBody = z.infer<typeof operationBody>;
 
 export const operationList = z
   .object({
-    operations: z.array(operationBody),
-    total: z.int().openapi({ description: 'Operations that match, on all pages.', example: 1 }),
+    operations: z.array(operationBody).openapi({ description: 'Operations on this page.' }),
+    total: z.int().openapi({ description: 'Number of matching operations on all pages.', example: 1 }),
   })
   .openapi('OperationList');
 
@@ -85,10 +85,14 @@ export const listQuery = closedQuery({
     .optional()
     .openapi({
       param: {
-        description: 'One machine’s: by its id, also when it is gone, or by its name while it is there.',
+        description:
+          'Only operations on this machine: its id, even after its deletion, or its name while it exists.',
       },
     }),
-  state: state.optional(),
+  state: many(state).openapi({
+    param: { description: 'State of the operations. May be repeated: operations with any of them match.' },
+    example: ['failed'],
+  }),
   ...pageQuery('Operations'),
 });
 
@@ -97,5 +101,5 @@ export const operationParams = z.object({
     .string()
     .min(1)
     .max(128)
-    .openapi({ param: { description: 'Id.' }, example: 'p7d0w4h2n6ry' }),
+    .openapi({ param: { description: 'Id of the operation.' }, example: 'p7d0w4h2n6ry' }),
 });

@@ -1,0 +1,4 @@
+package main
+
+// sysSetns is missing in the syscall package.
+const sysSetns = 308

@@ -1,0 +1,269 @@
+/**
+ * Moves the memory and devices of a paused guest between QEMU and a directory, as a migration over a unix
+ * socket in the run directory. QEMU's sandbox allows no other way: `exec:` would start a program.
+ */
+import { createReadStream } from 'node:fs';
+import { chmod, open, rm } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import { AppError } from '../../core/errors.ts';
+import { abortable, sleep } from '../../lib/abort.ts';
+import { isOutOfSpace, syncDirectory } from '../../lib/files.ts';
+import { connectOwned } from '../../lib/owned-socket.ts';
+import type { QmpClient } from './qmp.ts';
+import { isObject } from './qmp-messages.ts';
+import {
+  damaged,
+  manifestFile,
+  type SavedState,
+  StateMeter,
+  stateFile,
+  writeManifest,
+} from './saved-state.ts';
+
+const commandTimeoutMs = 5_000;
+/** Less than what a cancelled operation waits for its step. */
+const cancelTimeoutMs = 4_000;
+/** QEMU tells nobody when an incoming migration is complete. */
+const pollMs = 5;
+/** Bytes per second, far above what a socket carries; QEMU's own limit is 128 MiB/s. */
+const bandwidthMax = 2 ** 40;
+
+/** Read and sent at once. */
+const pieceBytes = 256 * 1024;
+/** The state of devices, and the page headers of the memory. */
+const overheadBytesMax = 64 * 1024 * 1024;
+
+export interface SaveRequest {
+  /** Empty, or with remains of an attempt that failed. */
+  readonly directory: string;
+  /** The path of a socket in the run directory. */
+  readonly socket: string;
+  readonly memoryMib: number;
+  readonly facts: Omit<SavedState, 'version' | 'stateBytes' | 'stateSha256'>;
+}
+
+/**
+ * Saves a paused guest, which stays paused. Durable when it resolves. When it rejects, the directory has no
+ * manifest, and the guest may go on. Raises `engine`, `exhausted` when the disk is full, and the signal's reason.
+ */
+export async function saveState(qmp: QmpClient, request: SaveRequest, signal: AbortSignal): Promise<void> {
+  const { directory, socket, memoryMib, facts } = request;
+  await rm(manifestFile(directory), { force: true });
+  await rm(stateFile(directory), { force: true });
+  await requirePausable(qmp);
+  await allowAnySpeed(qmp);
+  // Memory of zeros takes one byte a page, all other pages their size and a header.
+  const bytesMax = memoryMib * 1024 * 1024 + overheadBytesMax;
+  const receiving = await receive(socket, signal);
+  const failed = new AbortController();
+  try {
+    await qmp.execute('migrate', { uri: `unix:${socket}` }, commandTimeoutMs);
+    const written = receiving.connection.then((stream) => writeState(stream, stateFile(directory), bytesMax));
+    // A QEMU that fails may never connect, and a failed write never ends its migration.
+    const completed = migrated(qmp, AbortSignal.any([signal, failed.signal]));
+    await Promise.race([completed, written]);
+    const [{ bytes, sha256 }] = await Promise.all([written, completed]);
+    await syncDirectory(directory);
+    signal.throwIfAborted();
+    await writeManifest(directory, { ...facts, version: 1, stateBytes: bytes, stateSha256: sha256 });
+  } catch (error) {
+    failed.abort(error);
+    receiving.close();
+    // What failed is worth more than that QEMU does not answer either.
+    await cancelled(qmp).catch(() => undefined);
+    signal.throwIfAborted();
+    if (isOutOfSpace(error))
+      throw new AppError('exhausted', 'no space left to save the memory', {
+        cause: error,
+        hint: 'Free some space in the state directory, or delete machines.',
+      });
+    throw error;
+  } finally {
+    receiving.close();
+    await rm(socket, { force: true });
+  }
+}
+
+/** QEMU refuses to save a guest twice that has not run in between. */
+async function requirePausable(qmp: QmpClient): Promise<void> {
+  const status = await statusOf(qmp);
+  if (status === 'postmigrate') {
+    await qmp.execute('cont', {}, commandTimeoutMs);
+    await qmp.execute('stop', {}, commandTimeoutMs);
+  } else if (status !== 'paused')
+    throw new AppError('engine', `a guest cannot be saved while QEMU says '${String(status)}'`, {
+      hint:
+        status === 'io-error'
+          ? 'Free some space on the host’s disk, and try again.'
+          : 'Try again in a moment.',
+    });
+}
+
+async function allowAnySpeed(qmp: QmpClient): Promise<void> {
+  await qmp.execute('migrate-set-parameters', { 'max-bandwidth': bandwidthMax }, commandTimeoutMs);
+}
+
+/** A guest that goes on before its migration is over would be refused, or paused again by the migration's end. */
+async function cancelled(qmp: QmpClient): Promise<void> {
+  const signal = AbortSignal.timeout(cancelTimeoutMs);
+  await abortable(qmp.execute('migrate_cancel', {}, commandTimeoutMs), signal);
+  for (;;) {
+    const { status } = await abortable(migrationOf(qmp), signal);
+    const isOver = overStatuses.includes(String(status ?? 'none'));
+    if (isOver && (await abortable(statusOf(qmp), signal)) !== 'finish-migrate') return;
+    await sleep(pollMs, signal);
+  }
+}
+
+const overStatuses: readonly string[] = ['none', 'completed', 'failed', 'cancelled'];
+
+interface Receiving {
+  /** The first connection; no other is accepted. */
+  readonly connection: Promise<Socket>;
+  close(): void;
+}
+
+/** The VMM's user may connect; the directory keeps everyone else out. */
+async function receive(path: string, signal: AbortSignal): Promise<Receiving> {
+  await rm(path, { force: true });
+  const server: Server = createServer({ allowHalfOpen: true });
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+  promise.catch(() => undefined);
+  const sockets: Socket[] = [];
+  server.on('connection', (socket) => {
+    sockets.push(socket);
+    if (sockets.length > 1) socket.destroy();
+    else resolve(socket);
+  });
+  server.on('error', reject);
+  const listening = Promise.withResolvers<void>();
+  server.once('listening', listening.resolve).once('error', listening.reject);
+  server.listen(path);
+  try {
+    await abortable(listening.promise, signal);
+    await chmod(path, 0o666);
+  } catch (error) {
+    server.close();
+    throw error;
+  }
+  const close = () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+    reject(new AppError('engine', 'QEMU has not connected to save the memory'));
+  };
+  signal.addEventListener('abort', close, { once: true });
+  return {
+    connection: promise,
+    close: () => {
+      signal.removeEventListener('abort', close);
+      close();
+    },
+  };
+}
+
+async function writeState(
+  stream: Socket,
+  path: string,
+  bytesMax: number,
+): Promise<{ readonly bytes: number; readonly sha256: string }> {
+  const meter = new StateMeter();
+  const file = await open(path, 'wx', 0o600);
+  try {
+    // When the signal aborts, the connection is destroyed.
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      meter.pass(chunk);
+      if (meter.bytes > bytesMax)
+        throw new AppError('engine', 'the VMM sends more than its memory; it is not saved');
+      await file.writeFile(chunk);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return { bytes: meter.bytes, sha256: meter.sha256() };
+}
+
+/** Raises `engine` when QEMU says that the stream is not whole. */
+async function migrated(qmp: QmpClient, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const { status, 'error-desc': why } = await abortable(migrationOf(qmp), signal);
+    if (status === 'completed') return;
+    if (status === 'failed' || status === 'cancelled')
+      throw new AppError('engine', `QEMU did not save the memory: ${why ?? status}`);
+    await sleep(pollMs, signal);
+  }
+}
+
+interface Migration {
+  /** Absent before the first one. */
+  readonly status?: unknown;
+  readonly 'error-desc'?: unknown;
+}
+
+async function migrationOf(qmp: QmpClient): Promise<Migration> {
+  const answer = await qmp.execute('query-migrate', {}, commandTimeoutMs);
+  return isObject(answer) ? answer : {};
+}
+
+export interface LoadRequest {
+  readonly directory: string;
+  /** The path of a socket in the run directory, which QEMU makes. */
+  readonly socket: string;
+  readonly saved: SavedState;
+}
+
+/**
+ * Loads a saved state into a QEMU that was launched with `-incoming defer`; the guest is then paused. Raises
+ * `conflict` when the state is damaged, `engine` when QEMU refuses it, and the signal's reason; then the VMM must
+ * be ended.
+ */
+export async function loadState(qmp: QmpClient, request: LoadRequest, signal: AbortSignal): Promise<void> {
+  const { directory, socket, saved } = request;
+  const meter = new StateMeter();
+  try {
+    await qmp.execute('migrate-incoming', { uri: `unix:${socket}` }, commandTimeoutMs);
+    await sendState(stateFile(directory), await connectOwned(socket, signal), meter, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    // QEMU breaks off when it cannot read the state. What it has not read may show why.
+    await requireUndamaged(directory, saved, signal);
+    throw error;
+  }
+  requireSame(meter, saved);
+  while ((await statusOf(qmp)) === 'inmigrate') await sleep(pollMs, signal);
+}
+
+/** QEMU closes the connection when it has read the last byte. */
+async function sendState(
+  path: string,
+  connection: Socket,
+  meter: StateMeter,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: pieceBytes, signal })) {
+      meter.pass(chunk as Buffer);
+      const sent = Promise.withResolvers<void>();
+      connection.write(chunk as Buffer, (error) => (error ? sent.reject(error) : sent.resolve()));
+      await abortable(sent.promise, signal);
+    }
+  } finally {
+    connection.destroy();
+  }
+}
+
+async function requireUndamaged(directory: string, saved: SavedState, signal: AbortSignal): Promise<void> {
+  const meter = new StateMeter();
+  for await (const chunk of createReadStream(stateFile(directory), { signal })) meter.pass(chunk as Buffer);
+  requireSame(meter, saved);
+}
+
+function requireSame(meter: StateMeter, { stateBytes, stateSha256 }: SavedState): void {
+  if (meter.bytes === stateBytes && meter.sha256() === stateSha256) return;
+  throw damaged('its content has changed');
+}
+
+async function statusOf(qmp: QmpClient): Promise<unknown> {
+  const answer = await qmp.execute('query-status', {}, commandTimeoutMs);
+  return isObject(answer) ? answer.status : undefined;
+}

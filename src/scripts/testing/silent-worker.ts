@@ -1,0 +1,2 @@
+/** A script's thread that ends without an answer, for tests. */
+process.exit(3);

@@ -1,0 +1,3 @@
+import { networkProofs } from './network-changes.contract.ts';
+
+networkProofs();
