@@ -34,11 +34,11 @@ async function talk(port: number, input: Buffer): Promise<Buffer> {
   socket.on('message', (data: Buffer, isBinary) => {
     if (isBinary) got.push(data);
   });
-  const closed = once(socket, 'close');
+  const closed = new Promise((resolve) => socket.once('close', resolve));
   await once(socket, 'open');
   for (let at = 0; at < input.length; at += 60_000) socket.send(input.subarray(at, at + 60_000));
   socket.send(end);
-  expect((await closed)[0]).toBe(1000);
+  expect(await closed).toBe(1000);
   return Buffer.concat(got);
 }
 
