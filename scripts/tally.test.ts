@@ -1,9 +1,12 @@
 import { describe, expect, it, test } from 'vitest';
+import { failedFiles } from './failed-files.ts';
 import {
   add,
+  afterSecondRun,
   formatTally,
   goFailures,
   judge,
+  passedAgain,
   skippedTests,
   tallyChecks,
   tallyGo,
@@ -76,6 +79,29 @@ describe('tally', () => {
     expect(formatTally(sum)).toBe('3 passed, 1 failed, 3 skipped');
     expect(formatTally({ passed: 3, failed: 0, skipped: 0 })).toBe('3 passed, 0 failed');
   });
+});
+
+test('a test that passes when its file runs again is named', () => {
+  const report = (...statuses: readonly string[]) =>
+    JSON.stringify({
+      testResults: [
+        {
+          name: '/repo/test/a.test.ts',
+          status: statuses.includes('failed') ? 'failed' : 'passed',
+          assertionResults: statuses.map((status, index) => ({ status, fullName: `test ${index}` })),
+        },
+      ],
+    });
+  const first = report('passed', 'failed', 'failed');
+  expect(failedFiles(first)).toEqual(['/repo/test/a.test.ts']);
+  expect(failedFiles(report('passed'))).toEqual([]);
+  expect(failedFiles('')).toBeNull();
+  expect(passedAgain(first, report('passed', 'passed', 'failed'), '/repo')).toEqual([
+    'test/a.test.ts: test 1',
+  ]);
+  expect(passedAgain(first, '', '/repo')).toEqual([]);
+  expect(afterSecondRun({ passed: 1, failed: 2, skipped: 1 })).toEqual({ passed: 3, failed: 0, skipped: 1 });
+  expect(afterSecondRun(null).failed).toBe(1);
 });
 
 test('in CI a skip fails unless it is on the list', () => {

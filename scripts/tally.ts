@@ -1,8 +1,8 @@
 /**
  * Adds up the results of `check.sh` or `test.sh` and prints their last line. Reads from the given directory:
- * `checks` (lines `pass NAME` or `fail NAME`), `vitest.json`, `go.json` (`go test -json`), and
- * `vitest.status` and `go.status`, which exist only if that runner's exit code was not 0. With `--strict` a
- * skipped test that `allowed-skips.ts` does not name counts as a failure.
+ * `checks` (lines `pass NAME` or `fail NAME`), `vitest.json`, `vitest-again.json` (the files that failed, run once more),
+ * `go.json` (`go test -json`), and `vitest.status`, `vitest-again.status` and `go.status`, which exist only if that run's exit
+ * code was not 0. With `--strict` a skipped test that `allowed-skips.ts` does not name counts as a failure.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -69,14 +69,26 @@ interface VitestFile {
   readonly assertionResults?: readonly { readonly status?: unknown; readonly fullName?: unknown }[];
 }
 
-/** Names the skipped tests of both reports as `FILE: TITLE` and `PACKAGE: TEST`. */
-export function skippedTests(vitest: string, go: string, root = process.cwd()): readonly string[] {
-  const files = (parse(vitest)?.testResults ?? []) as readonly VitestFile[];
-  const ofVitest = files.flatMap(({ name, assertionResults = [] }) =>
+/** The tests of a report with this status, as `FILE: TITLE`. */
+function testsOf(report: string, isWanted: (status: unknown) => boolean, root: string): readonly string[] {
+  const files = (parse(report)?.testResults ?? []) as readonly VitestFile[];
+  return files.flatMap(({ name, assertionResults = [] }) =>
     assertionResults
-      .filter(({ status }) => status === 'skipped' || status === 'pending' || status === 'todo')
+      .filter(({ status }) => isWanted(status))
       .map(({ fullName }) => `${relative(root, String(name))}: ${String(fullName)}`),
   );
+}
+
+/** Names the tests that failed in the first report and passed in the second. */
+export function passedAgain(first: string, again: string, root = process.cwd()): readonly string[] {
+  const passed = new Set(testsOf(again, (status) => status === 'passed', root));
+  return testsOf(first, (status) => status === 'failed', root).filter((name) => passed.has(name));
+}
+
+/** Names the skipped tests of both reports as `FILE: TITLE` and `PACKAGE: TEST`. */
+export function skippedTests(vitest: string, go: string, root = process.cwd()): readonly string[] {
+  const skips: readonly unknown[] = ['skipped', 'pending', 'todo'];
+  const ofVitest = testsOf(vitest, (status) => skips.includes(status), root);
   const ofGo = go
     .split('\n')
     .map(parse)
@@ -98,6 +110,12 @@ export function judge(tally: Tally | null, hasFailed: boolean): Tally {
   if (tally === null) return { ...none, failed: 1 };
   const isEmpty = tally.passed + tally.failed + tally.skipped === 0;
   return tally.failed === 0 && (hasFailed || isEmpty) ? { ...tally, failed: 1 } : tally;
+}
+
+/** All that failed has passed when it ran again. */
+export function afterSecondRun(tally: Tally | null): Tally {
+  if (tally === null) return { ...none, failed: 1 };
+  return { ...tally, passed: tally.passed + tally.failed, failed: 0 };
 }
 
 export function add(tallies: readonly Tally[]): Tally {
@@ -145,10 +163,14 @@ function main(dir: string, isStrict: boolean): void {
     ? unexpectedSkips(skippedTests(read('vitest.json'), read('go.json')), allowedSkips)
     : [];
   for (const name of skips) process.stdout.write(`skipped, but not in allowed-skips.ts: ${name}\n`);
+  const again = passedAgain(read('vitest.json'), read('vitest-again.json'));
+  for (const name of again) process.stdout.write(`passed only when it ran again: ${name}\n`);
   const total = add([
     { ...none, failed: skips.length, skipped: -skips.length },
     tallyChecks(read('checks')),
-    judge(tallyVitest(read('vitest.json')), existsSync(join(dir, 'vitest.status'))),
+    existsSync(join(dir, 'vitest-again.json')) && !existsSync(join(dir, 'vitest-again.status'))
+      ? afterSecondRun(tallyVitest(read('vitest.json')))
+      : judge(tallyVitest(read('vitest.json')), existsSync(join(dir, 'vitest.status'))),
     judge(tallyGo(read('go.json')), existsSync(join(dir, 'go.status'))),
   ]);
   process.stdout.write(`${formatTally(total)}\n`);
