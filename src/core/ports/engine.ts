@@ -277,6 +277,26 @@ export interface EngineSnapshots {
    * Raises `exhausted` when the disk is full.
    */
   save(handle: EngineHandle, directory: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Copies the root disk and, if wanted, the memory and devices of a guest, all of one moment. A running guest goes on, after a
+   * pause of milliseconds; a paused one stays paused. Durable when it resolves; when it rejects, the guest is as it was
+   * before. Replaces what an earlier attempt has left. Raises `exhausted` when the disk is full.
+   */
+  capture(handle: EngineHandle, request: CaptureRequest, signal: AbortSignal): Promise<Captured>;
+  /** Ends a capture that a daemon has begun which died since; the guest goes on if it `isRunning` otherwise. */
+  abandonCapture(handle: EngineHandle, isRunning: boolean, signal: AbortSignal): Promise<void>;
+}
+
+export interface CaptureRequest {
+  /** Gets what `save` writes; null: the disk alone, as after a power failure. */
+  readonly memoryDirectory: string | null;
+  /** An empty disk of the size and on the base of the root disk; the copy replaces it. */
+  readonly disk: string;
+}
+
+export interface Captured {
+  /** For how long the guest stood still; 0 for one that was paused, or without memory. */
+  readonly pausedMs: number;
 }
 
 export interface EngineMeter {

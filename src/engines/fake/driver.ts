@@ -5,6 +5,8 @@
  */
 import { AppError } from '../../core/errors.ts';
 import {
+  type Captured,
+  type CaptureRequest,
   type ConsolePiece,
   type EngineCapabilities,
   type EngineConsole,
@@ -40,6 +42,7 @@ export type FakeCall =
   | 'pause'
   | 'resume'
   | 'save'
+  | 'capture'
   | 'stop'
   | 'destroy'
   | 'list';
@@ -124,7 +127,9 @@ export class FakeDriver implements EngineDriver {
     this.processors = this.#makePause();
     this.pause = options.without?.includes('pause') ? null : this.processors;
     const save: EngineSnapshots['save'] = (...args) => this.#save(...args);
-    this.snapshots = options.without?.includes('snapshots') ? null : { save };
+    const capture: EngineSnapshots['capture'] = (...args) => this.#capture(...args);
+    const abandonCapture: EngineSnapshots['abandonCapture'] = async () => undefined;
+    this.snapshots = options.without?.includes('snapshots') ? null : { save, capture, abandonCapture };
   }
 
   /** Delays every later `call` by `ms`; 0 removes the delay. */
@@ -283,6 +288,18 @@ export class FakeDriver implements EngineDriver {
     const { spec, status } = this.#living(handle);
     if (status.state !== 'paused') throw new AppError('engine', `a ${status.state} guest cannot be saved`);
     this.host.saved.set(directory, { incarnation, spec });
+  }
+
+  async #capture(
+    handle: EngineHandle,
+    { memoryDirectory }: CaptureRequest,
+    signal: AbortSignal,
+  ): Promise<Captured> {
+    await this.#play('capture', signal);
+    const { incarnation } = handle;
+    const { spec } = this.#living(handle);
+    if (memoryDirectory !== null) this.host.saved.set(memoryDirectory, { incarnation, spec });
+    return { pausedMs: 0 };
   }
 
   #savedIn(directory: string, spec: LaunchSpec): { readonly incarnation: string } {

@@ -1,11 +1,12 @@
 /** The engine contract on the real QEMU, and QEMU's own features. Needs set-up's kernel. */
 import { statSync, watch } from 'node:fs';
-import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { EngineHandle, ExitFacts } from '../../core/ports/engine.ts';
 import { abortable, deadline } from '../../lib/abort.ts';
 import { shortId } from '../../lib/ids.ts';
+import { run } from '../../lib/process.ts';
 import { engineContract } from '../engine.contract.ts';
 import { makeQemuFixture, type QemuFixture, testUidBase } from '../testing/qemu-fixture.ts';
 import type { GuestBehaviour } from '../testing/tiny-guest.ts';
@@ -176,6 +177,108 @@ describe('QemuDriver', () => {
 
     await driver.snapshots.save(handle, directory, never);
     expect((await readdir(directory)).sort()).toEqual(['manifest.json', 'state']);
+  });
+
+  it('copies memory and disk of one moment of a guest that goes on', async () => {
+    const directory = await fixture.directory();
+    const [base, disk, copied] = ['base', 'disk', 'copied'].map((name) => join(directory, name)) as [
+      string,
+      string,
+      string,
+    ];
+    await writeFile(base, '');
+    await truncate(base, 32 << 20);
+    const overlay = (path: string) =>
+      run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', base, path], { timeoutMs: 10_000 });
+    await overlay(disk);
+    await overlay(copied);
+    const write = ['-c', 'write -q -P 7 1M 20M', disk];
+    await run('qemu-io', write, { timeoutMs: 10_000 });
+    if (testUidBase !== null) await chown(disk, testUidBase + 7, testUidBase + 7);
+    const incarnation = shortId();
+    made.push(incarnation);
+    const rootDisk = { path: disk, format: 'qcow2' as const, readOnly: false, bases: [base] };
+    const handle = await driver.launch(
+      { ...fixture.spec(incarnation, 7, 'count'), disks: [rootDisk] },
+      never,
+    );
+    const runDirectory = new RunDirectory(fixture.layout, incarnation);
+    const counted = async (of = runDirectory) =>
+      [...(await readFile(of.consoleFile, 'utf8')).matchAll(/^count (\d+)\r?$/gm)].map(([, n]) => Number(n));
+    await untilChanged(runDirectory.path, async () => (await counted()).length >= 3);
+    // Repeated, as after a crash; then of a paused one.
+    for (const isPaused of [false, false, true]) {
+      if (isPaused) await driver.pause.pause(handle, never);
+      const before = (await counted()).at(-1) ?? 0;
+      const { pausedMs } = await driver.snapshots.capture(
+        handle,
+        { memoryDirectory: directory, disk: copied },
+        never,
+      );
+      expect(pausedMs > 0).toBe(!isPaused);
+      expect(await driver.inspect(handle, never)).toEqual(
+        isPaused ? { state: 'paused', reason: 'on_request' } : { state: 'running' },
+      );
+      if (!isPaused)
+        await untilChanged(runDirectory.path, async () => ((await counted()).at(-1) ?? 0) > before + 1);
+      await run('qemu-img', ['compare', '-U', '-q', disk, copied], { timeoutMs: 10_000 });
+      expect(await readdir(runDirectory.path)).not.toContainEqual(
+        expect.stringMatching(/^disk-copy-|^state/),
+      );
+    }
+    await driver.pause.resume(handle, never);
+    const last = (await counted()).at(-1) ?? 0;
+    await untilChanged(runDirectory.path, async () => ((await counted()).at(-1) ?? 0) > last);
+    await driver.destroy(incarnation, never);
+
+    if (testUidBase !== null) await chown(copied, testUidBase + 8, testUidBase + 8);
+    const other = shortId();
+    made.push(other);
+    const spec = { ...fixture.spec(other, 8, 'count'), disks: [{ ...rootDisk, path: copied }] };
+    const copy = await driver.launch({ ...spec, source: { kind: 'restore', directory } }, never);
+    await driver.pause.resume(copy, never);
+    const copyDirectory = new RunDirectory(fixture.layout, other);
+    await untilChanged(copyDirectory.path, async () => (await counted(copyDirectory)).length >= 2);
+    expect((await counted(copyDirectory))[0]).toBeGreaterThan(3);
+    await driver.destroy(other, never);
+  });
+
+  it('a copy that fails or is given up leaves the guest running, and no job', async () => {
+    const directory = await fixture.directory();
+    const [disk, copied] = [join(directory, 'disk'), join(directory, 'copied')];
+    for (const path of [disk, copied])
+      await run('qemu-img', ['create', '-q', '-f', 'qcow2', path, '32M'], { timeoutMs: 10_000 });
+    if (testUidBase !== null) await chown(disk, testUidBase + 7, testUidBase + 7);
+    const incarnation = shortId();
+    made.push(incarnation);
+    const rootDisk = { path: disk, format: 'qcow2' as const, readOnly: false, bases: [] };
+    const handle = await driver.launch(
+      { ...fixture.spec(incarnation, 7, 'count'), disks: [rootDisk] },
+      never,
+    );
+    const running = { state: 'running' };
+    const nowhere = { memoryDirectory: join(directory, 'nowhere'), disk: copied };
+    await expect(driver.snapshots.capture(handle, nowhere, never)).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(await driver.inspect(handle, never)).toEqual(running);
+
+    const stop = new AbortController();
+    const watcher = watch(directory, (_, name) => name === 'state' && stop.abort(new Error('enough')));
+    const request = { memoryDirectory: directory, disk: copied };
+    await expect(driver.snapshots.capture(handle, request, stop.signal)).rejects.toThrow('enough');
+    watcher.close();
+    expect(await driver.inspect(handle, never)).toEqual(running);
+    expect(await readdir(directory)).not.toContain('manifest.json');
+    await driver.snapshots.abandonCapture(handle, true, never);
+
+    // Without memory, the guest is not paused at all.
+    const { pausedMs } = await driver.snapshots.capture(
+      handle,
+      { memoryDirectory: null, disk: copied },
+      never,
+    );
+    expect(pausedMs).toBe(0);
+    expect(await driver.inspect(handle, never)).toEqual(running);
+    await driver.destroy(incarnation, never);
   });
 
   it('launches again what a daemon that ended has left half loaded', async () => {

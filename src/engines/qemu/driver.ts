@@ -8,6 +8,8 @@
  */
 import { AppError } from '../../core/errors.ts';
 import type {
+  Captured,
+  CaptureRequest,
   ConsolePiece,
   EngineConsole,
   EngineDriver,
@@ -44,6 +46,7 @@ import {
 } from './probe.ts';
 import { findVmms, isVmmOf, killProcess, waitGone } from './processes.ts';
 import { listRunDirectories, RunDirectory } from './run-directory.ts';
+import type { SaveRequest } from './saving.ts';
 import type { Spawned } from './spawn.ts';
 import { consoleLimits, logLimits, trimFile } from './tail-file.ts';
 import { Vmm } from './vmm.ts';
@@ -85,7 +88,17 @@ export class QemuDriver implements EngineDriver {
     resume: async (handle, signal) => await this.#living(handle).command('cont', signal),
   };
   readonly snapshots: EngineSnapshots = {
-    save: (handle, directory, signal) => this.#save(handle, directory, signal),
+    save: async (handle, directory, signal) => {
+      signal.throwIfAborted();
+      const vmm = this.#living(handle);
+      await vmm.save(await this.#saveRequest(handle, directory), signal);
+    },
+    capture: (handle, request, signal) => this.#capture(handle, request, signal),
+    abandonCapture: async (handle, isRunning, signal) => {
+      signal.throwIfAborted();
+      await this.#vmmOf(handle)?.abandonCapture(isRunning, signal);
+      await this.#directory(handle.incarnation).removeDiskTargets();
+    },
   };
   readonly meter: EngineMeter = {
     measure: async (handle, signal) => {
@@ -174,10 +187,8 @@ export class QemuDriver implements EngineDriver {
     });
   }
 
-  async #save(handle: EngineHandle, directory: string, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    const vmm = this.#living(handle);
-    const { incarnation } = handle;
+  /** Raises `unsupported` for a guest that an earlier version has launched. */
+  async #saveRequest({ incarnation }: EngineHandle, directory: string): Promise<SaveRequest> {
     const run = this.#directory(incarnation);
     const record = await run.readRecord();
     const { qemuVersion, hardware, processor, memoryMib, kernelArgs } = record ?? {};
@@ -196,7 +207,27 @@ export class QemuDriver implements EngineDriver {
       processor: processor ?? null,
       kernelArgs: kernelArgs ?? null,
     };
-    await vmm.save({ directory, socket: run.stateSocket, memoryMib, facts }, signal);
+    return { directory, socket: run.stateSocket, memoryMib, facts };
+  }
+
+  async #capture(
+    handle: EngineHandle,
+    { memoryDirectory, disk }: CaptureRequest,
+    signal: AbortSignal,
+  ): Promise<Captured> {
+    signal.throwIfAborted();
+    const vmm = this.#living(handle);
+    const run = this.#directory(handle.incarnation);
+    const memory = memoryDirectory === null ? null : await this.#saveRequest(handle, memoryDirectory);
+    await run.removeDiskTargets();
+    const diskTarget = await run.addDiskTarget(disk, signal);
+    try {
+      const pausedMs = await vmm.capture({ memory, diskTarget }, signal);
+      await run.takeDiskTarget(diskTarget, disk, signal);
+      return { pausedMs };
+    } finally {
+      await run.removeDiskTargets();
+    }
   }
 
   async find(incarnation: string, signal: AbortSignal): Promise<EngineHandle | null> {

@@ -7,6 +7,7 @@
  *   console.log   the end of the serial console (tail-file.ts)
  *   vmm.log       the end of the VMM's output
  *   qmp.sock agent.sock   made by the VMM
+ *   disk-copy-*   what it copies its disk to; there only meanwhile
  *
  * The VMM is not trusted, and it may make files here. The daemon's files are made before the VMM starts, and
  * the sticky bit keeps the VMM from renaming or removing them. If something else is in their place
@@ -16,8 +17,10 @@
  */
 import { chmod, chown, open, readdir, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { AppError } from '../../core/errors.ts';
 import type { ExitFacts } from '../../core/ports/engine.ts';
 import { sleep } from '../../lib/abort.ts';
+import { copyFrom, copyWhole } from '../../lib/copy.ts';
 import { ensureDirectory, hasErrorCode, writeFileAtomic } from '../../lib/files.ts';
 import { shortId } from '../../lib/ids.ts';
 import { type Logger, silentLog } from '../../lib/log.ts';
@@ -49,6 +52,7 @@ export interface VmmRecord {
 
 const incarnationPattern = /^[a-z0-9]{1,32}$/;
 const recordBytesMax = 64 * 1024;
+const diskTargetPrefix = 'disk-copy-';
 /** More than the times that a console keeps. */
 const timesBytesMax = 1024 * 1024;
 const replaceAttempts = 3;
@@ -185,6 +189,44 @@ export class RunDirectory {
       () => true,
       () => false,
     );
+  }
+
+  /**
+   * Gives the VMM a copy of a disk image to write to, under a name that it did not know before. Raises the signal's reason and
+   * the system's errors.
+   */
+  async addDiskTarget(content: string, signal: AbortSignal): Promise<string> {
+    const path = join(this.path, `${diskTargetPrefix}${shortId()}`);
+    await (await open(path, 'wx', 0o600)).close();
+    await copyWhole(content, path, signal);
+    const gid = await this.vmmUid();
+    if (gid === null) return path;
+    await chown(path, 0, gid);
+    await chmod(path, 0o660);
+    return path;
+  }
+
+  /** Copies what the VMM has written to a file that it cannot change, and makes that durable. */
+  async takeDiskTarget(path: string, target: string, signal: AbortSignal): Promise<void> {
+    const opened = await openOwned(path, 'read');
+    if (opened.kind !== 'owned') throw new AppError('engine', 'the VMM has replaced the copy of its disk');
+    try {
+      await copyFrom(opened.handle, target, signal);
+    } finally {
+      await opened.handle.close();
+    }
+  }
+
+  async removeDiskTargets(): Promise<void> {
+    const names = await readdir(this.path).catch((error: unknown) => {
+      if (hasErrorCode(error, 'ENOENT')) return [];
+      throw error;
+    });
+    // The VMM may have made a tree under such a name; it goes with the directory.
+    for (const name of names.filter((each) => each.startsWith(diskTargetPrefix)))
+      await unlink(join(this.path, name)).catch((error: unknown) => {
+        if (!hasErrorCode(error, 'EISDIR') && !hasErrorCode(error, 'ENOENT')) throw error;
+      });
   }
 
   /** Removes files that are useless after the VMM's end. */

@@ -46,18 +46,20 @@ export function manifestFile(directory: string): string {
 }
 
 /**
- * Identifies the hardware that a guest sees: machine type, processor, memory and devices in their order, with
- * the addresses of its network interfaces. The same for every incarnation of the same machine.
+ * Identifies the hardware that a guest sees: machine type, processor, memory and devices in their order. The same for every
+ * incarnation of the same machine, and for machines made from a snapshot of it: the addresses of network interfaces do not
+ * count, because a state brings the one that it was saved with.
  */
 export function hardwareDigest(
   spec: Omit<LaunchSpec, 'source'>,
   facts: Omit<CommandLineFacts, 'qmpSocket' | 'agentSocket' | 'consoleFile'>,
 ): string {
   const disks = spec.disks.map((disk) => ({ ...disk, path: '', bases: [] }));
+  const nics = spec.nics.map((nic) => ({ ...nic, mac: '' }));
   const source = { kind: 'restore', directory: '' } as const;
   const nowhere = { qmpSocket: '', agentSocket: '', consoleFile: '' };
   return argumentsDigest(
-    qemuArguments({ ...spec, incarnation: '', disks, source }, { ...facts, ...nowhere, tscKhz: 0 }),
+    qemuArguments({ ...spec, incarnation: '', disks, nics, source }, { ...facts, ...nowhere, tscKhz: 0 }),
   );
 }
 

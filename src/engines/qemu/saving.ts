@@ -7,7 +7,7 @@ import { chmod, open, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { AppError } from '../../core/errors.ts';
 import { abortable, sleep } from '../../lib/abort.ts';
-import { isOutOfSpace, syncDirectory } from '../../lib/files.ts';
+import { isOutOfSpace, syncFile } from '../../lib/files.ts';
 import { connectOwned } from '../../lib/owned-socket.ts';
 import type { QmpClient } from './qmp.ts';
 import { isObject } from './qmp-messages.ts';
@@ -20,7 +20,7 @@ import {
   writeManifest,
 } from './saved-state.ts';
 
-const commandTimeoutMs = 5_000;
+export const commandTimeoutMs = 5_000;
 /** Less than what a cancelled operation waits for its step. */
 const cancelTimeoutMs = 4_000;
 /** QEMU tells nobody when an incoming migration is complete. */
@@ -31,7 +31,7 @@ const bandwidthMax = 2 ** 40;
 /** Read and sent at once. */
 const pieceBytes = 256 * 1024;
 /** The state of devices, and the page headers of the memory. */
-const overheadBytesMax = 64 * 1024 * 1024;
+export const overheadBytesMax = 64 * 1024 * 1024;
 
 export interface SaveRequest {
   /** Empty, or with remains of an attempt that failed. */
@@ -47,45 +47,70 @@ export interface SaveRequest {
  * manifest, and the guest may go on. Raises `engine`, `exhausted` when the disk is full, and the signal's reason.
  */
 export async function saveState(qmp: QmpClient, request: SaveRequest, signal: AbortSignal): Promise<void> {
-  const { directory, socket, memoryMib, facts } = request;
-  await rm(manifestFile(directory), { force: true });
-  await rm(stateFile(directory), { force: true });
+  await rm(manifestFile(request.directory), { force: true });
   await requirePausable(qmp);
-  await allowAnySpeed(qmp);
   // Memory of zeros takes one byte a page, all other pages their size and a header.
-  const bytesMax = memoryMib * 1024 * 1024 + overheadBytesMax;
+  const bytesMax = request.memoryMib * 1024 * 1024 + overheadBytesMax;
+  const state = await transferState(qmp, request, { bytesMax }, signal);
+  await syncFile(stateFile(request.directory));
+  signal.throwIfAborted();
+  await writeManifest(request.directory, { ...request.facts, version: 1, ...state });
+}
+
+export type TransferredState = Pick<SavedState, 'stateBytes' | 'stateSha256'>;
+
+export interface TransferOptions {
+  /** More is refused. */
+  readonly bytesMax: number;
+  /** Called again and again until the migration is complete. */
+  readonly onProgress?: (migration: Migration) => Promise<void>;
+}
+
+/**
+ * Writes QEMU's migration stream to the directory; the guest is paused when this resolves, and may go on when it rejects.
+ * Neither makes it durable nor writes a manifest.
+ */
+export async function transferState(
+  qmp: QmpClient,
+  { directory, socket }: Pick<SaveRequest, 'directory' | 'socket'>,
+  { bytesMax, onProgress }: TransferOptions,
+  signal: AbortSignal,
+): Promise<TransferredState> {
+  await rm(stateFile(directory), { force: true });
+  await qmp.execute('migrate-set-parameters', { 'max-bandwidth': bandwidthMax }, commandTimeoutMs);
   const receiving = await receive(socket, signal);
   const failed = new AbortController();
   try {
     await qmp.execute('migrate', { uri: `unix:${socket}` }, commandTimeoutMs);
     const written = receiving.connection.then((stream) => writeState(stream, stateFile(directory), bytesMax));
     // A QEMU that fails may never connect, and a failed write never ends its migration.
-    const completed = migrated(qmp, AbortSignal.any([signal, failed.signal]));
+    const completed = migrated(qmp, AbortSignal.any([signal, failed.signal]), onProgress);
     await Promise.race([completed, written]);
     const [{ bytes, sha256 }] = await Promise.all([written, completed]);
-    await syncDirectory(directory);
-    signal.throwIfAborted();
-    await writeManifest(directory, { ...facts, version: 1, stateBytes: bytes, stateSha256: sha256 });
+    return { stateBytes: bytes, stateSha256: sha256 };
   } catch (error) {
     failed.abort(error);
     receiving.close();
     // What failed is worth more than that QEMU does not answer either.
-    await cancelled(qmp).catch(() => undefined);
+    await cancelMigration(qmp).catch(() => undefined);
     signal.throwIfAborted();
-    if (isOutOfSpace(error))
-      throw new AppError('exhausted', 'no space left to save the memory', {
-        cause: error,
-        hint: 'Free some space in the state directory, or delete machines.',
-      });
-    throw error;
+    throw outOfSpace(error) ?? error;
   } finally {
     receiving.close();
     await rm(socket, { force: true });
   }
 }
 
+function outOfSpace(error: unknown): AppError | null {
+  if (!isOutOfSpace(error)) return null;
+  return new AppError('exhausted', 'no space left to save the memory', {
+    cause: error,
+    hint: 'Free some space in the state directory, or delete machines.',
+  });
+}
+
 /** QEMU refuses to save a guest twice that has not run in between. */
-async function requirePausable(qmp: QmpClient): Promise<void> {
+export async function requirePausable(qmp: QmpClient): Promise<void> {
   const status = await statusOf(qmp);
   if (status === 'postmigrate') {
     await qmp.execute('cont', {}, commandTimeoutMs);
@@ -99,12 +124,8 @@ async function requirePausable(qmp: QmpClient): Promise<void> {
     });
 }
 
-async function allowAnySpeed(qmp: QmpClient): Promise<void> {
-  await qmp.execute('migrate-set-parameters', { 'max-bandwidth': bandwidthMax }, commandTimeoutMs);
-}
-
 /** A guest that goes on before its migration is over would be refused, or paused again by the migration's end. */
-async function cancelled(qmp: QmpClient): Promise<void> {
+export async function cancelMigration(qmp: QmpClient): Promise<void> {
   const signal = AbortSignal.timeout(cancelTimeoutMs);
   await abortable(qmp.execute('migrate_cancel', {}, commandTimeoutMs), signal);
   for (;;) {
@@ -176,7 +197,6 @@ async function writeState(
         throw new AppError('engine', 'the VMM sends more than its memory; it is not saved');
       await file.writeFile(chunk);
     }
-    await file.sync();
   } finally {
     await file.close();
   }
@@ -184,20 +204,27 @@ async function writeState(
 }
 
 /** Raises `engine` when QEMU says that the stream is not whole. */
-async function migrated(qmp: QmpClient, signal: AbortSignal): Promise<void> {
+async function migrated(
+  qmp: QmpClient,
+  signal: AbortSignal,
+  onProgress: TransferOptions['onProgress'],
+): Promise<void> {
   for (;;) {
-    const { status, 'error-desc': why } = await abortable(migrationOf(qmp), signal);
+    const migration = await abortable(migrationOf(qmp), signal);
+    const { status, 'error-desc': why } = migration;
     if (status === 'completed') return;
     if (status === 'failed' || status === 'cancelled')
       throw new AppError('engine', `QEMU did not save the memory: ${why ?? status}`);
+    await onProgress?.(migration);
     await sleep(pollMs, signal);
   }
 }
 
-interface Migration {
+export interface Migration {
   /** Absent before the first one. */
   readonly status?: unknown;
   readonly 'error-desc'?: unknown;
+  readonly ram?: unknown;
 }
 
 async function migrationOf(qmp: QmpClient): Promise<Migration> {
@@ -263,7 +290,7 @@ function requireSame(meter: StateMeter, { stateBytes, stateSha256 }: SavedState)
   throw damaged('its content has changed');
 }
 
-async function statusOf(qmp: QmpClient): Promise<unknown> {
+export async function statusOf(qmp: QmpClient): Promise<unknown> {
   const answer = await qmp.execute('query-status', {}, commandTimeoutMs);
   return isObject(answer) ? answer.status : undefined;
 }

@@ -16,6 +16,7 @@ import {
 } from '../../core/ports/engine.ts';
 import { abortable, deadline } from '../../lib/abort.ts';
 import { isAlive, type ProcessIdentity, readProcessStat } from '../../lib/procfs.ts';
+import { abandonCapture, type CaptureRequest, captureState } from './capturing.ts';
 import { consoleTailBytes, diedFacts, guestExitFacts, lastWords, stoppedFacts } from './exit-facts.ts';
 import { askUsage } from './metering.ts';
 import { killProcess, waitGone } from './processes.ts';
@@ -127,6 +128,16 @@ export class Vmm {
   /** Saves a paused guest; see `saveState`. Raises `engine` when the guest has ended. */
   async save(request: SaveRequest, signal: AbortSignal): Promise<void> {
     await saveState(await this.#living(signal), request, signal);
+  }
+
+  /** See `captureState`. Raises `engine` when the guest has ended. */
+  async capture(request: CaptureRequest, signal: AbortSignal): Promise<number> {
+    return await captureState(await this.#living(signal), request, signal);
+  }
+
+  /** See `abandonCapture`. Raises `engine` when the guest has ended. */
+  async abandonCapture(isRunning: boolean, signal: AbortSignal): Promise<void> {
+    await abortable(abandonCapture(await this.#living(signal), isRunning), signal);
   }
 
   /** Raises `timeout`, `engine`, and the signal's reason. */
