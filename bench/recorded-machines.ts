@@ -68,6 +68,7 @@ function recorded(index: number): Machine {
       heldUntil: null,
       idle: null,
       template: null,
+      snapshot: null,
       userData: null,
       sshKeys: [],
       sshPort: null,

@@ -9,7 +9,15 @@ import type { Logger } from '../lib/log.ts';
 /** Each damaged row is logged once; beyond this number no more are logged. */
 const toldMax = 100;
 
-export type RecordKind = 'machine' | 'environment' | 'operation' | 'key' | 'template' | 'route' | 'SSH key';
+export type RecordKind =
+  | 'machine'
+  | 'environment'
+  | 'operation'
+  | 'key'
+  | 'template'
+  | 'snapshot'
+  | 'route'
+  | 'SSH key';
 
 interface Row {
   readonly id: string;

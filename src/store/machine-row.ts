@@ -4,20 +4,13 @@
  */
 import { z } from 'zod';
 import { checkMachine } from '../core/machines/invariants.ts';
-import {
-  idleActions,
-  type ListedMachine,
-  type Machine,
-  type MachineSpec,
-  restartPolicies,
-} from '../core/machines/machine.ts';
+import type { ListedMachine, Machine, MachineSpec } from '../core/machines/machine.ts';
 import { machineStates } from '../core/machines/states.ts';
-import { type MachineNetwork, networkModes, noNetwork } from '../core/network/machine-network.ts';
 import type { SubjectFailure } from '../core/operations/operation.ts';
 import type { EngineHandle } from '../core/ports/engine.ts';
 import type { SavedMemory } from '../core/ports/saved-memory.ts';
 import { fingerprintsOf } from '../core/ssh/ssh-key.ts';
-import { type Provisioning, provisioningStates, type UserData } from '../core/user-data/user-data.ts';
+import { type Provisioning, provisioningStates } from '../core/user-data/user-data.ts';
 import { invariant } from '../lib/invariant.ts';
 import type { ListedRow } from './machine-list.ts';
 import {
@@ -31,82 +24,8 @@ import {
   type MachineSshKeyTable,
   type MachineTable,
 } from './schema.ts';
+import { decodeSpec, encodeSpec, network, portNumber, spec, upgradeSpec } from './spec-row.ts';
 import { validate } from './validate.ts';
-
-const texts = z.array(z.string());
-const userData: z.ZodType<UserData> = z.strictObject({
-  text: z.string().nullable(),
-  hostname: z.string().nullable(),
-  sshAuthorizedKeys: texts,
-  users: z.array(
-    z.strictObject({
-      name: z.string(),
-      gecos: z.string().nullable(),
-      groups: texts,
-      sudo: texts,
-      shell: z.string().nullable(),
-      home: z.string().nullable(),
-      sshAuthorizedKeys: texts,
-    }),
-  ),
-  writeFiles: z.array(
-    z.strictObject({
-      path: z.string(),
-      content: z.base64(),
-      owner: z.string(),
-      permissions: z.int().min(0).max(0o7777),
-      isAppended: z.boolean(),
-    }),
-  ),
-  packages: texts,
-  runcmd: z.array(z.union([z.string(), texts])),
-  scripts: texts,
-});
-
-const portNumber = z.int().min(1).max(65_535);
-const bandwidthLimit = z.int().min(1).nullable();
-const network: z.ZodType<MachineNetwork> = z.strictObject({
-  mode: z.enum(networkModes),
-  address: z.string().nullable(),
-  lan: z
-    .strictObject({
-      bridge: z.string(),
-      mac: z.string(),
-      fixed: z
-        .strictObject({
-          address: z.string(),
-          prefix: z.int().min(1).max(30),
-          gateway: z.string().nullable(),
-          resolvers: z.array(z.string()),
-        })
-        .nullable(),
-    })
-    .nullable(),
-  group: z.string().nullable(),
-  egress: z.discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('allow') }),
-    z.strictObject({ kind: z.literal('deny') }),
-    z.strictObject({
-      kind: z.literal('allowlist'),
-      rules: z.array(
-        z.strictObject({
-          to: z.string(),
-          protocol: z.enum(['tcp', 'udp', 'any']),
-          ports: z.array(z.strictObject({ first: portNumber, last: portNumber })).nullable(),
-        }),
-      ),
-    }),
-  ]),
-  bandwidth: z.strictObject({ egress: bandwidthLimit, ingress: bandwidthLimit }),
-  ports: z.array(
-    z.strictObject({
-      protocol: z.enum(['tcp', 'udp']),
-      bind: z.string(),
-      hostPort: portNumber,
-      guestPort: portNumber,
-    }),
-  ),
-});
 
 const provisioning: z.ZodType<Provisioning> = z.strictObject({
   state: z.enum(provisioningStates),
@@ -119,60 +38,6 @@ const savedMemory: z.ZodType<SavedMemory> = z.strictObject({
   operationId: z.string(),
   savedAt: z.string(),
 });
-
-// Strict: otherwise unknown fields would be dropped silently.
-const spec: z.ZodType<MachineSpec> = z.strictObject({
-  name: z.string().min(1),
-  vcpuCount: z.number(),
-  memoryMib: z.number(),
-  diskMib: z.number(),
-  image: z.string(),
-  imageRef: z.string(),
-  engine: z.string(),
-  boot: z.enum(['auto', 'cold']),
-  exposedPorts: z.array(z.number()),
-  labels: z.record(z.string(), z.string()),
-  env: z.record(z.string(), z.string()),
-  restart: z.enum(restartPolicies),
-  autoWake: z.boolean(),
-  idle: z.strictObject({ afterSeconds: z.int().min(1), action: z.enum(idleActions) }).nullable(),
-  heldUntil: z.string().nullable(),
-  template: z.string().nullable(),
-  userData: userData.nullable(),
-  sshKeys: texts,
-  sshPort: portNumber.nullable(),
-  network,
-});
-
-/** The version of `spec` that this program writes. */
-export const specVersion = 11;
-
-/** Upgrades by start version, each to the next version. A spec without a number has version 1. */
-const specUpgrades: Readonly<Record<number, (spec: Record<string, unknown>) => Record<string, unknown>>> = {
-  1: (before) => ({ env: {}, restart: 'no', ...before }),
-  2: (before) => ({ template: null, ...before }),
-  3: (before) => ({ userData: null, ...before }),
-  4: (before) => ({ imageRef: before.image, ...before }),
-  5: (before) => ({ autoWake: true, idle: null, ...before }),
-  6: (before) => ({ network: noNetwork, ...before }),
-  7: (before) => ({ sshKeys: [], ...before }),
-  8: (before) => ({ sshPort: null, ...before }),
-  9: (before) => ({ heldUntil: null, ...before }),
-  10: ({ network: before, ...spec }) => ({ ...spec, network: { lan: null, ...Object(before) } }),
-};
-
-/** Upgrades a stored spec of any known version. Raises InvariantError for a newer one. */
-function upgradeSpec(stored: unknown): unknown {
-  if (typeof stored !== 'object' || stored === null) return stored;
-  const { version = 1, ...rest } = stored as Record<string, unknown>;
-  invariant(
-    typeof version === 'number' && version <= specVersion,
-    `a spec of version ${String(version)} is newer than this program`,
-  );
-  let current = rest;
-  for (let from = version; from < specVersion; from++) current = specUpgrades[from]?.(current) ?? current;
-  return current;
-}
 
 const handle: z.ZodType<EngineHandle> = z.object({
   engine: z.string(),
@@ -255,19 +120,18 @@ export function encodeMachine(value: Machine): MachineTable {
     image: checked.spec.image,
     image_ref: checked.spec.imageRef,
     created_at: encodeTime(checked.createdAt),
-    ...encodeSpec(checked),
+    ...encodeSpecColumns(checked),
     ...encodeChanging(checked),
   };
 }
 
-function encodeSpec({ spec: { userData, ...spec } }: Machine) {
+function encodeSpecColumns({ spec }: Machine) {
   return {
     name: spec.name,
     vcpu_count: spec.vcpuCount,
     memory_mib: spec.memoryMib,
     disk_mib: spec.diskMib,
-    spec: encodeJson({ version: specVersion, ...spec }),
-    user_data: encodeNullableJson(userData),
+    ...encodeSpec(spec),
   } satisfies Partial<MachineTable>;
 }
 
@@ -293,7 +157,7 @@ export function encodeChanges(value: Machine): ReturnType<typeof encodeChanging>
 /** The columns that change without it, with those of the spec. Raises InvariantError as `encodeMachine` does. */
 export function encodeDetails(value: Machine) {
   const checked = check(value);
-  return { ...encodeSpec(checked), ...encodeChanging(checked) };
+  return { ...encodeSpecColumns(checked), ...encodeChanging(checked) };
 }
 
 function encodeChanging(value: Machine) {
@@ -325,7 +189,7 @@ export function decodeMachine(row: MachineTable): Machine {
     hostId: row.host_id,
     tenant: row.tenant,
     environmentId: row.environment_id,
-    spec: decodeSpec(row),
+    spec: decodeSpec(row, 'machines'),
     imageDigest: row.image_digest,
     state: row.state,
     desired: row.desired,
@@ -348,11 +212,6 @@ export function decodeMachine(row: MachineTable): Machine {
   });
   invariant(decoded.spec.name === row.name, `machine ${row.id}: two names in one row`);
   return decoded;
-}
-
-function decodeSpec(row: MachineTable): unknown {
-  const userData = decodeNullableJson(row.user_data, 'machines.user_data');
-  return { ...Object(upgradeSpec(decodeJson(row.spec, 'machines.spec'))), userData };
 }
 
 /** `value` may contain anything under the fields' names. */

@@ -75,6 +75,7 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
         'quotas',
         'routes',
         'schema_migrations',
+        'snapshots',
         'ssh_keys',
         'templates',
       ]);
@@ -96,7 +97,7 @@ export function migrateContract(name: string, open: () => Promise<EmptyPlace>): 
       }>();
       const times = { created_at: at(0), updated_at: at(0) };
       const { spec } = sampleMachine({ name: 'web' });
-      const { imageRef, ...specBefore } = spec;
+      const { imageRef, snapshot, ...specBefore } = spec;
       await first
         .insertInto('machines')
         .values({

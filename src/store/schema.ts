@@ -15,6 +15,7 @@ export interface Database {
   readonly operation_subjects: OperationSubjectTable;
   readonly api_keys: KeyTable;
   readonly templates: TemplateTable;
+  readonly snapshots: SnapshotTable;
   readonly routes: RouteTable;
   readonly quotas: QuotaTable;
   readonly ssh_keys: SshKeyTable;
@@ -189,6 +190,25 @@ export interface TemplateTable {
   readonly updated_at: string;
 }
 
+/** `spec` and `user_data` are those of the machine. The size is bigint on PostgreSQL, which its driver returns as text. */
+export interface SnapshotTable {
+  readonly id: string;
+  readonly host_id: string;
+  readonly tenant: string;
+  readonly name: string;
+  readonly state: string;
+  readonly machine_id: string;
+  readonly parent_id: string | null;
+  readonly has_memory: number;
+  readonly image_digest: string;
+  readonly spec: string;
+  readonly user_data: string | null;
+  readonly labels: string;
+  readonly size_bytes: number | string | null;
+  readonly created_at: string;
+  readonly updated_at: string;
+}
+
 export interface SshKeyTable {
   readonly id: string;
   readonly tenant: string;
@@ -237,6 +257,8 @@ export const uniqueIndexes: Readonly<Record<string, readonly string[]>> = {
   api_keys_pkey: ['id'],
   templates_pkey: ['id'],
   templates_tenant_name: ['tenant', 'name'],
+  snapshots_pkey: ['id'],
+  snapshots_tenant_name: ['tenant', 'name'],
   routes_pkey: ['id'],
   routes_subdomain: ['subdomain'],
   ssh_keys_pkey: ['id'],

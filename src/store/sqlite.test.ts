@@ -13,7 +13,14 @@ import { migrate } from './migrate.ts';
 import { openSqlite, statementCountMax } from './sqlite.ts';
 import { storeContract } from './store.contract.ts';
 import { createStore, openSqliteStore, openStore } from './store.ts';
-import { at, sampleHostId, sampleKey, sampleMachine, sampleOperation } from './testing/samples.ts';
+import {
+  at,
+  sampleHostId,
+  sampleKey,
+  sampleMachine,
+  sampleOperation,
+  sampleSnapshot,
+} from './testing/samples.ts';
 import { writeAndKill } from './testing/writers.ts';
 
 const threads = vi.hoisted(() => [] as { terminate(): Promise<number> }[]);
@@ -260,6 +267,27 @@ describe('openSqlite', () => {
     earlier.prepare(`update operations set steps = replace(steps, 'started', 'failed') where id = ?`).run(id);
     earlier.close();
     expect(await store.operations.get(id)).toMatchObject({ steps });
+    await store.close();
+  });
+
+  it('omits damaged snapshots likewise, and still counts what they need', async () => {
+    const store = await openSqliteStore(path);
+    const [bad, good] = [sampleSnapshot(), sampleSnapshot()];
+    for (const snapshot of [bad, good]) await store.snapshots.insert(snapshot);
+    const intruder = new DatabaseSync(path);
+    intruder.prepare(`update snapshots set spec = '{"version":99}' where id = ?`).run(bad.id);
+    const page = { tenant: 'default', limit: 9, offset: 0 };
+    expect(await store.snapshots.list(page)).toEqual({ snapshots: [good], total: 2 });
+    await expect(store.snapshots.get(bad.id)).rejects.toBeInstanceOf(DamagedRecordError);
+    await expect(store.snapshots.find('default', bad.name)).rejects.toBeInstanceOf(DamagedRecordError);
+    const patched = store.snapshots.patch(bad.id, { state: 'deleting' }, at(1));
+    await expect(patched).rejects.toBeInstanceOf(DamagedRecordError);
+    const row = intruder.prepare('select state from snapshots where id = ?').get(bad.id);
+    expect(row).toMatchObject({ state: 'ready' });
+    expect(await store.snapshots.ids(sampleHostId)).toEqual([bad.id, good.id].sort());
+    expect(await store.snapshots.countOnImage(sampleHostId, bad.imageDigest)).toBe(2);
+    expect(await store.snapshots.imageDigests(sampleHostId)).toEqual([bad.imageDigest]);
+    intruder.close();
     await store.close();
   });
 

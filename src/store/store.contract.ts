@@ -10,6 +10,7 @@ import { operationsContract } from './operations.contract.ts';
 import { ownershipContract } from './ownership.contract.ts';
 import { quotasContract } from './quotas.contract.ts';
 import { routesContract } from './routes.contract.ts';
+import { snapshotsContract } from './snapshots.contract.ts';
 import { sshKeysContract } from './ssh-keys.contract.ts';
 import { templatesContract } from './templates.contract.ts';
 import { transactionsContract } from './transactions.contract.ts';
@@ -27,6 +28,7 @@ export function storeContract(name: string, open: OpenStore): void {
     describe('ownership', () => ownershipContract(open));
     describe('keys', () => keysContract(open));
     describe('templates', () => templatesContract(open));
+    describe('snapshots', () => snapshotsContract(open));
     describe('routes', () => routesContract(open));
     describe('SSH keys', () => sshKeysContract(open));
     describe('quotas', () => quotasContract(open));

@@ -23,6 +23,7 @@ import { operationRepository } from './operations.ts';
 import { quotaRepository } from './quotas.ts';
 import { Reserve } from './reserve.ts';
 import { routeRepository } from './routes.ts';
+import { snapshotRepository } from './snapshots.ts';
 import { openSqlite } from './sqlite.ts';
 import { sshKeyRepository } from './ssh-keys.ts';
 import { templateRepository } from './templates.ts';
@@ -122,6 +123,7 @@ function repositories(access: Access, damage: Damage): Repositories {
     operations: operationRepository(access, damage),
     keys: keyRepository(access, damage),
     templates: templateRepository(access, damage),
+    snapshots: snapshotRepository(access, damage),
     routes: routeRepository(access, damage),
     quotas: quotaRepository(access),
     sshKeys: sshKeyRepository(access, damage),

@@ -14,7 +14,7 @@ import type { MachineRecords } from '../ports/records.ts';
 import type { Store } from '../ports/store.ts';
 import type { ImageOperations, Importing } from './operations.ts';
 import type { ImageResolver } from './resolver.ts';
-import { imageSubject, imageUsed, requireUnused } from './subject.ts';
+import { checkUnused, imageSubject, requireUnused } from './subject.ts';
 import type { ImportTurns } from './turns.ts';
 import { findImageUsers } from './users.ts';
 
@@ -83,7 +83,7 @@ export class ImageService {
     return this.#deps.turns.ofTenant(caller.tenant, signal, () => this.#carryOut(caller, request, signal));
   }
 
-  /** By its exact name. Raises `not_found`, `forbidden` (a shared image), `conflict` (built in, or in use by machines). */
+  /** By its exact name. Raises `not_found`, `forbidden` (a shared image), `conflict` (built in, or in use by machines or snapshots). */
   async delete(caller: Caller, name: string): Promise<void> {
     const { resolver, hostId, runner, operations } = this.#deps;
     const image = await resolver.exact(caller.tenant, name, AbortSignal.timeout(lookTimeoutMs));
@@ -100,12 +100,12 @@ export class ImageService {
     await runner.run(operation, operations.deleting);
   }
 
-  /** Removes the image data that neither an image nor a machine needs, and returns what was removed. */
+  /** Removes the image data that no image, machine or snapshot needs, and returns what was removed. */
   async collect(): Promise<readonly Garbage[]> {
     const { images, store, records, hostId } = this.#deps;
     const { digests, unreadable } = await findImageUsers(store, records, hostId);
     if (unreadable.length > 0) return [];
-    return images.collect(new Set(digests));
+    return images.collect(new Set([...digests, ...(await store.snapshots.imageDigests(hostId))]));
   }
 
   /** Checks machines that only the records beside the disks know: the database does not count them. */
@@ -119,8 +119,10 @@ export class ImageService {
         { hint: 'Ask the operator: ./flotilla doctor names the machine.' },
       );
     }
-    const count = digests.filter((digest) => digest === image.digest).length;
-    if (count > 0) throw imageUsed(image, count);
+    checkUnused(image, {
+      machineCount: digests.filter((digest) => digest === image.digest).length,
+      snapshotCount: await store.snapshots.countOnImage(hostId, image.digest),
+    });
   }
 
   async #carryOut(caller: Caller, request: ImageRequest, signal: AbortSignal): Promise<Image> {

@@ -28,18 +28,31 @@ export async function requireKept(tx: Repositories, hostId: string, image: Image
   });
 }
 
-/** Call in the transaction that begins to delete the image. Raises `conflict` when machines use it. */
+/** Call in the transaction that begins to delete the image. Raises `conflict` when machines or snapshots use it. */
 export async function requireUnused(tx: Repositories, hostId: string, image: Image): Promise<void> {
   await tx.locks.hold(lockOf(hostId, image));
-  const count = await tx.machines.countOnImage(hostId, image.digest);
-  if (count > 0) throw imageUsed(image, count);
+  checkUnused(image, {
+    machineCount: await tx.machines.countOnImage(hostId, image.digest),
+    snapshotCount: await tx.snapshots.countOnImage(hostId, image.digest),
+  });
 }
 
-export function imageUsed({ name }: Image, machineCount: number): AppError {
-  const machines = machineCount === 1 ? '1 machine' : `${machineCount} machines`;
-  return new AppError('conflict', `image '${name}' is used by ${machines}`, {
-    hint: 'Delete the machines first.',
-    details: { machineCount },
+export interface ImageUse {
+  readonly machineCount: number;
+  readonly snapshotCount: number;
+}
+
+/** Raises `conflict`, which says how many use the image, unless nothing does. */
+export function checkUnused({ name }: Image, { machineCount, snapshotCount }: ImageUse): void {
+  const users = Object.entries({ machine: machineCount, snapshot: snapshotCount }).filter(
+    ([, count]) => count > 0,
+  );
+  if (users.length === 0) return;
+  const counts = users.map(([noun, count]) => `${count} ${noun}${count === 1 ? '' : 's'}`);
+  const nouns = users.map(([noun]) => `${noun}s`);
+  throw new AppError('conflict', `image '${name}' is used by ${counts.join(' and ')}`, {
+    hint: `Delete the ${nouns.join(' and ')} first.`,
+    details: { machineCount, snapshotCount },
   });
 }
 

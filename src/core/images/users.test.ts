@@ -1,6 +1,7 @@
-/** An image is kept while any disk may depend on it, including disks of damaged or foreign machines. */
+/** An image is kept while any disk may depend on it, including disks of damaged or foreign machines and of snapshots. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
+import { sampleSnapshot } from '../../store/testing/samples.ts';
 import type { Caller } from '../keys/caller.ts';
 import type { DamagedMachine } from '../ports/store.ts';
 
@@ -42,4 +43,21 @@ test('of a machine whose row is damaged', async () => {
   vi.spyOn(fake.store.machines, 'damaged').mockResolvedValue([damaged]);
   await fake.imageService.collect();
   expect(fake.images.used).toContain(digest);
+});
+
+test('of a snapshot, which is counted beside the machines', async () => {
+  await fake.store.snapshots.insert(sampleSnapshot({ hostId: 'host', imageDigest: digest }));
+  await fake.imageService.collect();
+  expect(fake.images.used).toContain(digest);
+  await expect(remove()).rejects.toMatchObject({
+    code: 'conflict',
+    message: "image 'mine' is used by 1 snapshot",
+    hint: 'Delete the snapshots first.',
+  });
+  fake.records.found.set('ghost', record({ imageDigest: digest }));
+  await expect(remove()).rejects.toMatchObject({
+    message: "image 'mine' is used by 1 machine and 1 snapshot",
+    hint: 'Delete the machines and snapshots first.',
+    details: { machineCount: 1, snapshotCount: 1 },
+  });
 });

@@ -81,7 +81,10 @@ export class MachineCreation {
     requireIdleAction(request.idle, driver);
     const reference = request.image ?? defaults.image;
     const image = await resolver.resolve(tenant, reference, AbortSignal.timeout(lookTimeoutMs));
-    const spec = makeSpec(request, defaults, image, driver.capabilities, template?.id);
+    const spec = makeSpec(request, defaults, image, driver.capabilities, {
+      template: template?.id ?? null,
+      snapshot: null,
+    });
     const network = planNetwork(request.network ?? {}, this.#deps.allocation.facts);
     const busyPorts = await inspectPorts(edges.network, network.ports, AbortSignal.timeout(lookTimeoutMs));
     const { sshPort = null } = request;

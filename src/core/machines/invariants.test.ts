@@ -26,6 +26,7 @@ const machine: Machine = {
     heldUntil: null,
     idle: null,
     template: null,
+    snapshot: null,
     userData: null,
     sshKeys: [],
     sshPort: null,

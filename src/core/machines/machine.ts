@@ -35,6 +35,8 @@ export interface MachineSpec {
   readonly heldUntil: string | null;
   /** Id of the template it was made from, which may be gone; null: none. */
   readonly template: string | null;
+  /** Id of the snapshot it was made from, or last set back to; may be gone; null: none. */
+  readonly snapshot: string | null;
   /** What its guest does once, after its first start. */
   readonly userData: UserData | null;
   /** Public keys that enter this machine through the SSH gateway, as lines for `authorized_keys`. */

@@ -67,7 +67,7 @@ export function makeSpec(
   defaults: MachineDefaults,
   image: Image,
   capabilities: EngineCapabilities,
-  templateId: string | null = null,
+  made: Pick<MachineSpec, 'template' | 'snapshot'> = { template: null, snapshot: null },
 ): SpecPlan {
   checkName(request.name);
   const { vcpuCount = defaults.vcpuCount, memoryMib = defaults.memoryMib } = request;
@@ -95,7 +95,8 @@ export function makeSpec(
     autoWake: request.autoWake ?? true,
     heldUntil: null,
     idle: request.idle ?? null,
-    template: templateId,
+    template: made.template,
+    snapshot: made.snapshot,
     userData,
     sshKeys,
   };

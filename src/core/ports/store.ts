@@ -13,9 +13,11 @@ import type { MachineState } from '../machines/states.ts';
 import type { Operation, OperationState, Subject, SubjectFailure } from '../operations/operation.ts';
 import type { Quota, QuotaUsage } from '../quotas/quota.ts';
 import type { Route } from '../routes/route.ts';
-import type { Snapshot } from '../snapshots/snapshot.ts';
 import type { SshKey } from '../ssh/ssh-key.ts';
 import type { Template } from '../templates/template.ts';
+import type { SnapshotRepository } from './snapshot-repository.ts';
+
+export type * from './snapshot-repository.ts';
 
 export interface Store extends Repositories {
   /**
@@ -45,6 +47,7 @@ export interface Repositories {
   readonly operations: OperationRepository;
   readonly keys: KeyRepository;
   readonly templates: TemplateRepository;
+  readonly snapshots: SnapshotRepository;
   readonly routes: RouteRepository;
   readonly quotas: QuotaRepository;
   readonly sshKeys: SshKeyRepository;
@@ -456,41 +459,6 @@ export interface TemplateRepository {
   /** Number of the tenant's templates. In a transaction, none is added until it ends. */
   count(tenant: string): Promise<number>;
   /** Does nothing for a missing template. */
-  remove(id: string, at: string): Promise<void>;
-}
-
-export interface SnapshotFilter {
-  readonly tenant: string;
-  readonly machineId?: string;
-  readonly limit: number;
-  readonly offset: number;
-}
-
-export interface SnapshotPage {
-  readonly snapshots: readonly Snapshot[];
-  /** Number of matches on all pages. */
-  readonly total: number;
-}
-
-export type SnapshotPatch = Partial<Pick<Snapshot, 'state' | 'hasMemory' | 'sizeBytes'>>;
-
-export interface SnapshotRepository {
-  /** Raises `conflict` when the tenant has a snapshot with this name. */
-  insert(snapshot: Snapshot): Promise<void>;
-  get(id: string): Promise<Snapshot | null>;
-  /** By id or by name, within the tenant. */
-  find(tenant: string, idOrName: string): Promise<Snapshot | null>;
-  /** Newest first, with the total number of matches. */
-  list(filter: SnapshotFilter): Promise<SnapshotPage>;
-  /** Number of the tenant's snapshots, or of one machine's. In a transaction, none is added to the tenant until it ends. */
-  count(tenant: string, machineId?: string): Promise<number>;
-  /** The ids of the host's snapshots, also of those with a damaged record. */
-  ids(hostId: string): Promise<readonly string[]>;
-  /** Number of the host's snapshots whose disks are on the image, including those with a damaged record. */
-  countOnImage(hostId: string, imageDigest: string): Promise<number>;
-  /** Returns the changed snapshot; null when it is gone. */
-  patch(id: string, patch: SnapshotPatch, at: string): Promise<Snapshot | null>;
-  /** Does nothing for a missing snapshot. */
   remove(id: string, at: string): Promise<void>;
 }
 

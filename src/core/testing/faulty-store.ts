@@ -33,6 +33,8 @@ const reads: ReadonlySet<string> = new Set([
   'after',
   'latest',
   'countOnImage',
+  'imageDigests',
+  'ids',
   'inEnvironment',
   'countInEnvironment',
   'due',

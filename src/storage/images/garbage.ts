@@ -1,6 +1,6 @@
 /**
  * Finds root file systems and boot kits that nothing needs any more: those of rebuilt images, and of deleted
- * machines. They are needed by image names, by machines (according to core), by disks on this host, whoever
+ * machines. They are needed by image names, by machines and snapshots (according to core), by disks on this host, whoever
  * owns them, and by running programs. Young ones are spared, because a start may have resolved to one but not
  * begun.
  */

@@ -16,6 +16,7 @@ import { routes } from './0015-routes.ts';
 import { machineSshKeys } from './0016-machine-ssh-keys.ts';
 import { privateRoutes } from './0017-private-routes.ts';
 import { savedMemory } from './0018-saved-memory.ts';
+import { snapshots } from './0019-snapshots.ts';
 import type { Migration } from './migration.ts';
 
 /** All migrations in order. A list instead of a folder scan, so that only reviewed migrations run. */
@@ -38,4 +39,5 @@ export const migrations: readonly Migration[] = [
   machineSshKeys,
   privateRoutes,
   savedMemory,
+  snapshots,
 ];

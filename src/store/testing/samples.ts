@@ -1,4 +1,4 @@
-/** Valid sample machines, operations, keys and templates for the store’s tests. */
+/** Valid sample machines, operations, keys, templates, snapshots and routes for the store’s tests. */
 
 import { randomBytes } from 'node:crypto';
 import type { ApiKey } from '../../core/keys/key.ts';
@@ -6,6 +6,7 @@ import type { Machine } from '../../core/machines/machine.ts';
 import type { Operation } from '../../core/operations/operation.ts';
 import type { EngineHandle } from '../../core/ports/engine.ts';
 import type { Route } from '../../core/routes/route.ts';
+import type { Snapshot } from '../../core/snapshots/snapshot.ts';
 import type { SshKey } from '../../core/ssh/ssh-key.ts';
 import type { Template } from '../../core/templates/template.ts';
 import { shortId } from '../../lib/ids.ts';
@@ -43,6 +44,7 @@ export function sampleMachine(changes: Partial<Machine> & { readonly name?: stri
       heldUntil: null,
       idle: null,
       template: null,
+      snapshot: null,
       userData: null,
       sshKeys: [`ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGYZyk6oQ1ZLYO3FBVC2Nn5cZNa9nsDkBqyqvRz3vHTt mé@${id}`],
       sshPort: null,
@@ -146,6 +148,28 @@ export function sampleTemplate(changes: Partial<Template> = {}): Template {
     vcpuCount: 2,
     memoryMib: 256,
     diskMib: 2048,
+    createdAt: at(0),
+    updatedAt: at(0),
+    ...changes,
+  };
+}
+
+export function sampleSnapshot(changes: Partial<Snapshot> = {}): Snapshot {
+  const id = changes.id ?? shortId();
+  const { id: machineId, spec, imageDigest } = sampleMachine();
+  return {
+    id,
+    hostId: sampleHostId,
+    tenant: 'default',
+    name: `name-${id}`,
+    state: 'ready',
+    machineId,
+    parentId: shortId(),
+    hasMemory: true,
+    spec,
+    imageDigest,
+    labels: { note: 'ünïcode "quoted"' },
+    sizeBytes: 5 * 2 ** 40,
     createdAt: at(0),
     updatedAt: at(0),
     ...changes,
