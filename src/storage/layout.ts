@@ -15,6 +15,7 @@
  *   disks/<machine>/machine.json   what is recorded of the machine, again, 0600
  *   disks/<machine>/console.previous   what the machine printed in its previous boot, 0600
  *   disks/<machine>/memory/      a suspended machine's memory: state manifest.json saved.json, 0700
+ *   snapshots/<id>/{disk.qcow2,memory/,snapshot.json}   0700, never changed
  *   quarantine/<machine>.<time>/   disks of machines that nobody knows, until they are removed
  *   quarantine/ages.json           how long each was kept
  *   disks/<machine>/root.qcow2   owned by the machine's VMM user, 0600
@@ -36,8 +37,8 @@ const digestPattern = /^[0-9a-f]{64}$/;
 /** AF_UNIX paths hold 107 bytes; the longest below the state directory is `/run/<12>/agent.sock` with 27. */
 export const stateDirBytesMax = 80;
 
-/** Whether a directory name below `disks` can be a machine's; others, like `lost+found`, are ignored. */
-export function isMachineId(name: string): boolean {
+/** Whether a directory name can be an id; others, like `lost+found`, are ignored. */
+export function isResourceId(name: string): boolean {
   return idPattern.test(name);
 }
 
@@ -203,6 +204,13 @@ export class StateLayout {
   /** Of a suspended machine; with `.new` while it is written, and `.old` while it is removed. */
   savedMemory(machineId: string): string {
     return join(this.diskDir(machineId), 'memory');
+  }
+  get snapshots(): string {
+    return join(this.root, 'snapshots');
+  }
+  /** With `.new` while it is made, and `.old` while it is removed. */
+  snapshot(id: string): string {
+    return join(this.snapshots, checked(id, idPattern, 'snapshot id'));
   }
   runDir(incarnation: string): string {
     return join(this.run, checked(incarnation, idPattern, 'incarnation'));

@@ -13,6 +13,15 @@ export interface Disks {
    */
   prepare(request: DiskRequest, signal: AbortSignal): Promise<DiskRecord>;
   /**
+   * Writes an empty disk of the size and on the base of the machine's to a new file, which only the daemon can read. Raises
+   * `engine` when its VMM has left the machine's disk unreadable.
+   */
+  makeEmpty(request: Omit<DiskRequest, 'diskMib'>, path: string, signal: AbortSignal): Promise<void>;
+  /** Copies the machine's whole disk to a new file, which only the daemon can read. Only while no VMM uses it. */
+  copyOut(machineId: string, path: string, signal: AbortSignal): Promise<void>;
+  /** Gives an existing machine another disk, at once: see `DiskRequest.content`. Only while no VMM uses the disk. */
+  replace(request: DiskRequest & { readonly content: string }, signal: AbortSignal): Promise<void>;
+  /**
    * Enlarges an existing disk to `diskMib`; does nothing if it is large enough. Only while no VMM uses it.
    * Raises `engine` when its VMM has left it unreadable.
    */
@@ -39,6 +48,11 @@ export interface DiskRequest {
   readonly slot: number;
   readonly imageDigest: string;
   readonly diskMib: number;
+  /**
+   * A file that `makeEmpty` or `copyOut` has made, of which the disk becomes a copy, whatever its size; absent or null: the
+   * disk is empty. Raises `conflict` when it is on another base or unreadable.
+   */
+  readonly content?: string | null;
 }
 
 export interface DiskRecord {

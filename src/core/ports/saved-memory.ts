@@ -7,6 +7,8 @@ export interface SavedMemory {
   readonly operationId: string;
   /** RFC 3339, UTC, with `Z`. */
   readonly savedAt: string;
+  /** The machine whose guest it is. Absent: the machine that has it. */
+  readonly machineId?: string | undefined;
 }
 
 /** What to do about saved memory that cannot be used. */
@@ -21,6 +23,10 @@ export const giveUpHint =
 export interface SavedMemories {
   /** An empty directory for an engine to save to. Removes what an earlier attempt has left. */
   begin(machineId: string, signal: AbortSignal): Promise<string>;
+  /** The same, and fills it with the files of another saved memory, which are shared and so must never change. */
+  beginFrom(machineId: string, directory: string, signal: AbortSignal): Promise<void>;
+  /** Fills an empty directory with the engine's files of the machine's saved memory, which are then shared. */
+  shareWith(machineId: string, directory: string, signal: AbortSignal): Promise<void>;
   /** Makes what was written since `begin` the machine's saved memory. Durable when it resolves. */
   publish(machineId: string, saved: SavedMemory, signal: AbortSignal): Promise<void>;
   /** Null when the machine has none. */

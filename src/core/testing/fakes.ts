@@ -22,6 +22,7 @@ import type { KeptConsoles } from '../ports/kept-consoles.ts';
 import type { GuestNetwork } from '../ports/network.ts';
 import type { FoundRecord, MachineRecords } from '../ports/records.ts';
 import type { SavedMemories, SavedMemory } from '../ports/saved-memory.ts';
+import type { SnapshotContent, SnapshotFiles, SnapshotPlaces } from '../ports/snapshots.ts';
 import type { UserData } from '../user-data/user-data.ts';
 import { FakeGuestCommands } from './fake-commands.ts';
 import { FakeGuestConnections } from './fake-connections.ts';
@@ -164,7 +165,10 @@ export class FakeDisks implements Disks {
   /** Thrown by the next `prepare`. */
   nextFailure: Error | null = null;
 
-  async prepare({ machineId }: { readonly machineId: string }, signal?: AbortSignal) {
+  async prepare(
+    { machineId, content = null }: Pick<DiskRequest, 'machineId' | 'content'>,
+    signal?: AbortSignal,
+  ) {
     signal?.throwIfAborted();
     if (this.nextFailure) {
       const failure = this.nextFailure;
@@ -172,7 +176,27 @@ export class FakeDisks implements Disks {
       throw failure;
     }
     this.made.add(machineId);
+    if (content !== null) this.contents.set(machineId, content);
     return this.locate(machineId);
+  }
+
+  /** By path: the disk of which machine is there, for files that `makeEmpty` and `copyOut` have made. */
+  readonly copies = new Map<string, string>();
+  /** Machine id → the path of which its disk is a copy. */
+  readonly contents = new Map<string, string>();
+
+  async makeEmpty({ machineId }: { readonly machineId: string }, path: string): Promise<void> {
+    this.copies.set(path, machineId);
+  }
+
+  async copyOut(machineId: string, path: string): Promise<void> {
+    if (!this.made.has(machineId)) throw new Error(`machine ${machineId} has no disk`);
+    this.copies.set(path, machineId);
+  }
+
+  async replace({ machineId, content }: DiskRequest & { readonly content: string }): Promise<void> {
+    if (!this.made.has(machineId)) throw new Error(`machine ${machineId} has no disk`);
+    this.contents.set(machineId, content);
   }
 
   /** Machine id → the size to which it was last grown. */
@@ -232,6 +256,18 @@ export class FakeSavedMemories implements SavedMemories {
     return this.locate(machineId);
   }
 
+  /** Called for files that several directories share; the fake engine knows what is in them. */
+  onShare: (from: string, to: string) => void = () => undefined;
+
+  async beginFrom(machineId: string, directory: string): Promise<void> {
+    this.onShare(directory, await this.begin(machineId));
+  }
+
+  async shareWith(machineId: string, directory: string): Promise<void> {
+    if (!this.saved.has(machineId)) throw new Error(`machine ${machineId} has no saved memory`);
+    this.onShare(this.locate(machineId), directory);
+  }
+
   async publish(machineId: string, saved: SavedMemory): Promise<void> {
     if (!this.begun.delete(machineId)) throw new Error(`nothing was begun for ${machineId}`);
     this.saved.set(machineId, saved);
@@ -251,6 +287,50 @@ export class FakeSavedMemories implements SavedMemories {
     if (failure) throw failure;
     this.saved.delete(machineId);
     this.begun.delete(machineId);
+  }
+}
+
+/** Snapshots that are only in a map. */
+export class FakeSnapshotFiles implements SnapshotFiles {
+  /** By id: whether it has been published. */
+  readonly kept = new Map<string, { isPublished: boolean; hasMemory: boolean }>();
+  /** Whether an engine has saved memory to this directory. */
+  hasMemory: (directory: string) => boolean = () => false;
+  /** Thrown by the next `verify`. */
+  nextFailure: Error | null = null;
+
+  async begin(id: string): Promise<SnapshotPlaces> {
+    this.kept.set(id, { isPublished: false, hasMemory: false });
+    return this.locate(id);
+  }
+
+  async publish(id: string): Promise<SnapshotContent> {
+    const kept = this.kept.get(id);
+    if (!kept) throw new Error(`nothing was begun for ${id}`);
+    kept.isPublished = true;
+    kept.hasMemory = this.hasMemory(this.locate(id).memory);
+    return { sizeBytes: 1000, hasMemory: kept.hasMemory };
+  }
+
+  locate(id: string): SnapshotPlaces {
+    return { disk: `/fake/snapshots/${id}/disk`, memory: `/fake/snapshots/${id}/memory` };
+  }
+
+  async verify(id: string): Promise<SnapshotContent> {
+    const failure = this.nextFailure;
+    this.nextFailure = null;
+    if (failure) throw failure;
+    const kept = this.kept.get(id);
+    if (!kept?.isPublished) throw new AppError('not_found', `snapshot ${id} has no files here`);
+    return { sizeBytes: 1000, hasMemory: kept.hasMemory };
+  }
+
+  async remove(id: string): Promise<void> {
+    this.kept.delete(id);
+  }
+
+  async list(): Promise<readonly string[]> {
+    return [...this.kept.keys()];
   }
 }
 

@@ -6,10 +6,12 @@
  * durable, so `root.qcow2` is never incomplete. The next call removes leftovers of a crash.
  */
 import { chmod, chown, mkdir, open, readdir, rename, rm, rmdir, stat, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { AppError, wrapError } from '../../core/errors.ts';
 import type { DiskRecord, DiskRequest, Disks } from '../../core/ports/disks.ts';
+import { damagedHint } from '../../core/ports/snapshots.ts';
 import { abortable } from '../../lib/abort.ts';
+import { copyWhole } from '../../lib/copy.ts';
 import {
   ensureDirectory,
   exists,
@@ -21,7 +23,8 @@ import {
 import { shortId } from '../../lib/ids.ts';
 import { ProcessError } from '../../lib/process.ts';
 import { removeTree } from '../../lib/remove-tree.ts';
-import { diskDirectoryMode, isMachineId, type StateLayout } from '../layout.ts';
+import { diskDirectoryMode, isResourceId, type StateLayout } from '../layout.ts';
+import { readDiskHeader } from './disk-header.ts';
 import { EmptyOverlays } from './empty-overlays.ts';
 import { growDisk } from './growing.ts';
 import { QemuImg } from './qemu-img.ts';
@@ -72,6 +75,50 @@ export class QcowDisks implements Disks {
     });
   }
 
+  async makeEmpty(
+    { machineId, slot, imageDigest }: Omit<DiskRequest, 'diskMib'>,
+    path: string,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const work = async () => {
+      const { sizeBytes } = await readDiskHeader(this.#layout.disk(machineId));
+      const directory = this.#layout.diskDir(machineId);
+      await removeLeftovers(directory);
+      const temporary = await this.#makeEmpty(
+        directory,
+        this.#layout.blob(imageDigest),
+        sizeBytes,
+        slot,
+        signal,
+      );
+      if (this.#uidBase !== null) await chown(temporary, 0, 0);
+      await rename(temporary, path);
+    };
+    await abortable(work(), signal).catch((error: unknown) => {
+      throw explained(error, machineId);
+    });
+  }
+
+  async copyOut(machineId: string, path: string, signal: AbortSignal): Promise<void> {
+    await abortable(copyWhole(this.#layout.disk(machineId), path, signal), signal).catch((error: unknown) => {
+      throw explained(error, machineId);
+    });
+  }
+
+  async replace(request: DiskRequest & { readonly content: string }, signal: AbortSignal): Promise<void> {
+    const work = async () => {
+      const directory = this.#layout.diskDir(request.machineId);
+      await removeLeftovers(directory);
+      await this.#publish(
+        await this.#copyIn(request, directory, signal),
+        this.#layout.disk(request.machineId),
+      );
+    };
+    await abortable(work(), signal).catch((error: unknown) => {
+      throw explained(error, request.machineId);
+    });
+  }
+
   async freeMib(signal: AbortSignal): Promise<number> {
     const { bavail, bsize } = await abortable(statfs(this.#layout.disks), signal);
     return Math.floor((bavail * bsize) / bytesPerMib);
@@ -94,7 +141,7 @@ export class QcowDisks implements Disks {
     try {
       const entries = await abortable(readdir(this.#layout.disks, { withFileTypes: true }), signal);
       return entries
-        .filter((entry) => entry.isDirectory() && isMachineId(entry.name))
+        .filter((entry) => entry.isDirectory() && isResourceId(entry.name))
         .map((entry) => entry.name);
     } catch (error) {
       if (hasErrorCode(error, 'ENOENT')) return [];
@@ -130,28 +177,69 @@ export class QcowDisks implements Disks {
     await checkBase(base, request, sizeBytes);
     await this.#makeDirectory(this.#layout.disks);
     await this.#makeDirectory(directory);
-    const temporary = join(directory, temporaryPrefix + shortId());
+    const { content = null, slot } = request;
     try {
-      // Made here first: qemu-img keeps the mode of an existing file, and makes a new one readable for
-      // everyone.
-      await (await open(temporary, 'wx', 0o600)).close();
-      await this.#handOver(temporary, request.slot);
-      if (!(await this.#empty.write(base, sizeBytes, temporary))) {
-        const args = ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', base, temporary, String(sizeBytes)];
-        await this.#qemuImg.run(args, request.slot, signal);
-        await this.#empty.remember(base, sizeBytes, temporary);
-      }
-      await syncFile(temporary);
-      await rename(temporary, path);
-      await syncDirectory(directory);
+      const temporary =
+        content === null
+          ? await this.#makeEmpty(directory, base, sizeBytes, slot, signal)
+          : await this.#copyIn({ ...request, content }, directory, signal);
+      await this.#publish(temporary, path);
       await syncDirectory(this.#layout.disks);
     } catch (error) {
-      await rm(temporary, { force: true });
+      await removeLeftovers(directory);
       // Not removed when it contains a disk: then only the sync after the rename failed, and the next call
       // finds the disk.
       await rmdir(directory).catch(() => undefined);
       throw error;
     }
+  }
+
+  /** Resolves with the path of a new file, which the slot's user owns. */
+  async #makeEmpty(
+    directory: string,
+    base: string,
+    sizeBytes: number,
+    slot: number,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const temporary = join(directory, temporaryPrefix + shortId());
+    // Made here first: qemu-img keeps the mode of an existing file, and makes a new one readable for
+    // everyone.
+    await (await open(temporary, 'wx', 0o600)).close();
+    await this.#handOver(temporary, slot);
+    if (!(await this.#empty.write(base, sizeBytes, temporary))) {
+      const args = ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', base, temporary, String(sizeBytes)];
+      await this.#qemuImg.run(args, slot, signal);
+      await this.#empty.remember(base, sizeBytes, temporary);
+    }
+    return temporary;
+  }
+
+  /** Likewise. A VMM may have written the content, so it could name any file of the host as its base. */
+  async #copyIn(
+    { content, imageDigest, slot }: DiskRequest & { readonly content: string },
+    directory: string,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const temporary = join(directory, temporaryPrefix + shortId());
+    await copyWhole(content, temporary, signal);
+    const isOurs = await readDiskHeader(temporary).then(
+      ({ backing }) => backing === this.#layout.blob(imageDigest),
+      () => false,
+    );
+    if (!isOurs) {
+      throw new AppError('conflict', 'the disk of the snapshot is damaged: its header names another base', {
+        hint: damagedHint,
+      });
+    }
+    await this.#handOver(temporary, slot);
+    return temporary;
+  }
+
+  async #publish(temporary: string, path: string): Promise<void> {
+    await syncFile(temporary);
+    await rename(temporary, path);
+    await syncDirectory(dirname(path));
   }
 
   async #makeDirectory(path: string): Promise<void> {

@@ -7,7 +7,7 @@ import type { Machine } from '../../core/machines/machine.ts';
 import { type FoundRecord, type MachineRecords, revisionOf } from '../../core/ports/records.ts';
 import { ensureDirectory, exists, hasErrorCode, syncDirectory, writeFileAtomic } from '../../lib/files.ts';
 import { KeyedLock } from '../../lib/keyed-lock.ts';
-import { diskDirectoryMode, isMachineId, type StateLayout } from '../layout.ts';
+import { diskDirectoryMode, isResourceId, type StateLayout } from '../layout.ts';
 
 /** Version of the file's form; the machine in it has the form of the program that wrote it. */
 const version = 1;
@@ -54,7 +54,7 @@ export class RecordFiles implements MachineRecords {
       throw error;
     });
     const found: FoundRecord[] = [];
-    for (const machineId of names.filter(isMachineId)) {
+    for (const machineId of names.filter(isResourceId)) {
       const record = await this.read(machineId);
       if (record !== null) found.push(record);
     }

@@ -3,7 +3,7 @@
  * `saved.json`, which says what they are. It is complete from the moment at which it has that name; until then it is
  * `memory.new`, and `memory.old` on its way out.
  */
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { link, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
@@ -13,7 +13,15 @@ import { hasErrorCode, syncDirectory, writeFileAtomic } from '../../lib/files.ts
 import { KeyedLock } from '../../lib/keyed-lock.ts';
 import type { StateLayout } from '../layout.ts';
 
-const savedSchema = z.object({ incarnation: z.string(), operationId: z.string(), savedAt: z.string() });
+/** All others are the engine's. */
+const ownFile = 'saved.json';
+
+const savedSchema = z.object({
+  incarnation: z.string(),
+  operationId: z.string(),
+  savedAt: z.string(),
+  machineId: z.string().optional(),
+});
 
 export class SavedMemoryFiles implements SavedMemories {
   readonly #layout: StateLayout;
@@ -26,6 +34,15 @@ export class SavedMemoryFiles implements SavedMemories {
 
   begin(machineId: string, signal: AbortSignal): Promise<string> {
     return this.#inTurn(machineId, () => this.#begin(machineId), signal);
+  }
+
+  beginFrom(machineId: string, directory: string, signal: AbortSignal): Promise<void> {
+    const work = async () => linkFiles(directory, await this.#begin(machineId));
+    return this.#inTurn(machineId, work, signal);
+  }
+
+  shareWith(machineId: string, directory: string, signal: AbortSignal): Promise<void> {
+    return this.#inTurn(machineId, () => linkFiles(this.locate(machineId), directory), signal);
   }
 
   publish(machineId: string, saved: SavedMemory, signal: AbortSignal): Promise<void> {
@@ -58,14 +75,14 @@ export class SavedMemoryFiles implements SavedMemories {
   async #publish(machineId: string, saved: SavedMemory): Promise<void> {
     const directory = this.locate(machineId);
     await this.#retire(machineId);
-    await writeFileAtomic(join(newOf(directory), 'saved.json'), `${JSON.stringify(saved)}\n`);
+    await writeFileAtomic(join(newOf(directory), ownFile), `${JSON.stringify(saved)}\n`);
     await rename(newOf(directory), directory);
     await syncDirectory(this.#layout.diskDir(machineId));
   }
 
   async #find(machineId: string): Promise<SavedMemory | null> {
     try {
-      const text = await readFile(join(this.locate(machineId), 'saved.json'), 'utf8');
+      const text = await readFile(join(this.locate(machineId), ownFile), 'utf8');
       return savedSchema.parse(JSON.parse(text));
     } catch (error) {
       if (hasErrorCode(error, 'ENOENT')) return null;
@@ -95,6 +112,10 @@ export class SavedMemoryFiles implements SavedMemories {
     }
     await syncDirectory(this.#layout.diskDir(machineId));
   }
+}
+
+async function linkFiles(from: string, to: string): Promise<void> {
+  for (const name of await readdir(from)) if (name !== ownFile) await link(join(from, name), join(to, name));
 }
 
 function remove(directory: string): Promise<void> {
