@@ -27,7 +27,7 @@ export type ActionResult =
   | { readonly verdict: 'done'; readonly machine: Machine }
   | { readonly verdict: 'ignored'; readonly machine: Machine };
 
-export type Act = 'start' | 'restart' | 'stop' | 'pause' | 'resume' | 'suspend' | 'delete';
+export type Act = 'start' | 'restart' | 'stop' | 'pause' | 'resume' | 'suspend' | 'revert' | 'delete';
 
 export interface ActRequest {
   readonly action: Act;

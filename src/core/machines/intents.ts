@@ -17,7 +17,11 @@ export interface Intent {
 export function nextBoot(machine: Machine, bootId: string): Intent {
   return {
     desired: 'running',
-    params: { previousIncarnation: machine.incarnation, previousHandle: machine.handle },
+    params: {
+      previousIncarnation: machine.incarnation,
+      previousHandle: machine.handle,
+      isFork: (machine.savedMemory?.machineId ?? machine.id) !== machine.id,
+    },
     patch: { incarnation: shortId(), bootId, handle: null, failure: null },
   };
 }

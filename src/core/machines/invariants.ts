@@ -13,6 +13,7 @@ const statesToRestart: readonly MachineState[] = ['stopped', 'failed'];
 
 /** States in which the machine's memory may be saved beside its disk. */
 const statesWithSavedMemory: readonly MachineState[] = [
+  'creating',
   'suspending',
   'suspended',
   'starting',

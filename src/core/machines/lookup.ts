@@ -74,6 +74,7 @@ function hintOf(action: MachineAction, { state }: Machine): string | null {
       : 'Stop the machine to change its processors, memory or disk.';
   if (state === 'paused') return action === 'start' ? 'Resume it instead.' : 'Resume it first.';
   if (isTransit(state)) return `It is ${doing(state)}; wait until that has ended.`;
+  if (action === 'snapshot') return 'Stop it first.';
   return ['pause', 'suspend', 'exec'].includes(action) ? 'Start it first.' : 'Start it instead.';
 }
 

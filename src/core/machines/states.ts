@@ -7,7 +7,8 @@
  *   starting, running, paused, stopping → failed;  created, stopped, failed → deleting → deleted (the row is gone)
  *
  * Stable states: created running paused suspended stopped failed. Transit states: creating starting pausing resuming
- * snapshotting suspending stopping deleting. A machine is in a transit state if and only if it has an open operation.
+
+ * suspending stopping deleting. A machine is in a transit state if and only if it has an open operation.
  * `failed` means that no regular stable state was reached: start tries again, stop cleans up, delete removes.
  * `decide` is pure; only `transition.ts` writes a state.
  */
@@ -18,7 +19,6 @@ export const transitStates = [
   'starting',
   'pausing',
   'resuming',
-  'snapshotting',
   'suspending',
   'stopping',
   'deleting',
@@ -36,6 +36,7 @@ export const machineActions = [
   'resume',
   'suspend',
   'snapshot',
+  'revert',
   'exec',
   'update',
   'delete',
@@ -76,7 +77,8 @@ const rules: Readonly<Record<MachineAction, Rule>> = {
   pause: { accept: ['running'], ignore: ['paused', 'pausing'] },
   resume: { accept: ['paused'], ignore: ['running', 'resuming'] },
   suspend: { accept: ['running', 'paused'], ignore: ['suspended', 'suspending'] },
-  snapshot: { accept: ['running', 'paused', 'stopped'] },
+  snapshot: { accept: ['created', 'running', 'paused', 'suspended', 'stopped'] },
+  revert: { accept: ['created', 'running', 'paused', 'suspended', 'stopped', 'failed'] },
   exec: { accept: ['running'] },
   update: { accept: ['created', 'stopped', 'failed'] },
   delete: {
@@ -84,7 +86,7 @@ const rules: Readonly<Record<MachineAction, Rule>> = {
     cancel: ['creating'],
     ignore: ['deleting', 'deleted'],
     force: ['running', 'paused'],
-    forceCancel: ['starting', 'pausing', 'resuming', 'snapshotting', 'suspending', 'stopping'],
+    forceCancel: ['starting', 'pausing', 'resuming', 'suspending', 'stopping'],
   },
 };
 
@@ -95,7 +97,6 @@ export const statesWithMemory: readonly MachineState[] = [
   'pausing',
   'paused',
   'resuming',
-  'snapshotting',
   'suspending',
   'stopping',
   'deleting',
@@ -134,7 +135,7 @@ export const transitOf: Readonly<Partial<Record<MachineAction, TransitState>>> =
   pause: 'pausing',
   resume: 'resuming',
   suspend: 'suspending',
-  snapshot: 'snapshotting',
+  revert: 'stopping',
   delete: 'deleting',
 };
 
@@ -150,8 +151,6 @@ const successes: Readonly<Record<TransitState, MachineState>> = {
   starting: 'running',
   pausing: 'paused',
   resuming: 'running',
-  // Normally; the snapshot may also be of a paused machine.
-  snapshotting: 'running',
   suspending: 'suspended',
   stopping: 'stopped',
   deleting: 'deleted',
@@ -167,18 +166,17 @@ export function isSoonAccepted(action: MachineAction, state: MachineState): bool
 
 /** The possible next states. A transit state leads to the stable states in which its operation can end. */
 export const transitions: Readonly<Record<MachineState, readonly MachineState[]>> = {
-  creating: ['created', 'deleted'],
-  created: ['starting', 'deleting'],
+  creating: ['created', 'suspended', 'deleted'],
+  created: ['starting', 'stopping', 'deleting'],
   starting: ['running', 'suspended', 'stopped', 'failed'],
-  running: ['stopping', 'starting', 'pausing', 'suspending', 'snapshotting', 'deleting', 'stopped', 'failed'],
+  running: ['stopping', 'starting', 'pausing', 'suspending', 'deleting', 'stopped', 'failed'],
   pausing: ['paused', 'running', 'failed'],
-  paused: ['resuming', 'suspending', 'stopping', 'snapshotting', 'deleting', 'stopped', 'failed'],
+  paused: ['resuming', 'suspending', 'stopping', 'deleting', 'stopped', 'failed'],
   resuming: ['running', 'paused', 'failed'],
-  snapshotting: ['running', 'paused', 'stopped', 'failed'],
   suspending: ['suspended', 'running', 'paused', 'failed'],
   suspended: ['starting', 'stopping', 'deleting'],
-  stopping: ['stopped', 'failed'],
-  stopped: ['starting', 'deleting', 'snapshotting'],
+  stopping: ['stopped', 'suspended', 'failed'],
+  stopped: ['starting', 'stopping', 'deleting'],
   failed: ['starting', 'stopping', 'deleting', 'stopped'],
   deleting: ['deleted', 'failed'],
   deleted: [],

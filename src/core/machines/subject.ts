@@ -30,7 +30,7 @@ export interface MachineOperation {
   readonly transit: TransitState;
   readonly steps: readonly MachineStep[];
   /** The state after success, and further changes that come with it. */
-  readonly succeeded: MachineState;
+  readonly succeeded: EndState;
   onSuccess(machine: Machine, at: Date): MachinePatch;
   /** The state after the steps were undone, because of a failure or a cancellation. */
   readonly failed: EndState;
@@ -67,16 +67,20 @@ function machineSubject(ends: MachineOperation): SubjectPort<Machine> {
     async succeed(tx, operation, at) {
       const machine = await require(tx, operation);
       const patch = { ...ends.onSuccess(machine, at), operationId: null };
-      return end(tx, machine, ends.succeeded, patch, at);
+      return end(tx, machine, stateIn(ends.succeeded, operation), patch, at);
     },
     async fail(tx, operation, failure, at) {
       const machine = await read(tx, operation);
       if (!machine) return;
       const patch = { ...ends.onUndone(machine, failure, operation), operationId: null };
       const to = failure === null ? ends.cancelled : ends.failed;
-      await end(tx, machine, typeof to === 'string' ? to : to(operation), patch, at);
+      await end(tx, machine, stateIn(to, operation), patch, at);
     },
   };
+}
+
+function stateIn(state: EndState, operation: Operation): MachineState {
+  return typeof state === 'string' ? state : state(operation);
 }
 
 async function end(

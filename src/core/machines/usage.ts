@@ -16,7 +16,6 @@ const upStates: readonly MachineState[] = [
   'pausing',
   'paused',
   'resuming',
-  'snapshotting',
   'suspending',
 ];
 

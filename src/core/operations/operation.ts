@@ -8,6 +8,7 @@
 
 export const operationKinds = [
   'machine.create',
+  'machine.clone',
   'machine.start',
   'machine.restore',
   'machine.restart',
@@ -15,11 +16,14 @@ export const operationKinds = [
   'machine.pause',
   'machine.resume',
   'machine.suspend',
+  'machine.revert',
   'machine.delete',
   'environment.create',
   'environment.stop',
   'environment.start',
   'environment.delete',
+  'snapshot.create',
+  'snapshot.delete',
   'image.import',
   'image.delete',
 ] as const;

@@ -15,6 +15,7 @@ import type { KeptConsoles } from '../../ports/kept-consoles.ts';
 import type { Network } from '../../ports/network.ts';
 import type { MachineRecords } from '../../ports/records.ts';
 import type { SavedMemories } from '../../ports/saved-memory.ts';
+import type { SnapshotFiles } from '../../ports/snapshots.ts';
 import type { Machine } from '../machine.ts';
 
 /** Limit for an inspection of this host that has no operation's deadline. */
@@ -34,6 +35,7 @@ export interface Edges {
   readonly records: MachineRecords;
   readonly consoles: KeptConsoles;
   readonly savedMemories: SavedMemories;
+  readonly snapshots: SnapshotFiles;
   readonly network: Network;
   readonly clock: Clock;
   readonly log: Logger;

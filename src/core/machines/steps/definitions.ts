@@ -3,9 +3,11 @@ import type { MachineNetworks } from '../../network/networks.ts';
 import { defineOperation, type MachineDefinition, type MachineOperation } from '../subject.ts';
 import type { Edges } from './context.ts';
 import { createOperation } from './create.ts';
+import { cloneOperation } from './clone.ts';
 import { deleteOperation } from './delete.ts';
 import { pauseOperation } from './pause.ts';
 import { resumeOperation } from './resume.ts';
+import { revertOperation } from './revert.ts';
 import { type BootOptions, restartOperation, restoreOperation, startOperation } from './start.ts';
 import { stopOperation } from './stop.ts';
 import { suspendOperation } from './suspend.ts';
@@ -21,6 +23,7 @@ export function machineDefinitions(
   const define = (operation: MachineOperation) => defineOperation(edges, operation);
   return {
     'machine.create': define(createOperation(edges)),
+    'machine.clone': define(cloneOperation(edges)),
     'machine.start': define(startOperation(edges, networks, boot)),
     'machine.restore': define(restoreOperation(edges, networks, boot)),
     'machine.restart': define(restartOperation(edges, networks, boot)),
@@ -28,6 +31,7 @@ export function machineDefinitions(
     'machine.pause': define(pauseOperation(edges)),
     'machine.resume': define(resumeOperation(edges, networks)),
     'machine.suspend': define(suspendOperation(edges, networks)),
+    'machine.revert': define(revertOperation(edges, networks)),
     'machine.delete': define(deleteOperation(edges, networks)),
   };
 }

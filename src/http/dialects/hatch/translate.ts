@@ -35,7 +35,6 @@ const stateWords: Readonly<Record<MachineState, VmState>> = {
   starting: 'starting',
   running: 'running',
   pausing: 'running',
-  snapshotting: 'running',
   paused: 'stopped',
   resuming: 'starting',
   suspending: 'running',

@@ -33,7 +33,6 @@ const stateWords: Readonly<Record<MachineState, VmState>> = {
   starting: 'starting',
   running: 'running',
   pausing: 'running',
-  snapshotting: 'running',
   paused: 'paused',
   resuming: 'paused',
   suspending: 'running',

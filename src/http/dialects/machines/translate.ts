@@ -24,7 +24,6 @@ const statusWords: Readonly<Record<MachineState, MachineStatus>> = {
   starting: 'starting',
   running: 'running',
   pausing: 'running',
-  snapshotting: 'running',
   paused: 'paused',
   resuming: 'paused',
   suspending: 'running',

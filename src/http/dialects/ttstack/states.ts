@@ -12,7 +12,6 @@ const words: Readonly<Record<MachineState, VmState>> = {
   resuming: 'paused',
   suspending: 'running',
   suspended: 'stopped',
-  snapshotting: 'running',
   stopping: 'running',
   stopped: 'stopped',
   failed: 'failed',
