@@ -42,9 +42,16 @@ import { Reconciler } from './reconcile/reconciler.ts';
 import { Reach } from './routes/reach.ts';
 import { RouteService } from './routes/service.ts';
 import { ScriptService } from './scripts/service.ts';
+import {
+  asOperationDefinitions as asSnapshotOperations,
+  snapshotDefinitions,
+} from './snapshots/operations.ts';
+import { SnapshotService } from './snapshots/service.ts';
 import { MachineSshPorts, sshPortRangeDefault } from './ssh/machine-ports.ts';
 import { TemplateService } from './templates/service.ts';
 
+/** For the files of snapshots. */
+const collectTimeoutMs = 10 * 60_000;
 /** Interval of the image collection. Set-up replaces images only with updates, some days apart. */
 const collectMs = 6 * 60 * 60_000;
 
@@ -108,6 +115,7 @@ export interface Core {
   readonly imageService: ImageService;
   readonly scripts: ScriptService;
   readonly templates: TemplateService;
+  readonly snapshots: SnapshotService;
   readonly hosts: HostService;
   readonly operations: OperationService;
   readonly quotas: QuotaService;
@@ -149,7 +157,9 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
   const definitions = () => ({
     ...imageOperations.definitions,
     ...asOperationDefinitions(environmentOperations),
+    ...asSnapshotOperations(snapshotOperations),
   });
+  const snapshotOperations = snapshotDefinitions(edges);
   const supervisor = new Supervisor({ store, runner, owner, edges, machineOperations, definitions });
   const actions = new MachineActions({ store, edges, runner, machineOperations, supervisor });
   const activity = new Activity(edges.clock);
@@ -175,6 +185,11 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
   });
   const machines = new MachineService({
     ...{ ...common, creation, quotas: quotaDefaults, allocation, network, sshPorts },
+  });
+  const snapshots = new SnapshotService({
+    ...{ store, edges, runner, machineOperations, actions, creation, machines, capacity },
+    quotas: quotaDefaults,
+    definitions: snapshotOperations,
   });
   const members = new Members({ store, machines, supervisor });
   const environmentOperations = environmentDefinitions({ store, members });
@@ -209,6 +224,7 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
     ...(deps.quarantineDays === undefined ? {} : { quarantineDays: deps.quarantineDays }),
   });
   const stopCollecting = edges.clock.every(collectMs, async () => {
+    await snapshots.collect(AbortSignal.timeout(collectTimeoutMs));
     const removed = await imageService.collect();
     if (removed.length > 0) edges.log.info({ removed }, 'unused images and kernels removed');
   });
@@ -240,6 +256,7 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
     imageService,
     scripts: new ScriptService({ machines, engine: deps.scriptEngine ?? null, clock: edges.clock }),
     templates: new TemplateService({ store, resolver, clock: edges.clock }),
+    snapshots,
     hosts: new HostService({
       store,
       edges,

@@ -32,6 +32,7 @@ import { bringInLaunchShim } from '../storage/go-programs.ts';
 import { ImageStore } from '../storage/images/store.ts';
 import { toolEnvironment } from '../storage/images/tools.ts';
 import { CacheLayout, StateLayout } from '../storage/layout.ts';
+import { StoredSnapshots } from '../storage/snapshots/files.ts';
 import { parseMachine } from '../store/machine-row.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -192,7 +193,8 @@ async function makeEdges(
       AbortSignal.timeout(networkTimeoutMs),
     ));
   opened.defer(() => network.close());
-  const stored = { disks, images, records, consoles, savedMemories };
+  const snapshots = new StoredSnapshots(layout);
+  const stored = { disks, images, records, consoles, savedMemories, snapshots };
   return { edges: { engines, guest, ...stored, network, clock, log }, images };
 }
 

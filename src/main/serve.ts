@@ -118,7 +118,7 @@ async function openOperations({ store, owner }: Flotilla): Promise<readonly stri
  * The operations continue in the background; callers see their machines in transit until they end.
  */
 async function takeUp(
-  { supervisor, reconciler, keeper, network, interrupt }: Flotilla,
+  { supervisor, reconciler, keeper, network, snapshots, interrupt }: Flotilla,
   log: Logger,
   cleanup: AsyncDisposableStack,
   signal: AbortSignal = new AbortController().signal,
@@ -132,6 +132,9 @@ async function takeUp(
     await logged;
   });
   await abortable(reconciler.run(), signal);
+  await snapshots
+    .collect(signal)
+    .catch((error: unknown) => log.error({ err: error }, 'remains of snapshots not removed'));
   reconciler.start();
   keeper.start();
 }

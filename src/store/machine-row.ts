@@ -37,6 +37,7 @@ const savedMemory: z.ZodType<SavedMemory> = z.strictObject({
   incarnation: z.string(),
   operationId: z.string(),
   savedAt: z.string(),
+  machineId: z.string().optional(),
 });
 
 const handle: z.ZodType<EngineHandle> = z.object({

@@ -25,6 +25,7 @@ import {
   FakeKeptConsoles,
   FakeRecords,
   FakeSavedMemories,
+  FakeSnapshotFiles,
 } from '../../src/core/testing/fakes.ts';
 import { FakeDriver, type FakeDriverOptions, type LaunchHook } from '../../src/engines/fake/driver.ts';
 import { createApp } from '../../src/http/app.ts';
@@ -57,6 +58,7 @@ export interface FakeFlotilla extends Core {
   readonly records: FakeRecords;
   readonly consoles: FakeKeptConsoles;
   readonly savedMemories: FakeSavedMemories;
+  readonly snapshotFiles: FakeSnapshotFiles;
   readonly apiKeys: KeyService;
   readonly sshKeys: SshKeyService;
   /** The host's network; `network` is the use cases. */
@@ -140,9 +142,15 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
   const clock = options.clock ?? systemClock(log);
   const consoles = new FakeKeptConsoles(disks);
   const savedMemories = new FakeSavedMemories();
+  const snapshots = new FakeSnapshotFiles();
+  savedMemories.onShare = (from, to) => {
+    const saved = driver.host.saved.get(from);
+    if (saved !== undefined) driver.host.saved.set(to, saved);
+  };
+  snapshots.hasMemory = (directory) => driver.host.saved.has(directory);
   const network = new FakeNetwork(options.network);
   const edges: Edges = {
-    ...{ engines, disks, images, records, consoles, savedMemories, network, clock, log },
+    ...{ engines, disks, images, records, consoles, savedMemories, snapshots, network, clock, log },
     guest: options.guest ?? guest,
   };
   const defaults = { image: 'debian-12', engine: 'qemu', vcpuCount: 1, memoryMib: 512, diskMib: 1024 };
@@ -192,6 +200,7 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
     records,
     consoles,
     savedMemories,
+    snapshotFiles: snapshots,
     apiKeys,
     sshKeys,
     hostNetwork: network,

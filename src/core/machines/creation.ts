@@ -15,6 +15,9 @@ import type { BusyPorts } from '../ports/network.ts';
 import type { Repositories, Store } from '../ports/store.ts';
 import { type Admission, requireQuota, sizeOf, sumOf } from '../quotas/admission.ts';
 import type { QuotaLimits } from '../quotas/quota.ts';
+import { findSnapshot, lockOfSnapshot, requireOnHost, requireReady } from '../snapshots/find.ts';
+import type { Snapshot } from '../snapshots/snapshot.ts';
+import { applySnapshot } from '../snapshots/source.ts';
 import { guestTasks } from '../ssh/machine-keys.ts';
 import { allocateSshPort, inspectSshPorts, type SshPortRequest } from '../ssh/machine-ports.ts';
 import { findTemplate } from '../templates/find.ts';
@@ -23,6 +26,7 @@ import { requireIdleAction } from './idle-policy.ts';
 import type { Machine } from './machine.ts';
 import type { MachineOperations } from './machine-operations.ts';
 import { type CreateRequest, type MachineDefaults, makeSpec, type SpecPlan } from './spec.ts';
+import type { CloneParams } from './steps/clone.ts';
 import { type Edges, lookTimeoutMs } from './steps/context.ts';
 import { expiry } from './update.ts';
 
@@ -49,6 +53,8 @@ export interface MachinePlan extends Pick<Machine, 'tenant' | 'expiresAt'> {
   readonly busyPorts: BusyPorts;
   readonly busySshPorts: ReadonlySet<number>;
   readonly image: Image;
+  /** What it is made from; null: the image alone. */
+  readonly snapshot: Snapshot | null;
 }
 
 /** The range of `vmm_uid` allocations: fits between two uid bases that are 65,536 apart. */
@@ -66,11 +72,16 @@ export class MachineCreation {
     return this.#deps.defaults;
   }
 
-  /** Raises `invalid`, `not_found` (image, template). */
-  async plan(tenant: string, asked: CreateRequest): Promise<MachinePlan> {
+  /**
+   * Raises `invalid`, `not_found` (image, template, snapshot), `conflict` (a snapshot that is not ready). `from`: the
+   * snapshot to make it from, whatever its state.
+   */
+  async plan(tenant: string, asked: CreateRequest, from?: Snapshot): Promise<MachinePlan> {
     const { defaults, edges, resolver, store } = this.#deps;
+    const snapshot = from ?? (await this.#sourceOf(tenant, asked));
     const template = asked.template === undefined ? null : await findTemplate(store, tenant, asked.template);
-    const request = template === null ? asked : applyTemplate(asked, template);
+    const filled = template === null ? asked : applyTemplate(asked, template);
+    const request = snapshot === null ? filled : applySnapshot(filled, snapshot);
     const engine = request.engine ?? defaults.engine;
     const driver = edges.engines.get(engine);
     if (!driver) {
@@ -80,11 +91,13 @@ export class MachineCreation {
     }
     requireIdleAction(request.idle, driver);
     const reference = request.image ?? defaults.image;
-    const image = await resolver.resolve(tenant, reference, AbortSignal.timeout(lookTimeoutMs));
-    const spec = makeSpec(request, defaults, image, driver.capabilities, {
-      template: template?.id ?? null,
-      snapshot: null,
-    });
+    const look = AbortSignal.timeout(lookTimeoutMs);
+    const image =
+      snapshot === null
+        ? await resolver.resolve(tenant, reference, look)
+        : ((await edges.images.find(snapshot.imageDigest, look)) ?? imageOf(snapshot));
+    const made = { template: template?.id ?? null, snapshot: snapshot?.id ?? null };
+    const spec = makeSpec(request, defaults, image, driver.capabilities, made);
     const network = planNetwork(request.network ?? {}, this.#deps.allocation.facts);
     const busyPorts = await inspectPorts(edges.network, network.ports, AbortSignal.timeout(lookTimeoutMs));
     const { sshPort = null } = request;
@@ -97,8 +110,20 @@ export class MachineCreation {
       busyPorts,
       busySshPorts,
       image,
+      snapshot,
       expiresAt: expiry(request.lifetimeSeconds, edges.clock.now()),
     };
+  }
+
+  async #sourceOf(tenant: string, { source, template }: CreateRequest): Promise<Snapshot | null> {
+    if (source === undefined) return null;
+    if (template !== undefined)
+      throw new AppError('invalid', 'a machine is made from a template or from a snapshot, not from both');
+    const { store, machineOperations } = this.#deps;
+    const snapshot = await findSnapshot(store, tenant, source.snapshot);
+    requireReady(snapshot);
+    requireOnHost(snapshot, machineOperations.owner.hostId);
+    return snapshot;
   }
 
   /**
@@ -121,15 +146,28 @@ export class MachineCreation {
 
   async #insert(
     tx: Repositories,
-    { image, network: networkPlan, sshPort: askedPort, busyPorts, busySshPorts, ...planned }: MachinePlan,
+    {
+      image,
+      snapshot,
+      network: networkPlan,
+      sshPort: askedPort,
+      busyPorts,
+      busySshPorts,
+      ...planned
+    }: MachinePlan,
     environmentId: string | null,
   ): Promise<Operation> {
     const { edges, machineOperations } = this.#deps;
     const { hostId } = machineOperations.owner;
-    await requireKept(tx, hostId, image);
+    if (snapshot === null) await requireKept(tx, hostId, image);
+    else await requireUnchanged(tx, snapshot);
     const id = shortId();
     const at = edges.clock.now().toISOString();
-    const operation = machineOperations.newOperation('machine.create', { id, tenant: planned.tenant }, {});
+    const subject = { id, tenant: planned.tenant };
+    const operation =
+      snapshot === null
+        ? machineOperations.newOperation('machine.create', subject, {})
+        : machineOperations.newOperation('machine.clone', subject, { ...cloneParams(snapshot) });
     const owner = { kind: 'machine' as const, id };
     const slot = await tx.allocations.take({ hostId, kind: 'vmm_uid', owner, min: 1, max: vmmUidMax, at });
     const network = await allocateNetwork(
@@ -170,6 +208,33 @@ export class MachineCreation {
     await tx.operations.insert(operation);
     return operation;
   }
+}
+
+/** For an image to which no name refers any more; its content is kept for the snapshot. */
+function imageOf({ spec, imageDigest, createdAt }: Snapshot): Image {
+  return {
+    name: spec.image,
+    digest: imageDigest,
+    rootMib: 0,
+    memoryMibMin: 0,
+    createdAt,
+    tenant: null,
+    isBuiltIn: false,
+    kernel: 'host',
+    kernelRelease: null,
+  };
+}
+
+/** In the transaction that records the machine: from now on the snapshot is kept until the machine is made. */
+async function requireUnchanged(tx: Repositories, { id, state, name }: Snapshot): Promise<void> {
+  await tx.locks.share(lockOfSnapshot(id));
+  const now = await tx.snapshots.get(id);
+  if (now?.state === state) return;
+  throw new AppError('conflict', `snapshot '${name}' is being deleted`, { hint: 'Use another snapshot.' });
+}
+
+function cloneParams({ id, machineId, hasMemory }: Snapshot): CloneParams {
+  return { snapshotId: id, machineId, hasMemory };
 }
 
 /** Whether its guest has something to do once. */

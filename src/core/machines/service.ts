@@ -99,8 +99,9 @@ export class MachineService {
       const [recorded] = await creation.record(tx, tenant, [plan], asker);
       return { operation: recorded as Operation };
     });
-    const create = this.#operations.definitions['machine.create'];
-    const machine = await this.#operations.runFor(signal, operation, create);
+    const definition =
+      this.#operations.definitions[plan.snapshot === null ? 'machine.create' : 'machine.clone'];
+    const machine = await this.#operations.runFor(signal, operation, definition);
     if (machine.spec.sshPort !== null) await this.#deps.sshPorts.settle(machine.id);
     return machine;
   }

@@ -14,6 +14,8 @@ export interface CreateRequest {
   readonly name: string;
   /** Id or name of a template, for the fields that are absent here. */
   readonly template?: string | undefined;
+  /** What it is made from, instead of an image. `snapshot`: its id or name. */
+  readonly source?: { readonly kind: 'snapshot'; readonly snapshot: string } | undefined;
   readonly vcpuCount?: number | undefined;
   readonly memoryMib?: number | undefined;
   readonly diskMib?: number | undefined;

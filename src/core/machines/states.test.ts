@@ -44,7 +44,7 @@ describe('decide', () => {
   test('force deletes running and paused machines, and cancels operations', () => {
     expect(decide('delete', 'running', true).verdict).toBe('accept');
     expect(decide('delete', 'paused', true).verdict).toBe('accept');
-    for (const state of ['starting', 'pausing', 'resuming', 'stopping', 'snapshotting'] as const) {
+    for (const state of ['starting', 'pausing', 'resuming', 'stopping'] as const) {
       expect(decide('delete', state, true).verdict, state).toBe('cancel');
       expect(decide('delete', state).verdict, state).toBe('deny');
     }

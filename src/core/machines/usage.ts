@@ -11,13 +11,7 @@ export interface MachineUsage extends EngineUsage {
 }
 
 /** The states of a guest that has booted and has not ended. */
-const upStates: readonly MachineState[] = [
-  'running',
-  'pausing',
-  'paused',
-  'resuming',
-  'suspending',
-];
+const upStates: readonly MachineState[] = ['running', 'pausing', 'paused', 'resuming', 'suspending'];
 
 export function isUp(state: MachineState): boolean {
   return upStates.includes(state);

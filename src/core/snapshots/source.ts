@@ -10,7 +10,8 @@ import type { Snapshot } from './snapshot.ts';
 export function applySnapshot(request: CreateRequest, snapshot: Snapshot): CreateRequest {
   const { spec } = snapshot;
   const { vcpuCount = spec.vcpuCount, memoryMib = spec.memoryMib, diskMib = spec.diskMib } = request;
-  const mode = request.network?.mode ?? (request.network?.bridge === undefined ? spec.network.mode : 'bridge');
+  const mode =
+    request.network?.mode ?? (request.network?.bridge === undefined ? spec.network.mode : 'bridge');
   if (request.image !== undefined && request.image !== spec.image && request.image !== spec.imageRef)
     throw unfit('image', spec.image);
   if (request.engine !== undefined && request.engine !== spec.engine) throw unfit('engine', spec.engine);

@@ -64,18 +64,9 @@ export function cloneOperation(edges: Edges): MachineOperation {
 }
 
 /** Makes a snapshot's memory the machine's saved memory. */
-export async function takeMemory(
-  edges: Edges,
-  machineId: string,
-  operation: Operation,
-  signal: AbortSignal,
-) {
+export async function takeMemory(edges: Edges, machineId: string, operation: Operation, signal: AbortSignal) {
   const params = cloneParamsOf(operation);
-  await edges.savedMemories.beginFrom(
-    machineId,
-    edges.snapshots.locate(params.snapshotId).memory,
-    signal,
-  );
+  await edges.savedMemories.beginFrom(machineId, edges.snapshots.locate(params.snapshotId).memory, signal);
   const saved = {
     // The engine's files say it.
     incarnation: '',

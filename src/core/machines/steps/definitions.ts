@@ -1,9 +1,9 @@
 /** Every operation on machines. */
 import type { MachineNetworks } from '../../network/networks.ts';
 import { defineOperation, type MachineDefinition, type MachineOperation } from '../subject.ts';
+import { cloneOperation } from './clone.ts';
 import type { Edges } from './context.ts';
 import { createOperation } from './create.ts';
-import { cloneOperation } from './clone.ts';
 import { deleteOperation } from './delete.ts';
 import { pauseOperation } from './pause.ts';
 import { resumeOperation } from './resume.ts';

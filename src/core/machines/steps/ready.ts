@@ -4,6 +4,7 @@ import { inParallel } from '../../../lib/in-parallel.ts';
 import { AppError } from '../../errors.ts';
 import type { MachineNetworks } from '../../network/networks.ts';
 import type { StepContext } from '../../operations/definition.ts';
+import type { Operation } from '../../operations/operation.ts';
 import { diskFullReason, type EngineHandle } from '../../ports/engine.ts';
 import type { GuestIdentity } from '../../ports/guest.ts';
 import type { Machine } from '../machine.ts';
@@ -31,15 +32,21 @@ export function readyStep(
       await whileAlive(edges, context, timeoutMs, async (signal) => {
         // A resumed guest was given its own token when it was restored.
         const previous = tell === 'identify' ? machine.handle?.restoredFrom : null;
+        const keepsNames = previous && !isForkOf(context.operation);
         if (previous) await edges.guest.rekey(target, previous, signal);
         await edges.guest.waitReady(target, signal);
         await inParallel([
-          edges.guest[previous ? 'resync' : tell](target, identityOf(machine), signal),
+          edges.guest[keepsNames ? 'resync' : tell](target, identityOf(machine), signal),
           networks.configure(machine, target, signal),
         ]);
       });
     },
   };
+}
+
+/** Whether the guest was another machine's until now; see `nextBoot`. */
+function isForkOf({ params }: Operation): boolean {
+  return params.isFork === true;
 }
 
 /** How soon a start fails after the guest was paused; QEMU answers in under 30 ms. */

@@ -36,7 +36,10 @@ export function revertOperation(edges: Edges, networks: MachineNetworks): Machin
           // It fits the present disk only.
           await edges.savedMemories.discard(id, signal);
           const content = edges.snapshots.locate(snapshotId).disk;
-          await edges.disks.replace({ machineId: id, slot, imageDigest, diskMib: spec.diskMib, content }, signal);
+          await edges.disks.replace(
+            { machineId: id, slot, imageDigest, diskMib: spec.diskMib, content },
+            signal,
+          );
           const savedMemory = hasMemory ? await takeMemory(edges, id, operation, signal) : null;
           return { details: { savedMemory } };
         },

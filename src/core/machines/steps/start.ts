@@ -36,6 +36,8 @@ const continueTimeoutMs = 30_000;
 const memoryTimeoutMs = 30_000;
 
 export interface StartParams {
+  /** Whether the saved memory is another machine's; see `readyStep`. */
+  readonly isFork: boolean;
   readonly previousIncarnation: string | null;
   /** For a restart: the VMM that still runs. */
   readonly previousHandle: EngineHandle | null;
@@ -43,8 +45,12 @@ export interface StartParams {
 
 /** The store keeps params as plain JSON; `nextBoot` in `intents.ts` writes them. */
 function paramsOf({ params }: Operation): StartParams {
-  const { previousIncarnation = null, previousHandle = null } = params as Partial<StartParams>;
-  return { previousIncarnation, previousHandle };
+  const {
+    previousIncarnation = null,
+    previousHandle = null,
+    isFork = false,
+  } = params as Partial<StartParams>;
+  return { previousIncarnation, previousHandle, isFork };
 }
 
 export function startOperation(edges: Edges, networks: MachineNetworks, boot: BootOptions): MachineOperation {

@@ -127,7 +127,7 @@ async function isSaved(
 }
 
 /** A guest that keeps its link token could not be reached any more. */
-async function requireRekey(edges: Edges, machine: Machine, signal: AbortSignal): Promise<void> {
+export async function requireRekey(edges: Edges, machine: Machine, signal: AbortSignal): Promise<void> {
   const { features, agentVersion } = await edges.guest.waitReady(guestOf(machine), signal);
   if (features.includes('rekey')) return;
   throw new AppError('unsupported', `the guest agent (${agentVersion}) cannot be restored`, {
@@ -136,7 +136,7 @@ async function requireRekey(edges: Edges, machine: Machine, signal: AbortSignal)
 }
 
 /** The guest may have used all of its memory. */
-async function requireSpace(edges: Edges, { spec }: Machine, signal: AbortSignal): Promise<void> {
+export async function requireSpace(edges: Edges, { spec }: Machine, signal: AbortSignal): Promise<void> {
   const freeMib = await edges.disks.freeMib(signal);
   const neededMib = spec.memoryMib + guestFreeMibMin;
   if (freeMib >= neededMib) return;
