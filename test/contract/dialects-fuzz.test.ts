@@ -13,7 +13,7 @@ import { type Contract, type DocumentedOperation, readContract } from './documen
 import { keepAliveAgent, send, type WireAnswer } from './http.ts';
 import { requestsOf } from './requests.ts';
 
-const runs = Number(process.env.FUZZ_RUNS ?? (isQuick ? 6 : 30));
+const runs = Number(process.env.FUZZ_RUNS ?? (isQuick ? 3 : 30));
 const isLong = process.env.FUZZ_RUNS !== undefined;
 const parameters = { numRuns: runs, ...(isLong ? {} : { seed: 20_261_129 }) };
 const timeoutMs = isLong ? 900_000 : 120_000;

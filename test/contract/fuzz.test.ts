@@ -20,7 +20,7 @@ import { type Generated, requestsOf, subjectExecId } from './requests.ts';
 import { arrangeSshKey, sshKeysPath, subjectSshKeyName } from './ssh-key-subject.ts';
 import { arrangeTemplate, subjectTemplateName, templatesPath } from './template-subject.ts';
 
-const runs = Number(process.env.FUZZ_RUNS ?? (isQuick ? 8 : 40));
+const runs = Number(process.env.FUZZ_RUNS ?? (isQuick ? 4 : 40));
 const isLong = process.env.FUZZ_RUNS !== undefined;
 const parameters = { numRuns: runs, ...(isLong ? {} : { seed: 20_261_122 }) };
 const timeoutMs = isLong ? 900_000 : 120_000;

@@ -22,14 +22,9 @@ const certain = { protocol: 'udp', hostPort: 18_081, guestPort: 53 } as const;
 /** The SSH port that the machine has, and another one. */
 const [sshPort, otherSshPort] = [16_002, 16_003];
 
-/** Ports of the host that a test may have handed out. */
-export const portsTried = [published.hostPort, certain.hostPort, 20_000, 20_001, sshPort, otherSshPort];
-
 /** A place on a bridge of the operator, and another one. */
 const place = { mode: 'bridge', address: '192.168.7.150/24', gateway: '192.168.7.1' } as const;
 const otherAddress = '192.168.7.151/24';
-/** Fixed addresses on bridges that a test may have handed out. */
-export const fixedTried = ['192.168.7.150', '192.168.7.151'];
 export const lan: LanFacts = { bridges: [{ name: 'br0', fixedRange: '192.168.7.128/25' }], reason: null };
 
 async function bring({ machines }: Core, state: State, network = machineRequest.network): Promise<void> {

@@ -7,29 +7,19 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { AppError } from '../../src/core/errors.ts';
 import type { MachineOperationKind } from '../../src/core/machines/steps/definitions.ts';
-import { addressAt, fixedNumberOf, lanNumberOf, parseRange } from '../../src/core/network/addresses.ts';
-import type { AllocationKind, Repositories, Store } from '../../src/core/ports/store.ts';
+import { addressAt, formatIpv4, lanNumberOf, parseRange } from '../../src/core/network/addresses.ts';
+import type { Repositories, Store } from '../../src/core/ports/store.ts';
 import type { FakeNetworkCall } from '../../src/core/testing/fake-network.ts';
 import { commitFaults, faultyStore } from '../../src/core/testing/faulty-store.ts';
 import type { OpenDatabase } from '../../src/store/database.ts';
 import { type FakeFlotilla, type FakeHooks, startFake } from '../support/fake.ts';
-import {
-  fixedTried,
-  lan,
-  type NetworkChangeCase,
-  networkChanges,
-  portsTried,
-} from './network-change-cases.ts';
+import { lan, type NetworkChangeCase, networkChanges } from './network-change-cases.ts';
 import { machineCases } from './operation-cases.ts';
 import { expectRulesAsRecorded, liveStates, name, tenant } from './worlds.ts';
 
 /** More than any change or operation makes. */
 const eventsMax = 60;
 const never = () => new Promise<never>(() => undefined);
-/** Offsets in the guests' network that a test may have handed out. */
-const offsetsTried = [2, 3, 4, 5, 9];
-/** Numbers of hardware addresses on bridges that a test may have handed out. */
-const lanNumbersTried = [1, 2, 3, 4];
 
 export interface NetworkProofOptions {
   /** Gives an empty, migrated database. Default: SQLite. */
@@ -61,7 +51,7 @@ export function networkProofs({
     fake.guest.onShutdown = ({ incarnation }) => fake.driver.machine(incarnation).powerOff();
   }
 
-  /** The numbers of this kind that nobody has, of those that the tests may have handed out. */
+  /** The numbers that are taken, of the kinds of networks, are those of the record. */
   async function expectAllocationsAsRecorded(): Promise<void> {
     const machines = await fake.store.machines.all('host');
     const range = parseRange(fake.hostNetwork.facts.ipv4);
@@ -73,28 +63,11 @@ export function networkProofs({
       ...network.ports.map(({ protocol, hostPort }) => `${protocol}_port ${hostPort}`),
     ]);
     expect(new Set(recorded).size).toBe(recorded.length);
-    const owner = { kind: 'machine', id: 'probe' } as const;
-    const isTaken = async (kind: AllocationKind, value: number) => {
-      const request = { hostId: 'host', owner, kind, min: value, max: value, at: '2026-01-01T00:00:00.000Z' };
-      return fake.store.allocations.take(request).then(
-        () => false,
-        (error: unknown) => {
-          expect(error).toMatchObject({ code: 'exhausted' });
-          return true;
-        },
-      );
-    };
-    const taken: string[] = [];
-    for (const offset of offsetsTried)
-      if (await isTaken('ipv4', offset)) taken.push(addressAt(range, offset));
-    for (const number of lanNumbersTried)
-      if (await isTaken('lan_mac', number)) taken.push(`lan_mac ${number}`);
-    for (const address of fixedTried)
-      if (await isTaken('lan_ipv4', fixedNumberOf(address))) taken.push(`lan_ipv4 ${address}`);
-    for (const port of portsTried)
-      for (const kind of ['tcp_port', 'udp_port'] as const)
-        if (await isTaken(kind, port)) taken.push(`${kind} ${port}`);
-    await fake.store.allocations.release('host', owner);
+    const taken = (await fake.takenNumbers()).flatMap(({ kind, value }) => {
+      if (kind === 'ipv4') return [addressAt(range, value)];
+      if (kind === 'lan_ipv4') return [`lan_ipv4 ${formatIpv4(value >>> 0)}`];
+      return kind === 'vmm_uid' ? [] : [`${kind} ${value}`];
+    });
     expect(taken.sort()).toEqual([...recorded].sort());
   }
 

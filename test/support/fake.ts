@@ -64,10 +64,17 @@ export interface FakeFlotilla extends Core {
   /** The host's network; `network` is the use cases. */
   readonly hostNetwork: FakeNetwork;
   readonly edges: Edges;
+  /** The numbers that are taken of each kind on this host, by whomever. */
+  takenNumbers(): Promise<readonly TakenNumber[]>;
   /** Restarts the daemon: a new core on the same store and fakes, before any recovery. */
   restarted(options?: RestartOptions): Promise<Core>;
   /** Restarts the daemon and recovers completely. */
   recovered(options?: RestartOptions): Promise<Core>;
+}
+
+export interface TakenNumber {
+  readonly kind: string;
+  readonly value: number;
 }
 
 export interface RestartOptions {
@@ -124,7 +131,8 @@ export interface FakeOptions {
 }
 
 export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla> {
-  const store = createStore(options.database ?? (await databases.take()));
+  const database = options.database ?? (await databases.take());
+  const store = createStore(database);
   const driver = new FakeDriver({
     kind: 'qemu',
     capabilities: options.capabilities ?? {},
@@ -206,6 +214,8 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
     hostNetwork: network,
     edges,
     restarted,
+    takenNumbers: () =>
+      database.db.selectFrom('allocations').select(['kind', 'value']).where('host_id', '=', 'host').execute(),
     async recovered(restart = {}) {
       const next = await restarted(restart);
       await next.network.restore();
