@@ -12,6 +12,8 @@ import {
   machineWorld,
   name,
   operator,
+  snapshotName,
+  snapshotWorld,
   tenant,
   type World,
 } from './worlds.ts';
@@ -157,6 +159,60 @@ const imageCases: readonly OperationCase[] = [
   },
 ];
 
+const runningCore = ({ machines }: Core) => running(machines);
+const takeSnapshot = ({ snapshots }: Core) => snapshots.create(tenant, name, { name: snapshotName });
+
+const snapshotCases: readonly OperationCase[] = [
+  {
+    kind: 'snapshot.create',
+    world: snapshotWorld,
+    steps: ['capture', 'publish'],
+    prepare: runningCore,
+    act: takeSnapshot,
+    succeeded: 'ready',
+    failed: ['absent'],
+  },
+  {
+    kind: 'snapshot.delete',
+    world: snapshotWorld,
+    steps: ['files'],
+    async prepare(core) {
+      await runningCore(core);
+      await takeSnapshot(core);
+    },
+    act: ({ snapshots }) => snapshots.delete(tenant, snapshotName),
+    succeeded: 'absent',
+    // Some of its files may be gone.
+    failed: ['deleting', 'absent'],
+  },
+  {
+    kind: 'machine.clone',
+    world: machineWorld,
+    steps: ['disk', 'memory'],
+    async prepare(core) {
+      await runningCore(core);
+      await takeSnapshot(core);
+      await core.machines.delete(tenant, name, { force: true });
+    },
+    act: ({ machines }) =>
+      machines.create(tenant, { name, source: { kind: 'snapshot', snapshot: snapshotName } }),
+    succeeded: 'suspended',
+    failed: ['deleted'],
+  },
+  {
+    kind: 'machine.revert',
+    world: machineWorld,
+    steps: ['end', 'content'],
+    async prepare(core) {
+      await runningCore(core);
+      await takeSnapshot(core);
+    },
+    act: ({ snapshots }) => snapshots.restore(tenant, snapshotName, { start: false }),
+    succeeded: 'suspended',
+    failed: ['stopped'],
+  },
+];
+
 const createEnvironment = ({ environments }: Core) => environments.create(tenant, environmentRequest);
 
 const environmentCases: readonly OperationCase[] = [
@@ -211,4 +267,5 @@ export const operationCases: readonly OperationCase[] = [
   })),
   ...environmentCases,
   ...imageCases,
+  ...snapshotCases,
 ];

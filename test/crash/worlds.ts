@@ -138,6 +138,35 @@ export const imageWorld: World = {
   },
 };
 
+export const snapshotName = 'snap';
+
+/** The snapshot `snap` of the machine `web`, which stays as it is. */
+export const snapshotWorld: World = {
+  state: async ({ store }) => (await store.snapshots.find(tenant, snapshotName))?.state ?? 'absent',
+
+  async expectNothingLost(fake) {
+    await machineWorld.expectNothingLost(fake);
+    const { snapshots } = await fake.store.snapshots.list({ tenant, limit: 100, offset: 0 });
+    const ready = snapshots.filter(({ state }) => state === 'ready').map(({ id }) => id);
+    for (const id of ready) expect(fake.snapshotFiles.kept.get(id)?.isPublished).toBe(true);
+    const known = snapshots.map(({ id }) => id);
+    for (const id of fake.snapshotFiles.kept.keys()) expect(known).toContain(id);
+    expect((await fake.store.machines.find(tenant, name))?.state).toBe('running');
+  },
+
+  expectFailureShown: async () => undefined,
+
+  async expectUsable(fake, core) {
+    const state = await snapshotWorld.state(fake);
+    if (state === 'deleting') await core.snapshots.delete(tenant, snapshotName);
+    if (state !== 'ready') await core.snapshots.create(tenant, name, { name: snapshotName });
+    expect(await snapshotWorld.state(fake)).toBe('ready');
+    await core.snapshots.delete(tenant, snapshotName);
+    expect(fake.snapshotFiles.kept.size).toBe(0);
+    await machineWorld.expectUsable(fake, core);
+  },
+};
+
 /** The environment `ci` with two machines. */
 export const environmentRequest: CreateEnvironmentRequest = {
   id: 'ci',

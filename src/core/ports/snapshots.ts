@@ -31,7 +31,10 @@ export interface SnapshotFiles {
   publish(id: string, signal: AbortSignal): Promise<SnapshotContent>;
   /** Of a published snapshot; does not check whether it exists. */
   locate(id: string): SnapshotPlaces;
-  /** Reads all files. Raises `conflict` when one was changed or is missing, and `not_found` for an unknown snapshot. */
+  /**
+   * Compares all files with their digests. Raises `conflict` when one was changed or is missing, and `not_found` for an unknown
+   * snapshot. Files that were read before, and that nobody has written since, are not read again.
+   */
   verify(id: string, signal: AbortSignal): Promise<SnapshotContent>;
   /** Nothing to remove is success. Durable when it resolves. */
   remove(id: string, signal: AbortSignal): Promise<void>;

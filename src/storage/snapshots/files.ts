@@ -29,6 +29,7 @@ import {
   writeFileAtomic,
 } from '../../lib/files.ts';
 import { KeyedLock } from '../../lib/keyed-lock.ts';
+import { Lru } from '../../lib/lru.ts';
 import { removeTree } from '../../lib/remove-tree.ts';
 import { isResourceId, type StateLayout } from '../layout.ts';
 
@@ -41,12 +42,16 @@ type FileFacts = Contents['files'][number];
 const listName = 'snapshot.json';
 const diskName = 'disk.qcow2';
 const memoryName = 'memory';
+/** Snapshots whose files are not read again as long as they do not change; 40 forks of one read them once. */
+const wholeMax = 1_000;
 /** Of a directory that is being filled, and of one that is being removed. */
 const suffixes = { filling: '.new', leaving: '.old' } as const;
 
 export class StoredSnapshots implements SnapshotFiles {
   readonly #layout: StateLayout;
   readonly #lock = new KeyedLock();
+  /** By id: what the system said of the files when they were last found whole. */
+  readonly #whole = new Lru<string, string>(wholeMax);
 
   constructor(layout: StateLayout) {
     this.#layout = layout;
@@ -92,6 +97,8 @@ export class StoredSnapshots implements SnapshotFiles {
   verify(id: string, signal: AbortSignal): Promise<SnapshotContent> {
     return this.#inTurn(id, signal, async () => {
       const contents = await this.#read(id);
+      const before = await identitiesOf(this.#layout.snapshot(id), contents);
+      if (before !== null && before === this.#whole.get(id)) return contentOf(contents);
       for (const listed of contents.files) {
         const found = await factsOf(this.#layout.snapshot(id), listed.name, signal).catch(
           (error: unknown) => {
@@ -102,6 +109,8 @@ export class StoredSnapshots implements SnapshotFiles {
         if (found.bytes !== listed.bytes || found.digest !== listed.digest)
           throw damaged(id, `the content of ${listed.name} has changed`);
       }
+      // Files that were changed meanwhile are read again the next time.
+      if (before !== null) this.#whole.set(id, before);
       return contentOf(contents);
     });
   }
@@ -166,6 +175,23 @@ async function factsOf(directory: string, name: string, signal: AbortSignal): Pr
   const path = join(directory, name);
   const { size } = await stat(path);
   return { name, bytes: size, digest: await fileDigest(path, signal) };
+}
+
+/**
+ * Identifies the files and their latest change. Only the daemon's user can enter the directory, so nobody else can set a time. (Not ctime: machines
+ * made from the snapshot link to its memory, which changes that.)
+ * Null when one is missing.
+ */
+async function identitiesOf(directory: string, { files }: Contents): Promise<string | null> {
+  try {
+    const all = files.map(({ name }) => stat(join(directory, name), { bigint: true }));
+    return (await Promise.all(all))
+      .map(({ dev, ino, size, mtimeNs }) => `${dev} ${ino} ${size} ${mtimeNs}`)
+      .join();
+  } catch (error) {
+    if (hasErrorCode(error, 'ENOENT')) return null;
+    throw error;
+  }
 }
 
 async function namesIn(directory: string): Promise<readonly string[]> {
