@@ -1,5 +1,5 @@
 /** Tests against the real guest agent, run outside a VM. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -191,6 +191,35 @@ describe('exec', () => {
     const all = Array.from({ length: 20 }, async (_, index) => collect(await exec(['echo', String(index)])));
     expect((await Promise.all(all)).map(({ stdout }) => Number(stdout))).toEqual([...Array(20).keys()]);
   });
+});
+
+test('a copy becomes another machine, and its commands go on', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'f-root-'));
+  const own = await programs.start('guest-agent', (path) => ['serve', '--socket', path, '--root', root]);
+  const there = { ...target, address: { transport: 'virtio-serial', path: own.path } as const };
+  const key = join(root, 'etc/ssh/ssh_host_ed25519_key');
+  try {
+    const data = parseUserData(`#cloud-config\nruncmd:\n- echo x >> ${root}/count\n`);
+    expect(await client.provision(there, data, never)).toEqual({ outcome: 'succeeded' });
+    await mkdir(join(root, 'etc/ssh'), { recursive: true });
+    await writeFile(key, 'old');
+    await client.commands.start(there, { id: 'c1', argv: ['cat'] }, never);
+    await client.release('i1');
+
+    const fork = { ...there, machineId: 'm2', incarnation: 'i2' };
+    const adoption = { hostname: 'fork', machineId: '2'.repeat(32), mac: '02:66:0a:4d:00:09' };
+    await client.rekey(fork, 'i1', never);
+    for (let round = 0; round < 2; round += 1) expect(await client.adopt(fork, adoption, never)).toEqual([]);
+    expect(await client.waitReady(fork, never)).toMatchObject({ incarnation: 'i2' });
+    expect(await readFile(key, 'utf8')).toContain('OPENSSH PRIVATE KEY');
+    expect(await readFile(`${key}.pub`, 'utf8')).toMatch(/^ssh-ed25519 \S+ root@fork\n$/);
+    expect(await client.commands.list(fork, never)).toMatchObject([{ id: 'c1' }]);
+    expect(await client.provision(fork, data, never)).toEqual({ outcome: 'succeeded' });
+    expect(await readFile(join(root, 'count'), 'utf8')).toBe('x\n');
+  } finally {
+    await own.stop();
+    await rm(root, { recursive: true });
+  }
 });
 
 describe('user data', () => {

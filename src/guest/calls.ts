@@ -2,7 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { AppError, isAppError } from '../core/errors.ts';
-import type { GuestHello, GuestIdentity, GuestLeaseReport } from '../core/ports/guest.ts';
+import type {
+  GuestAdoption,
+  GuestHello,
+  GuestIdentity,
+  GuestLeaseReport,
+  GuestTarget,
+} from '../core/ports/guest.ts';
 import type { GuestNetwork } from '../core/ports/network.ts';
 import { deadline } from '../lib/abort.ts';
 import { cleanWords, encodeLine, parseLine, readLine } from './lines.ts';
@@ -143,10 +149,10 @@ function range(oldest: number, newest: number): string {
 }
 
 /** Clock and entropy, which a paused guest cannot keep. `nowMs` is in milliseconds since 1970. */
-function syncArguments(nowMs: number) {
+function syncArguments(nowMs: number, entropy: Buffer = randomBytes(64)) {
   return {
     time_ns: String(BigInt(Math.round(nowMs * 1000)) * 1000n),
-    entropy: randomBytes(64).toString('base64'),
+    entropy: entropy.toString('base64'),
   };
 }
 
@@ -177,6 +183,37 @@ export async function callIdentity(
 
 export async function callResync(session: YamuxSession, nowMs: number, options: CallOptions): Promise<void> {
   await simpleCall(session, 'resync', syncArguments(nowMs), options);
+}
+
+/** Arguments of `adopt`. `nowMs` is in milliseconds since 1970; `entropy` is 64 bytes that no other guest gets. */
+export function adoptArguments(
+  { incarnation, machineId: instance }: Pick<GuestTarget, 'incarnation' | 'machineId'>,
+  { mac, ...identity }: GuestAdoption,
+  nowMs: number,
+  entropy?: Buffer,
+): object {
+  return { ...identityArguments(incarnation, identity), instance, mac, ...syncArguments(nowMs, entropy) };
+}
+
+/** Warnings shown of one adoption; the agent has fewer. */
+const warningsMax = 32;
+const adoptSchema = z.object({ warnings: z.array(z.string()) });
+
+/** What an answer to `adopt` says that the guest could not change. */
+export function adoptWarnings(results: Readonly<Record<string, unknown>>): readonly string[] {
+  const parsed = adoptSchema.safeParse(results);
+  if (!parsed.success) throw new AppError('guest', "the guest's answer to adopt is malformed");
+  return parsed.data.warnings.slice(0, warningsMax).map(cleanWords);
+}
+
+export async function callAdopt(
+  session: YamuxSession,
+  target: GuestTarget,
+  adoption: GuestAdoption,
+  nowMs: number,
+  options: CallOptions,
+): Promise<readonly string[]> {
+  return adoptWarnings(await simpleCall(session, 'adopt', adoptArguments(target, adoption, nowMs), options));
 }
 
 export async function callNetwork(

@@ -61,7 +61,7 @@ describe('the link', () => {
     expect(await ready).toEqual({
       agentVersion: 'fake',
       protocolVersion: 2,
-      features: ['rekey', 'resync'],
+      features: ['rekey', 'resync', 'adopt'],
       kernelRelease: 'fake',
       incarnation: null,
     });
@@ -241,6 +241,30 @@ describe('a copy of another guest', () => {
     // An operation whose result could not be written is taken up by the same daemon, which has a link by then.
     await client.rekey(copy, 'i1', never);
     expect(await client.waitReady(copy, never)).toMatchObject({ incarnation: 'i2' });
+  });
+
+  test('becomes another machine, and says what it could not change', async () => {
+    setUp();
+    listen();
+    await client.waitReady(target, never);
+    await client.identify(target, identity, never);
+    await client.release('i1');
+    const fork = { hostname: 'fork', machineId: '2'.repeat(32), mac: '02:66:0a:4d:00:09' };
+    guest.adoptWarnings = ['write /etc/hostname: read-only\u001b[31m'];
+    await client.rekey(copy, 'i1', never);
+    const synced = guest.syncs.length;
+    expect(await client.adopt(copy, fork, never)).toEqual(['write /etc/hostname: read-only [31m']);
+    expect([guest.incarnation, guest.hostname, guest.machineId, guest.mac]).toEqual([
+      'i2',
+      'fork',
+      '2'.repeat(32),
+      '02:66:0a:4d:00:09',
+    ]);
+    // The time is sent again, because making a guest another machine may take long.
+    expect(guest.syncs.length).toBe(synced + 2);
+    guest.adoptWarnings = [];
+    expect(await client.adopt(copy, { ...fork, mac: null }, never)).toEqual([]);
+    expect(guest.mac).toBeNull();
   });
 });
 

@@ -8,6 +8,7 @@ import type { GuestAddress } from '../core/ports/engine.ts';
 import type {
   ExecRequest,
   ExecSession,
+  GuestAdoption,
   GuestAnnouncement,
   GuestHello,
   GuestIdentity,
@@ -30,6 +31,7 @@ import type { AgentSession } from './agent-session.ts';
 import {
   abortError,
   type CallOptions,
+  callAdopt,
   callIdentify,
   callIdentity,
   callLease,
@@ -149,6 +151,24 @@ export class GuestClient implements GuestLink, GuestProvisioning {
         { incarnation: target.incarnation },
         'guest clock set inaccurately: the guest answers too slowly',
       );
+  }
+
+  async adopt(target: GuestTarget, adoption: GuestAdoption, signal: AbortSignal): Promise<readonly string[]> {
+    const session = await this.#session(target, signal);
+    const { features, agentVersion } = await session.hello(this.#callOptions(signal));
+    if (!features.includes('adopt'))
+      throw new AppError(
+        'unsupported',
+        `the guest agent (${agentVersion}) cannot make a copy of its guest another machine`,
+        {
+          hint: 'Restart the machine that it is a copy of, which gives it the current agent, and copy it again.',
+        },
+      );
+    const options = { signal, callMs: this.#timings.adoptMs };
+    const warnings = await callAdopt(session.yamux, target, adoption, this.#now(), options);
+    // The call may have taken seconds, which says nothing about when the guest has set its clock.
+    await this.resync(target, adoption, signal);
+    return warnings;
   }
 
   async configureNetwork(

@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { adoptArguments, adoptWarnings, parseAnswer } from './calls.ts';
 import { CommandFrameReader, encodeNumberFrame } from './exec-frames.ts';
 import { encodeFrame } from './frames.ts';
+import { encodeLine } from './lines.ts';
 import { preambleAck } from './preamble.ts';
 import { decodeHeader, encodeHeader, FrameParser, headerBytes } from './yamux/frames.ts';
 
@@ -88,6 +90,28 @@ test('encodes numbers', () => {
   expect(numbers).toHaveLength(2);
   for (const { type, payload_hex, hex } of numbers)
     expect(encodeNumberFrame(type, Number(payload_hex.readBigUInt64BE())).equals(hex)).toBe(true);
+});
+
+const adoptCall = z.object({
+  name: z.string(),
+  request: z.string(),
+  answer: z.string(),
+  warnings: z.array(z.string()),
+});
+
+test.each(fixtures('adopt', adoptCall))('adopt $name', ({ request, answer, warnings }) => {
+  const args = adoptArguments(
+    { incarnation: 'fork00000001', machineId: 'm2' },
+    {
+      hostname: 'web-2',
+      machineId: '0f'.repeat(16),
+      mac: request.includes('"mac":null') ? null : '02:66:0a:4d:00:09',
+    },
+    1_700_000_000_123.457,
+    Buffer.from(Array.from({ length: 64 }, (_, index) => index)),
+  );
+  expect(encodeLine({ call: 'adopt', ...args }).toString()).toBe(`${request}\n`);
+  expect(adoptWarnings(parseAnswer('adopt', Buffer.from(answer)))).toEqual(warnings);
 });
 
 test.each(fixtures('preamble', z.object({ name: z.string(), token: bytes, ack: bytes })))(

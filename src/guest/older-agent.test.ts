@@ -102,4 +102,8 @@ test('reports that it supports neither owned commands nor another token', async 
   await client.release('i1');
   const copy = { ...target, incarnation: 'i2' };
   await expect(client.rekey(copy, 'i1', never)).rejects.toMatchObject({ code: 'unsupported' });
+  await expect(client.adopt(target, { ...identity, mac: null }, never)).rejects.toMatchObject({
+    code: 'unsupported',
+    message: 'the guest agent (0.1.0) cannot make a copy of its guest another machine',
+  });
 });

@@ -9,7 +9,7 @@
  *    speak after boot) and looks for a token only at the start of a read of at least 4096 bytes' capacity: a new
  *    connection always begins a new buffer. On seeing it, it ends the old session, answers `ack` ‖ `nonce`, and
  *    serves a new yamux session. A token that is not its own is not answered. A
- *    guest that is a copy of another has that one's token, until `rekey` gives it one of its own.
+ *    guest that is a copy of another has that one's token, until `rekey` gives it one of its own; `adopt` then makes it another machine.
  *
  * 2. SESSION. yamux, HashiCorp's specification, version 0. The host is the client (odd stream ids), the guest the
  *    server. Initial window 256 KiB a stream; the host may announce more by window updates. Keepalive is off in the
@@ -35,6 +35,10 @@
  *               problem|null}: what the DHCP client has, as soon as `change` is not `known`, or when the time has passed
  *    ssh_keys  {keys: [LINE]} → {}; root's authorized_keys has these lines, each with a mark at its end, and no others with the mark
  *    rekey     {token: base64 of 32 bytes, incarnation} → {}; later sessions need the new token, this one goes on
+ *    adopt     {incarnation, hostname, machine_id, instance: ID, mac|null, time_ns, entropy} → {warnings: [TEXT]}; makes a copy
+ *               of a running guest another machine's, after `rekey`; see 6. `mac` is that of its interface from now on, which is down
+ *               until `network`; null: it has no network. `instance` is as of `provision`. Idempotent. The guest answers
+ *               within 30 s; what it could not change is in the warnings
  *    start     {command: ID, argc, spec_bytes, cwd?, user?, timeout_ms, has_stdin, terminal?: {rows, columns}, owned,
  *               buffer_bytes?, held?} and `spec_bytes` of arguments and NAME=VALUE, each ended by a NUL byte, the first `argc` of
  *               them arguments → {pid}; unless it is `owned`, frames follow (4). A program that cannot be run refuses an owned
@@ -87,7 +91,7 @@
  *    VERSIONS. Both ends speak a range; the newest version in common holds, and none in common is an error of every call
  *    but `shutdown`, whose form never changes. `features` names what an agent can do beside its version: `commands`
  *    (owned commands), `command_wait`, `terminal`, `rekey`, `resync`, `user_data`, `files`, `pack_name` (the name of file_pack),
- *    `logged` (start_logged), `connect`, `network`, `ssh_keys`, `dhcp`.
+ *    `logged` (start_logged), `connect`, `network`, `ssh_keys`, `dhcp`, `adopt`.
  *
  * 4. FRAMES. type (1 byte) ‖ length (4 bytes, big endian, at most 65536) ‖ payload.
  *    guest → host: 1 stdout, 2 stderr (never empty), 4 lost (8 bytes, big endian: so many bytes are no longer kept),
@@ -121,6 +125,28 @@
  *    identify  {incarnation, hostname, machine_id, time_ns, entropy} → {}
  *    exec      {argv, env: {..}, cwd?, user?, timeout_ms, has_stdin: bool} → {pid}, then frames as of a command that is not
  *              owned, and host → guest: 17 signal (name without SIG), in line behind standard input
+ *
+ * 6. COPIES. What `adopt` changes, in this order:
+ *    - The kernel's random numbers: 64 bytes of the host are credited, and its generator is reseeded. Programs that ask the kernel
+ *      each time (getrandom, /dev/urandom, also by the vDSO) get numbers of their own from then on. The clock is set.
+ *    - The interface: the first with the driver virtio_net. It is set down, which removes its routes and neighbours; its
+ *      addresses go, and last its hardware address is changed. The DHCP client forgets its lease and asks anew with `network`. Interfaces
+ *      that users have made (bridges, veth, WireGuard) stay as they are. TCP connections of the original are not ended:
+ *      their address is gone, so that they time out. The agent's own calls and commands go on.
+ *    - Host name, /etc/hostname, the line of 127.0.1.1 in /etc/hosts, /etc/machine-id, and its copies of systemd and D-Bus where
+ *      they are files.
+ *    - The record of user data becomes this instance's, so that it is not carried out again; what is under way goes on.
+ *    - Lines of root's authorized_keys that were placed by `ssh_keys` go; `ssh_keys` places those of this machine.
+ *    - SSH host keys (/etc/ssh/ssh_host_*_key): all are removed, then made again in the same kinds, and the listening sshd is told by
+ *      SIGHUP; its connections go on. After 20 s the guest answers with a warning and goes on making them.
+ *    What stays equal in the original and its copies, because nothing outside of a program can change it:
+ *    - Random generators inside running programs (OpenSSL until it reseeds, those of language runtimes, UUIDs and nonces drawn in
+ *      advance), and secrets that programs hold or have on the disk: session keys, TLS keys, API tokens, dropbear's host keys, and
+ *      authorized keys of user data.
+ *    - /proc/sys/kernel/random/boot_id. The kernel makes it once for each boot. It is not covered by a mount: programs compare it with
+ *      what they have recorded (journald, D-Bus, databases with lock files) to learn whether the kernel was booted since, and it was not;
+ *      a mount would be missing in every container and mount namespace that is there already, so that programs of one guest would disagree.
+ *    - The machine's hardware as the kernel has seen it at its boot: DMI serial numbers and the UUID, the MAC in the logs.
  */
 export const protocolVersion = 2;
 export const protocolVersionMin = 1;

@@ -32,6 +32,8 @@ export interface GuestTimings {
   readonly linkWaitMs: number;
   /** Limit from a call's request to its answer. */
   readonly callMs: number;
+  /** Limit of `adopt`; the agent itself waits 20 s for SSH host keys. */
+  readonly adoptMs: number;
   /** How long a transfer of files may stand still because of the guest; it may last as long as it moves. */
   readonly fileIdleMs: number;
   /** Interval between pings; each wakes an idle guest. */
@@ -68,6 +70,7 @@ export const defaultTimings: GuestTimings = {
   resyncIntervalMs: 600_000,
   linkWaitMs: 15_000,
   callMs: 15_000,
+  adoptMs: 45_000,
   fileIdleMs: 120_000,
   pingIntervalMs: 5_000,
   pingDeadlineMs: 15_000,

@@ -23,7 +23,7 @@ const (
 )
 
 // The features of every agent beyond protocol 2; see src/guest/protocol.ts.
-var features = []string{"commands", "command_wait", "terminal", "rekey", "resync", "files", "pack_name", "logged", "connect", "network", "dhcp"}
+var features = []string{"commands", "command_wait", "terminal", "rekey", "resync", "files", "pack_name", "logged", "connect", "network", "dhcp", "adopt"}
 
 // featuresOfRoot need a root file system.
 var featuresOfRoot = []string{featureUserData, "ssh_keys"}
@@ -39,12 +39,17 @@ type Agent struct {
 	server   *link.Server
 	// userData is nil when this agent carries out none.
 	userData *userdata.Guest
-	dhcp     dhcp.Follower
+	// root is the directory of the files that userData works in.
+	root string
+	dhcp dhcp.Follower
+	// hostKeysMu is held while SSH host keys are made.
+	hostKeysMu sync.Mutex
 
 	mu          sync.Mutex
 	incarnation string
 	notReady    error
 	goingDown   bool
+	renewal     *renewal
 }
 
 // New makes an agent. While it is not ready (see SetNotReady), it answers every call but shutdown with an
@@ -58,6 +63,7 @@ func New(version string, sys system.System, starter *process.Starter, log guard.
 		"network":      a.ready(a.network),
 		"lease":        a.ready(a.lease),
 		"rekey":        a.ready(a.rekey),
+		"adopt":        a.ready(a.adopt),
 		"start":        a.ready(a.start),
 		"start_logged": a.ready(a.startLogged),
 		"attach":       a.ready(a.attach),

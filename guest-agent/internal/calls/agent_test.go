@@ -23,7 +23,7 @@ func TestHello(t *testing.T) {
 		answer["protocol_version_min"] != float64(2) || answer["kernel_release"] != system.KernelRelease() {
 		t.Errorf("hello: %v", answer)
 	}
-	if said := fmt.Sprint(answer["features"]); said != "[commands command_wait terminal rekey resync files pack_name logged connect network dhcp]" {
+	if said := fmt.Sprint(answer["features"]); said != "[commands command_wait terminal rekey resync files pack_name logged connect network dhcp adopt]" {
 		t.Errorf("features %s", said)
 	}
 	if incarnation, present := answer["incarnation"]; !present || incarnation != nil {

@@ -20,31 +20,46 @@ const incarnationReason = "incarnation must be 1 to 64 bytes"
 
 func isIncarnation(name string) bool { return name != "" && len(name) <= incarnationBytesMax }
 
+type identityArguments struct {
+	Incarnation string `json:"incarnation"`
+	Hostname    string `json:"hostname"`
+	MachineID   string `json:"machine_id"`
+}
+
+// check returns why the arguments are invalid, or nothing.
+func (i *identityArguments) check() string {
+	switch {
+	case !isIncarnation(i.Incarnation):
+		return incarnationReason
+	case !isHostname(i.Hostname):
+		return "hostname must be 1 to 64 letters, digits, dots and hyphens"
+	case len(i.MachineID) != machineIDBytes || !consistsOf(i.MachineID, isHexDigit):
+		return "machine_id must be 32 lower-case hexadecimal digits"
+	}
+	return ""
+}
+
+func (i *identityArguments) identity() system.Identity {
+	return system.Identity{Hostname: i.Hostname, MachineID: i.MachineID}
+}
+
 // identity sets the guest's identity.
 func (a *Agent) identity(call *link.Call) {
-	var arguments struct {
-		Incarnation string `json:"incarnation"`
-		Hostname    string `json:"hostname"`
-		MachineID   string `json:"machine_id"`
-	}
+	var arguments identityArguments
 	if !call.Arguments(&arguments) {
 		return
 	}
-	switch {
-	case !isIncarnation(arguments.Incarnation):
-		call.Fail(link.CodeInvalid, incarnationReason)
-		return
-	case !isHostname(arguments.Hostname):
-		call.Fail(link.CodeInvalid, "hostname must be 1 to 64 letters, digits, dots and hyphens")
-		return
-	case len(arguments.MachineID) != machineIDBytes || !consistsOf(arguments.MachineID, isHexDigit):
-		call.Fail(link.CodeInvalid, "machine_id must be 32 lower-case hexadecimal digits")
+	if reason := arguments.check(); reason != "" {
+		call.Fail(link.CodeInvalid, reason)
 		return
 	}
-	err := a.system.Identify(system.Identity{Hostname: arguments.Hostname, MachineID: arguments.MachineID})
+	problems, err := a.system.Identify(arguments.identity())
 	if err != nil {
 		call.Fail(link.CodeInternal, err.Error())
 		return
+	}
+	for _, problem := range problems {
+		a.log("%s", problem)
 	}
 	a.setIncarnation(arguments.Incarnation)
 	_ = call.Succeed(nil)
@@ -56,26 +71,36 @@ func (a *Agent) setIncarnation(incarnation string) {
 	a.incarnation = incarnation
 }
 
+type syncArguments struct {
+	TimeNs  string `json:"time_ns"`
+	Entropy string `json:"entropy"`
+}
+
+// sync returns why the arguments are invalid, or nothing.
+func (s *syncArguments) sync() (sync system.Sync, reason string) {
+	nanoseconds, err := strconv.ParseInt(s.TimeNs, 10, 64)
+	if err != nil || nanoseconds <= 0 {
+		return sync, "time_ns must be nanoseconds since 1970 as a string"
+	}
+	entropy, err := base64.StdEncoding.DecodeString(s.Entropy)
+	if err != nil || len(entropy) != entropyBytes {
+		return sync, "entropy must be 64 bytes in base64"
+	}
+	return system.Sync{Time: time.Unix(0, nanoseconds), Entropy: entropy}, ""
+}
+
 // resync sets what a paused or copied guest cannot keep: the time and unique random numbers.
 func (a *Agent) resync(call *link.Call) {
-	var arguments struct {
-		TimeNs  string `json:"time_ns"`
-		Entropy string `json:"entropy"`
-	}
+	var arguments syncArguments
 	if !call.Arguments(&arguments) {
 		return
 	}
-	nanoseconds, timeErr := strconv.ParseInt(arguments.TimeNs, 10, 64)
-	entropy, entropyErr := base64.StdEncoding.DecodeString(arguments.Entropy)
-	switch {
-	case timeErr != nil || nanoseconds <= 0:
-		call.Fail(link.CodeInvalid, "time_ns must be nanoseconds since 1970 as a string")
-		return
-	case entropyErr != nil || len(entropy) != entropyBytes:
-		call.Fail(link.CodeInvalid, "entropy must be 64 bytes in base64")
+	sync, reason := arguments.sync()
+	if reason != "" {
+		call.Fail(link.CodeInvalid, reason)
 		return
 	}
-	if err := a.system.Resync(time.Unix(0, nanoseconds), entropy); err != nil {
+	if err := a.system.Resync(sync.Time, sync.Entropy); err != nil {
 		call.Fail(link.CodeInternal, err.Error())
 		return
 	}

@@ -17,6 +17,7 @@ const planBytesMax = 4 << 20
 // CarryOutUserData makes the agent carry out user data in the root file system at root, and show the progress on
 // the console. Call it before Serve.
 func (a *Agent) CarryOutUserData(root string, console guard.Log) {
+	a.root = root
 	a.userData = userdata.New(userdata.Options{Root: root, Commands: a.commands, Console: console})
 }
 

@@ -1,9 +1,11 @@
 package system
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -18,6 +20,9 @@ const (
 	machineIDFile = "/etc/machine-id"
 )
 
+// Copies of the machine-id, of systemd and of D-Bus, which not every guest has.
+var machineIDCopies = []string{"/run/machine-id", "/var/lib/dbus/machine-id"}
+
 // Machine is the guest in which this process is PID 1.
 type Machine struct{}
 
@@ -25,40 +30,58 @@ type Machine struct{}
 // of the clock disturb programs.
 const clockSlack = 20 * time.Millisecond
 
-// Resync sets the clock, unless it is right, and adds entropy.
+// Resync adds entropy, and sets the clock unless it is right. Entropy comes first: until then, a copied guest gives its
+// programs the same random numbers as its original.
 func (Machine) Resync(now time.Time, entropy []byte) error {
+	if err := addEntropy(entropy); err != nil {
+		return fmt.Errorf("add entropy: %w", err)
+	}
 	if behind := time.Until(now); behind > clockSlack || behind < -clockSlack {
 		exact := syscall.NsecToTimeval(now.UnixNano())
 		if err := syscall.Settimeofday(&exact); err != nil {
 			return fmt.Errorf("set the clock: %w", err)
 		}
 	}
-	if err := addEntropy(entropy); err != nil {
-		return fmt.Errorf("add entropy: %w", err)
-	}
 	return nil
 }
 
-// Identify sets host name and machine-id. Files that cannot be written are only logged, because a guest may
-// have made its root read-only.
-func (Machine) Identify(identity Identity) error {
+// Identify sets host name and machine-id. Files that cannot be written do not fail it, because a guest may have made its
+// root read-only: it returns why they stay as they are.
+func (Machine) Identify(identity Identity) (problems []string, err error) {
 	if err := syscall.Sethostname([]byte(identity.Hostname)); err != nil {
-		return fmt.Errorf("set host name: %w", err)
+		return nil, fmt.Errorf("set host name: %w", err)
 	}
-	for _, file := range []struct{ path, content string }{
-		{hostnameFile, identity.Hostname + "\n"},
-		{machineIDFile, identity.MachineID + "\n"},
-		{hostsFile, hostsWith(read(hostsFile), identity.Hostname)},
-	} {
-		if err := writeIfChanged(file.path, file.content); err != nil {
-			Log("write %s: %v", file.path, err)
+	return writeIdentity("/", identity), nil
+}
+
+// writeIdentity writes the files of the identity below root.
+func writeIdentity(root string, identity Identity) (problems []string) {
+	hosts := filepath.Join(root, hostsFile)
+	files := []struct{ path, content string }{
+		{filepath.Join(root, hostnameFile), identity.Hostname + "\n"},
+		{filepath.Join(root, machineIDFile), identity.MachineID + "\n"},
+		{hosts, hostsWith(read(hosts), identity.Hostname)},
+	}
+	for _, name := range machineIDCopies {
+		path := filepath.Join(root, name)
+		// A link leads to the file that is written above.
+		if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+			files = append(files, struct{ path, content string }{path, identity.MachineID + "\n"})
 		}
 	}
-	return nil
+	for _, file := range files {
+		if err := writeIfChanged(file.path, file.content); err != nil {
+			problems = append(problems, fmt.Sprintf("write %s: %v", file.path, err))
+		}
+	}
+	return problems
 }
 
 // ConfigureNetwork configures the guest's interface.
 func (Machine) ConfigureNetwork(plan network.Plan) error { return network.Configure(plan, Log) }
+
+// AdoptInterface gives the guest's interface another hardware address.
+func (Machine) AdoptInterface(mac net.HardwareAddr) error { return network.Adopt(mac) }
 
 // DHCPLink reaches the servers of the interface's network.
 func (Machine) DHCPLink(mac net.HardwareAddr) (dhcp.Link, error) {
@@ -74,23 +97,26 @@ func read(path string) string {
 	return string(content)
 }
 
-// writeIfChanged replaces a file atomically.
+// writeIfChanged replaces a file atomically, unless something else is mounted in its place.
 func writeIfChanged(path, content string) error {
 	if read(path) == content {
 		return nil
 	}
-	if err := os.MkdirAll("/etc", 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
 	temporary := path + ".flotilla"
 	if err := os.WriteFile(temporary, []byte(content), 0o644); err != nil {
 		return err
 	}
-	if err := os.Rename(temporary, path); err != nil {
+	err := os.Rename(temporary, path)
+	if err != nil {
 		_ = os.Remove(temporary)
-		return err
 	}
-	return nil
+	if errors.Is(err, syscall.EBUSY) {
+		return os.WriteFile(path, []byte(content), 0o644)
+	}
+	return err
 }
 
 // hostsWith returns a hosts file that contains the guest's own name and is otherwise unchanged.

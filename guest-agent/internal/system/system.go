@@ -58,12 +58,18 @@ func ParseMode(text string) (Mode, bool) {
 
 // System is the guest as seen by the calls.
 type System interface {
-	// Identify sets the identity. Idempotent.
-	Identify(identity Identity) error
-	// Resync sets the clock and adds entropy. Idempotent.
+	// Identify sets the identity. Idempotent. Returns what of it could not be written.
+	Identify(identity Identity) (problems []string, err error)
+	// Resync adds entropy and sets the clock. Idempotent.
 	Resync(now time.Time, entropy []byte) error
 	// ConfigureNetwork makes the interface as planned. Idempotent. Returns network.ErrNoInterface.
 	ConfigureNetwork(plan network.Plan) error
+	// AdoptInterface gives the guest's interface another hardware address, without what it had under the former one; it is
+	// down until ConfigureNetwork. Without an address, all of the guest's interfaces are only emptied. Idempotent. Returns
+	// network.ErrNoInterface.
+	AdoptInterface(mac net.HardwareAddr) error
+	// ReloadSSHD makes running SSH servers read their host keys again.
+	ReloadSSHD() error
 	// DHCPLink reaches the DHCP servers of the network of an interface. Returns network.ErrNoInterface.
 	DHCPLink(mac net.HardwareAddr) (dhcp.Link, error)
 	// Shutdown lets all processes exit, kills the remaining ones after the grace, and acts. In a real guest it
@@ -78,8 +84,12 @@ type Recorder struct {
 	syncs      []Sync
 	stops      []Stop
 	plans      []network.Plan
-	// NetworkError is what ConfigureNetwork returns.
+	adopted    []string
+	reloads    int
+	// NetworkError is what ConfigureNetwork and AdoptInterface return.
 	NetworkError error
+	// IdentityProblems is what Identify returns.
+	IdentityProblems []string
 	// Servers is what DHCPLink returns; nil: servers that are silent.
 	Servers dhcp.Link
 }
@@ -88,14 +98,14 @@ type Recorder struct {
 const recordedMax = 16
 
 // Identify remembers the identity.
-func (r *Recorder) Identify(identity Identity) error {
+func (r *Recorder) Identify(identity Identity) ([]string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.identities) == recordedMax {
 		r.identities = r.identities[1:]
 	}
 	r.identities = append(r.identities, identity)
-	return nil
+	return r.IdentityProblems, nil
 }
 
 // Resync remembers what it was given.
@@ -118,6 +128,39 @@ func (r *Recorder) ConfigureNetwork(plan network.Plan) error {
 	}
 	r.plans = append(r.plans, plan)
 	return r.NetworkError
+}
+
+// AdoptInterface remembers the address.
+func (r *Recorder) AdoptInterface(mac net.HardwareAddr) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.adopted) == recordedMax {
+		r.adopted = r.adopted[1:]
+	}
+	r.adopted = append(r.adopted, mac.String())
+	return r.NetworkError
+}
+
+// ReloadSSHD counts: the servers of this host are not the guest's.
+func (r *Recorder) ReloadSSHD() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reloads++
+	return nil
+}
+
+// Adopted returns the last hardware addresses given, each empty for none.
+func (r *Recorder) Adopted() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]string{}, r.adopted...)
+}
+
+// Reloads returns how often SSH servers were to read their keys.
+func (r *Recorder) Reloads() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reloads
 }
 
 // DHCPLink returns Servers.

@@ -54,6 +54,7 @@ func (g *Guest) path(path string) string { return filepath.Join(g.options.Root, 
 
 // Run is one instance's user data, from its beginning to its outcome.
 type Run struct {
+	// instance is protected by the guest's mu.
 	instance string
 	done     chan struct{}
 	message  string
@@ -99,6 +100,30 @@ func (g *Guest) Begin(instance string, plan *Plan) (*Run, error) {
 	g.current = run
 	guard.Go("user data", g.options.Console, func() { g.carryOut(run, plan) })
 	return run, nil
+}
+
+// Inherit makes what the original of a copied guest has carried out, or is carrying out, this instance's: it is not run
+// again, and what was under way goes on. Idempotent.
+func (g *Guest) Inherit(instance string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.current != nil {
+		g.current.instance = instance
+	}
+	last := g.lastRecord()
+	if last == nil || last.Instance == instance {
+		return nil
+	}
+	last.Instance = instance
+	return g.writeRecord(*last)
+}
+
+// note records a run's state, as that of the instance whose run it is now.
+func (g *Guest) note(run *Run, entry record) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	entry.Instance = run.instance
+	return g.writeRecord(entry)
 }
 
 // Stop begins no further part: the guest is shutting down.

@@ -30,8 +30,17 @@ type record struct {
 }
 
 // readRecord returns the record of the instance; nil when there is none, or another instance's: that of an image,
-// or of the machine that this one is a copy of.
+// or of the machine whose disk this one's is a copy of.
 func (g *Guest) readRecord(instance string) *record {
+	found := g.lastRecord()
+	if found == nil || found.Instance != instance {
+		return nil
+	}
+	return found
+}
+
+// lastRecord returns the record, whichever instance it is of; nil when there is none.
+func (g *Guest) lastRecord() *record {
 	path := g.path(recordFile)
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() || info.Size() > recordBytesMax {
@@ -42,7 +51,7 @@ func (g *Guest) readRecord(instance string) *record {
 		return nil
 	}
 	found := &record{}
-	if json.Unmarshal(content, found) != nil || found.Instance != instance {
+	if json.Unmarshal(content, found) != nil {
 		return nil
 	}
 	return found

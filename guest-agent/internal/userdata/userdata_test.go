@@ -237,6 +237,65 @@ func TestOncePerInstance(t *testing.T) {
 	}
 }
 
+func TestACopyOfARunningGuestInheritsWhatWasDone(t *testing.T) {
+	w := newWorld(t)
+	count := filepath.Join(w.root, "count")
+	plan := &Plan{Commands: [][]string{{"sh", "-c", "echo x >> " + count + "; exit 1"}}}
+	// The second guest has booted since, so that only its disk knows.
+	first := w.boot()
+	failure := w.run(first, "m1", plan)
+	for i, guest := range []*Guest{first, w.boot()} {
+		fork := fmt.Sprintf("fork-%d", i)
+		for j := 0; j < 2; j++ {
+			if err := guest.Inherit(fork); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := w.run(guest, fork, plan); got != failure {
+			t.Errorf("its outcome is %q, want %q", got, failure)
+		}
+		if got := w.run(w.boot(), fork, plan); got != failure {
+			t.Errorf("after a boot its outcome is %q, want %q", got, failure)
+		}
+	}
+	if got := w.get("/count"); got != "x\n" {
+		t.Errorf("it ran again: %q", got)
+	}
+}
+
+func TestWhatIsUnderWayGoesOnInACopy(t *testing.T) {
+	w := newWorld(t)
+	fifo := filepath.Join(w.root, "fifo")
+	plan := &Plan{Commands: [][]string{{"sh", "-c", "mkfifo " + fifo + "; cat " + fifo}, {"true"}}}
+	guest := w.boot()
+	run, err := guest.Begin("m1", plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, func() bool { _, err := os.Stat(fifo); return err == nil })
+	if err := guest.Inherit("fork"); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := guest.Begin("fork", plan); err != nil || again != run {
+		t.Errorf("it began anew: %v", err)
+	}
+	if err := os.WriteFile(fifo, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.wait(run)
+	if last := guest.lastRecord(); last == nil || last.Instance != "fork" || last.State != stateSucceeded {
+		t.Errorf("recorded %+v", last)
+	}
+}
+
+func TestAGuestThatHasCarriedOutNothingInheritsNothing(t *testing.T) {
+	w := newWorld(t)
+	guest := w.boot()
+	if err := guest.Inherit("fork"); err != nil || guest.lastRecord() != nil {
+		t.Errorf("recorded %+v, %v", guest.lastRecord(), err)
+	}
+}
+
 func TestInterruptedByTheEndOfTheGuest(t *testing.T) {
 	w := newWorld(t)
 	fifo, mark := filepath.Join(w.root, "fifo"), filepath.Join(w.root, "mark")

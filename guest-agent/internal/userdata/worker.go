@@ -14,7 +14,7 @@ const (
 // worker is one run at work.
 type worker struct {
 	*Guest
-	instance string
+	doing    *Run
 	log      *logFile
 	until    time.Time
 	failures []string
@@ -22,7 +22,7 @@ type worker struct {
 
 // carryOut does all parts, records the outcome and closes the run, also after a panic.
 func (g *Guest) carryOut(run *Run, plan *Plan) {
-	w := &worker{Guest: g, instance: run.instance, log: openLog(g.path(logPath)), until: time.Now().Add(timeMax)}
+	w := &worker{Guest: g, doing: run, log: openLog(g.path(logPath)), until: time.Now().Add(timeMax)}
 	defer w.log.close()
 	isComplete := false
 	defer func() {
@@ -43,11 +43,11 @@ func (g *Guest) carryOut(run *Run, plan *Plan) {
 
 func (g *Guest) finish(run *Run, w *worker) {
 	run.message = w.summary()
-	outcome := record{Instance: run.instance, State: stateSucceeded, Message: run.message}
+	outcome := record{State: stateSucceeded, Message: run.message}
 	if run.message != "" {
 		outcome.State = stateFailed
 	}
-	if err := g.writeRecord(outcome); err != nil {
+	if err := g.note(run, outcome); err != nil {
 		w.say("its outcome cannot be recorded: %v", err)
 	}
 	if run.message == "" {
@@ -91,7 +91,7 @@ func (w *worker) part(what string, do func() error) {
 		return
 	}
 	w.say("%s", what)
-	if err := w.writeRecord(record{Instance: w.instance, State: stateRunning, Doing: clean(what)}); err != nil {
+	if err := w.note(w.doing, record{State: stateRunning, Doing: clean(what)}); err != nil {
 		w.fail(what, fmt.Errorf("not begun: it cannot be recorded: %w", err))
 		return
 	}

@@ -30,6 +30,12 @@ export interface GuestIdentity {
   readonly machineId: string;
 }
 
+/** What the copy of another machine's guest becomes. */
+export interface GuestAdoption extends GuestIdentity {
+  /** Of the interface that the machine has on the host; null: it has no network. */
+  readonly mac: string | null;
+}
+
 export interface ExecRequest {
   /**
    * Program and arguments; the program is looked up in the guest's PATH, without a shell. At least one,
@@ -121,6 +127,15 @@ export interface GuestLink {
    * the guest, unless the agent is so old that it only accepts everything together.
    */
   resync(target: GuestTarget, identity: GuestIdentity, signal: AbortSignal): Promise<void>;
+  /**
+   * Makes the restored copy of another machine's guest the target's own, while its programs go on: new random numbers, clock,
+   * host name, machine-id, SSH host keys and hardware address. What it had of the other machine goes: addresses and routes of
+   * its interface, a lease, keys that were placed for that machine. User data that was carried out is not carried out again.
+   * Call it after `rekey`, and `configureNetwork` after it: until then its interface is down. Idempotent; takes less than
+   * a minute. Resolves with what the guest could not change, in words; may be empty. Raises `unsupported` when the agent is too
+   * old: the guest is then still the other machine, and must not run.
+   */
+  adopt(target: GuestTarget, adoption: GuestAdoption, signal: AbortSignal): Promise<readonly string[]>;
   /**
    * Sets up the guest's interface. Idempotent. Resolves with why the guest has no working network although it
    * was given one: its agent is too old, or its kernel has no driver for the device. Null: it has one.

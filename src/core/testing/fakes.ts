@@ -9,8 +9,10 @@ import type { ConsolePiece } from '../ports/engine.ts';
 import type {
   ExecEvent,
   ExecSession,
+  GuestAdoption,
   GuestAnnouncement,
   GuestHello,
+  GuestIdentity,
   GuestLeaseReport,
   GuestLink,
   GuestLinkState,
@@ -63,14 +65,30 @@ export class FakeGuest implements GuestLink, GuestProvisioning {
     return {
       agentVersion: 'fake',
       protocolVersion: 2,
-      features: ['rekey'],
+      features: ['rekey', 'adopt'],
       kernelRelease: 'fake',
       incarnation: null,
     };
   }
 
-  async identify(target: GuestTarget): Promise<void> {
+  /** By incarnation, who the guest is; `mac` is null unless it was adopted with one. */
+  readonly identities = new Map<string, GuestAdoption>();
+
+  async identify(target: GuestTarget, identity: GuestIdentity): Promise<void> {
     this.calls.push(`identify ${target.incarnation}`);
+    this.identities.set(target.incarnation, { ...identity, mac: null });
+  }
+
+  /** What adopt answers; reject to fail it. */
+  onAdopt: (adoption: GuestAdoption) => Promise<readonly string[]> = async () => [];
+
+  async adopt(target: GuestTarget, adoption: GuestAdoption): Promise<readonly string[]> {
+    this.calls.push(`adopt ${target.incarnation}`);
+    const warnings = await this.onAdopt(adoption);
+    this.identities.set(target.incarnation, adoption);
+    // Keys of the machine that it was a copy of are not the fork's.
+    this.keys = [];
+    return warnings;
   }
 
   async resync(target: GuestTarget): Promise<void> {
@@ -103,6 +121,8 @@ export class FakeGuest implements GuestLink, GuestProvisioning {
 
   async rekey(target: GuestTarget, previous: string): Promise<void> {
     this.calls.push(`rekey ${previous} ${target.incarnation}`);
+    const copied = this.identities.get(previous);
+    if (copied !== undefined) this.identities.set(target.incarnation, copied);
   }
 
   async provision(target: GuestTarget, userData: UserData, signal: AbortSignal) {

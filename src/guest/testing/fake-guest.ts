@@ -42,7 +42,7 @@ export function fakeHello(incarnation: string | null): object {
     agent_version: 'fake',
     protocol_version: protocolVersion,
     protocol_version_min: protocolVersion,
-    features: ['rekey', 'resync'],
+    features: ['rekey', 'resync', 'adopt'],
     kernel_release: 'fake',
     incarnation,
   };
@@ -58,6 +58,9 @@ export class FakeGuest {
   #incarnation: string | null;
   #hostname: string | null = null;
   #machineId: string | null = null;
+  #mac: string | null = null;
+  /** What it answers to `adopt`. */
+  adoptWarnings: readonly string[] = [];
   /** The times received, in milliseconds since 1970. */
   readonly syncs: number[] = [];
   readonly #signals = new Map<string, FakeSignals>();
@@ -73,6 +76,11 @@ export class FakeGuest {
 
   get machineId(): string | null {
     return this.#machineId;
+  }
+
+  /** The hardware address of its interface; null: none was given. */
+  get mac(): string | null {
+    return this.#mac;
   }
 
   get incarnation(): string | null {
@@ -174,18 +182,31 @@ export class FakeGuest {
     this.#options.onShutdown?.(mode);
   }
 
+  #name(args: Arguments): void {
+    this.#incarnation = String(args.incarnation);
+    this.#hostname = String(args.hostname);
+    this.#machineId = String(args.machine_id);
+  }
+
+  #sync(args: Arguments): void {
+    this.syncs.push(Number(BigInt(String(args.time_ns)) / 1_000_000n));
+  }
+
   #answer(args: Arguments): object {
     switch (args.call) {
       case 'hello':
         return fakeHello(this.#incarnation);
       case 'identity':
-        this.#incarnation = String(args.incarnation);
-        this.#hostname = String(args.hostname);
-        this.#machineId = String(args.machine_id);
+        this.#name(args);
         return { ok: true };
       case 'resync':
-        this.syncs.push(Number(BigInt(String(args.time_ns)) / 1_000_000n));
+        this.#sync(args);
         return { ok: true };
+      case 'adopt':
+        this.#sync(args);
+        this.#name(args);
+        this.#mac = args.mac === null ? null : String(args.mac);
+        return { ok: true, warnings: this.adoptWarnings };
       case 'rekey':
         this.#incarnation = String(args.incarnation);
         this.#token = Buffer.from(String(args.token), 'base64');
