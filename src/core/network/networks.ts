@@ -92,6 +92,11 @@ export class MachineNetworks {
     });
   }
 
+  /** The hardware address of the machine's interface; null: it has none. */
+  macOf(machine: Machine): string | null {
+    return attachmentOf(machine, this.#deps.network.facts)?.mac ?? null;
+  }
+
   /** Tells the guest its addresses. A guest that cannot have a network runs without one, and `noteOf` says why. */
   async configure(machine: Machine, target: GuestTarget, signal: AbortSignal): Promise<void> {
     const { network, guest, log } = this.#deps;

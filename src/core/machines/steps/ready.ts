@@ -32,11 +32,14 @@ export function readyStep(
       await whileAlive(edges, context, timeoutMs, async (signal) => {
         // A resumed guest was given its own token when it was restored.
         const previous = tell === 'identify' ? machine.handle?.restoredFrom : null;
-        const keepsNames = previous && !isForkOf(context.operation);
         if (previous) await edges.guest.rekey(target, previous, signal);
         await edges.guest.waitReady(target, signal);
+        if (previous && isForkOf(context.operation)) {
+          await adopt(edges, networks, machine, signal);
+          return;
+        }
         await inParallel([
-          edges.guest[keepsNames ? 'resync' : tell](target, identityOf(machine), signal),
+          edges.guest[previous ? 'resync' : tell](target, identityOf(machine), signal),
           networks.configure(machine, target, signal),
         ]);
       });
@@ -47,6 +50,23 @@ export function readyStep(
 /** Whether the guest was another machine's until now; see `nextBoot`. */
 function isForkOf({ params }: Operation): boolean {
   return params.isFork === true;
+}
+
+/** Makes the copy of another machine's guest this machine's, then tells it its addresses: its interface is down until then. */
+async function adopt(
+  edges: Edges,
+  networks: MachineNetworks,
+  machine: Machine,
+  signal: AbortSignal,
+): Promise<void> {
+  const target = guestOf(machine);
+  const adoption = { ...identityOf(machine), mac: networks.macOf(machine) };
+  for (const warning of await edges.guest.adopt(target, adoption, signal))
+    edges.log.warn(
+      { machine: machine.id, incarnation: target.incarnation, warning },
+      'guest adopted in part',
+    );
+  await networks.configure(machine, target, signal);
 }
 
 /** How soon a start fails after the guest was paused; QEMU answers in under 30 ms. */
