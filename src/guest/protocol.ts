@@ -138,7 +138,7 @@
  *    - The record of user data becomes this instance's, so that it is not carried out again; what is under way goes on.
  *    - Lines of root's authorized_keys that were placed by `ssh_keys` go; `ssh_keys` places those of this machine.
  *    - SSH host keys (/etc/ssh/ssh_host_*_key): all are removed, then made again in the same kinds, and the listening sshd is told by
- *      SIGHUP; its connections go on. After 20 s the guest answers with a warning and goes on making them.
+ *      SIGHUP; its connections go on. RSA takes seconds: the guest answers before these keys are made, and sshd is told again after it.
  *    What stays equal in the original and its copies, because nothing outside of a program can change it:
  *    - Random generators inside running programs (OpenSSL until it reseeds, those of language runtimes, UUIDs and nonces drawn in
  *      advance), and secrets that programs hold or have on the disk: session keys, TLS keys, API tokens, dropbear's host keys, and

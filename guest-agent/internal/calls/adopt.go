@@ -12,10 +12,10 @@ import (
 	"guest-agent/internal/network"
 )
 
-// How long the host waits for SSH host keys. A processor that is emulated may need longer for RSA.
+// How long the host waits for SSH host keys. They take milliseconds, unless some were being made when this guest was copied.
 const hostKeysWait = 20 * time.Second
 
-// renewal is the making of an incarnation's SSH host keys.
+// renewal is the making of an incarnation's SSH host keys, but for those of RSA, which nobody waits for.
 type renewal struct {
 	incarnation string
 	done        chan struct{}
@@ -68,7 +68,7 @@ func (a *Agent) adopt(call *link.Call) {
 	case <-keys.done:
 		warnings = append(warnings, keys.problems...)
 	case <-limit.C:
-		warnings = append(warnings, fmt.Sprintf("new SSH host keys are still being made after %s; the original's are removed", hostKeysWait))
+		warnings = append(warnings, fmt.Sprintf("SSH host keys are not replaced yet after %s; the guest goes on with it", hostKeysWait))
 	case <-call.Ended():
 		return
 	}
@@ -119,13 +119,20 @@ func (a *Agent) renewHostKeys(incarnation, hostname string) *renewal {
 		return keys
 	}
 	guard.Go("SSH host keys", a.log, func() {
-		defer close(keys.done)
+		var rest func() []string
 		// What was being made when this guest was copied is the original's, too; it is replaced when it is complete.
 		a.hostKeysMu.Lock()
 		defer a.hostKeysMu.Unlock()
-		keys.problems = []string{"the guest agent failed to make SSH host keys"}
-		keys.problems = hostkeys.Renew(hostkeys.Options{Root: a.root, Comment: "root@" + hostname, Reload: a.system.ReloadSSHD})
-		for _, problem := range keys.problems {
+		func() {
+			defer close(keys.done)
+			keys.problems = []string{"the guest agent failed to make SSH host keys"}
+			options := hostkeys.Options{Root: a.root, Comment: "root@" + hostname, Reload: a.system.ReloadSSHD}
+			keys.problems, rest = hostkeys.Renew(options)
+		}()
+		if rest == nil {
+			return
+		}
+		for _, problem := range rest() {
 			a.log("%s", problem)
 		}
 	})

@@ -37,41 +37,50 @@ type present struct {
 }
 
 // Renew replaces the host keys that are there by new ones of the same kinds, and returns what could not be done. It first
-// removes all of them: a guest that ends meanwhile has too few keys rather than another machine's. RSA takes seconds on a
-// slow host, so servers are told before and after it. Does nothing in a guest without host keys.
-func Renew(options Options) (problems []string) {
+// removes all of them: a guest that ends meanwhile has too few keys rather than another machine's. RSA takes seconds, so rest
+// makes these keys, and must be called; it is nil when there are none. Servers are told after each part. Does nothing in a
+// guest without host keys.
+func Renew(options Options) (problems []string, rest func() []string) {
 	found, err := find(options.Root)
 	if err != nil {
-		return []string{fmt.Sprintf("the SSH host keys cannot be listed: %v", err)}
+		return []string{fmt.Sprintf("the SSH host keys cannot be listed: %v", err)}, nil
 	}
+	var quick, slow []present
 	for _, key := range found {
 		if err := key.remove(); err != nil {
 			problems = append(problems, fmt.Sprintf("an SSH host key of the original machine stays: %v", err))
 		}
-	}
-	for _, kinds := range [][]string{{"ed25519", "ecdsa"}, {"rsa"}} {
-		isMade := false
-		for _, key := range found {
-			if !contains(kinds, key.kind) {
-				continue
-			}
-			if err := key.write(options.Comment); err != nil {
-				problems = append(problems, fmt.Sprintf("no new SSH host key %s: %v", key.path, err))
-				continue
-			}
-			isMade = true
+		switch {
+		case makers[key.kind] == nil:
+			problems = append(problems, fmt.Sprintf("the SSH host key %s was removed: the guest agent makes no keys of this kind", key.path))
+		case key.kind == "rsa":
+			slow = append(slow, key)
+		default:
+			quick = append(quick, key)
 		}
-		if !isMade {
+	}
+	problems = append(problems, options.make(quick)...)
+	if len(slow) > 0 {
+		rest = func() []string { return options.make(slow) }
+	}
+	return problems, rest
+}
+
+// make makes keys, and tells servers of them.
+func (o Options) make(keys []present) (problems []string) {
+	isMade := false
+	for _, key := range keys {
+		if err := key.write(o.Comment); err != nil {
+			problems = append(problems, fmt.Sprintf("no new SSH host key %s: %v", key.path, err))
 			continue
 		}
-		if err := options.Reload(); err != nil {
-			problems = append(problems, fmt.Sprintf("the SSH server was not told of its new host keys: %v", err))
-		}
+		isMade = true
 	}
-	for _, key := range found {
-		if makers[key.kind] == nil {
-			problems = append(problems, fmt.Sprintf("the SSH host key %s was removed: the guest agent makes no keys of this kind", key.path))
-		}
+	if !isMade {
+		return problems
+	}
+	if err := o.Reload(); err != nil {
+		problems = append(problems, fmt.Sprintf("the SSH server was not told of its new host keys: %v", err))
 	}
 	return problems
 }
@@ -151,13 +160,4 @@ func (k present) put(path string, content []byte, mode os.FileMode) (err error) 
 		return err
 	}
 	return os.Rename(temporary, path)
-}
-
-func contains(kinds []string, kind string) bool {
-	for _, each := range kinds {
-		if each == kind {
-			return true
-		}
-	}
-	return false
 }

@@ -48,10 +48,14 @@ func (w *world) names(t *testing.T) string {
 
 func (w *world) renew(t *testing.T) []string {
 	t.Helper()
-	return Renew(Options{Root: w.root, Comment: "root@fork", Reload: func() error {
+	problems, rest := Renew(Options{Root: w.root, Comment: "root@fork", Reload: func() error {
 		w.reloads = append(w.reloads, w.names(t))
 		return nil
 	}})
+	if rest != nil {
+		problems = append(problems, rest()...)
+	}
+	return problems
 }
 
 func TestEveryKindIsReplacedByAKeyThatOpenSSHReads(t *testing.T) {
@@ -161,14 +165,14 @@ func TestAGuestWithoutKeysStaysWithout(t *testing.T) {
 	if problems := w.renew(t); len(problems) != 0 || w.names(t) != "" || len(w.reloads) != 0 {
 		t.Errorf("problems %v, files %s", problems, w.names(t))
 	}
-	if problems := Renew(Options{Root: t.TempDir()}); len(problems) != 0 {
+	if problems, rest := Renew(Options{Root: t.TempDir()}); len(problems) != 0 || rest != nil {
 		t.Errorf("a guest without /etc/ssh: %v", problems)
 	}
 }
 
 func TestAServerThatCannotBeToldIsNamed(t *testing.T) {
 	w := guest(t, map[string]string{"ssh_host_ed25519_key": "old"})
-	problems := Renew(Options{Root: w.root, Reload: func() error { return errors.New("why") }})
+	problems, _ := Renew(Options{Root: w.root, Reload: func() error { return errors.New("why") }})
 	if len(problems) != 1 || !strings.Contains(problems[0], "was not told of its new host keys: why") {
 		t.Errorf("problems %q", problems)
 	}
