@@ -246,6 +246,41 @@ describe('create, update and rename', () => {
     expect(await cli('update', 'web')).toMatchObject({ code: 2 });
   });
 
+  test('create and update say what happens at the end of a lifetime, and when it counts', async () => {
+    await cli(
+      'create',
+      'busybox',
+      '--name',
+      'web',
+      '--ttl',
+      '2h',
+      '--on-expire',
+      'suspend',
+      '--ttl-counts',
+      'always',
+    );
+    const asked = { lifetime_seconds: 7200, on_expire: 'suspend', lifetime_counts: 'always' };
+    expect(api.createBodies).toMatchObject([asked]);
+    await cli('update', 'web', '--on-expire', 'delete', '--ttl-counts', 'unless_paused');
+    const changes = { on_expire: 'delete', lifetime_counts: 'unless_paused' };
+    expect(requests().at(-1)).toBe(`update web ${JSON.stringify(changes)}`);
+    expect(await cli('update', 'web', '--on-expire', 'explode')).toMatchObject({ code: 2 });
+  });
+
+  test.each([
+    [{ expires_at: '2030-01-01T00:00:00Z', on_expire: 'delete' }, /^expires +2030-.*: delete$/m],
+    [
+      { expires_at: null, on_expire: 'stop', lifetime_remaining_seconds: 90 },
+      /stop 90 s after it goes on; its/,
+    ],
+    [{ expires_at: null, on_expire: 'pause', lifetime_seconds: 60 }, /ended; pause 60 s after it runs again/],
+  ])('get says when a lifetime ends: %o', async (fields, shown) => {
+    api.add('web', 'paused', fields);
+    expect(await out('get', 'web')).toMatch(shown);
+    api.add('other', 'running', { expires_at: null });
+    expect(await out('get', 'other')).not.toContain('expires');
+  });
+
   test('update exposes ports and takes them back, and keeps the others', async () => {
     api.add('web', 'running', { exposed_ports: [80, 443] });
     await cli('update', 'web', '--expose', '8080,443', '--expose', '9090', '--expose-rm', '80');

@@ -1,7 +1,11 @@
 /** The options that say what a machine is to be: `create` and `run` take them when it is made, `update` later. */
 import { type Command, Option } from 'commander';
 import {
+  type ExpiryAction,
+  expiryActions,
   type IdlePolicy,
+  type LifetimeCounts,
+  lifetimeCountings,
   type MachineCreate,
   type RestartPolicy,
   restartPolicies,
@@ -31,6 +35,8 @@ export interface SpecOptions extends NetworkOptions {
   readonly expose?: readonly number[];
   readonly label?: Readonly<Record<string, string>>;
   readonly ttl?: number;
+  readonly onExpire?: ExpiryAction;
+  readonly ttlCounts?: LifetimeCounts;
   readonly restart?: RestartPolicy;
   readonly idle?: IdlePolicy;
   readonly autoWake?: boolean;
@@ -40,6 +46,15 @@ export interface SpecOptions extends NetworkOptions {
 
 export const restartOption = () =>
   new Option('--restart <policy>', 'when it restarts by itself').choices(restartPolicies);
+
+export const onExpireOption = () =>
+  new Option('--on-expire <action>', 'what happens at the end of --ttl').choices(expiryActions);
+
+export const ttlCountsOption = () =>
+  new Option(
+    '--ttl-counts <when>',
+    'whether --ttl stands still while the machine is paused or suspended',
+  ).choices(lifetimeCountings);
 
 export const idleText =
   'pause the machine when nobody has used it for this time, such as 10m; 10m:suspend, 10m:stop: suspend or stop it';
@@ -61,7 +76,13 @@ export function addSpecOptions(command: Command): Command {
     )
     .option('--expose <port>', 'port that the reverse proxy may reach (repeatable)', ports)
     .option('-l, --label <key=value>', 'label (repeatable)', pairs)
-    .option('--ttl <time>', 'remove the machine after this time, such as 30m, 2h or 7d', lifetime)
+    .option(
+      '--ttl <time>',
+      'remove the machine after this time, such as 30m, 2h or 7d; see --on-expire',
+      lifetime,
+    )
+    .addOption(onExpireOption())
+    .addOption(ttlCountsOption())
     .addOption(restartOption())
     .option('--idle <time[:action]>', idleText, idlePolicy)
     .option('--no-auto-wake', 'requests through the proxy and SSH do not start or resume it')
@@ -81,7 +102,7 @@ const defaultImage = 'debian-12';
 
 /** The part of a create request that these options make. Without image: the template's, or the default one. */
 export function specOf(name: string, image: string | undefined, options: SpecOptions): MachineCreate {
-  const { template, userData, disk, expose, label, ttl, restart, idle, autoWake, sshKey, sshPort } = options;
+  const { template, userData, disk, expose, label, restart, idle, autoWake, sshKey, sshPort } = options;
   const network = networkOf(options);
   return {
     name,
@@ -93,12 +114,21 @@ export function specOf(name: string, image: string | undefined, options: SpecOpt
     ...(expose === undefined ? {} : { exposed_ports: [...expose] }),
     ...(network === undefined ? {} : { network }),
     ...(label === undefined ? {} : { labels: label }),
-    ...(ttl === undefined ? {} : { lifetime_seconds: ttl }),
+    ...(options.ttl === undefined ? {} : { lifetime_seconds: options.ttl }),
+    ...lifetimePolicyOf(options),
     ...(restart === undefined ? {} : { restart }),
     ...(idle === undefined ? {} : { idle }),
     ...(autoWake === false ? { auto_wake: false } : {}),
     ...(sshKey === undefined ? {} : { ssh_keys: readPublicKeys(sshKey) }),
     ...(sshPort === undefined ? {} : { ssh_port: sshPort }),
+  };
+}
+
+/** What happens at the end of a lifetime, and when it counts; only what was said. */
+export function lifetimePolicyOf({ onExpire, ttlCounts }: Pick<SpecOptions, 'onExpire' | 'ttlCounts'>) {
+  return {
+    ...(onExpire === undefined ? {} : { on_expire: onExpire }),
+    ...(ttlCounts === undefined ? {} : { lifetime_counts: ttlCounts }),
   };
 }
 

@@ -40,6 +40,15 @@ function idleText({ idle, idle_at: at, held_until: held, auto_wake: canWake }: M
   return `${idle.action} after ${idle.after_seconds} s${next}${hold}${wake}`;
 }
 
+/** When the lifetime ends, or how much of it is left once it goes on; null without one. */
+function expiryText(machine: Machine): string | null {
+  const { expires_at: at, on_expire: action = 'delete', lifetime_seconds: whole } = machine;
+  if (at != null) return `${moment(at)}: ${action}`;
+  const left = machine.lifetime_remaining_seconds;
+  if (left != null) return `${action} ${left} s after it goes on; its lifetime stands still`;
+  return whole == null ? null : `ended; ${action} ${whole} s after it runs again`;
+}
+
 function provisioningText({ provisioning }: Machine): string | null {
   if (provisioning == null) return null;
   return provisioning.message === null
@@ -100,7 +109,7 @@ function describe(machine: Machine, now: number, room: number): string {
     ['restart', restartText(machine)],
     ['idle', idleText(machine)],
     ['user data', provisioningText(machine)],
-    ['expires', machine.expires_at ? moment(machine.expires_at) : null],
+    ['expires', expiryText(machine)],
     ['created', when(machine.created_at)],
     ['started', machine.started_at ? when(machine.started_at) : null],
   ] as const;

@@ -1,6 +1,12 @@
 /** `update`: changes machines; their size only while they are stopped. */
 import { Command } from 'commander';
-import type { IdlePolicy, RestartPolicy, UpdateMachine } from '../../sdk/src/index.ts';
+import type {
+  ExpiryAction,
+  IdlePolicy,
+  LifetimeCounts,
+  RestartPolicy,
+  UpdateMachine,
+} from '../../sdk/src/index.ts';
 import type { Context } from '../context.ts';
 import { forEachId } from '../each.ts';
 import { addEnvironmentOptions, type EnvironmentOptions, environmentOf } from '../environment-options.ts';
@@ -11,7 +17,13 @@ import { addAlias } from '../option-aliases.ts';
 import { cpus, idlePolicy, lifetime, mebibytesOption, pairs, ports, sshPort, texts } from '../options.ts';
 import { json, line } from '../output.ts';
 import { resolved } from '../resolve.ts';
-import { idleText, restartOption } from '../spec-options.ts';
+import {
+  idleText,
+  lifetimePolicyOf,
+  onExpireOption,
+  restartOption,
+  ttlCountsOption,
+} from '../spec-options.ts';
 import { readPublicKeys } from '../ssh/public-key-file.ts';
 
 interface UpdateOptions extends EnvironmentOptions, PolicyOptions {
@@ -21,6 +33,8 @@ interface UpdateOptions extends EnvironmentOptions, PolicyOptions {
   readonly expose?: readonly number[];
   readonly exposeRm?: readonly number[];
   readonly ttl?: number | 'none';
+  readonly onExpire?: ExpiryAction;
+  readonly ttlCounts?: LifetimeCounts;
   readonly restart?: RestartPolicy;
   readonly idle?: IdlePolicy | 'none';
   readonly hold?: number | 'none';
@@ -47,6 +61,8 @@ export function define(context: Context): Command {
     .option('--ttl <time>', 'remove the machine after this time from now, such as 2h; none: never', (text) =>
       text === 'none' ? text : lifetime(text),
     )
+    .addOption(onExpireOption())
+    .addOption(ttlCountsOption())
     .addOption(restartOption())
     .option('--idle <time[:action]>', `${idleText}; none: leave it running`, (text) =>
       text === 'none' ? text : idlePolicy(text),
@@ -111,6 +127,7 @@ function changesOf(context: Context, options: UpdateOptions): UpdateMachine {
     ...(expose === undefined ? {} : { exposed_ports_add: [...expose] }),
     ...(exposeRm === undefined ? {} : { exposed_ports_remove: [...exposeRm] }),
     ...(ttl === undefined ? {} : { lifetime_seconds: ttl === 'none' ? null : ttl }),
+    ...lifetimePolicyOf(options),
     ...(restart === undefined ? {} : { restart }),
     ...(idle === undefined ? {} : { idle: idle === 'none' ? null : idle }),
     ...(hold === undefined ? {} : { hold_seconds: hold === 'none' ? null : hold }),

@@ -38,6 +38,10 @@ export type MachineCreate = CreateMachine;
 export type UpdateMachine = Schemas['UpdateMachine'];
 export type RestartPolicy = Schemas['RestartPolicy'];
 export const restartPolicies = words.RestartPolicy;
+export type ExpiryAction = Schemas['ExpiryAction'];
+export const expiryActions = words.ExpiryAction;
+export type LifetimeCounts = Schemas['LifetimeCounts'];
+export const lifetimeCountings = words.LifetimeCounts;
 export type IdlePolicy = Schemas['IdlePolicy'];
 /** A machine's network, as it is asked for. */
 export type NetworkRequest = Schemas['MachineNetworkRequest'];

@@ -103,6 +103,7 @@ export function machineListContract(open: OpenStore): void {
     await insert('to restart', {}, { ...failed, restartAt: at(10) });
     await insert('later', {}, { expiresAt: at(11) });
     await insert('never');
+    await insert('suspended', {}, { state: 'suspended', remainingMs: 1 });
     await insert('elsewhere', {}, { expiresAt: at(10), hostId: 'another' });
     const due = async (limit: number, time = at(10)) =>
       (await store.machines.due(sampleHostId, time, limit)).map(({ spec }) => spec.name).sort();

@@ -4,7 +4,12 @@
  */
 import { z } from 'zod';
 import { checkMachine } from '../core/machines/invariants.ts';
-import type { ListedMachine, Machine, MachineSpec } from '../core/machines/machine.ts';
+import {
+  expiryActions,
+  type ListedMachine,
+  type Machine,
+  type MachineSpec,
+} from '../core/machines/machine.ts';
 import { machineStates } from '../core/machines/states.ts';
 import type { SubjectFailure } from '../core/operations/operation.ts';
 import type { EngineHandle } from '../core/ports/engine.ts';
@@ -87,6 +92,7 @@ const machine: z.ZodType<Machine> = z.strictObject({
   updatedAt: z.string(),
   startedAt: z.string().nullable(),
   expiresAt: z.string().nullable(),
+  remainingMs: z.int().min(0).nullable(),
   restartAt: z.string().nullable(),
   restartCount: z.int().min(0),
   idleAt: z.string().nullable(),
@@ -99,6 +105,7 @@ export function parseMachine(value: unknown): Machine {
   const newer = {
     environmentId: null,
     expiresAt: null,
+    remainingMs: null,
     restartAt: null,
     restartCount: 0,
     idleAt: null,
@@ -175,6 +182,7 @@ function encodeChanging(value: Machine) {
     revision: value.revision,
     started_at: encodeNullableTime(value.startedAt),
     expires_at: encodeNullableTime(value.expiresAt),
+    remaining_ms: value.remainingMs,
     restart_at: encodeNullableTime(value.restartAt),
     restart_count: value.restartCount,
     idle_at: encodeNullableTime(value.idleAt),
@@ -205,6 +213,8 @@ export function decodeMachine(row: MachineTable): Machine {
     updatedAt: row.updated_at,
     startedAt: row.started_at,
     expiresAt: row.expires_at,
+    // PostgreSQL's driver gives a bigint as text.
+    remainingMs: row.remaining_ms === null ? null : Number(row.remaining_ms),
     restartAt: row.restart_at,
     restartCount: row.restart_count,
     idleAt: row.idle_at,
@@ -238,6 +248,7 @@ const listed: z.ZodType<ListedMachine> = z.object({
     template: z.string().nullable(),
     sshPort: portNumber.nullable(),
     network,
+    onExpire: z.enum(expiryActions),
   }),
 });
 

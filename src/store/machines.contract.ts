@@ -41,6 +41,26 @@ export function machinesContract(open: OpenStore): void {
       expect(await store.machines.get('nobody')).toBeNull();
     });
 
+    it('keeps what is left of a lifetime while that stands still, and when it goes on', async () => {
+      const { spec } = sampleMachine();
+      const lifetime = {
+        lifetimeSeconds: 315_360_000,
+        onExpire: 'suspend',
+        lifetimeCounts: 'always',
+      } as const;
+      const still = { expiresAt: null, remainingMs: 315_360_000_000 };
+      const machine = await store.machines.insert(
+        sampleMachine({ spec: { ...spec, ...lifetime }, state: 'suspended', ...still }),
+      );
+      expect(await store.machines.get(machine.id)).toMatchObject({ spec: lifetime, ...still });
+      const ended = { expiresAt: at(9), remainingMs: null };
+      const patch = { operationId: 'op1', incarnation: 'i1', ...ended };
+      expect(await store.machines.compareAndSet(change(machine, { patch }))).toBe(true);
+      expect(await store.machines.get(machine.id)).toMatchObject(ended);
+      expect(await store.machines.patch(machine.id, 'i1', still, at(2))).toBe(true);
+      expect(await store.machines.get(machine.id)).toMatchObject(still);
+    });
+
     it('finds a machine by its name and one of its SSH keys, while it has the key', async () => {
       const { spec } = sampleMachine();
       const keyed = (id: string, tenant: string, createdAt: string) =>
@@ -317,7 +337,7 @@ function compare(a: string, b: string): number {
 
 /** What a list shows of it, and no more. */
 function listed({ id, state, createdAt, updatedAt, expiresAt, spec }: Machine): ListedMachine {
-  const { name, vcpuCount, memoryMib, image, labels, template, sshPort, network } = spec;
-  const shown = { name, vcpuCount, memoryMib, image, labels, template, sshPort, network };
+  const { name, vcpuCount, memoryMib, image, labels, template, sshPort, network, onExpire } = spec;
+  const shown = { name, vcpuCount, memoryMib, image, labels, template, sshPort, network, onExpire };
   return { id, state, createdAt, updatedAt, expiresAt, spec: shown };
 }

@@ -59,6 +59,7 @@ export interface MachineTable {
   readonly updated_at: string;
   readonly started_at: string | null;
   readonly expires_at: string | null;
+  readonly remaining_ms: number | null;
   readonly restart_at: string | null;
   readonly restart_count: number;
   readonly idle_at: string | null;

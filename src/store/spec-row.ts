@@ -3,7 +3,13 @@
  * those of the program that wrote them, so an older spec is upgraded when it is read.
  */
 import { z } from 'zod';
-import { idleActions, type MachineSpec, restartPolicies } from '../core/machines/machine.ts';
+import {
+  expiryActions,
+  idleActions,
+  lifetimeCountings,
+  type MachineSpec,
+  restartPolicies,
+} from '../core/machines/machine.ts';
 import { type MachineNetwork, networkModes, noNetwork } from '../core/network/machine-network.ts';
 import type { UserData } from '../core/user-data/user-data.ts';
 import { invariant } from '../lib/invariant.ts';
@@ -107,10 +113,13 @@ export const spec: z.ZodType<MachineSpec> = z.strictObject({
   sshKeys: texts,
   sshPort: portNumber.nullable(),
   network,
+  lifetimeSeconds: z.int().min(1).nullable(),
+  onExpire: z.enum(expiryActions),
+  lifetimeCounts: z.enum(lifetimeCountings),
 });
 
 /** The version of `spec` that this program writes. */
-const specVersion = 12;
+const specVersion = 13;
 
 /** Upgrades by start version, each to the next version. A spec without a number has version 1. */
 const specUpgrades: Readonly<Record<number, (spec: Record<string, unknown>) => Record<string, unknown>>> = {
@@ -125,6 +134,7 @@ const specUpgrades: Readonly<Record<number, (spec: Record<string, unknown>) => R
   9: (before) => ({ heldUntil: null, ...before }),
   10: ({ network: before, ...spec }) => ({ ...spec, network: { lan: null, ...Object(before) } }),
   11: (before) => ({ snapshot: null, ...before }),
+  12: (before) => ({ lifetimeSeconds: null, onExpire: 'delete', lifetimeCounts: 'unless_paused', ...before }),
 };
 
 /** Upgrades a stored spec of any known version. Raises InvariantError for a newer one. */

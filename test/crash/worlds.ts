@@ -37,6 +37,7 @@ const publishedPort = 18_080;
 const probeTime = '2026-01-01T00:00:00.000Z';
 export const machineRequest: CreateRequest = {
   ...{ name, vcpuCount: 1, memoryMib: 128, image: 'busybox', diskMib: 256 },
+  lifetimeSeconds: 86_400,
   network: {
     address: '10.77.0.2',
     egress: { kind: 'deny' },
@@ -66,6 +67,8 @@ export const machineWorld: World = {
     expect([...savedMemories.saved.keys()]).toEqual(suspended.map(({ id }) => id));
     for (const machine of machines) {
       expect(machine.operationId).toBeNull();
+      const isStill = machine.state === 'paused' || machine.state === 'suspended';
+      expect([machine.expiresAt === null, machine.remainingMs !== null]).toEqual([isStill, isStill]);
       if (liveStates.includes(machine.state))
         expect(driver.host.machines.has(machine.incarnation ?? '')).toBe(true);
     }

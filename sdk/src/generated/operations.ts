@@ -90,7 +90,9 @@ export const operationTable = {
 /** The words that a value may be, by schema. */
 export const words = {
   MachineStatus: ['pending', 'starting', 'running', 'paused', 'suspended', 'stopping', 'stopped', 'failed'],
+  ExpiryAction: ['delete', 'pause', 'suspend', 'stop'],
   RestartPolicy: ['no', 'on-failure', 'always'],
+  LifetimeCounts: ['unless_paused', 'always'],
   MachineSort: ['created_at', '-created_at', 'updated_at', '-updated_at', 'name', '-name', 'mem_size_mib', '-mem_size_mib'],
   EnvironmentState: ['active', 'stopped'],
   Scope: ['machines:read', 'machines:write', 'machines:exec', '*'],

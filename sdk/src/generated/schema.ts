@@ -1232,10 +1232,11 @@ export interface components {
             };
             /**
              * Format: date-time
-             * @description Time (UTC) at which the machine is deleted; null if it has no lifetime.
+             * @description Time (UTC) at which its lifetime ends and `on_expire` happens; null without a lifetime, and while that stands still or has ended.
              * @example null
              */
             readonly expires_at: string | null;
+            readonly on_expire: components["schemas"]["ExpiryAction"];
             /**
              * @description Path on the host; only its file name for keys other than the operator’s.
              * @example /var/lib/flotilla/kernel/vmlinux
@@ -1381,6 +1382,17 @@ export interface components {
              */
             readonly restart_at: string | null;
             /**
+             * @description Length of its lifetime as requested, and of the next one when it has ended; null: none, or set by an earlier version.
+             * @example null
+             */
+            readonly lifetime_seconds: number | null;
+            readonly lifetime_counts: components["schemas"]["LifetimeCounts"];
+            /**
+             * @description What is left of its lifetime while that stands still, rounded up; null while it counts down or there is none.
+             * @example null
+             */
+            readonly lifetime_remaining_seconds: number | null;
+            /**
              * @description Whether a request through the reverse proxy, or an SSH login, starts or resumes the machine when it is stopped or paused.
              * @example true
              */
@@ -1502,6 +1514,11 @@ export interface components {
          * @enum {string}
          */
         readonly MachineStatus: "pending" | "starting" | "running" | "paused" | "suspended" | "stopping" | "stopped" | "failed";
+        /**
+         * @description What happens at the end of the lifetime. `delete`: the machine is gone, whatever its state. `pause`, `suspend` and `stop` put it to rest, as `idle` does; a whole new lifetime begins when it runs again.
+         * @enum {string}
+         */
+        readonly ExpiryAction: "delete" | "pause" | "suspend" | "stop";
         /** @description Its place in the network of its host. */
         readonly MachineNetwork: {
             /** @enum {string} */
@@ -1593,6 +1610,11 @@ export interface components {
          * @enum {string}
          */
         readonly RestartPolicy: "no" | "on-failure" | "always";
+        /**
+         * @description `unless_paused`: the lifetime stands still while the machine is paused or suspended. `always`: it counts down then as well. It always counts while the machine is stopped.
+         * @enum {string}
+         */
+        readonly LifetimeCounts: "unless_paused" | "always";
         /** @description What happens to a running machine that nobody uses. `auto_wake` says whether requests wake it again. */
         readonly IdlePolicy: {
             /**
@@ -1719,10 +1741,12 @@ export interface components {
                 readonly action: "pause" | "suspend" | "stop";
             } | null;
             /**
-             * @description Seconds from now until the machine is deleted, even if it is running. At most ten years.
+             * @description Seconds from now until `on_expire` happens to the machine, whoever uses it or does not. At most ten years.
              * @example 3600
              */
             readonly lifetime_seconds?: number;
+            readonly on_expire?: components["schemas"]["ExpiryAction"];
+            readonly lifetime_counts?: components["schemas"]["LifetimeCounts"];
             /**
              * @description What its guest does once, after its first start: a part of cloud-init’s `#cloud-config`, or a script that begins with `#!`. At most 64 KiB. After a template’s own.
              * @example #cloud-config
@@ -1945,10 +1969,11 @@ export interface components {
             };
             /**
              * Format: date-time
-             * @description Time (UTC) at which the machine is deleted; null if it has no lifetime.
+             * @description Time (UTC) at which its lifetime ends and `on_expire` happens; null without a lifetime, and while that stands still or has ended.
              * @example null
              */
             readonly expires_at: string | null;
+            readonly on_expire: components["schemas"]["ExpiryAction"];
         };
         /**
          * @description Order of a list of machines; `-` means descending.
@@ -2027,10 +2052,12 @@ export interface components {
              */
             readonly hold_seconds?: number | null;
             /**
-             * @description Seconds from now until the machine is deleted; null removes the lifetime.
+             * @description Seconds from now until `on_expire` happens, or from when the machine goes on if its lifetime stands still; null removes the lifetime.
              * @example 3600
              */
             readonly lifetime_seconds?: number | null;
+            readonly on_expire?: components["schemas"]["ExpiryAction"];
+            readonly lifetime_counts?: components["schemas"]["LifetimeCounts"];
             /**
              * @description Number of vCPUs. Can change only while the machine is stopped.
              * @example 2

@@ -47,15 +47,3 @@ function secondsUntil(time: string, now: Date): number {
     hint: 'To end the environment now, delete it.',
   });
 }
-
-/** The change of an environment that begins to run again: the rest of its lifetime runs from now. */
-export function resumeLifetime({ remainingMs }: Environment, now: Date): EnvironmentPatch {
-  if (remainingMs === null) return {};
-  return { expiresAt: timeAfter(now, remainingMs), remainingMs: null };
-}
-
-/** The change of an environment that stops; at least a second is left, so that it can be extended after a start. */
-export function holdLifetime({ expiresAt }: Environment, now: Date): EnvironmentPatch {
-  if (expiresAt === null) return {};
-  return { expiresAt: null, remainingMs: Math.max(1_000, Date.parse(expiresAt) - now.getTime()) };
-}

@@ -3,6 +3,7 @@
  * (decision 30). After a crash the step is repeated, and finds what the machines' operations have done meanwhile.
  */
 import { AppError } from '../errors.ts';
+import { holdLifetime } from '../machines/lifetime.ts';
 import type {
   OperationDefinition,
   OperationDefinitions,
@@ -12,7 +13,6 @@ import type {
 import { type Operation, type OperationKind, subjectId } from '../operations/operation.ts';
 import type { EnvironmentKey, Repositories, Store } from '../ports/store.ts';
 import { type Environment, type EnvironmentPatch, environmentIdOf } from './environment.ts';
-import { holdLifetime } from './lifetime.ts';
 import type { Member, Members, Outcome } from './members.ts';
 
 export interface EnvironmentOperationsDeps {

@@ -8,6 +8,7 @@ import { timeAfter } from '../../lib/times.ts';
 import { AppError } from '../errors.ts';
 import { type Capacity, findShortage } from '../machines/capacity.ts';
 import { type Asker, anyone, type MachineCreation, type MachinePlan } from '../machines/creation.ts';
+import { resumeLifetime } from '../machines/lifetime.ts';
 import type { Machine } from '../machines/machine.ts';
 import type { CreateRequest } from '../machines/spec.ts';
 import type { Edges } from '../machines/steps/context.ts';
@@ -21,7 +22,7 @@ import {
   type EnvironmentPatch,
   environmentSubject,
 } from './environment.ts';
-import { type End, planExtension, planLifetime, resumeLifetime } from './lifetime.ts';
+import { type End, planExtension, planLifetime } from './lifetime.ts';
 import type { EnvironmentOperationKind, environmentDefinitions } from './operations.ts';
 
 export interface EnvironmentServiceDeps {

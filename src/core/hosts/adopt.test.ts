@@ -4,6 +4,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type FakeFlotilla, startFake } from '../../../test/support/fake.ts';
 import { silentLog } from '../../lib/log.ts';
+import { timeAfter, timeOf } from '../../lib/times.ts';
 import { parseMachine } from '../../store/machine-row.ts';
 import { sampleMachine } from '../../store/testing/samples.ts';
 import { AppError } from '../errors.ts';
@@ -80,6 +81,22 @@ test('a machine whose memory is saved is suspended, and damaged memory does not 
     ['stopped', null],
     ['stopped', null],
   ]);
+});
+
+test('a lifetime that stood still goes on, unless the machine is suspended still', async () => {
+  const sampled = (slot: number): Machine => {
+    const machine = sampleMachine({ slot, incarnation: `i${slot}`, state: 'suspended', remainingMs: 60_000 });
+    return { ...machine, spec: { ...machine.spec, network: noNetwork } };
+  };
+  const [suspended, booted, damaged] = [sampled(1), sampled(2), sampled(3)];
+  const memory = { incarnation: 'i1', operationId: 'o1', savedAt: at };
+  fake.savedMemories.saved.set(suspended.id, memory);
+  const { adopted, left } = await adoptState(depsOf([suspended, booted, { ...damaged, remainingMs: 1e300 }]));
+  expect(adopted).toMatchObject([
+    { state: 'suspended', expiresAt: null, remainingMs: 60_000 },
+    { state: 'stopped', expiresAt: timeAfter(timeOf(claim.at), 60_000), remainingMs: null },
+  ]);
+  expect(left.map(({ machineId }) => machineId)).toEqual([damaged.id]);
 });
 
 test('what was saved of a guest that still has its VMM is discarded', async () => {

@@ -4,7 +4,9 @@
  * saved, else stopped. One transaction records all machines and claims the host, so a crash leaves all or nothing.
  */
 import type { Logger } from '../../lib/log.ts';
+import { timeOf } from '../../lib/times.ts';
 import { isAppError } from '../errors.ts';
+import { lifetimeIn } from '../machines/lifetime.ts';
 import type { Machine } from '../machines/machine.ts';
 import { allocateRecorded } from '../network/allocation.ts';
 import type { EngineDriver, EngineHandle, EngineStatus } from '../ports/engine.ts';
@@ -36,7 +38,10 @@ export async function adoptState(deps: AdoptDeps): Promise<Adoption> {
   const { store, claim, log } = deps;
   const { usable, left } = await chooseRecords(deps);
   const found: Machine[] = [];
-  for (const machine of usable) found.push(await asFound(deps, machine));
+  for (const machine of usable) {
+    const seen = await asFound(deps, machine);
+    found.push({ ...seen, ...lifetimeIn(seen, seen.state, timeOf(claim.at)) });
+  }
   const adopted = await store.transaction(async (tx) => {
     await tx.hosts.claim(claim);
     const machines: Machine[] = [];

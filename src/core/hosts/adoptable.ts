@@ -3,7 +3,9 @@
  * not prevent the others.
  */
 import { InvariantError } from '../../lib/invariant.ts';
+import { timeOf } from '../../lib/times.ts';
 import { DamagedRecordError } from '../errors.ts';
+import { resumeLifetime } from '../machines/lifetime.ts';
 import type { Machine } from '../machines/machine.ts';
 import { type FoundRecord, type MachineRecords, revisionOf } from '../ports/records.ts';
 import type { HostClaim, Store } from '../ports/store.ts';
@@ -49,7 +51,7 @@ function parse({ parse, claim }: ChooseDeps, found: FoundRecord): Machine | stri
   if (!hasRecord) return 'its disk has no record file';
   if (typeof recorded !== 'object' || recorded === null) return 'its record cannot be read';
   try {
-    const { incarnation } = recorded as Partial<Machine>;
+    const { incarnation, expiresAt = null, remainingMs = null } = recorded as Partial<Machine>;
     const machine = parse({
       ...recorded,
       // Incremented, so that the next record written replaces the one just read.
@@ -58,6 +60,8 @@ function parse({ parse, claim }: ChooseDeps, found: FoundRecord): Machine | stri
       // Environments were only in the lost database.
       environmentId: null,
       savedMemory: null,
+      // It stands still again if the machine is found paused or suspended.
+      ...resumeLifetime({ expiresAt, remainingMs }, timeOf(claim.at)),
       ...{
         operationId: null,
         handle: null,
@@ -69,7 +73,8 @@ function parse({ parse, claim }: ChooseDeps, found: FoundRecord): Machine | stri
     });
     return machine.id === machineId ? machine : `its record belongs to machine ${machine.id}`;
   } catch (error) {
-    if (error instanceof InvariantError) return error.message;
+    // A number that is no time makes a RangeError.
+    if (error instanceof InvariantError || error instanceof RangeError) return error.message;
     throw error;
   }
 }

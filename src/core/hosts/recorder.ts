@@ -72,6 +72,8 @@ export class Recorder {
 }
 
 /** The fields needed to find and rebuild a machine; changes of other fields are not written. */
-function material({ id, tenant, spec, imageDigest, slot, incarnation, bootId, desired, expiresAt }: Machine) {
-  return { id, tenant, spec, imageDigest, slot, incarnation, bootId, desired, expiresAt };
+function material(machine: Machine) {
+  const { id, tenant, spec, imageDigest, slot, incarnation, bootId, desired, expiresAt, remainingMs } =
+    machine;
+  return { id, tenant, spec, imageDigest, slot, incarnation, bootId, desired, expiresAt, remainingMs };
 }

@@ -88,7 +88,7 @@ export class MachineActions {
       const [found] = seen;
       if (found?.verdict === 'done') return { verdict: 'done', machine: found.machine };
       if (found?.verdict === 'ignore') return this.#ignore(found.machine, request);
-      const ended = found ? await this.#cancel(action, found.machine) : null;
+      const ended = found ? await this.#cancel(request, found.machine) : null;
       if (ended) return { verdict: 'done', machine: ended };
     }
     throw new AppError('unavailable', `machine ${idOrName} is busy`, { hint: 'Try again in a moment.' });
@@ -132,7 +132,7 @@ export class MachineActions {
   }
 
   /** Cancels the machine's operation. Resolves with the machine when nothing else needs to be done. */
-  async #cancel(action: Act, machine: Machine): Promise<Machine | null> {
+  async #cancel({ action, force = false }: ActRequest, machine: Machine): Promise<Machine | null> {
     const { runner, supervisor, store } = this.#deps;
     if (machine.operationId && (await runner.cancel(machine.operationId)) === 'elsewhere') {
       const orphan = await store.operations.get(machine.operationId);
@@ -140,6 +140,8 @@ export class MachineActions {
     }
     const now = await store.machines.get(machine.id);
     if (!now) return { ...machine, state: 'deleted', operationId: null };
-    return action === 'stop' && now.state === 'stopped' ? now : null;
+    // A restore that is cancelled leaves the machine suspended: it does not run, and only force gives its memory up.
+    const isStopped = now.state === 'stopped' || (now.state === 'suspended' && !force);
+    return action === 'stop' && isStopped ? now : null;
   }
 }

@@ -22,13 +22,13 @@ import { guestTasks } from '../ssh/machine-keys.ts';
 import { allocateSshPort, inspectSshPorts, type SshPortRequest } from '../ssh/machine-ports.ts';
 import { findTemplate } from '../templates/find.ts';
 import { applyTemplate } from '../templates/template.ts';
-import { requireIdleAction } from './idle-policy.ts';
+import { requireRestAction } from './idle-policy.ts';
+import { newLifetime } from './lifetime.ts';
 import type { Machine } from './machine.ts';
 import type { MachineOperations } from './machine-operations.ts';
 import { type CreateRequest, type MachineDefaults, makeSpec, type SpecPlan } from './spec.ts';
 import type { CloneParams } from './steps/clone.ts';
 import { type Edges, lookTimeoutMs } from './steps/context.ts';
-import { expiry } from './update.ts';
 
 export interface MachineCreationDeps {
   readonly store: Store;
@@ -46,7 +46,7 @@ export type Asker = Pick<Admission, 'tier'>;
 export const anyone: Asker = { tier: null };
 
 /** A checked request. */
-export interface MachinePlan extends Pick<Machine, 'tenant' | 'expiresAt'> {
+export interface MachinePlan extends Pick<Machine, 'tenant' | 'expiresAt' | 'remainingMs'> {
   readonly spec: SpecPlan;
   readonly network: NetworkPlan;
   readonly sshPort: SshPortRequest;
@@ -89,7 +89,8 @@ export class MachineCreation {
         hint: `Use one of: ${[...edges.engines.keys()].join(', ')}.`,
       });
     }
-    requireIdleAction(request.idle, driver);
+    requireRestAction(request.idle?.action, driver);
+    requireRestAction(request.onExpire, driver);
     const reference = request.image ?? defaults.image;
     const look = AbortSignal.timeout(lookTimeoutMs);
     const image =
@@ -111,7 +112,7 @@ export class MachineCreation {
       busySshPorts,
       image,
       snapshot,
-      expiresAt: expiry(request.lifetimeSeconds, edges.clock.now()),
+      ...newLifetime(spec.lifetimeSeconds, edges.clock.now()),
     };
   }
 

@@ -8,12 +8,11 @@ import { AppError, isAppError } from '../errors.ts';
 import type { Store } from '../ports/store.ts';
 import type { MachineActions } from './actions.ts';
 import type { Activity } from './activity.ts';
-import { suspendIntent } from './intents.ts';
+import { restIntent } from './intents.ts';
 import type { DueWork } from './keeper.ts';
 import type { IdlePolicy, Machine } from './machine.ts';
 import type { MachineOperations } from './machine-operations.ts';
 import type { Edges } from './steps/context.ts';
-import { pausableOf } from './steps/pause.ts';
 
 export interface IdleKeeperDeps {
   readonly store: Store;
@@ -110,11 +109,7 @@ export class IdleKeeper implements DueWork {
       tenant,
       idOrName: id,
       check: (machine) => this.#requireIdle(machine, action),
-      intend: (machine) => {
-        if (action === 'pause') pausableOf(edges, machine);
-        if (action === 'suspend') return suspendIntent(edges, machine);
-        return { desired: action === 'pause' ? 'running' : 'stopped' };
-      },
+      intend: (machine) => restIntent(edges, machine, action),
     });
     edges.log.info({ machine: id, action }, 'idle machine put to rest');
   }

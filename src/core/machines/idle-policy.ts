@@ -2,7 +2,7 @@
 import { timeAfter } from '../../lib/times.ts';
 import { AppError } from '../errors.ts';
 import type { EngineDriver } from '../ports/engine.ts';
-import type { IdlePolicy, MachineSpec } from './machine.ts';
+import type { ExpiryAction, MachineSpec } from './machine.ts';
 import type { MachineState } from './states.ts';
 
 /** The time for a machine that was used last at `at`; null when it does not run or has no policy. */
@@ -10,15 +10,16 @@ export function idleTime({ idle }: Pick<MachineSpec, 'idle'>, state: MachineStat
   return idle === null || state !== 'running' ? null : timeAfter(at, idle.afterSeconds * 1000);
 }
 
-/** Raises `unsupported` for a policy that the engine cannot carry out. */
-export function requireIdleAction(
-  idle: IdlePolicy | null | undefined,
+/** Raises `unsupported` for an action of an idle policy, or of the end of a lifetime, that the engine cannot carry out. */
+export function requireRestAction(
+  action: ExpiryAction | undefined,
   { kind, pause, snapshots }: Pick<EngineDriver, 'kind' | 'pause' | 'snapshots'>,
 ): void {
   const canPause = pause !== null;
   const canSuspend = canPause && snapshots !== null;
-  if (!idle || idle.action === 'stop' || (idle.action === 'pause' ? canPause : canSuspend)) return;
-  throw new AppError('unsupported', `the engine '${kind}' cannot ${idle.action} machines`, {
-    hint: 'Let idle machines stop instead.',
+  const cannot = (action === 'pause' && !canPause) || (action === 'suspend' && !canSuspend);
+  if (!cannot) return;
+  throw new AppError('unsupported', `the engine '${kind}' cannot ${action} machines`, {
+    hint: 'Let machines stop instead.',
   });
 }

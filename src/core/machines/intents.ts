@@ -3,8 +3,9 @@ import { shortId } from '../../lib/ids.ts';
 import type { Limiter } from '../../lib/limiter.ts';
 import { AppError } from '../errors.ts';
 import type { MachinePatch } from '../ports/store.ts';
-import type { DesiredState, Machine } from './machine.ts';
+import type { DesiredState, IdleAction, Machine } from './machine.ts';
 import { type Edges, engineOf, lookTimeoutMs } from './steps/context.ts';
+import { pausableOf } from './steps/pause.ts';
 import { type SuspendParams, suspendableOf } from './steps/suspend.ts';
 
 export interface Intent {
@@ -31,6 +32,13 @@ export function suspendIntent(edges: Edges, machine: Machine): Intent {
   suspendableOf(edges, machine);
   const from = machine.state === 'paused' ? 'paused' : 'running';
   return { desired: 'running', params: { from } satisfies SuspendParams };
+}
+
+/** The intent of an action that the host takes by itself. Raises `unsupported` when the engine cannot pause or save memory. */
+export function restIntent(edges: Edges, machine: Machine, action: IdleAction): Intent {
+  if (action === 'suspend') return suspendIntent(edges, machine);
+  if (action === 'pause') pausableOf(edges, machine);
+  return { desired: action === 'pause' ? 'running' : 'stopped' };
 }
 
 /** Raises `unsupported` when the machine has less memory than its image or engine needs. */

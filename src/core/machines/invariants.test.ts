@@ -31,6 +31,9 @@ const machine: Machine = {
     sshKeys: [],
     sshPort: null,
     network: noNetwork,
+    lifetimeSeconds: null,
+    onExpire: 'delete',
+    lifetimeCounts: 'unless_paused',
   },
   imageDigest: `sha256:${'0'.repeat(64)}`,
   state: 'created',
@@ -46,6 +49,7 @@ const machine: Machine = {
   updatedAt: '2026-01-01T00:00:00.000Z',
   startedAt: null,
   expiresAt: null,
+  remainingMs: null,
   restartAt: null,
   restartCount: 0,
   idleAt: null,
@@ -64,6 +68,26 @@ const handle = {
 } as const;
 
 const needsHandle = (state: MachineState) => ['pausing', 'paused', 'resuming'].includes(state);
+
+it.each(machineStates)(
+  'allows a lifetime that stands still in %s only on the way into, or out of, a pause',
+  (state) => {
+    const given: Machine = {
+      ...machine,
+      ...{ state, operationId: isTransit(state) ? 'op1' : null, handle: needsHandle(state) ? handle : null },
+    };
+    const never = ['creating', 'created', 'running', 'pausing', 'stopped', 'failed', 'deleted'];
+    const broken = never.includes(state) ? [`${state} with a lifetime that stands still`] : [];
+    expect(checkMachine({ ...given, remainingMs: 1 })).toEqual(broken);
+  },
+);
+
+it('refuses a lifetime that runs and stands still', () => {
+  const times = { remainingMs: 1, expiresAt: machine.createdAt };
+  expect(checkMachine({ ...machine, state: 'paused', handle, ...times })).toEqual([
+    'a lifetime that runs and stands still',
+  ]);
+});
 
 it.each(machineStates)('requires an operation in %s if and only if that is a transit state', (state) => {
   const given: Machine = { ...machine, state, handle: needsHandle(state) ? handle : null };

@@ -2,6 +2,7 @@
  * The invariants of every stored machine, checked when one is written or read. Pure: returns one line per
  * violated rule, or an empty list. A violation is a bug, never a user's error.
  */
+import { statesWithRemaining } from './lifetime.ts';
 import type { Machine } from './machine.ts';
 import { isTransit, type MachineState, statesWithoutHandle, transitions } from './states.ts';
 
@@ -40,6 +41,10 @@ export function checkMachine(machine: Machine): readonly string[] {
     broken.push(`${state}, to be ${machine.desired}, with a restart to come`);
   if (machine.idleAt !== null && (state !== 'running' || machine.spec.idle === null))
     broken.push(`${state}, with an idle time ${machine.spec.idle === null ? 'and no idle policy' : ''}`);
+  if (machine.expiresAt !== null && machine.remainingMs !== null)
+    broken.push('a lifetime that runs and stands still');
+  if (machine.remainingMs !== null && !statesWithRemaining.includes(state))
+    broken.push(`${state} with a lifetime that stands still`);
   if (machine.spec.userData !== null && machine.provisioning === null)
     broken.push('user data without its outcome');
   const { network } = machine.spec;

@@ -1,14 +1,16 @@
 /**
- * Performs timed work on machines: deletes those whose lifetime has ended, and restarts those whose restart
+ * Performs timed work on machines: ends those whose lifetime is over, and restarts those whose restart
  * policy is due. It reads what is due from the store, so it survives restarts of the daemon; work that became
  * due meanwhile is done at once. Acts for the host, not for a caller.
  */
-import { AppError, isAppError } from '../errors.ts';
+import { isAppError } from '../errors.ts';
 import type { OperationRunner } from '../operations/runner.ts';
 import type { Store } from '../ports/store.ts';
 import type { MachineActions } from './actions.ts';
 import { type Capacity, reserveMemory } from './capacity.ts';
+import { Expiry } from './expiry.ts';
 import { nextBoot, requireBootable, requireTurn } from './intents.ts';
+import { isPast } from './lifetime.ts';
 import type { Machine } from './machine.ts';
 import type { MachineOperations } from './machine-operations.ts';
 import { planRetry } from './restarts.ts';
@@ -33,23 +35,25 @@ export interface DueWork {
   settled(): Promise<void>;
 }
 
-/** Check interval: a deletion or restart is late by at most this. */
+/** Check interval: the end of a lifetime, or a restart, is late by at most this. */
 const intervalMs = 1_000;
 /** Limit of machines handled at once; others wait for a later check. */
 const busyMax = 32;
-/** Delay before a failed deletion is retried. */
-const deleteAgainMs = 60_000;
+/** Delay before the end of a lifetime that could not be carried out is tried again. */
+const expireAgainMs = 60_000;
 
 export class Keeper {
   readonly #deps: KeeperDeps;
+  readonly #expiry: Expiry;
   readonly #busy = new Map<string, Promise<void>>();
-  /** Machine id → when to retry its deletion, in milliseconds. Only machines that are still due. */
-  #deleteAgain: ReadonlyMap<string, number> = new Map();
+  /** Machine id → when to try its end again, in milliseconds. Only machines that are still due. */
+  #expireAgain: ReadonlyMap<string, number> = new Map();
   #stopTimer: () => void = () => undefined;
   #isClosed = false;
 
   constructor(deps: KeeperDeps) {
     this.#deps = deps;
+    this.#expiry = new Expiry(deps);
   }
 
   /** Starts checking periodically, until `close`. */
@@ -65,11 +69,12 @@ export class Keeper {
     const { store, edges, machineOperations } = this.#deps;
     const now = edges.clock.now();
     // Running ones stay due until their operation is recorded.
-    const due = await store.machines.due(machineOperations.owner.hostId, now.toISOString(), 2 * busyMax);
+    const limit = 2 * busyMax + this.#expireAgain.size;
+    const due = await store.machines.due(machineOperations.owner.hostId, now.toISOString(), limit);
     const isDue = new Set(due.map(({ id }) => id));
-    this.#deleteAgain = new Map([...this.#deleteAgain].filter(([id]) => isDue.has(id)));
+    this.#expireAgain = new Map([...this.#expireAgain].filter(([id]) => isDue.has(id)));
     for (const machine of due) {
-      const isPutOff = (this.#deleteAgain.get(machine.id) ?? 0) > now.getTime();
+      const isPutOff = (this.#expireAgain.get(machine.id) ?? 0) > now.getTime();
       if (this.#busy.has(machine.id) || isPutOff || this.#busy.size >= busyMax) continue;
       const ended = this.#keep(machine, now).finally(() => this.#busy.delete(machine.id));
       this.#busy.set(machine.id, ended);
@@ -93,35 +98,18 @@ export class Keeper {
     const { log } = this.#deps.edges;
     const hasExpired = isPast(machine.expiresAt, now);
     try {
-      if (hasExpired) await this.#delete(machine);
+      if (hasExpired) await this.#expiry.carryOut(machine);
       else await this.#restart(machine);
     } catch (error) {
-      const doing = hasExpired
-        ? 'machine whose lifetime has ended was not deleted'
-        : 'restart by policy failed';
-      log.warn({ machine: machine.id, err: error }, doing);
-      if (hasExpired) this.#putOff(machine.id, now.getTime() + deleteAgainMs);
+      const doing = hasExpired ? 'end of a lifetime not carried out' : 'restart by policy failed';
+      const action = hasExpired ? machine.spec.onExpire : 'restart';
+      log.warn({ machine: machine.id, action, err: error }, doing);
+      if (hasExpired) this.#putOff(machine.id, now.getTime() + expireAgainMs);
     }
   }
 
   #putOff(id: string, untilMs: number): void {
-    this.#deleteAgain = new Map([...this.#deleteAgain, [id, untilMs]]);
-  }
-
-  async #delete({ id, tenant }: Machine): Promise<void> {
-    const { actions, edges } = this.#deps;
-    await actions.act({
-      action: 'delete',
-      tenant,
-      idOrName: id,
-      force: true,
-      // Its lifetime may have been extended since the check.
-      check({ expiresAt }) {
-        if (isPast(expiresAt, edges.clock.now())) return;
-        throw new AppError('conflict', `the lifetime of machine ${id} was extended`);
-      },
-      intend: () => ({ desired: 'deleted' }),
-    });
+    this.#expireAgain = new Map([...this.#expireAgain, [id, untilMs]]);
   }
 
   async #restart(seen: Machine): Promise<void> {
@@ -167,8 +155,4 @@ export class Keeper {
   #isToRestart({ state, restartAt }: Machine): boolean {
     return isPast(restartAt, this.#deps.edges.clock.now()) && decide('start', state).verdict === 'accept';
   }
-}
-
-function isPast(time: string | null, now: Date): boolean {
-  return time !== null && Date.parse(time) <= now.getTime();
 }

@@ -44,6 +44,10 @@ export interface MachineSpec {
   /** Port of the host at which SSH clients enter this machine; null: none. */
   readonly sshPort: number | null;
   readonly network: MachineNetwork;
+  /** How long its lifetime is, each time it begins; null: it has none, or an earlier version recorded it. */
+  readonly lifetimeSeconds: number | null;
+  readonly onExpire: ExpiryAction;
+  readonly lifetimeCounts: LifetimeCounts;
 }
 
 /**
@@ -54,12 +58,21 @@ export const restartPolicies = ['no', 'on-failure', 'always'] as const;
 export type RestartPolicy = (typeof restartPolicies)[number];
 
 export const idleActions = ['pause', 'suspend', 'stop'] as const;
+export type IdleAction = (typeof idleActions)[number];
 
 export interface IdlePolicy {
   /** Time without requests, commands, terminals and connections. */
   readonly afterSeconds: number;
-  readonly action: (typeof idleActions)[number];
+  readonly action: IdleAction;
 }
+
+/** What happens at the end of a lifetime. */
+export const expiryActions = ['delete', ...idleActions] as const;
+export type ExpiryAction = (typeof expiryActions)[number];
+
+/** `unless_paused`: a lifetime stands still while the machine is paused or suspended. */
+export const lifetimeCountings = ['unless_paused', 'always'] as const;
+export type LifetimeCounts = (typeof lifetimeCountings)[number];
 
 export type DesiredState = 'running' | 'stopped' | 'deleted';
 
@@ -92,8 +105,10 @@ export interface Machine {
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly startedAt: string | null;
-  /** When the machine is deleted automatically; null: never. */
+  /** When its lifetime ends and `onExpire` happens; null without one, and while it stands still or has ended. */
   readonly expiresAt: string | null;
+  /** What is left of its lifetime while that stands still, in milliseconds; null otherwise. */
+  readonly remainingMs: number | null;
   /** When the keeper restarts it; null unless it has ended and its restart policy requests that. */
   readonly restartAt: string | null;
   /** Consecutive restarts by policy, since a requested start or since it last ran for a while. */
@@ -112,6 +127,6 @@ export interface ListedMachine
   extends Pick<Machine, 'id' | 'state' | 'createdAt' | 'updatedAt' | 'expiresAt'> {
   readonly spec: Pick<
     MachineSpec,
-    'name' | 'vcpuCount' | 'memoryMib' | 'image' | 'labels' | 'template' | 'sshPort' | 'network'
+    'name' | 'vcpuCount' | 'memoryMib' | 'image' | 'labels' | 'template' | 'sshPort' | 'network' | 'onExpire'
   >;
 }

@@ -28,7 +28,7 @@ import { type Capacity, reserveMemory } from './capacity.ts';
 import { type ConsoleRequest, Consoles } from './console.ts';
 import { type Asker, anyone, type MachineCreation } from './creation.ts';
 import { ExecLimit } from './exec-limit.ts';
-import { requireIdleAction } from './idle-policy.ts';
+import { requireRestAction } from './idle-policy.ts';
 import { nextBoot, requireBootable, requireTurn, suspendIntent } from './intents.ts';
 import { findMachine } from './lookup.ts';
 import type { ListedMachine, Machine } from './machine.ts';
@@ -260,7 +260,8 @@ export class MachineService {
       const now = this.#edges.clock.now();
       const engine = engineOf(this.#edges, machine);
       const { capabilities } = engine;
-      requireIdleAction(request.idle, engine);
+      requireRestAction(request.idle?.action, engine);
+      requireRestAction(request.onExpire, engine);
       const planned = planUpdate(machine, request, { capabilities, image }, now);
       const network = await this.#changedNetwork(tx, machine, request, now);
       const sshPort = await this.#changedSshPort(tx, machine, request, busy, now);

@@ -6,7 +6,7 @@ import type { Image } from '../ports/images.ts';
 import { guestTasks, readMachineKeys, withUserDataKeys } from '../ssh/machine-keys.ts';
 import type { SshPortRequest } from '../ssh/machine-ports.ts';
 import type { UserData } from '../user-data/user-data.ts';
-import type { IdlePolicy, MachineSpec, RestartPolicy } from './machine.ts';
+import type { ExpiryAction, IdlePolicy, LifetimeCounts, MachineSpec, RestartPolicy } from './machine.ts';
 import { checkName } from './names.ts';
 
 /** Absent fields get the template's values if one is named, and defaults otherwise. */
@@ -28,8 +28,10 @@ export interface CreateRequest {
   readonly restart?: RestartPolicy | undefined;
   readonly autoWake?: boolean | undefined;
   readonly idle?: IdlePolicy | null | undefined;
-  /** From creation to deletion. */
+  /** From creation to the end of its lifetime. */
   readonly lifetimeSeconds?: number | undefined;
+  readonly onExpire?: ExpiryAction | undefined;
+  readonly lifetimeCounts?: LifetimeCounts | undefined;
   /** What the machine must have; refused when this host's engine has not all of it. */
   readonly options?: readonly MachineOption[] | undefined;
   /** See `parseUserData` and `mergeUserData`. */
@@ -101,6 +103,9 @@ export function makeSpec(
     snapshot: made.snapshot,
     userData,
     sshKeys,
+    lifetimeSeconds: request.lifetimeSeconds ?? null,
+    onExpire: request.onExpire ?? 'delete',
+    lifetimeCounts: request.lifetimeCounts ?? 'unless_paused',
   };
 }
 

@@ -133,6 +133,32 @@ test('memory that cannot be loaded leaves the machine suspended; a stop with for
   expect((await start()).machine).toMatchObject({ state: 'running', handle: { restoredFrom: null } });
 });
 
+test('a stop of a machine that is being restored cancels that: it stays suspended, unless the stop is forced', async () => {
+  await begin();
+  await suspend();
+  const { savedMemories } = fake;
+  const find = savedMemories.find.bind(savedMemories);
+  for (const [force, state] of [
+    [false, 'suspended'],
+    [true, 'stopped'],
+  ] as const) {
+    const looking = Promise.withResolvers<void>();
+    const hang = (_: string, signal: AbortSignal) => {
+      savedMemories.find = find;
+      looking.resolve();
+      return new Promise((__, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    };
+    Object.assign(savedMemories, { find: hang });
+    const starting = start().catch((error: unknown) => error);
+    await looking.promise;
+    expect(await fake.machines.stop(tenant, 'web', { force })).toMatchObject({
+      verdict: 'done',
+      machine: { state, operationId: null },
+    });
+    expect(await starting).toMatchObject({ code: 'conflict' });
+  }
+});
+
 test('a guest that went on and did not answer is never restored a second time', async () => {
   await begin({ bootTimeoutMs: 50 });
   await suspend();

@@ -7,6 +7,7 @@ import { invariant } from '../../lib/invariant.ts';
 import { AppError } from '../errors.ts';
 import type { MachinePatch, Repositories } from '../ports/store.ts';
 import { idleTime } from './idle-policy.ts';
+import { lifetimeIn } from './lifetime.ts';
 import type { Machine } from './machine.ts';
 import { isTransit, type MachineState, statesWithoutHandle, transitions } from './states.ts';
 
@@ -29,7 +30,9 @@ export async function transition(
   const revision = machine.revision + 1;
   // Any transition cancels a pending restart, unless the patch requests one. A machine that begins to run counts as used.
   const idleAt = idleTime(machine.spec, to, at);
-  const changes: MachinePatch = { restartAt: null, idleAt, ...patch };
+  // A lifetime may have ended in the state that the machine leaves, before anybody has looked.
+  const lifetime = lifetimeIn({ ...machine, ...lifetimeIn(machine, machine.state, at) }, to, at);
+  const changes: MachinePatch = { restartAt: null, idleAt, ...lifetime, ...patch };
   const next: Machine = { ...machine, ...changes, state: to, revision, updatedAt };
   invariant(
     isTransit(to) === (next.operationId !== null),

@@ -1,6 +1,6 @@
 /**
  * Decides which changes to an existing machine are allowed: names, labels, environment, exposed ports, lifetime and
- * restart policy at any time, hardware only while stopped. Pure; `service.ts` writes the result. The next start
+ * policies at any time, hardware only while stopped. Pure; `service.ts` writes the result. The next start
  * enlarges the disk.
  */
 import { timeAfter } from '../../lib/times.ts';
@@ -12,8 +12,16 @@ import type { MachineDetails } from '../ports/store.ts';
 import { guestTasks, readMachineKeys } from '../ssh/machine-keys.ts';
 import type { SshPortRequest } from '../ssh/machine-ports.ts';
 import { idleTime } from './idle-policy.ts';
+import { type LifetimeTimes, lifetimeIn, newLifetime } from './lifetime.ts';
 import { stateConflict } from './lookup.ts';
-import type { IdlePolicy, Machine, MachineSpec, RestartPolicy } from './machine.ts';
+import type {
+  ExpiryAction,
+  IdlePolicy,
+  LifetimeCounts,
+  Machine,
+  MachineSpec,
+  RestartPolicy,
+} from './machine.ts';
 import { checkName } from './names.ts';
 import { requireHardware, requireMemory } from './spec.ts';
 import { decide } from './states.ts';
@@ -37,8 +45,10 @@ export interface UpdateRequest {
   readonly idle?: IdlePolicy | null | undefined;
   /** For how long from now the idle policy does not act; null: it acts as before. */
   readonly holdSeconds?: number | null | undefined;
-  /** From now to its deletion; null: never deleted. */
+  /** From now to the end of its lifetime, or from when it goes on if it stands still; null: no lifetime. */
   readonly lifetimeSeconds?: number | null | undefined;
+  readonly onExpire?: ExpiryAction | undefined;
+  readonly lifetimeCounts?: LifetimeCounts | undefined;
   readonly vcpuCount?: number | undefined;
   readonly memoryMib?: number | undefined;
   readonly diskMib?: number | undefined;
@@ -80,17 +90,20 @@ export function planUpdate(
     restart: request.restart ?? spec.restart,
     autoWake: request.autoWake ?? spec.autoWake,
     idle: request.idle === undefined ? spec.idle : request.idle,
-    heldUntil: request.holdSeconds === undefined ? spec.heldUntil : expiry(request.holdSeconds, now),
+    heldUntil: request.holdSeconds === undefined ? spec.heldUntil : endOf(request.holdSeconds, now),
     labels: merged('labels', spec.labels, request.labels),
     env: merged('env', spec.env, request.env),
     sshKeys: request.sshKeys === undefined ? spec.sshKeys : readMachineKeys(request.sshKeys),
+    lifetimeSeconds: request.lifetimeSeconds === undefined ? spec.lifetimeSeconds : request.lifetimeSeconds,
+    onExpire: request.onExpire ?? spec.onExpire,
+    lifetimeCounts: request.lifetimeCounts ?? spec.lifetimeCounts,
   };
   if (changed.name !== spec.name) checkName(changed.name);
   checkHardware(machine, changed, limits);
   guestTasks(changed.userData, changed.sshKeys);
   return {
     spec: changed,
-    ...(request.lifetimeSeconds === undefined ? {} : { expiresAt: expiry(request.lifetimeSeconds, now) }),
+    ...changedLifetime(machine, changed, request, now),
     ...(request.idle === undefined ? {} : { idleAt: idleTime(changed, state, now) }),
     ...(changed.restart === 'no' && machine.restartAt !== null ? { restartAt: null } : {}),
   };
@@ -107,9 +120,21 @@ function exposedPorts(
   throw new AppError('invalid', `a machine exposes at most ${exposedPortsMax} ports`);
 }
 
+/** Empty when the request does not concern the lifetime. */
+function changedLifetime(
+  machine: Machine,
+  spec: MachineSpec,
+  { lifetimeSeconds, onExpire, lifetimeCounts }: UpdateRequest,
+  now: Date,
+): Partial<LifetimeTimes> {
+  if (lifetimeSeconds === undefined && onExpire === undefined && lifetimeCounts === undefined) return {};
+  const times = lifetimeSeconds === undefined ? machine : newLifetime(lifetimeSeconds, now);
+  return lifetimeIn({ ...times, spec }, machine.state, now);
+}
+
 /** When a time that begins now ends; null: never. */
-export function expiry(lifetimeSeconds: number | null | undefined, now: Date): string | null {
-  return lifetimeSeconds == null ? null : timeAfter(now, lifetimeSeconds * 1000);
+function endOf(seconds: number | null, now: Date): string | null {
+  return seconds === null ? null : timeAfter(now, seconds * 1000);
 }
 
 function checkHardware(

@@ -195,6 +195,8 @@ export type MachinePatch = Partial<
     | 'restartCount'
     | 'idleAt'
     | 'savedMemory'
+    | 'expiresAt'
+    | 'remainingMs'
   >
 >;
 
@@ -207,6 +209,7 @@ export type MachineDetails = Partial<
     | 'desired'
     | 'spec'
     | 'expiresAt'
+    | 'remainingMs'
     | 'restartAt'
     | 'restartCount'
     | 'idleAt'

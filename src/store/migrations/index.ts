@@ -17,6 +17,7 @@ import { machineSshKeys } from './0016-machine-ssh-keys.ts';
 import { privateRoutes } from './0017-private-routes.ts';
 import { savedMemory } from './0018-saved-memory.ts';
 import { snapshots } from './0019-snapshots.ts';
+import { restingLifetimes } from './0020-resting-lifetimes.ts';
 import type { Migration } from './migration.ts';
 
 /** All migrations in order. A list instead of a folder scan, so that only reviewed migrations run. */
@@ -40,4 +41,5 @@ export const migrations: readonly Migration[] = [
   privateRoutes,
   savedMemory,
   snapshots,
+  restingLifetimes,
 ];

@@ -125,7 +125,8 @@ export function toSummary(machine: ListedMachine): VmSummaryBody {
     image: spec.image,
     metadata: { ...spec.labels },
     created_at: machine.createdAt,
-    expires_at: machine.expiresAt,
+    // A lifetime that puts the machine to rest is none to this dialect's clients.
+    expires_at: spec.onExpire === 'delete' ? machine.expiresAt : null,
   };
 }
 

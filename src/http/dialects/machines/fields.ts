@@ -1,6 +1,11 @@
 /** Fields shared by creating and changing a machine, and the filters of lists. */
 import { z } from '@hono/zod-openapi';
-import { idleActions, restartPolicies } from '../../../core/machines/machine.ts';
+import {
+  expiryActions,
+  idleActions,
+  lifetimeCountings,
+  restartPolicies,
+} from '../../../core/machines/machine.ts';
 import { nameCharactersMax, namePattern, nameRule } from '../../../core/machines/names.ts';
 import { entriesBytesMax, entriesMax, exposedPortsMax } from '../../../core/machines/update.ts';
 import { machineKeysMax } from '../../../core/ssh/machine-keys.ts';
@@ -159,8 +164,19 @@ export const idleField = closed({
 const lifetimeSecondsMax = 315_360_000;
 
 export const lifetimeField = z.int().min(1).max(lifetimeSecondsMax).openapi({
-  description: 'Seconds from now until the machine is deleted, even if it is running. At most ten years.',
+  description:
+    'Seconds from now until `on_expire` happens to the machine, whoever uses it or does not. At most ten years.',
   example: 3600,
+});
+
+export const onExpireField = z.enum(expiryActions).openapi('ExpiryAction', {
+  description:
+    'What happens at the end of the lifetime. `delete`: the machine is gone, whatever its state. `pause`, `suspend` and `stop` put it to rest, as `idle` does; a whole new lifetime begins when it runs again.',
+});
+
+export const lifetimeCountsField = z.enum(lifetimeCountings).openapi('LifetimeCounts', {
+  description:
+    '`unless_paused`: the lifetime stands still while the machine is paused or suspended. `always`: it counts down then as well. It always counts while the machine is stopped.',
 });
 
 export const sortWords = [

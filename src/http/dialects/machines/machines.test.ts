@@ -273,3 +273,45 @@ test('a client that never sends its headers is cut off; others are served meanwh
   expect((await call('GET', '/machines')).status).toBe(200);
   socket.destroy();
 });
+
+describe('a lifetime', () => {
+  const show = async () => (await call('GET', '/machines/web')).body;
+
+  test('that stands still, or has ended without deleting the machine, says so', async () => {
+    const lifetime = { lifetime_seconds: 600, on_expire: 'suspend' };
+    const spec = { name: 'web', vcpu_count: 1, mem_size_mib: 256, ...lifetime };
+    expect(await call('POST', '/machines', spec)).toMatchObject({
+      status: 201,
+      body: { ...lifetime, lifetime_counts: 'unless_paused', expires_at: expect.any(String) },
+    });
+    await call('POST', '/machines/web/start');
+    await call('POST', '/machines/web/pause');
+    expect(await show()).toMatchObject({ expires_at: null, lifetime_remaining_seconds: 600 });
+    const { id, incarnation } = await fake.machines.get('default', 'web');
+    const at = '2020-01-01T00:00:00.000Z';
+    await fake.store.machines.patch(id, incarnation, { expiresAt: at, remainingMs: null }, at);
+    await fake.keeper.look();
+    await fake.keeper.settled();
+    expect(await show()).toMatchObject({
+      ...{ ...lifetime, status: 'suspended', expires_at: null, lifetime_remaining_seconds: null },
+    });
+    await call('POST', '/machines/web/start');
+    expect(await show()).toMatchObject({ status: 'running', expires_at: expect.any(String) });
+  });
+
+  test.each([
+    [{ on_expire: 'explode' }, /on_expire/],
+    [{ lifetime_counts: 'sometimes' }, /lifetime_counts/],
+  ])('%o is refused', async (fields, message) => {
+    const spec = { name: 'web', vcpu_count: 1, mem_size_mib: 256, ...fields };
+    for (const [method, path, body] of [
+      ['POST', '/machines', spec],
+      ['PATCH', '/machines/web', fields],
+    ] as const) {
+      expect(await call(method, path, body)).toMatchObject({
+        status: 400,
+        body: { error: { message: expect.stringMatching(message) } },
+      });
+    }
+  });
+});

@@ -21,8 +21,10 @@ import {
   filterQuery,
   idleField,
   labelsField,
+  lifetimeCountsField,
   lifetimeField,
   nameField,
+  onExpireField,
   restartField,
   sshKeysField,
   sshPortField,
@@ -114,6 +116,8 @@ const createFields = {
     description: 'What happens to it when nobody uses it for a while. Default, also for null: nothing.',
   }),
   lifetime_seconds: lifetimeField.optional(),
+  on_expire: onExpireField.optional(),
+  lifetime_counts: lifetimeCountsField.optional(),
   user_data: userDataField.optional(),
   ssh_keys: sshKeysField.optional(),
   ssh_port: sshPortField.optional(),
@@ -142,7 +146,7 @@ export const createBody = closed(createFields)
   .openapi('CreateMachine', neededFields);
 export type CreateBody = z.infer<typeof createBody>;
 
-const { lifetime_seconds: _, ...memberFields } = createFields;
+const { lifetime_seconds: _, on_expire: __, lifetime_counts: ___, ...memberFields } = createFields;
 
 /** A machine of an environment, which lives as long as that. */
 export const memberBody = closed(memberFields)
@@ -165,9 +169,11 @@ const summaryFields = {
   image: z.string().openapi({ description: 'Name of the image.', example: 'busybox' }),
   labels: z.record(z.string(), z.string()).openapi({ description: 'Your labels.', example: { team: 'web' } }),
   expires_at: moment.nullable().openapi({
-    description: 'Time (UTC) at which the machine is deleted; null if it has no lifetime.',
+    description:
+      'Time (UTC) at which its lifetime ends and `on_expire` happens; null without a lifetime, and while that stands still or has ended.',
     example: null,
   }),
+  on_expire: onExpireField,
 };
 
 export const machineSummary = z.object(summaryFields).openapi('MachineSummary');
@@ -268,6 +274,17 @@ export const machineBody = z
     }),
     restart_at: moment.nullable().openapi({
       description: 'Time (UTC) of the next restart by the policy; null if none is due.',
+      example: null,
+    }),
+    lifetime_seconds: z.int().nullable().openapi({
+      description:
+        'Length of its lifetime as requested, and of the next one when it has ended; null: none, or set by an earlier version.',
+      example: null,
+    }),
+    lifetime_counts: lifetimeCountsField,
+    lifetime_remaining_seconds: z.int().nullable().openapi({
+      description:
+        'What is left of its lifetime while that stands still, rounded up; null while it counts down or there is none.',
       example: null,
     }),
     auto_wake: autoWakeField,

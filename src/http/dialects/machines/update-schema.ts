@@ -8,8 +8,10 @@ import {
   holdField,
   idleField,
   labelChanges,
+  lifetimeCountsField,
   lifetimeField,
   nameField,
+  onExpireField,
   restartField,
   sshKeyChanges,
   sshPortChange,
@@ -47,9 +49,12 @@ export const updateBody = closed({
     example: 7200,
   }),
   lifetime_seconds: lifetimeField.nullable().optional().openapi({
-    description: 'Seconds from now until the machine is deleted; null removes the lifetime.',
+    description:
+      'Seconds from now until `on_expire` happens, or from when the machine goes on if its lifetime stands still; null removes the lifetime.',
     example: 3600,
   }),
+  on_expire: onExpireField.optional(),
+  lifetime_counts: lifetimeCountsField.optional(),
   vcpu_count: z
     .int()
     .min(1)
