@@ -75,6 +75,21 @@ test('a paused machine is suspended as well', async () => {
   expect(await shell('hostname')).toBe('renamed\n');
 });
 
+test('is what the end of a lifetime can be, and the next one begins with the restore', async () => {
+  const { client } = daemon;
+  await client.machines.update('web', { lifetime_seconds: 1, on_expire: 'suspend' });
+  expect(await client.machines.wait('web', { status: 'suspended' })).toMatchObject({
+    ...{ expires_at: null, lifetime_remaining_seconds: null, lifetime_seconds: 1 },
+  });
+  const given = await client.machines.update('web', { lifetime_seconds: 3600 });
+  expect(given).toMatchObject({ expires_at: null, lifetime_remaining_seconds: 3600 });
+  expect(await client.machines.start('web')).toMatchObject({
+    ...{ boot_kind: 'restored', expires_at: expect.any(String), lifetime_remaining_seconds: null },
+  });
+  expect(await shell('hostname')).toBe('renamed\n');
+  await client.machines.update('web', { lifetime_seconds: null, on_expire: 'delete' });
+});
+
 test('memory with one changed byte is refused, and the machine stays suspended; it boots after a stop with force', async () => {
   const { client } = daemon;
   await shell('echo written > /root/file; sync');

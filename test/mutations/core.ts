@@ -104,6 +104,22 @@ export const coreMutations: readonly Mutation[] = [
     caughtBy: { file: 'src/store/postgres-bell.test.ts', test: 'an event waits for earlier transactions' },
   },
   {
+    fault: 'a lifetime goes on while its machine is paused',
+    guarantee: 'G26',
+    file: 'src/core/machines/lifetime.ts',
+    from: 'if (standsStill(spec, state)) return holdLifetime(same, at);',
+    to: '',
+    caughtBy: { file: 'src/core/machines/expiry.test.ts', test: 'stands still after a pause' },
+  },
+  {
+    fault: 'a lifetime that has ended is due again as soon as the machine is started',
+    guarantee: 'G26',
+    file: 'src/core/machines/transition.ts',
+    from: '{ ...machine, ...lifetimeIn(machine, machine.state, at) }',
+    to: 'machine',
+    caughtBy: { file: 'src/core/machines/expiry.test.ts', test: 'that came unnoticed' },
+  },
+  {
     fault: 'a machine rests although somebody came when that was decided',
     guarantee: 'G55',
     file: 'src/core/machines/idle-keeper.ts',

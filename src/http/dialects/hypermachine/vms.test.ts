@@ -60,4 +60,12 @@ describe('in development mode, without a key', () => {
     expect((await ask('GET', `/api/v1/vms/${id}`)).body).toMatchObject({ id, state: 'running', cpus: 2 });
     expect((await ask('GET', `/api/v1/vms/${id}/metrics`)).body).toMatchObject({ id, cpu_time_ms: 1500 });
   });
+
+  test('a lifetime that does not delete the machine is none', async () => {
+    await fake.machines.create('default', { name: 'web', lifetimeSeconds: 60, onExpire: 'stop' });
+    const shown = async () => (await ask('GET', '/api/v1/vms')).body.vms;
+    expect(await shown()).toMatchObject([{ expires_at: null }]);
+    await fake.machines.update('default', 'web', { onExpire: 'delete' });
+    expect(await shown()).toMatchObject([{ expires_at: expect.any(String) }]);
+  });
 });
