@@ -16,6 +16,8 @@ export default defineConfig({
     // Real programs and real VMs under software emulation on two cores: generous, but never without a bound.
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // What a test waits for comes later on a busy host; vitest's second would make that a failure.
+    expect: { poll: { timeout: 30_000 } },
     maxWorkers: Number(process.env.VITEST_MAX_WORKERS ?? 3),
   },
 });

@@ -11,9 +11,9 @@ import { type Endpoint, Workplace } from './workplace.ts';
 
 const roundsDefault = 20;
 const warmUpRounds = 3;
-const recordedMachines = 1000;
+const recordedMachines = { usual: 1000, quick: 100 };
 /** Long enough to include whole garbage collections, so that samples are comparable. */
-const burstMs = 500;
+const burstMs = { usual: 500, quick: 100 };
 
 export async function benchApi(context: BenchContext): Promise<BenchReport> {
   const rates = await measureRates(context);
@@ -29,23 +29,23 @@ export async function benchApi(context: BenchContext): Promise<BenchReport> {
 async function measureRates(context: BenchContext): Promise<readonly BenchResult[]> {
   await using workplace = await Workplace.open(context);
   let ids: readonly string[] = [];
-  context.say(`api: recording ${recordedMachines} machines`);
+  const how = context.isQuick ? 'quick' : 'usual';
+  context.say(`api: recording ${recordedMachines[how]} machines`);
   const daemon = await workplace.startDaemon({
     prepare: async (layout) => {
-      ids = await recordMachines(layout, recordedMachines);
+      ids = await recordMachines(layout, recordedMachines[how]);
     },
   });
   const bare = await workplace.startBareServer();
   const gets = ids.map((id) => encodeRequest('GET', `/machines/${id}`, daemon, { key: daemon.key }));
 
+  const place = { workplace, durationMs: burstMs[how] };
   const rounds = context.samples ?? roundsDefault;
   const [bareRate = [], getRate = [], listRate = []] = await interleave(
     [
-      await subject('bare', workplace, bare, [encodeRequest('GET', '/', bare)]),
-      await subject('get', workplace, daemon, gets),
-      await subject('list', workplace, daemon, [
-        encodeRequest('GET', '/machines', daemon, { key: daemon.key }),
-      ]),
+      await subject('bare', place, bare, [encodeRequest('GET', '/', bare)]),
+      await subject('get', place, daemon, gets),
+      await subject('list', place, daemon, [encodeRequest('GET', '/machines', daemon, { key: daemon.key })]),
     ],
     {
       rounds,
@@ -69,7 +69,7 @@ async function measureRates(context: BenchContext): Promise<readonly BenchResult
 /** Sends the requests round-robin, over connections that stay open between rounds. */
 async function subject(
   name: string,
-  workplace: Workplace,
+  { workplace, durationMs }: { readonly workplace: Workplace; readonly durationMs: number },
   endpoint: Endpoint,
   requests: readonly Buffer[],
 ): Promise<Subject> {
@@ -80,5 +80,5 @@ async function subject(
     count += 1;
     return requests[count % requests.length] ?? Buffer.alloc(0);
   };
-  return { name, measure: (signal) => load.burst(next, burstMs, signal) };
+  return { name, measure: (signal) => load.burst(next, durationMs, signal) };
 }

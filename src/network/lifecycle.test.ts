@@ -79,8 +79,8 @@ describe.skipIf(reason !== null)('attachments', () => {
     await scene.network.attach(attachment, patience());
     const [whole, taps] = [await rules(), (await links()).length];
     await scene.network.detach(attachment.machineId, patience());
-    // Each attempt is cancelled a little later than the one before, until one is not.
-    for (let delayMs = 0; ; delayMs += 4) {
+    // Each attempt is cancelled later than the one before, until one is not: in ever longer steps, for a busy host.
+    for (let delayMs = 0; ; delayMs += Math.max(4, delayMs / 5)) {
       const done = await scene.network.attach(attachment, AbortSignal.timeout(Math.ceil(delayMs))).then(
         () => true,
         () => false,

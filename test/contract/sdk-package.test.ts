@@ -1,14 +1,15 @@
 /**
- * The packed SDK, installed into an empty directory: its content, its types in compilers, and that it runs.
+ * The packed SDK, installed into an empty directory: its content, its types in compilers, and that it runs, also in a browser.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { HttpServer } from '../../src/http/server.ts';
 import { version } from '../../src/main/version.ts';
 import { type FakeFlotilla, serveFake, startFake, testKey } from '../support/fake.ts';
 import { repository } from '../support/host.ts';
 import { type InstalledSdk, installSdk, runProgram } from '../support/sdk-package.ts';
+import { browserTests } from './sdk-browser.contract.ts';
 
 const program = `
 import { FlotillaClient, FlotillaError, machineStatuses } from '@flotilla/sdk';
@@ -103,3 +104,5 @@ test.each(['node_modules', 'sdk/node_modules'])('the compiler in %s understands 
     "error TS2322: Type 'string' is not assignable to type 'number'.",
   ]);
 });
+
+describe('in a browser', () => browserTests(() => sdk));

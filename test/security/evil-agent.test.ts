@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as rest, setImmediate as turn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GuestClient } from '../../src/guest/client.ts';
 import { encodeFrame } from '../../src/guest/frames.ts';
 import { encodeLine, parseLine, readLine } from '../../src/guest/lines.ts';
@@ -241,9 +241,7 @@ describe('closes its link, with a reason that the machine shows:', () => {
     const evil: FakeGuest = agent(async (stream) => void (await evil.sendRaw(bytes(stream))));
     arm(evil);
     await endure();
-    await vi.waitFor(async () =>
-      expect(await link()).toMatchObject({ reason: expect.stringMatching(reason) }),
-    );
+    await expect.poll(link).toMatchObject({ reason: expect.stringMatching(reason) });
     expect(await link()).toEqual({
       status: expect.stringMatching(/^(up|down)$/),
       reason: expect.stringMatching(reason),

@@ -192,13 +192,13 @@ describe.skipIf(reason !== null)('machines on a bridge of the operator', () => {
       const traces = [links.includes(machineId), (await tables()).includes(machineId)];
       return ![...traces, (await scene.network.list(patience())).includes(machineId)].includes(true);
     };
-    /** Each attempt is cancelled a little later than the one before, until one is not. */
+    /** Each attempt is cancelled later than the one before, until one is not: in ever longer steps, for a busy host. */
     const interrupted = async (
       act: (signal: AbortSignal) => Promise<unknown>,
       after: () => Promise<unknown>,
     ) => {
-      for (let delayMs = 0; ; delayMs += 25) {
-        const isDone = await act(AbortSignal.timeout(delayMs)).then(
+      for (let delayMs = 0; ; delayMs += Math.max(25, delayMs / 5)) {
+        const isDone = await act(AbortSignal.timeout(Math.ceil(delayMs))).then(
           () => true,
           () => false,
         );
