@@ -85,7 +85,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Stop a machine
-         * @description Asks the guest to power off, and ends its VMM if it does not. A paused machine is resumed first. A suspended one is stopped only with `force`.
+         * @description Asks the guest to power off, and ends its VMM if it does not. A paused machine is resumed first. A suspended one is stopped only with `force`; without it, one that is being restored stays suspended.
          */
         readonly post: operations["stopMachine"];
         readonly delete?: never;
@@ -3413,7 +3413,7 @@ export interface components {
              * @example machine.start
              * @enum {string}
              */
-            readonly kind: "machine.create" | "machine.start" | "machine.restore" | "machine.restart" | "machine.stop" | "machine.pause" | "machine.resume" | "machine.suspend" | "machine.delete" | "environment.create" | "environment.stop" | "environment.start" | "environment.delete" | "image.import" | "image.delete";
+            readonly kind: "machine.create" | "machine.clone" | "machine.start" | "machine.restore" | "machine.restart" | "machine.stop" | "machine.pause" | "machine.resume" | "machine.suspend" | "machine.revert" | "machine.delete" | "environment.create" | "environment.stop" | "environment.start" | "environment.delete" | "snapshot.create" | "snapshot.delete" | "image.import" | "image.delete";
             /** @description Machines or images that it changes. They may no longer exist. */
             readonly subjects: readonly components["schemas"]["OperationSubject"][];
             /**

@@ -164,7 +164,7 @@ time; vCPUs, memory and disk only while the machine is stopped. The guest gets a
   stop: actionRoute(
     'stop',
     'Stop a machine',
-    'Asks the guest to power off, and ends its VMM if it does not. A paused machine is resumed first. A suspended one is stopped only with `force`.',
+    'Asks the guest to power off, and ends its VMM if it does not. A paused machine is resumed first. A suspended one is stopped only with `force`; without it, one that is being restored stays suspended.',
     {},
     schema.stopQuery,
   ),
