@@ -72,6 +72,7 @@ describe('the life of a machine', () => {
         image: 'busybox',
         labels: {},
         expires_at: null,
+        on_expire: 'delete',
       },
     ]);
     expect((await call('GET', '/machines?status=running')).body).toEqual({ machines: [], total: 0 });
