@@ -11,6 +11,7 @@ import type { Operation } from '../operations/operation.ts';
 import type { OperationRunner } from '../operations/runner.ts';
 import type { ExecRequest, ExecSession, GuestLinkState } from '../ports/guest.ts';
 import type { LoggedCommand, LoggedEvent, LoggedRequest } from '../ports/guest-logged.ts';
+import type { BootKit } from '../ports/images.ts';
 import type { NetworkUsage } from '../ports/network.ts';
 import type { MachineFilter, Repositories, Store } from '../ports/store.ts';
 import { growthOf, requireQuota } from '../quotas/admission.ts';
@@ -127,12 +128,13 @@ export class MachineService {
     return findMachine(this.#store, tenant, idOrName);
   }
 
-  /** The command line its kernel was booted with or, before that, would be; `own` is what its image asks for. */
-  kernelArgsOf(machine: Machine, own: string): string | null {
+  /** The command line its kernel was booted with or, before that, would be with this kit. */
+  kernelArgsOf(machine: Machine, kit: Pick<BootKit, 'kernelArgs' | 'needsAcpi'> | null): string | null {
     const booted = machine.handle?.kernelArgs;
     if (booted != null) return booted;
-    const given = this.#edges.engines.get(machine.spec.engine)?.kernelArgs ?? null;
-    return given === null ? null : `${given} ${own}`.trim();
+    const { kernelArgs, needsAcpi } = kit ?? { kernelArgs: '', needsAcpi: true };
+    const given = this.#edges.engines.get(machine.spec.engine)?.kernelArgs(needsAcpi) ?? null;
+    return given === null ? null : `${given} ${kernelArgs}`.trim();
   }
 
   /**

@@ -82,6 +82,8 @@ export type LaunchSource =
       readonly initrdPath: string;
       /** Appended by the image to the driver's own arguments. */
       readonly kernelArgs: string;
+      /** See `BootKit`. Absent: yes. */
+      readonly needsAcpi?: boolean;
     }
   /**
    * The memory and devices that `EngineSnapshots.save` wrote to a directory. The guest is launched paused, and `resume`
@@ -181,8 +183,11 @@ export interface EngineDriver {
    * Limits or isolation that this host cannot give machines, one per line; empty until `probe` has finished.
    */
   readonly warnings: readonly string[];
-  /** What it passes to each kernel before the image's own arguments; null until `probe` has found out, or without kernels. */
-  readonly kernelArgs: string | null;
+  /**
+   * What it passes to a kernel before the image's own arguments; null until `probe` has found out, or without
+   * kernels. `needsAcpi`: see `BootKit`.
+   */
+  kernelArgs(needsAcpi: boolean): string | null;
   /** Tries the engine by booting something; the result is cached for the driver's lifetime. Never rejects. */
   probe(signal?: AbortSignal): Promise<EngineProbe>;
   /**

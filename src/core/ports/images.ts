@@ -112,4 +112,9 @@ export interface BootKit {
   readonly kernelRelease: string;
   /** Extra kernel arguments for the kit; usually empty. */
   readonly kernelArgs: string;
+  /**
+   * Whether the kernel finds its devices in ACPI tables only, as distributions' kernels do. Otherwise it finds them on
+   * its command line, and boots faster without the tables.
+   */
+  readonly needsAcpi: boolean;
 }

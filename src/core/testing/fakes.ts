@@ -457,6 +457,7 @@ export class FakeImages implements ImageLibrary {
       initrdPath: '/fake/initrd',
       kernelRelease: 'fake',
       kernelArgs: '',
+      needsAcpi: true,
     };
   }
 

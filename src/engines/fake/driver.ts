@@ -99,7 +99,6 @@ export class FakeDriver implements EngineDriver {
     },
   };
   warnings: readonly string[] = [];
-  readonly kernelArgs = 'console=fake';
   readonly host: FakeHost;
   /** Number of calls of each kind. */
   readonly calls = new Map<FakeCall, number>();
@@ -130,6 +129,10 @@ export class FakeDriver implements EngineDriver {
     const capture: EngineSnapshots['capture'] = (...args) => this.#capture(...args);
     const abandonCapture: EngineSnapshots['abandonCapture'] = async () => undefined;
     this.snapshots = options.without?.includes('snapshots') ? null : { save, capture, abandonCapture };
+  }
+
+  kernelArgs(): string {
+    return 'console=fake';
   }
 
   /** Delays every later `call` by `ms`; 0 removes the delay. */
@@ -265,7 +268,8 @@ export class FakeDriver implements EngineDriver {
       guest: { transport: 'memory', key: incarnation },
       pid: null,
       controlSocket: null,
-      kernelArgs: `${this.kernelArgs} ${spec.source.kind === 'kernel' ? spec.source.kernelArgs : ''}`.trim(),
+      kernelArgs:
+        `${this.kernelArgs()} ${spec.source.kind === 'kernel' ? spec.source.kernelArgs : ''}`.trim(),
       restoredFrom: saved?.incarnation ?? null,
       data: {},
     };

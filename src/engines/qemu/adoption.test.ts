@@ -69,6 +69,7 @@ async function recorded(
     machineId: null,
     argumentsDigest: null,
     kernelArgs: null,
+    hasAcpi: true,
     qemuVersion: null,
     ...{ hardware: null, processor: null, memoryMib: null, restoredFrom: null },
   });

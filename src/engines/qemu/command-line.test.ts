@@ -104,10 +104,24 @@ describe('qemuArguments', () => {
     `);
   });
 
-  it('gives a kernel without ACPI the timer frequency that it cannot measure', () => {
-    const args = qemuArguments(spec, { ...tcg, hasAcpi: false });
-    expect(args).toContain('microvm,acpi=off');
-    expect(args[args.indexOf('-append') + 1]).toContain(' lapic_timer_khz=1000000 ');
+  describe('without ACPI', () => {
+    const append = (facts: CommandLineFacts) => {
+      const args = qemuArguments(spec, { ...facts, hasAcpi: false });
+      expect(args).toContain('microvm,acpi=off');
+      return args[args.indexOf('-append') + 1];
+    };
+
+    it('tells the kernel what to leave out, and under TCG the clocks’ frequencies', () => {
+      expect(append(tcg)).toBe(
+        'console=ttyS0 quiet panic=-1 reboot=t acpi=off pci=off tsc_early_khz=2000000 tsc=reliable no_timer_check noreplace-smp lapic_timer_khz=1000000 image=given',
+      );
+    });
+
+    it('leaves clocks to the kernel under KVM, which has others', () => {
+      expect(append({ ...tcg, accelerator: 'kvm' })).toBe(
+        'console=ttyS0 quiet panic=-1 reboot=t acpi=off pci=off image=given',
+      );
+    });
   });
 
   it('escapes commas in paths', () => {

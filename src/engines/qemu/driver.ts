@@ -62,8 +62,6 @@ export interface QemuDriverOptions {
   readonly log?: Logger;
   /** A name to find in the system's directories, or an absolute path. */
   readonly binary?: string;
-  /** Whether the launched kernels need ACPI to find their devices; distribution kernels do. */
-  readonly hasAcpi?: boolean;
   readonly kvmDevice?: string;
   /**
    * A directory of the daemon's own for probing the engine; remains of a killed daemon's probe are removed.
@@ -119,7 +117,7 @@ export class QemuDriver implements EngineDriver {
   readonly #closing = new AbortController();
   #probe: Promise<QemuProbe> | null = null;
   #warnings: readonly string[] = [];
-  #kernelArgs: string | null = null;
+  #found: QemuHost | null = null;
   #timer: NodeJS.Timeout | null = null;
   #isTrimming = false;
 
@@ -136,7 +134,6 @@ export class QemuDriver implements EngineDriver {
     this.#launcher = new Launcher({
       layout: options.layout,
       uidBase: options.uidBase,
-      hasAcpi: options.hasAcpi ?? true,
       hasNesting: options.hasNesting ?? false,
       cgroups: this.#cgroups,
       watch: (directory, spawned) => this.#watch(directory, spawned.identity, spawned),
@@ -144,8 +141,8 @@ export class QemuDriver implements EngineDriver {
     });
   }
 
-  get kernelArgs(): string | null {
-    return this.#kernelArgs;
+  kernelArgs(needsAcpi: boolean): string | null {
+    return this.#found && this.#launcher.ownKernelArguments(this.#found, needsAcpi);
   }
 
   get warnings(): readonly string[] {
@@ -191,7 +188,7 @@ export class QemuDriver implements EngineDriver {
   async #saveRequest({ incarnation }: EngineHandle, directory: string): Promise<SaveRequest> {
     const run = this.#directory(incarnation);
     const record = await run.readRecord();
-    const { qemuVersion, hardware, processor, memoryMib, kernelArgs } = record ?? {};
+    const { qemuVersion, hardware, processor, memoryMib, kernelArgs, hasAcpi } = record ?? {};
     if (!qemuVersion || !hardware || !memoryMib)
       throw new AppError(
         'unsupported',
@@ -205,6 +202,7 @@ export class QemuDriver implements EngineDriver {
       qemuVersion,
       hardware,
       processor: processor ?? null,
+      hasAcpi: hasAcpi ?? true,
       kernelArgs: kernelArgs ?? null,
     };
     return { directory, socket: run.stateSocket, memoryMib, facts };
@@ -348,7 +346,7 @@ export class QemuDriver implements EngineDriver {
     if (this.#probeOptions.uid === null) notes.push("machines run as the daemon's own user");
     const found = await probeQemu({ ...this.#probeOptions, notes }, this.#closing.signal);
     this.#warnings = [...notes, ...found.probe.notes.filter(isJailNote)];
-    if (found.host !== null) this.#kernelArgs = this.#launcher.ownKernelArguments(found.host);
+    this.#found = found.host;
     return found;
   }
 

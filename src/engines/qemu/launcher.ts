@@ -53,7 +53,6 @@ const macPattern = /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/;
 export interface LauncherOptions {
   readonly layout: StateLayout;
   readonly uidBase: number | null;
-  readonly hasAcpi: boolean;
   readonly hasNesting: boolean;
   readonly cgroups: Cgroups;
   readonly watch: (directory: RunDirectory, spawned: Spawned) => Vmm;
@@ -152,8 +151,9 @@ export class Launcher {
       cgroups.prepare(spec.incarnation, vmmLimits(spec)),
       directory.create(spec.hostId, uid, host.jail !== null),
     ]);
+    const saved = spec.source.kind === 'restore' ? await readManifest(spec.source.directory) : null;
     const facts = {
-      ...this.#kernelFacts(host),
+      ...this.#kernelFacts(host, hasAcpi(spec.source, saved)),
       hasNesting,
       qmpSocket: directory.qmpSocket,
       agentSocket: directory.agentSocket,
@@ -161,7 +161,6 @@ export class Launcher {
     };
     const args = qemuArguments(spec, facts);
     const needs = stateNeeds(spec, facts, host);
-    const saved = spec.source.kind === 'restore' ? await readManifest(spec.source.directory) : null;
     if (saved) requireLoadable(saved, needs);
     const kernelArgs =
       spec.source.kind === 'kernel' ? kernelArguments(spec.source, facts) : (saved?.kernelArgs ?? null);
@@ -182,6 +181,7 @@ export class Launcher {
       machineId: spec.machineId,
       argumentsDigest: argumentsDigest(args),
       kernelArgs,
+      hasAcpi: facts.hasAcpi,
       memoryMib: spec.memoryMib,
       restoredFrom: null,
       ...needs,
@@ -264,17 +264,13 @@ export class Launcher {
   }
 
   /** What kernels are given on this host beside what their image asks for; null where none can be started. */
-  ownKernelArguments(host: QemuHost): string | null {
+  ownKernelArguments(host: QemuHost, needsAcpi: boolean): string | null {
     if (host.accelerator !== 'kvm' && readTscKhz() === null) return null;
-    return ownKernelArguments(this.#kernelFacts(host));
+    return ownKernelArguments(this.#kernelFacts(host, needsAcpi));
   }
 
-  #kernelFacts(host: QemuHost) {
-    return {
-      accelerator: host.accelerator,
-      tscKhz: this.#tscKhz(host),
-      hasAcpi: this.#options.hasAcpi,
-    };
+  #kernelFacts(host: QemuHost, hasAcpi: boolean) {
+    return { accelerator: host.accelerator, tscKhz: this.#tscKhz(host), hasAcpi };
   }
 
   #tscKhz(host: QemuHost): number {
@@ -284,6 +280,12 @@ export class Launcher {
       throw new AppError('unsupported', 'this host does not report the frequency of its time stamp counter');
     return khz;
   }
+}
+
+/** A guest keeps the tables that it was booted with: its kernel and its saved devices know no others. */
+function hasAcpi(source: QemuSpec['source'], saved: SavedState | null): boolean {
+  if (source.kind === 'kernel') return source.needsAcpi ?? true;
+  return saved?.hasAcpi ?? true;
 }
 
 /** What a state saved from this launch, or loaded by it, depends on. */

@@ -42,6 +42,7 @@ const record: VmmRecord = {
   machineId: null,
   argumentsDigest: null,
   kernelArgs: null,
+  hasAcpi: true,
   qemuVersion: null,
   ...{ hardware: null, processor: null, memoryMib: null, restoredFrom: null },
 };

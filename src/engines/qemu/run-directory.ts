@@ -41,6 +41,8 @@ export interface VmmRecord {
   readonly machineId: string | null;
   readonly argumentsDigest: string | null;
   readonly kernelArgs: string | null;
+  /** Whether the machine has ACPI tables; those of an earlier version have. */
+  readonly hasAcpi: boolean;
   readonly qemuVersion: string | null;
   /** See `hardwareDigest` and `StateNeeds`; what it takes to save its guest's memory. */
   readonly hardware: string | null;
@@ -66,7 +68,7 @@ function parseRecord(value: unknown, incarnation: string): VmmRecord | null {
     string,
     unknown
   >;
-  const { qemuVersion, hardware, processor, memoryMib, restoredFrom } = rest;
+  const { hasAcpi, qemuVersion, hardware, processor, memoryMib, restoredFrom } = rest;
   if (rest.incarnation !== incarnation || typeof pid !== 'number' || !Number.isSafeInteger(pid)) return null;
   if (typeof startTime !== 'string' || typeof bootId !== 'string') return null;
   const text = (field: unknown) => (typeof field === 'string' ? field : null);
@@ -79,6 +81,7 @@ function parseRecord(value: unknown, incarnation: string): VmmRecord | null {
     machineId: text(machineId),
     argumentsDigest: text(argumentsDigest),
     kernelArgs: text(kernelArgs),
+    hasAcpi: hasAcpi !== false,
     qemuVersion: text(qemuVersion),
     hardware: text(hardware),
     processor: text(processor),

@@ -26,6 +26,8 @@ const manifestSchema = z.object({
   processor: z.string().nullable(),
   /** See `hardwareDigest`. */
   hardware: z.string(),
+  /** Whether the machine has ACPI tables; absent in manifests of earlier versions, whose machines had. */
+  hasAcpi: z.boolean().default(true),
   /** What the guest's kernel was booted with. */
   kernelArgs: z.string().nullable(),
   stateBytes: z.int().min(0),

@@ -13,7 +13,14 @@ let directory: string;
 let request: SaveRequest;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'flotilla-saving-'));
-  const facts = { incarnation: 'i1', qemuVersion: '1', processor: null, hardware: '', kernelArgs: null };
+  const facts = {
+    incarnation: 'i1',
+    qemuVersion: '1',
+    processor: null,
+    hardware: '',
+    hasAcpi: true,
+    kernelArgs: null,
+  };
   request = { directory, socket: join(directory, 'state.sock'), memoryMib: 0, facts };
 });
 afterEach(() => rm(directory, { recursive: true }));

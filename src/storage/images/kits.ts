@@ -112,6 +112,7 @@ export class BootKits {
       initrdPath: join(dir, 'initrd'),
       kernelRelease: record.kernelRelease,
       kernelArgs: record.kernelArgs,
+      needsAcpi: record.needsAcpi,
     };
   }
 

@@ -31,6 +31,8 @@ export const bootKitRecord = z.object({
   initrdDigest: digest,
   kernelRelease: z.string().min(1),
   kernelArgs: z.string(),
+  /** See `BootKit`; absent in kits of distributions' kernels. */
+  needsAcpi: z.boolean().default(true),
   agentVersion: z.string(),
 });
 

@@ -286,8 +286,8 @@ async function sourceOf(edges: Edges, machine: Machine, signal: AbortSignal): Pr
     if (saved?.operationId !== savedMemory.operationId) throw memoryGone(id);
     return { kind: 'restore', directory: edges.savedMemories.locate(id) };
   }
-  const { kernelPath, initrdPath, kernelArgs } = await edges.images.bootKit(imageDigest, signal);
-  return { kind: 'kernel', kernelPath, initrdPath, kernelArgs };
+  const { kernelPath, initrdPath, kernelArgs, needsAcpi } = await edges.images.bootKit(imageDigest, signal);
+  return { kind: 'kernel', kernelPath, initrdPath, kernelArgs, needsAcpi };
 }
 
 function memoryGone(id: string): AppError {

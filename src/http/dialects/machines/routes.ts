@@ -185,7 +185,7 @@ async function bootPaths({ machines, images, disks }: HttpDeps, machine: Machine
     (await images.bootKit(imageDigest, AbortSignal.timeout(bootKitTimeoutMs)).catch(() => null));
   return {
     kernelPath: kit?.kernelPath ?? null,
-    kernelArgs: machines.kernelArgsOf(machine, kit?.kernelArgs ?? ''),
+    kernelArgs: machines.kernelArgsOf(machine, kit),
     rootfsPath: disks.locate(id, imageDigest).path,
   };
 }
