@@ -20,10 +20,13 @@ const withoutJson: Readonly<Record<string, string>> = {
   'profile set': 'it prints nothing on stdout',
   'profile rm': 'it prints nothing on stdout',
   'profile use': 'it prints nothing on stdout',
+  'kernel build': 'it acts on this host and prints for people',
+  'kernel use': 'it acts on this host and prints for people',
+  'kernel rm': 'it acts on this host and prints for people',
   'routes revoke': 'it changes a secret that nobody sees',
   ...Object.fromEntries(
     catalog
-      .filter(({ load, name }) => load === null && !['doctor', 'bench'].includes(name))
+      .filter(({ load, name }) => load === null && !['doctor', 'bench', 'kernel'].includes(name))
       .map(({ name }) => [name, 'it acts on this host and prints for people']),
   ),
 };

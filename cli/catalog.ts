@@ -267,6 +267,7 @@ export const catalog: readonly CatalogEntry[] = [
   ),
   entry(host, 'up', '', 'set up, start the daemon and a first machine', null),
   entry(host, 'setup', '', 'install what is missing, start nothing', null),
+  entry(host, 'kernel', 'COMMAND', 'manage the kernels that guests boot: build, ls, use, rm', null),
   entry(host, 'serve', '', 'run the daemon in the foreground', null),
   entry(host, 'down', '', 'stop the daemon; machines keep running', null),
   entry(host, 'doctor', '', 'check this host: what works, what is missing, what is inconsistent', null),
@@ -275,7 +276,7 @@ export const catalog: readonly CatalogEntry[] = [
     host,
     'bench',
     'WHAT',
-    'measure this host’s speed in ratios: boot, exec, files, api, dialects, hostile, quota',
+    'measure this host’s speed in ratios: boot, start, exec, files, api, dialects, hostile, quota',
     null,
   ),
   entry(

@@ -160,7 +160,10 @@ for (const [shell, complete] of Object.entries(shells)) {
     ['flotilla run -e A busy', ['busybox']],
     ['flotilla run busybox -- w', []],
     ['flotilla exec web -- --', []],
-    ['flotilla bench ', ['api', 'boot', 'dialects', 'exec', 'files', 'hostile', 'net', 'proxy', 'quota']],
+    [
+      'flotilla bench ',
+      ['api', 'boot', 'dialects', 'exec', 'files', 'hostile', 'net', 'proxy', 'quota', 'start'],
+    ],
     ['flotilla bench --image bu', ['busybox']],
     ['flotilla down --ma', ['--machines']],
     ['flotilla doctor --', ['--deep', '--help', '--json']],

@@ -23,10 +23,36 @@ function command(name: HostCommandName): Command {
   return added;
 }
 
+/** A command below another one, by its name. */
+function below(parent: Command, name: string): Command {
+  const found = parent.commands.find((each) => each.name() === name);
+  if (!found) throw new AppError('internal', `no command ${parent.name()} ${name}`);
+  return found.copyInheritedSettings(parent);
+}
+
 command('setup').action(async (options: { image: string[]; refresh?: boolean; systemd?: boolean }) => {
   const { setUp } = await import('./set-up.ts');
   const { image: names, refresh: isRefresh = false, systemd: isService = false } = options;
   await setUp(readConfig(process.env), process.env, { names, isRefresh, isService });
+});
+
+const kernel = command('kernel');
+const printLine = (line: string) => void process.stdout.write(`${line}\n`);
+below(kernel, 'build').action(async () => {
+  const { kernelBuild } = await import('./kernel.ts');
+  await kernelBuild(readConfig(process.env), process.env, printLine);
+});
+below(kernel, 'ls').action(async (options: { json?: boolean }) => {
+  const { kernelLs } = await import('./kernel.ts');
+  await kernelLs(readConfig(process.env), options.json ?? false, printLine);
+});
+below(kernel, 'use').action(async (name: string) => {
+  const { kernelUse } = await import('./kernel.ts');
+  await kernelUse(readConfig(process.env), process.env, name, printLine);
+});
+below(kernel, 'rm').action(async (name: string) => {
+  const { kernelRm } = await import('./kernel.ts');
+  await kernelRm(readConfig(process.env), process.env, name, printLine);
 });
 
 command('serve').action(async (options: { adoptState?: boolean; role: Role }) => {
@@ -60,8 +86,7 @@ command('doctor').action(async (options: { json?: boolean; deep?: boolean }) => 
 
 command('gc').action(async (options: { dryRun?: boolean }) => {
   const { gc } = await import('./gc.ts');
-  const print = (line: string) => process.stdout.write(`${line}\n`);
-  await gc(readConfig(process.env), { isDryRun: options.dryRun ?? false }, print);
+  await gc(readConfig(process.env), { isDryRun: options.dryRun ?? false }, printLine);
 });
 
 command('bench').action(

@@ -19,7 +19,7 @@ export function explain(error: unknown, doing: string): AppError {
   if (code === 'ENOSPC' || code === 'EDQUOT' || spacePattern.test(text)) {
     return new AppError('exhausted', message, {
       cause: error,
-      hint: 'Free some disk space, or set FLOTILLA_CACHE_DIR to a directory on a larger disk, and run ./flotilla setup again.',
+      hint: 'Free some disk space, or set FLOTILLA_CACHE_DIR to a directory on a larger disk, and run this command again.',
     });
   }
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
@@ -31,37 +31,37 @@ export function explain(error: unknown, doing: string): AppError {
   if (aptLockPattern.test(text)) {
     return new AppError('unavailable', message, {
       cause: error,
-      hint: 'Another package manager holds the lock; wait for it to end and run ./flotilla setup again.',
+      hint: 'Another package manager holds the lock; wait for it to end and run this command again.',
     });
   }
   if (releasePattern.test(text)) {
     return new AppError('unavailable', message, {
       cause: error,
-      hint: "Set this machine's clock right (see `date`) and run ./flotilla setup again.",
+      hint: "Set this machine's clock right (see `date`) and run this command again.",
     });
   }
   if (certificatePattern.test(text)) {
     return new AppError('unavailable', message, {
       cause: error,
-      hint: "A server's certificate is not trusted here: install ca-certificates, and your proxy's own if there is one, and run ./flotilla setup again.",
+      hint: "A server's certificate is not trusted here: install ca-certificates, and your proxy's own if there is one, and run this command again.",
     });
   }
   if (networkPattern.test(text)) {
     return new AppError('unavailable', message, {
       cause: error,
-      hint: 'Check the network, DNS and the http_proxy variable, then run ./flotilla setup again; it goes on where it stopped.',
+      hint: 'Check the network, DNS and the http_proxy variable, then run this command again; it goes on where it stopped.',
     });
   }
   if (error instanceof ProcessError && error.isTimeout) {
     return new AppError('timeout', message, {
       cause: error,
-      hint: 'The machine or its network is very slow; run ./flotilla setup again, it goes on where it stopped.',
+      hint: 'The machine or its network is very slow; run this command again, it goes on where it stopped.',
     });
   }
   if (error instanceof ProcessError && error.isMissing) {
     return new AppError('unsupported', message, {
       cause: error,
-      hint: `Install the package that holds \`${error.command}\`, or run ./flotilla setup as root on Debian 12.`,
+      hint: `Install the package that holds \`${error.command}\`, or run this command as root on Debian 12.`,
     });
   }
   return new AppError('internal', message, { cause: error });

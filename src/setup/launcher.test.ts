@@ -67,7 +67,7 @@ const npmCalls = async () => (await programs.calls()).filter((line) => line.star
 
 describe('launcher', () => {
   it('sends host commands to the daemon’s program and all others to the client, arguments unchanged', async () => {
-    for (const command of ['setup', 'serve', 'up', 'down', 'doctor', 'gc', 'bench']) {
+    for (const command of ['setup', 'kernel', 'serve', 'up', 'down', 'doctor', 'gc', 'bench']) {
       expect((await launch([command, 'a b'])).stdout).toContain(
         `ran ${root}/src/main/cli.ts ${command} a b\n`,
       );

@@ -4,7 +4,7 @@ import { installedPackages, installPackages, refreshLists } from './apt.ts';
 import type { SetupContext } from './context.ts';
 import type { Distro } from './distro.ts';
 
-const needed = [
+const needed: readonly string[] = [
   'qemu-system-x86',
   'qemu-utils',
   'mmdebstrap',
@@ -21,17 +21,22 @@ const needed = [
   'conntrack',
   // Present on Debian; an Ubuntu host needs it to verify the packages of a Debian image.
   'debian-archive-keyring',
-] as const;
+];
 
 /** Names of packages to install; `needsGo` adds a compiler for the guest agent. */
-export async function missingPackages(context: SetupContext, needsGo: boolean): Promise<readonly string[]> {
+export function missingPackages(context: SetupContext, needsGo: boolean): Promise<readonly string[]> {
+  return missingOf(context, [...needed, ...(needsGo ? ['golang-go'] : [])]);
+}
+
+/** Those of `names` that are not installed. Raises `unsupported` on a host without dpkg. */
+export async function missingOf(context: SetupContext, names: readonly string[]): Promise<readonly string[]> {
   const installed = await installedPackages(context).catch(() => null);
   if (installed === null) {
     throw new AppError('unsupported', 'dpkg-query does not work here; set-up needs Debian or Ubuntu', {
       hint: 'Use a Debian 12 machine, or fill FLOTILLA_CACHE_DIR on one and copy it here.',
     });
   }
-  return [...needed, ...(needsGo ? ['golang-go'] : [])].filter((name) => !installed.has(name));
+  return names.filter((name) => !installed.has(name));
 }
 
 /** Installs packages; raises `unsupported` when not root. */
@@ -43,7 +48,7 @@ export async function addPackages(
 ): Promise<void> {
   if (process.geteuid?.() !== 0) {
     throw new AppError('unsupported', `only root can install what is missing: ${names.join(' ')}`, {
-      hint: `Run ./flotilla setup as root, or have root run: apt-get install ${names.join(' ')}`,
+      hint: `Have root run: apt-get install ${names.join(' ')}; or run this command as root.`,
     });
   }
   onProgress(`fetching package lists of ${distro.title}`);

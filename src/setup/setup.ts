@@ -11,7 +11,7 @@ import { goTools, inspectGoTool } from './go-tools.ts';
 import { inspectGuestAgent } from './guest-agent.ts';
 import { buildBusybox, isBusyboxBuilt } from './images/busybox.ts';
 import { buildDebian, isDebianBuilt } from './images/debian.ts';
-import { findKernel } from './kernel/kernel.ts';
+import { findKernel } from './kernel/kernels.ts';
 import { isKitBuilt } from './kit/kit.ts';
 import { withLock } from './lock.ts';
 import { missingPackages } from './packages.ts';
@@ -108,7 +108,8 @@ const imageBuilders: Readonly<Record<BuiltInImage, ImageBuilder>> = {
   'debian-12': { isBuilt: isDebianBuilt, build: buildDebian },
 };
 
-function contextOf(options: Omit<SetupOptions, 'images'>): SetupContext {
+/** The input of a step that is run with these options. */
+export function contextOf(options: Omit<SetupOptions, 'images'>): SetupContext {
   return {
     cache: options.cache,
     env: childEnvironment(options.env),
@@ -117,11 +118,12 @@ function contextOf(options: Omit<SetupOptions, 'images'>): SetupContext {
   };
 }
 
-function locked(
+/** Runs `work` as the only set-up of this cache, and removes the leftovers of interrupted ones first. */
+export function locked<T>(
   options: Omit<SetupOptions, 'images'>,
   context: SetupContext,
-  work: () => Promise<void>,
-): Promise<void> {
+  work: () => Promise<T>,
+): Promise<T> {
   let waiting: StepProgress | null = null;
   const onWait = () => {
     waiting = options.progress.step('set-up lock');
@@ -130,7 +132,7 @@ function locked(
   return withLock(context.cache.lockFile, { env: context.env, signal: context.signal, onWait }, async () => {
     waiting?.done('the other set-up has ended');
     await removeLeftovers(context.cache);
-    await work();
+    return await work();
   });
 }
 

@@ -5,7 +5,8 @@ import type { Distro } from './distro.ts';
 import { explaining } from './failures.ts';
 import { buildGoTool, type GoTool, goTools, inspectGoTool } from './go-tools.ts';
 import { buildGuestAgent, type GuestAgent, hasGo, inspectGuestAgent } from './guest-agent.ts';
-import { fetchKernel, findKernel, isNewest, type Kernel, kernelCandidate } from './kernel/kernel.ts';
+import { fetchKernel, isNewest, kernelCandidate } from './kernel/kernel.ts';
+import { findKernel, type Kernel, listKernels } from './kernel/kernels.ts';
 import { buildKit, isKitBuilt } from './kit/kit.ts';
 import { addPackages, missingPackages } from './packages.ts';
 import type { Progress, StepProgress } from './progress.ts';
@@ -70,7 +71,10 @@ export function goToolStep(progress: Progress, context: SetupContext, tool: GoTo
   });
 }
 
-/** Downloads the guests' kernel; with `isRefresh` also if there is one and the archive has another. */
+/**
+ * Downloads the distribution's kernel if there is none; with `isRefresh` also if the archive has another. Returns the
+ * kernel in use.
+ */
 export function kernelStep(
   progress: Progress,
   context: SetupContext,
@@ -78,18 +82,25 @@ export function kernelStep(
   isRefresh: boolean,
 ): Promise<Kernel> {
   return inStep(progress, 'kernel', context.signal, async (step) => {
-    const there = await findKernel(context.cache);
-    if (there && !isRefresh) return { value: there, said: 'up to date' };
-    if (there) {
+    const used = await findKernel(context.cache);
+    if (used && !isRefresh) return { value: used, said: 'up to date' };
+    const packaged = (await listKernels(context.cache)).find(({ kind }) => kind !== 'built');
+    if (packaged && isRefresh) {
       step.update('fetching package lists');
       await updateLists(context, step.update);
       const candidate = await kernelCandidate(context, distro);
-      if (candidate && isNewest(there, candidate))
-        return { value: there, said: `${there.release} is the newest` };
+      if (used && candidate && isNewest(packaged, candidate))
+        return { value: used, said: `${packaged.release} is the newest${orUsed(used)}` };
     }
-    const kernel = await fetchKernel(context, distro, step.update);
-    return { value: kernel, said: kernel.release };
+    const fetched = await fetchKernel(context, distro, step.update);
+    const kernel = (await findKernel(context.cache)) ?? fetched;
+    return { value: kernel, said: `${fetched.release}${orUsed(kernel)}` };
   });
+}
+
+/** A refresh does not make another of these: that takes minutes. */
+function orUsed({ kind, release }: Kernel): string {
+  return kind === 'built' ? `; guests boot ${release}` : '';
 }
 
 /** Packs kernel and agent into a boot kit. */

@@ -61,7 +61,7 @@ describe('requireSpace', () => {
   it('says how much space is missing and what to do', async () => {
     await expect(requireSpace(root, 2 ** 40)).rejects.toMatchObject({
       code: 'exhausted',
-      message: expect.stringMatching(/MiB free and set-up needs 1099511627776 MiB/),
+      message: expect.stringMatching(/MiB free, and 1099511627776 MiB are needed/),
       hint: expect.stringContaining('FLOTILLA_CACHE_DIR'),
     });
   });

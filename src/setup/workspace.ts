@@ -58,7 +58,7 @@ export async function requireSpace(dir: string, neededMib: number): Promise<void
   const facts = await statfs(existing);
   const freeMib = Math.floor((facts.bavail * facts.bsize) / mib);
   if (freeMib >= neededMib) return;
-  throw new AppError('exhausted', `${dir} has ${freeMib} MiB free and set-up needs ${neededMib} MiB`, {
+  throw new AppError('exhausted', `${dir} has ${freeMib} MiB free, and ${neededMib} MiB are needed`, {
     hint: 'Free some disk space, or set FLOTILLA_CACHE_DIR to a directory on a larger disk, and run it again.',
     details: { dir, freeMib, neededMib },
   });

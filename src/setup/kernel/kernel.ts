@@ -1,85 +1,34 @@
-/**
- * The guests' kernel: the distribution's cloud kernel, unpacked from its package and never installed on the
- * host. In the cache, `kernel/<release>/` holds `vmlinux`, `modules/<name>.ko` and `kernel.json`;
- * `kernel/current.json` names the release in use.
- */
+/** The distribution's cloud kernel for guests: unpacked from its package, and never installed on the host. */
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { AppError, isAppError } from '../../core/errors.ts';
-import { writeFileAtomic } from '../../lib/files.ts';
 import { fileChunks } from '../../lib/filter.ts';
 import { ProcessError, run } from '../../lib/process.ts';
-import type { CacheLayout } from '../../storage/layout.ts';
 import { candidateVersion, downloadPackages, packageDepends, refreshLists, updateLists } from '../apt.ts';
 import type { SetupContext } from '../context.ts';
 import type { Distro } from '../distro.ts';
-import { type FileRecord, isUnchanged, readJson, recordFile } from '../fingerprint.ts';
+import { recordFile } from '../fingerprint.ts';
 import { publish, withWorkspace } from '../workspace.ts';
+import {
+  findKernel,
+  type Kernel,
+  type KernelSource,
+  readKernel,
+  recipes,
+  removeOtherPackaged,
+  takeIntoUse,
+} from './kernels.ts';
 import { moduleBytesMax, moduleCompression, parseModinfo } from './modinfo.ts';
 import { findModuleFiles } from './module-files.ts';
 import { type ModulePlan, parseBuiltins, planModules } from './modules.ts';
 import { type ToolContext, unpacked } from './unpack.ts';
 import { extractVmlinux } from './vmlinux.ts';
 
-/** Increment when the content of `kernel/<release>/` changes its form; older ones are then rebuilt. */
-const recipe = 3;
-
 /** Debian's has 30 KiB. */
 const builtinsBytesMax = 2 ** 20;
 /** Guests of Debian's kernel need 17, with 1.3 MiB in total without debug symbols. Some are read twice. */
 const modulesMax = 256;
 const modulesBytesMax = 128 * 2 ** 20;
-
-export interface KernelSource {
-  readonly packageName: string;
-  readonly version: string;
-  readonly digest: string;
-}
-
-export interface Kernel {
-  /** The output of `uname -r` in a guest. */
-  readonly release: string;
-  readonly vmlinuxPath: string;
-  readonly vmlinuxBytes: number;
-  /** Null when it was made before packages were recorded. */
-  readonly source: KernelSource | null;
-  /** When it was downloaded. */
-  readonly madeAt: Date;
-  /** Module files in load order. */
-  readonly modulePaths: readonly string[];
-  /** The same, for guests whose devices the first list does not find. */
-  readonly fallbackModulePaths: readonly string[];
-}
-
-/** The kernel in the cache; null when there is no complete one. */
-export async function findKernel(cache: CacheLayout): Promise<Kernel | null> {
-  const current = await readJson(join(cache.kernels, 'current.json'));
-  if (typeof current?.release !== 'string' || !/^[\w.+~-]+$/.test(current.release)) return null;
-  const dir = join(cache.kernels, current.release);
-  const record = await readJson(join(dir, 'kernel.json'));
-  const vmlinuxPath = join(dir, 'vmlinux');
-  if (record?.recipe !== recipe) return null;
-  const made = { ...(record.vmlinux as Partial<FileRecord>), bytes: Number(record.vmlinuxBytes) };
-  if (!(await isUnchanged(vmlinuxPath, made))) return null;
-  const paths = (names: unknown) =>
-    (Array.isArray(names) ? names : []).map((name) => join(dir, 'modules', `${basename(String(name))}.ko`));
-  return {
-    release: current.release,
-    vmlinuxPath,
-    vmlinuxBytes: Number(record.vmlinuxBytes),
-    source: readSource(record),
-    madeAt: (await stat(join(dir, 'kernel.json'))).mtime,
-    modulePaths: paths(record.modules),
-    fallbackModulePaths: paths(record.fallbackModules),
-  };
-}
-
-function readSource(record: Readonly<Record<string, unknown>>): KernelSource | null {
-  const { package: packageName, packageVersion: version, vmlinux } = record;
-  const digest = (vmlinux as Partial<FileRecord> | undefined)?.digest;
-  if (typeof packageName !== 'string' || typeof version !== 'string' || digest === undefined) return null;
-  return { packageName, version, digest };
-}
 
 /** The kernel that apt would download according to its present lists; null when it knows none. */
 export async function kernelCandidate(
@@ -103,13 +52,17 @@ export function isNewest(kernel: Kernel, candidate: Omit<KernelSource, 'digest'>
   return packageName === candidate.packageName && version === candidate.version;
 }
 
-/** Downloads and unpacks the distribution's kernel. Needs apt and the network; returns the result. */
+/**
+ * Downloads and unpacks the distribution's kernel, and takes it into use unless guests use one that was built here.
+ * Needs apt and the network; returns the result.
+ */
 export async function fetchKernel(
   context: SetupContext,
   distro: Distro,
   onProgress: (text: string) => void,
 ): Promise<Kernel> {
-  await withWorkspace(context.cache, async (work) => {
+  const { cache } = context;
+  const fetched = await withWorkspace(cache, async (work) => {
     onProgress('asking apt for the newest version');
     await refreshLists(context, onProgress);
     const packages = await resolvePackages(context, distro);
@@ -132,13 +85,15 @@ export async function fetchKernel(
       await run('dpkg-deb', ['-x', join(download, name), tree], { ...context, timeoutMs: 5 * 60_000 });
     }
     const built = join(work, 'kernel');
-    const release = await assemble(context, tree, built, { name: packages[0] ?? '', version });
-    await publish(built, join(context.cache.kernels, release));
-    await writeFileAtomic(join(context.cache.kernels, 'current.json'), JSON.stringify({ release }), 0o644);
-    await removeOthers(context.cache, release);
+    const source = { name: packages[0] ?? '', version, kind: distro.family };
+    const release = await assemble(context, tree, built, source);
+    await publish(built, join(cache.kernels, release));
+    return release;
   });
-  const kernel = await findKernel(context.cache);
+  const kernel = await readKernel(cache, fetched);
   if (!kernel) throw new AppError('internal', 'the kernel just made cannot be read back');
+  if ((await findKernel(cache))?.kind !== 'built') await takeIntoUse(cache, fetched);
+  await removeOtherPackaged(cache, fetched);
   return kernel;
 }
 
@@ -149,13 +104,6 @@ async function resolvePackages(context: SetupContext, distro: Distro): Promise<r
   if (!image) throw new AppError('unsupported', `${meta} names no kernel package`);
   // Ubuntu ships modules separately from the image; the ones we need are all in the main package.
   return distro.family === 'debian' ? [image] : [image, image.replace('linux-image-', 'linux-modules-')];
-}
-
-/** Boot kits have their own hard links to its files. */
-async function removeOthers(cache: CacheLayout, release: string): Promise<void> {
-  for (const name of await readdir(cache.kernels)) {
-    if (name !== release && name !== 'current.json') await rm(join(cache.kernels, name), { recursive: true });
-  }
 }
 
 async function packageVersion(
@@ -173,7 +121,7 @@ async function assemble(
   context: SetupContext,
   tree: string,
   built: string,
-  source: { readonly name: string; readonly version: string },
+  source: { readonly name: string; readonly version: string; readonly kind: Distro['family'] },
 ): Promise<string> {
   const bootDir = join(tree, 'boot');
   const bzImage = (await readdir(bootDir)).find((name) => name.startsWith('vmlinuz-'));
@@ -186,7 +134,8 @@ async function assemble(
   const plan = await copyModules(tools, await moduleRoot(tree, release), join(built, 'modules'));
   const made = await recordFile(vmlinux);
   const record = {
-    recipe,
+    recipe: recipes.packaged,
+    kind: source.kind,
     release,
     package: source.name,
     packageVersion: source.version,

@@ -9,7 +9,7 @@ import { basename, join } from 'node:path';
 import type { CacheLayout } from '../../storage/layout.ts';
 import { isUnchanged, readJson, recordFile, valueHash } from '../fingerprint.ts';
 import type { GuestAgent } from '../guest-agent.ts';
-import type { Kernel } from '../kernel/kernel.ts';
+import type { Kernel } from '../kernel/kernels.ts';
 import { publish, withWorkspace } from '../workspace.ts';
 import { type CpioEntry, writeCpio } from './cpio.ts';
 
@@ -55,7 +55,7 @@ export async function buildKit(cache: CacheLayout, kernel: Kernel, agent: GuestA
 /** Completes the kit in `dir`, which already contains the kernel; returns its digest. */
 export async function writeKit(
   dir: string,
-  kernel: Pick<Kernel, 'release' | 'modulePaths' | 'fallbackModulePaths'>,
+  kernel: Pick<Kernel, 'release' | 'modulePaths' | 'fallbackModulePaths' | 'needsAcpi'>,
   agent: Pick<GuestAgent, 'path' | 'version'>,
   inputsHash?: string,
 ): Promise<string> {
@@ -70,6 +70,7 @@ export async function writeKit(
   const record = {
     kernelRelease: kernel.release,
     kernelArgs,
+    needsAcpi: kernel.needsAcpi,
     agentVersion: agent.version,
     digest,
     kernelDigest,

@@ -72,7 +72,7 @@ export async function makeTreeKit(
     const plan = await copyModules(context, kernel.modulesPath, join(work, 'modules'));
     const paths = (names: readonly string[]) => names.map((name) => join(work, 'modules', `${name}.ko`));
     const modules = { modulePaths: paths(plan.first), fallbackModulePaths: paths(plan.fallback) };
-    await writeKit(target, { release: kernel.release, ...modules }, agent);
+    await writeKit(target, { release: kernel.release, needsAcpi: true, ...modules }, agent);
   } catch (error) {
     context.signal.throwIfAborted();
     if (error instanceof AppError || (error as NodeJS.ErrnoException).code === 'ENOSPC') throw error;
