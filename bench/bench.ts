@@ -15,9 +15,11 @@ import { benchNet } from './net.ts';
 import { benchProxy } from './proxy/index.ts';
 import { benchQuota } from './quota.ts';
 import { type BenchReport, formatReport } from './report.ts';
+import { benchStart } from './start.ts';
 
 export const benchNames = [
   'boot',
+  'start',
   'exec',
   'files',
   'api',
@@ -38,6 +40,7 @@ export interface BenchOptions {
 
 const benches: Readonly<Record<BenchName, (context: BenchContext) => Promise<BenchReport>>> = {
   boot: benchBoot,
+  start: benchStart,
   exec: benchExec,
   files: benchFiles,
   api: benchApi,

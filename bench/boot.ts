@@ -22,7 +22,7 @@ export async function benchBoot(context: BenchContext): Promise<BenchReport> {
     context.say('boot: starting a machine, which is not measured');
     const blueprint = await firstBlueprint(daemon, context.image, network);
     const directory = await workplace.directory(`raw${suffix}`);
-    subjects.push({ name: `cold${suffix}`, measure: () => cold(daemon, context.image, network) });
+    subjects.push({ name: `cold${suffix}`, measure: () => coldStart(daemon, context.image, network) });
     subjects.push({ name: `floor${suffix}`, measure: (signal) => floor(blueprint, directory, signal) });
   }
   const rounds = context.samples ?? roundsDefault;
@@ -46,8 +46,8 @@ export async function benchBoot(context: BenchContext): Promise<BenchReport> {
   };
 }
 
-/** Create, start and the first command, over HTTP. */
-async function cold(daemon: BenchDaemon, image: string, network: object): Promise<number> {
+/** Milliseconds that create, start and the first command take over HTTP. The machine is removed. */
+export async function coldStart(daemon: BenchDaemon, image: string, network: object): Promise<number> {
   // A new connection each time: the server closes idle ones, and booting the baseline VM takes longer than that.
   using calls = await MachineCalls.open(daemon);
   const begun = performance.now();

@@ -43,6 +43,8 @@ export interface DaemonOptions {
   readonly prepare?: (layout: StateLayout) => Promise<void>;
   /** Machines get taps on a bridge in a namespace of the bench's own, where this host can have them. */
   readonly hasBridge?: boolean;
+  /** Default: this host's. */
+  readonly cacheDir?: string;
 }
 
 export class Workplace implements AsyncDisposable {
@@ -80,7 +82,7 @@ export class Workplace implements AsyncDisposable {
    * Starts `serve` with authentication, on a free port and its own state directory. It leaves the host's network alone.
    * Closing the workplace also ends the machines.
    */
-  async startDaemon({ prepare, hasBridge = false }: DaemonOptions = {}): Promise<BenchDaemon> {
+  async startDaemon({ prepare, hasBridge = false, cacheDir }: DaemonOptions = {}): Promise<BenchDaemon> {
     this.#daemons += 1;
     const netns = hasBridge ? await this.#makeNamespace() : null;
     const layout = new StateLayout(await this.directory(`d${this.#daemons}`));
@@ -94,6 +96,7 @@ export class Workplace implements AsyncDisposable {
       FLOTILLA_UID_BASE: String(uidBase),
       FLOTILLA_LOG_LEVEL: 'info',
       DISABLE_AUTH: 'false',
+      ...(cacheDir === undefined ? {} : { FLOTILLA_CACHE_DIR: cacheDir }),
       ...(netns === null
         ? { FLOTILLA_NETWORK: 'user' }
         : { FLOTILLA_NETWORK: 'bridge', FLOTILLA_NETNS: netns }),

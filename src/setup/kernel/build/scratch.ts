@@ -10,6 +10,7 @@ import { AppError } from '../../../core/errors.ts';
 import { giveToJail, JailError, runJailed, takeFromJail } from '../../../lib/jail.ts';
 import { ProcessError, type RunOptions, type RunResult, run } from '../../../lib/process.ts';
 import { removeTree } from '../../../lib/remove-tree.ts';
+import type { CacheLayout } from '../../../storage/layout.ts';
 import type { SetupContext } from '../../context.ts';
 
 /** The largest file is the kernel with its symbols. */
@@ -21,6 +22,11 @@ const processesMax = (jobs: number) => 64 + 8 * jobs;
 /** The directory below which scratch directories are made. */
 export function scratchParent({ env }: Pick<SetupContext, 'env'>): string {
   return resolve(env.TMPDIR || '/var/tmp');
+}
+
+/** How the names of a cache's scratch directories begin, so that builds for other caches keep theirs. */
+export function scratchPrefix(cache: CacheLayout): string {
+  return `flotilla-kernel-${createHash('sha256').update(cache.root).digest('hex').slice(0, 8)}-`;
 }
 
 export interface Scratch {
@@ -44,8 +50,7 @@ export async function withScratch<T>(
 ): Promise<T> {
   const parent = scratchParent(context);
   await requireOpen(parent);
-  const ofCache = createHash('sha256').update(context.cache.root).digest('hex').slice(0, 8);
-  const prefix = `flotilla-kernel-${ofCache}-`;
+  const prefix = scratchPrefix(context.cache);
   for (const name of await readdir(parent)) {
     if (name.startsWith(prefix)) await removeTree(join(parent, name));
   }
