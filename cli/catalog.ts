@@ -171,6 +171,13 @@ export const catalog: readonly CatalogEntry[] = [
   ),
   entry(
     machines,
+    'fork',
+    'MACHINE',
+    'make machines that go on from this moment of one',
+    () => import('./commands/fork.ts'),
+  ),
+  entry(
+    machines,
     'wait',
     'MACHINE --status STATUS',
     'wait until a machine has a status',
@@ -245,6 +252,13 @@ export const catalog: readonly CatalogEntry[] = [
     'COMMAND',
     'manage what machines have in common: create, ls, get, rm',
     () => import('./commands/templates.ts'),
+  ),
+  nounEntry(
+    'snapshots',
+    'COMMAND',
+    'manage disks and memory of one moment: create, ls, get, restore, rm',
+    () => import('./commands/snapshots.ts'),
+    { aliases: ['snapshot'] },
   ),
   nounEntry(
     'keys',

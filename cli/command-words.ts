@@ -2,11 +2,12 @@
 import type { Command, Option } from 'commander';
 
 /** In place of the first operand, which names an image. */
-const templateOption = /^--template(=|$)/;
+const insteadOfImage = /^--(?:template|from-snapshot)(=|$)/;
 
 /**
  * The arguments with `--` before the command's words, unless one is there already: commander then takes what follows as
- * it is. They begin with the second operand, or with the first after `--template`. `args` begin with the name of the
+ * it is. They begin with the second operand, or with the first after `--template` or
+ * `--from-snapshot`. `args` begin with the name of the
  * command.
  *
  * Examples: `exec -e A=1 web ls -la` → `exec -e A=1 web -- ls -la`, `run --template t ls -la` → `run --template t -- ls -la`.
@@ -17,7 +18,7 @@ export function separated(command: Command, args: readonly string[]): readonly s
     const arg = args[index] ?? '';
     if (arg === '--') return args;
     if (arg.startsWith('-') && arg !== '-') {
-      if (templateOption.test(arg)) operandsLeft--;
+      if (insteadOfImage.test(arg)) operandsLeft--;
       if (takesNext(command, arg)) index++;
       continue;
     }

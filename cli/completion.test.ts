@@ -20,7 +20,7 @@ let env: Record<string, string>;
 
 beforeAll(async () => {
   api = await FakeApi.start();
-  api.add('web');
+  api.nouns.addSnapshot(api.add('web'), { name: 'before' });
   api.add('worker', 'stopped');
   api.add('$(touch hacked)');
   api.execs.start({ command: ['hang'] });
@@ -156,6 +156,11 @@ for (const [shell, complete] of Object.entries(shells)) {
     ['flotilla execs kill w', ['web', 'worker']],
     ['flotilla execs kill -s INT web exec00000000 e', ['exec00000000', 'exec00000001']],
     ['flotilla operations ls --machine we', ['web']],
+    ['flotilla snapshot r', ['restore', 'rm']],
+    ['flotilla snapshots create w', ['web', 'worker']],
+    ['flotilla snapshot restore b', ['before']],
+    ['flotilla create --from-snapshot b', ['before']],
+    ['flotilla fork w', ['web', 'worker']],
     ['flotilla run b', ['busybox']],
     ['flotilla run -e A busy', ['busybox']],
     ['flotilla run busybox -- w', []],

@@ -8,6 +8,7 @@ import { define as defineKeys } from './commands/keys.ts';
 import { define as defineLs } from './commands/ls.ts';
 import { define as defineOperations } from './commands/operations.ts';
 import { define as defineQuotas } from './commands/quotas.ts';
+import { define as defineSnapshots } from './commands/snapshots.ts';
 import { define as defineTemplates } from './commands/templates.ts';
 import type { Context } from './context.ts';
 import { FakeApi } from './testing/fake-api.ts';
@@ -39,6 +40,7 @@ function fill({ nouns, add }: FakeApi): void {
     user_data: null,
     ...times,
   });
+  nouns.addSnapshot({ id: 'k3v9x2m1q8zt', name }, { name, labels });
   const uses = { expires_at: at, last_used_at: at, revoked_at: null, tier: 'enterprise' };
   const scopes = ['machines:read', 'machines:write', 'machines:exec'];
   nouns.keys.push({
@@ -74,6 +76,7 @@ const listings: readonly (readonly [string, (context: Context) => Command, reado
   ['keys ls', defineKeys, ['ls']],
   ['operations ls', defineOperations, ['ls']],
   ['quotas ls', defineQuotas, ['ls']],
+  ['snapshots ls', defineSnapshots, ['ls']],
   ['templates ls', defineTemplates, ['ls']],
 ];
 

@@ -10,6 +10,8 @@ import {
   type RestartPolicy,
   restartPolicies,
 } from '../sdk/src/index.ts';
+import { CliError } from './errors.ts';
+import { exitCodes } from './exit-codes.ts';
 import { addNetworkOptions, type NetworkOptions, networkOf } from './network-options.ts';
 import { addAlias } from './option-aliases.ts';
 import {
@@ -28,6 +30,7 @@ import { readUserData } from './user-data.ts';
 
 export interface SpecOptions extends NetworkOptions {
   readonly template?: string;
+  readonly fromSnapshot?: string;
   readonly userData?: string;
   readonly cpus?: number;
   readonly memory?: number;
@@ -62,6 +65,12 @@ export const idleText =
 export function addSpecOptions(command: Command): Command {
   command
     .option('--template <template>', 'template that provides what is not given: image, sizes, user data')
+    .addOption(
+      new Option(
+        '--from-snapshot <snapshot>',
+        'snapshot that it goes on from, instead of an image; the sizes are the snapshot’s',
+      ).conflicts('template'),
+    )
     .option('--user-data <path>', 'file of user data: what the guest does once, after its first start')
     .option('--cpus <count>', 'virtual processors (default: 1)', cpus)
     .option(
@@ -100,15 +109,13 @@ export function addSpecOptions(command: Command): Command {
 
 const defaultImage = 'debian-12';
 
-/** The part of a create request that these options make. Without image: the template's, or the default one. */
+/** The part of a create request that these options make. Without image: that of its template or snapshot, or the default one. */
 export function specOf(name: string, image: string | undefined, options: SpecOptions): MachineCreate {
-  const { template, userData, disk, expose, label, restart, idle, autoWake, sshKey, sshPort } = options;
+  const { userData, disk, expose, label, restart, idle, autoWake, sshKey, sshPort } = options;
   const network = networkOf(options);
   return {
     name,
-    ...(template === undefined
-      ? sizesOf(image ?? defaultImage, options)
-      : templateOf(template, image, options)),
+    ...originOf(image, options),
     ...(disk === undefined ? {} : { disk_size_mib: disk }),
     ...(userData === undefined ? {} : { user_data: readUserData(userData) }),
     ...(expose === undefined ? {} : { exposed_ports: [...expose] }),
@@ -129,6 +136,27 @@ export function lifetimePolicyOf({ onExpire, ttlCounts }: Pick<SpecOptions, 'onE
   return {
     ...(onExpire === undefined ? {} : { on_expire: onExpire }),
     ...(ttlCounts === undefined ? {} : { lifetime_counts: ttlCounts }),
+  };
+}
+
+function originOf(image: string | undefined, options: SpecOptions) {
+  const { template, fromSnapshot } = options;
+  if (fromSnapshot !== undefined) return snapshotOf(fromSnapshot, image, options);
+  return template === undefined
+    ? sizesOf(image ?? defaultImage, options)
+    : templateOf(template, image, options);
+}
+
+function snapshotOf(snapshot: string, image: string | undefined, { cpus, memory }: SpecOptions) {
+  if (image !== undefined)
+    throw new CliError('a machine from a snapshot takes no image', {
+      hint: `Leave out ${image}: the snapshot has the disk.`,
+      exitCode: exitCodes.usage,
+    });
+  return {
+    source: { kind: 'snapshot', snapshot } as const,
+    ...(cpus === undefined ? {} : { vcpu_count: cpus }),
+    ...(memory === undefined ? {} : { mem_size_mib: memory }),
   };
 }
 

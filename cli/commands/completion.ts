@@ -72,6 +72,8 @@ async function namesOf(
       return (await client.images.list(query, options)).images.map(({ name }) => name);
     case 'templates':
       return (await client.templates.list(query, options)).templates.map(({ name }) => name);
+    case 'snapshots':
+      return (await client.snapshots.list(query, options)).snapshots.map(({ name }) => name);
     case 'keys':
       return (await client.keys.list(query, options)).keys
         .filter((key) => key.revoked_at === null)

@@ -16,7 +16,10 @@ interface CreateOptions extends SpecOptions, EnvironmentOptions {
 export function define(context: Context): Command {
   const command = new Command('create')
     .description('Make a machine and print its name.')
-    .argument('[image]', 'image of the machine (default: the template’s, or debian-12)')
+    .argument(
+      '[image]',
+      'image of the machine (default: the template’s, or debian-12; none with --from-snapshot)',
+    )
     .option('--name <name>', 'name of the machine (default: machine- and six characters)');
   return addEnvironmentOptions(addSpecOptions(command), 'of every command in it')
     .option('--start', 'start it, and wait until its guest answers')

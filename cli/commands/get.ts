@@ -97,6 +97,7 @@ function describe(machine: Machine, now: number, room: number): string {
     ['cpus', String(machine.vcpu_count)],
     ['memory', mebibytes(machine.mem_size_mib)],
     ['disk', machine.disk_size_mib ? mebibytes(machine.disk_size_mib) : null],
+    ['snapshot', machine.snapshot_id],
     ['engine', machine.engine],
     ['address', machine.guest_ip],
     ['network', machine.network?.note],

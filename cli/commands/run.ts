@@ -23,7 +23,7 @@ export function define(context: Context): Command {
     .description(
       'Make a machine from IMAGE, run CMD in it with its output streamed, remove the machine.\n' +
         'Options go before CMD; what follows it belongs to CMD.\n' +
-        'With --template there is no IMAGE: the template’s is used.\n' +
+        'With --template or --from-snapshot there is no IMAGE.\n' +
         'Exits with CMD’s own code; 128+n if signal n killed it, 124 if its timeout passed, 125 if the machine failed.',
     )
     .argument('<image>', 'image of the machine, such as debian-12 or busybox')
@@ -35,10 +35,10 @@ export function define(context: Context): Command {
     .addOption(new Option('--no-rm').hideHelp());
   return addExecOptions(addSpecOptions(command)).action(
     async (first: string, rest: string[], options: RunOptions) => {
-      const isOfTemplate = options.template !== undefined;
-      const words = isOfTemplate ? [first, ...rest] : rest;
+      const hasNoImage = options.template !== undefined || options.fromSnapshot !== undefined;
+      const words = hasNoImage ? [first, ...rest] : rest;
       if (words.length === 0) command.error("error: missing required argument 'cmd'");
-      context.exitWith(await run(context, isOfTemplate ? undefined : first, words, options));
+      context.exitWith(await run(context, hasNoImage ? undefined : first, words, options));
     },
   );
 }

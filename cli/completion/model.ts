@@ -5,6 +5,7 @@ export const nameKinds = [
   'machines',
   'images',
   'templates',
+  'snapshots',
   'keys',
   'operations',
   'profiles',

@@ -213,6 +213,14 @@ export class FakeApi implements AsyncDisposable {
       case 'DELETE /machines :id':
         this.#delete(id, query.get('force') === 'true');
         return void response.writeHead(204).end();
+      case 'POST /machines :id snapshots': {
+        const machine = this.#find(id);
+        this.note(`snapshot ${machine.name} ${JSON.stringify(body)}`);
+        await this.#gates.get(route);
+        return send(response, 201, this.nouns.addSnapshot(machine, body));
+      }
+      case 'POST /machines :id fork':
+        return send(response, 201, { machines: this.#fork(id, body) });
       case 'GET /machines :id metrics':
         return send(response, 200, this.#metrics(id));
       case 'GET /machines :id ports':
@@ -337,6 +345,17 @@ export class FakeApi implements AsyncDisposable {
     if (!['running', 'starting'].includes(machine.status)) throw wrongState('stop', machine);
     machine.status = 'stopped';
     return machine;
+  }
+
+  /** A child called `…-3` is never made. */
+  #fork(id: string, { count = 1, name, start = true }: Readonly<Record<string, unknown>>): object[] {
+    const parent = this.#find(id);
+    const names = Array.from({ length: Number(count) }, (_, index) => `${name ?? parent.name}-${index + 1}`);
+    return names.map((child) =>
+      child.endsWith('-3')
+        ? { name: child, machine: null, error: { code: 'UNAVAILABLE', message: 'the disk is full' } }
+        : { name: child, machine: this.add(child, start ? 'running' : 'pending'), error: null },
+    );
   }
 
   #delete(id: string, force: boolean): void {

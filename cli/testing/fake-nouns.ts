@@ -1,4 +1,4 @@
-/** The fake daemon's keys, images, templates and operations. */
+/** The fake daemon's keys, images, templates, snapshots and operations. */
 import type { IncomingMessage } from 'node:http';
 import { Refusal } from './refusal.ts';
 
@@ -13,6 +13,7 @@ export class FakeNouns {
   readonly keys: Fields[] = [];
   readonly images: Fields[] = [];
   readonly templates: Fields[] = [];
+  readonly snapshots: Fields[] = [];
   readonly operations: Fields[] = [];
   readonly environments: Fields[] = [];
   readonly quotas: Fields[] = [];
@@ -33,6 +34,19 @@ export class FakeNouns {
     this.images.push(image);
     return image;
   }
+
+  addSnapshot(machine: Fields, { name, memory = true, labels = {} }: Fields = {}): Fields {
+    const id = `snap${String(this.snapshots.length).padStart(8, '0')}`;
+    const at = new Date().toISOString();
+    const sizes = { vcpu_count: 1, mem_size_mib: 512, disk_size_mib: 1024, size_bytes: 73_400_320 };
+    const snapshot = {
+      ...{ id, name: name ?? `snapshot-${id}`, status: 'ready', labels, has_memory: memory },
+      ...{ machine_id: machine.id, machine_name: machine.name, parent_id: null, image: 'busybox' },
+      ...{ ...sizes, created_at: at, updated_at: at },
+    };
+    this.snapshots.unshift(snapshot);
+    return snapshot;
+  }
 }
 
 /** The answer to `METHOD /api/v1/…`. Throws Refusal. */
@@ -44,10 +58,11 @@ export async function answerNoun(
   request: IncomingMessage,
 ): Promise<NounAnswer> {
   const [, method, noun = '', name = ''] = /^(\w+) \/api\/v1\/(\w+)(?:\/(.+))?$/.exec(line) ?? [];
-  const { keys, images, templates, operations, environments, quotas } = nouns;
-  const all = { keys, images, templates, operations, environments, quotas }[noun] ?? [];
+  const { keys, images, templates, snapshots, operations, environments, quotas } = nouns;
+  const all = { keys, images, templates, snapshots, operations, environments, quotas }[noun] ?? [];
   if (method === 'GET' && name === '') return { status: 200, body: page(noun, all, query) };
   if (method === 'PUT') return { status: 201, body: await upload(nouns, name, query, request) };
+  if (method === 'POST' && noun === 'snapshots') return { status: 200, body: restore(nouns, name, body) };
   if (method === 'POST' && noun === 'templates') return { status: 201, body: createTemplate(nouns, body) };
   if (method === 'POST') return { status: 201, body: createKey(nouns, body) };
   const found = all.find((each) => each.id === name || each.name === name);
@@ -60,9 +75,23 @@ export async function answerNoun(
 
 function page(noun: string, all: readonly Fields[], query: URLSearchParams): Fields {
   const state = query.get('state');
-  const some = all.filter((each) => state === null || each.state === state);
+  const machine = query.get('machine');
+  const some = all.filter(
+    (each) =>
+      (state === null || each.state === state) &&
+      (machine === null || each.machine_id === machine || each.machine_name === machine),
+  );
   const offset = Number(query.get('offset') ?? 0);
   return { [noun]: some.slice(offset, offset + Number(query.get('limit') ?? 50)), total: some.length };
+}
+
+/** Of `name/restore`. */
+function restore(nouns: FakeNouns, path: string, body: Fields): Fields {
+  const name = path.replace(/\/restore$/, '');
+  const found = nouns.snapshots.find((each) => each.id === name || each.name === name);
+  if (found === undefined) throw new Refusal(404, 'NOT_FOUND', 'no such snapshot');
+  nouns.note(`restored ${found.name} ${JSON.stringify(body)}`);
+  return { id: found.machine_id, name: found.machine_name };
 }
 
 function createKey(nouns: FakeNouns, body: Fields): Fields {

@@ -14,6 +14,7 @@ import { Network } from './network.ts';
 import { Operations } from './operations.ts';
 import { Quotas } from './quotas.ts';
 import { Routes } from './routes.ts';
+import { Snapshots } from './snapshots.ts';
 import { SshKeys } from './ssh-keys.ts';
 import { Templates } from './templates.ts';
 import { type CallOptions, Transport, type TransportOptions } from './transport.ts';
@@ -29,6 +30,7 @@ export class FlotillaClient {
   readonly network: Network;
   readonly operations: Operations;
   readonly routes: Routes;
+  readonly snapshots: Snapshots;
   readonly sshKeys: SshKeys;
   readonly templates: Templates;
   readonly quotas: Quotas;
@@ -46,6 +48,7 @@ export class FlotillaClient {
     this.network = new Network(this.#transport);
     this.operations = new Operations(this.#transport);
     this.routes = new Routes(this.#transport);
+    this.snapshots = new Snapshots(this.#transport);
     this.sshKeys = new SshKeys(this.#transport);
     this.templates = new Templates(this.#transport);
     this.quotas = new Quotas(this.#transport);

@@ -11,5 +11,6 @@ export const deadlinesMs = {
   wait: 45_000,
   delete: 120_000,
   suspend: 280_000,
+  snapshot: 280_000,
   import: 280_000,
 } as const;

@@ -118,3 +118,55 @@ test('a command that was lost is a result, too', async () => {
     ...{ outcome: { outcome: 'unknown' }, exitCode: null, stdout: 'half' },
   });
 });
+
+test('snapshots and forks itself; a launch from a snapshot has its sizes', async () => {
+  const asked: [string, unknown][] = [];
+  await using server = await serve(async (request, response) => {
+    const hasBody = request.headers['content-type'] !== undefined;
+    asked.push([`${request.method} ${request.url}`, hasBody ? await bodyOf(request) : null]);
+    if (!request.url?.endsWith('/fork')) return sendJson(response, 200, { id: 'm9', name: 'before' });
+    const children = ['a-1', 'a-2'].map((name) => ({ name, machine: { id: name, name }, error: null }));
+    sendJson(response, 201, { machines: children });
+  });
+  const { machines } = new FlotillaClient({ url: server.url });
+  const handle = await machines.launch({
+    name: 'web',
+    source: { kind: 'snapshot', snapshot: 'before' },
+  });
+  expect(await handle.snapshot({ name: 'before' })).toMatchObject({ name: 'before' });
+  const children = await handle.fork({ count: 2, name: 'a' });
+  expect(children.map(({ id, name }) => [id, name])).toEqual([
+    ['a-1', 'a-1'],
+    ['a-2', 'a-2'],
+  ]);
+  expect(asked).toEqual([
+    ['POST /machines', { name: 'web', source: { kind: 'snapshot', snapshot: 'before' } }],
+    ['POST /machines/m9/start', null],
+    ['POST /machines/m9/snapshots', { name: 'before' }],
+    ['POST /machines/m9/fork', { count: 2, name: 'a' }],
+  ]);
+});
+
+test('a fork of which one is missing is no fork: the others are removed', async () => {
+  const removed: (string | undefined)[] = [];
+  await using server = await serve(async (request, response) => {
+    request.resume();
+    if (request.method === 'DELETE') {
+      removed.push(request.url);
+      return void response.writeHead(204).end();
+    }
+    if (request.method === 'GET') return sendJson(response, 200, machine);
+    const error = { code: 'GUEST_ERROR', message: 'The guest did not answer', retryable: true };
+    const failed = { name: 'web-2', machine: { id: 'm3', name: 'web-2' }, error };
+    const absent = { name: 'web-3', machine: null, error: { code: 'UNAVAILABLE', message: 'No space' } };
+    const made = { name: 'web-1', machine: { id: 'm2', name: 'web-1' }, error: null };
+    sendJson(response, 201, { machines: [made, failed, absent] });
+  });
+  const handle = await new FlotillaClient({ url: server.url }).machines.handle('web');
+  await expect(handle.fork({ count: 3 })).rejects.toMatchObject({
+    code: 'GUEST_ERROR',
+    message: 'web-2: The guest did not answer',
+    retryable: true,
+  });
+  expect(removed.sort()).toEqual(['/machines/m2?force=true', '/machines/m3?force=true']);
+});

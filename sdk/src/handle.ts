@@ -12,12 +12,26 @@ import { FlotillaError } from './errors.ts';
 import { type Execs, MachineExecs } from './execs.ts';
 import { type Files, MachineFiles } from './files.ts';
 import type { Machines } from './machines.ts';
+import type { Snapshots } from './snapshots.ts';
 import type { StreamOptions } from './stream.ts';
 import type { TerminalOptions, TerminalSession } from './terminal.ts';
 import type { CallOptions } from './transport.ts';
-import type { CreateMachine, ExecOutcome, ExecRequest, Machine, MachineMetrics } from './types.ts';
+import type {
+  CreateMachine,
+  CreateSnapshot,
+  ExecOutcome,
+  ExecRequest,
+  ForkedMachine,
+  ForkMachine,
+  Machine,
+  MachineMetrics,
+  Snapshot,
+} from './types.ts';
 
-/** What a machine to be launched is like; the rest has a default: one processor, 512 MiB, a name of its own. */
+/**
+ * What a machine to be launched is like; the rest has a default: one processor, 512 MiB, a name of its own. One with a
+ * `source` has the sizes of its snapshot.
+ */
 export type LaunchMachine = Partial<CreateMachine>;
 
 export interface RunOptions extends StreamOptions, Omit<ExecRequest, 'command'> {
@@ -71,6 +85,7 @@ export type RestArguments<Method extends (id: string, ...rest: never[]) => unkno
 export interface Rooms {
   readonly execs: Execs;
   readonly files: Files;
+  readonly snapshots: Snapshots;
 }
 
 const keptBytesMax = 8 * 2 ** 20;
@@ -83,11 +98,13 @@ export class MachineHandle {
   readonly execs: MachineExecs;
   readonly files: MachineFiles;
   readonly #machines: Machines;
+  readonly #rooms: Rooms;
 
-  constructor(machines: Machines, { execs, files }: Rooms, { id, name }: Pick<Machine, 'id' | 'name'>) {
+  constructor(machines: Machines, rooms: Rooms, { id, name }: Pick<Machine, 'id' | 'name'>) {
     this.#machines = machines;
-    this.execs = new MachineExecs(execs, id);
-    this.files = new MachineFiles(files, id);
+    this.#rooms = rooms;
+    this.execs = new MachineExecs(rooms.execs, id);
+    this.files = new MachineFiles(rooms.files, id);
     this.id = id;
     this.name = name;
   }
@@ -159,6 +176,27 @@ export class MachineHandle {
     return this.#machines.suspend(this.id, options);
   }
 
+  /** Copies its disk, and its memory if it is up, at this moment. */
+  snapshot(snapshot?: CreateSnapshot, options?: CallOptions): Promise<Snapshot> {
+    return this.#rooms.snapshots.create(this.id, snapshot, options);
+  }
+
+  /**
+   * Makes machines that go on from this moment, and resolves when all are there. When one cannot be made or started, those
+   * that were made are removed and its error is thrown.
+   */
+  async fork(fork?: ForkMachine, options?: CallOptions): Promise<readonly MachineHandle[]> {
+    const { machines } = await this.#machines.fork(this.id, fork, options);
+    const handles = machines.flatMap(({ machine }) =>
+      machine === null ? [] : [new MachineHandle(this.#machines, this.#rooms, machine)],
+    );
+    const failed = machines.find(({ error }) => error !== null);
+    if (failed === undefined) return handles;
+    // The first error says what went wrong; a machine whose removal fails too is left to look at.
+    await Promise.allSettled(handles.map((handle) => handle.remove()));
+    throw forkFailure(failed);
+  }
+
   /** Removes the machine and its disk, also while it runs. Does nothing when it is gone. */
   async remove(options: CallOptions = {}): Promise<void> {
     try {
@@ -174,6 +212,11 @@ export class MachineHandle {
   }
 }
 
+function forkFailure({ name, error }: ForkedMachine): FlotillaError {
+  const { code = 'UNKNOWN', message = 'nobody knows why', hint, retryable } = error ?? {};
+  return new FlotillaError({ status: 201, code, message: `${name}: ${message}`, hint, retryable });
+}
+
 /** Creates and starts a machine. When the start fails, the machine is removed and the start's error is thrown. */
 export async function launch(
   machines: Machines,
@@ -181,8 +224,9 @@ export async function launch(
   machine: LaunchMachine,
   options?: CallOptions,
 ): Promise<MachineHandle> {
-  const { name = `sdk-${crypto.randomUUID().slice(0, 8)}`, vcpu_count = 1, ...rest } = machine;
-  const asked = { mem_size_mib: memoryMibDefault, ...rest, name, vcpu_count };
+  const { name = `sdk-${crypto.randomUUID().slice(0, 8)}`, ...rest } = machine;
+  const sizes = machine.source === undefined ? { vcpu_count: 1, mem_size_mib: memoryMibDefault } : {};
+  const asked = { ...sizes, ...rest, name } as CreateMachine;
   const handle = new MachineHandle(machines, rooms, await machines.create(asked, options));
   try {
     await handle.start(options);

@@ -30,6 +30,7 @@ export type { Operations } from './operations.ts';
 export type { Quotas } from './quotas.ts';
 export type { ReconnectOptions } from './reconnection.ts';
 export type { Routes } from './routes.ts';
+export type { Snapshots } from './snapshots.ts';
 export type { SocketFactory, SocketLike, SocketRequest } from './socket.ts';
 export type { SshKeys } from './ssh-keys.ts';
 export type { StreamOptions } from './stream.ts';
@@ -50,6 +51,7 @@ export {
   type CreateMachine,
   type CreateRoute,
   type CreateRouteToken,
+  type CreateSnapshot,
   type CreateSshCertificate,
   type CreateSshKey,
   type CreateTemplate,
@@ -74,6 +76,9 @@ export {
   type FileEntry,
   type FileList,
   type FileStat,
+  type ForkedMachine,
+  type ForkedMachines,
+  type ForkMachine,
   type Health,
   type IdlePolicy,
   type Image,
@@ -111,12 +116,16 @@ export {
   type QuotaEntry,
   type QuotaList,
   type RestartPolicy,
+  type RestoreSnapshot,
   type Route,
   type RouteList,
   type RouteToken,
   restartPolicies,
   type Scope,
   type SetQuota,
+  type Snapshot,
+  type SnapshotList,
+  type SnapshotStatus,
   type SshCertificate,
   type SshKey,
   type SshKeyList,

@@ -8,6 +8,7 @@ import { Execs } from './execs.ts';
 import { Files } from './files.ts';
 import { operationTable } from './generated/operations.ts';
 import { type LaunchMachine, launch, MachineHandle, type Rooms } from './handle.ts';
+import { Snapshots } from './snapshots.ts';
 import { startTerminal, type TerminalOptions, type TerminalSession } from './terminal.ts';
 import { type CallOptions, invalidArgument, type Transport } from './transport.ts';
 import type {
@@ -16,6 +17,8 @@ import type {
   ExecEvent,
   ExecRequest,
   ExecResult,
+  ForkedMachines,
+  ForkMachine,
   Machine,
   MachineList,
   MachineListQuery,
@@ -117,6 +120,14 @@ export class Machines {
   }
 
   /**
+   * Makes machines that go on from this moment of the machine, which goes on as well. Fails when none was made; of those
+   * that were, `error` says what is wrong with one.
+   */
+  fork(id: string, fork: ForkMachine = {}, options?: CallOptions): Promise<ForkedMachines> {
+    return this.#call('forkMachine', { path: { id }, body: fork }, deadlinesMs.snapshot, options);
+  }
+
+  /**
    * Resolves when the machine reaches the status. Fails with status 504 after `timeout` seconds (1 to 30,
    * default 30), and with 400 as soon as the machine fails.
    */
@@ -191,7 +202,11 @@ export class Machines {
   }
 
   #rooms(): Rooms {
-    return { execs: new Execs(this.#transport), files: new Files(this.#transport) };
+    return {
+      execs: new Execs(this.#transport),
+      files: new Files(this.#transport),
+      snapshots: new Snapshots(this.#transport),
+    };
   }
 }
 

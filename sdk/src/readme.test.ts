@@ -15,6 +15,7 @@ test.each([
   'routes',
   'operations',
   'templates',
+  'snapshots',
   'sshKeys',
   'environments',
   'quotas',

@@ -50,6 +50,10 @@ test('fields always present are required, and fields with a server default are o
   expectTypeOf<types.MachineFailure['console']>().toEqualTypeOf<readonly string[]>();
   expectTypeOf<{ name: string; vcpu_count: number; mem_size_mib: number }>().toExtend<types.CreateMachine>();
   expectTypeOf<{ name: string; template: string }>().toExtend<types.CreateMachine>();
+  expectTypeOf<{
+    name: string;
+    source: { kind: 'snapshot'; snapshot: string };
+  }>().toExtend<types.CreateMachine>();
   expectTypeOf<{ name: string; vcpu_count: number }>().not.toExtend<types.CreateMachine>();
   expectTypeOf<{ name: string }>().not.toExtend<types.CreateMachine>();
 });

@@ -31,9 +31,18 @@ export const machineSorts = words.MachineSort;
 type WireMachine = Schemas['CreateMachine'];
 /** The properties of a new machine; omitted fields get the server's defaults. */
 export type CreateMachine = WireMachine &
-  (Required<Pick<WireMachine, 'vcpu_count' | 'mem_size_mib'>> | Required<Pick<WireMachine, 'template'>>);
+  (
+    | Required<Pick<WireMachine, 'vcpu_count' | 'mem_size_mib'>>
+    | Required<Pick<WireMachine, 'template'>>
+    | Required<Pick<WireMachine, 'source'>>
+  );
 /** Alias of `CreateMachine`. */
 export type MachineCreate = CreateMachine;
+/** How many machines to fork off, and what they are called. */
+export type ForkMachine = Schemas['ForkMachine'];
+/** A machine that was forked off, and what is wrong with it; null where there is none. */
+export type ForkedMachine = Schemas['ForkedMachine'];
+export type ForkedMachines = Schemas['ForkedMachines'];
 /** The properties of a machine to change; omitted ones stay. */
 export type UpdateMachine = Schemas['UpdateMachine'];
 export type RestartPolicy = Schemas['RestartPolicy'];
@@ -172,6 +181,12 @@ export type SshCertificate = Schemas['SshCertificate'];
 /** Without `ttl_seconds`, five minutes. */
 export type CreateSshCertificate = Pick<Schemas['CreateSshCertificate'], 'public_key'> &
   Partial<Schemas['CreateSshCertificate']>;
+/** A machine's disk, and its memory if it has that, at one moment. */
+export type Snapshot = Schemas['Snapshot'];
+export type SnapshotStatus = Schemas['SnapshotStatus'];
+export type SnapshotList = Schemas['SnapshotList'];
+export type CreateSnapshot = Schemas['CreateSnapshot'];
+export type RestoreSnapshot = Schemas['RestoreSnapshot'];
 export type Template = Schemas['Template'];
 /** The properties of a new template. */
 export type CreateTemplate = Schemas['CreateTemplate'];

@@ -16,6 +16,7 @@ import type { Images } from '../core/ports/images.ts';
 import type { QuotaService } from '../core/quotas/service.ts';
 import type { RouteService } from '../core/routes/service.ts';
 import type { ScriptService } from '../core/scripts/service.ts';
+import type { SnapshotService } from '../core/snapshots/service.ts';
 import type { CertificateService } from '../core/ssh/certificate-service.ts';
 import type { SshKeyService } from '../core/ssh/service.ts';
 import type { TemplateService } from '../core/templates/service.ts';
@@ -59,6 +60,7 @@ export interface HttpDeps {
   readonly quotas: QuotaService;
   readonly scripts: ScriptService;
   readonly templates: TemplateService;
+  readonly snapshots: SnapshotService;
   readonly routes: RouteService;
   /** A subdomain's address at the reverse proxy; null when it has none. */
   readonly routeUrl: (subdomain: string) => string | null;

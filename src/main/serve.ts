@@ -182,6 +182,7 @@ async function open(
     operations,
     scripts,
     templates,
+    snapshots: flotilla.snapshots,
     routes: flotilla.routes,
     routeUrl: routeUrlOf(config.proxy),
     images,

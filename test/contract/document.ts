@@ -83,8 +83,16 @@ export function readContract(name = 'machines', from: readonly Dialect[] | undef
     keyword: 'x-required-unless',
     type: 'object',
     schemaType: 'object',
-    validate: (needs: Readonly<Record<string, readonly string[]>>, value: object) =>
-      Object.entries(needs).every(([name, others]) => name in value || others.every((each) => each in value)),
+    validate: (
+      { any_of, required }: { readonly any_of: readonly string[]; readonly required: readonly string[] },
+      value: object,
+    ) => any_of.some((name) => name in value) || required.every((name) => name in value),
+  });
+  ajv.addKeyword({
+    keyword: 'x-not-together',
+    type: 'object',
+    schemaType: 'array',
+    validate: (names: readonly string[], value: object) => !names.every((name) => name in value),
   });
   ajv.addSchema(document, id);
   const validators = new Map<Schema, ValidateFunction>();

@@ -17,6 +17,7 @@ import { arrangeImage, imagesPath, subjectImageName } from './image-subject.ts';
 import { arrangeKey, keysPath, subjectKeyId } from './key-subject.ts';
 import { arrangeOperation, operationsPath, subjectOperationId } from './operation-subject.ts';
 import { type Generated, requestsOf, subjectExecId } from './requests.ts';
+import { arrangeSnapshot, snapshotsPath, subjectSnapshotName } from './snapshot-subject.ts';
 import { arrangeSshKey, sshKeysPath, subjectSshKeyName } from './ssh-key-subject.ts';
 import { arrangeTemplate, subjectTemplateName, templatesPath } from './template-subject.ts';
 
@@ -118,6 +119,12 @@ function subjectOf({ path }: DocumentedOperation) {
     return {
       id: subjectSshKeyName,
       arrange: (situation: Situation) => arrangeSshKey(fake, situation === 'absent'),
+    };
+  }
+  if (path.startsWith(snapshotsPath)) {
+    return {
+      id: subjectSnapshotName,
+      arrange: (situation: Situation) => arrangeSnapshot(fake, situation === 'absent'),
     };
   }
   if (path.startsWith(templatesPath)) {

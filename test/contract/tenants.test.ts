@@ -32,6 +32,7 @@ let owned: {
   readonly key: string;
   readonly operation: string;
   readonly template: string;
+  readonly snapshot: string;
   readonly sshKey: string;
   readonly route: string;
   readonly exec: string;
@@ -53,6 +54,7 @@ beforeAll(async () => {
   const template = await call(keys.acme, 'POST', '/api/v1/templates', {
     ...{ name: 'plan-of-acme', image: 'busybox', vcpu_count: 1, mem_size_mib: 128 },
   });
+  const snapshot = await call(keys.acme, 'POST', `/machines/${id}/snapshots`, { name: 'moment-of-acme' });
   const sshKey = await call(keys.acme, 'POST', '/api/v1/ssh-keys', {
     public_key: `ssh-ed25519 ${sshKeyOfAcme} key-of-acme`,
   });
@@ -68,6 +70,7 @@ beforeAll(async () => {
       sshKey: sshKey.body.id as string,
       route: route.body.id as string,
       template: template.body.id as string,
+      snapshot: snapshot.body.id as string,
       exec: exec.body.id as string,
     },
   };
@@ -108,6 +111,7 @@ function pathsOf({ path, operationId, parameters = [] }: DocumentedOperation): r
     '/api/v1/quotas/{tenant}': ['acme'],
     '/api/v1/ssh-keys/{id}': [owned.sshKey, 'key-of-acme'],
     '/api/v1/routes/{id}': [owned.route, 'shop-of-acme'],
+    '/api/v1/snapshots/{id}': [owned.snapshot, 'moment-of-acme'],
     '/api/v1/templates/{id}': [owned.template, 'plan-of-acme'],
   };
   const [template = path] = /^.*?\{\w+\}/.exec(path) ?? [];
@@ -118,7 +122,7 @@ function pathsOf({ path, operationId, parameters = [] }: DocumentedOperation): r
     .flatMap(({ name, schema, required }) => {
       if (name === 'path') return [`path=${operationId === 'listFiles' ? '/srv' : '/srv/file'}`];
       // This filter says that it does not know the machine.
-      if (name === 'machine' && operationId === 'listRoutes') return [];
+      if (name === 'machine' && ['listRoutes', 'listSnapshots'].includes(operationId)) return [];
       if (name === 'machine') return [`machine=${owned.machine}`];
       if (schema.enum?.includes('true')) return [`${name}=true`];
       return required ? [`${name}=running`] : [];
@@ -142,6 +146,7 @@ async function acmeSees(): Promise<readonly string[]> {
     '/api/v1/environments/plan-of-acme',
     `/api/v1/ssh-keys/${owned.sshKey}`,
     `/api/v1/routes/${owned.route}`,
+    `/api/v1/snapshots/${owned.snapshot}`,
     `/machines/${owned.machine}/files?path=/srv/file`,
     `/machines/${owned.machine}/execs`,
   ];

@@ -245,6 +245,7 @@ export function fakeDeps(fake: FakeFlotilla): HttpDeps {
     operations: fake.operations,
     scripts: fake.scripts,
     templates: fake.templates,
+    snapshots: fake.snapshots,
     routes: fake.routes,
     routeUrl: (subdomain) => `http://${subdomain}.flotilla.example`,
     images: fake.images,

@@ -711,6 +711,53 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/machines/{id}/snapshots": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List the snapshots of a machine
+         * @description Also of a deleted machine, by its id.
+         */
+        readonly get: operations["listMachineSnapshots"];
+        readonly put?: never;
+        /**
+         * Take a snapshot of a machine
+         * @description Copies the disk and, unless `memory` is false, the memory of the machine at one moment. A running machine stands still
+         *     for that moment and goes on. The snapshot stays when the machine is changed, set back or deleted.
+         */
+        readonly post: operations["createSnapshot"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/machines/{id}/fork": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Fork a machine
+         * @description Makes machines that go on from this moment of the machine, each with its own name, addresses and disk; the machine goes on
+         *     as well. Without room for all of them none is made. If one cannot be made or started afterwards, its `error` says why, and the
+         *     answer is 201 as long as one was made.
+         */
+        readonly post: operations["forkMachine"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/health": {
         readonly parameters: {
             readonly query?: never;
@@ -1094,6 +1141,65 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/v1/snapshots": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** List snapshots */
+        readonly get: operations["listSnapshots"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/snapshots/{id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Get a snapshot */
+        readonly get: operations["getSnapshot"];
+        readonly put?: never;
+        readonly post?: never;
+        /**
+         * Delete a snapshot
+         * @description Machines made from it, and later snapshots of its machine, stay as they are.
+         */
+        readonly delete: operations["deleteSnapshot"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/snapshots/{id}/restore": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Set a machine back
+         * @description Sets the machine that the snapshot was taken of back to it: the disk and, if the snapshot has that, the memory. What the machine
+         *     has now is lost, also when it runs. Its name, labels, network and policies stay. Connections end.
+         */
+        readonly post: operations["restoreSnapshot"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/v1/ssh-keys": {
         readonly parameters: {
             readonly query?: never;
@@ -1360,6 +1466,11 @@ export interface components {
              * @example null
              */
             readonly template: string | null;
+            /**
+             * @description Id of the snapshot it was made from, or last set back to, which may be gone; null if there is none.
+             * @example null
+             */
+            readonly snapshot_id: string | null;
             /**
              * @description Environment variables of every command. Null for keys without the scope `machines:exec`.
              * @example {
@@ -1660,12 +1771,12 @@ export interface components {
              */
             readonly name: string;
             /**
-             * @description Number of vCPUs, at most the host’s CPUs. Required without a template.
+             * @description Number of vCPUs, at most the host’s CPUs. Required without a template or a source, whose number it is by default.
              * @example 1
              */
             readonly vcpu_count?: number;
             /**
-             * @description Memory in MiB, at least the image’s `min_memory_mib`. Required without a template.
+             * @description Memory in MiB, at least the image’s `min_memory_mib`. Required without a template or a source, whose size it is by default.
              * @example 256
              */
             readonly mem_size_mib?: number;
@@ -1674,6 +1785,16 @@ export interface components {
              * @example web
              */
             readonly template?: string;
+            /** @description What its disk is made from, instead of an image; and its memory, if the snapshot has that: then it starts where the snapshot was taken, with the same vCPUs, memory and disk size. Without memory the disk may be larger. */
+            readonly source?: {
+                /** @enum {string} */
+                readonly kind: "snapshot";
+                /**
+                 * @description Id or name of the snapshot.
+                 * @example before-upgrade
+                 */
+                readonly snapshot: string;
+            };
             /**
              * @description TCP ports of the guest that the reverse proxy may reach, at most 256. For a port of the host use `network.ports`.
              * @example [
@@ -2818,6 +2939,169 @@ export interface components {
              */
             readonly total: number;
         };
+        readonly Snapshot: {
+            /** @example s7k2m9x4c1qa */
+            readonly id: string;
+            /** @example before-upgrade */
+            readonly name: string;
+            readonly status: components["schemas"]["SnapshotStatus"];
+            /**
+             * @description The machine it was taken of, which may be gone.
+             * @example k3v9x2m1q8zt
+             */
+            readonly machine_id: string;
+            /**
+             * @description That machine’s name at that time.
+             * @example web
+             */
+            readonly machine_name: string;
+            /**
+             * @description The snapshot that the machine was made from, or last set back to, which may be gone; null if there is none.
+             * @example null
+             */
+            readonly parent_id: string | null;
+            /**
+             * @description Whether it has the memory. Without, its machines boot from its disk.
+             * @example true
+             */
+            readonly has_memory: boolean;
+            /**
+             * @description Number of vCPUs.
+             * @example 1
+             */
+            readonly vcpu_count: number;
+            /**
+             * @description Memory in MiB.
+             * @example 256
+             */
+            readonly mem_size_mib: number;
+            /**
+             * @description Size of the root disk in MiB.
+             * @example 1024
+             */
+            readonly disk_size_mib: number;
+            /**
+             * @description Name of the image below its disk.
+             * @example busybox
+             */
+            readonly image: string;
+            /**
+             * @description Your labels.
+             * @example {
+             *       "reason": "upgrade"
+             *     }
+             */
+            readonly labels: {
+                readonly [key: string]: string;
+            };
+            /**
+             * @description What its files take on the host; null while it is made.
+             * @example 73400320
+             */
+            readonly size_bytes: number | null;
+            /**
+             * Format: date-time
+             * @description Time in UTC, ISO 8601.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly created_at: string;
+            /**
+             * Format: date-time
+             * @description Time in UTC, ISO 8601.
+             * @example 2026-11-22T08:30:00.000Z
+             */
+            readonly updated_at: string;
+        };
+        /**
+         * @description Only from a `ready` one can machines be made or set back.
+         * @enum {string}
+         */
+        readonly SnapshotStatus: "creating" | "ready" | "deleting";
+        readonly CreateSnapshot: {
+            /**
+             * @description Unique among your snapshots; as a machine’s name. Default: one is made up.
+             * @example before-upgrade
+             */
+            readonly name?: string;
+            /**
+             * @description Your own keys and values, by which lists can be filtered. At most 64 labels and 16 KiB of JSON.
+             * @example {
+             *       "reason": "upgrade"
+             *     }
+             */
+            readonly labels?: {
+                readonly [key: string]: string;
+            };
+            /** @description Whether to copy the memory as well as the disk. Default: true if the machine is running, paused or suspended. */
+            readonly memory?: boolean;
+            /**
+             * @description Afterwards only this many snapshots of the machine are kept, the newest. Default: all.
+             * @example 7
+             */
+            readonly keep?: number;
+        };
+        readonly SnapshotList: {
+            readonly snapshots: readonly components["schemas"]["Snapshot"][];
+            /**
+             * @description On all pages.
+             * @example 1
+             */
+            readonly total: number;
+        };
+        readonly ForkedMachines: {
+            readonly machines: readonly components["schemas"]["ForkedMachine"][];
+        };
+        readonly ForkedMachine: {
+            /** @example worker-1 */
+            readonly name: string;
+            readonly machine: components["schemas"]["Machine"] & (Record<string, never> | null);
+            /** @description Why it could not be made, or not be started; null: nothing is wrong. */
+            readonly error: {
+                /**
+                 * @description For programs.
+                 * @example NOT_FOUND
+                 */
+                readonly code: string;
+                /**
+                 * @description For people.
+                 * @example Machine with id 'abc123' not found
+                 */
+                readonly message: string;
+                /** @description The id in the daemon’s log. */
+                readonly request_id?: string;
+                /** @description Whether the same request may succeed later without further effects. */
+                readonly retryable?: boolean;
+                /** @description What to do next. */
+                readonly hint?: string;
+                /** @description Further facts for programs, such as the output of a command that was killed at its timeout. */
+                readonly details?: {
+                    readonly [key: string]: unknown;
+                };
+            } | null;
+        };
+        readonly ForkMachine: {
+            /**
+             * @description How many machines to make, at most 100. Default: 1.
+             * @example 3
+             */
+            readonly count?: number;
+            /**
+             * @description What they are called, followed by `-` and a number from 1. Default: the machine’s own name.
+             * @example worker
+             */
+            readonly name?: string;
+            /**
+             * @description Labels of each. Default: the machine’s own.
+             * @example {
+             *       "team": "web"
+             *     }
+             */
+            readonly labels?: {
+                readonly [key: string]: string;
+            };
+            /** @description Whether they go on from this moment at once. Default: true. */
+            readonly start?: boolean;
+        };
         readonly Health: {
             /**
              * @description Always `healthy`.
@@ -2906,12 +3190,12 @@ export interface components {
              */
             readonly name: string;
             /**
-             * @description Number of vCPUs, at most the host’s CPUs. Required without a template.
+             * @description Number of vCPUs, at most the host’s CPUs. Required without a template or a source, whose number it is by default.
              * @example 1
              */
             readonly vcpu_count?: number;
             /**
-             * @description Memory in MiB, at least the image’s `min_memory_mib`. Required without a template.
+             * @description Memory in MiB, at least the image’s `min_memory_mib`. Required without a template or a source, whose size it is by default.
              * @example 256
              */
             readonly mem_size_mib?: number;
@@ -3560,6 +3844,10 @@ export interface components {
              * @example 86400
              */
             readonly expires_in_seconds?: number;
+        };
+        readonly RestoreSnapshot: {
+            /** @description Whether the machine runs afterwards. Default: true if the snapshot has memory. */
+            readonly start?: boolean;
         };
         readonly SshKey: {
             /** @example s4t8w1x6c3ra */
@@ -4998,6 +5286,99 @@ export interface operations {
             };
         };
     };
+    readonly listMachineSnapshots: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Maximum number of snapshots to return, at most 1000. */
+                readonly limit?: number;
+                /** @description Number of snapshots to skip. */
+                readonly offset?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description A page of snapshots, newest first. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["SnapshotList"];
+                };
+            };
+        };
+    };
+    readonly createSnapshot: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "name": "before-upgrade"
+                 *     }
+                 */
+                readonly "application/json": components["schemas"]["CreateSnapshot"];
+            };
+        };
+        readonly responses: {
+            /** @description The snapshot. */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+        };
+    };
+    readonly forkMachine: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the machine. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "count": 3,
+                 *       "name": "worker"
+                 *     }
+                 */
+                readonly "application/json": components["schemas"]["ForkMachine"];
+            };
+        };
+        readonly responses: {
+            /** @description The machines, in the order of their numbers. */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ForkedMachines"];
+                };
+            };
+        };
+    };
     readonly getHealth: {
         readonly parameters: {
             readonly query?: never;
@@ -5781,6 +6162,109 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    readonly listSnapshots: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Maximum number of snapshots to return, at most 1000. */
+                readonly limit?: number;
+                /** @description Number of snapshots to skip. */
+                readonly offset?: number;
+                /** @description Only those of this machine: id or name; of a deleted one the id. */
+                readonly machine?: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description A page of snapshots, newest first. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["SnapshotList"];
+                };
+            };
+        };
+    };
+    readonly getSnapshot: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the snapshot. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The snapshot. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+        };
+    };
+    readonly deleteSnapshot: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the snapshot. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Deleted. */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    readonly restoreSnapshot: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description Id or name of the snapshot. */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                /**
+                 * @example {
+                 *       "start": true
+                 *     }
+                 */
+                readonly "application/json": components["schemas"]["RestoreSnapshot"];
+            };
+        };
+        readonly responses: {
+            /** @description The machine. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Machine"];
+                };
             };
         };
     };

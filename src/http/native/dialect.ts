@@ -15,6 +15,8 @@ import { operationRoutes, operationsApp } from './operations/routes.ts';
 import { quotaRoutes, quotasApp } from './quotas/routes.ts';
 import { routeRoutes } from './routes/definitions.ts';
 import { routesApp } from './routes/routes.ts';
+import { snapshotRoutes } from './snapshots/definitions.ts';
+import { snapshotsApp } from './snapshots/routes.ts';
 import { sshKeyRoutes } from './ssh-keys/definitions.ts';
 import { sshKeysApp } from './ssh-keys/routes.ts';
 import { templateRoutes } from './templates/definitions.ts';
@@ -36,6 +38,7 @@ export const nativeDialect: Dialect = {
     { prefixes: ['/api/v1/quotas'], routes: quotaRoutes, makeApp: quotasApp },
     { prefixes: ['/api/v1/operations'], routes: operationRoutes, makeApp: operationsApp },
     { prefixes: ['/api/v1/routes'], routes: routeRoutes, makeApp: routesApp },
+    { prefixes: ['/api/v1/snapshots'], routes: snapshotRoutes, makeApp: snapshotsApp },
     { prefixes: ['/api/v1/ssh-keys'], routes: sshKeyRoutes, makeApp: sshKeysApp },
     { prefixes: ['/api/v1/templates'], routes: templateRoutes, makeApp: templatesApp },
     { prefixes: ['/'], routes: mcpRoutes, makeApp: mcpApp },

@@ -39,6 +39,10 @@ export const nativeDocument: DocumentHead = {
       description: 'Running and recent changes to machines and images, and why they failed.',
     },
     { name: 'images', description: 'Root file systems that machines start from.' },
+    {
+      name: 'snapshots',
+      description: 'Disks and memory of machines at one moment, and machines made from them.',
+    },
     { name: 'routes', description: 'Names in the reverse proxy’s domain that lead to machines.' },
     { name: 'templates', description: 'Settings that machines are created with.' },
     { name: 'keys', description: 'API keys, with scopes and expiry.' },

@@ -7,6 +7,8 @@ import type { Dialect } from '../../dialect.ts';
 import { nativeDialect } from '../../native/dialect.ts';
 import { machineRouteRoutes } from '../../native/routes/definitions.ts';
 import { machineRoutesApp } from '../../native/routes/routes.ts';
+import { machineSnapshotRoutes } from '../../native/snapshots/definitions.ts';
+import { machineSnapshotsApp } from '../../native/snapshots/routes.ts';
 import { keyOfProtocols } from '../../websocket.ts';
 import { machineRoutes } from './definitions.ts';
 import { renderError } from './errors.ts';
@@ -32,6 +34,7 @@ export const machinesDialect: Dialect = {
     { prefixes, routes: sshRoutes, makeApp: sshApp },
     { prefixes, routes: networkRoutes, makeApp: networkApp },
     { prefixes, routes: machineRouteRoutes, makeApp: machineRoutesApp },
+    { prefixes, routes: machineSnapshotRoutes, makeApp: machineSnapshotsApp },
     // Only WebSockets, which OpenAPI cannot describe.
     { prefixes, routes: [], makeApp: portsApp },
   ],

@@ -2,24 +2,23 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { AppError, isAppError } from '../../../core/errors.ts';
 import { spelledNames } from '../../../core/images/references.ts';
-import { type Caller, checkScope, hasScope } from '../../../core/keys/caller.ts';
+import { checkScope } from '../../../core/keys/caller.ts';
 import type { ActionResult } from '../../../core/machines/actions.ts';
 import { stateConflict } from '../../../core/machines/lookup.ts';
 import type { Machine } from '../../../core/machines/machine.ts';
 import type { MachineAction } from '../../../core/machines/states.ts';
 import type { HttpDeps, HttpEnv } from '../../context.ts';
 import { nounApp } from '../../documented.ts';
+import { machineBodies } from './bodies.ts';
 import { textHeaders, toText } from './console.ts';
 import { routes } from './definitions.ts';
 import { toMetricsBody } from './metrics.ts';
 import type * as schema from './schema.ts';
 import {
-  type BootPaths,
   statesOf,
   statesToWaitFor,
   toCreateRequest,
   toLabelFilter,
-  toMachineBody,
   toSort,
   toSummary,
   toUpdateRequest,
@@ -28,20 +27,7 @@ import {
 export function machinesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
   const app = nounApp();
   const { machines } = deps;
-  const bodyFor = async (caller: Caller, machine: Machine) => {
-    const canExec = hasScope(caller, 'machines:exec');
-    const paths = await bootPaths(deps, machine);
-    const facts = {
-      warnings: machines.warningsOf(machine),
-      link: machines.linkTrouble(machine),
-      network: machines.networkOf(machine),
-      ssh: machines.sshPortOf(machine),
-    };
-    return toMachineBody(machine, paths, facts, {
-      isOperator: caller.isOperator,
-      canExec,
-    });
-  };
+  const bodyFor = machineBodies(deps);
 
   app.openapi(routes.create, async (c) => {
     const caller = c.get('caller');
@@ -173,19 +159,4 @@ async function waitFor(
 function done(action: MachineAction, result: ActionResult): Machine {
   if (result.verdict === 'ignored') throw stateConflict(action, result.machine);
   return result.machine;
-}
-
-/** Only for display: a hanging disk must not delay the answer. */
-const bootKitTimeoutMs = 5_000;
-
-async function bootPaths({ machines, images, disks }: HttpDeps, machine: Machine): Promise<BootPaths> {
-  const { id, imageDigest } = machine;
-  const kit =
-    images.knownBootKit(imageDigest) ??
-    (await images.bootKit(imageDigest, AbortSignal.timeout(bootKitTimeoutMs)).catch(() => null));
-  return {
-    kernelPath: kit?.kernelPath ?? null,
-    kernelArgs: machines.kernelArgsOf(machine, kit),
-    rootfsPath: disks.locate(id, imageDigest).path,
-  };
 }

@@ -53,26 +53,29 @@ const ofServer = z.string().max(4096).nullable().optional().openapi({
 
 type Sizes = {
   readonly template?: unknown;
+  readonly source?: unknown;
   readonly vcpu_count?: unknown;
   readonly mem_size_mib?: unknown;
 };
 
-const neededWithoutTemplate = (name: 'vcpu_count' | 'mem_size_mib') => ({
-  check: (body: Sizes) => body.template !== undefined || body[name] !== undefined,
+const neededAlone = (name: 'vcpu_count' | 'mem_size_mib') => ({
+  check: (body: Sizes) => [body.template, body.source, body[name]].some((each) => each !== undefined),
   params: { path: [name], message: 'is required' },
 });
-const vcpusNeeded = neededWithoutTemplate('vcpu_count');
-const memoryNeeded = neededWithoutTemplate('mem_size_mib');
+const vcpusNeeded = neededAlone('vcpu_count');
+const memoryNeeded = neededAlone('mem_size_mib');
 
 const createFields = {
   name: nameField,
   vcpu_count: z.int().min(1).optional().openapi({
-    description: 'Number of vCPUs, at most the host’s CPUs. Required without a template.',
+    description:
+      'Number of vCPUs, at most the host’s CPUs. Required without a template or a source, whose number it is by default.',
     maximum: integerMax,
     example: 1,
   }),
   mem_size_mib: z.int().min(4).optional().openapi({
-    description: 'Memory in MiB, at least the image’s `min_memory_mib`. Required without a template.',
+    description:
+      'Memory in MiB, at least the image’s `min_memory_mib`. Required without a template or a source, whose size it is by default.',
     maximum: integerMax,
     example: 256,
   }),
@@ -81,6 +84,19 @@ const createFields = {
     pattern: noNulPattern,
     example: 'web',
   }),
+  source: closed({
+    kind: z.literal('snapshot'),
+    snapshot: z.string().min(1).max(128).refine(noNul, 'must not contain NUL').openapi({
+      description: 'Id or name of the snapshot.',
+      pattern: noNulPattern,
+      example: 'before-upgrade',
+    }),
+  })
+    .optional()
+    .openapi({
+      description:
+        'What its disk is made from, instead of an image; and its memory, if the snapshot has that: then it starts where the snapshot was taken, with the same vCPUs, memory and disk size. Without memory the disk may be larger.',
+    }),
   exposed_ports: exposedPortsField.optional().openapi({
     description:
       'TCP ports of the guest that the reverse proxy may reach, at most 256. For a port of the host use `network.ports`.',
@@ -138,21 +154,35 @@ const createFields = {
 };
 
 // Generators of clients would make no type of `anyOf`.
-const neededFields = openApi31({ 'x-required-unless': { template: ['vcpu_count', 'mem_size_mib'] } });
+const neededFields = (others: readonly string[]) =>
+  openApi31({ 'x-required-unless': { any_of: others, required: ['vcpu_count', 'mem_size_mib'] } });
 
 export const createBody = closed(createFields)
   .refine(vcpusNeeded.check, vcpusNeeded.params)
   .refine(memoryNeeded.check, memoryNeeded.params)
-  .openapi('CreateMachine', neededFields);
+  .refine(({ template, source }) => template === undefined || source === undefined, {
+    path: ['source'],
+    message: 'cannot be given beside template',
+  })
+  .openapi(
+    'CreateMachine',
+    openApi31({ ...neededFields(['template', 'source']), 'x-not-together': ['template', 'source'] }),
+  );
 export type CreateBody = z.infer<typeof createBody>;
 
-const { lifetime_seconds: _, on_expire: __, lifetime_counts: ___, ...memberFields } = createFields;
+const {
+  lifetime_seconds: _,
+  on_expire: __,
+  lifetime_counts: ___,
+  source: ____,
+  ...memberFields
+} = createFields;
 
 /** A machine of an environment, which lives as long as that. */
 export const memberBody = closed(memberFields)
   .refine(vcpusNeeded.check, vcpusNeeded.params)
   .refine(memoryNeeded.check, memoryNeeded.params)
-  .openapi('EnvironmentMachine', neededFields);
+  .openapi('EnvironmentMachine', neededFields(['template']));
 
 export const machineStatus = z.enum(machineStatuses).openapi('MachineStatus', {
   description: 'Status of a machine. `state` shows it in more detail.',
@@ -257,6 +287,11 @@ export const machineBody = z
     }),
     template: z.string().nullable().openapi({
       description: 'Id of the template it was created from; null if there is none.',
+      example: null,
+    }),
+    snapshot_id: z.string().nullable().openapi({
+      description:
+        'Id of the snapshot it was made from, or last set back to, which may be gone; null if there is none.',
       example: null,
     }),
     env: z

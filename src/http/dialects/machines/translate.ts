@@ -68,6 +68,7 @@ export function toCreateRequest(body: CreateBody): CreateRequest {
   return {
     name: body.name,
     template: body.template,
+    source: body.source,
     vcpuCount: body.vcpu_count,
     memoryMib: body.mem_size_mib,
     diskMib: body.disk_size_mib ?? body.image_size_mib,
@@ -188,6 +189,7 @@ export function toMachineBody(
     disk_size_mib: spec.diskMib,
     engine: spec.engine,
     template: spec.template,
+    snapshot_id: spec.snapshot,
     boot: spec.boot,
     boot_kind: bootKind(machine),
     suspended_at: machine.savedMemory?.savedAt ?? null,
