@@ -1,5 +1,5 @@
 /**
- * Runs the commands of the pages on networks, the proxy and idle machines, unchanged: the daemon has a network namespace
+ * Runs the commands of the pages on networks, the proxy, idle machines and snapshots, unchanged: the daemon has a network namespace
  * of its own, as a host of its own, and so the ports that the pages name.
  */
 import { readFile } from 'node:fs/promises';
@@ -37,7 +37,10 @@ describe.skipIf(reason !== null)('the commands of', () => {
       ...{ FLOTILLA_NETWORK: 'bridge', PROXY_PORT: '4000' },
     });
   });
-  afterEach(() => daemon.client.machines.delete('web', { force: true }));
+  afterEach(async () => {
+    for (const { id } of (await daemon.client.machines.list()).machines)
+      await daemon.client.machines.delete(id, { force: true });
+  });
   afterAll(async () => {
     await daemon?.terminate();
     await state?.remove();
@@ -55,6 +58,14 @@ describe.skipIf(reason !== null)('the commands of', () => {
     expect(await run('docs/proxy.md')).toMatch(/^hello$/m);
     const { routes } = await daemon.client.routes.list();
     expect(routes).toMatchObject([{ subdomain: 'preview', target_port: 8080 }]);
+  });
+
+  test('docs/snapshots.md', async () => {
+    const printed = await run('docs/snapshots.md');
+    // Disk and memory as they were, of the machine that was set back, of a fork and of a copy.
+    expect(printed.match(/^(?:one|two)$/gm)).toEqual(['one', 'one', 'one', 'one']);
+    expect((await daemon.client.machines.list()).machines).toEqual([]);
+    expect((await daemon.client.snapshots.list()).total).toBe(0);
   });
 
   test('docs/idle.md', async () => {
