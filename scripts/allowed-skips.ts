@@ -17,6 +17,10 @@ export const allowedSkips: readonly AllowedSkip[] = [
   { test: 'test/e2e/hypermachine.test.ts: ', reason: 'Python packages need a package index' },
   { test: 'cli/completion.test.ts: ', reason: 'zsh and fish need a package mirror' },
   { test: 'cli/terminal.test.ts: ', reason: 'script(1) may not be installed' },
+  {
+    test: 'test/e2e/docker.test.ts: ',
+    reason: 'needs a kernel of `flotilla kernel build`, which takes 10 minutes',
+  },
   { test: 'src/storage/images/store.test.ts: ', reason: 'needs a second file system' },
   { test: 'src/setup/kit/cpio.test.ts: ', reason: 'busybox with cpio needs a package mirror' },
   { test: 'src/scripts/module.test.ts: ', reason: 'needs Rust with its WebAssembly target' },

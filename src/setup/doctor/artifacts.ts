@@ -3,14 +3,16 @@
 import { join } from 'node:path';
 import { isAppError } from '../../core/errors.ts';
 import { exists } from '../../lib/files.ts';
+import { ProcessError } from '../../lib/process.ts';
 import type { SetupContext } from '../context.ts';
-import { readDistro } from '../distro.ts';
+import { type Distro, readDistro } from '../distro.ts';
 import { readJson } from '../fingerprint.ts';
 import { type GoTool, goTools, inspectGoTool } from '../go-tools.ts';
 import { inspectGuestAgent } from '../guest-agent.ts';
 import { isBusyboxBuilt } from '../images/busybox.ts';
 import { isDebianBuilt } from '../images/debian.ts';
 import { isImageBuilt } from '../images/record.ts';
+import { type SourcePackage, sourceCandidate } from '../kernel/build/recipe.ts';
 import { isNewest, kernelCandidate } from '../kernel/kernel.ts';
 import { findKernel, type Kernel } from '../kernel/kernels.ts';
 import { isKitBuilt } from '../kit/kit.ts';
@@ -22,6 +24,8 @@ export type Making = 'current' | 'outdated' | 'absent';
 
 export interface KernelFacts {
   readonly release: string;
+  /** Built on this host, from the distribution's source. */
+  readonly isOwn: boolean;
   readonly ageDays: number;
   /** Whether it is what apt would fetch by its present lists; null when the lists or its package are not known. */
   readonly isNewest: boolean | null;
@@ -110,14 +114,17 @@ export function checkArtifacts(facts: ArtifactFacts): readonly Finding[] {
 
 /** Debian's security updates come more often than once a month. */
 const ageDaysMax = 30;
+const rebuildHint =
+  './flotilla kernel build makes it anew, and ./flotilla kernel use built lets machines boot it.';
 const refreshHint = './flotilla setup --refresh replaces it; machines use it from their next start on.';
 
-function checkKernel({ release, ageDays, isNewest, candidate }: KernelFacts): Finding {
-  const made = `${release}, fetched ${ago(ageDays)}`;
+function checkKernel({ release, isOwn, ageDays, isNewest, candidate }: KernelFacts): Finding {
+  const made = `${release}, ${isOwn ? 'built' : 'fetched'} ${ago(ageDays)}`;
+  const hint = isOwn ? rebuildHint : refreshHint;
   if (isNewest === true) return ok('kernel', `${made}, the newest by apt’s lists (${candidate})`);
-  if (candidate !== null) return warn('kernel', `${made}; apt has ${candidate}`, refreshHint);
+  if (candidate !== null) return warn('kernel', `${made}; apt has ${candidate}`, hint);
   const unknown = `${made}; whether there is a newer one is not known: apt has no lists`;
-  return ageDays > ageDaysMax ? warn('kernel', unknown, refreshHint) : ok('kernel', unknown);
+  return ageDays > ageDaysMax ? warn('kernel', unknown, hint) : ok('kernel', unknown);
 }
 
 /** busybox comes from this host's package; the packages in debian-12 are as old as the image. */
@@ -138,13 +145,25 @@ const dayMs = 24 * 60 * 60_000;
 
 async function kernelFacts(context: SetupContext, kernel: Kernel): Promise<KernelFacts> {
   const distro = await readDistro().catch(() => null);
-  const candidate = distro && (await kernelCandidate(context, distro));
+  const isOwn = kernel.kind === 'built';
+  const candidate =
+    distro && (await (isOwn ? knownSource(context, distro) : kernelCandidate(context, distro)));
   return {
     release: kernel.release,
+    isOwn,
     ageDays: Math.floor((Date.now() - kernel.madeAt.getTime()) / dayMs),
     isNewest: candidate && isNewest(kernel, candidate),
     candidate: candidate && `${candidate.packageName} ${candidate.version}`,
   };
+}
+
+/** Null when apt knows none. */
+async function knownSource(context: SetupContext, distro: Distro): Promise<SourcePackage | null> {
+  return sourceCandidate(context, distro).catch((error: unknown) => {
+    context.signal.throwIfAborted();
+    if (error instanceof ProcessError || isAppError(error, 'unsupported')) return null;
+    throw error;
+  });
 }
 
 async function imageAgeDays({ cache }: SetupContext, name: string): Promise<number | null> {

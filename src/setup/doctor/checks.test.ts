@@ -76,7 +76,13 @@ describe('the cache', () => {
     agent: { making: 'current', version: '1+abc' },
     shim: { making: 'current', version: 'abc' },
     builder: { making: 'current', version: 'abc' },
-    kernel: { release: '6.1.0', ageDays: 3, isNewest: true, candidate: 'linux-image-6.1.0 6.1.2-1' },
+    kernel: {
+      release: '6.1.0',
+      isOwn: false,
+      ageDays: 3,
+      isNewest: true,
+      candidate: 'linux-image-6.1.0 6.1.2-1',
+    },
     kit: 'current',
     hasKitInState: true,
     images: [{ name: 'busybox', making: 'current', ageDays: 90 }],
@@ -102,7 +108,13 @@ describe('the cache', () => {
   });
 
   it('warns of a kernel that apt has a newer one of, and of an old one when apt does not know', () => {
-    const kernel = { release: '6.1.0', ageDays: 3, isNewest: false, candidate: 'linux-image-6.1.9 6.1.9-1' };
+    const kernel = {
+      release: '6.1.0',
+      isOwn: false,
+      ageDays: 3,
+      isNewest: false,
+      candidate: 'linux-image-6.1.9 6.1.9-1',
+    };
     expect(troubles(checkArtifacts({ ...good, kernel }))).toMatchObject([
       {
         subject: 'kernel',
@@ -112,6 +124,8 @@ describe('the cache', () => {
     ]);
     const offline = { ...kernel, isNewest: null, candidate: null };
     expect(troubles(checkArtifacts({ ...good, kernel: offline }))).toEqual([]);
+    const own = troubles(checkArtifacts({ ...good, kernel: { ...kernel, isOwn: true } }));
+    expect(own).toMatchObject([{ hint: expect.stringContaining('./flotilla kernel build') }]);
     const [old] = troubles(checkArtifacts({ ...good, kernel: { ...offline, ageDays: 31 } }));
     expect(old).toMatchObject({ level: 'warn', message: expect.stringContaining('is not known') });
   });
