@@ -7,8 +7,11 @@ source "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
 
 test_programs
 static_checks
-# The longest of them use one core only.
-go_tests &
+# The longest tests use one core only.
+{
+  go_checks
+  go_tests
+} &
 typescript_tests --project no-vm --project no-vm-alone --project no-vm-timed
 wait
 tally

@@ -10,7 +10,7 @@ export GOFLAGS=-buildvcs=false GOTOOLCHAIN=local GOWORK=off
 
 # check NAME COMMAND…: runs the command, shows its output if it fails, and records whether it passed.
 check() {
-  local name=$1 output=$reports/output started=$SECONDS
+  local name=$1 output=$reports/output.$BASHPID started=$SECONDS
   shift
   if "$@" >"$output" 2>&1; then
     echo "ok      $name ($((SECONDS - started)) s)"
@@ -73,6 +73,9 @@ test_programs() {
 static_checks() {
   check 'biome' biome ci .
   check 'tsc' tsc --noEmit
+}
+
+go_checks() {
   check 'gofmt' in_agent go_is_formatted
   check 'go vet' in_agent go vet ./...
   check 'gofmt of the launch shim' in_shim go_is_formatted

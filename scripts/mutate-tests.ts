@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { TestReply, TestRequest } from './mutate-worker.ts';
 
 export type Outcome = TestReply | { readonly kind: 'hanging' };
@@ -67,6 +67,8 @@ export class TestProcess {
     // A group of its own, so that it can be ended together with the processes of a test that hangs.
     const child = fork(join(import.meta.dirname, 'mutate-worker.ts'), [], {
       ...{ cwd: this.#copy, detached: true, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] },
+      // The packages are the same files in every copy.
+      env: { NODE_COMPILE_CACHE: join(dirname(import.meta.dirname), '.cache/node'), ...process.env },
     });
     this.#child = child;
     return child;

@@ -5,7 +5,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
 
 check 'set-up' ./flotilla setup
 test_programs
+go_checks &
 static_checks
+wait
 typescript_tests
 race=$(race_flag)
 # The longest of them use one core only, and some deliberate faults show as an event that never comes.

@@ -12,8 +12,14 @@ vi.setConfig({ testTimeout: 400_000, hookTimeout: 400_000 });
 
 let directory: Awaited<ReturnType<typeof makeStateDirectory>>;
 let daemon: DaemonProcess;
+/** Ports of its own: any other daemon could take one of the usual ones while this daemon is dead. */
+const firstPort = 10_000 + (process.pid % 900) * 10;
 // Without a bridge the daemon itself carries connections to published ports, so their end is the daemon's, too.
-const start = () => startDaemonProcess(directory.path, undefined, { FLOTILLA_NETWORK: 'user' });
+const start = () =>
+  startDaemonProcess(directory.path, undefined, {
+    FLOTILLA_NETWORK: 'user',
+    FLOTILLA_PORT_RANGE: `${firstPort}-${firstPort + 9}`,
+  });
 
 beforeAll(async () => {
   directory = await makeStateDirectory();

@@ -4,7 +4,7 @@
  * daemon may die after any write, and again during the recovery. In all cases the operation is closed with a
  * record that says how, and nothing on the host is orphaned.
  */
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Step } from '../../src/core/operations/definition.ts';
 import { isOpen, type Operation } from '../../src/core/operations/operation.ts';
 import { type CommitFault, commitFaults, faultyStore } from '../../src/core/testing/faulty-store.ts';
@@ -13,6 +13,9 @@ import { type FakeFlotilla, type FakeHooks, startFake } from '../support/fake.ts
 import { isQuick } from '../support/thoroughness.ts';
 import { type OperationCase, operationCases } from './operation-cases.ts';
 import { name, tenant } from './worlds.ts';
+
+// A test makes a world for each write: seconds of work, and minutes on a busy host.
+vi.setConfig({ testTimeout: 300_000 });
 
 /** More writes than any operation makes, with those of the operations that it begins. */
 const writesMax = 60;

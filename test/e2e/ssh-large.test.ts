@@ -1,8 +1,11 @@
 /** Large transfers through the SSH gateway, and the window of a terminal, with OpenSSH's own client. */
 import { createHash, randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { startTestHost, type TestHost } from '../support/host.ts';
 import { SshClients } from '../support/ssh.ts';
+
+// An emulated guest on a busy host moves less than a megabyte a second.
+vi.setConfig({ testTimeout: 300_000 });
 
 let host: TestHost;
 let clients: SshClients;
