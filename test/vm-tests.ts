@@ -33,18 +33,18 @@ export const testFiles = [
  * its own: it is listed in `alone`.
  */
 const alone = [
-  '**/golden.test.ts',
   'cli/cp.test.ts',
   'src/lib/files.test.ts',
   'src/proxy/{exchange,private-routes,reverse-proxy}.test.ts',
   'src/storage/disks/durable.test.ts',
+  'test/contract/{dialects-fuzz,fuzz,generated-clients,schemathesis,sdk-package}.test.ts',
 ];
 const sharing = globSync(
   [
     'src/{core,engines,guest,http,lib,proxy,scripts,setup,ssh,storage}/**/*.test.ts',
     'sdk/src/**/*.test.ts',
     '{bench,cli,scripts}/**/*.test.ts',
-    'test/{arch,mutations}/**/*.test.ts',
+    'test/{arch,contract,crash,mutations}/**/*.test.ts',
   ],
   {
     cwd: dirname(import.meta.dirname),
