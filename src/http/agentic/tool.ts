@@ -9,6 +9,7 @@ import type { ImageService } from '../../core/images/service.ts';
 import { type Caller, checkScope, type Scope } from '../../core/keys/caller.ts';
 import type { MachineService } from '../../core/machines/service.ts';
 import type { ScriptService } from '../../core/scripts/service.ts';
+import type { SnapshotService } from '../../core/snapshots/service.ts';
 import { describeIssue } from '../issues.ts';
 import { unknownName } from '../schema.ts';
 
@@ -17,6 +18,7 @@ export interface ToolDeps {
   readonly files: FileService;
   readonly scripts: ScriptService;
   readonly imageService: ImageService;
+  readonly snapshots: SnapshotService;
 }
 
 /** Who calls, and for how long. */

@@ -18,6 +18,7 @@ import { VmService } from '../dialects/hypermachine/service.ts';
 import { stateWord, vmId } from '../dialects/hypermachine/translate.ts';
 import { closed } from '../schema.ts';
 import { fileTools } from './file-tools.ts';
+import { snapshotTools } from './snapshot-tools.ts';
 import { makeTool, type Tool, type ToolArguments, type ToolOrder, vmIdField } from './tool.ts';
 
 const vmInput = closed({ vm_id: vmIdField });
@@ -208,4 +209,10 @@ const hostTools: readonly Tool[] = [
   }),
 ];
 
-export const tools: readonly Tool[] = [...lifeTools, ...insideTools, ...fileTools, ...hostTools];
+export const tools: readonly Tool[] = [
+  ...lifeTools,
+  ...insideTools,
+  ...fileTools,
+  ...snapshotTools,
+  ...hostTools,
+];

@@ -70,7 +70,7 @@ export function machineSnapshotsApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
 }
 
 /** Raises the first problem when no machine was made: a caller that only looks at the status must not take that for a success. */
-function requireAny(outcomes: readonly ForkOutcome[]): void {
+export function requireAny(outcomes: readonly ForkOutcome[]): void {
   const [first] = outcomes;
   if (first?.problem && outcomes.every(({ machine }) => machine === null)) throw first.problem;
 }
@@ -80,8 +80,8 @@ function problemBody(caller: Caller, problem: AppError) {
   return neutralBody(neutralShape(shown), null, isRetryable(problem)).error;
 }
 
-/** A snapshot as routes show it. */
-function toSnapshotBody(snapshot: Snapshot): SnapshotBody {
+/** A snapshot as routes and tools show it. */
+export function toSnapshotBody(snapshot: Snapshot): SnapshotBody {
   const { spec } = snapshot;
   return {
     id: snapshot.id,
