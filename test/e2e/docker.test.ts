@@ -63,8 +63,8 @@ describe.skipIf(!kernel)('a machine on a built kernel', () => {
 
   test('runs a container with Docker, on a bridge with address translation', async () => {
     await shell(
-      'dockerd > /var/log/dockerd.log 2>&1 & for i in $(seq 200); do docker info > /dev/null 2>&1 && exit; sleep 1; done; tail -n 30 /var/log/dockerd.log >&2; exit 1',
-      300,
+      'dockerd > /var/log/dockerd.log 2>&1 & for i in $(seq 180); do docker info > /dev/null 2>&1 && exit; sleep 1; done; tail -n 30 /var/log/dockerd.log >&2; exit 1',
+      200,
     );
     expect(await shell('iptables -t nat -S POSTROUTING')).toMatch(
       /-s 172\.17\.0\.0\/16 ! -o docker0 -j MASQUERADE/,
@@ -72,12 +72,12 @@ describe.skipIf(!kernel)('a machine on a built kernel', () => {
     await shell(
       'mkdir -p /tmp/root/bin && cp /bin/busybox /tmp/root/bin/sh && tar -C /tmp/root -c . | docker import - busybox',
     );
-    expect(await shell('docker run --rm busybox /bin/sh -c "echo hello from $(echo docker)"', 300)).toBe(
+    expect(await shell('docker run --rm busybox /bin/sh -c "echo hello from $(echo docker)"', 200)).toBe(
       'hello from docker\n',
     );
     const inside = await shell(
       'docker run --rm --memory 64m --pids-limit 50 busybox /bin/sh -c "busybox ip -4 addr show eth0; busybox ping -c 1 172.17.0.1"',
-      300,
+      200,
     );
     expect(inside).toMatch(/inet 172\.17\.0\.\d+\/16/);
     expect(inside).toMatch(/1 packets received/);
