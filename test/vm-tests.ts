@@ -35,13 +35,14 @@ export const testFiles = [
 const alone = [
   'cli/cp.test.ts',
   'src/lib/files.test.ts',
+  'src/main/failed-start.test.ts',
   'src/proxy/{exchange,private-routes,reverse-proxy}.test.ts',
   'src/storage/disks/durable.test.ts',
   'test/contract/{dialects-fuzz,fuzz,generated-clients,schemathesis,sdk-package}.test.ts',
 ];
 const sharing = globSync(
   [
-    'src/{core,engines,guest,http,lib,proxy,scripts,setup,ssh,storage}/**/*.test.ts',
+    'src/{core,engines,guest,http,lib,main,proxy,scripts,setup,ssh,storage}/**/*.test.ts',
     'sdk/src/**/*.test.ts',
     '{bench,cli,scripts}/**/*.test.ts',
     'test/{arch,contract,crash,mutations}/**/*.test.ts',
