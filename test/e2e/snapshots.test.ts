@@ -67,6 +67,12 @@ test('forks go on with the same memory, each as itself, and so does the first', 
   expect(await Promise.all(all.map((each) => said(each, 'hostname')))).toEqual(['web', 'fork-1', 'fork-2']);
   const random = await Promise.all(all.map((each) => said(each, 'head -c 16 /dev/urandom | od -An -tx1')));
   expect(new Set(random).size).toBe(3);
+  const machineIds = await Promise.all(all.map((each) => said(each, 'cat /etc/machine-id')));
+  expect(new Set(machineIds).size).toBe(3);
+  for (const each of all) {
+    const { guest_mac: mac } = await each.info();
+    expect(await said(each, 'cat /sys/class/net/eth0/address')).toBe(mac);
+  }
   await said(web, 'echo other > /run/state');
   expect(await said(forks[0] as MachineHandle, 'cat /run/state')).toBe('shared');
 });
