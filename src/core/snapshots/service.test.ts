@@ -93,7 +93,7 @@ test('a machine is made from it, and its first start restores it with names of i
   const { machine } = await fake.machines.start(tenant, 'child');
   expect(machine).toMatchObject({ state: 'running', handle: { restoredFrom: parent.incarnation } });
   const told = fake.guest.calls.filter((call) => call.includes(machine.incarnation ?? '?'));
-  expect(told.map((call) => call.split(' ')[0])).toEqual(['rekey', 'waitReady', 'identify', 'network']);
+  expect(told.map((call) => call.split(' ')[0])).toEqual(['rekey', 'waitReady', 'adopt', 'network']);
   expect(await fake.snapshots.create(tenant, 'child', {})).toMatchObject({ parentId: snapshot.id });
 
   await expect(fake.machines.create(tenant, { name: 'big', source, memoryMib: 256 })).rejects.toMatchObject({
