@@ -15,6 +15,7 @@ import { benchNet } from './net.ts';
 import { benchProxy } from './proxy/index.ts';
 import { benchQuota } from './quota.ts';
 import { type BenchReport, formatReport } from './report.ts';
+import { benchDensity, benchFork, benchSnapshot } from './snapshots.ts';
 import { benchStart } from './start.ts';
 
 export const benchNames = [
@@ -28,6 +29,9 @@ export const benchNames = [
   'net',
   'proxy',
   'quota',
+  'snapshot',
+  'fork',
+  'density',
 ] as const;
 export type BenchName = (typeof benchNames)[number];
 
@@ -49,6 +53,9 @@ const benches: Readonly<Record<BenchName, (context: BenchContext) => Promise<Ben
   net: benchNet,
   proxy: benchProxy,
   quota: benchQuota,
+  snapshot: benchSnapshot,
+  fork: benchFork,
+  density: benchDensity,
 };
 
 /** Prints the report on standard output and progress on standard error. Resolves with the exit code. */

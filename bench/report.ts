@@ -4,7 +4,7 @@ import { pairwiseRatios } from './statistics.ts';
 export interface BenchResult {
   readonly name: string;
   readonly value: number;
-  readonly unit: 'ratio' | 'ms' | 'requests/s' | 'MiB/s' | 'MiB' | 'machines';
+  readonly unit: 'ratio' | 'ms' | 'requests/s' | 'MiB/s' | 'MiB' | 'machines' | 'percent';
   /** One sample per round, in order; `value` is computed from them. */
   readonly samples: readonly number[];
 }
