@@ -99,7 +99,7 @@ async function pausesOfSnapshots(context: BenchContext, client: FlotillaClient):
   const ended = new AbortController();
   const seen = { atMs: performance.now(), longestMs: 0 };
   const watching = (async () => {
-    const output = client.execs.output('origin', command.id, { follow: true }, { signal: ended.signal });
+    const output = client.execs.output('origin', command.id, { follow: true, signal: ended.signal });
     for await (const _ of output) {
       const nowMs = performance.now();
       seen.longestMs = Math.max(seen.longestMs, nowMs - seen.atMs);

@@ -160,6 +160,16 @@ test('a damaged snapshot changes nothing', async () => {
   await expect(get('child')).rejects.toMatchObject({ code: 'not_found' });
 });
 
+test('forks have a lifetime of their own, as long as the machine’s', async () => {
+  await begin();
+  await fake.machines.update(tenant, 'web', { lifetimeSeconds: 3600, onExpire: 'suspend' });
+  const [running] = await fork({ count: 1 });
+  expect(running?.machine?.spec).toMatchObject({ lifetimeSeconds: 3600, onExpire: 'suspend' });
+  expect(running?.machine?.expiresAt).not.toBeNull();
+  const [suspended] = await fork({ count: 1, name: 'still', start: false });
+  expect(suspended?.machine).toMatchObject({ expiresAt: null, remainingMs: expect.any(Number) });
+});
+
 test('forks run, and leave no snapshot', async () => {
   const parent = await begin();
   const outcomes = await fork({ name: 'copy' });

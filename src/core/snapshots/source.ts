@@ -35,6 +35,10 @@ export function applySnapshot(request: CreateRequest, snapshot: Snapshot): Creat
     autoWake: request.autoWake ?? spec.autoWake,
     idle: request.idle === undefined ? spec.idle : request.idle,
     sshKeys: request.sshKeys ?? spec.sshKeys,
+    // A new one, as long as that of the machine was.
+    lifetimeSeconds: request.lifetimeSeconds ?? spec.lifetimeSeconds ?? undefined,
+    onExpire: request.onExpire ?? spec.onExpire,
+    lifetimeCounts: request.lifetimeCounts ?? spec.lifetimeCounts,
     network: {
       egress: spec.network.egress,
       ...(mode === 'bridge' ? { bridge: spec.network.lan?.bridge } : {}),
