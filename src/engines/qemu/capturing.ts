@@ -1,7 +1,11 @@
 /**
- * Copies a guest's memory and disk of one moment while the guest goes on. QEMU sends the memory while the guest runs, and
- * pauses it for the last part of it. Then a backup job is started, which from that moment on keeps the old content of
- * whatever the guest overwrites, and the guest goes on. A guest that was paused stays paused.
+ * Copies a guest's memory and disk of one moment while the guest goes on. The guest is paused while its memory is sent; under
+ * KVM QEMU sends it while the guest runs, and pauses it for the last part. Then a backup job is started, which from that
+ * moment on keeps the old content of whatever the guest overwrites, and the guest goes on. A guest that was paused stays
+ * paused.
+ *
+ * Under TCG, QEMU 7.2 misses pages that the guest changes while its memory is sent: three of eight restored guests
+ * panicked with a damaged heap.
  */
 import { rm } from 'node:fs/promises';
 import { AppError } from '../../core/errors.ts';
@@ -65,15 +69,21 @@ export async function captureState(
   let pausedMs = 0;
   try {
     if (memory) {
-      const moved = await (wasRunning ? sendLive : sendPaused)(qmp, memory, signal);
-      state = moved.state;
-      const sinceMs = performance.now();
+      let sinceMs = performance.now();
+      if (wasRunning && isOnKvm(memory)) {
+        const sent = await sendLive(qmp, memory, signal);
+        state = sent.state;
+        sinceMs = performance.now() - sent.pausedMs;
+      } else {
+        if (wasRunning) await qmp.execute('stop', {}, commandTimeoutMs);
+        state = await sendPaused(qmp, memory, signal);
+      }
       // Not earlier: the end of a migration makes all disks read-only until the guest goes on.
       await addTarget(qmp, diskTarget);
       await startJob(qmp);
       await pauseJob(qmp, signal);
       if (wasRunning) await qmp.execute('cont', {}, commandTimeoutMs);
-      pausedMs = wasRunning ? moved.pausedMs + performance.now() - sinceMs : 0;
+      pausedMs = wasRunning ? performance.now() - sinceMs : 0;
     } else {
       await addTarget(qmp, diskTarget);
       await startJob(qmp);
@@ -98,7 +108,7 @@ export async function captureState(
 export async function abandonCapture(qmp: QmpClient, isRunning: boolean): Promise<void> {
   await cancelMigration(qmp).catch(() => undefined);
   await clearRemains(qmp);
-  const isHeld = (await statusOf(qmp)) === 'postmigrate';
+  const isHeld = ['postmigrate', 'paused'].includes(String(await statusOf(qmp)));
   if (isRunning && isHeld) await qmp.execute('cont', {}, commandTimeoutMs);
 }
 
@@ -107,9 +117,14 @@ async function goOnAgain(qmp: QmpClient, isRunning: boolean): Promise<void> {
   await abandonCapture(qmp, isRunning).catch(() => undefined);
 }
 
+/** Only then a state depends on the host's processor. */
+function isOnKvm({ facts }: SaveRequest): boolean {
+  return facts.processor !== null;
+}
+
 async function sendPaused(qmp: QmpClient, memory: SaveRequest, signal: AbortSignal) {
   const bytesMax = memory.memoryMib * 1024 * 1024 + overheadBytesMax;
-  return { state: await transferState(qmp, memory, { bytesMax }, signal), pausedMs: 0 };
+  return await transferState(qmp, memory, { bytesMax }, signal);
 }
 
 async function sendLive(qmp: QmpClient, memory: SaveRequest, signal: AbortSignal) {
