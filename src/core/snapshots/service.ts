@@ -332,9 +332,8 @@ export class SnapshotService {
 
   async #requireUnused(tx: Repositories, { id, name, hostId }: Snapshot): Promise<void> {
     const open = await tx.operations.open(hostId);
-    const users = open.filter(({ params }) => params.snapshotId === id).length;
-    if (users === 0) return;
-    throw new AppError('conflict', `snapshot '${name}' is in use: ${users} machines are being made from it`, {
+    if (!open.some(({ params }) => params.snapshotId === id)) return;
+    throw new AppError('conflict', `snapshot '${name}' is in use: a machine is being made from it`, {
       hint: 'Try again in a moment.',
       isPassing: true,
     });
