@@ -209,6 +209,7 @@ describe('boot kits', () => {
       initrdPath: join(state.bootKit(digest), 'initrd'),
       kernelRelease: '6.1.0',
       kernelArgs: '',
+      needsAcpi: true,
     });
     expect(await readFile(kit.kernelPath, 'utf8')).toBe('kernel');
     expect(await modeOf(kit.initrdPath)).toBe(0o444);
