@@ -210,7 +210,8 @@ export class Internet implements AsyncDisposable {
       // The host's own guests are no part of the world; it can reach them only if it tries.
       'route add 10.77.0.0/16 via 198.51.100.1',
     );
-    // Counts what arrives from the host, before anything is decided about it.
+    // Counts what arrives from the host, before anything is decided about it. A bare reset is the host's own answer to a
+    // packet of the world whose flow it has forgotten, which comes whenever the world sends again.
     await world.run(
       'nft',
       ['-f', '-'],
@@ -218,6 +219,7 @@ export class Internet implements AsyncDisposable {
         set packets4 { type ipv4_addr . ipv4_addr . inet_proto . inet_service; size 65536; flags dynamic; counter; }
         set packets6 { type ipv6_addr . ipv6_addr . inet_proto . inet_service; size 65536; flags dynamic; counter; }
         chain arrived { type filter hook prerouting priority raw; policy accept;
+          tcp flags & (fin | syn | rst | ack) == rst accept
           iifname eth0 meta l4proto { tcp, udp } update @packets4 { ip saddr . ip daddr . meta l4proto . th dport counter }
           iifname eth0 meta l4proto != { tcp, udp, icmpv6 } update @packets4 { ip saddr . ip daddr . meta l4proto . 0 counter }
           iifname eth0 meta l4proto { tcp, udp } update @packets6 { ip6 saddr . ip6 daddr . meta l4proto . th dport counter }
