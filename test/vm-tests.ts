@@ -13,6 +13,7 @@ export const vmTestFiles = [
   'test/crash/daemon.test.ts',
   'test/crash/host-reboot.test.ts',
   'test/crash/kill-at-every-step.test.ts',
+  'test/crash/snapshots-at-every-step.test.ts',
   'test/crash/terminal.test.ts',
   'test/crash/upgrade.test.ts',
   'test/e2e/**/*.test.ts',

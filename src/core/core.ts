@@ -84,6 +84,8 @@ export interface CoreDeps {
   readonly bootTimeoutMs?: number | undefined;
   /** The longest lifetime of an environment. */
   readonly lifetimeSecondsMax?: number | undefined;
+  /** How many snapshots each machine may have; null or absent: any number. */
+  readonly snapshotsPerMachine?: number | null | undefined;
   /** See ReconcilerDeps. */
   readonly quarantineDays?: number;
   /** See FLOTILLA_PORT_RANGE. */
@@ -189,6 +191,7 @@ export async function createCore(deps: CoreDeps): Promise<Core> {
   const snapshots = new SnapshotService({
     ...{ store, edges, runner, machineOperations, actions, creation, machines, capacity },
     quotas: quotaDefaults,
+    perMachine: deps.snapshotsPerMachine ?? null,
     definitions: snapshotOperations,
   });
   const members = new Members({ store, machines, supervisor });

@@ -55,6 +55,8 @@ export interface HttpDeps {
   readonly network: NetworkService;
   /** Of Hyperfleet's routes for files. */
   readonly fileLimits?: FileLimits;
+  /** See HATCH_IDLE_TIMEOUT; null or absent: never. */
+  readonly hatchIdleSeconds?: number | null;
   readonly hosts: HostService;
   readonly operations: OperationService;
   readonly quotas: QuotaService;

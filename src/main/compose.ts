@@ -130,6 +130,7 @@ async function composeOn(
     sshPortRange: config.sshPortRange,
     lifetimeSecondsMax: config.environmentLifetimeSecondsMax,
     quotas: config.quotas,
+    snapshotsPerMachine: config.snapshotsPerMachine,
     quarantineDays: config.quarantineDays,
     hooks: options.hooks,
   });

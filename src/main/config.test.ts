@@ -23,6 +23,8 @@ describe('readConfig', () => {
         wakeTimeoutMs: 60_000,
       },
       environmentLifetimeSecondsMax: 21_600,
+      snapshotsPerMachine: null,
+      hatchIdleSeconds: null,
       stateDir: '/var/lib/flotilla',
       cacheDir: '/var/cache/flotilla',
       corsOrigins: new Set(),

@@ -9,7 +9,7 @@ import type { QuotaLimits } from '../core/quotas/quota.ts';
 import { type NetworkSettings, readNetworkSettings } from '../network/settings.ts';
 import { stateDirBytesMax } from '../storage/layout.ts';
 import { type Address, addressesOf, isLoopback, listenPlaces } from './addresses.ts';
-import { type ProxyConfig, proxyVariables, readProxyConfig } from './proxy-config.ts';
+import { milliseconds, type ProxyConfig, proxyVariables, readProxyConfig } from './proxy-config.ts';
 import { port, wholeNumber } from './variables.ts';
 
 const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1');
@@ -69,6 +69,15 @@ const environment = z.object({
   FLOTILLA_QUOTA_DISK_MIB: quotaLimit,
   /** Hatch's name of FLOTILLA_QUOTA_MACHINES, which takes precedence. */
   HATCH_MAX_VMS_PER_USER: quotaLimit,
+  /** How many snapshots each machine may have. */
+  FLOTILLA_SNAPSHOTS_PER_MACHINE: quotaLimit,
+  /** Hatch's name of it. */
+  HATCH_MAX_SNAPSHOTS_PER_VM: quotaLimit,
+  /** Machines with a route that Hatch's API made are suspended when nobody has used them for so long: 45m, 1h. Default: never. */
+  HATCH_IDLE_TIMEOUT: z
+    .string()
+    .regex(/^[1-9]\d{0,4}(s|m|h)$/, 'must be a duration such as 90s, 45m or 2h')
+    .optional(),
   /** Of Hyperfleet's own routes for files: bytes, and milliseconds. */
   HYPERFLEET_FILE_MAX_SIZE: wholeNumber(1, 2 ** 40).default(104_857_600),
   HYPERFLEET_FILE_TRANSFER_TIMEOUT: wholeNumber(1, 86_400_000).default(60_000),
@@ -131,6 +140,7 @@ export const aboveHatchVariables: Readonly<Record<string, string>> = {
   HATCH_HTTP_ADDR: 'FLOTILLA_LISTEN',
   HATCH_PROXY_ADDR: 'FLOTILLA_PROXY_LISTEN',
   HATCH_MAX_VMS_PER_USER: 'FLOTILLA_QUOTA_MACHINES',
+  HATCH_MAX_SNAPSHOTS_PER_VM: 'FLOTILLA_SNAPSHOTS_PER_MACHINE',
   HATCH_SSH_PORT_MIN: 'FLOTILLA_SSH_PORTS',
   HATCH_SSH_PORT_MAX: 'FLOTILLA_SSH_PORTS',
   HATCH_MAX_ROOTFS_SIZE_MIB: 'HATCH_MAX_OVERLAY_SIZE_MIB',
@@ -166,6 +176,10 @@ export interface Config {
   readonly quotas: QuotaLimits;
   /** See FLOTILLA_ENV_LIFETIME_MAX. */
   readonly environmentLifetimeSecondsMax: number;
+  /** See FLOTILLA_SNAPSHOTS_PER_MACHINE; null: any number. */
+  readonly snapshotsPerMachine: number | null;
+  /** See HATCH_IDLE_TIMEOUT; null: never. */
+  readonly hatchIdleSeconds: number | null;
   /** See FLOTILLA_QUARANTINE_DAYS. */
   readonly quarantineDays: number;
   /** See FLOTILLA_KEEP_ALIVE_SECONDS. */
@@ -249,6 +263,9 @@ export function readConfig(env: NodeJS.ProcessEnv, isRoot: boolean = process.get
       memoryMib: values.FLOTILLA_QUOTA_MEMORY_MIB ?? null,
       diskMib: values.FLOTILLA_QUOTA_DISK_MIB ?? null,
     },
+    snapshotsPerMachine: values.FLOTILLA_SNAPSHOTS_PER_MACHINE ?? values.HATCH_MAX_SNAPSHOTS_PER_VM ?? null,
+    hatchIdleSeconds:
+      values.HATCH_IDLE_TIMEOUT === undefined ? null : milliseconds(values.HATCH_IDLE_TIMEOUT) / 1000,
     environmentLifetimeSecondsMax: values.FLOTILLA_ENV_LIFETIME_MAX,
     quarantineDays: values.FLOTILLA_QUARANTINE_DAYS,
     keepAliveMs: values.FLOTILLA_KEEP_ALIVE_SECONDS * 1000,

@@ -160,7 +160,8 @@ function wrong(message: string, hint: string): AppError {
 }
 
 /** Of a duration that the pattern has let through. */
-function milliseconds(text: string): number {
-  const [, count, unit = 's'] = /^(\d+)(ms|s|m)$/.exec(text) ?? [];
-  return Number(count) * ({ ms: 1, s: 1_000, m: 60_000 }[unit] ?? 1_000);
+/** Of a duration in Go's form with one unit, such as 500ms, 60s, 45m or 2h. */
+export function milliseconds(text: string): number {
+  const [, count, unit = 's'] = /^(\d+)(ms|s|m|h)$/.exec(text) ?? [];
+  return Number(count) * ({ ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit] ?? 1_000);
 }

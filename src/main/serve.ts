@@ -178,6 +178,7 @@ async function open(
     connections: flotilla.connections,
     network: flotilla.network,
     fileLimits: config.fileLimits,
+    hatchIdleSeconds: config.hatchIdleSeconds,
     hosts,
     operations,
     scripts,

@@ -107,6 +107,7 @@ export interface FakeOptions {
   readonly hooks?: FakeHooks;
   readonly bootTimeoutMs?: number;
   readonly quotas?: QuotaLimits;
+  readonly snapshotsPerMachine?: number;
   /** The engine's capabilities. Default: the fake engine's. */
   readonly capabilities?: Partial<EngineCapabilities>;
   /** Features that the engine lacks. */
@@ -176,6 +177,7 @@ export async function startFake(options: FakeOptions = {}): Promise<FakeFlotilla
       imageAliases: options.imageAliases,
       capacity: { memoryMib },
       quotas: options.quotas,
+      snapshotsPerMachine: options.snapshotsPerMachine,
       startsMax: 2,
       hostId: 'host',
       bootId: `boot-${boots}`,

@@ -6,7 +6,7 @@ import { AppError } from '../errors.ts';
 import type { Machine } from '../machines/machine.ts';
 import { type Edges, requireDiskSpace } from '../machines/steps/context.ts';
 import { tellTime } from '../machines/steps/pause.ts';
-import { requireRekey, requireSpace, suspendableOf } from '../machines/steps/suspend.ts';
+import { requireFeatures, requireSpace, suspendableOf } from '../machines/steps/suspend.ts';
 import type {
   OperationDefinition,
   OperationDefinitions,
@@ -167,7 +167,7 @@ async function captureUp(
   const { slot, imageDigest } = machine;
   const isRunning = machine.state === 'running';
   if (hasMemory) {
-    if (isRunning) await requireRekey(edges, machine, signal);
+    if (isRunning) await requireFeatures(edges, machine, ['rekey', 'adopt'], signal);
     await requireSpace(edges, machine, signal);
   }
   await edges.disks.makeEmpty({ machineId: machine.id, slot, imageDigest }, disk, signal);

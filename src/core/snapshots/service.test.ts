@@ -54,6 +54,31 @@ test('what can be saved depends on the state', async () => {
   expect(await list()).toHaveLength(4);
 });
 
+test('memory is saved only if its guest could become another machine', async () => {
+  await begin();
+  const { guest } = fake;
+  const { waitReady } = guest;
+  guest.waitReady = async (...args) => ({ ...(await waitReady.apply(guest, args)), features: ['rekey'] });
+  await expect(create()).rejects.toMatchObject({ code: 'unsupported' });
+  expect(await create({ memory: false })).toMatchObject({ hasMemory: false });
+  expect(await get()).toMatchObject({ state: 'running' });
+  expect(await list()).toHaveLength(1);
+});
+
+test('a host limits the snapshots of each machine, unless others make room', async () => {
+  const clock = new FakeClock();
+  await begin({ clock, snapshotsPerMachine: 2 });
+  for (const name of ['first', 'second']) {
+    await create({ name });
+    clock.advance(1000);
+  }
+  const refusal = { code: 'quota', details: { resource: 'snapshots', used: 2, limit: 2 } };
+  await expect(create()).rejects.toMatchObject(refusal);
+  await expect(create({ keep: 3 })).rejects.toMatchObject(refusal);
+  await create({ name: 'third', keep: 2 });
+  expect((await list()).map(({ name }) => name)).toEqual(['third', 'second']);
+});
+
 test('only the newest ones are kept', async () => {
   const clock = new FakeClock();
   await begin({ clock });

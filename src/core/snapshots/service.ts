@@ -25,6 +25,26 @@ import type { Snapshot } from './snapshot.ts';
 
 /** Limit per tenant; a list shows all of them in ten pages. */
 export const snapshotsMax = 1_000;
+
+/** A machine has as many snapshots as the host allows for one. */
+export class SnapshotsExceeded extends AppError {
+  readonly used: number;
+  readonly limit: number;
+
+  constructor(machine: string, used: number, limit: number) {
+    super(
+      'quota',
+      `machine '${machine}' has ${used} snapshots, and this host keeps ${limit} of each machine`,
+      {
+        hint: 'Delete snapshots that are no longer used, or keep only the newest ones (keep).',
+        details: { resource: 'snapshots', used, requested: 1, limit },
+      },
+    );
+    this.used = used;
+    this.limit = limit;
+  }
+}
+
 /** Machines that one request makes. */
 export const forksMax = 100;
 const labelsMax = 64;
@@ -69,6 +89,8 @@ export interface SnapshotServiceDeps {
   readonly machines: Pick<MachineService, 'start'>;
   readonly capacity: Capacity;
   readonly quotas: QuotaLimits;
+  /** Limit of each machine; null: none but the tenant's. */
+  readonly perMachine: number | null;
   readonly definitions: ReturnType<typeof snapshotDefinitions>;
 }
 
@@ -81,7 +103,7 @@ export class SnapshotService {
 
   /**
    * Takes a snapshot. A running machine goes on. Raises `not_found`, `invalid`, `conflict` (name taken, or the machine's state
-   * forbids it), `unsupported` (no memory to save), `exhausted`. When the signal aborts meanwhile, nothing is left.
+   * forbids it), `quota`, `unsupported` (no memory to save), `exhausted`. When the signal aborts meanwhile, nothing is left.
    */
   async create(
     tenant: string,
@@ -250,10 +272,7 @@ export class SnapshotService {
     const begun = await runner.begin(async (tx) => {
       const machine = await findMachine(tx, tenant, idOrName);
       const snapshot = this.#newSnapshot(machine, request);
-      if (!isTemporary && (await tx.snapshots.count(tenant)) >= snapshotsMax)
-        throw new AppError('conflict', `there are ${snapshotsMax} snapshots already`, {
-          hint: 'Delete snapshots that are no longer used.',
-        });
+      if (!isTemporary) await this.#requireRoom(tx, machine, request.keep);
       await tx.snapshots.insert(snapshot);
       const params: SnapshotParams = { hasMemory: snapshot.hasMemory, isTemporary };
       const operation = runner.newOperation({
@@ -278,6 +297,23 @@ export class SnapshotService {
     } finally {
       signal?.removeEventListener('abort', cancel);
     }
+  }
+
+  /** Raises what refuses another snapshot of this machine. Reserves nothing. */
+  async requireRoom(machine: Machine): Promise<void> {
+    await this.#requireRoom(this.#deps.store, machine);
+  }
+
+  /** What `keep` removes afterwards does not count. */
+  async #requireRoom(tx: Repositories, { id, tenant, spec }: Machine, keep = Infinity): Promise<void> {
+    if ((await tx.snapshots.count(tenant)) >= snapshotsMax)
+      throw new AppError('conflict', `there are ${snapshotsMax} snapshots already`, {
+        hint: 'Delete snapshots that are no longer used.',
+      });
+    const { perMachine } = this.#deps;
+    if (perMachine === null || keep <= perMachine) return;
+    const { total } = await tx.snapshots.list({ tenant, machineId: id, limit: 1, offset: 0 });
+    if (total >= perMachine) throw new SnapshotsExceeded(spec.name, total, perMachine);
   }
 
   #newSnapshot(machine: Machine, { name, labels = {}, memory }: NewSnapshot): Snapshot {

@@ -6,7 +6,7 @@ const ownNetwork = 'FLOTILLA_NETWORK_BRIDGE and FLOTILLA_NETWORK_CIDR say how gu
 const ownProxy = 'HATCH_PROXY_ADDR, HATCH_PROXY_BASE_DOMAIN and HATCH_PROXY_WAKE_TIMEOUT are honoured';
 const ownGateway =
   'FLOTILLA_SSH_LISTEN says where SSH is accepted; HATCH_SSH_PORT_MIN and HATCH_SSH_PORT_MAX are honoured';
-const noSnapshots = 'there are no snapshots yet';
+const localSnapshots = 'snapshots stay on this host';
 const ownEngine = 'machines run on QEMU, which set-up installs';
 const ownImages = 'images are imported: flotilla images import';
 
@@ -18,9 +18,8 @@ const ignored: readonly (readonly [prefix: string, reason: string])[] = [
   ['HATCH_PROXY_', ownProxy],
   ['HATCH_BASE_DOMAIN', ownProxy],
   ['HATCH_SSH_', ownGateway],
-  ['HATCH_S3_', noSnapshots],
-  ['HATCH_IDLE_', 'each machine has an idle policy of its own: flotilla create --idle 10m'],
-  ['HATCH_MAX_SNAPSHOTS_', noSnapshots],
+  ['HATCH_S3_', localSnapshots],
+  ['HATCH_IDLE_CHECK_', 'idle machines are noticed without checks; HATCH_IDLE_TIMEOUT is honoured'],
   ['HATCH_DEFAULT_BOOT_ARGS', 'the host sets the kernel’s command line'],
   ['HATCH_DEFAULT_KERNEL_PATH', 'set-up provides the kernel'],
   ['HATCH_DEFAULT_ROOTFS_PATH', ownImages],

@@ -49,7 +49,7 @@ export function suspendOperation(edges: Edges, networks: MachineNetworks): Machi
           // The host may have rebooted since the memory was saved.
           if (await isSaved(edges, machine, operation, signal)) return;
           suspendableOf(edges, machine);
-          if (originOf(operation) === 'running') await requireRekey(edges, machine, signal);
+          if (originOf(operation) === 'running') await requireFeatures(edges, machine, ['rekey'], signal);
           await standStill(edges, machine, signal);
         },
         async undo(context) {
@@ -126,10 +126,18 @@ async function isSaved(
   return saved !== null && saved.incarnation === machine.incarnation && saved.operationId === id;
 }
 
-/** A guest that keeps its link token could not be reached any more. */
-export async function requireRekey(edges: Edges, machine: Machine, signal: AbortSignal): Promise<void> {
+/**
+ * Raises `unsupported` if the guest's agent lacks one of them. Without `rekey` a restored guest would keep its link token and could
+ * not be reached any more; without `adopt` it could not become another machine.
+ */
+export async function requireFeatures(
+  edges: Edges,
+  machine: Machine,
+  needed: readonly ('rekey' | 'adopt')[],
+  signal: AbortSignal,
+): Promise<void> {
   const { features, agentVersion } = await edges.guest.waitReady(guestOf(machine), signal);
-  if (features.includes('rekey')) return;
+  if (needed.every((feature) => features.includes(feature))) return;
   throw new AppError('unsupported', `the guest agent (${agentVersion}) cannot be restored`, {
     hint: 'Restart the machine to give it the current agent.',
   });

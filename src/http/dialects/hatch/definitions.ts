@@ -132,10 +132,11 @@ export const routes = {
     ...vms,
     ...needs('machines:write'),
     summary: 'Snapshot a VM',
-    description: 'Refused: this host keeps no snapshots yet.',
+    description:
+      'Of a running VM. It is not up afterwards, and `snapshotted`: a restore continues it, and so do requests to its routes and SSH. If no snapshot can be made, it goes on.',
     request,
     responses: {
-      201: json('The snapshot: on hosts that keep them.', schema.snapshotBody),
+      201: json('The snapshot.', schema.snapshotBody),
       ...invalid,
       ...common,
       ...notFound,
@@ -150,10 +151,10 @@ export const routes = {
     ...vms,
     ...needs('machines:write'),
     summary: 'Restore a VM',
-    description: 'Refused: no VM is a snapshot, because this host keeps none yet.',
+    description: 'Continues a `snapshotted` VM where it was.',
     request,
     responses: {
-      200: json('The VM: on hosts that keep snapshots.', schema.vmBody),
+      200: json('The VM, which runs.', schema.vmBody),
       ...invalid,
       ...common,
       ...notFound,
@@ -168,7 +169,7 @@ export const routes = {
     ...vms,
     ...needs('machines:read'),
     summary: 'List a VM’s snapshots',
-    description: 'There are none yet.',
+    description: 'Newest first, also those that were made otherwise.',
     request,
     responses: {
       200: json('Its snapshots.', z.array(schema.snapshotBody)),

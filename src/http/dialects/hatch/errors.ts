@@ -2,6 +2,7 @@
 import { AppError } from '../../../core/errors.ts';
 import type { MachineState } from '../../../core/machines/states.ts';
 import { QuotaExceeded } from '../../../core/quotas/quota.ts';
+import { SnapshotsExceeded } from '../../../core/snapshots/service.ts';
 import { type ErrorAnswer, MethodNotAllowed, statusOf } from '../../errors.ts';
 import { stateWord } from './translate.ts';
 
@@ -25,6 +26,7 @@ function textOf(error: AppError): string {
   if (code === 'not_found' && ('machine' in details || 'template' in details)) return 'not found';
   if (error instanceof QuotaExceeded && error.resource === 'machines')
     return `vm limit reached (${error.used}/${error.limit})`;
+  if (error instanceof SnapshotsExceeded) return `snapshot limit reached (${error.used}/${error.limit})`;
   if (code === 'unauthenticated') return isKeyMissing(error) ? 'unauthorized' : 'invalid api key';
   const { action, state } = details;
   if (code === 'conflict' && typeof state === 'string' && typeof action === 'string') {

@@ -180,9 +180,10 @@ export function templatesApp({ templates: service, machines }: HttpDeps): OpenAP
   return app;
 }
 
-export function healthApp({ machines, routes }: HttpDeps): OpenAPIHono<HttpEnv> {
+export function healthApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
+  const { routes } = deps;
   const app = nounApp();
-  const vms = new VmService(machines);
+  const vms = new VmService(deps);
   app.openapi(health, async (c) => {
     return c.json(
       { status: 'ok' as const, vm_count: await vms.count(), route_count: await routes.count() },

@@ -11,11 +11,12 @@ import { deleteRoute, routes } from './definitions.ts';
 import { runExec } from './exec.ts';
 import { connectBody, createBody, execBody, type RouteBody, routeCreateBody } from './schema.ts';
 import { again, VmService } from './service.ts';
-import { stateWord, vmPrefix } from './translate.ts';
+import { vmPrefix } from './translate.ts';
 
-export function vmsApp({ machines, sshCertificates, routes: published }: HttpDeps): OpenAPIHono<HttpEnv> {
+export function vmsApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
+  const { machines, sshCertificates, routes: published } = deps;
   const app = nounApp();
-  const vms = new VmService(machines);
+  const vms = new VmService(deps);
   app.openapi(routes.list, async (c) => c.json(await vms.list(c.get('caller')), 200));
   app.post('/', routes.create.middleware, async (c) => {
     return c.json(await vms.create(c.get('caller'), await readBody(c, createBody)), 201);
@@ -63,26 +64,20 @@ export function vmsApp({ machines, sshCertificates, routes: published }: HttpDep
     const { hostname: host } = new URL(c.req.url);
     return c.json({ certificate: issued.certificate, host, port, username: 'agent', valid_until }, 200);
   });
-  refusals(app, vms);
+  snapshotting(app, vms);
   publishing(app, vms, published);
   return app;
 }
 
-/** What needs snapshots, in Hatch's order of checks. */
-function refusals(app: OpenAPIHono<HttpEnv>, vms: VmService): void {
+function snapshotting(app: OpenAPIHono<HttpEnv>, vms: VmService): void {
   app.openapi(routes.snapshot, async (c) => {
-    await vms.running(c.get('caller'), c.req.valid('param').id);
-    throw notHere('snapshot', 'it keeps no snapshots yet');
+    return c.json(await vms.snapshot(c.get('caller'), c.req.valid('param').id), 201);
   });
   app.openapi(routes.restore, async (c) => {
-    const { state } = await vms.find(c.get('caller'), c.req.valid('param').id);
-    throw new AppError('conflict', `vm is ${stateWord(state)}, must be snapshotted`, {
-      hint: 'This host keeps no snapshots yet.',
-    });
+    return c.json(await vms.restore(c.get('caller'), c.req.valid('param').id), 200);
   });
   app.openapi(routes.snapshots, async (c) => {
-    await vms.find(c.get('caller'), c.req.valid('param').id);
-    return c.json([], 200);
+    return c.json(await vms.snapshots(c.get('caller'), c.req.valid('param').id), 200);
   });
 }
 
@@ -95,7 +90,9 @@ function publishing(app: OpenAPIHono<HttpEnv>, vms: VmService, published: RouteS
     if (subdomain) checkSubdomain(subdomain);
     const asked = { subdomain: subdomain ?? '', targetPort: target_port, autoWake: auto_wake ?? true };
     const { id } = await vms.find(c.get('caller'), idOf(c));
-    return c.json(toRouteBody(await published.create(c.get('caller').tenant, id, asked)), 201);
+    const route = await published.create(c.get('caller').tenant, id, asked);
+    await vms.restWhenIdle(c.get('caller'), id);
+    return c.json(toRouteBody(route), 201);
   });
   app.openapi(routes.listRoutes, async (c) => {
     const { tenant } = c.get('caller');
@@ -106,13 +103,19 @@ function publishing(app: OpenAPIHono<HttpEnv>, vms: VmService, published: RouteS
   });
 }
 
-export function routesApp({ routes: published }: HttpDeps): OpenAPIHono<HttpEnv> {
+export function routesApp(deps: HttpDeps): OpenAPIHono<HttpEnv> {
+  const { routes: published } = deps;
   const app = nounApp();
+  const vms = new VmService(deps);
   app.openapi(deleteRoute, async (c) => {
     const id = c.req.valid('param').id.replace(/^rt_/, '');
-    await published.delete(c.get('caller').tenant, id).catch((error: unknown) => {
+    const { tenant } = c.get('caller');
+    const notFound = (error: unknown) => {
       throw isAppError(error, 'not_found') ? again('not_found', 'not found', error) : error;
-    });
+    };
+    const { machineId } = await published.get(tenant, id).catch(notFound);
+    await published.delete(tenant, id).catch(notFound);
+    await vms.restWhenIdle(c.get('caller'), machineId);
     return c.json({ status: 'deleted' as const }, 200);
   });
   return app;

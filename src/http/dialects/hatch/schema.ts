@@ -185,14 +185,17 @@ export const snapshotBody = z
   .object({
     id: z.string().openapi({ example: 'snap_s3m7q1z5n8yb' }),
     vm_id: z.string(),
-    state_key: z.string(),
-    memory_key: z.string(),
-    disk_key: z.string(),
-    vm_config: z.string(),
+    state_key: z.string().openapi({ description: 'A file below the state directory; empty without memory.' }),
+    memory_key: z
+      .string()
+      .openapi({ description: 'A file below the state directory; empty without memory.' }),
+    disk_key: z.string().openapi({ description: 'A file below the state directory.' }),
+    vm_config: z.string().openapi({ description: 'JSON: the VM’s image and size.' }),
     size_bytes: z.int(),
     created_at: moment,
   })
   .openapi('Snapshot');
+export type SnapshotBody = z.infer<typeof snapshotBody>;
 
 export const certificateBody = z
   .object({

@@ -8,6 +8,7 @@ import type { MachineUsage } from '../../../core/machines/usage.ts';
 import { type MachineNetwork, recordedAddress } from '../../../core/network/machine-network.ts';
 import type { NetworkView } from '../../../core/network/service.ts';
 import type { Image } from '../../../core/ports/images.ts';
+import type { Snapshot } from '../../../core/snapshots/snapshot.ts';
 import type { NewTemplate } from '../../../core/templates/service.ts';
 import type { Template } from '../../../core/templates/template.ts';
 import { parseUserData } from '../../../core/user-data/parse.ts';
@@ -17,6 +18,7 @@ import type {
   CreateBody,
   ImageBody,
   MetricsBody,
+  SnapshotBody,
   TemplateBody,
   TemplateCreateBody,
   VmBody,
@@ -24,11 +26,12 @@ import type {
 } from './schema.ts';
 
 export const vmPrefix = 'vm_';
+const snapshotPrefix = 'snap_';
 const templatePrefix = 'tpl_';
 const imagePrefix = 'img_';
 const defaultImageId = 'img_default';
 
-/** The nearest word: Hatch does not know machines that were never started, or are paused. */
+/** The nearest word: Hatch does not know machines that were never started, or are paused. Its `snapshotted` ones are not up, and a restore continues them. */
 const stateWords: Readonly<Record<MachineState, VmState>> = {
   creating: 'starting',
   created: 'stopped',
@@ -38,7 +41,7 @@ const stateWords: Readonly<Record<MachineState, VmState>> = {
   paused: 'stopped',
   resuming: 'starting',
   suspending: 'running',
-  suspended: 'stopped',
+  suspended: 'snapshotted',
   stopping: 'stopping',
   stopped: 'stopped',
   deleting: 'stopping',
@@ -177,6 +180,27 @@ export function toMetricsBody(machine: Machine, usage: MachineUsage): MetricsBod
           : Math.round((processorTimeMs / (uptimeMs * vcpuCount)) * 10_000) / 100,
     },
     raw: { memory_used_bytes: memoryBytes },
+  };
+}
+
+/** Its keys are files below the state directory; of a snapshot without memory the first two are empty. */
+export function toSnapshotBody(snapshot: Snapshot, defaultImage: string): SnapshotBody {
+  const { id, machineId, spec, hasMemory, sizeBytes, createdAt } = snapshot;
+  const files = `snapshots/${id}`;
+  return {
+    id: `${snapshotPrefix}${id}`,
+    vm_id: `${vmPrefix}${machineId}`,
+    state_key: hasMemory ? `${files}/memory/manifest.json` : '',
+    memory_key: hasMemory ? `${files}/memory/state` : '',
+    disk_key: `${files}/disk.qcow2`,
+    vm_config: JSON.stringify({
+      image_id: imageId(spec.image, defaultImage),
+      vcpu_count: spec.vcpuCount,
+      mem_mib: spec.memoryMib,
+      enable_network: spec.network.mode !== 'none',
+    }),
+    size_bytes: sizeBytes ?? 0,
+    created_at: createdAt,
   };
 }
 

@@ -1,5 +1,5 @@
 /** Hatch's routes on a real server with fakes: what its clients send, and every refusal in its words. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type FakeFlotilla, serveFake, startFake, testKey } from '../../../../test/support/fake.ts';
 import { AppError } from '../../../core/errors.ts';
 import type { NewKey } from '../../../core/keys/service.ts';
@@ -9,10 +9,11 @@ import type { HttpServer } from '../../server.ts';
 let fake: FakeFlotilla;
 let server: HttpServer;
 let url: string;
+const idleSeconds = 2700;
 beforeEach(async () => {
-  fake = await startFake();
+  fake = await startFake({ snapshotsPerMachine: 2 });
   fake.guest.onShutdown = ({ incarnation }) => fake.driver.machine(incarnation).powerOff();
-  ({ server, url } = await serveFake(fake));
+  ({ server, url } = await serveFake(fake, { hatchIdleSeconds: idleSeconds }));
 });
 afterEach(async () => {
   await server.close(0);
@@ -167,10 +168,11 @@ describe('a VM', () => {
     expect(await send(`DELETE /vms/${first}`)).toEqual(error(404, 'not found'));
   });
 
-  test('that is suspended is stopped, and a stop loses nothing of its memory', async () => {
+  test('that is suspended is snapshotted, and a stop loses nothing of its memory', async () => {
     const id = await create();
     await fake.machines.suspend('default', id.slice(3));
-    expect(await send(`POST /vms/${id}/stop`)).toMatchObject({ status: 200, body: { state: 'stopped' } });
+    expect(await send(`GET /vms/${id}`)).toMatchObject({ body: { state: 'snapshotted' } });
+    expect(await send(`POST /vms/${id}/stop`)).toEqual(error(409, 'vm is snapshotted, must be running'));
     expect(fake.savedMemories.saved.has(id.slice(3))).toBe(true);
   });
 
@@ -212,14 +214,28 @@ describe('a VM', () => {
     });
   });
 
-  test('gets no snapshot, and the answer says what is missing', async () => {
+  test('is suspended when idle as long as it has a route, unless it has a policy of its own', async () => {
     const id = await create();
-    expect((await send(`POST /vms/${id}/snapshot`)).status).toBe(503);
-    expect(await send(`POST /vms/${id}/restore`)).toMatchObject({
-      status: 409,
-      body: { error: expect.stringMatching(/^vm is running, must be snapshotted/) },
-    });
-    expect(await send(`GET /vms/${id}/snapshots`)).toEqual({ status: 200, body: [] });
+    const idle = async () => (await fake.machines.get('default', id.slice(3))).spec.idle;
+    const route = async (target_port: number) => {
+      const { body } = await send(`POST /vms/${id}/routes`, { json: { target_port } });
+      return body.id as string;
+    };
+    expect(await idle()).toBeNull();
+    const [first, second] = [await route(80), await route(81)];
+    expect(await idle()).toEqual({ afterSeconds: idleSeconds, action: 'suspend' });
+    await send(`DELETE /routes/${first}`);
+    expect(await idle()).not.toBeNull();
+    await send(`DELETE /routes/${second}`);
+    expect(await idle()).toBeNull();
+    const own = { afterSeconds: 60, action: 'pause' as const };
+    await fake.machines.update('default', id.slice(3), { idle: own });
+    await send(`DELETE /routes/${await route(80)}`);
+    expect(await idle()).toEqual(own);
+  });
+
+  test('gets routes', async () => {
+    const id = await create();
     expect(await send(`GET /vms/${id}/routes`)).toEqual({ status: 200, body: [] });
     const route = (json: object) => send(`POST /vms/${id}/routes`, { json });
     expect(await route({})).toEqual(error(400, 'target_port must be between 1 and 65535'));
@@ -249,8 +265,49 @@ describe('a VM', () => {
       error(404, 'not found'),
     );
     expect(await send('DELETE /routes/rt_none')).toEqual(error(404, 'not found'));
-    await send(`POST /vms/${id}/stop`);
-    expect(await send(`POST /vms/${id}/snapshot`)).toEqual(error(409, 'vm is stopped, must be running'));
+  });
+});
+
+describe('a snapshot', () => {
+  const idsOf = async () => {
+    const { snapshots } = await fake.snapshots.list('default', { limit: 10, offset: 0 });
+    return snapshots.map((snapshot) => `snap_${snapshot.id}`);
+  };
+
+  test('is left by a VM that is not up any more, and goes with it', async () => {
+    const id = await create();
+    const taken = await send(`POST /vms/${id}/snapshot`);
+    expect(taken.status).toBe(201);
+    expect(JSON.parse(taken.body.vm_config)).toMatchObject({ vcpu_count: 1, mem_mib: 512 });
+    expect(await send(`POST /vms/${id}/snapshot`)).toEqual(error(409, 'vm is snapshotted, must be running'));
+    expect(await send(`POST /vms/${id}/restore`)).toMatchObject({ status: 200, body: { state: 'running' } });
+    expect(await send(`POST /vms/${id}/restore`)).toEqual(error(409, 'vm is running, must be snapshotted'));
+    const second = await send(`POST /vms/${id}/snapshot`);
+    expect(await send(`GET /vms/${id}/snapshots`)).toEqual({ status: 200, body: [second.body, taken.body] });
+    expect((await send(`DELETE /vms/${id}`)).status).toBe(200);
+    expect(await idsOf()).toEqual([]);
+  });
+
+  test('that another API made stays', async () => {
+    const id = await create();
+    const kept = await fake.snapshots.create('default', id.slice(3), { name: 'kept' });
+    expect((await send(`DELETE /vms/${id}`)).status).toBe(200);
+    expect(await idsOf()).toEqual([`snap_${kept.id}`]);
+  });
+
+  test('beyond the limit is refused in Hatch’s words, and the VM runs', async () => {
+    const id = await create();
+    for (const name of ['one', 'two']) await fake.snapshots.create('default', id.slice(3), { name });
+    expect(await send(`POST /vms/${id}/snapshot`)).toEqual(error(403, 'snapshot limit reached (2/2)'));
+    expect(await send(`GET /vms/${id}`)).toMatchObject({ body: { state: 'running' } });
+  });
+
+  test('that cannot be made leaves the VM running', async () => {
+    const id = await create();
+    vi.spyOn(fake.snapshotFiles, 'begin').mockRejectedValueOnce(new AppError('exhausted', 'no space left'));
+    expect((await send(`POST /vms/${id}/snapshot`)).status).toBe(503);
+    expect(await send(`GET /vms/${id}`)).toMatchObject({ body: { state: 'running' } });
+    expect(await idsOf()).toEqual([]);
   });
 });
 
