@@ -7,6 +7,7 @@ import type { Mutation } from './mutation.ts';
 import { networkMutations } from './network.ts';
 import { portMutations } from './ports.ts';
 import { proxyMutations } from './proxy.ts';
+import { snapshotMutations } from './snapshots.ts';
 import { sshMutations } from './ssh.ts';
 import { websocketMutations } from './websocket.ts';
 
@@ -18,6 +19,7 @@ export const mutations: readonly Mutation[] = [
   ...networkMutations,
   ...portMutations,
   ...proxyMutations,
+  ...snapshotMutations,
   ...sshMutations,
   ...websocketMutations,
 ];
