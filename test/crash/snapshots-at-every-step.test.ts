@@ -90,7 +90,7 @@ const checks: Readonly<Record<Kind, (client: FlotillaClient) => Promise<void>>> 
 
 /** The guest runs on, and the snapshot is whole. */
 async function expectTaken(client: FlotillaClient): Promise<void> {
-  expect((await client.snapshots.list()).snapshots).toMatchObject([{ name: 'moment', state: 'ready' }]);
+  expect((await client.snapshots.list()).snapshots).toMatchObject([{ name: 'moment', status: 'ready' }]);
   await mark(client, 'two');
   await client.snapshots.restore('moment');
   expect(await marked(client, 'web')).toBe('one');
