@@ -2,8 +2,12 @@
  * Hatch's API against a real daemon with real guests: its page's examples as they are printed, with the key of a real
  * Better Auth server; the requests of its client `hatchvm`; commands that go on; the golden conversations.
  */
+
+import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readContract } from '../contract/document.ts';
 import { readGolden } from '../golden/golden.contract.ts';
@@ -25,6 +29,7 @@ runcmd:
   - echo last >/last
 `;
 
+const domain = 'hatch.test';
 let auth: BetterAuthServer;
 let host: TestHost;
 let bridge: BridgeHost;
@@ -32,7 +37,11 @@ let id = '';
 beforeAll(async () => {
   auth = await startBetterAuth();
   bridge = await makeBridgeHost();
-  const settings = { HATCH_HTTP_ADDR: '127.0.0.1:0', HATCH_BETTER_AUTH_VERIFY_URL: auth.url };
+  const settings = {
+    HATCH_HTTP_ADDR: '127.0.0.1:0',
+    HATCH_BETTER_AUTH_VERIFY_URL: auth.url,
+    HATCH_PROXY_BASE_DOMAIN: domain,
+  };
   host = await startTestHost({ ...bridge.env, ...settings });
   const template = { name: 'small', image_id: 'img_busybox', mem_mib: 128, user_data };
   const { body } = await send('POST /templates', template);
@@ -237,6 +246,25 @@ test('it has real figures', async () => {
   expect(body.vcpu.cpu_time_micros).toBeGreaterThan(0);
   expect(body.raw.memory_used_bytes).toBeGreaterThan(0);
   expect(body.net.rx_bytes).toBeNull();
+});
+
+test('a snapshotted VM goes on where it was, by a restore and by a request to its route', async () => {
+  await exec('mkdir -p /run/www; echo page > /run/www/index.html; httpd -p 8080 -h /run/www');
+  const route = await send(`POST /vms/${id}/routes`, { target_port: 8080 });
+  const taken = await send(`POST /vms/${id}/snapshot`);
+  expect(taken).toMatchObject({ status: 201, body: { vm_id: id, size_bytes: expect.any(Number) } });
+  expect(await send(`GET /vms/${id}`)).toMatchObject({ body: { state: 'snapshotted' } });
+  expect(await send(`POST /vms/${id}/restore`)).toMatchObject({ status: 200, body: { state: 'running' } });
+  expect(await exec('cat /run/www/index.html')).toEqual(done('page\n'));
+
+  await send(`POST /vms/${id}/snapshot`);
+  const { port } = new URL(host.daemon.proxyUrls[0] ?? '');
+  const asked = request({ port, path: '/', headers: { host: `${route.body.subdomain}.${domain}` } });
+  asked.end();
+  const [answer] = await once(asked, 'response');
+  expect(await text(answer)).toBe('page\n');
+  expect(await send(`GET /vms/${id}`)).toMatchObject({ body: { state: 'running' } });
+  expect((await send(`GET /vms/${id}/snapshots`)).body).toHaveLength(2);
 });
 
 test('it is stopped and deleted', async () => {
