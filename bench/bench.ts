@@ -11,29 +11,13 @@ import { benchDialects } from './dialects.ts';
 import { benchExec } from './exec.ts';
 import { benchFiles } from './files.ts';
 import { benchHostile } from './hostile.ts';
+import type { BenchName } from './names.ts';
 import { benchNet } from './net.ts';
 import { benchProxy } from './proxy/index.ts';
 import { benchQuota } from './quota.ts';
 import { type BenchReport, formatReport } from './report.ts';
 import { benchDensity, benchFork, benchSnapshot } from './snapshots.ts';
 import { benchStart } from './start.ts';
-
-export const benchNames = [
-  'boot',
-  'start',
-  'exec',
-  'files',
-  'api',
-  'dialects',
-  'hostile',
-  'net',
-  'proxy',
-  'quota',
-  'snapshot',
-  'fork',
-  'density',
-] as const;
-export type BenchName = (typeof benchNames)[number];
 
 export interface BenchOptions {
   readonly isJson: boolean;

@@ -290,7 +290,7 @@ export const catalog: readonly CatalogEntry[] = [
     host,
     'bench',
     'WHAT',
-    'measure this host’s speed in ratios: boot, start, exec, files, api, dialects, hostile, quota',
+    'measure this host’s speed in ratios: boot, exec, snapshot, fork and others',
     null,
   ),
   entry(

@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { benchNames } from '../bench/names.ts';
+
 import { catalog } from './catalog.ts';
 import { nameKinds } from './completion/model.ts';
 import { FakeApi } from './testing/fake-api.ts';
@@ -165,10 +167,7 @@ for (const [shell, complete] of Object.entries(shells)) {
     ['flotilla run -e A busy', ['busybox']],
     ['flotilla run busybox -- w', []],
     ['flotilla exec web -- --', []],
-    [
-      'flotilla bench ',
-      ['api', 'boot', 'dialects', 'exec', 'files', 'hostile', 'net', 'proxy', 'quota', 'start'],
-    ],
+    ['flotilla bench ', [...benchNames].sort()],
     ['flotilla bench --image bu', ['busybox']],
     ['flotilla down --ma', ['--machines']],
     ['flotilla doctor --', ['--deep', '--help', '--json']],
