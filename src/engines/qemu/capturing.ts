@@ -10,19 +10,19 @@
 import { rm } from 'node:fs/promises';
 import { AppError } from '../../core/errors.ts';
 import { abortable, sleep } from '../../lib/abort.ts';
-import { isOutOfSpace, syncFile } from '../../lib/files.ts';
+import { isOutOfSpace } from '../../lib/files.ts';
 import type { QmpClient } from './qmp.ts';
 import { isObject } from './qmp-messages.ts';
-import { manifestFile, stateFile, writeManifest } from './saved-state.ts';
+import { manifestFile } from './saved-state.ts';
 import {
   cancelMigration,
   commandTimeoutMs,
+  completeState,
   type Migration,
   overheadBytesMax,
   requirePausable,
   type SaveRequest,
   statusOf,
-  type TransferredState,
   transferState,
 } from './saving.ts';
 
@@ -65,18 +65,18 @@ export async function captureState(
   const wasRunning = (await statusOf(qmp)) === 'running';
   if (!wasRunning) await requirePausable(qmp);
   await clearRemains(qmp);
-  let state: TransferredState | null = null;
+  let stateBytes: number | null = null;
   let pausedMs = 0;
   try {
     if (memory) {
       let sinceMs = performance.now();
       if (wasRunning && isOnKvm(memory)) {
         const sent = await sendLive(qmp, memory, signal);
-        state = sent.state;
+        stateBytes = sent.stateBytes;
         sinceMs = performance.now() - sent.pausedMs;
       } else {
         if (wasRunning) await qmp.execute('stop', {}, commandTimeoutMs);
-        state = await sendPaused(qmp, memory, signal);
+        stateBytes = await sendPaused(qmp, memory, signal);
       }
       // Not earlier: the end of a migration makes all disks read-only until the guest goes on.
       await addTarget(qmp, diskTarget);
@@ -96,11 +96,7 @@ export async function captureState(
     throw isOutOfSpace(error) ? noSpace(error) : error;
   }
   await removeTarget(qmp);
-  if (memory && state) {
-    await syncFile(stateFile(memory.directory));
-    signal.throwIfAborted();
-    await writeManifest(memory.directory, { ...memory.facts, version: 1, ...state });
-  }
+  if (memory && stateBytes !== null) await completeState(memory, stateBytes, signal);
   return pausedMs;
 }
 
@@ -141,9 +137,9 @@ async function sendLive(qmp: QmpClient, memory: SaveRequest, signal: AbortSignal
   };
   await allowDowntime(qmp, downtimeMs);
   const bytesMax = (liveTimesMax + 2) * memoryBytes + overheadBytesMax;
-  const state = await transferState(qmp, memory, { bytesMax, onProgress }, signal);
+  const stateBytes = await transferState(qmp, memory, { bytesMax, onProgress }, signal);
   pausedMs = await downtimeOf(qmp);
-  return { state, pausedMs };
+  return { stateBytes, pausedMs };
 }
 
 async function allowDowntime(qmp: QmpClient, milliseconds: number): Promise<void> {

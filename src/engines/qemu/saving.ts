@@ -2,11 +2,13 @@
  * Moves the memory and devices of a paused guest between QEMU and a directory, as a migration over a unix
  * socket in the run directory. QEMU's sandbox allows no other way: `exec:` would start a program.
  */
-import { createReadStream } from 'node:fs';
-import { chmod, open, rm } from 'node:fs/promises';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
+import { pipeline } from 'node:stream/promises';
 import { AppError } from '../../core/errors.ts';
 import { abortable, sleep } from '../../lib/abort.ts';
+import { fileDigest } from '../../lib/digest.ts';
 import { isOutOfSpace, syncFile } from '../../lib/files.ts';
 import { connectOwned } from '../../lib/owned-socket.ts';
 import type { QmpClient } from './qmp.ts';
@@ -27,6 +29,8 @@ const cancelTimeoutMs = 4_000;
 const pollMs = 5;
 /** Bytes per second, far above what a socket carries; QEMU's own limit is 128 MiB/s. */
 const bandwidthMax = 2 ** 40;
+/** What QEMU may send before it is written. */
+const aheadBytes = 8 * 1024 * 1024;
 
 /** Read and sent at once. */
 const pieceBytes = 256 * 1024;
@@ -51,13 +55,8 @@ export async function saveState(qmp: QmpClient, request: SaveRequest, signal: Ab
   await requirePausable(qmp);
   // Memory of zeros takes one byte a page, all other pages their size and a header.
   const bytesMax = request.memoryMib * 1024 * 1024 + overheadBytesMax;
-  const state = await transferState(qmp, request, { bytesMax }, signal);
-  await syncFile(stateFile(request.directory));
-  signal.throwIfAborted();
-  await writeManifest(request.directory, { ...request.facts, version: 1, ...state });
+  await completeState(request, await transferState(qmp, request, { bytesMax }, signal), signal);
 }
-
-export type TransferredState = Pick<SavedState, 'stateBytes' | 'stateSha256'>;
 
 export interface TransferOptions {
   /** More is refused. */
@@ -68,14 +67,14 @@ export interface TransferOptions {
 
 /**
  * Writes QEMU's migration stream to the directory; the guest is paused when this resolves, and may go on when it rejects.
- * Neither makes it durable nor writes a manifest.
+ * Neither makes it durable nor writes a manifest. Resolves with the number of bytes.
  */
 export async function transferState(
   qmp: QmpClient,
   { directory, socket }: Pick<SaveRequest, 'directory' | 'socket'>,
   { bytesMax, onProgress }: TransferOptions,
   signal: AbortSignal,
-): Promise<TransferredState> {
+): Promise<number> {
   await rm(stateFile(directory), { force: true });
   await qmp.execute('migrate-set-parameters', { 'max-bandwidth': bandwidthMax }, commandTimeoutMs);
   const receiving = await receive(socket, signal);
@@ -86,8 +85,8 @@ export async function transferState(
     // A QEMU that fails may never connect, and a failed write never ends its migration.
     const completed = migrated(qmp, AbortSignal.any([signal, failed.signal]), onProgress);
     await Promise.race([completed, written]);
-    const [{ bytes, sha256 }] = await Promise.all([written, completed]);
-    return { stateBytes: bytes, stateSha256: sha256 };
+    const [bytes] = await Promise.all([written, completed]);
+    return bytes;
   } catch (error) {
     failed.abort(error);
     receiving.close();
@@ -182,25 +181,35 @@ async function receive(path: string, signal: AbortSignal): Promise<Receiving> {
   };
 }
 
-async function writeState(
-  stream: Socket,
-  path: string,
-  bytesMax: number,
-): Promise<{ readonly bytes: number; readonly sha256: string }> {
-  const meter = new StateMeter();
-  const file = await open(path, 'wx', 0o600);
-  try {
-    // When the signal aborts, the connection is destroyed.
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
-      meter.pass(chunk);
-      if (meter.bytes > bytesMax)
+/** Hashes it later: until the last byte is here, a running guest stands still. Reading and writing overlap for the same reason. */
+async function writeState(stream: Socket, path: string, bytesMax: number): Promise<number> {
+  let bytes = 0;
+  async function* counted(chunks: AsyncIterable<Buffer>) {
+    for await (const chunk of chunks) {
+      bytes += chunk.length;
+      if (bytes > bytesMax)
         throw new AppError('engine', 'the VMM sends more than its memory; it is not saved');
-      await file.writeFile(chunk);
+      yield chunk;
     }
-  } finally {
-    await file.close();
   }
-  return { bytes: meter.bytes, sha256: meter.sha256() };
+  // When the signal aborts, the connection is destroyed.
+  const file = createWriteStream(path, { flags: 'wx', mode: 0o600, highWaterMark: aheadBytes });
+  await pipeline(stream as AsyncIterable<Buffer>, counted, file);
+  return bytes;
+}
+
+/** Makes the state durable, and says that it is whole. */
+export async function completeState(
+  { directory, facts }: Pick<SaveRequest, 'directory' | 'facts'>,
+  stateBytes: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const path = stateFile(directory);
+  const digest = await fileDigest(path, signal);
+  await syncFile(path);
+  signal.throwIfAborted();
+  const stateSha256 = digest.replace('sha256:', '');
+  await writeManifest(directory, { ...facts, version: 1, stateBytes, stateSha256 });
 }
 
 /** Raises `engine` when QEMU says that the stream is not whole. */
@@ -268,12 +277,18 @@ async function sendState(
   signal: AbortSignal,
 ): Promise<void> {
   try {
+    // A piece is read and hashed while the one before is sent.
+    let sending = Promise.resolve();
     for await (const chunk of createReadStream(path, { highWaterMark: pieceBytes, signal })) {
       meter.pass(chunk as Buffer);
+      await abortable(sending, signal);
       const sent = Promise.withResolvers<void>();
       connection.write(chunk as Buffer, (error) => (error ? sent.reject(error) : sent.resolve()));
-      await abortable(sent.promise, signal);
+      sending = sent.promise;
+      // It is awaited with the next piece, or never if that cannot be read.
+      sending.catch(() => undefined);
     }
+    await abortable(sending, signal);
   } finally {
     connection.destroy();
   }
