@@ -1,4 +1,4 @@
-/** The benchmarks that `flotilla bench` has. Apart from them, so that the command line knows the names without loading them. */
+/** The benchmarks that there are. The command line has a list of its own, which a test compares with this one. */
 export const benchNames = [
   'boot',
   'start',
