@@ -11,7 +11,6 @@ import { benchDialects } from './dialects.ts';
 import { benchExec } from './exec.ts';
 import { benchFiles } from './files.ts';
 import { benchHostile } from './hostile.ts';
-import type { BenchName } from './names.ts';
 import { benchNet } from './net.ts';
 import { benchProxy } from './proxy/index.ts';
 import { benchQuota } from './quota.ts';
@@ -26,7 +25,7 @@ export interface BenchOptions {
   readonly image: string;
 }
 
-const benches: Readonly<Record<BenchName, (context: BenchContext) => Promise<BenchReport>>> = {
+const benches = {
   boot: benchBoot,
   start: benchStart,
   exec: benchExec,
@@ -40,7 +39,11 @@ const benches: Readonly<Record<BenchName, (context: BenchContext) => Promise<Ben
   snapshot: benchSnapshot,
   fork: benchFork,
   density: benchDensity,
-};
+} satisfies Readonly<Record<string, (context: BenchContext) => Promise<BenchReport>>>;
+
+export type BenchName = keyof typeof benches;
+/** The command line has a list of its own, which a test compares with this one. */
+export const benchNames = Object.keys(benches);
 
 /** Prints the report on standard output and progress on standard error. Resolves with the exit code. */
 export async function bench(name: BenchName, env: NodeJS.ProcessEnv, options: BenchOptions): Promise<number> {

@@ -9,8 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { benchNames } from '../bench/names.ts';
-
+import { benchNames } from '../bench/bench.ts';
 import { catalog } from './catalog.ts';
 import { nameKinds } from './completion/model.ts';
 import { FakeApi } from './testing/fake-api.ts';
@@ -167,7 +166,7 @@ for (const [shell, complete] of Object.entries(shells)) {
     ['flotilla run -e A busy', ['busybox']],
     ['flotilla run busybox -- w', []],
     ['flotilla exec web -- --', []],
-    ['flotilla bench ', [...benchNames].sort()],
+    ['flotilla bench ', benchNames.toSorted()],
     ['flotilla bench --image bu', ['busybox']],
     ['flotilla down --ma', ['--machines']],
     ['flotilla doctor --', ['--deep', '--help', '--json']],

@@ -1,6 +1,6 @@
 /** The commands that act on this host instead of the API; the launcher starts them here. */
 import { Command } from 'commander';
-import type { BenchName } from '../../bench/names.ts';
+import type { BenchName } from '../../bench/bench.ts';
 import { styleHelp } from '../../cli/help-style.ts';
 import { type HostCommandName, hostCommand } from '../../cli/host-commands.ts';
 import { describeUsage, usageOutput } from '../../cli/usage.ts';

@@ -15,7 +15,7 @@ import {
   startDaemonProcess,
 } from '../support/daemon.ts';
 import { processesNaming } from '../support/host.ts';
-import { machineCases } from './operation-cases.ts';
+import { machineCases, momentsOf } from './operation-cases.ts';
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
@@ -144,13 +144,7 @@ async function expectNetwork(machine: Pick<Machine, 'id' | 'status'> | undefined
 const isHere = (kind: MachineOperationKind): kind is Kind => kind in ends;
 type Moment = KillMoment & { readonly kind: Kind };
 const moments: readonly Moment[] = machineCases.flatMap(({ kind, steps }) =>
-  !isHere(kind)
-    ? []
-    : [
-        ...steps.map((step) => ({ kind, step, phase: 'started' as const })),
-        // The success of an earlier step is in the same write as the start of the next one.
-        ...steps.slice(-1).map((step) => ({ kind, step, phase: 'succeeded' as const })),
-      ],
+  isHere(kind) ? momentsOf(kind, { steps }) : [],
 );
 
 /** Orders them so that most begin where the one before ended: bringing a machine there takes longer than the test. */

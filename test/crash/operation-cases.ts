@@ -269,3 +269,12 @@ export const operationCases: readonly OperationCase[] = [
   ...imageCases,
   ...snapshotCases,
 ];
+
+/** The records of its steps at which a daemon can be killed. */
+export function momentsOf<Kind extends OperationKind>(kind: Kind, { steps }: Pick<OperationCase, 'steps'>) {
+  return [
+    ...steps.map((step) => ({ kind, step, phase: 'started' as const })),
+    // The success of an earlier step is in the same write as the start of the next one.
+    ...steps.slice(-1).map((step) => ({ kind, step, phase: 'succeeded' as const })),
+  ];
+}

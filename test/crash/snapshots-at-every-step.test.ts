@@ -14,7 +14,7 @@ import {
   startDaemonProcess,
 } from '../support/daemon.ts';
 import { processesNaming } from '../support/host.ts';
-import { operationCases } from './operation-cases.ts';
+import { momentsOf, operationCases } from './operation-cases.ts';
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
@@ -110,15 +110,7 @@ async function expectTruth({ machines, snapshots }: FlotillaClient): Promise<voi
 }
 
 const isHere = (kind: OperationKind): kind is Kind => kind in acts;
-const moments = operationCases.flatMap(({ kind, steps }) =>
-  !isHere(kind)
-    ? []
-    : [
-        ...steps.map((step) => ({ kind, step, phase: 'started' as const })),
-        // The success of an earlier step is in the same write as the start of the next one.
-        ...steps.slice(-1).map((step) => ({ kind, step, phase: 'succeeded' as const })),
-      ],
-);
+const moments = operationCases.flatMap(({ kind, steps }) => (isHere(kind) ? momentsOf(kind, { steps }) : []));
 
 /** Kills the daemon in the middle of the action, and looks at what the next one makes of it. */
 async function killedDuring(kind: Kind, daemon: DaemonProcess, kill?: () => Promise<void>): Promise<void> {

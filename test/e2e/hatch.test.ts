@@ -2,7 +2,6 @@
  * Hatch's API against a real daemon with real guests: its page's examples as they are printed, with the key of a real
  * Better Auth server; the requests of its client `hatchvm`; commands that go on; the golden conversations.
  */
-
 import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
